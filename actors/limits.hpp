@@ -1,0 +1,57 @@
+// The limit algorithms, as pure functions: state and time come in, a decision goes out.
+#pragma once
+
+#include "actors/plan.hpp"
+
+#include <cstdint>
+#include <span>
+
+namespace penstock {
+
+/// What a limiter remembers of one client for one limit: 16 bytes, all zero for a new client.
+///   gcra            at = theoretical arrival time (ns)
+///   fixed_window    at = start of the window, which the first request opens; used = spent in it
+///   sliding_window  at = start of the current aligned window; used, previous = spent in it and in
+///                   the one before
+///   interval        at = when the next request may come
+///   calendar        at = start of the hour, day or month, UTC; used = spent in it
+struct limit_state {
+  std::int64_t at = 0;
+  std::uint32_t used = 0;
+  std::uint32_t previous = 0;
+
+  bool operator==(const limit_state&) const = default;
+};
+static_assert(sizeof(limit_state) == 16);
+
+/// What one limit says of a request, without charging it.
+struct limit_view {
+  std::uint32_t available = 0;  ///< units that would be admitted at `now`
+  std::int64_t retry_ns = 0;    ///< from now until one more unit than `available` could be admitted
+  std::int64_t reset_ns = 0;    ///< from now until the whole amount is available again
+};
+
+/// Pure: looks, changes nothing. `now` never goes back for one client (the caller sees to it).
+limit_view look(const limit& rule, const limit_state& state, std::int64_t now_ns);
+
+/// Pure: the state after `units` more were admitted at `now`; units <= look().available.
+limit_state charge(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                   std::uint32_t units);
+
+/// True when forgetting the state changes no future verdict: the client is as good as new.
+bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns);
+
+/// Checks all limits of a plan together and charges them together: of `cost` units as many are
+/// granted as every limit admits, and a request of which nothing is granted changes nothing.
+/// `states.size() == rules.limits.size()`. The verdict tells of the limit with the fewest units
+/// remaining (on a refusal: of the one that admits last). reset_s is, when units remain, the time
+/// until the whole amount is back; when none remain, the time until the next unit, so that
+/// Retry-After is never earlier than it.
+verdict admit(const plan& rules, std::span<limit_state> states, std::int64_t now_ns,
+              std::uint32_t cost);
+
+/// Start of the calendar unit that holds `now` and of the next one, UTC, in ns since the epoch.
+std::int64_t calendar_start(calendar_unit unit, std::int64_t now_ns);
+std::int64_t calendar_next(calendar_unit unit, std::int64_t now_ns);
+
+} // namespace penstock

@@ -1,0 +1,54 @@
+// Settings that actors need, as plain values; cli/ fills them in from the configuration.
+#pragma once
+
+#include "actors/plan.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// What a 202 promises. (`replicated` and `published` come with later versions.)
+enum class ack_level : std::uint8_t { received, journaled };
+
+struct stream_settings {
+  ack_level ack = ack_level::journaled;
+  std::vector<std::string> sinks{"queue"};
+  std::uint64_t max_body_bytes = 0;  ///< 0: as http.max_body
+  bool operator==(const stream_settings&) const = default;
+};
+
+/// `embedded` is the only kind so far.
+struct sink_settings {
+  std::string kind = "embedded";
+  bool operator==(const sink_settings&) const = default;
+};
+
+enum class directory_kind : std::uint8_t { none, static_peers };
+enum class unreachable_policy : std::uint8_t { local, refuse };
+
+struct cluster_settings {
+  std::string name = "penstock";
+  directory_kind directory = directory_kind::none;
+  std::string listen = "127.0.0.1:4200";
+  std::vector<std::string> peers;
+  unreachable_policy on_owner_unreachable = unreachable_policy::local;
+  std::string secret;  ///< keys the client hash; the same on every node. Empty: see operator's guide
+  std::chrono::milliseconds verdict_timeout_ms{500};
+  std::chrono::milliseconds reconnect_interval_ms{500};
+};
+
+struct limiter_settings {
+  std::uint64_t max_clients = 10'000'000;  ///< per node; beyond it new clients get 503
+};
+
+struct queue_settings {
+  std::uint64_t max_in_flight = 100'000;         ///< leased messages per stream
+  std::uint64_t memory_bytes = 64ull << 20;      ///< recent blocks kept for publishers that keep up
+  std::chrono::milliseconds default_lease_ms{30'000};
+};
+
+} // namespace penstock

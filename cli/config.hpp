@@ -1,0 +1,60 @@
+// A node's whole configuration, checked.
+#pragma once
+
+#include "net/settings.hpp"
+#include "storage/journal.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+struct log_settings {
+  std::string level = "info";   ///< trace | debug | info | warn | error | off
+  std::string format = "text";  ///< text | json
+};
+
+struct journal_settings {
+  std::uint64_t max_size_bytes = 10ull << 30;
+  std::uint64_t segment_size_bytes = 64ull << 20;
+  std::chrono::milliseconds retention_ms{0};        ///< kept this long after every sink is past it
+  std::chrono::milliseconds received_delay_ms{10};  ///< how long `received` events may wait for a group
+};
+
+struct config {
+  std::string node_name = "node";
+  std::string data_dir = "./data";
+  std::chrono::milliseconds drain_timeout_ms{30'000};
+  http_settings http;
+  admin_settings admin;
+  identity_settings identity;
+  limiter_settings limiter;
+  std::map<std::string, plan> plans;                ///< "anonymous" is always there
+  std::map<std::string, stream_settings> streams;   ///< "default" is always there
+  std::map<std::string, sink_settings> sinks;       ///< "queue" (embedded) is always there
+  queue_settings queue;
+  journal_settings journal;
+  cluster_settings cluster;
+  log_settings log;
+};
+
+/// Where values come from, later ones winning: defaults, file, environment, --set.
+struct config_sources {
+  std::optional<std::string> file;             ///< --config
+  std::vector<std::string> sets;               ///< --set section.key=value
+  std::map<std::string, std::string> environment;  ///< PENSTOCK_SECTION_KEY
+};
+
+/// Errors (errc::config) name file, line, key and what would do; all problems found are in the
+/// message, one a line.
+result<config> load_config(const config_sources& sources);
+
+/// The process's environment variables that begin with PENSTOCK_.
+std::map<std::string, std::string> penstock_environment();
+
+/// docs/configuration.md, generated from the option table.
+std::string configuration_reference();
+
+} // namespace penstock

@@ -1,0 +1,1 @@
+// Keeps the layer a library while it has no other source.

@@ -1,0 +1,2 @@
+#include "cli/config.hpp"
+int main() { return 0; }

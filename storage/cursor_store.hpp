@@ -1,0 +1,43 @@
+// How far each sink has confirmed the journal: small, durable, and writable on a full disk.
+#pragma once
+
+#include "storage/result.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// A sink's position in one stream. Events at or before `seq` are confirmed; so are the closed
+/// ranges in `acked_ahead`, which lie past it (a consumer may acknowledge out of order).
+struct cursor {
+  std::string stream;
+  std::string sink;
+  std::uint64_t seq = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> acked_ahead;
+};
+
+/// At most this many ranges are kept per cursor; beyond that, early acknowledgements are
+/// forgotten on a restart and their events come again with the same id.
+inline constexpr std::size_t max_acked_ranges = 4096;
+
+/// `cursors.db` beside the journal. One thread uses it at a time; it blocks on the disk.
+class cursor_store {
+ public:
+  /// `reserve_bytes`: a file of that size is held so that a cursor can still be written, and so a
+  /// segment freed, when the disk is full.
+  static result<std::unique_ptr<cursor_store>>
+  open(const std::filesystem::path& dir, std::uint64_t reserve_bytes = 4u << 20,
+       const std::string& vfs = {});
+  virtual ~cursor_store() = default;
+
+  virtual result<std::vector<cursor>> load() = 0;
+  /// Replaces the named cursors in one durable transaction.
+  virtual result<void> save(const std::vector<cursor>& cursors) = 0;
+};
+
+} // namespace penstock

@@ -1,0 +1,55 @@
+// A block: the unit in which events travel from a front end to the disk and on to the sinks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+/// The most events that one block holds; keeps 16-bit indexes and one row's size bounded.
+inline constexpr std::size_t max_events_per_block = 4096;
+
+/// One event's place in its block.
+struct event_meta {
+  std::uint32_t end = 0;         ///< offset in `bodies` just past this event's body
+  std::uint16_t type = 0;        ///< index into `content_types`
+  std::uint16_t attributes = 0;  ///< index into `attributes`; 0 means none
+  std::uint64_t client = 0;      ///< keyed hash of who sent it; orders delivery per client
+};
+
+/// Events of one stream that were accepted together. Their sequence numbers are contiguous:
+/// event i is `first_seq + i`. Bodies are kept back to back, so that a block of any number of
+/// events costs a few allocations and one row. Not synchronised: one owner at a time, and
+/// immutable once it has been handed to the journal.
+struct event_block {
+  std::uint64_t first_seq = 0;  ///< 0 until the journal's ticket counter has given it one
+  std::int64_t time_ms = 0;     ///< when it was accepted, milliseconds since the Unix epoch
+  std::string stream;
+  std::vector<event_meta> events;
+  std::vector<std::string> content_types;
+  std::vector<std::string> attributes{std::string{}};  ///< JSON objects; [0] is always ""
+  std::string bodies;
+
+  std::size_t size() const { return events.size(); }
+  bool empty() const { return events.empty(); }
+  std::uint64_t last_seq() const { return first_seq + events.size() - 1; }
+  std::size_t begin_of(std::size_t i) const { return i == 0 ? 0 : events[i - 1].end; }
+  std::string_view body(std::size_t i) const {
+    return std::string_view{bodies}.substr(begin_of(i), events[i].end - begin_of(i));
+  }
+  /// Bytes of memory that this block holds on to, for the named bounds.
+  std::size_t memory_bytes() const {
+    return sizeof(event_block) + bodies.capacity() + events.capacity() * sizeof(event_meta);
+  }
+
+  /// Adds an event. The caller keeps size() < max_events_per_block and bodies under 4 GiB.
+  void push(std::string_view body, std::string_view content_type, std::uint64_t client,
+            std::string_view attributes_json = {});
+
+  /// Drops the events whose flag is false and closes the gaps; `keep.size() == size()`.
+  void keep_only(const std::vector<bool>& keep);
+};
+
+} // namespace penstock

@@ -1,0 +1,42 @@
+// Reads durable events back, for a sink that lags and for replay. Never sees what is not durable.
+#pragma once
+
+#include "storage/event_block.hpp"
+#include "storage/result.hpp"
+#include "storage/segment_catalog.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// One thread uses a reader at a time; it blocks on the disk. It holds at most one segment open.
+class journal_reader {
+ public:
+  /// `vfs` as in journal_options.
+  static std::unique_ptr<journal_reader> make(std::shared_ptr<segment_catalog> catalog,
+                                              std::string vfs = {});
+  virtual ~journal_reader() = default;
+
+  /// Blocks of `stream` that hold events after `after_seq`, in order, until their bodies exceed
+  /// `max_bytes` (at least one block is given if there is one). The first block may begin at or
+  /// before after_seq: the caller skips those events. Empty: nothing newer is durable.
+  /// A damaged row is skipped, told through `damage`, and never stops the rest.
+  virtual result<std::vector<std::shared_ptr<const event_block>>>
+  read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
+       std::vector<std::string>* damage = nullptr) = 0;
+
+  /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.
+  virtual result<std::uint64_t> seq_before_time(const std::string& stream,
+                                                std::int64_t time_ms) = 0;
+
+  /// How many events of `stream` lie after `after_seq` in what is durable now.
+  virtual result<std::uint64_t> count_after(const std::string& stream,
+                                            std::uint64_t after_seq) = 0;
+
+  /// Lets go of the open segment, so that it can be retired.
+  virtual void release() = 0;
+};
+
+} // namespace penstock

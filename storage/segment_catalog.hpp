@@ -1,0 +1,51 @@
+// Which segments exist: shared by the writer, the readers and the one who retires them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// One segment. `events` counts per stream, so that depth needs no scan of sealed segments.
+struct segment_info {
+  std::uint64_t number = 0;
+  std::filesystem::path path;      ///< the .db file; its WAL lies beside it
+  std::uint64_t first_seq = 0;     ///< of the first event, 0 while empty
+  std::uint64_t last_seq = 0;      ///< of the last durable event
+  std::int64_t first_time_ms = 0;
+  std::int64_t last_time_ms = 0;
+  std::uint64_t bytes = 0;
+  bool sealed = false;
+  bool damaged = false;            ///< readable only in part; set aside, not unlinked, when done
+  std::map<std::string, std::uint64_t> events;
+};
+
+/// Thread-safe; used once a commit or less often, never once a request.
+class segment_catalog {
+ public:
+  std::vector<segment_info> list() const;
+  /// The first segment that may hold an event of sequence >= seq.
+  std::optional<segment_info> find(std::uint64_t seq) const;
+  /// The last durable sequence number; 0 when nothing was ever committed.
+  std::uint64_t durable_seq() const;
+  /// Events of one stream in all segments, and the streams that have any.
+  std::uint64_t events_of(const std::string& stream) const;
+  std::vector<std::string> streams() const;
+  std::uint64_t bytes() const;
+
+  // For the writer and the keeper.
+  void put(segment_info info);
+  void remove(std::uint64_t number);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::uint64_t, segment_info> segments_;
+};
+
+} // namespace penstock
