@@ -8,7 +8,7 @@
 
 namespace penstock {
 
-/// Why an operation failed; `net/http_error.cpp` holds the one table that maps these to HTTP.
+/// Why an operation failed; `net/problem.cpp` holds the one table that maps these to HTTP.
 enum class errc : std::uint8_t {
   invalid,      ///< the caller's input breaks a rule
   not_found,    ///< the named thing does not exist
