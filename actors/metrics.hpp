@@ -1,0 +1,169 @@
+// What each component counts: plain structs with one writer each, read by the metrics page.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// A number that only grows. One thread at a time adds; any thread reads. Having one writer, it
+/// needs no locked instruction.
+class counter {
+ public:
+  void add(std::uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// A number that goes up and down. One thread at a time writes; any thread reads.
+class gauge {
+ public:
+  void set(std::int64_t value) { value_.store(value, std::memory_order_relaxed); }
+  void add(std::int64_t n) { set(value() + n); }
+  std::int64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::int64_t> value_{0};
+};
+
+/// Counts values by size. `Bounds` are the buckets' inclusive upper bounds, ascending; a last
+/// bucket takes what lies above. One thread at a time observes; any thread reads.
+template <auto Bounds>
+class histogram {
+ public:
+  static constexpr auto bounds = Bounds;
+
+  void observe(std::uint64_t value) {
+    const auto at = std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin();
+    buckets_[static_cast<std::size_t>(at)].add();
+    sum_.add(value);
+  }
+  /// Observations in bucket `i` alone, not cumulated; i <= bounds.size().
+  std::uint64_t bucket(std::size_t i) const { return buckets_[i].value(); }
+  std::uint64_t sum() const { return sum_.value(); }
+
+ private:
+  std::array<counter, Bounds.size() + 1> buckets_;
+  counter sum_;
+};
+
+/// Microseconds, from a refusal on loopback to a disk in trouble.
+inline constexpr std::array<std::uint64_t, 16> latency_bounds_us{
+    50,     100,    200,     500,     1'000,   2'000,     5'000,     10'000,
+    20'000, 50'000, 100'000, 200'000, 500'000, 1'000'000, 2'000'000, 5'000'000};
+inline constexpr std::array<std::uint64_t, 14> group_size_bounds{
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1'024, 4'096, 16'384, 65'536};
+using latency_histogram = histogram<latency_bounds_us>;
+using group_size_histogram = histogram<group_size_bounds>;
+
+/// The statuses that the ingest plane answers with; any other is counted as the last, 0.
+inline constexpr std::array<std::uint16_t, 21> counted_statuses{200, 202, 204, 400, 401, 403, 404,
+                                                                405, 408, 411, 413, 415, 422, 429,
+                                                                431, 500, 501, 503, 505, 507, 0};
+
+enum class timeout_kind : std::uint8_t { header, body, idle, write };
+inline constexpr std::array<const char*, 4> timeout_names{"header", "body", "idle", "write"};
+
+/// Why the node turned work away for its own sake (503, 507 or a closed connection).
+enum class shed_reason : std::uint8_t {
+  connections,   ///< http.max_connections is reached
+  in_flight,     ///< http.max_in_flight_bytes is reached
+  table_full,    ///< the limiter tracks as many clients as it may
+  unreachable,   ///< the shard's owner can't be reached, and the cluster is set to refuse
+  journal_full,  ///< the journal's cap is reached
+  disk_full,     ///< the file system has no room
+  journal_error, ///< the journal failed otherwise
+  draining,      ///< the node is going down
+};
+inline constexpr std::array<const char*, 8> shed_names{
+    "connections",  "in_flight", "table_full",    "unreachable",
+    "journal_full", "disk_full", "journal_error", "draining"};
+
+/// One front end's, written by its thread only.
+struct alignas(64) front_end_metrics {
+  std::array<counter, counted_statuses.size()> requests;
+  latency_histogram request_us; ///< header complete to answer handed to the socket
+  counter bytes_in;
+  counter bytes_out;
+  counter events;    ///< accepted, whatever the number of requests
+  gauge connections; ///< open now
+  counter connections_total;
+  std::array<counter, timeout_names.size()> timeouts;
+  std::array<counter, shed_names.size()> shed;
+  gauge in_flight_bytes; ///< bodies between socket and disk
+
+  void count_status(unsigned status) {
+    const auto end = counted_statuses.end() - 1;
+    const auto at = std::find(counted_statuses.begin(), end, status);
+    requests[static_cast<std::size_t>(at - counted_statuses.begin())].add();
+  }
+  void count(timeout_kind kind) { timeouts[static_cast<std::size_t>(kind)].add(); }
+  void count(shed_reason why) { shed[static_cast<std::size_t>(why)].add(); }
+};
+
+/// The journal actor's.
+struct alignas(64) journal_metrics {
+  counter commits;
+  counter events;
+  counter appended_bytes;          ///< bodies made durable
+  counter failures;                ///< transactions that were rolled back
+  latency_histogram fsync_us;      ///< one commit, until its data is on the disk
+  group_size_histogram group_size; ///< events in one commit
+  gauge durable_seq;
+  gauge bytes;          ///< of all segment files
+  gauge full;           ///< 1 while the cap or the disk refuses more
+  gauge queued_batches; ///< waiting for a commit
+};
+
+/// What the queue tells of one stream.
+struct queue_stats {
+  std::string stream;
+  std::uint64_t depth = 0;     ///< events not yet acknowledged, in flight ones included
+  std::uint64_t in_flight = 0; ///< under a lease
+  std::int64_t oldest_ms = 0;  ///< age of the oldest event not acknowledged; 0 when there is none
+};
+
+/// The queue actor's.
+struct alignas(64) queue_metrics {
+  counter delivered;   ///< messages handed out, repeats included
+  counter redelivered; ///< repeats
+  counter acked;
+  counter nacked;
+  counter stale; ///< receipts refused: their event went to another consumer since
+  counter cursor_saves;
+  counter cursor_failures;
+  gauge waiters;       ///< receives held open
+  gauge confirmed_seq; ///< what the keeper was told
+
+  /// Replaced about once a second by the queue actor; read by any thread.
+  void publish(std::vector<queue_stats> streams) {
+    const std::lock_guard hold{mutex_};
+    streams_ = std::move(streams);
+  }
+  std::vector<queue_stats> streams() const {
+    const std::lock_guard hold{mutex_};
+    return streams_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<queue_stats> streams_;
+};
+
+/// The keeper actor's.
+struct alignas(64) keeper_metrics {
+  counter retired;  ///< segments
+  counter failures; ///< of preparing or retiring a segment
+};
+
+} // namespace penstock
