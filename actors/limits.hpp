@@ -8,8 +8,14 @@
 
 namespace penstock {
 
+/// Longer windows count as this one (100 years), so that a time within [0, max_now_ns] plus a
+/// window never overflows. A gcra burst is worth at most as much time.
+inline constexpr std::int64_t max_window_ns = 3'155'760'000'000'000'000;
+/// The latest time the functions below are defined for: the year 2116.
+inline constexpr std::int64_t max_now_ns = std::int64_t{1} << 62;
+
 /// What a limiter remembers of one client for one limit: 16 bytes, all zero for a new client.
-///   gcra            at = theoretical arrival time (ns)
+///   gcra            at + used / amount = theoretical arrival time (ns), exactly
 ///   fixed_window    at = start of the window, which the first request opens; used = spent in it
 ///   sliding_window  at = start of the current aligned window; used, previous = spent in it and in
 ///                   the one before
@@ -26,9 +32,10 @@ static_assert(sizeof(limit_state) == 16);
 
 /// What one limit says of a request, without charging it.
 struct limit_view {
-  std::uint32_t available = 0;  ///< units that would be admitted at `now`
-  std::int64_t retry_ns = 0;    ///< from now until one more unit than `available` could be admitted
-  std::int64_t reset_ns = 0;    ///< from now until the whole amount is available again
+  std::uint32_t available = 0; ///< units that would be admitted at `now`
+  std::int64_t retry_ns = 0;   ///< from now until one more unit than `available` could be admitted;
+                               ///< 0 when that is never, since the whole amount is available
+  std::int64_t reset_ns = 0;   ///< from now until the whole amount is available again
 };
 
 /// Pure: looks, changes nothing. `now` never goes back for one client (the caller sees to it).

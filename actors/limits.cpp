@@ -1,0 +1,299 @@
+#include "actors/limits.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+
+namespace penstock {
+namespace {
+
+// Products of an amount (32 bits) and a time (63 bits) need 95 bits.
+__extension__ using wide = unsigned __int128;
+
+// A rule's numbers, made safe to calculate with: no zero divisor, and no sum with a time that
+// overflows. The configuration rejects such values with a message; this is the last line.
+std::uint32_t amount_of(const limit& rule) {
+  return std::max(rule.amount, 1u);
+}
+
+std::int64_t window_of(const limit& rule) {
+  return std::clamp<std::int64_t>(rule.window_ns, 1, max_window_ns);
+}
+
+// -- gcra
+// ------------------------------------------------------------------------------------------
+//
+// The theoretical arrival time (TAT) is kept exactly, as at + used / amount nanoseconds: a window
+// that the amount does not divide would otherwise drift by up to a nanosecond a request. What
+// follows is in units of 1/amount ns, in which a request costs exactly one window.
+
+struct gcra_view {
+  wide capacity; // burst * window
+  wide debt;     // (TAT - now), from 0 to capacity
+  std::uint32_t available;
+};
+
+gcra_view look_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  const wide amount = amount_of(rule);
+  const wide window = static_cast<wide>(window_of(rule));
+  // The TAT must stay representable, so a burst is worth at most max_window_ns.
+  wide capacity = window * (rule.burst != 0 ? rule.burst : amount_of(rule));
+  const wide longest = amount * static_cast<wide>(max_window_ns);
+  if (capacity > longest) capacity = longest / window * window;
+
+  wide debt = 0;
+  if (state.at >= now_ns)
+    debt =
+        static_cast<wide>(state.at - now_ns) * amount + std::min(state.used, amount_of(rule) - 1);
+  // Only a changed plan can leave more debt than a full burst.
+  debt = std::min(debt, capacity);
+  return {capacity, debt, static_cast<std::uint32_t>((capacity - debt) / window)};
+}
+
+limit_view view_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  const auto [capacity, debt, available] = look_gcra(rule, state, now_ns);
+  if (debt == 0) return {available, 0, 0};
+  const wide amount = amount_of(rule);
+  const wide next = (static_cast<wide>(available) + 1) * static_cast<wide>(window_of(rule));
+  const auto round_up = [amount](wide units) {
+    return static_cast<std::int64_t>((units + amount - 1) / amount);
+  };
+  return {available, round_up(next + debt - capacity), round_up(debt)};
+}
+
+limit_state charge_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                        std::uint32_t units) {
+  const wide amount = amount_of(rule);
+  const wide debt = look_gcra(rule, state, now_ns).debt +
+                    static_cast<wide>(units) * static_cast<wide>(window_of(rule));
+  return {now_ns + static_cast<std::int64_t>(debt / amount),
+          static_cast<std::uint32_t>(debt % amount), 0};
+}
+
+// -- fixed window and calendar: a start, and what was spent since ---------------------------------
+
+limit_view view_counter(const limit& rule, std::uint32_t used, std::int64_t left_ns) {
+  const std::uint32_t amount = amount_of(rule);
+  if (used == 0) return {amount, 0, 0};
+  return {amount - std::min(used, amount), left_ns, left_ns};
+}
+
+std::uint32_t used_in_fixed_window(const limit& rule, const limit_state& state,
+                                   std::int64_t now_ns) {
+  return now_ns - state.at >= window_of(rule) ? 0 : state.used;
+}
+
+std::uint32_t used_in_calendar(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  if (state.used == 0) return 0;
+  return state.at < calendar_start(rule.unit, now_ns) ? 0 : state.used;
+}
+
+// -- sliding window
+// --------------------------------------------------------------------------------
+
+// The state moved on to the aligned window that holds `now`.
+limit_state roll(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  const std::int64_t window = window_of(rule);
+  const std::int64_t start = now_ns - now_ns % window;
+  const std::int64_t age = start - state.at;
+  if (age <= 0) return state;
+  if (age <= window) return {start, 0, state.used};
+  return {start, 0, 0};
+}
+
+// From now until `wanted` units would be admitted. The estimate falls steadily: first as the
+// previous window's weight goes to nothing, then, one window on, as the present one's does.
+std::int64_t sliding_wait(const limit& rule, const limit_state& rolled, std::int64_t elapsed,
+                          std::uint32_t wanted) {
+  const std::int64_t window = window_of(rule);
+  const std::int64_t room = static_cast<std::int64_t>(amount_of(rule)) - wanted;
+  // The shortest rest of a window in which `spent` weighs at most `allowed`.
+  const auto rest = [window](std::int64_t allowed, std::uint32_t spent) {
+    return static_cast<std::int64_t>(std::min(
+        static_cast<wide>(window), static_cast<wide>(allowed) * static_cast<wide>(window) / spent));
+  };
+  if (room >= rolled.used) {
+    if (rolled.previous == 0) return 0;
+    return window - rest(room - rolled.used, rolled.previous) - elapsed;
+  }
+  return (window - elapsed) + (window - rest(room, rolled.used));
+}
+
+limit_view view_sliding(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  const limit_state rolled = roll(rule, state, now_ns);
+  if (rolled.used == 0 && rolled.previous == 0) return {amount_of(rule), 0, 0};
+  const std::int64_t window = window_of(rule);
+  const std::int64_t elapsed = std::max<std::int64_t>(now_ns - rolled.at, 0);
+  const std::uint32_t amount = amount_of(rule);
+  const auto left = static_cast<wide>(window - elapsed);
+  const auto weighted = static_cast<std::uint64_t>(
+      (rolled.previous * left + static_cast<wide>(window) - 1) / static_cast<wide>(window));
+  const std::uint64_t estimate = rolled.used + weighted;
+  const auto available =
+      static_cast<std::uint32_t>(amount - std::min<std::uint64_t>(estimate, amount));
+  return {available, sliding_wait(rule, rolled, elapsed, available + 1),
+          sliding_wait(rule, rolled, elapsed, amount)};
+}
+
+// -- interval
+// --------------------------------------------------------------------------------------
+
+std::int64_t spacing(const limit& rule) {
+  const std::int64_t amount = amount_of(rule);
+  const std::int64_t window = window_of(rule);
+  return window / amount + (window % amount != 0);
+}
+
+limit_view view_interval(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  if (state.at <= now_ns) return {1, 0, 0};
+  const std::int64_t wait = std::min(state.at - now_ns, spacing(rule));
+  return {0, wait, wait};
+}
+
+std::uint32_t seconds_rounded_up(std::int64_t ns) {
+  constexpr std::int64_t second = 1'000'000'000;
+  const std::int64_t seconds = ns / second + (ns % second != 0);
+  return static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, UINT32_MAX));
+}
+
+// -- calendar
+// --------------------------------------------------------------------------------------
+
+using time_point = std::chrono::sys_time<std::chrono::nanoseconds>;
+
+time_point to_time(std::int64_t ns) {
+  return time_point{std::chrono::nanoseconds{ns}};
+}
+
+std::int64_t to_ns(time_point time) {
+  return time.time_since_epoch().count();
+}
+
+} // namespace
+
+std::int64_t calendar_start(calendar_unit unit, std::int64_t now_ns) {
+  using namespace std::chrono;
+  const time_point now = to_time(now_ns);
+  if (unit == calendar_unit::hour) return to_ns(floor<hours>(now));
+  if (unit == calendar_unit::day) return to_ns(floor<days>(now));
+  const year_month_day today{floor<days>(now)};
+  return to_ns(sys_days{today.year() / today.month() / 1});
+}
+
+std::int64_t calendar_next(calendar_unit unit, std::int64_t now_ns) {
+  using namespace std::chrono;
+  const time_point start = to_time(calendar_start(unit, now_ns));
+  if (unit == calendar_unit::hour) return to_ns(start + hours{1});
+  if (unit == calendar_unit::day) return to_ns(start + days{1});
+  const year_month_day first{floor<days>(start)};
+  return to_ns(sys_days{first.year() / first.month() / 1 + months{1}});
+}
+
+namespace {
+
+// look().available without the cost of the times.
+std::uint32_t available_units(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  if (rule.kind == algorithm::gcra) return look_gcra(rule, state, now_ns).available;
+  return look(rule, state, now_ns).available;
+}
+
+} // namespace
+
+limit_view look(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  switch (rule.kind) {
+  case algorithm::gcra:
+    return view_gcra(rule, state, now_ns);
+  case algorithm::fixed_window:
+    return view_counter(rule, used_in_fixed_window(rule, state, now_ns),
+                        state.at + window_of(rule) - now_ns);
+  case algorithm::sliding_window:
+    return view_sliding(rule, state, now_ns);
+  case algorithm::interval:
+    return view_interval(rule, state, now_ns);
+  case algorithm::calendar: {
+    const std::uint32_t used = used_in_calendar(rule, state, now_ns);
+    return view_counter(rule, used, used == 0 ? 0 : calendar_next(rule.unit, now_ns) - now_ns);
+  }
+  }
+  return {};
+}
+
+limit_state charge(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                   std::uint32_t units) {
+  if (units == 0) return state;
+  switch (rule.kind) {
+  case algorithm::gcra:
+    return charge_gcra(rule, state, now_ns, units);
+  case algorithm::fixed_window: {
+    const std::uint32_t used = used_in_fixed_window(rule, state, now_ns);
+    return {used == 0 ? now_ns : state.at, used + units, 0};
+  }
+  case algorithm::sliding_window: {
+    limit_state rolled = roll(rule, state, now_ns);
+    rolled.used += units;
+    return rolled;
+  }
+  case algorithm::interval:
+    return {now_ns + spacing(rule), 0, 0};
+  case algorithm::calendar:
+    return {calendar_start(rule.unit, now_ns), used_in_calendar(rule, state, now_ns) + units, 0};
+  }
+  return state;
+}
+
+bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  switch (rule.kind) {
+  case algorithm::gcra:
+    return state.at < now_ns || (state.at == now_ns && state.used == 0);
+  case algorithm::fixed_window:
+    return used_in_fixed_window(rule, state, now_ns) == 0;
+  case algorithm::sliding_window: {
+    const limit_state rolled = roll(rule, state, now_ns);
+    return rolled.used == 0 && rolled.previous == 0;
+  }
+  case algorithm::interval:
+    return state.at <= now_ns;
+  case algorithm::calendar:
+    return used_in_calendar(rule, state, now_ns) == 0;
+  }
+  return false;
+}
+
+verdict admit(const plan& rules, std::span<limit_state> states, std::int64_t now_ns,
+              std::uint32_t cost) {
+  const std::size_t count = std::min(rules.limits.size(), states.size());
+  if (count == 0) return {.granted = cost, .remaining = UINT32_MAX};
+
+  // The least that any limit has available, and the limits, as bits, that have just that.
+  std::uint32_t least = UINT32_MAX;
+  std::uint32_t tightest = 0;
+  static_assert(max_limits_per_plan <= 32);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t available = available_units(rules.limits[i], states[i], now_ns);
+    if (available < least) tightest = 0;
+    least = std::min(least, available);
+    if (available == least) tightest |= 1u << i;
+  }
+
+  verdict answer{.granted = std::min(cost, least)};
+  if (answer.granted == 0 && cost != 0) answer.reason = static_cast<std::uint8_t>(refusal::quota);
+  for (std::size_t i = 0; i < count; ++i)
+    states[i] = charge(rules.limits[i], states[i], now_ns, answer.granted);
+
+  // A charge takes as much from each, so the same limits are the tightest after it; of several
+  // the one that takes longest speaks.
+  std::int64_t longest = -1;
+  for (; tightest != 0; tightest &= tightest - 1) {
+    const auto i = static_cast<std::size_t>(std::countr_zero(tightest));
+    const limit_view view = look(rules.limits[i], states[i], now_ns);
+    const std::int64_t wait = view.available == 0 ? view.retry_ns : view.reset_ns;
+    if (wait <= longest) continue;
+    longest = wait;
+    answer.limit = static_cast<std::uint8_t>(i);
+    answer.remaining = view.available;
+  }
+  answer.reset_s = seconds_rounded_up(longest);
+  return answer;
+}
+
+} // namespace penstock
