@@ -1,15 +1,6 @@
 #include "actors/limiter.hpp"
 
 namespace penstock {
-namespace {
-
-// The limiter is the only writer, so that a plain addition does.
-void add(std::atomic<std::uint64_t>& counter, std::uint64_t n) {
-  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
-} // namespace
-
 // -- life
 // ------------------------------------------------------------------------------------------
 
@@ -38,11 +29,11 @@ admit_reply limiter_state::decide(const admit_request& request) {
     admitted += answer.granted != 0;
     units += answer.granted;
     if (answer.reason == 0) continue;
-    add(metrics_->refused_by_reason[answer.reason], 1);
-    if (answer.limit != verdict::no_limit) add(metrics_->refused_by_limit[answer.limit], 1);
+    metrics_->refused_by_reason[answer.reason].add();
+    if (answer.limit != verdict::no_limit) metrics_->refused_by_limit[answer.limit].add();
   }
-  add(metrics_->requests_admitted, admitted);
-  add(metrics_->units_granted, units);
+  metrics_->requests_admitted.add(admitted);
+  metrics_->units_granted.add(units);
   return reply;
 }
 
@@ -61,7 +52,7 @@ verdict limiter_state::decide(const admit_item& item, std::int64_t now_ns) {
 // ----------------------------------------------------------------------------------------
 
 void limiter_state::sweep() {
-  add(metrics_->clients_forgotten, table_.sweep(*rules_, clock_(), sweep_visits));
+  metrics_->clients_forgotten.add(table_.sweep(*rules_, clock_(), sweep_visits));
   publish_size();
 }
 
@@ -72,8 +63,8 @@ void limiter_state::change_plan(std::shared_ptr<const plan> rules) {
 }
 
 void limiter_state::publish_size() {
-  metrics_->live_clients.store(table_.size(), std::memory_order_relaxed);
-  metrics_->table_bytes.store(table_.memory_bytes(), std::memory_order_relaxed);
+  metrics_->live_clients.set(static_cast<std::int64_t>(table_.size()));
+  metrics_->table_bytes.set(static_cast<std::int64_t>(table_.memory_bytes()));
 }
 
 caf::behavior limiter(caf::stateful_actor<limiter_state>* self, std::shared_ptr<const plan> rules,

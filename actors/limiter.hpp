@@ -3,10 +3,10 @@
 
 #include "actors/client_table.hpp"
 #include "actors/messages.hpp"
+#include "actors/metrics.hpp"
 #include "actors/settings.hpp"
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -14,16 +14,15 @@
 
 namespace penstock {
 
-/// What one limiter counts. Written by the limiter alone, read by any thread; relaxed, so figures
-/// read together may be a message apart.
-struct limiter_metrics {
-  std::atomic<std::uint64_t> requests_admitted{0}; ///< of which at least one unit was granted
-  std::atomic<std::uint64_t> units_granted{0};
-  std::array<std::atomic<std::uint64_t>, max_limits_per_plan> refused_by_limit{};
-  std::array<std::atomic<std::uint64_t>, 4> refused_by_reason{}; ///< indexed by refusal
-  std::atomic<std::uint64_t> live_clients{0};
-  std::atomic<std::uint64_t> table_bytes{0};
-  std::atomic<std::uint64_t> clients_forgotten{0};
+/// What one limiter counts; see metrics.hpp for who may write and read.
+struct alignas(64) limiter_metrics {
+  counter requests_admitted; ///< of which at least one unit was granted
+  counter units_granted;
+  std::array<counter, max_limits_per_plan> refused_by_limit;
+  std::array<counter, 4> refused_by_reason; ///< indexed by refusal
+  gauge live_clients;                       ///< as of the last sweep, like table_bytes
+  gauge table_bytes;
+  counter clients_forgotten;
 };
 
 /// Gives nanoseconds since the epoch and never goes back; see wall_clock. The limiter calls it from
