@@ -1,0 +1,81 @@
+// The durable floor: a raw append and an fdatasync for each group of events, nothing else. What no
+// journal can beat on this disk with the same grouping.
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <fcntl.h>
+#include <string>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+constexpr std::uint64_t max_file_bytes = 1ull << 30;
+
+struct options {
+  std::string file;
+  std::uint32_t event_bytes = 300;
+  std::vector<std::uint32_t> groups{1, 8, 64, 256, 1600}; ///< events an fdatasync
+  double duration_s = 1;
+};
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& t) { return double(t.tv_sec) + double(t.tv_usec) / 1e6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// The file begins anew when it is large, as a journal's segments do; its blocks stay allocated.
+bool append_groups(int fd, const options& o, std::uint32_t group) {
+  using clock = std::chrono::steady_clock;
+  const std::string block(std::size_t{o.event_bytes} * group, 'x');
+  std::uint64_t syncs = 0, offset = 0;
+  double cpu_before = cpu_seconds();
+  auto start = clock::now();
+  auto end = start + std::chrono::duration_cast<clock::duration>(
+                         std::chrono::duration<double>(o.duration_s));
+  while (clock::now() < end) {
+    if (offset + block.size() > max_file_bytes) offset = 0;
+    if (::pwrite(fd, block.data(), block.size(), off_t(offset)) != ssize_t(block.size()) ||
+        ::fdatasync(fd) != 0)
+      return false;
+    offset += block.size();
+    ++syncs;
+  }
+  double seconds = std::chrono::duration<double>(clock::now() - start).count();
+  double events = double(syncs) * group;
+  std::printf(R"({"events_per_sync":%u,"event_bytes":%u,"events":%.0f,"events_per_s":%.0f,)"
+              R"("sync_us":%.1f,"cpu_us_per_event":%.4f})"
+              "\n",
+              group, o.event_bytes, events, events / seconds, seconds / double(syncs) * 1e6,
+              (cpu_seconds() - cpu_before) / events * 1e6);
+  return true;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  options o;
+  CLI::App app("Appends groups of events to a file with an fdatasync each; prints NDJSON.");
+  app.add_option("--file", o.file, "Made anew, and removed in the end")->required();
+  app.add_option("--event-bytes", o.event_bytes)->check(CLI::Range(1u, 1u << 20));
+  app.add_option("--groups", o.groups, "Events an fdatasync, several sizes")
+      ->delimiter(',')
+      ->check(CLI::Range(1u, 100'000u));
+  app.add_option("--duration-s", o.duration_s, "For each size")->check(CLI::Range(0.01, 600.0));
+  CLI11_PARSE(app, argc, argv);
+  int fd = ::open(o.file.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+  bool ok = fd >= 0;
+  for (std::uint32_t group : o.groups)
+    ok = ok && append_groups(fd, o, group);
+  if (!ok) std::perror(o.file.c_str());
+  if (fd >= 0) {
+    ::close(fd);
+    ::unlink(o.file.c_str());
+  }
+  return ok ? 0 : 74;
+}
