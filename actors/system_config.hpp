@@ -1,0 +1,35 @@
+// How the actor system of a node is set up.
+#pragma once
+
+#include "actors/messages.hpp"
+
+#include <caf/io/middleman.hpp>
+
+#include <chrono>
+#include <cstddef>
+
+namespace penstock {
+
+/// A peer from which nothing came for `peer_timeout` is lost; every node sends a sign of life each
+/// `heartbeat`, so a stopped process is noticed in about 1.1 s, and a killed one at once.
+inline constexpr std::chrono::milliseconds heartbeat{200};
+inline constexpr std::chrono::milliseconds peer_timeout{1000};
+
+class system_config : public caf::actor_system_config {
+ public:
+  /// `threads`: scheduler workers. `with_io`: load the middleman, for nodes with peers.
+  explicit system_config(std::size_t threads, bool with_io) {
+    add_message_types<caf::id_block::penstock>();
+    // Stealing, the default, starts at least four threads that poll.
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", threads);
+    if (!with_io) return;
+    load<caf::io::middleman>();
+    // Nodes talk over direct links only: routes over hops have open bugs upstream.
+    set("middleman.enable-automatic-connections", false);
+    set("middleman.heartbeat-interval", caf::timespan{heartbeat});
+    set("middleman.connection-timeout", caf::timespan{peer_timeout});
+  }
+};
+
+} // namespace penstock
