@@ -14,12 +14,14 @@
 namespace {
 
 constexpr std::uint64_t max_file_bytes = 1ull << 30;
+constexpr std::uint64_t recycled_bytes = 64ull << 20;
 
 struct options {
   std::string file;
   std::uint32_t event_bytes = 300;
   std::vector<std::uint32_t> groups{1, 8, 64, 256, 1600}; ///< events an fdatasync
   double duration_s = 1;
+  bool recycle = false;
 };
 
 double cpu_seconds() {
@@ -29,17 +31,26 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// The file begins anew when it is large, as a journal's segments do; its blocks stay allocated.
+// Fills a file of one segment's size, so that what is measured overwrites allocated blocks.
+bool preallocate(int fd) {
+  const std::string block(1u << 20, 'y');
+  for (std::uint64_t done = 0; done < recycled_bytes; done += block.size())
+    if (::pwrite(fd, block.data(), block.size(), off_t(done)) != ssize_t(block.size()))
+      return false;
+  return ::fsync(fd) == 0;
+}
+
 bool append_groups(int fd, const options& o, std::uint32_t group) {
   using clock = std::chrono::steady_clock;
   const std::string block(std::size_t{o.event_bytes} * group, 'x');
+  const std::uint64_t limit = o.recycle ? recycled_bytes : max_file_bytes;
   std::uint64_t syncs = 0, offset = 0;
   double cpu_before = cpu_seconds();
   auto start = clock::now();
   auto end = start + std::chrono::duration_cast<clock::duration>(
                          std::chrono::duration<double>(o.duration_s));
   while (clock::now() < end) {
-    if (offset + block.size() > max_file_bytes) offset = 0;
+    if (offset + block.size() > limit) offset = 0;
     if (::pwrite(fd, block.data(), block.size(), off_t(offset)) != ssize_t(block.size()) ||
         ::fdatasync(fd) != 0)
       return false;
@@ -67,9 +78,10 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1u, 100'000u));
   app.add_option("--duration-s", o.duration_s, "For each size")->check(CLI::Range(0.01, 600.0));
+  app.add_flag("--recycle", o.recycle, "Overwrite 64 MiB that are already there, do not grow");
   CLI11_PARSE(app, argc, argv);
   int fd = ::open(o.file.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-  bool ok = fd >= 0;
+  bool ok = fd >= 0 && (!o.recycle || preallocate(fd));
   for (std::uint32_t group : o.groups)
     ok = ok && append_groups(fd, o, group);
   if (!ok) std::perror(o.file.c_str());
