@@ -36,6 +36,8 @@ inline constexpr std::size_t sweep_visits = 4096;
 
 class limiter_state {
  public:
+  static constexpr const char* name = "limiter"; // CAF shows it
+
   // -- life
   // ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,56 @@
+#include "actors/gate.hpp"
+
+#include "actors/peer_link.hpp"
+
+#include <caf/io/middleman.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+namespace {
+
+caf::error refuse(gate_refusal reason, const hello& peer, const std::string& why) {
+  spdlog::warn("refused the node at {}: {}", peer.address, why);
+  return {static_cast<std::uint8_t>(reason), gate_category, caf::make_message(why)};
+}
+
+} // namespace
+
+caf::behavior gate(caf::event_based_actor* self, std::string cluster,
+                   std::vector<std::string> members, std::vector<caf::actor> limiters) {
+  return {
+      [cluster = std::move(cluster), members = std::move(members),
+       limiters = std::move(limiters)](const hello& peer) -> caf::result<welcome> {
+        if (peer.version != wire_version)
+          return refuse(
+              gate_refusal::version, peer,
+              fmt::format("it speaks wire version {}, this node {}", peer.version, wire_version));
+        if (peer.cluster != cluster)
+          return refuse(gate_refusal::cluster, peer,
+                        fmt::format("it belongs to cluster \"{}\", this node to \"{}\"",
+                                    peer.cluster, cluster));
+        if (std::ranges::find(members, peer.address) == members.end())
+          return refuse(gate_refusal::address, peer,
+                        fmt::format("its cluster.listen, \"{}\", is not among this node's "
+                                    "cluster.peers as spelled there",
+                                    peer.address));
+        spdlog::info("welcomed the node at {}", peer.address);
+        return welcome{wire_version, limiters};
+      },
+      [self](drain) { self->quit(); },
+  };
+}
+
+result<std::uint16_t> publish_gate(const caf::actor& gate, const std::string& listen) {
+  const result<peer_address> address = parse_peer_address(listen);
+  if (!address) return address.error();
+  auto& middleman = gate.home_system().middleman();
+  const auto port = middleman.publish(gate, address->port, address->host.c_str(), true);
+  if (!port)
+    return error{errc::unavailable, fmt::format("cannot listen for peers on {}: {}", listen,
+                                                gate.home_system().render(port.error()))};
+  return *port;
+}
+
+} // namespace penstock

@@ -1,0 +1,29 @@
+// The actor that peers find on the cluster port.
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/settings.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// Why a gate refuses a hello: the code of a caf::error of category `gate_category`, whose context
+/// is a sentence for the log.
+enum class gate_refusal : std::uint8_t { version = 1, cluster, address };
+inline constexpr caf::atom_value gate_category = caf::atom("gate");
+
+/// Answers hello with this node's limiters; refuses a peer that speaks another wire version, that
+/// belongs to another cluster, or whose address is not spelled as in `members`: such a node would
+/// place shards differently, and clients would be counted twice. `drain` ends it.
+caf::behavior gate(caf::event_based_actor* self, std::string cluster,
+                   std::vector<std::string> members, std::vector<caf::actor> limiters);
+
+/// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
+/// Blocks: not for use in an actor. Errors: errc::config for a malformed address, errc::unavailable
+/// when it can't be bound.
+result<std::uint16_t> publish_gate(const caf::actor& gate, const std::string& listen);
+
+} // namespace penstock

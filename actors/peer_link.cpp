@@ -1,0 +1,196 @@
+#include "actors/peer_link.hpp"
+
+#include "actors/gate.hpp"
+
+#include <caf/io/middleman.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace penstock {
+
+result<peer_address> parse_peer_address(const std::string& text) {
+  const auto malformed = [&text] {
+    return error{errc::config, fmt::format("\"{}\" is not host:port", text)};
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return malformed();
+  peer_address address{text.substr(0, colon), 0};
+  const char* const end = text.data() + text.size();
+  const auto [parsed, failure] = std::from_chars(text.data() + colon + 1, end, address.port);
+  if (failure != std::errc{} || parsed != end) return malformed();
+  if (address.host.front() == '[' && address.host.back() == ']')
+    address.host = address.host.substr(1, address.host.size() - 2);
+  if (address.host.empty()) return malformed();
+  return address;
+}
+
+// Each link goes round these stages:
+//
+//               its turn             a gate                 welcome
+//     waiting ───────────► connecting ──────────► greeting ──────────► up
+//        ▲                     │                     │                 │
+//        └── retry interval ───┴──── error ──────────┤                 │
+//        └── refused interval ───── refusal ─────────┘                 │
+//        └── retry interval ─────────────────────────── gate down ─────┘
+//
+// A turn lasts as long as the stage `connecting`: the middleman connects for one caller at a time,
+// and concurrent calls have hung it.
+
+// -- life
+// ------------------------------------------------------------------------------------------
+
+void peer_links_state::start(const cluster_settings& settings,
+                             const std::vector<std::string>& members,
+                             std::vector<caf::actor> front_ends,
+                             std::shared_ptr<link_metrics> metrics) {
+  introduction_ = {wire_version, settings.name, settings.listen};
+  reconnect_interval_ = settings.reconnect_interval_ms;
+  front_ends_ = std::move(front_ends);
+  metrics_ = std::move(metrics);
+  for (std::size_t member = 0; member < members.size(); ++member) {
+    if (members[member] == settings.listen) continue;
+    const result<peer_address> parts = parse_peer_address(members[member]);
+    if (!parts) {
+      spdlog::error("cannot link to a peer: {}", parts.error().message);
+      continue;
+    }
+    link peer;
+    peer.address = members[member];
+    peer.parts = *parts;
+    peer.member = static_cast<std::uint16_t>(member);
+    links_.push_back(std::move(peer));
+  }
+  for (std::size_t i = 0; i < links_.size(); ++i)
+    want_turn(i);
+}
+
+template <class Message>
+void peer_links_state::tell_front_ends(const Message& message) {
+  for (const caf::actor& front_end : front_ends_)
+    self_->send(front_end, message);
+}
+
+// -- turns
+// -----------------------------------------------------------------------------------------
+
+void peer_links_state::want_turn(std::size_t at) {
+  turns_.push_back(at);
+  next_turn();
+}
+
+void peer_links_state::next_turn() {
+  if (turn_taken_ || turns_.empty()) return;
+  const std::size_t at = turns_.front();
+  turns_.pop_front();
+  turn_taken_ = true;
+  links_[at].at = stage::connecting;
+  const peer_address& peer = links_[at].parts;
+  // No time limit here: the operating system's and the middleman's apply, and giving up earlier
+  // would let the next connect begin beside this one.
+  self_
+      ->request(self_->system().middleman().actor_handle(), caf::infinite, caf::connect_atom_v,
+                peer.host, peer.port)
+      .then(
+          [this, at](const caf::node_id&, const caf::strong_actor_ptr& gate,
+                     const std::set<std::string>&) {
+            turn_taken_ = false;
+            connected(at, gate);
+            next_turn();
+          },
+          [this, at](const caf::error& why) {
+            turn_taken_ = false;
+            failed(at, why);
+            next_turn();
+          });
+}
+
+void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
+  links_[at].at = stage::waiting;
+  links_[at].gate = {};
+  self_->delayed_send(self_, time, caf::connect_atom_v, static_cast<std::uint64_t>(at));
+}
+
+// -- events
+// ----------------------------------------------------------------------------------------
+
+void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& gate) {
+  link& peer = links_[at];
+  peer.gate = caf::actor_cast<caf::actor>(gate);
+  if (!peer.gate) return failed(at, caf::make_error(caf::sec::no_actor_published_at_port));
+  peer.at = stage::greeting;
+  self_->monitor(peer.gate);
+  self_->request(peer.gate, greeting_timeout, introduction_)
+      .then([this, at](const welcome& answer) { welcomed(at, answer); },
+            [this, at](const caf::error& why) {
+              if (links_[at].gate) self_->demonitor(links_[at].gate);
+              if (why.category() == gate_category)
+                refused(at, caf::deep_to_string(why.context()));
+              else
+                failed(at, why);
+            });
+}
+
+void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
+  link& peer = links_[at];
+  // It may have gone while its answer was on the way.
+  if (!peer.gate) return failed(at, caf::make_error(caf::sec::remote_lookup_failed));
+  if (answer.version != wire_version || answer.limiters.empty()) {
+    self_->demonitor(peer.gate);
+    return refused(
+        at, fmt::format("it speaks wire version {}, this node {}", answer.version, wire_version));
+  }
+  peer.at = stage::up;
+  peer.failure_logged = false;
+  metrics_->links_up.add(1);
+  if (peer.was_up) metrics_->reconnects.add();
+  peer.was_up = true;
+  spdlog::info("linked to the peer at {}", peer.address);
+  tell_front_ends(peer_up{peer.member, answer.limiters});
+}
+
+void peer_links_state::lost(const caf::actor_addr& gate) {
+  for (std::size_t at = 0; at < links_.size(); ++at) {
+    link& peer = links_[at];
+    if (!peer.gate || peer.gate.address() != gate) continue;
+    peer.gate = {};
+    // While greeting, the request's own answer ends the attempt.
+    if (peer.at != stage::up) continue;
+    metrics_->links_up.add(-1);
+    spdlog::warn("lost the peer at {}", peer.address);
+    tell_front_ends(peer_down{peer.member});
+    wait(at, reconnect_interval_);
+  }
+}
+
+void peer_links_state::failed(std::size_t at, const caf::error& why) {
+  link& peer = links_[at];
+  metrics_->failed_attempts.add();
+  if (!peer.failure_logged)
+    spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address,
+                 self_->system().render(why), reconnect_interval_.count());
+  peer.failure_logged = true;
+  wait(at, reconnect_interval_);
+}
+
+void peer_links_state::refused(std::size_t at, const std::string& why) {
+  metrics_->failed_attempts.add();
+  metrics_->refusals.add();
+  spdlog::error("the peer at {} and this node do not fit: {}; asking again in {} s",
+                links_[at].address, why, refused_interval.count());
+  wait(at, refused_interval);
+}
+
+caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
+                         std::vector<std::string> members, std::vector<caf::actor> front_ends,
+                         std::shared_ptr<link_metrics> metrics) {
+  self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down.source); });
+  self->state.start(settings, members, std::move(front_ends), std::move(metrics));
+  return {
+      [self](caf::connect_atom, std::uint64_t link) { self->state.want_turn(link); },
+      [self](drain) { self->quit(); },
+  };
+}
+
+} // namespace penstock

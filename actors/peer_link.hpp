@@ -1,0 +1,102 @@
+// The actor that keeps a link to each peer.
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "actors/settings.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// What the links count; see metrics.hpp for who may write and read.
+struct alignas(64) link_metrics {
+  gauge links_up;
+  counter reconnects;      ///< times that a link came up again
+  counter failed_attempts; ///< to connect or to be welcomed
+  counter refusals;        ///< of those, because the peer is of another cluster or version
+};
+
+/// How long a peer's gate may take to answer.
+inline constexpr std::chrono::milliseconds greeting_timeout{2000};
+
+/// A refused node asks again after this long: somebody has to change a configuration first.
+inline constexpr std::chrono::seconds refused_interval{15};
+
+/// "host:port" or "[v6]:port" in parts.
+struct peer_address {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// Errors: errc::config.
+result<peer_address> parse_peer_address(const std::string& text);
+
+class peer_links_state {
+ public:
+  static constexpr const char* name = "peer_links"; // CAF shows it
+  using self_ptr = caf::stateful_actor<peer_links_state>*;
+
+  explicit peer_links_state(self_ptr self) : self_(self) {}
+
+  // -- life
+  // ----------------------------------------------------------------------------------------
+
+  void start(const cluster_settings& settings, const std::vector<std::string>& members,
+             std::vector<caf::actor> front_ends, std::shared_ptr<link_metrics> metrics);
+
+  // -- turns: one connect at a time in a process
+  // ---------------------------------------------------
+
+  void want_turn(std::size_t link);
+
+  // -- events
+  // --------------------------------------------------------------------------------------
+
+  void lost(const caf::actor_addr& gate);
+
+ private:
+  enum class stage : std::uint8_t { waiting, connecting, greeting, up };
+
+  struct link {
+    std::string address;
+    peer_address parts;
+    std::uint16_t member = 0;
+    stage at = stage::waiting;
+    caf::actor gate;
+    bool was_up = false;
+    bool failure_logged = false; // an outage is worth one line, not one each attempt
+  };
+
+  void next_turn();
+  void connected(std::size_t link, const caf::strong_actor_ptr& gate);
+  void welcomed(std::size_t link, const welcome& answer);
+  void failed(std::size_t link, const caf::error& why);
+  void refused(std::size_t link, const std::string& why);
+  void wait(std::size_t link, std::chrono::milliseconds time);
+  template <class Message>
+  void tell_front_ends(const Message& message);
+
+  self_ptr self_;
+  hello introduction_;
+  std::chrono::milliseconds reconnect_interval_{};
+  std::vector<link> links_;
+  std::deque<std::size_t> turns_; // links whose wait is over; at most one entry each
+  bool turn_taken_ = false;
+  std::vector<caf::actor> front_ends_;
+  std::shared_ptr<link_metrics> metrics_;
+};
+
+/// Keeps a link to every member but this node (`settings.listen`), tells each front end peer_up
+/// and peer_down, and tries again every `settings.reconnect_interval_ms`. `members`: the cluster
+/// addresses of all nodes, sorted; valid addresses. `drain` ends it. Needs the middleman.
+caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
+                         std::vector<std::string> members, std::vector<caf::actor> front_ends,
+                         std::shared_ptr<link_metrics> metrics);
+
+} // namespace penstock
