@@ -89,16 +89,23 @@ struct append_batch {
 };
 using append_batch_ptr = std::shared_ptr<append_batch>;
 
-/// A batch is durable, or why it is not (then nothing of it is kept).
+/// These batches of the front end are durable, or why they are not (then nothing of them is kept).
+/// One message a commit and front end.
 struct append_done {
-  std::uint64_t token = 0;
+  std::vector<std::uint64_t> tokens;
   bool ok = true;
   error why;
 };
 
+/// The journal's own reminder to commit what it has staged: it is queued behind every append that
+/// was there before it, which is what makes a group.
+struct commit_due {};
+
 /// A publisher wants what is durable in `stream` after a sequence number. Answered with
-/// fetch_reply at once when the events are in memory or must be read from segments, otherwise
-/// when the next event of the stream is durable. One outstanding fetch a sender and stream.
+/// fetch_reply at once when the events are in memory, or at once with read_segments when memory
+/// does not reach back to after_seq; otherwise when the next event of the stream is durable. One
+/// outstanding fetch a sender and stream. A publisher that finds nothing newer in the segments
+/// asks again with the catalog's durable_seq() as it was before that read.
 struct fetch_request {
   std::string stream;
   std::uint64_t after_seq = 0;
@@ -140,6 +147,7 @@ struct sweep_tick {};
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_batch_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::commit_due)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
@@ -160,6 +168,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(penstock, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(penstock, (penstock::welcome))
   CAF_ADD_TYPE_ID(penstock, (penstock::append_batch_ptr))
   CAF_ADD_TYPE_ID(penstock, (penstock::append_done))
+  CAF_ADD_TYPE_ID(penstock, (penstock::commit_due))
   CAF_ADD_TYPE_ID(penstock, (penstock::fetch_request))
   CAF_ADD_TYPE_ID(penstock, (penstock::fetch_reply))
   CAF_ADD_TYPE_ID(penstock, (penstock::confirmed_up_to))

@@ -9,7 +9,7 @@
 namespace penstock {
 
 /// The most events that one block holds; keeps 16-bit indexes and one row's size bounded.
-inline constexpr std::size_t max_events_per_block = 4096;
+inline constexpr std::size_t max_events_per_block = 16'384;
 
 /// One event's place in its block.
 struct event_meta {

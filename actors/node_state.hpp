@@ -1,0 +1,24 @@
+// What all actors of a node share: a few atomics, written by one and read by many.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace penstock {
+
+/// Read on the request path without a lock or a message.
+struct node_state {
+  /// The next sequence number to give out. A front end draws a range for the events of a turn and
+  /// the journal commits in this order, so that ids are in journal order whichever thread gave
+  /// them, and an answer need not wait for the journal to know its id.
+  alignas(64) std::atomic<std::uint64_t> next_ticket{1};
+  /// The journal can't take more (its cap, or a full disk): 507 before anything is charged.
+  alignas(64) std::atomic<bool> journal_full{false};
+  std::atomic<bool> disk_full{false};  ///< with journal_full: it is the disk, not the cap
+  std::atomic<bool> draining{false};
+  std::atomic<bool> ready{false};
+  std::string tag;  ///< of event ids; set before the first actor starts
+};
+
+} // namespace penstock

@@ -1,0 +1,201 @@
+#include "net/identity.hpp"
+
+#include <openssl/sha.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace penstock {
+
+namespace {
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
+  return text;
+}
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
+
+bool starts_with_nocase(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size()
+         && std::equal(prefix.begin(), prefix.end(), text.begin(),
+                       [](char a, char b) { return a == lower(b); });
+}
+
+// Takes the last element off a comma-separated list.
+std::string_view take_last(std::string_view& list) {
+  auto comma = list.rfind(',');
+  auto last = comma == std::string_view::npos ? list : list.substr(comma + 1);
+  list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
+  return trim(last);
+}
+
+// The for= parameter of one Forwarded element (RFC 7239), unquoted.
+std::string_view forwarded_for(std::string_view element) {
+  while (!element.empty()) {
+    auto semicolon = element.find(';');
+    auto pair = trim(element.substr(0, semicolon));
+    element = semicolon == std::string_view::npos ? std::string_view{}
+                                                  : element.substr(semicolon + 1);
+    if (!starts_with_nocase(pair, "for=")) continue;
+    auto value = pair.substr(4);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+      value = value.substr(1, value.size() - 2);
+    return value;
+  }
+  return {};
+}
+
+std::string_view cookie_value(std::string_view cookies, std::string_view name) {
+  while (!cookies.empty()) {
+    auto semicolon = cookies.find(';');
+    auto pair = trim(cookies.substr(0, semicolon));
+    cookies = semicolon == std::string_view::npos ? std::string_view{}
+                                                  : cookies.substr(semicolon + 1);
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
+      return pair.substr(name.size() + 1);
+  }
+  return {};
+}
+
+bool query_has(std::string_view target, std::string_view key) {
+  auto mark = target.find('?');
+  if (mark == std::string_view::npos) return false;
+  auto query = target.substr(mark + 1);
+  while (!query.empty()) {
+    auto amp = query.find('&');
+    auto pair = query.substr(0, amp);
+    query = amp == std::string_view::npos ? std::string_view{} : query.substr(amp + 1);
+    if (pair.substr(0, pair.find('=')) == key) return true;
+  }
+  return false;
+}
+
+// scheme://host[:port] of a URL, without the path; empty if it is none.
+std::string_view origin_of(std::string_view url) {
+  auto scheme = url.find("://");
+  if (scheme == std::string_view::npos) return {};
+  auto end = url.find_first_of("/?#", scheme + 3);
+  return url.substr(0, end);
+}
+
+} // namespace
+
+client_hasher::client_hasher(std::string_view secret) {
+  for (std::size_t i = 0; i * SHA256_DIGEST_LENGTH < secret_bytes; ++i) {
+    std::string block = "penstock client hash " + std::to_string(i) + ":";
+    block += secret;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const unsigned char*>(block.data()), block.size(), digest);
+    auto at = i * SHA256_DIGEST_LENGTH;
+    std::memcpy(secret_.data() + at, digest, std::min(sizeof digest, secret_bytes - at));
+  }
+}
+
+std::uint64_t client_hasher::operator()(identity_source kind, std::string_view name,
+                                        std::string_view value) const {
+  auto tag = static_cast<char>(kind);
+  if (1 + name.size() + 1 + value.size() <= 256) {
+    char buffer[256];
+    auto* p = buffer;
+    *p++ = tag;
+    p = std::copy(name.begin(), name.end(), p);
+    *p++ = '\0';
+    p = std::copy(value.begin(), value.end(), p);
+    return XXH3_64bits_withSecret(buffer, static_cast<std::size_t>(p - buffer), secret_.data(),
+                                  secret_.size());
+  }
+  std::string long_key{tag};
+  long_key.append(name).push_back('\0');
+  long_key += value;
+  return XXH3_64bits_withSecret(long_key.data(), long_key.size(), secret_.data(), secret_.size());
+}
+
+identifier::identifier(const identity_settings& settings,
+                       const std::vector<std::string>& trusted_proxies, std::string_view secret)
+    : ipv4_prefix_(settings.ipv4_prefix), ipv6_prefix_(settings.ipv6_prefix), hash_(secret) {
+  for (auto& wanted : settings.order) {
+    rule r{wanted.source, wanted.name};
+    if (r.source == identity_source::header) {
+      std::transform(r.name.begin(), r.name.end(), r.name.begin(), lower);
+      r.field = static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0)
+                                           + custom_fields_.size());
+      custom_fields_.push_back(r.name);
+    }
+    order_.push_back(std::move(r));
+  }
+  for (auto& text : trusted_proxies)
+    if (auto network = parse_network(text)) trusted_.push_back(*network);
+}
+
+std::uint64_t identifier::client_of(const ip_address& address) const {
+  auto masked = address.masked(address.v6 ? ipv6_prefix_ : ipv4_prefix_);
+  return hash_(identity_source::ip, {}, masked.raw());
+}
+
+ip_address identifier::forwarded_client(const request_head& head, const ip_address& peer) const {
+  bool plain = head.has(request_field::x_forwarded_for);
+  auto list = plain ? head[request_field::x_forwarded_for] : head[request_field::forwarded];
+  auto client = peer;
+  while (!list.empty()) {
+    auto element = take_last(list);
+    auto address = parse_ip(plain ? element : forwarded_for(element));
+    if (!address) break;
+    client = *address;
+    if (!trusts(client)) break;
+  }
+  return client;
+}
+
+identity identifier::identify(const request_head& head, const ip_address& peer, bool peer_trusted,
+                              std::uint64_t peer_client) const {
+  // There is no key store yet, so every key is unknown; presented, it is never anonymous.
+  constexpr std::string_view unknown = "This API key is not known here.";
+  using enum identity_source;
+  for (auto& r : order_) {
+    switch (r.source) {
+      case bearer:
+        if (starts_with_nocase(head[request_field::authorization], "bearer "))
+          return {identity::outcome::unknown_key, 0, unknown};
+        break;
+      case x_api_key:
+        if (head.has(request_field::x_api_key))
+          return {identity::outcome::unknown_key, 0, unknown};
+        break;
+      case query:
+        if (query_has(head.target, "api_key")) return {identity::outcome::unknown_key, 0, unknown};
+        break;
+      case header: {
+        if (head.repeated >> static_cast<unsigned>(r.field) & 1u)
+          return {identity::outcome::malformed, 0, "The header that names the client is repeated."};
+        auto value = head[r.field];
+        if (!value.empty()) return {identity::outcome::known, hash_(header, r.name, value), {}};
+        break;
+      }
+      case cookie: {
+        auto value = cookie_value(head[request_field::cookie], r.name);
+        if (!value.empty()) return {identity::outcome::known, hash_(cookie, r.name, value), {}};
+        break;
+      }
+      case referer: {
+        auto origin = origin_of(head[request_field::referer]);
+        if (!origin.empty()) return {identity::outcome::known, hash_(referer, {}, origin), {}};
+        break;
+      }
+      case ip:
+        if (!peer_trusted) return {identity::outcome::known, peer_client, {}};
+        return {identity::outcome::known, client_of(forwarded_client(head, peer)), {}};
+    }
+  }
+  // No rule matched and `ip` is not in the order: the connection's own address is what is left.
+  return {identity::outcome::known, peer_client, {}};
+}
+
+} // namespace penstock

@@ -1,0 +1,73 @@
+// Who is calling: the first rule of the configured order that matches names the client.
+#pragma once
+
+#include "net/network.hpp"
+#include "net/request.hpp"
+#include "net/settings.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+/// Hashes what identifies a client with the cluster's secret, so that nothing inside knows clients
+/// by anything else and nobody outside can aim at a hash: XXH3 with a secret of 192 bytes.
+class client_hasher {
+ public:
+  static constexpr std::size_t secret_bytes = 192;
+  /// Every node of a cluster has the same `secret`; it is stretched with SHA-256 in counter mode.
+  explicit client_hasher(std::string_view secret);
+  /// `kind` keeps an address and a header of equal bytes apart.
+  std::uint64_t operator()(identity_source kind, std::string_view name,
+                           std::string_view value) const;
+
+ private:
+  std::array<char, secret_bytes> secret_;
+};
+
+struct identity {
+  enum class outcome : std::uint8_t { known, unknown_key, malformed };
+  outcome result = outcome::known;
+  std::uint64_t client = 0;
+  std::string_view detail;  ///< what to tell the caller when it is not known
+};
+
+/// Pure. Built once a configuration; thread-safe to read.
+class identifier {
+ public:
+  identifier(const identity_settings& settings, const std::vector<std::string>& trusted_proxies,
+             std::string_view secret);
+
+  /// Lower-case header names for the request parser, in the order of custom_0….
+  const std::vector<std::string>& custom_fields() const { return custom_fields_; }
+  bool trusts(const ip_address& peer) const { return any_contains(trusted_, peer); }
+
+  /// `peer_client` is client_of(peer), which a session computes once.
+  identity identify(const request_head& head, const ip_address& peer, bool peer_trusted,
+                    std::uint64_t peer_client) const;
+  std::uint64_t client_of(const ip_address& address) const;
+
+  /// The client behind trusted proxies: X-Forwarded-For, else Forwarded, read from the right until
+  /// an address that is not a trusted proxy. An entry that is no address ends the search: what
+  /// stands left of it was not written by a proxy we trust.
+  ip_address forwarded_client(const request_head& head, const ip_address& peer) const;
+
+ private:
+  struct rule {
+    identity_source source;
+    std::string name;
+    request_field field = request_field::count;
+  };
+
+  std::vector<rule> order_;
+  std::vector<std::string> custom_fields_;
+  std::vector<ip_network> trusted_;
+  unsigned ipv4_prefix_;
+  unsigned ipv6_prefix_;
+  client_hasher hash_;
+};
+
+} // namespace penstock

@@ -1,0 +1,34 @@
+// Messages that only the front ends take.
+#pragma once
+
+#include "actors/messages.hpp"
+#include "net/identity.hpp"
+#include "net/plan_headers.hpp"
+#include "net/settings.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace penstock {
+
+/// What a reload can change for the front ends. Immutable.
+struct ingest_rules {
+  plan rules;
+  plan_headers headers;
+  std::map<std::string, stream_settings, std::less<>> streams;  ///< "default" is always there
+};
+using ingest_rules_ptr = std::shared_ptr<const ingest_rules>;
+
+/// New rules after a reload.
+struct rules_changed {
+  ingest_rules_ptr rules;
+};
+
+} // namespace penstock
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::rules_changed)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_net, caf::first_custom_type_id + 100)
+  CAF_ADD_TYPE_ID(penstock_net, (penstock::rules_changed))
+CAF_END_TYPE_ID_BLOCK(penstock_net)

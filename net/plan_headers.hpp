@@ -1,0 +1,33 @@
+// What the answers say of a plan, written once a plan instead of once a request.
+#pragma once
+
+#include "actors/plan.hpp"
+
+#include <array>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// RateLimit-Policy and RateLimit as draft-ietf-httpapi-ratelimit-headers-11 has them, and the
+/// body of a refusal. Immutable.
+class plan_headers {
+ public:
+  explicit plan_headers(const plan& rules);
+
+  /// Appends both header lines for the state that `v` tells; nothing for a plan without limits.
+  void append(std::string& out, const verdict& v) const;
+
+  /// The problem document of a 429 by limit `index`.
+  const std::string& refusal_body(std::size_t index) const { return limits_[index].refusal_body; }
+
+ private:
+  struct one_limit {
+    std::string prefix;  // RateLimit: "name";r=
+    std::string refusal_body;
+  };
+  std::string policy_line_;
+  std::vector<one_limit> limits_;
+};
+
+} // namespace penstock

@@ -1,0 +1,137 @@
+#include "net/request_parser.hpp"
+
+#include <boost/beast/http/error.hpp>
+
+#include <algorithm>
+#include <optional>
+
+namespace penstock {
+
+namespace http = boost::beast::http;
+
+namespace {
+
+// simdjson reads, but does not use, up to this many bytes past a document.
+constexpr std::size_t json_padding_bytes = 64;
+// A body that arrives in pieces is not given its whole announced size before it has come.
+constexpr std::size_t first_reserve_bytes = 16 << 10;
+
+std::optional<request_field> known_field(http::field name) {
+  switch (name) {
+    case http::field::host: return request_field::host;
+    case http::field::content_type: return request_field::content_type;
+    case http::field::content_encoding: return request_field::content_encoding;
+    case http::field::authorization: return request_field::authorization;
+    case http::field::cookie: return request_field::cookie;
+    case http::field::referer: return request_field::referer;
+    case http::field::forwarded: return request_field::forwarded;
+    case http::field::expect: return request_field::expect;
+    case http::field::prefer: return request_field::prefer;
+    default: return std::nullopt;
+  }
+}
+
+bool is_field(boost::beast::string_view text, std::string_view lower) {
+  return text.size() == lower.size() && boost::beast::iequals(text, {lower.data(), lower.size()});
+}
+
+// Names that Beast has no constant for.
+std::optional<request_field> extra_field(boost::beast::string_view text) {
+  if (is_field(text, "x-api-key")) return request_field::x_api_key;
+  if (is_field(text, "x-forwarded-for")) return request_field::x_forwarded_for;
+  if (is_field(text, "traceparent")) return request_field::traceparent;
+  if (is_field(text, "tracestate")) return request_field::tracestate;
+  return std::nullopt;
+}
+
+} // namespace
+
+void request_head::rebase(const char* from, const char* to) {
+  target = {to + (target.data() - from), target.size()};
+  for (auto& value : fields)
+    if (value.data()) value = {to + (value.data() - from), value.size()};
+}
+
+request_parser::request_parser(const std::vector<std::string>& custom_fields,
+                               std::uint64_t max_header_bytes, std::uint64_t max_body_bytes)
+    : custom_fields_(&custom_fields) {
+  header_limit(static_cast<std::uint32_t>(max_header_bytes));
+  body_limit(max_body_bytes);
+  eager(true);
+}
+
+void request_parser::keep_header(const char* begin, std::size_t size) {
+  header_copy_.assign(begin, size);
+  head_.rebase(begin, header_copy_.data());
+  // The rest of the body will not follow what is in place now.
+  if (body_in_place_.data()) {
+    body_.assign(body_in_place_);
+    body_in_place_ = {};
+  }
+}
+
+void request_parser::on_request_impl(http::verb method, beast_view, beast_view target, int version,
+                                     error_code&) {
+  head_.method = method == http::verb::post   ? request_method::post
+                 : method == http::verb::get  ? request_method::get
+                 : method == http::verb::head ? request_method::head
+                                              : request_method::other;
+  head_.target = {target.data(), target.size()};
+  http_1_1_ = version == 11;
+}
+
+void request_parser::note(request_field field, beast_view value) {
+  auto bit = 1u << static_cast<unsigned>(field);
+  if (head_.present & bit) head_.repeated |= bit;
+  head_.present |= bit;
+  // Of a repeated field the last counts: the nearest proxy appends its own.
+  head_.fields[static_cast<std::size_t>(field)] = {value.data(), value.size()};
+}
+
+void request_parser::on_field_impl(http::field name, beast_view name_text, beast_view value,
+                                   error_code& ec) {
+  if (++field_count_ > max_header_fields) {
+    ec = http::error::header_limit;
+    return;
+  }
+  if (auto field = known_field(name)) {
+    note(*field, value);
+  } else if (auto extra = extra_field(name_text)) {
+    note(*extra, value);
+  }
+  for (std::size_t i = 0; i < custom_fields_->size(); ++i) {
+    if (is_field(name_text, (*custom_fields_)[i]))
+      note(static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0) + i), value);
+  }
+}
+
+void request_parser::on_header_impl(error_code& ec) {
+  // RFC 9112, section 3.2: a 1.1 request has exactly one Host.
+  bool host_missing = http_1_1_ && !head_.has(request_field::host);
+  if (host_missing || (head_.repeated & 1u << static_cast<unsigned>(request_field::host)))
+    ec = http::error::bad_field;
+}
+
+void request_parser::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) {
+  body_length_ = length.value_or(0);
+}
+
+std::size_t request_parser::on_body_impl(beast_view bytes, error_code&) {
+  if (body_.empty() && bytes.size() == body_length_) {
+    body_in_place_ = {bytes.data(), bytes.size()};
+  } else {
+    if (body_.empty())
+      body_.reserve(std::min<std::size_t>(body_length_, first_reserve_bytes) + json_padding_bytes);
+    body_.append(bytes.data(), bytes.size());
+    if (body_.capacity() < body_.size() + json_padding_bytes)
+      body_.reserve(2 * body_.size() + json_padding_bytes);
+  }
+  return bytes.size();
+}
+
+std::size_t request_parser::on_chunk_body_impl(std::uint64_t, beast_view bytes, error_code& ec) {
+  body_length_ = 0;  // never in place
+  return bytes.empty() ? 0 : on_body_impl(bytes, ec);
+}
+
+} // namespace penstock

@@ -1,0 +1,390 @@
+#include "net/session.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+namespace penstock {
+
+namespace http = boost::beast::http;
+
+namespace {
+
+constexpr std::int64_t ns_per_ms = 1'000'000;
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+// After an error answer we read on for a while, so that closing does not reset the connection
+// before the client has read the answer (RFC 9112, section 9.6).
+constexpr std::int64_t linger_ms = 2000;
+constexpr std::size_t max_linger_bytes = 4 << 20;
+// Buffers that grew beyond this are given back when they are empty.
+constexpr std::size_t kept_buffer_bytes = 4 << 10;
+constexpr std::string_view header_end = "\r\n\r\n";
+constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
+
+void give_back(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kept_buffer_bytes) std::string{}.swap(buffer);
+}
+
+} // namespace
+
+session::~session() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void session::open(int fd, const ip_address& peer, bool peer_trusted, std::uint64_t peer_client) {
+  fd_ = fd;
+  peer_ = peer;
+  peer_trusted_ = peer_trusted;
+  peer_client_ = peer_client;
+  readable_ = peer_closed_ = input_ended_ = no_more_requests_ = false;
+  close_when_sent_ = failed_ = output_noted_ = draining_ = served_before_ = false;
+  lingered_bytes_ = 0;
+  set_phase(phase::idle);
+  env_.loop.add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, this);
+}
+
+void session::close() {
+  if (fd_ < 0) return;
+  ::close(fd_);  // also takes it out of epoll
+  fd_ = -1;
+  ++generation_;
+  parser_.reset();
+  note_body_bytes();
+  give_back(in_);
+  give_back(out_);
+  sent_ = scanned_ = 0;
+  exchanges_.clear();
+  done_exchanges_ = 0;
+  first_exchange_ = 0;
+  env_.handler.on_closed(*this);
+}
+
+void session::set_phase(phase p) {
+  phase_ = p;
+  deadline_moved_ = false;
+  const auto& s = env_.settings;
+  auto in = [&](std::int64_t ms) { return env_.loop.now_ns() + ms * ns_per_ms; };
+  switch (p) {
+    case phase::idle:
+      // A new connection gets as long for its first byte as a request for its header.
+      deadline_ns_ = in(served_before_ ? s.idle_timeout_ms.count() : s.header_timeout_ms.count());
+      break;
+    case phase::header: deadline_ns_ = in(s.header_timeout_ms.count()); break;
+    case phase::body: deadline_ns_ = in(s.body_timeout_ms.count()); break;
+    case phase::lingering: deadline_ns_ = in(linger_ms); break;
+  }
+}
+
+// -- exchanges ---------------------------------------------------------------------------------------
+
+std::uint32_t session::open_exchange(bool keep_alive) {
+  exchanges_.push_back({{}, false, keep_alive});
+  if (!keep_alive) no_more_requests_ = true;
+  return first_exchange_ + static_cast<std::uint32_t>(exchanges_.size() - 1);
+}
+
+std::string& session::begin_answer(std::uint32_t number) {
+  auto at = number - first_exchange_;
+  // The oldest answer needs no buffer of its own.
+  return at == done_exchanges_ ? out_ : exchanges_[at].answer;
+}
+
+void session::end_answer(std::uint32_t number) {
+  auto at = number - first_exchange_;
+  exchanges_[at].done = true;
+  if (at != done_exchanges_) return;
+  while (done_exchanges_ < exchanges_.size() && exchanges_[done_exchanges_].done) {
+    auto& e = exchanges_[done_exchanges_++];
+    out_ += e.answer;
+    if (!e.keep_alive) close_when_sent_ = true;
+  }
+  if (done_exchanges_ == exchanges_.size()) {
+    first_exchange_ += static_cast<std::uint32_t>(exchanges_.size());
+    exchanges_.clear();
+    done_exchanges_ = 0;
+  } else if (done_exchanges_ >= env_.settings.max_pipeline) {
+    exchanges_.erase(exchanges_.begin(), exchanges_.begin() + static_cast<long>(done_exchanges_));
+    first_exchange_ += static_cast<std::uint32_t>(done_exchanges_);
+    done_exchanges_ = 0;
+  }
+  served_before_ = true;
+  if (!output_noted_) {
+    output_noted_ = true;
+    env_.handler.on_output(*this);
+  }
+}
+
+// -- input -------------------------------------------------------------------------------------------
+
+void session::on_io(std::uint32_t events) {
+  if (fd_ < 0) return;
+  if (events & EPOLLERR) return close();
+  if (events & (EPOLLRDHUP | EPOLLHUP)) peer_closed_ = true;
+  if (events & EPOLLOUT && sent_ < out_.size()) flush();
+  if (fd_ >= 0 && events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) {
+    readable_ = true;
+    read();
+  }
+}
+
+bool session::may_read() const {
+  return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size()
+         && pending() < env_.settings.max_pipeline;
+}
+
+void session::read() {
+  if (phase_ == phase::lingering) return discard();
+  while (may_read()) {
+    auto n = ::recv(fd_, env_.scratch.data(), session_environment::receive_bytes, 0);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      readable_ = false;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) close();
+      return;
+    }
+    if (n == 0) {
+      readable_ = false;
+      return on_end_of_input();
+    }
+    auto size = static_cast<std::size_t>(n);
+    env_.metrics.bytes_in.add(size);
+    // A short read has emptied the socket; asking again would only be told so.
+    if (size < session_environment::receive_bytes && !peer_closed_) readable_ = false;
+    if (in_.empty()) {
+      take(env_.scratch.data(), size, true);
+    } else {
+      in_.append(env_.scratch.data(), size);
+      in_.reserve(in_.size() + 64);  // what the JSON parser may look at past the end
+      take(in_.data(), in_.size(), false);
+    }
+  }
+}
+
+// Parses what is there and keeps what is left over.
+void session::take(const char* data, std::size_t size, bool is_scratch) {
+  in_take_ = true;
+  auto used = parse(data, size);
+  in_take_ = false;
+  if (fd_ < 0) return;
+  if (is_scratch)
+    in_.assign(data + used, size - used);
+  else
+    in_.erase(0, used);
+  if (in_.empty()) give_back(in_);
+}
+
+std::size_t session::parse(const char* data, std::size_t size) {
+  std::size_t used = 0;
+  while (used < size && fd_ >= 0 && !no_more_requests_ && pending() < env_.settings.max_pipeline) {
+    auto n = parser_ ? continue_body(data + used, size - used)
+                     : begin_request(data + used, size - used);
+    used += n;
+    if (n == 0) break;
+  }
+  return used;
+}
+
+// Gives the number of bytes taken; 0 when more must come first.
+std::size_t session::begin_request(const char* data, std::size_t size) {
+  if (data[0] == '\r' || data[0] == '\n') {
+    // Blank lines before a request are to be ignored (RFC 9112, section 2.2).
+    scanned_ = 0;
+    return 1;
+  }
+  if (phase_ != phase::header) set_phase(phase::header);
+  auto from = scanned_ < size ? scanned_ : 0;
+  auto* end = static_cast<const char*>(
+    memmem(data + from, size - from, header_end.data(), header_end.size()));
+  if (!end) {
+    scanned_ = size > 3 ? size - 3 : 0;
+    if (size > env_.settings.max_header_bytes) {
+      reject(431, "The request's header is larger than this node takes.");
+      return size;
+    }
+    return looks_wrong_already(data, size) ? size : 0;
+  }
+  scanned_ = 0;
+  auto header_size = static_cast<std::size_t>(end - data) + header_end.size();
+  parser_.emplace(env_.custom_fields, env_.settings.max_header_bytes, env_.settings.max_body_bytes);
+  boost::beast::error_code ec;
+  auto used = parser_->put(boost::asio::const_buffer{data, size}, ec);
+  if (ec && ec != http::error::need_more) {
+    reject(ec);
+    return size;
+  }
+  if (parser_->is_done()) {
+    finish_request();
+    return used;
+  }
+  parser_->keep_header(data, header_size);
+  note_body_bytes();
+  set_phase(phase::body);
+  bool wants_continue = boost::beast::iequals(parser_->head()[request_field::expect],
+                                              boost::beast::string_view{"100-continue"});
+  if (wants_continue && pending() == 0) {
+    out_ += continue_answer;
+    flush();
+  }
+  return used;
+}
+
+std::size_t session::continue_body(const char* data, std::size_t size) {
+  boost::beast::error_code ec;
+  auto used = parser_->put(boost::asio::const_buffer{data, size}, ec);
+  note_body_bytes();
+  if (ec && ec != http::error::need_more) {
+    reject(ec);
+    return size;
+  }
+  if (parser_->is_done()) finish_request();
+  return used;
+}
+
+void session::finish_request() {
+  env_.handler.on_request(*this, *parser_);
+  parser_.reset();
+  note_body_bytes();
+  set_phase(phase::idle);
+}
+
+// A request that can't become a valid one is told so now rather than at the header timeout.
+bool session::looks_wrong_already(const char* data, std::size_t size) {
+  request_parser probe(env_.custom_fields, env_.settings.max_header_bytes,
+                       env_.settings.max_body_bytes);
+  boost::beast::error_code ec;
+  probe.put(boost::asio::const_buffer{data, size}, ec);
+  if (!ec || ec == http::error::need_more) return false;
+  reject(ec);
+  return true;
+}
+
+void session::reject(boost::beast::error_code ec) {
+  if (ec == http::error::header_limit)
+    return reject(431, "The request's header has more bytes or fields than this node takes.");
+  if (ec == http::error::body_limit)
+    return reject(413, "The body is larger than this node takes.");
+  reject(400, ec.message());
+}
+
+void session::reject(unsigned status, std::string_view detail) {
+  failed_ = true;
+  no_more_requests_ = true;
+  parser_.reset();
+  note_body_bytes();
+  env_.handler.on_bad_request(*this, status, detail);
+}
+
+void session::on_end_of_input() {
+  input_ended_ = true;
+  if (no_more_requests_) return;
+  if (parser_ || !in_.empty()) {
+    reject(400, "The connection was closed before the request was complete.");
+    return;
+  }
+  no_more_requests_ = true;
+  if (pending() == 0 && sent_ == out_.size()) return close();
+  // Half-closed: the answers under way are still wanted, and are the last.
+  if (pending() == 0) close_when_sent_ = true;
+  else exchanges_.back().keep_alive = false;
+}
+
+void session::note_body_bytes() {
+  auto held = parser_ ? parser_->buffered_bytes() : 0;
+  *env_.body_bytes += held;
+  *env_.body_bytes -= counted_body_bytes_;
+  counted_body_bytes_ = held;
+}
+
+// -- output ------------------------------------------------------------------------------------------
+
+void session::flush() {
+  output_noted_ = false;
+  if (fd_ < 0) return;
+  while (sent_ < out_.size()) {
+    auto n = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return close();
+      deadline_ns_ = env_.loop.now_ns() + env_.settings.write_timeout_ms.count() * ns_per_ms;
+      deadline_moved_ = true;
+      return;
+    }
+    sent_ += static_cast<std::size_t>(n);
+    env_.metrics.bytes_out.add(static_cast<std::uint64_t>(n));
+  }
+  after_sent();
+}
+
+void session::after_sent() {
+  give_back(out_);
+  sent_ = 0;
+  if (close_when_sent_) return failed_ && !input_ended_ ? linger() : close();
+  if (in_take_) return;  // a 100 Continue: parsing goes on below us
+  if (deadline_moved_ || phase_ == phase::idle) set_phase(phase_);
+  // What the full pipeline or the full socket kept waiting.
+  if (!in_.empty() && !no_more_requests_) {
+    auto waiting = std::move(in_);
+    in_.clear();
+    waiting.reserve(waiting.size() + 64);
+    take(waiting.data(), waiting.size(), true);
+  }
+  if (fd_ >= 0 && readable_) read();
+}
+
+void session::linger() {
+  ::shutdown(fd_, SHUT_WR);
+  set_phase(phase::lingering);
+  give_back(in_);
+  readable_ = true;
+  discard();
+}
+
+void session::discard() {
+  while (fd_ >= 0 && lingered_bytes_ < max_linger_bytes) {
+    auto n = ::recv(fd_, env_.scratch.data(), session_environment::receive_bytes, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (n <= 0) break;
+    lingered_bytes_ += static_cast<std::size_t>(n);
+  }
+  close();
+}
+
+// -- time --------------------------------------------------------------------------------------------
+
+void session::check_deadline(std::int64_t now_ns) {
+  if (fd_ < 0 || now_ns < deadline_ns_) return;
+  bool unsent = sent_ < out_.size();
+  if (unsent) {
+    env_.metrics.count(timeout_kind::write);
+    return close();
+  }
+  if (phase_ == phase::lingering) return close();
+  if (pending() > 0) {
+    deadline_ns_ = never;  // it is we who are late; after_sent() sets a new one
+    deadline_moved_ = true;
+    return;
+  }
+  if (phase_ == phase::idle) {
+    env_.metrics.count(timeout_kind::idle);
+    return close();
+  }
+  env_.metrics.count(phase_ == phase::body ? timeout_kind::body : timeout_kind::header);
+  reject(408, "The request did not arrive in time.");
+}
+
+void session::drain() {
+  draining_ = true;
+  if (fd_ >= 0 && pending() == 0 && phase_ == phase::idle && sent_ == out_.size() && in_.empty())
+    close();
+}
+
+} // namespace penstock
