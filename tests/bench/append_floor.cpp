@@ -2,10 +2,12 @@
 // journal can beat on this disk with the same grouping.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <fcntl.h>
+#include <fstream>
 #include <string>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -31,9 +33,22 @@ double cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// Bytes this process caused to be written to the disk, as the kernel counts them.
+std::uint64_t written_bytes() {
+  std::ifstream in("/proc/self/io");
+  for (std::string key; in >> key;) {
+    std::uint64_t value = 0;
+    in >> value;
+    if (key == "write_bytes:") return value;
+  }
+  return 0;
+}
+
 // Fills a file of one segment's size, so that what is measured overwrites allocated blocks.
 bool preallocate(int fd) {
-  const std::string block(1u << 20, 'y');
+  // In pages: a file written in large pieces has large folios, and overwriting a part of one counts
+  // as writing all of it.
+  const std::string block(4096, 'y');
   for (std::uint64_t done = 0; done < recycled_bytes; done += block.size())
     if (::pwrite(fd, block.data(), block.size(), off_t(done)) != ssize_t(block.size()))
       return false;
@@ -44,26 +59,36 @@ bool append_groups(int fd, const options& o, std::uint32_t group) {
   using clock = std::chrono::steady_clock;
   const std::string block(std::size_t{o.event_bytes} * group, 'x');
   const std::uint64_t limit = o.recycle ? recycled_bytes : max_file_bytes;
-  std::uint64_t syncs = 0, offset = 0;
+  std::uint64_t offset = 0;
+  std::vector<double> sync_us;
+  std::uint64_t written_before = written_bytes();
   double cpu_before = cpu_seconds();
   auto start = clock::now();
   auto end = start + std::chrono::duration_cast<clock::duration>(
                          std::chrono::duration<double>(o.duration_s));
   while (clock::now() < end) {
     if (offset + block.size() > limit) offset = 0;
+    auto begun = clock::now();
     if (::pwrite(fd, block.data(), block.size(), off_t(offset)) != ssize_t(block.size()) ||
         ::fdatasync(fd) != 0)
       return false;
     offset += block.size();
-    ++syncs;
+    sync_us.push_back(std::chrono::duration<double>(clock::now() - begun).count() * 1e6);
   }
   double seconds = std::chrono::duration<double>(clock::now() - start).count();
-  double events = double(syncs) * group;
+  double cpu_s = cpu_seconds() - cpu_before;
+  double events = double(sync_us.size()) * group;
+  auto percentile = [&](double fraction) {
+    auto at = sync_us.begin() + std::ptrdiff_t(fraction * double(sync_us.size() - 1));
+    std::nth_element(sync_us.begin(), at, sync_us.end());
+    return *at;
+  };
   std::printf(R"({"events_per_sync":%u,"event_bytes":%u,"events":%.0f,"events_per_s":%.0f,)"
-              R"("sync_us":%.1f,"cpu_us_per_event":%.4f})"
+              R"("sync_p50_us":%.0f,"sync_p99_us":%.0f,"cpu_us_per_event":%.4f,)"
+              R"("written_bytes_per_event":%.1f})"
               "\n",
-              group, o.event_bytes, events, events / seconds, seconds / double(syncs) * 1e6,
-              (cpu_seconds() - cpu_before) / events * 1e6);
+              group, o.event_bytes, events, events / seconds, percentile(0.5), percentile(0.99),
+              cpu_s / events * 1e6, double(written_bytes() - written_before) / events);
   return true;
 }
 
