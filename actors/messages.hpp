@@ -118,13 +118,17 @@ struct fetch_reply {
   std::vector<const_block_ptr> blocks;
 };
 
-/// All sinks have confirmed everything up to this sequence number: older segments may go.
+/// A sink has confirmed everything up to this sequence number. Told to the keeper, which retires
+/// segments that every sink is past.
 struct confirmed_up_to {
   std::uint64_t seq = 0;
+  std::string sink;
 };
 
 /// Finish what is under way, then quit; told to every actor by a drain.
 struct drain {};
+/// The answer, when nothing is under way any more.
+struct drained {};
 
 /// A peer's limiters came (again) within reach, or went out of it. Told to front ends.
 struct peer_up {
@@ -152,6 +156,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drain)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_down)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_changed)
@@ -173,6 +178,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(penstock, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(penstock, (penstock::fetch_reply))
   CAF_ADD_TYPE_ID(penstock, (penstock::confirmed_up_to))
   CAF_ADD_TYPE_ID(penstock, (penstock::drain))
+  CAF_ADD_TYPE_ID(penstock, (penstock::drained))
   CAF_ADD_TYPE_ID(penstock, (penstock::peer_up))
   CAF_ADD_TYPE_ID(penstock, (penstock::peer_down))
   CAF_ADD_TYPE_ID(penstock, (penstock::plan_changed))

@@ -101,6 +101,8 @@ struct alignas(64) front_end_metrics {
   std::array<counter, timeout_names.size()> timeouts;
   std::array<counter, shed_names.size()> shed;
   gauge in_flight_bytes; ///< bodies between socket and disk
+  counter fallback_local;   ///< requests decided here because the shard's owner was out of reach
+  counter fallback_refused; ///< requests refused for that reason
 
   void count_status(unsigned status) {
     const auto end = counted_statuses.end() - 1;

@@ -10,6 +10,7 @@
 #include "net/identity.hpp"
 #include "net/messages.hpp"
 #include "net/session.hpp"
+#include "net/stream_name.hpp"
 #include "net/turn_batch.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -67,8 +68,6 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void end_turn() override;
   void on_tick() override;
 
-  const char* name = "front_end";
-
  private:
   /// A limiter that requests may be sent to: one of ours, or one of a peer's.
   struct destination {
@@ -85,6 +84,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
                   std::string_view stream, std::string_view body, std::uint64_t client);
   std::optional<problem> check(const request_parser& parser, std::string_view stream,
                                body_kind kind);
+  const stream_settings& stream_settings_of(std::string_view stream) const;
+  void note_in_flight(turn_batch& batch, std::size_t bytes);
   bool shed(session& from, const request_parser& parser);
   void answer_health(session& from, const request_parser& parser, std::string_view path,
                      std::string_view query);
@@ -99,6 +100,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   // -- front_end_admission.cpp ---------------------------------------------------------------------
   void place_destinations();
   void ask_limiters();
+  void ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch);
   void fall_back(std::unique_ptr<turn_batch> batch);
   void on_verdicts(const admit_reply& reply);
   void apply(std::unique_ptr<turn_batch> batch);
@@ -113,12 +115,15 @@ class front_end final : public request_handler, public io_handler, public loop_c
   bool still_there(const waiting_request& r) const;
   answer_context context_of(const waiting_request& r) const;
   template <class Write>
-  void answer(turn_batch& batch, waiting_request& r, unsigned status, Write&& write);
-  void answer_refused(turn_batch& batch, waiting_request& r);
+  void answer(waiting_request& r, unsigned status, Write&& write);
+  void answer_not_taken(turn_batch& batch, waiting_request& r);
+  void answer_capacity(waiting_request& r);
   void answer_accepted(turn_batch& batch, waiting_request& r);
-  void answer_failed(turn_batch& batch, waiting_request& r, const error& why);
-  std::string batch_body(const turn_batch& batch, const waiting_request& r) const;
+  void answer_failed(waiting_request& r, const error& why);
+  std::string batch_summary(const turn_batch& batch, const waiting_request& r) const;
   void release(std::unique_ptr<turn_batch> batch);
+
+  std::int64_t wall_time_ms();
 
   // -- front_end.cpp -------------------------------------------------------------------------------
   void accept_all();
@@ -134,7 +139,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::size_t unfinished_body_bytes_ = 0;
   session_environment env_;
   int listen_fd_ = -1;
-  std::int64_t time_ms_ = 0;  // wall clock of this turn
+  stream_names streams_;
+  std::int64_t time_ms_ = 0;     // wall clock of the turn that began at…
+  std::int64_t time_at_ns_ = 0;  // …this steady time
 
   std::vector<std::unique_ptr<session>> sessions_;  // all that ever were open; reused
   std::vector<session*> free_sessions_;
@@ -143,7 +150,6 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   std::vector<destination> destinations_;
   std::vector<std::uint16_t> destination_of_;  // shard → destination
-  std::vector<std::uint16_t> local_destination_of_;
   std::uint64_t next_token_ = 1;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_verdict_;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_disk_;
@@ -153,5 +159,14 @@ class front_end final : public request_handler, public io_handler, public loop_c
   bool draining_ = false;
   caf::response_promise drained_;
 };
+
+struct front_end_state {
+  std::unique_ptr<front_end> impl;
+  const char* name = "front_end";
+};
+
+/// Starts a front end on parts.loop, serving `listen_fd`, a listening, non-blocking socket that it
+/// takes over. Answers `drain` with `drained` when its last connection is closed.
+caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd);
 
 } // namespace penstock

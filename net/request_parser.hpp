@@ -24,6 +24,7 @@ class request_parser final : public boost::beast::http::basic_parser<true> {
                  std::uint64_t max_body_bytes);
 
   const request_head& head() const { return head_; }
+  bool version_is_1_0() const { return !http_1_1_; }
   /// The body so far; when it came in one piece, a view into what was put().
   std::string_view body() const { return body_in_place_.data() ? body_in_place_ : body_; }
   /// Bytes of body that this parser holds a copy of.

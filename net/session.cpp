@@ -327,6 +327,7 @@ void session::after_sent() {
   give_back(out_);
   sent_ = 0;
   if (close_when_sent_) return failed_ && !input_ended_ ? linger() : close();
+  if (draining_ && pending() == 0 && phase_ == phase::idle && in_.empty()) return close();
   if (in_take_) return;  // a 100 Continue: parsing goes on below us
   if (deadline_moved_ || phase_ == phase::idle) set_phase(phase_);
   // What the full pipeline or the full socket kept waiting.

@@ -48,6 +48,11 @@ struct event_block {
   void push(std::string_view body, std::string_view content_type, std::uint64_t client,
             std::string_view attributes_json = {});
 
+  /// Drops the events from `count` on.
+  void truncate(std::size_t count);
+  /// Drops everything but keeps the memory, for use again.
+  void clear();
+
   /// Drops the events whose flag is false and closes the gaps; `keep.size() == size()`.
   void keep_only(const std::vector<bool>& keep);
 };

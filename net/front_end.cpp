@@ -1,0 +1,183 @@
+// The front end's life: listening, accepting, turns, draining.
+#include "net/front_end.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::string_view too_many_connections =
+  "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+  "Content-Type: application/problem+json\r\nContent-Length: 168\r\n\r\n"
+  "{\"type\":\"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity\","
+  "\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"http.max_connections reached\"}";
+
+} // namespace
+
+front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
+    : parts_(std::move(parts)), self_(self), rules_(parts_.rules),
+      json_(parts_.http.max_body_bytes),
+      env_{parts_.loop,
+           *this,
+           parts_.http,
+           parts_.identify->custom_fields(),
+           parts_.metrics,
+           std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
+           &unfinished_body_bytes_} {
+  place_destinations();
+  writer_.set_time(std::time(nullptr));
+}
+
+front_end::~front_end() {
+  parts_.loop.set_client(nullptr);
+  if (listen_fd_ >= 0) ::close(listen_fd_);
+}
+
+caf::behavior front_end::make_behavior() {
+  return {
+    [this](const admit_reply& reply) { on_verdicts(reply); },
+    [this](const append_done& done) { on_durable(done); },
+    [this](const peer_up& news) { on_peer_up(news); },
+    [this](const peer_down& news) { on_peer_down(news); },
+    [this](const rules_changed& news) { rules_ = news.rules; },
+    [this](drain) -> caf::result<drained> {
+      drained_ = self_->make_response_promise();
+      begin_drain();
+      return drained_;
+    },
+  };
+}
+
+std::int64_t front_end::wall_time_ms() {
+  if (time_at_ns_ != parts_.loop.now_ns()) {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    time_ms_ = now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+    time_at_ns_ = parts_.loop.now_ns();
+  }
+  return time_ms_;
+}
+
+// -- connections -------------------------------------------------------------------------------------
+
+void front_end::listen(int fd) {
+  listen_fd_ = fd;
+  parts_.loop.add(fd, EPOLLIN, this);
+}
+
+void front_end::on_io(std::uint32_t) {
+  accept_all();
+}
+
+void front_end::accept_all() {
+  constexpr int max_accepts_per_turn = 64;
+  for (int i = 0; i < max_accepts_per_turn && listen_fd_ >= 0; ++i) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    auto fd = ::accept4(listen_fd_, reinterpret_cast<sockaddr*>(&address), &size,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      return;  // none left, or no descriptors: the listening socket will tell again
+    }
+    parts_.metrics.connections_total.add();
+    if (parts_.node.connections.load(std::memory_order_relaxed)
+        >= static_cast<std::int64_t>(parts_.http.max_connections)) {
+      parts_.metrics.count(shed_reason::connections);
+      parts_.metrics.count_status(503);
+      [[maybe_unused]] auto n =
+        ::send(fd, too_many_connections.data(), too_many_connections.size(), MSG_NOSIGNAL);
+      ::close(fd);
+      continue;
+    }
+    adopt(fd, ip_from(address));
+  }
+}
+
+void front_end::adopt(int fd, const ip_address& peer) {
+  int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  session* s = nullptr;
+  if (free_sessions_.empty()) {
+    s = sessions_.emplace_back(std::make_unique<session>(env_)).get();
+  } else {
+    s = free_sessions_.back();
+    free_sessions_.pop_back();
+  }
+  parts_.node.connections.fetch_add(1, std::memory_order_relaxed);
+  parts_.metrics.connections.add(1);
+  s->open(fd, peer, parts_.identify->trusts(peer), parts_.identify->client_of(peer));
+}
+
+void front_end::on_closed(session& from) {
+  parts_.node.connections.fetch_sub(1, std::memory_order_relaxed);
+  parts_.metrics.connections.add(-1);
+  closed_.push_back(&from);
+}
+
+// -- turns -------------------------------------------------------------------------------------------
+
+void front_end::after_io() {
+  ask_limiters();
+}
+
+void front_end::end_turn() {
+  // Flushing may parse what was held back, and so answer and flush again.
+  for (std::size_t i = 0; i < to_flush_.size(); ++i)
+    to_flush_[i]->flush();
+  to_flush_.clear();
+  ask_limiters();
+  free_sessions_.insert(free_sessions_.end(), closed_.begin(), closed_.end());
+  closed_.clear();
+  if (draining_) finish_drain_if_idle();
+}
+
+void front_end::on_tick() {
+  writer_.set_time(std::time(nullptr));
+  for (auto& s : sessions_)
+    s->check_deadline(parts_.loop.now_ns());
+  if (!awaiting_verdict_.empty()) check_verdict_timeouts();
+}
+
+// -- draining ----------------------------------------------------------------------------------------
+
+void front_end::begin_drain() {
+  draining_ = true;
+  if (listen_fd_ >= 0) {
+    accept_all();  // whoever is in the backlog already is served
+    parts_.loop.remove(listen_fd_);
+    ::close(listen_fd_);
+    listen_fd_ = -1;
+  }
+  for (auto& s : sessions_)
+    s->drain();
+  finish_drain_if_idle();
+}
+
+void front_end::finish_drain_if_idle() {
+  if (parts_.metrics.connections.value() > 0 || !drained_.pending()) return;
+  drained_.deliver(drained{});
+}
+
+caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd) {
+  auto& loop = parts.loop;
+  return spawn_hosted<front_end_state>(
+    sys, loop,
+    [parts = std::move(parts), listen_fd](caf::stateful_actor<front_end_state>* self) {
+      auto& impl = self->state.impl;
+      impl = std::make_unique<front_end>(parts, self);
+      parts.loop.set_client(impl.get());
+      impl->listen(listen_fd);
+      return impl->make_behavior();
+    });
+}
+
+} // namespace penstock

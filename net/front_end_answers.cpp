@@ -1,0 +1,178 @@
+// From verdicts and durable batches to what the clients are told.
+#include "net/front_end.hpp"
+
+#include "net/json_text.hpp"
+#include "storage/event_id.hpp"
+
+namespace penstock {
+
+namespace {
+
+constexpr std::uint32_t retry_when_unreachable_s = 1;
+constexpr std::uint32_t retry_when_full_s = 10;
+// What is kept for use again by a front end, and how large a piece of it may be.
+constexpr std::size_t max_spares = 64;
+constexpr std::size_t max_spare_block_bytes = 256 << 10;
+
+void append_number(std::string& out, std::uint64_t value) {
+  out += std::to_string(value);
+}
+
+void append_line_error(std::string& out, bool& first, std::uint32_t index, unsigned status,
+                       std::string_view title, std::string_view detail) {
+  out += first ? "{\"index\":" : ",{\"index\":";
+  first = false;
+  append_number(out, index);
+  out += ",\"status\":";
+  append_number(out, status);
+  out += ",\"title\":";
+  append_json_string(out, title);
+  out += ",\"detail\":";
+  append_json_string(out, detail);
+  out += '}';
+}
+
+} // namespace
+
+bool front_end::still_there(const waiting_request& r) const {
+  return r.from->generation() == r.generation;
+}
+
+answer_context front_end::context_of(const waiting_request& r) const {
+  answer_context ctx;
+  ctx.keep_alive = r.keep_alive;
+  ctx.http_1_0 = r.http_1_0;
+  ctx.plan = &rules_->headers;
+  ctx.state = r.state;
+  return ctx;
+}
+
+template <class Write>
+void front_end::answer(waiting_request& r, unsigned status, Write&& write) {
+  r.answered = true;
+  parts_.metrics.count_status(status);
+  auto took_ns = parts_.loop.now_ns() - r.start_ns;
+  parts_.metrics.request_us.observe(static_cast<std::uint64_t>(took_ns / 1000));
+  if (!still_there(r)) return;
+  write(r.from->begin_answer(r.exchange));
+  r.from->end_answer(r.exchange);
+}
+
+// Nothing of the request is stored: because of what it is, its client's quota, or our capacity.
+void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
+  auto reason = static_cast<refusal>(r.state.reason);
+  if (reason == refusal::table_full || reason == refusal::unreachable)
+    return answer_capacity(r);
+  auto* details = r.details == waiting_request::no_details ? nullptr : &batch.details[r.details];
+  if (details && details->failure)
+    return answer(r, details->failure->status, [&](std::string& out) {
+      writer_.error(out, context_of(r), *details->failure);
+    });
+  bool first_is_bad = details && !details->bad_lines.empty() && details->bad_lines[0].index == 0;
+  if (!details || (details->bad_lines.empty() && details->lines == 1))
+    return answer(r, 429, [&](std::string& out) { writer_.refused(out, context_of(r)); });
+  // A batch of which nothing was accepted: the first error's status, and all errors.
+  problem what{first_is_bad ? 400u : 429u, "No event of the batch was accepted."};
+  what.members = batch_summary(batch, r);
+  answer(r, what.status, [&](std::string& out) {
+    writer_.error(out, context_of(r), what, what.status == 429 ? r.state.reset_s : 0);
+  });
+}
+
+void front_end::answer_capacity(waiting_request& r) {
+  bool table = static_cast<refusal>(r.state.reason) == refusal::table_full;
+  parts_.metrics.count(table ? shed_reason::table_full : shed_reason::unreachable);
+  problem what{503, table ? "This node tracks as many clients as limiter.max_clients allows."
+                          : "The node that counts this client's requests can't be reached."};
+  answer(r, 503, [&](std::string& out) {
+    writer_.error(out, context_of(r), what, retry_when_unreachable_s);
+  });
+}
+
+void front_end::answer_accepted(turn_batch& batch, waiting_request& r) {
+  const auto& block = *batch.blocks[r.block];
+  auto seq = block.first_seq + r.first;
+  if (r.details == waiting_request::no_details) {
+    char id[event_id_size];
+    format_event_id(id, seq, parts_.node.tag);
+    return answer(r, 202, [&](std::string& out) {
+      writer_.accepted(out, context_of(r), {id, event_id_size});
+    });
+  }
+  auto body = "{" + batch_summary(batch, r) + "}";
+  answer(r, 202, [&](std::string& out) { writer_.json(out, context_of(r), 202, body); });
+}
+
+void front_end::answer_failed(waiting_request& r, const error& why) {
+  auto what = problem_from(why);
+  auto reason = why.code == errc::journal_full ? shed_reason::journal_full
+                : why.code == errc::disk_full  ? shed_reason::disk_full
+                                               : shed_reason::journal_error;
+  parts_.metrics.count(reason);
+  if (what.status == 500) what.status = 503;  // the client may try again elsewhere or later
+  answer(r, what.status, [&](std::string& out) {
+    writer_.error(out, context_of(r), what, retry_when_full_s);
+  });
+}
+
+// The members of a batch's answer, without braces. Events are granted from the first on, so the
+// lines that are neither bad nor among the first `count` good ones were refused by the limit.
+std::string front_end::batch_summary(const turn_batch& batch, const waiting_request& r) const {
+  const auto& details = batch.details[r.details];
+  std::string out = "\"accepted\":";
+  append_number(out, r.count);
+  out += ",\"rejected\":";
+  append_number(out, details.lines - r.count);
+  std::uint64_t first_seq = 0;
+  if (r.count > 0) {
+    first_seq = batch.blocks[r.block]->first_seq + r.first;
+    out += ",\"first_id\":\"" + event_id(first_seq, parts_.node.tag);
+    out += "\",\"last_id\":\"" + event_id(first_seq + r.count - 1, parts_.node.tag) + '"';
+  }
+  out += ",\"errors\":[";
+  std::string ids;
+  bool first = true;
+  std::uint32_t good = 0;
+  auto bad = details.bad_lines.begin();
+  bool all_good = details.bad_lines.empty() && r.count == details.lines;
+  for (std::uint32_t line = 0; line < details.lines; ++line) {
+    if (all_good && !details.wants_ids) break;
+    bool accepted = false;
+    if (bad != details.bad_lines.end() && bad->index == line) {
+      append_line_error(out, first, line, 400, "Bad Request", bad->detail);
+      ++bad;
+    } else if (good++ >= r.count) {
+      append_line_error(out, first, line, 429, "Too Many Requests", "The client's limit is used up.");
+    } else {
+      accepted = true;
+    }
+    if (details.wants_ids) {
+      if (!ids.empty()) ids += ',';
+      ids += accepted ? '"' + event_id(first_seq + good - 1, parts_.node.tag) + '"' : "null";
+    }
+  }
+  out += ']';
+  if (details.wants_ids) out += ",\"ids\":[" + ids + ']';
+  return out;
+}
+
+// Keeps the batch and its blocks for the next turns, if nobody else holds on to them.
+void front_end::release(std::unique_ptr<turn_batch> batch) {
+  in_flight_bytes_ -= batch->memory_bytes;
+  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
+  for (auto& block : batch->blocks) {
+    if (block.use_count() == 1 && block->memory_bytes() <= max_spare_block_bytes
+        && spare_blocks_.size() < max_spares) {
+      block->clear();
+      spare_blocks_.push_back(std::move(block));
+    }
+  }
+  batch->blocks.clear();
+  batch->items.clear();
+  batch->requests.clear();
+  batch->details.clear();
+  batch->memory_bytes = 0;
+  if (spare_batches_.size() < max_spares) spare_batches_.push_back(std::move(batch));
+}
+
+} // namespace penstock

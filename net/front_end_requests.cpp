@@ -1,0 +1,273 @@
+// From a parsed request to an entry in the turn's batch.
+#include "net/front_end.hpp"
+
+#include "actors/placement.hpp"
+#include "net/stream_name.hpp"
+
+namespace penstock {
+
+namespace {
+
+constexpr std::string_view events_path = "/v1/events";
+// A block of a turn is closed when its bodies reach this size, so that one row stays moderate.
+constexpr std::size_t max_block_bytes = 8 << 20;
+constexpr std::uint32_t shed_retry_s = 1;
+constexpr std::uint32_t full_retry_s = 10;
+
+bool wants_representation(std::string_view prefer) {
+  return prefer.find("return=representation") != std::string_view::npos;
+}
+
+answer_context plain_context(const request_parser& parser, bool keep_alive) {
+  answer_context ctx;
+  ctx.keep_alive = keep_alive;
+  ctx.http_1_0 = parser.version_is_1_0();
+  ctx.head_only = parser.head().method == request_method::head;
+  return ctx;
+}
+
+} // namespace
+
+void front_end::on_request(session& from, const request_parser& parser) {
+  auto target = parser.head().target;
+  auto mark = target.find('?');
+  auto path = target.substr(0, mark);
+  auto query = mark == std::string_view::npos ? std::string_view{} : target.substr(mark + 1);
+  if (path.starts_with(events_path)
+      && (path.size() == events_path.size() || path[events_path.size()] == '/'))
+    return on_events(from, parser, path);
+  if (path == "/livez" || path == "/readyz") return answer_health(from, parser, path, query);
+  answer_now(from, parser, {404, "There is nothing here; events go to POST /v1/events/{stream}."});
+}
+
+void front_end::answer_now(session& from, const request_parser& parser, const problem& what,
+                           std::uint32_t retry_after_s, std::string_view allow) {
+  bool keep_alive = parser.keep_alive() && !from.draining();
+  auto number = from.open_exchange(keep_alive);
+  writer_.error(from.begin_answer(number), plain_context(parser, keep_alive), what, retry_after_s,
+                allow);
+  from.end_answer(number);
+  parts_.metrics.count_status(what.status);
+}
+
+void front_end::answer_health(session& from, const request_parser& parser, std::string_view path,
+                              std::string_view query) {
+  auto method = parser.head().method;
+  if (method != request_method::get && method != request_method::head)
+    return answer_now(from, parser, {405, "Only GET and HEAD are answered here."}, 0, "GET, HEAD");
+  auto& node = parts_.node;
+  bool draining = node.draining.load(std::memory_order_relaxed);
+  bool full = node.journal_full.load(std::memory_order_relaxed);
+  bool ok = path == "/livez" || (node.ready.load(std::memory_order_relaxed) && !draining && !full);
+  std::string body = ok ? "ok\n" : "not ready\n";
+  if (query.find("verbose") != std::string_view::npos) {
+    body += draining ? "draining: yes\n" : "draining: no\n";
+    body += full ? "journal: full\n" : "journal: ok\n";
+  }
+  bool keep_alive = parser.keep_alive() && !from.draining();
+  auto number = from.open_exchange(keep_alive);
+  unsigned status = ok ? 200 : 503;
+  writer_.plain(from.begin_answer(number), plain_context(parser, keep_alive), status, body);
+  from.end_answer(number);
+  parts_.metrics.count_status(status);
+}
+
+// Our own limits come before anything is charged to the client.
+bool front_end::shed(session& from, const request_parser& parser) {
+  auto& node = parts_.node;
+  if (node.journal_full.load(std::memory_order_relaxed)) {
+    bool disk = node.disk_full.load(std::memory_order_relaxed);
+    parts_.metrics.count(disk ? shed_reason::disk_full : shed_reason::journal_full);
+    answer_now(from, parser,
+               {507, disk ? "The disk that holds the journal is full; nothing was stored."
+                          : "The journal has reached journal.max_size; nothing was stored."},
+               full_retry_s);
+    return true;
+  }
+  if (in_flight_bytes_ + unfinished_body_bytes_ + parser.body().size()
+      > parts_.http.max_in_flight_bytes) {
+    parts_.metrics.count(shed_reason::in_flight);
+    answer_now(from, parser, {503, "More is under way than this node takes at once."},
+               shed_retry_s);
+    return true;
+  }
+  return false;
+}
+
+void front_end::on_events(session& from, const request_parser& parser, std::string_view path) {
+  const auto& head = parser.head();
+  if (head.method != request_method::post)
+    return answer_now(from, parser, {405, "Events are sent with POST."}, 0, "POST");
+  if (shed(from, parser)) return;
+  auto who = parts_.identify->identify(head, from.peer(), from.peer_trusted(), from.peer_client());
+  if (who.result != identity::outcome::known) {
+    unsigned status = who.result == identity::outcome::unknown_key ? 401 : 400;
+    return answer_now(from, parser, {status, std::string{who.detail}});
+  }
+  auto stream = path.size() == events_path.size() ? std::string_view{"default"}
+                                                  : path.substr(events_path.size() + 1);
+  auto kind = classify_body(head[request_field::content_type]);
+  auto& batch = open_batch(destination_of_[shard_of(who.client)]);
+  auto& request = open_request(from, parser, batch, who.client);
+  if (auto failure = check(parser, stream, kind)) {
+    request.details = static_cast<std::uint32_t>(batch.details.size());
+    batch.details.emplace_back().failure = std::move(failure);
+    batch.items.back().cost = 0;
+  } else if (kind == body_kind::ndjson) {
+    take_lines(request, batch, head, stream, parser.body(), who.client);
+  } else {
+    take_event(request, batch, head, stream, parser.body(), who.client);
+  }
+}
+
+// What is wrong with the request, apart from its lines; nothing if it can be taken.
+std::optional<problem> front_end::check(const request_parser& parser, std::string_view stream,
+                                        body_kind kind) {
+  const auto& head = parser.head();
+  if (!is_stream_name(stream))
+    return problem{400, std::string{stream_name_rule}};
+  auto encoding = head[request_field::content_encoding];
+  if (!encoding.empty() && encoding != "identity")
+    return problem{415, "Content-Encoding \"" + std::string{encoding}
+                          + "\" is not taken; send the body as it is."};
+  if (kind == body_kind::unsupported)
+    return problem{415, "Batched CloudEvents are not taken by this version; send "
+                        "application/x-ndjson or one event a request."};
+  const auto& settings = stream_settings_of(stream);
+  if (settings.max_body_bytes > 0 && parser.body().size() > settings.max_body_bytes)
+    return problem{413, "The body is larger than the stream \"" + std::string{stream}
+                          + "\" takes, which is " + std::to_string(settings.max_body_bytes)
+                          + " bytes."};
+  if (kind == body_kind::json && !json_.valid(parser.body()))
+    return problem{400, std::string{"The body is not the JSON it claims to be: "} + json_.why()};
+  if (!streams_.admit(stream))
+    return problem{404, "This node serves as many streams as it may; use one that exists."};
+  return std::nullopt;
+}
+
+const stream_settings& front_end::stream_settings_of(std::string_view stream) const {
+  auto found = rules_->streams.find(stream);
+  return found != rules_->streams.end() ? found->second : rules_->streams.find("default")->second;
+}
+
+turn_batch& front_end::open_batch(std::uint16_t destination) {
+  auto& open = destinations_[destination].open;
+  if (!open) {
+    if (spare_batches_.empty()) {
+      open = std::make_unique<turn_batch>();
+    } else {
+      open = std::move(spare_batches_.back());
+      spare_batches_.pop_back();
+    }
+    open->destination = destination;
+  }
+  return *open;
+}
+
+waiting_request& front_end::open_request(session& from, const request_parser& parser,
+                                         turn_batch& batch, std::uint64_t client) {
+  auto& r = batch.requests.emplace_back();
+  r.from = &from;
+  r.generation = from.generation();
+  r.keep_alive = parser.keep_alive() && !from.draining();
+  r.http_1_0 = parser.version_is_1_0();
+  r.exchange = from.open_exchange(r.keep_alive);
+  r.start_ns = parts_.loop.now_ns();
+  batch.items.push_back({client, 1});
+  return r;
+}
+
+// The block of this stream that has room, or a new one.
+std::uint32_t front_end::block_for(turn_batch& batch, std::string_view stream, std::size_t events,
+                                   std::size_t bytes) {
+  for (auto i = batch.blocks.size(); i-- > 0;) {
+    const auto& b = *batch.blocks[i];
+    if (b.stream != stream) continue;
+    if (b.size() + events <= max_events_per_block && b.bodies.size() + bytes <= max_block_bytes)
+      return static_cast<std::uint32_t>(i);
+    break;  // an earlier block of the stream must not get later events
+  }
+  block_ptr block;
+  if (spare_blocks_.empty()) {
+    block = std::make_shared<event_block>();
+  } else {
+    block = std::move(spare_blocks_.back());
+    spare_blocks_.pop_back();
+  }
+  block->stream.assign(stream);
+  block->time_ms = wall_time_ms();
+  batch.blocks.push_back(std::move(block));
+  return static_cast<std::uint32_t>(batch.blocks.size() - 1);
+}
+
+void front_end::take_event(waiting_request& r, turn_batch& batch, const request_head& head,
+                           std::string_view stream, std::string_view body, std::uint64_t client) {
+  r.received = stream_settings_of(stream).ack == ack_level::received;
+  r.block = block_for(batch, stream, 1, body.size());
+  auto& block = *batch.blocks[r.block];
+  r.first = static_cast<std::uint32_t>(block.size());
+  r.count = 1;
+  auto type = head[request_field::content_type];
+  std::string attributes;
+  if (head.has(request_field::traceparent))
+    attributes = trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
+  block.push(body, type.empty() ? "application/octet-stream" : type, client, attributes);
+  note_in_flight(batch, body.size());
+}
+
+void front_end::take_lines(waiting_request& r, turn_batch& batch, const request_head& head,
+                           std::string_view stream, std::string_view body, std::uint64_t client) {
+  r.details = static_cast<std::uint32_t>(batch.details.size());
+  auto& details = batch.details.emplace_back();
+  details.is_batch = true;
+  details.wants_ids = wants_representation(head[request_field::prefer]);
+  r.received = stream_settings_of(stream).ack == ack_level::received;
+  r.block = block_for(batch, stream, parts_.http.max_batch_events, body.size());
+  auto& block = *batch.blocks[r.block];
+  r.first = static_cast<std::uint32_t>(block.size());
+  auto attributes =
+    trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
+  bool too_many = false;
+  for_each_line(body, [&](std::string_view line) {
+    if (details.lines >= parts_.http.max_batch_events) {
+      too_many = true;
+      return false;
+    }
+    auto index = details.lines++;
+    if (json_.valid(line))
+      block.push(line, "application/json", client, attributes);
+    else
+      details.bad_lines.push_back({index, json_.why()});
+    return true;
+  });
+  r.count = static_cast<std::uint32_t>(block.size()) - r.first;
+  if (too_many || details.lines == 0) {
+    block.truncate(r.first);
+    r.count = 0;
+    details.failure =
+      too_many ? problem{413, "The batch has more events than the "
+                                + std::to_string(parts_.http.max_batch_events)
+                                + " this node takes at once; nothing was stored."}
+               : problem{400, "The batch has no event: every line is blank."};
+  }
+  details.offered = r.count;
+  batch.items.back().cost = r.count;
+  note_in_flight(batch, body.size());
+}
+
+void front_end::note_in_flight(turn_batch& batch, std::size_t bytes) {
+  batch.memory_bytes += bytes;
+  in_flight_bytes_ += bytes;
+  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
+}
+
+void front_end::on_bad_request(session& from, unsigned status, std::string_view detail) {
+  answer_context ctx;
+  ctx.keep_alive = false;
+  auto number = from.open_exchange(false);
+  writer_.error(from.begin_answer(number), ctx, {status, std::string{detail}});
+  from.end_answer(number);
+  parts_.metrics.count_status(status);
+}
+
+} // namespace penstock
