@@ -77,6 +77,8 @@ def parse_arguments():
                         help="added to each fsync of the durable servers, to stand in for a disk")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "build/bench/results")
     arguments = parser.parse_args()
+    if not (arguments.build_dir / "tests/bench/bench_load").exists():
+        parser.error(f"{arguments.build_dir} has no bench_load: build the target bench_tools there")
     arguments.rows = arguments.rows.split(",")
     arguments.cases = arguments.cases.split(",")
     for kind, given, known in (("row", arguments.rows, ROWS), ("case", arguments.cases, cases())):
