@@ -30,9 +30,9 @@ class cursor_store {
  public:
   /// `reserve_bytes`: a file of that size is held so that a cursor can still be written, and so a
   /// segment freed, when the disk is full.
-  static result<std::unique_ptr<cursor_store>>
-  open(const std::filesystem::path& dir, std::uint64_t reserve_bytes = 4u << 20,
-       const std::string& vfs = {});
+  static result<std::unique_ptr<cursor_store>> open(const std::filesystem::path& dir,
+                                                    std::uint64_t reserve_bytes = 4u << 20,
+                                                    const std::string& vfs = {});
   virtual ~cursor_store() = default;
 
   virtual result<std::vector<cursor>> load() = 0;

@@ -13,10 +13,10 @@ inline constexpr std::size_t max_events_per_block = 16'384;
 
 /// One event's place in its block.
 struct event_meta {
-  std::uint32_t end = 0;         ///< offset in `bodies` just past this event's body
-  std::uint16_t type = 0;        ///< index into `content_types`
-  std::uint16_t attributes = 0;  ///< index into `attributes`; 0 means none
-  std::uint64_t client = 0;      ///< keyed hash of who sent it; orders delivery per client
+  std::uint32_t end = 0;        ///< offset in `bodies` just past this event's body
+  std::uint16_t type = 0;       ///< index into `content_types`
+  std::uint16_t attributes = 0; ///< index into `attributes`; 0 means none
+  std::uint64_t client = 0;     ///< keyed hash of who sent it; orders delivery per client
 };
 
 /// Events of one stream that were accepted together. Their sequence numbers are contiguous:
@@ -24,12 +24,12 @@ struct event_meta {
 /// events costs a few allocations and one row. Not synchronised: one owner at a time, and
 /// immutable once it has been handed to the journal.
 struct event_block {
-  std::uint64_t first_seq = 0;  ///< 0 until the journal's ticket counter has given it one
-  std::int64_t time_ms = 0;     ///< when it was accepted, milliseconds since the Unix epoch
+  std::uint64_t first_seq = 0; ///< 0 until the journal's ticket counter has given it one
+  std::int64_t time_ms = 0;    ///< when it was accepted, milliseconds since the Unix epoch
   std::string stream;
   std::vector<event_meta> events;
   std::vector<std::string> content_types;
-  std::vector<std::string> attributes{std::string{}};  ///< JSON objects; [0] is always ""
+  std::vector<std::string> attributes{std::string{}}; ///< JSON objects; [0] is always ""
   std::string bodies;
 
   std::size_t size() const { return events.size(); }

@@ -20,7 +20,7 @@ std::string event_id(std::uint64_t seq, std::string_view tag);
 
 struct parsed_event_id {
   std::uint64_t seq;
-  std::string_view tag;  ///< a view into the text that was parsed
+  std::string_view tag; ///< a view into the text that was parsed
 };
 /// Nothing if `text` is not an id of this form.
 std::optional<parsed_event_id> parse_event_id(std::string_view text);

@@ -27,7 +27,7 @@ struct recovery_report {
   std::size_t segments = 0;
   std::uint64_t events = 0;
   std::uint64_t bytes = 0;
-  std::vector<std::string> damaged;  ///< one clear sentence for each segment set aside or cut short
+  std::vector<std::string> damaged; ///< one clear sentence for each segment set aside or cut short
 };
 
 /// Appends blocks in transactions. One thread uses it at a time; it blocks on the disk. Readers

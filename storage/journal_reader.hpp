@@ -32,8 +32,7 @@ class journal_reader {
                                                 std::int64_t time_ms) = 0;
 
   /// How many events of `stream` lie after `after_seq` in what is durable now.
-  virtual result<std::uint64_t> count_after(const std::string& stream,
-                                            std::uint64_t after_seq) = 0;
+  virtual result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
 
   /// Lets go of the open segment, so that it can be retired.
   virtual void release() = 0;

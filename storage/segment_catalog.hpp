@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock {
@@ -15,15 +16,25 @@ namespace penstock {
 /// One segment. `events` counts per stream, so that depth needs no scan of sealed segments.
 struct segment_info {
   std::uint64_t number = 0;
-  std::filesystem::path path;      ///< the .db file; its WAL lies beside it
-  std::uint64_t first_seq = 0;     ///< of the first event, 0 while empty
-  std::uint64_t last_seq = 0;      ///< of the last durable event
+  std::filesystem::path path;  ///< the .db file; its WAL lies beside it
+  std::uint64_t first_seq = 0; ///< of the first event, 0 while empty
+  std::uint64_t last_seq = 0;  ///< of the last durable event
   std::int64_t first_time_ms = 0;
   std::int64_t last_time_ms = 0;
   std::uint64_t bytes = 0;
   bool sealed = false;
-  bool damaged = false;            ///< readable only in part; set aside, not unlinked, when done
+  bool damaged = false; ///< readable only in part; set aside, not unlinked, when done
   std::map<std::string, std::uint64_t> events;
+};
+
+/// What one commit added to the active segment.
+struct segment_growth {
+  std::uint64_t first_seq = 0; ///< of the first event of this commit
+  std::uint64_t last_seq = 0;
+  std::int64_t first_time_ms = 0;
+  std::int64_t last_time_ms = 0;
+  std::uint64_t bytes = 0;                                   ///< the segment's size now
+  std::vector<std::pair<std::string, std::uint64_t>> events; ///< added, by stream
 };
 
 /// Thread-safe; used once a commit or less often, never once a request.
@@ -32,6 +43,7 @@ class segment_catalog {
   std::vector<segment_info> list() const;
   /// The first segment that may hold an event of sequence >= seq.
   std::optional<segment_info> find(std::uint64_t seq) const;
+  std::optional<segment_info> get(std::uint64_t number) const;
   /// The last durable sequence number; 0 when nothing was ever committed.
   std::uint64_t durable_seq() const;
   /// Events of one stream in all segments, and the streams that have any.
@@ -41,11 +53,20 @@ class segment_catalog {
 
   // For the writer and the keeper.
   void put(segment_info info);
-  void remove(std::uint64_t number);
+  void extend(std::uint64_t number, const segment_growth& growth);
+  /// False when a reader holds the segment open: then its files may be unlinked, which the reader
+  /// does not notice, but never used again for something else.
+  bool remove(std::uint64_t number);
+
+  // For readers: a pin lasts while the segment is open. False when it has been retired.
+  bool pin(std::uint64_t number);
+  void unpin(std::uint64_t number);
 
  private:
   mutable std::mutex mutex_;
   std::map<std::uint64_t, segment_info> segments_;
+  std::map<std::uint64_t, std::size_t> pins_;
+  std::uint64_t durable_seq_ = 0; // outlives the retirement of the segment that held it
 };
 
 } // namespace penstock

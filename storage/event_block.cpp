@@ -1,0 +1,65 @@
+#include "storage/event_block.hpp"
+
+#include <algorithm>
+
+namespace penstock {
+
+namespace {
+
+/// How far back push() looks for a content type it already has. A batch nearly always uses one or
+/// two; the bound keeps a hostile batch of thousands of types linear, at worst storing some twice.
+constexpr std::size_t type_search_window = 16;
+
+std::uint16_t type_index(event_block& block, std::string_view content_type) {
+  auto& types = block.content_types;
+  const std::size_t oldest =
+      types.size() > type_search_window ? types.size() - type_search_window : 0;
+  for (std::size_t i = types.size(); i > oldest; --i)
+    if (types[i - 1] == content_type) return static_cast<std::uint16_t>(i - 1);
+  types.emplace_back(content_type);
+  return static_cast<std::uint16_t>(types.size() - 1);
+}
+
+std::uint16_t attributes_index(event_block& block, std::string_view json) {
+  if (json.empty()) return 0;
+  // The events of one request share their attributes, so the last entry is the likely one.
+  if (block.attributes.back() != json) block.attributes.emplace_back(json);
+  return static_cast<std::uint16_t>(block.attributes.size() - 1);
+}
+
+} // namespace
+
+void event_block::push(std::string_view body, std::string_view content_type, std::uint64_t client,
+                       std::string_view attributes_json) {
+  bodies.append(body);
+  event_meta meta;
+  meta.end = static_cast<std::uint32_t>(bodies.size());
+  meta.type = type_index(*this, content_type);
+  meta.attributes = attributes_index(*this, attributes_json);
+  meta.client = client;
+  events.push_back(meta);
+}
+
+void event_block::keep_only(const std::vector<bool>& keep) {
+  std::size_t kept = 0;
+  std::size_t begin = 0;
+  std::size_t kept_bytes = 0;
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const std::size_t end = events[i].end;
+    if (keep[i]) {
+      const std::size_t length = end - begin;
+      if (kept_bytes != begin)
+        std::copy_n(bodies.begin() + static_cast<std::ptrdiff_t>(begin), length,
+                    bodies.begin() + static_cast<std::ptrdiff_t>(kept_bytes));
+      kept_bytes += length;
+      events[kept] = events[i];
+      events[kept].end = static_cast<std::uint32_t>(kept_bytes);
+      ++kept;
+    }
+    begin = end;
+  }
+  events.resize(kept);
+  bodies.resize(kept_bytes);
+}
+
+} // namespace penstock

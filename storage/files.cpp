@@ -1,0 +1,131 @@
+#include "storage/files.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace penstock {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t max_small_file_bytes = 4096;
+
+result<void> write_all(int fd, const fs::path& path, std::string_view content) {
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const auto written =
+        ::pwrite(fd, content.data() + done, content.size() - done, static_cast<off_t>(done));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error(path, "write");
+    done += static_cast<std::size_t>(written);
+  }
+  if (::fdatasync(fd) != 0) return system_error(path, "sync");
+  return {};
+}
+
+} // namespace
+
+unique_fd::~unique_fd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+error system_error(const fs::path& path, std::string_view doing) {
+  const int why = errno;
+  auto code = errc::io;
+  if (why == ENOSPC || why == EDQUOT) code = errc::disk_full;
+  if (why == ENOENT) code = errc::not_found;
+  return error{code,
+               "can't " + std::string{doing} + " " + path.string() + ": " + std::strerror(why)};
+}
+
+result<unique_fd> open_file(const fs::path& path, int flags) {
+  unique_fd fd{::open(path.c_str(), flags | O_CLOEXEC, 0600)};
+  if (!fd) return system_error(path, "open");
+  return fd;
+}
+
+result<void> make_directory(const fs::path& dir) {
+  if (::mkdir(dir.c_str(), 0700) == 0) {
+    const auto parent = dir.has_parent_path() ? dir.parent_path() : fs::path{"."};
+    return sync_directory(parent);
+  }
+  if (errno == EEXIST && fs::is_directory(dir)) return {};
+  if (errno != ENOENT || !dir.has_parent_path() || dir.parent_path() == dir)
+    return system_error(dir, "make directory");
+  if (auto made = make_directory(dir.parent_path()); !made) return made;
+  return make_directory(dir);
+}
+
+result<void> sync_directory(const fs::path& dir) {
+  auto fd = open_file(dir, O_RDONLY | O_DIRECTORY);
+  if (!fd) return fd.error();
+  if (::fsync(fd->get()) != 0) return system_error(dir, "sync directory");
+  return {};
+}
+
+result<void> sync_file(const fs::path& path) {
+  auto fd = open_file(path, O_RDWR);
+  if (!fd) return fd.error();
+  if (::fsync(fd->get()) != 0) return system_error(path, "sync");
+  return {};
+}
+
+result<void> write_file(const fs::path& path, std::string_view content) {
+  auto temporary = path;
+  temporary += ".tmp";
+  {
+    auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    if (!fd) return fd.error();
+    if (auto written = write_all(fd->get(), temporary, content); !written) return written;
+  }
+  if (auto renamed = rename_file(temporary, path); !renamed) return renamed;
+  return sync_directory(path.parent_path());
+}
+
+result<void> overwrite_file(const fs::path& path, std::string_view content) {
+  auto fd = open_file(path, O_WRONLY);
+  if (!fd) return fd.error();
+  return write_all(fd->get(), path, content);
+}
+
+result<std::string> read_file(const fs::path& path) {
+  auto fd = open_file(path, O_RDONLY);
+  if (!fd) return fd.error();
+  std::string content(max_small_file_bytes, '\0');
+  const auto got = ::pread(fd->get(), content.data(), content.size(), 0);
+  if (got < 0) return system_error(path, "read");
+  content.resize(static_cast<std::size_t>(got));
+  return content;
+}
+
+result<void> rename_file(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return system_error(from, "rename");
+  return {};
+}
+
+void remove_file(const fs::path& path) {
+  ::unlink(path.c_str());
+}
+
+std::uint64_t file_bytes(const fs::path& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+result<unique_fd> lock_file(const fs::path& path) {
+  auto fd = open_file(path, O_RDWR | O_CREAT);
+  if (!fd) return fd.error();
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  if (errno != EWOULDBLOCK) return system_error(path, "lock");
+  return error{errc::locked, path.parent_path().string() +
+                                 " is in use by another process: stop it, or choose another "
+                                 "node.data_dir"};
+}
+
+} // namespace penstock

@@ -1,0 +1,68 @@
+// The few POSIX file operations that SQLite does not do for us.
+#pragma once
+
+#include "storage/result.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace penstock {
+
+/// Owns a file descriptor.
+class unique_fd {
+ public:
+  unique_fd() = default;
+  explicit unique_fd(int fd) : fd_(fd) {}
+  unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  unique_fd& operator=(unique_fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~unique_fd();
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+/// The last failed system call on `path` as an error: ENOSPC and EDQUOT → disk_full, else io.
+error system_error(const std::filesystem::path& path, std::string_view doing);
+
+/// `flags` as open(2) takes them; new files get mode 0600.
+result<unique_fd> open_file(const std::filesystem::path& path, int flags);
+
+/// Makes a directory (mode 0700) and what is missing above it.
+result<void> make_directory(const std::filesystem::path& dir);
+
+/// Makes creations, renames and unlinks in a directory durable.
+result<void> sync_directory(const std::filesystem::path& dir);
+result<void> sync_file(const std::filesystem::path& path);
+
+/// Replaces a small file atomically and durably.
+result<void> write_file(const std::filesystem::path& path, std::string_view content);
+
+/// Overwrites the start of an existing small file in place, durably: needs no free space. The
+/// content must lie in one disk sector to be all or nothing.
+result<void> overwrite_file(const std::filesystem::path& path, std::string_view content);
+
+/// The content of a small file; errc::not_found if there is none.
+result<std::string> read_file(const std::filesystem::path& path);
+
+result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Unlinks if it exists. Needs no free space.
+void remove_file(const std::filesystem::path& path);
+
+/// 0 if there is no such file.
+std::uint64_t file_bytes(const std::filesystem::path& path);
+
+/// Takes an exclusive lock that lasts until the descriptor is closed or the process ends.
+/// errc::locked if another holds it.
+result<unique_fd> lock_file(const std::filesystem::path& path);
+
+} // namespace penstock

@@ -1,0 +1,255 @@
+#include "storage/journal_reader.hpp"
+
+#include "storage/block_codec.hpp"
+#include "storage/segment.hpp"
+
+#include <optional>
+#include <utility>
+
+namespace penstock {
+
+namespace {
+
+/// A segment held open, pinned in the catalog so that its files are not used again meanwhile.
+class open_segment_reader {
+ public:
+  static result<std::unique_ptr<open_segment_reader>>
+  open(std::shared_ptr<segment_catalog> catalog, const segment_info& info, const std::string& vfs) {
+    if (!catalog->pin(info.number))
+      return error{errc::not_found, info.path.string() + " has been retired"};
+    // From here on the destructor unpins.
+    std::unique_ptr<open_segment_reader> reader{new open_segment_reader(std::move(catalog), info)};
+    auto db = open_segment(info.path, sqlite_mode::read_only, vfs);
+    if (!db) return db.error();
+    reader->db_.emplace(std::move(*db));
+    auto prepared = reader->prepare();
+    if (!prepared) return prepared.error();
+    return reader;
+  }
+  ~open_segment_reader() {
+    find_ = {}, next_ = {}, load_ = {};
+    db_.reset();
+    catalog_->unpin(info_.number);
+  }
+
+  const segment_info& info() const { return info_; }
+  sqlite_database& db() { return *db_; }
+
+  /// The row of `stream` that is the first to hold events after a sequence number.
+  struct row_position {
+    std::uint64_t seq;
+    std::uint64_t last_seq;
+  };
+
+  /// The first row of `stream` whose last event lies after `after_seq`. Reads no body.
+  result<std::optional<row_position>> first_after(const std::string& stream,
+                                                  std::uint64_t after_seq) {
+    find_.reset();
+    find_.bind(1, after_seq);
+    auto found = find_.step();
+    if (!found) return found.error();
+    const auto from = *found ? static_cast<std::uint64_t>(find_.integer(0)) : 0;
+    find_.reset();
+
+    next_.reset();
+    next_.bind(1, from);
+    next_.bind(2, after_seq);
+    next_.bind_text(3, stream);
+    auto row = next_.step();
+    if (!row) {
+      next_.reset();
+      return row.error();
+    }
+    std::optional<row_position> position;
+    if (*row) {
+      const auto seq = static_cast<std::uint64_t>(next_.integer(0));
+      position = row_position{seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1};
+    }
+    next_.reset();
+    return position;
+  }
+
+  result<event_block> load(std::uint64_t seq) {
+    load_.reset();
+    load_.bind(1, seq);
+    auto row = load_.step();
+    if (!row || !*row) {
+      load_.reset();
+      return row ? error{errc::corrupt, "it vanished"} : row.error();
+    }
+    block_columns columns;
+    columns.seq = seq;
+    columns.n = static_cast<std::uint64_t>(load_.integer(0));
+    columns.time_ms = load_.integer(1);
+    columns.stream = load_.bytes(2);
+    columns.ends = load_.bytes(3);
+    columns.types = load_.bytes(4);
+    columns.type_of = load_.bytes(5);
+    columns.clients = load_.bytes(6);
+    columns.attributes = load_.bytes(7);
+    columns.bodies = load_.bytes(8);
+    auto block = decode_block(columns);
+    load_.reset();
+    return block;
+  }
+
+ private:
+  open_segment_reader(std::shared_ptr<segment_catalog> catalog, segment_info info)
+      : catalog_(std::move(catalog)), info_(std::move(info)) {}
+
+  result<void> prepare() {
+    const std::pair<sqlite_statement*, const char*> statements[] = {
+        {&find_, "SELECT max(seq) FROM block WHERE seq <= ?1 + 1"},
+        {&next_, "SELECT seq, n FROM block WHERE seq >= ?1 AND seq + n - 1 > ?2 AND stream = ?3 "
+                 "ORDER BY seq LIMIT 1"},
+        {&load_, "SELECT n, time_ms, stream, ends, types, type_of, clients, attributes, bodies "
+                 "FROM block WHERE seq = ?1"},
+    };
+    for (const auto& [statement, sql] : statements) {
+      auto prepared = db_->prepare(sql, true);
+      if (!prepared) return prepared.error();
+      *statement = std::move(*prepared);
+    }
+    return {};
+  }
+
+  std::shared_ptr<segment_catalog> catalog_;
+  segment_info info_;
+  std::optional<sqlite_database> db_;
+  sqlite_statement find_, next_, load_;
+};
+
+class segment_journal_reader final : public journal_reader {
+ public:
+  segment_journal_reader(std::shared_ptr<segment_catalog> catalog, std::string vfs)
+      : catalog_(std::move(catalog)), vfs_(std::move(vfs)) {}
+
+  result<std::vector<std::shared_ptr<const event_block>>>
+  read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
+       std::vector<std::string>* damage) override {
+    std::vector<std::shared_ptr<const event_block>> blocks;
+    std::size_t bytes = 0;
+    while (auto segment = next_with(stream, after_seq)) {
+      if (auto opened = hold(*segment); !opened) {
+        if (!skippable(opened.error(), damage)) return opened.error();
+      } else {
+        if (!read_segment(stream, after_seq, max_bytes, blocks, bytes, damage)) break;
+      }
+      after_seq = segment->last_seq;
+    }
+    return blocks;
+  }
+
+  result<std::uint64_t> seq_before_time(const std::string& stream, std::int64_t time_ms) override {
+    for (const auto& segment : catalog_->list()) {
+      if (segment.last_time_ms < time_ms || segment.events.count(stream) == 0) continue;
+      if (auto opened = hold(segment); !opened) {
+        if (!skippable(opened.error(), nullptr)) return opened.error();
+        continue;
+      }
+      auto first = held_->db().prepare("SELECT seq FROM block WHERE stream = ?1 AND time_ms >= ?2 "
+                                       "ORDER BY seq LIMIT 1");
+      if (!first) return first.error();
+      first->bind_text(1, stream);
+      first->bind(2, time_ms);
+      auto row = first->step();
+      if (!row) return row.error();
+      if (*row) return static_cast<std::uint64_t>(first->integer(0)) - 1;
+    }
+    return catalog_->durable_seq();
+  }
+
+  result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) override {
+    std::uint64_t count = 0;
+    for (const auto& segment : catalog_->list()) {
+      const auto events = segment.events.find(stream);
+      if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
+      if (segment.first_seq > after_seq) {
+        count += events->second;
+        continue;
+      }
+      if (auto opened = hold(segment); !opened) {
+        if (!skippable(opened.error(), nullptr)) return opened.error();
+        continue;
+      }
+      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)) FROM block "
+                                     "WHERE stream = ?1 AND seq + n - 1 > ?2");
+      if (!sum) return sum.error();
+      sum->bind_text(1, stream);
+      sum->bind(2, after_seq);
+      auto row = sum->step();
+      if (!row) return row.error();
+      count += static_cast<std::uint64_t>(sum->integer(0));
+    }
+    return count;
+  }
+
+  void release() override { held_.reset(); }
+
+ private:
+  /// The first segment that holds events of the stream after a sequence number.
+  std::optional<segment_info> next_with(const std::string& stream, std::uint64_t after_seq) const {
+    auto segment = catalog_->find(after_seq + 1);
+    while (segment && segment->events.count(stream) == 0)
+      segment = catalog_->find(segment->last_seq + 1);
+    return segment;
+  }
+
+  result<void> hold(const segment_info& segment) {
+    if (held_ && held_->info().number == segment.number) return {};
+    held_.reset();
+    auto opened = open_segment_reader::open(catalog_, segment, vfs_);
+    if (!opened) return opened.error();
+    held_ = std::move(*opened);
+    return {};
+  }
+
+  /// True when what failed concerns one segment alone, so that the next may be tried.
+  static bool skippable(const error& why, std::vector<std::string>* damage) {
+    if (why.code == errc::not_found) return true;
+    if (why.code != errc::corrupt) return false;
+    if (damage != nullptr) damage->push_back(why.message);
+    return true;
+  }
+
+  /// Adds blocks from the held segment. False when enough was read.
+  bool read_segment(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
+                    std::vector<std::shared_ptr<const event_block>>& blocks, std::size_t& bytes,
+                    std::vector<std::string>* damage) {
+    for (;;) {
+      auto row = held_->first_after(stream, after_seq);
+      if (!row) {
+        if (damage != nullptr)
+          damage->push_back(held_->info().path.string() + ": rows after sequence number " +
+                            std::to_string(after_seq) + " can't be read: " + row.error().message);
+        return true;
+      }
+      if (!*row) return true;
+      auto block = held_->load((*row)->seq);
+      after_seq = (*row)->last_seq;
+      if (!block) {
+        if (damage != nullptr)
+          damage->push_back(held_->info().path.string() + ": the events " +
+                            std::to_string((*row)->seq) + " to " + std::to_string(after_seq) +
+                            " can't be read: " + block.error().message);
+        continue;
+      }
+      bytes += block->bodies.size();
+      blocks.push_back(std::make_shared<const event_block>(std::move(*block)));
+      if (bytes > max_bytes) return false;
+    }
+  }
+
+  std::shared_ptr<segment_catalog> catalog_;
+  std::string vfs_;
+  std::unique_ptr<open_segment_reader> held_;
+};
+
+} // namespace
+
+std::unique_ptr<journal_reader> journal_reader::make(std::shared_ptr<segment_catalog> catalog,
+                                                     std::string vfs) {
+  return std::make_unique<segment_journal_reader>(std::move(catalog), std::move(vfs));
+}
+
+} // namespace penstock

@@ -1,0 +1,58 @@
+// The journal's implementation, shared with the segment keeper.
+#pragma once
+
+#include "storage/files.hpp"
+#include "storage/journal.hpp"
+#include "storage/recovery.hpp"
+#include "storage/segment.hpp"
+#include "storage/segment_supply.hpp"
+
+#include <memory>
+#include <string>
+
+namespace penstock {
+
+class journal_writer final : public journal {
+ public:
+  journal_writer(journal_options options, unique_fd lock)
+      : options_(std::move(options)), lock_(std::move(lock)) {}
+
+  result<void> start(recovery_report& report);
+
+  const std::string& tag() const override { return tag_; }
+  std::uint64_t next_seq() const override { return next_seq_; }
+  result<void> append(const event_block& block) override;
+  result<void> commit() override;
+  std::uint64_t last_commit_us() const override { return last_commit_us_; }
+  bool wants_rotation() const override;
+  result<void> rotate() override;
+  std::uint64_t bytes() const override { return catalog_->bytes() + supply_->bytes(); }
+  bool full() const override;
+  result<void> close() override;
+  std::shared_ptr<segment_catalog> catalog() const override { return catalog_; }
+
+  const std::shared_ptr<segment_supply>& supply() const { return supply_; }
+
+ private:
+  bool has_room_for(std::uint64_t row_bytes) const;
+  void use(std::unique_ptr<segment_writer> segment);
+  void note(const event_block& block);
+  void forget_transaction();
+  error undo(error why);
+
+  journal_options options_;
+  unique_fd lock_;
+  std::string tag_;
+  std::uint64_t next_seq_ = 1;
+  std::uint64_t last_seq_ = 0; // of the last block appended
+  std::uint64_t last_commit_us_ = 0;
+  std::uint64_t open_bytes_ = 0; // what the open transaction will add to the WAL, about
+  std::shared_ptr<segment_catalog> catalog_ = std::make_shared<segment_catalog>();
+  std::shared_ptr<segment_supply> supply_;
+  std::unique_ptr<segment_writer> active_;
+  block_encoder encoder_;
+  segment_growth growth_;
+  bool closed_ = false;
+};
+
+} // namespace penstock

@@ -1,0 +1,254 @@
+#include "storage/recovery.hpp"
+
+#include "storage/event_id.hpp"
+#include "storage/files.hpp"
+#include "storage/segment.hpp"
+#include "storage/wal_scan.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <random>
+#include <vector>
+
+#include <fcntl.h>
+
+namespace penstock {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* tag_file = "tag";
+constexpr const char* next_id_file = "next-id";
+
+result<std::string> read_or_draw_tag(const fs::path& dir) {
+  auto stored = read_file(dir / tag_file);
+  if (stored) {
+    stored->resize(std::min(stored->size(), journal_tag_size));
+    if (parse_event_id(std::string(16, '0') + "-" + *stored)) return *stored;
+    return error{errc::corrupt, (dir / tag_file).string() +
+                                    " is damaged: it must hold the 8 characters that end every "
+                                    "event id of this journal"};
+  }
+  if (stored.error().code != errc::not_found) return stored.error();
+  constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+  std::random_device random;
+  std::string tag;
+  while (tag.size() < journal_tag_size)
+    tag.push_back(alphabet[random() % alphabet.size()]);
+  if (auto written = write_file(dir / tag_file, tag + "\n"); !written) return written.error();
+  return tag;
+}
+
+/// The first id that the run before this one could give; 0 if unknown.
+result<std::uint64_t> read_next_id(const fs::path& dir) {
+  auto stored = read_file(dir / next_id_file);
+  if (!stored && stored.error().code == errc::not_found) return std::uint64_t{0};
+  if (!stored) return stored.error();
+  std::uint64_t value = 0;
+  std::from_chars(stored->data(), stored->data() + stored->size(), value);
+  return value;
+}
+
+result<void> write_next_id(const fs::path& dir, std::uint64_t next) {
+  // Always the same length: the file is overwritten in place, so that this works on a full disk.
+  std::string text = std::to_string(next);
+  text.insert(0, 20 - text.size(), '0');
+  text.push_back('\n');
+  const auto path = dir / next_id_file;
+  return file_bytes(path) == text.size() ? overwrite_file(path, text) : write_file(path, text);
+}
+
+struct found_files {
+  std::vector<fs::path> segments; // in journal order
+  std::vector<fs::path> orphans;  // WALs whose database is gone
+};
+
+/// Lists the directory and removes what a crash left half made.
+result<found_files> list_files(const fs::path& dir) {
+  found_files found;
+  std::vector<fs::path> half_made;
+  std::error_code fault;
+  for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
+    const auto path = at->path();
+    const std::string name = path.filename().string();
+    if (segment_number(path)) {
+      found.segments.push_back(path);
+    } else if (name.ends_with(".db-wal")) {
+      const fs::path db = path.string().substr(0, path.string().size() - 4);
+      if (segment_number(db) && !fs::exists(db)) found.orphans.push_back(db);
+    } else if (name.ends_with(".tmp")) {
+      half_made.push_back(path);
+    }
+  }
+  if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
+  for (const auto& path : half_made) {
+    finish_removal(path);
+    remove_file(path);
+  }
+  std::erase_if(found.segments, [](const fs::path& db) { return !fs::exists(db); });
+  std::sort(found.segments.begin(), found.segments.end());
+  std::sort(found.orphans.begin(), found.orphans.end());
+  return found;
+}
+
+class recovery {
+ public:
+  recovery(std::string vfs, std::string tag, recovery_report& report)
+      : vfs_(std::move(vfs)), tag_(std::move(tag)), report_(report) {}
+
+  result<void> inspect(const found_files& files) {
+    for (const auto& db : files.orphans)
+      if (auto done = inspect_orphan(db); !done) return done;
+    for (const auto& db : files.segments)
+      if (auto done = inspect_one(db); !done) return done;
+    return {};
+  }
+
+  /// Decides what the last segment is: an empty one that was prepared ahead, one to go on with,
+  /// or a damaged one.
+  result<void> settle_end(recovered_journal& out) {
+    while (!segments_.empty() && segments_.back().first_seq == 0 && !segments_.back().sealed) {
+      if (file_is_missing(wal_path(segments_.back().path))) break;
+      remove_segment(segments_.back().path);
+      segments_.pop_back();
+    }
+    if (segments_.empty() || segments_.back().sealed) return {};
+    auto& last = segments_.back();
+    const auto wal = wal_path(last.path);
+    auto scanned = scan_wal(wal);
+    if (!scanned) return scanned.error();
+    if (scanned->damaged() || last.first_seq == 0) {
+      last.damaged = true;
+      report(last.path.string() + " is damaged: its write-ahead log " +
+             (last.first_seq == 0 ? "is gone" : "can be read only in part") + "; events after " +
+             id(last.last_seq != 0 ? last.last_seq : before(segments_.size() - 1)) +
+             " that were in it are lost");
+      return {};
+    }
+    // What a crash left unsynced was read just now and may be delivered: make it last.
+    if (!file_is_missing(wal))
+      if (auto synced = sync_file(wal); !synced) return synced;
+    out.active = last;
+    out.active_wal_bytes = scanned->used_bytes();
+    return {};
+  }
+
+  /// Segments before the last one are complete, or they say so by having no seal.
+  void check_seals() {
+    for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
+      auto& segment = segments_[i];
+      if (segment.sealed) continue;
+      segment.damaged = true;
+      report(segment.path.string() + " is damaged: its end is missing; events after " +
+             id(segment.last_seq != 0 ? segment.last_seq : before(i)) + " and before " +
+             id(after(i)) + " that were in it are lost, the " + std::to_string(count(segment)) +
+             " others are delivered");
+    }
+  }
+
+  void fill(segment_catalog& catalog) {
+    for (auto& segment : segments_) {
+      report_.segments += 1;
+      report_.events += count(segment);
+      report_.bytes += segment.bytes;
+      catalog.put(segment);
+    }
+  }
+
+  std::uint64_t highest_number() const { return highest_number_; }
+
+ private:
+  result<void> inspect_one(const fs::path& db) {
+    highest_number_ = std::max(highest_number_, *segment_number(db));
+    // Too few descriptors or rights are no damage: they must not move anything.
+    if (auto fd = open_file(db, O_RDWR); !fd) return fd.error();
+    auto info = inspect_segment(db, tag_, vfs_);
+    if (info) {
+      segments_.push_back(std::move(*info));
+      return {};
+    }
+    if (info.error().code == errc::disk_full || info.error().code == errc::locked)
+      return info.error();
+    return move_away(db, info.error().message);
+  }
+
+  result<void> inspect_orphan(const fs::path& db) {
+    highest_number_ = std::max(highest_number_, *segment_number(db));
+    // One that was never used belongs to a segment whose making a crash cut short.
+    auto scanned = scan_wal(wal_path(db));
+    if (!scanned) return scanned.error();
+    if (scanned->committed_frames == 0) {
+      remove_segment(db);
+      return {};
+    }
+    return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left");
+  }
+
+  result<void> move_away(const fs::path& db, const std::string& why) {
+    if (auto moved = set_aside(db); !moved) return moved;
+    report(why + "; it can't be read and was moved to " +
+           (db.parent_path() / damaged_dir_name).string() +
+           ": all events in it are lost, between " +
+           id(segments_.empty() ? 0 : segments_.back().last_seq) + " and the next segment's first");
+    return {};
+  }
+
+  void report(std::string sentence) { report_.damaged.push_back(std::move(sentence)); }
+  std::string id(std::uint64_t seq) const { return event_id(seq, tag_); }
+  std::uint64_t before(std::size_t i) const { return i == 0 ? 0 : segments_[i - 1].last_seq; }
+  std::uint64_t after(std::size_t i) const { return segments_[i + 1].first_seq; }
+  static bool file_is_missing(const fs::path& path) { return !fs::exists(path); }
+  static std::uint64_t count(const segment_info& segment) {
+    std::uint64_t sum = 0;
+    for (const auto& [stream, events] : segment.events)
+      sum += events;
+    return sum;
+  }
+
+  std::string vfs_;
+  std::string tag_;
+  recovery_report& report_;
+  std::vector<segment_info> segments_;
+  std::uint64_t highest_number_ = 0;
+};
+
+} // namespace
+
+result<void> set_aside(const fs::path& db) {
+  const auto dir = db.parent_path() / damaged_dir_name;
+  if (auto made = make_directory(dir); !made) return made;
+  for (const auto& path : {db, wal_path(db)})
+    if (fs::exists(path))
+      if (auto moved = rename_file(path, dir / path.filename()); !moved) return moved;
+  remove_file(shm_path(db));
+  if (auto synced = sync_directory(dir); !synced) return synced;
+  return sync_directory(db.parent_path());
+}
+
+result<recovered_journal> recover(const journal_options& options, const std::string& vfs,
+                                  segment_catalog& catalog, recovery_report& report) {
+  auto tag = read_or_draw_tag(options.dir);
+  if (!tag) return tag.error();
+  auto files = list_files(options.dir);
+  if (!files) return files.error();
+
+  recovered_journal out;
+  out.tag = *tag;
+  recovery pass{vfs, *tag, report};
+  if (auto done = pass.inspect(*files); !done) return done.error();
+  if (auto done = pass.settle_end(out); !done) return done.error();
+  pass.check_seals();
+  pass.fill(catalog);
+  out.next_number = pass.highest_number() + 1;
+
+  auto floor = read_next_id(options.dir);
+  if (!floor) return floor.error();
+  const bool is_new = *floor == 0 && catalog.durable_seq() == 0;
+  const auto first_free = std::max({*floor, catalog.durable_seq() + 1, std::uint64_t{1}});
+  out.next_seq = is_new ? 1 : first_free + options.max_unjournaled_events;
+  if (auto noted = write_next_id(options.dir, out.next_seq); !noted) return noted.error();
+  return out;
+}
+
+} // namespace penstock

@@ -1,0 +1,30 @@
+// What opening a journal directory finds and puts right.
+#pragma once
+
+#include "storage/journal.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace penstock {
+
+inline constexpr const char* damaged_dir_name = "damaged";
+
+/// Moves a segment's files to `damaged/`. Needs no free space but a directory entry.
+result<void> set_aside(const std::filesystem::path& db);
+
+struct recovered_journal {
+  std::string tag;
+  std::uint64_t next_seq = 1;
+  std::uint64_t next_number = 1;      ///< of the next segment
+  std::optional<segment_info> active; ///< the segment to go on with, if there is one
+  std::uint64_t active_wal_bytes = 0; ///< how much of its WAL is in use
+};
+
+/// Reads or draws the tag, removes what a crash left half made, sets damaged segments aside, fills
+/// the catalog, and durably notes the ids that are skipped (see journal::next_seq).
+result<recovered_journal> recover(const journal_options& options, const std::string& vfs,
+                                  segment_catalog& catalog, recovery_report& report);
+
+} // namespace penstock

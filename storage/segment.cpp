@@ -1,0 +1,203 @@
+#include "storage/segment.hpp"
+
+#include "storage/files.hpp"
+
+#include <algorithm>
+
+#include <fcntl.h>
+
+namespace penstock {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+error not_ours(const fs::path& db, std::string_view why) {
+  return error{errc::corrupt, db.string() + ": " + std::string{why}};
+}
+
+/// A value of the meta table; nothing if there is no such key.
+result<std::optional<std::string>> meta_value(sqlite_database& db, std::string_view key) {
+  auto select = db.prepare("SELECT value FROM meta WHERE key = ?1");
+  if (!select) return select.error();
+  select->bind_text(1, key);
+  auto row = select->step();
+  if (!row) return row.error();
+  if (!*row) return std::optional<std::string>{};
+  return std::optional<std::string>{std::string{select->bytes(0)}};
+}
+
+result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag) {
+  auto version = meta_value(db, "version");
+  if (!version) return version.error();
+  if (*version != std::to_string(journal_format_version))
+    return not_ours(path, "its format version is " + version->value_or("unknown") +
+                              ", this program reads " + std::to_string(journal_format_version));
+  auto found = meta_value(db, "tag");
+  if (!found) return found.error();
+  if (*found != tag) return not_ours(path, "it belongs to another journal");
+  return {};
+}
+
+result<void> read_extent(sqlite_database& db, segment_info& info) {
+  auto extent = db.prepare("SELECT (SELECT min(seq) FROM block), "
+                           "(SELECT seq + n - 1 FROM block ORDER BY seq DESC LIMIT 1), "
+                           "(SELECT value FROM meta WHERE key = 'sealed')");
+  if (!extent) return extent.error();
+  auto row = extent->step();
+  if (!row) return row.error();
+  info.first_seq = static_cast<std::uint64_t>(extent->integer(0));
+  info.last_seq = static_cast<std::uint64_t>(extent->integer(1));
+  info.sealed = extent->integer(2) == 1;
+  return {};
+}
+
+/// Counts and times: from the seal where there is one, else by reading the rows (not their bodies).
+result<void> read_counts(sqlite_database& db, segment_info& info) {
+  auto counts = db.prepare(
+      info.sealed ? "SELECT name, events, (SELECT value FROM meta WHERE key = 'first_time_ms'), "
+                    "(SELECT value FROM meta WHERE key = 'last_time_ms') FROM stream"
+                  : "SELECT stream, sum(n), min(time_ms), max(time_ms) FROM block GROUP BY stream");
+  if (!counts) return counts.error();
+  for (bool first = true;; first = false) {
+    auto row = counts->step();
+    if (!row) return row.error();
+    if (!*row) return {};
+    info.events[std::string{counts->bytes(0)}] = static_cast<std::uint64_t>(counts->integer(1));
+    info.first_time_ms =
+        first ? counts->integer(2) : std::min(info.first_time_ms, counts->integer(2));
+    info.last_time_ms =
+        first ? counts->integer(3) : std::max(info.last_time_ms, counts->integer(3));
+  }
+}
+
+} // namespace
+
+result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
+                                     const std::string& vfs) {
+  auto db = sqlite_database::open(path, mode, vfs);
+  if (!db) return db;
+  sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_autocheckpoint(db->raw(), 0);
+  return db;
+}
+
+result<segment_info> inspect_segment(const fs::path& path, const std::string& tag,
+                                     const std::string& vfs) {
+  auto db = open_segment(path, sqlite_mode::read_write, vfs);
+  if (!db) return db.error();
+  // Nobody else reads it now: an exclusive connection needs no shared-memory file, so that a full
+  // disk does not keep us from starting.
+  auto done = db->exec("PRAGMA locking_mode = EXCLUSIVE");
+  if (!done) return done.error();
+  if (auto known = check_identity(*db, path, tag); !known) return known.error();
+
+  segment_info info;
+  info.number = segment_number(path).value_or(0);
+  info.path = path;
+  if (auto read = read_extent(*db, info); !read) return read.error();
+  if (auto read = read_counts(*db, info); !read) return read.error();
+  info.bytes = file_bytes(path) + file_bytes(wal_path(path));
+  return info;
+}
+
+result<std::unique_ptr<segment_writer>>
+segment_writer::open(segment_info info, const std::string& vfs, std::uint64_t wal_used_bytes) {
+  auto db = open_segment(info.path, sqlite_mode::read_write, vfs);
+  if (!db) return db.error();
+  auto writer =
+      std::unique_ptr<segment_writer>(new segment_writer(std::move(info), std::move(*db)));
+  // Room for a large transaction's pages; what exceeds it is written to the WAL early.
+  auto done = writer->db_.exec("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;");
+  if (!done) return done.error();
+
+  const std::pair<sqlite_statement*, const char*> statements[] = {
+      {&writer->begin_, "BEGIN IMMEDIATE"},
+      {&writer->commit_, "COMMIT"},
+      {&writer->rollback_, "ROLLBACK"},
+      {&writer->insert_, "INSERT INTO block VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)"},
+  };
+  for (const auto& [statement, sql] : statements) {
+    auto prepared = writer->db_.prepare(sql, true);
+    if (!prepared) return prepared.error();
+    *statement = std::move(*prepared);
+  }
+  const auto& path = writer->info_.path;
+  writer->db_bytes_ = file_bytes(path);
+  writer->wal_file_bytes_ = file_bytes(wal_path(path));
+  writer->wal_used_bytes_ = wal_used_bytes;
+  sqlite3_wal_hook(writer->db_.raw(), &segment_writer::on_wal_commit, writer.get());
+  return writer;
+}
+
+int segment_writer::on_wal_commit(void* self, sqlite3*, const char*, int frames) {
+  static_cast<segment_writer*>(self)->wal_used_bytes_ =
+      wal_header_bytes + static_cast<std::uint64_t>(frames) * wal_frame_bytes;
+  return SQLITE_OK;
+}
+
+result<void> segment_writer::append(const event_block& block, const block_encoder& columns) {
+  if (!in_transaction())
+    if (auto begun = begin_.run(); !begun) return begun;
+  insert_.bind(1, block.first_seq);
+  insert_.bind(2, static_cast<std::uint64_t>(block.size()));
+  insert_.bind(3, block.time_ms);
+  insert_.bind_text(4, block.stream);
+  insert_.bind_text(5, columns.ends());
+  insert_.bind_text(6, columns.types());
+  if (columns.type_of().empty())
+    insert_.bind_null(7);
+  else
+    insert_.bind_text(7, columns.type_of());
+  insert_.bind_blob(8, columns.clients());
+  if (columns.attributes().empty())
+    insert_.bind_null(9);
+  else
+    insert_.bind_text(9, columns.attributes());
+  insert_.bind_blob(10, block.bodies);
+  return insert_.run();
+}
+
+result<void> segment_writer::commit() {
+  return commit_.run();
+}
+
+void segment_writer::rollback() {
+  // SQLite has already rolled back by itself after some errors.
+  if (in_transaction()) (void)rollback_.run();
+}
+
+result<void> segment_writer::seal(const segment_info& now) {
+  if (auto begun = begin_.run(); !begun) return begun;
+  auto write = [&]() -> result<void> {
+    auto meta = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('sealed', 1), ('first_seq', ?1), "
+                            "('last_seq', ?2), ('first_time_ms', ?3), ('last_time_ms', ?4)");
+    if (!meta) return meta.error();
+    meta->bind(1, now.first_seq);
+    meta->bind(2, now.last_seq);
+    meta->bind(3, now.first_time_ms);
+    meta->bind(4, now.last_time_ms);
+    if (auto done = meta->run(); !done) return done;
+    auto stream = db_.prepare("INSERT OR REPLACE INTO stream VALUES (?1, ?2)");
+    if (!stream) return stream.error();
+    for (const auto& [name, events] : now.events) {
+      stream->bind_text(1, name);
+      stream->bind(2, events);
+      if (auto done = stream->run(); !done) return done;
+    }
+    return commit_.run();
+  };
+  auto written = write();
+  if (!written) rollback();
+  return written;
+}
+
+std::uint64_t segment_writer::bytes() const {
+  return db_bytes_ + std::max(wal_file_bytes_, wal_used_bytes_);
+}
+
+std::uint64_t segment_writer::used_bytes() const {
+  return db_bytes_ + wal_used_bytes_;
+}
+
+} // namespace penstock

@@ -1,0 +1,108 @@
+#include "storage/segment_catalog.hpp"
+
+#include <algorithm>
+
+namespace penstock {
+
+std::vector<segment_info> segment_catalog::list() const {
+  const std::lock_guard lock{mutex_};
+  std::vector<segment_info> all;
+  all.reserve(segments_.size());
+  for (const auto& [number, info] : segments_)
+    all.push_back(info);
+  return all;
+}
+
+std::optional<segment_info> segment_catalog::find(std::uint64_t seq) const {
+  const std::lock_guard lock{mutex_};
+  for (const auto& [number, info] : segments_)
+    if (info.first_seq != 0 && info.last_seq >= seq) return info;
+  return std::nullopt;
+}
+
+std::optional<segment_info> segment_catalog::get(std::uint64_t number) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = segments_.find(number);
+  if (found == segments_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::uint64_t segment_catalog::durable_seq() const {
+  const std::lock_guard lock{mutex_};
+  return durable_seq_;
+}
+
+std::uint64_t segment_catalog::events_of(const std::string& stream) const {
+  const std::lock_guard lock{mutex_};
+  std::uint64_t sum = 0;
+  for (const auto& [number, info] : segments_)
+    if (const auto found = info.events.find(stream); found != info.events.end())
+      sum += found->second;
+  return sum;
+}
+
+std::vector<std::string> segment_catalog::streams() const {
+  const std::lock_guard lock{mutex_};
+  std::vector<std::string> names;
+  for (const auto& [number, info] : segments_)
+    for (const auto& [stream, events] : info.events)
+      names.push_back(stream);
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+std::uint64_t segment_catalog::bytes() const {
+  const std::lock_guard lock{mutex_};
+  std::uint64_t sum = 0;
+  for (const auto& [number, info] : segments_)
+    sum += info.bytes;
+  return sum;
+}
+
+void segment_catalog::put(segment_info info) {
+  const std::lock_guard lock{mutex_};
+  durable_seq_ = std::max(durable_seq_, info.last_seq);
+  const auto number = info.number;
+  segments_.insert_or_assign(number, std::move(info));
+}
+
+void segment_catalog::extend(std::uint64_t number, const segment_growth& growth) {
+  const std::lock_guard lock{mutex_};
+  const auto found = segments_.find(number);
+  if (found == segments_.end()) return;
+  auto& info = found->second;
+  if (info.first_seq == 0) {
+    info.first_seq = growth.first_seq;
+    info.first_time_ms = growth.first_time_ms;
+    info.last_time_ms = growth.last_time_ms;
+  }
+  info.last_seq = growth.last_seq;
+  info.first_time_ms = std::min(info.first_time_ms, growth.first_time_ms);
+  info.last_time_ms = std::max(info.last_time_ms, growth.last_time_ms);
+  info.bytes = growth.bytes;
+  for (const auto& [stream, events] : growth.events)
+    info.events[stream] += events;
+  durable_seq_ = std::max(durable_seq_, growth.last_seq);
+}
+
+bool segment_catalog::remove(std::uint64_t number) {
+  const std::lock_guard lock{mutex_};
+  segments_.erase(number);
+  return pins_.find(number) == pins_.end();
+}
+
+bool segment_catalog::pin(std::uint64_t number) {
+  const std::lock_guard lock{mutex_};
+  if (segments_.find(number) == segments_.end()) return false;
+  ++pins_[number];
+  return true;
+}
+
+void segment_catalog::unpin(std::uint64_t number) {
+  const std::lock_guard lock{mutex_};
+  const auto found = pins_.find(number);
+  if (found != pins_.end() && --found->second == 0) pins_.erase(found);
+}
+
+} // namespace penstock

@@ -1,0 +1,64 @@
+#include "storage/segment_keeper.hpp"
+
+#include "storage/journal_writer.hpp"
+
+#include <utility>
+
+namespace penstock {
+
+namespace {
+
+class supply_keeper final : public segment_keeper {
+ public:
+  supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply,
+                std::uint64_t max_bytes)
+      : catalog_(std::move(catalog)), supply_(std::move(supply)), max_bytes_(max_bytes) {}
+
+  result<void> prepare() override { return supply_->prepare(); }
+
+  result<std::size_t> retire(std::uint64_t confirmed_seq, std::int64_t before_time_ms) override {
+    std::size_t retired = 0;
+    for (const auto& segment : catalog_->list()) {
+      const bool complete = segment.sealed || segment.damaged;
+      if (!complete || segment.last_seq > confirmed_seq || segment.last_time_ms >= before_time_ms)
+        continue;
+      const bool in_use = !catalog_->remove(segment.number);
+      if (segment.damaged) {
+        if (auto moved = set_aside(segment.path); !moved) {
+          catalog_->put(segment);
+          return moved.error();
+        }
+      } else {
+        discard(segment, in_use);
+      }
+      ++retired;
+    }
+    return retired;
+  }
+
+ private:
+  void discard(const segment_info& segment, bool in_use) {
+    // Spares count towards the journal's cap: they are kept only while it is at most half used, so
+    // that they are used up before it is reached.
+    const bool roomy = catalog_->bytes() + supply_->bytes() + segment.bytes <= max_bytes_ / 2;
+    std::filesystem::path spare;
+    if (roomy && !in_use && !other_process_reads(segment.path)) spare = supply_->place_for_spare();
+    remove_segment(segment.path, spare);
+    if (!spare.empty()) supply_->offer_spare(spare);
+  }
+
+  std::shared_ptr<segment_catalog> catalog_;
+  std::shared_ptr<segment_supply> supply_;
+  std::uint64_t max_bytes_;
+};
+
+} // namespace
+
+std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner,
+                                                     const journal_options& options) {
+  // Every journal that journal::open() gives is a journal_writer.
+  auto& writer = static_cast<journal_writer&>(owner);
+  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply(), options.max_bytes);
+}
+
+} // namespace penstock

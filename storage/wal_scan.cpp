@@ -1,0 +1,110 @@
+#include "storage/wal_scan.hpp"
+
+#include "storage/files.hpp"
+#include "storage/segment.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace penstock {
+
+namespace {
+
+// https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+constexpr std::uint32_t wal_magic = 0x377f0682; // the lowest bit tells the checksums' byte order
+constexpr std::size_t frames_per_read = 256;
+
+std::uint32_t big_endian(const unsigned char* from) {
+  return std::uint32_t{from[0]} << 24 | std::uint32_t{from[1]} << 16 | std::uint32_t{from[2]} << 8 |
+         from[3];
+}
+
+std::uint32_t little_endian(const unsigned char* from) {
+  std::uint32_t value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+using checksum = std::array<std::uint32_t, 2>;
+
+void add(checksum& sum, const unsigned char* data, std::size_t size, bool big) {
+  for (std::size_t i = 0; i < size; i += 8) {
+    sum[0] += (big ? big_endian(data + i) : little_endian(data + i)) + sum[1];
+    sum[1] += (big ? big_endian(data + i + 4) : little_endian(data + i + 4)) + sum[0];
+  }
+}
+
+bool matches(const checksum& sum, const unsigned char* stored) {
+  return sum[0] == big_endian(stored) && sum[1] == big_endian(stored + 4);
+}
+
+/// Walks the frames; `valid` ends at the first bad one, counting goes on.
+class frame_walk {
+ public:
+  explicit frame_walk(const unsigned char* header) : big_(header[3] & 1) {
+    std::memcpy(salts_, header + 16, sizeof salts_);
+    add(sum_, header, 24, big_);
+    valid_ = matches(sum_, header + 24);
+  }
+
+  void frame(const unsigned char* frame) {
+    ++frames_;
+    const bool same_generation = std::memcmp(frame + 8, salts_, sizeof salts_) == 0;
+    const bool commits = big_endian(frame + 4) != 0;
+    if (valid_) {
+      add(sum_, frame, 8, big_);
+      add(sum_, frame + wal_frame_header_bytes, page_bytes, big_);
+      valid_ = same_generation && big_endian(frame) != 0 && matches(sum_, frame + 16);
+    }
+    if (valid_ && commits) found_.committed_frames = frames_;
+    if (!valid_ && same_generation && commits) ++found_.commits_beyond;
+  }
+
+  const wal_scan& found() const { return found_; }
+
+ private:
+  bool big_;
+  bool valid_ = true;
+  unsigned char salts_[8];
+  checksum sum_{};
+  std::uint64_t frames_ = 0;
+  wal_scan found_;
+};
+
+} // namespace
+
+std::uint64_t wal_scan::used_bytes() const {
+  return committed_frames == 0 ? 0 : wal_header_bytes + committed_frames * wal_frame_bytes;
+}
+
+result<wal_scan> scan_wal(const std::filesystem::path& wal) {
+  auto fd = open_file(wal, O_RDONLY);
+  if (!fd) {
+    if (fd.error().code == errc::not_found) return wal_scan{};
+    return fd.error();
+  }
+  unsigned char header[wal_header_bytes];
+  if (::pread(fd->get(), header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
+      (big_endian(header) & ~1u) != wal_magic)
+    return wal_scan{};
+
+  frame_walk walk{header};
+  std::vector<unsigned char> buffer(frames_per_read * wal_frame_bytes);
+  for (std::uint64_t offset = wal_header_bytes;;) {
+    const auto got = ::pread(fd->get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+    if (got < 0) return system_error(wal, "read");
+    const auto frames = static_cast<std::uint64_t>(got) / wal_frame_bytes;
+    for (std::uint64_t i = 0; i < frames; ++i)
+      walk.frame(buffer.data() + i * wal_frame_bytes);
+    if (frames < frames_per_read) return walk.found();
+    offset += frames * wal_frame_bytes;
+  }
+}
+
+} // namespace penstock
