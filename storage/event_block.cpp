@@ -40,6 +40,22 @@ void event_block::push(std::string_view body, std::string_view content_type, std
   events.push_back(meta);
 }
 
+void event_block::truncate(std::size_t count) {
+  if (count >= events.size()) return;
+  bodies.resize(begin_of(count));
+  events.resize(count);
+}
+
+void event_block::clear() {
+  first_seq = 0;
+  time_ms = 0;
+  stream.clear();
+  events.clear();
+  content_types.clear();
+  attributes.resize(1);
+  bodies.clear();
+}
+
 void event_block::keep_only(const std::vector<bool>& keep) {
   std::size_t kept = 0;
   std::size_t begin = 0;

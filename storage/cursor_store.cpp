@@ -1,0 +1,178 @@
+#include "storage/cursor_store.hpp"
+
+#include "storage/files.hpp"
+#include "storage/sqlite.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <fcntl.h>
+
+namespace penstock {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Pages in the write-ahead log before it is used from its start again: cursors are overwritten
+/// all the time, and a log that does not grow needs no new blocks on a full disk.
+constexpr int checkpoint_pages = 128;
+
+constexpr const char* schema = R"sql(
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS cursor(
+  stream TEXT NOT NULL,
+  sink TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  acked_ahead TEXT NOT NULL,
+  PRIMARY KEY (stream, sink)
+) WITHOUT ROWID;
+)sql";
+
+/// "[[first,last],…]"
+std::string ranges_text(const cursor& position) {
+  std::string text = "[";
+  const auto n = std::min(position.acked_ahead.size(), max_acked_ranges);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (i > 0) text += ',';
+    const auto& [first, last] = position.acked_ahead[i];
+    text += '[' + std::to_string(first) + ',' + std::to_string(last) + ']';
+  }
+  return text + ']';
+}
+
+/// What can't be read is left out: those events come again, with the same id.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> parse_ranges(std::string_view text) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto next_number = [&](std::uint64_t& out) {
+    while (at != end && (*at < '0' || *at > '9'))
+      ++at;
+    const auto [rest, fault] = std::from_chars(at, end, out);
+    at = rest;
+    return fault == std::errc{};
+  };
+  std::pair<std::uint64_t, std::uint64_t> range;
+  while (next_number(range.first) && next_number(range.second))
+    if (range.first <= range.second) ranges.push_back(range);
+  return ranges;
+}
+
+/// A file that only takes up room, to be given back when a cursor could not be written otherwise.
+class disk_reserve {
+ public:
+  disk_reserve(fs::path path, std::uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {
+    take();
+  }
+
+  void take() {
+    if (bytes_ == 0 || file_bytes(path_) >= bytes_) return;
+    auto fd = open_file(path_, O_RDWR | O_CREAT);
+    if (fd && ::posix_fallocate(fd->get(), 0, static_cast<off_t>(bytes_)) == 0) return;
+    remove_file(path_); // a part of it would be room that nobody can use
+  }
+
+  /// True if there was something to give back.
+  bool release() {
+    const bool held = file_bytes(path_) > 0;
+    remove_file(path_);
+    return held;
+  }
+
+ private:
+  fs::path path_;
+  std::uint64_t bytes_;
+};
+
+class sqlite_cursor_store final : public cursor_store {
+ public:
+  explicit sqlite_cursor_store(disk_reserve reserve) : reserve_(std::move(reserve)) {}
+
+  result<void> start(const fs::path& path, const std::string& vfs) {
+    auto opened = connect(path, vfs);
+    if (!opened && opened.error().code == errc::disk_full && reserve_.release())
+      opened = connect(path, vfs);
+    if (!opened && opened.error().code == errc::corrupt)
+      return error{errc::corrupt,
+                   opened.error().message + "; move " + path.string() +
+                       " (and its -wal) away to start without it: what the journal still holds is "
+                       "then delivered again, with the same ids"};
+    return opened;
+  }
+
+  result<std::vector<cursor>> load() override {
+    auto select = db_->prepare("SELECT stream, sink, seq, acked_ahead FROM cursor");
+    if (!select) return select.error();
+    std::vector<cursor> cursors;
+    for (;;) {
+      auto row = select->step();
+      if (!row) return row.error();
+      if (!*row) return cursors;
+      cursor position;
+      position.stream = select->bytes(0);
+      position.sink = select->bytes(1);
+      position.seq = static_cast<std::uint64_t>(select->integer(2));
+      position.acked_ahead = parse_ranges(select->bytes(3));
+      cursors.push_back(std::move(position));
+    }
+  }
+
+  result<void> save(const std::vector<cursor>& cursors) override {
+    auto saved = write(cursors);
+    if (!saved && saved.error().code == errc::disk_full && reserve_.release())
+      return write(cursors);
+    if (saved) reserve_.take();
+    return saved;
+  }
+
+ private:
+  result<void> connect(const fs::path& path, const std::string& vfs) {
+    upsert_ = {};
+    db_.reset();
+    auto db = sqlite_database::open(path, sqlite_mode::create, vfs);
+    if (!db) return db.error();
+    db_.emplace(std::move(*db));
+    sqlite3_wal_autocheckpoint(db_->raw(), checkpoint_pages);
+    if (auto made = db_->exec(schema); !made) return made;
+    auto upsert = db_->prepare("INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4)", true);
+    if (!upsert) return upsert.error();
+    upsert_ = std::move(*upsert);
+    return sync_directory(path.parent_path());
+  }
+
+  result<void> write(const std::vector<cursor>& cursors) {
+    auto done = db_->exec("BEGIN IMMEDIATE");
+    for (const auto& position : cursors) {
+      if (!done) break;
+      const auto ranges = ranges_text(position);
+      upsert_.bind_text(1, position.stream);
+      upsert_.bind_text(2, position.sink);
+      upsert_.bind(3, position.seq);
+      upsert_.bind_text(4, ranges);
+      done = upsert_.run();
+    }
+    if (done) done = db_->exec("COMMIT");
+    if (!done && sqlite3_get_autocommit(db_->raw()) == 0) (void)db_->exec("ROLLBACK");
+    return done;
+  }
+
+  disk_reserve reserve_;
+  std::optional<sqlite_database> db_;
+  sqlite_statement upsert_;
+};
+
+} // namespace
+
+result<std::unique_ptr<cursor_store>>
+cursor_store::open(const fs::path& dir, std::uint64_t reserve_bytes, const std::string& vfs) {
+  if (auto made = make_directory(dir); !made) return made.error();
+  auto store =
+      std::make_unique<sqlite_cursor_store>(disk_reserve{dir / "cursors.reserve", reserve_bytes});
+  if (auto started = store->start(dir / "cursors.db", vfs); !started) return started.error();
+  return std::unique_ptr<cursor_store>{std::move(store)};
+}
+
+} // namespace penstock

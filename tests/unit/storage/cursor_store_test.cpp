@@ -1,0 +1,69 @@
+#include "storage/cursor_store.hpp"
+
+#include "support.hpp"
+
+#include <algorithm>
+
+using namespace penstock;
+using namespace penstock::test;
+
+namespace {
+
+std::unique_ptr<cursor_store> open_store(const std::filesystem::path& dir,
+                                         std::uint64_t reserve_bytes = 1 << 16) {
+  auto opened = cursor_store::open(dir, reserve_bytes);
+  if (!opened) FAIL(opened.error().message);
+  return std::move(*opened);
+}
+
+cursor position(const std::string& stream, std::uint64_t seq) {
+  return cursor{stream, "queue", seq, {}};
+}
+
+} // namespace
+
+TEST_CASE("cursors come back after a reopen, the last of each", "[cursors]") {
+  temporary_dir dir;
+  {
+    auto store = open_store(dir.path());
+    CHECK(store->load()->empty());
+    auto ahead = position("errors", 100);
+    ahead.acked_ahead = {{105, 105}, {110, 1ull << 62}};
+    require_ok(store->save({position("default", 5), ahead}));
+    require_ok(store->save({position("default", 9)}));
+  }
+  auto loaded = open_store(dir.path())->load();
+  require_ok(loaded);
+  REQUIRE(loaded->size() == 2);
+  std::sort(loaded->begin(), loaded->end(),
+            [](const cursor& a, const cursor& b) { return a.stream < b.stream; });
+  CHECK(loaded->at(0).seq == 9);
+  CHECK(loaded->at(0).acked_ahead.empty());
+  CHECK(loaded->at(1).sink == "queue");
+  CHECK(loaded->at(1).seq == 100);
+  CHECK(loaded->at(1).acked_ahead ==
+        std::vector<std::pair<std::uint64_t, std::uint64_t>>{{105, 105}, {110, 1ull << 62}});
+}
+
+TEST_CASE("no more ranges are kept than the named bound", "[cursors]") {
+  temporary_dir dir;
+  auto store = open_store(dir.path());
+  auto many = position("default", 1);
+  for (std::uint64_t i = 0; i < max_acked_ranges + 10; ++i)
+    many.acked_ahead.emplace_back(10 + 2 * i, 10 + 2 * i);
+  require_ok(store->save({many}));
+  auto loaded = store->load();
+  REQUIRE(loaded->size() == 1);
+  REQUIRE(loaded->front().acked_ahead.size() == max_acked_ranges);
+  CHECK(loaded->front().acked_ahead.front().first == 10);
+}
+
+TEST_CASE("a damaged cursor file is an error that says what to do", "[cursors]") {
+  temporary_dir dir;
+  std::ofstream{dir.path() / "cursors.db"} << std::string(8192, 'x');
+  auto opened = cursor_store::open(dir.path(), 0);
+  REQUIRE(!opened);
+  CHECK(opened.error().code == errc::corrupt);
+  CHECK(opened.error().message.find("cursors.db") != std::string::npos);
+  CHECK(opened.error().message.find("move") != std::string::npos);
+}
