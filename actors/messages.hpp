@@ -101,6 +101,9 @@ struct append_done {
 /// was there before it, which is what makes a group.
 struct commit_due {};
 
+/// The journal's timer while it can take no more: look whether there is room again.
+struct full_check {};
+
 /// A publisher wants what is durable in `stream` after a sequence number. Answered with
 /// fetch_reply at once when the events are in memory, or at once with read_segments when memory
 /// does not reach back to after_seq; otherwise when the next event of the stream is durable. One
@@ -152,6 +155,7 @@ struct sweep_tick {};
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_batch_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::commit_due)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::full_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
@@ -174,6 +178,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(penstock, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(penstock, (penstock::append_batch_ptr))
   CAF_ADD_TYPE_ID(penstock, (penstock::append_done))
   CAF_ADD_TYPE_ID(penstock, (penstock::commit_due))
+  CAF_ADD_TYPE_ID(penstock, (penstock::full_check))
   CAF_ADD_TYPE_ID(penstock, (penstock::fetch_request))
   CAF_ADD_TYPE_ID(penstock, (penstock::fetch_reply))
   CAF_ADD_TYPE_ID(penstock, (penstock::confirmed_up_to))

@@ -1,0 +1,203 @@
+#include "actors/journal_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace penstock {
+
+void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings settings,
+                          node_state& node, journal_metrics& metrics) {
+  store_ = std::move(store);
+  settings_ = std::move(settings);
+  node_ = &node;
+  metrics_ = &metrics;
+  next_ticket_ = node.next_ticket.load();
+  auto durable = store_->catalog()->durable_seq();
+  recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
+  metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
+  metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
+}
+
+// -- appending ---------------------------------------------------------------------------------------
+
+void journal_state::take(const append_batch_ptr& batch) {
+  if (batch->first_ticket != next_ticket_) {
+    overtook_.emplace(batch->first_ticket, batch);
+    return;
+  }
+  stage(batch);
+  while (!overtook_.empty() && overtook_.begin()->first == next_ticket_) {
+    auto next = overtook_.begin()->second;
+    overtook_.erase(overtook_.begin());
+    stage(next);
+  }
+}
+
+void journal_state::stage(const append_batch_ptr& batch) {
+  next_ticket_ += batch->events;
+  if (store_->full()) {
+    error why{errc::journal_full, "the journal has reached journal.max_size"};
+    refuse_more(why);
+    return tell({batch}, {{}, false, why});
+  }
+  staged_.push_back(batch);
+  for (auto& block : batch->blocks) {
+    if (auto done = store_->append(*block); !done) return fail_staged(done.error());
+    staged_bytes_ += block->bodies.size();
+  }
+  staged_events_ += batch->events;
+  metrics_->queued_batches.set(static_cast<std::int64_t>(staged_.size() + overtook_.size()));
+  if (staged_events_ >= max_group_events || staged_bytes_ >= max_group_bytes) return commit();
+  if (batch->urgent && !commit_sent_) {
+    commit_sent_ = true;
+    self_->send(self_, commit_due{});
+  } else if (!batch->urgent && !commit_sent_ && !delayed_commit_sent_) {
+    delayed_commit_sent_ = true;
+    self_->delayed_send(self_, settings_.received_delay_ms, commit_due{});
+  }
+}
+
+void journal_state::commit() {
+  commit_sent_ = delayed_commit_sent_ = false;
+  if (staged_.empty()) return;
+  if (auto done = store_->commit(); !done) return fail_staged(done.error());
+  auto batches = std::move(staged_);
+  auto events = staged_events_;
+  auto bytes = staged_bytes_;
+  staged_.clear();
+  staged_events_ = staged_bytes_ = 0;
+  std::vector<const_block_ptr> fetched;
+  for (auto& batch : batches) {
+    for (auto& block : batch->blocks)
+      if (settings_.is_fetched(block->stream)) fetched.push_back(std::move(block));
+    batch->blocks.clear(); // so that the front end can use the memory again
+  }
+  tell(batches, {{}, true, {}});
+  publish(std::move(fetched));
+  note_commit(events, bytes);
+  if (store_->wants_rotation()) {
+    if (auto done = store_->rotate(); !done)
+      spdlog::warn("journal: the next segment can't be made: {}", done.error().message);
+  }
+  if (store_->full()) refuse_more({errc::journal_full, {}});
+}
+
+void journal_state::note_commit(std::size_t events, std::size_t bytes) {
+  metrics_->commits.add();
+  metrics_->events.add(events);
+  metrics_->appended_bytes.add(bytes);
+  metrics_->fsync_us.observe(store_->last_commit_us());
+  metrics_->group_size.observe(events);
+  metrics_->durable_seq.set(static_cast<std::int64_t>(store_->catalog()->durable_seq()));
+  metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
+  metrics_->queued_batches.set(static_cast<std::int64_t>(overtook_.size()));
+}
+
+// The journal has rolled back everything since the last commit.
+void journal_state::fail_staged(const error& why) {
+  metrics_->failures.add();
+  spdlog::error("journal: nothing was stored: {}", why.message);
+  auto batches = std::move(staged_);
+  staged_.clear();
+  staged_events_ = staged_bytes_ = 0;
+  if (why.code == errc::disk_full || why.code == errc::journal_full) refuse_more(why);
+  tell(batches, {{}, false, why});
+}
+
+// One message a front end, whatever the number of its batches.
+void journal_state::tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome) {
+  std::vector<std::pair<caf::actor, append_done>> messages;
+  for (auto& batch : batches) {
+    auto at = std::find_if(messages.begin(), messages.end(),
+                           [&](auto& m) { return m.first == batch->front_end; });
+    if (at == messages.end()) {
+      messages.emplace_back(batch->front_end, outcome);
+      at = messages.end() - 1;
+    }
+    at->second.tokens.push_back(batch->token);
+  }
+  for (auto& [front_end, message] : messages)
+    self_->send(front_end, std::move(message));
+}
+
+// -- a full journal ----------------------------------------------------------------------------------
+
+void journal_state::refuse_more(const error& why) {
+  if (node_->journal_full.load()) return;
+  node_->disk_full.store(why.code == errc::disk_full);
+  node_->journal_full.store(true);
+  metrics_->full.set(1);
+  spdlog::warn("journal: full ({}); new events are refused with 507 until there is room",
+               why.code == errc::disk_full ? "no space on the disk" : "journal.max_size");
+  self_->delayed_send(self_, full_check_interval, full_check{});
+}
+
+void journal_state::check_full() {
+  // Whether a full disk has room again only an append can tell: let one try.
+  if (!node_->disk_full.load() && store_->full()) {
+    self_->delayed_send(self_, full_check_interval, full_check{});
+    return;
+  }
+  metrics_->full.set(0);
+  node_->journal_full.store(false);
+  metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
+  if (!node_->disk_full.load()) spdlog::info("journal: there is room again");
+}
+
+// -- fetching ----------------------------------------------------------------------------------------
+
+caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
+  fetch_reply reply{request.stream, false, {}};
+  if (!recent_->covers(request.after_seq)) {
+    reply.read_segments = true;
+    return reply;
+  }
+  reply.blocks = recent_->read(request.stream, request.after_seq);
+  if (!reply.blocks.empty()) return reply;
+  auto promise = self_->make_response_promise();
+  waiters_[request.stream].push_back({promise, request.after_seq});
+  return promise;
+}
+
+void journal_state::publish(std::vector<const_block_ptr> blocks) {
+  for (auto& block : blocks)
+    recent_->add(block);
+  if (waiters_.empty()) return;
+  for (auto& block : blocks) {
+    auto found = waiters_.find(block->stream);
+    if (found == waiters_.end()) continue;
+    for (auto& waiter : found->second) {
+      fetch_reply reply{block->stream, !recent_->covers(waiter.after_seq), {}};
+      if (!reply.read_segments) reply.blocks = recent_->read(block->stream, waiter.after_seq);
+      waiter.promise.deliver(std::move(reply));
+    }
+    waiters_.erase(found);
+  }
+}
+
+// -- life --------------------------------------------------------------------------------------------
+
+void journal_state::close() {
+  commit();
+  if (auto done = store_->close(); !done)
+    spdlog::error("journal: {}", done.error().message);
+}
+
+caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
+                            std::shared_ptr<journal> store, journal_actor_settings settings,
+                            node_state& node, journal_metrics& metrics) {
+  auto& state = self->state;
+  state.start(std::move(store), std::move(settings), node, metrics);
+  return {
+    [&state](const append_batch_ptr& batch) { state.take(batch); },
+    [&state](commit_due) { state.commit(); },
+    [&state](full_check) { state.check_full(); },
+    [&state](const fetch_request& request) { return state.fetch(request); },
+    [self](drain) {
+      self->state.close();
+      self->quit();
+      return drained{};
+    },
+  };
+}
+
+} // namespace penstock

@@ -1,0 +1,92 @@
+// The actor that makes accepted events durable: it commits what all front ends sent, in groups.
+#pragma once
+
+#include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "actors/node_state.hpp"
+#include "actors/recent_blocks.hpp"
+#include "actors/settings.hpp"
+#include "storage/journal.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+struct journal_actor_settings {
+  std::size_t recent_bytes = 64u << 20;
+  std::chrono::milliseconds received_delay_ms{10};
+  /// Whether anyone will fetch this stream's events; those of others are not kept in memory.
+  std::function<bool(const std::string& stream)> is_fetched;
+};
+
+/// A group is committed when it reaches either, whatever still waits in the mailbox.
+inline constexpr std::size_t max_group_events = 65'536;
+inline constexpr std::size_t max_group_bytes = 16u << 20;
+/// While the journal can't take more, this often it looks whether it can again.
+inline constexpr std::chrono::milliseconds full_check_interval{200};
+
+/// Group commit: batches are written into the open transaction as they come; the first that someone
+/// waits for makes the actor send itself commit_due, which arrives behind everything that was in
+/// the mailbox before it. While the disk works, the next group gathers in the mailbox. Batches are
+/// committed in the order of their tickets: one that overtook another is held until the gap fills.
+class journal_state {
+ public:
+  static constexpr const char* name = "journal"; // CAF shows it
+  using self_ptr = caf::stateful_actor<journal_state>*;
+
+  explicit journal_state(self_ptr self) : self_(self) {}
+
+  void start(std::shared_ptr<journal> store, journal_actor_settings settings, node_state& node,
+             journal_metrics& metrics);
+
+  void take(const append_batch_ptr& batch);
+  void commit();
+  caf::result<fetch_reply> fetch(const fetch_request& request);
+  void check_full();
+  void close();
+
+ private:
+  struct waiter {
+    caf::response_promise promise;
+    std::uint64_t after_seq = 0;
+  };
+
+  void stage(const append_batch_ptr& batch);
+  void fail_staged(const error& why);
+  void tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome);
+  void publish(std::vector<const_block_ptr> blocks);
+  void refuse_more(const error& why);
+  void note_commit(std::size_t events, std::size_t bytes);
+
+  self_ptr self_;
+  std::shared_ptr<journal> store_;
+  journal_actor_settings settings_;
+  node_state* node_ = nullptr;
+  journal_metrics* metrics_ = nullptr;
+
+  std::uint64_t next_ticket_ = 0;                      // the batch to stage next starts here
+  std::map<std::uint64_t, append_batch_ptr> overtook_; // came before their turn
+  std::vector<append_batch_ptr> staged_;               // in the open transaction
+  std::size_t staged_events_ = 0;
+  std::size_t staged_bytes_ = 0;
+  bool commit_sent_ = false;
+  bool delayed_commit_sent_ = false;
+
+  std::unique_ptr<recent_blocks> recent_;
+  std::map<std::string, std::vector<waiter>> waiters_; // one a publisher and stream
+};
+
+/// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
+/// (answered with fetch_reply) and drain (commits, closes the journal, answers drained and quits).
+/// It blocks on the disk: spawn it detached. `store` is open; `node` and `metrics` outlive it.
+caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
+                            std::shared_ptr<journal> store, journal_actor_settings settings,
+                            node_state& node, journal_metrics& metrics);
+
+} // namespace penstock
