@@ -1,0 +1,153 @@
+// The algorithms beside the published behaviour of others: rows that their documents or tests
+// state.
+#include "actors/limits.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <vector>
+
+using namespace penstock;
+
+namespace {
+
+constexpr std::int64_t ms = 1'000'000;
+constexpr std::int64_t second = 1000 * ms;
+constexpr std::int64_t minute = 60 * second;
+
+// At `at_ns` after the start a request of `cost`; what must be granted, be left, and how long until
+// more may come (-1: the source does not say).
+struct row {
+  std::int64_t at_ns;
+  std::uint32_t cost;
+  std::uint32_t granted;
+  std::uint32_t remaining;
+  std::int64_t wait_s;
+};
+
+void check_rows(const limit& rule, std::int64_t start_ns, const std::vector<row>& rows) {
+  const plan rules{"published", {rule}};
+  std::vector<limit_state> states(1);
+  for (const row& expected : rows) {
+    INFO("at " << expected.at_ns / ms << " ms");
+    const verdict answer = admit(rules, states, start_ns + expected.at_ns, expected.cost);
+    CHECK(answer.granted == expected.granted);
+    CHECK(answer.remaining == expected.remaining);
+    if (expected.wait_s >= 0) CHECK(answer.reset_s == expected.wait_s);
+  }
+}
+
+std::int64_t utc(int year, unsigned month, unsigned day, int hour, int min, int sec) {
+  using namespace std::chrono;
+  const auto time =
+      sys_days{std::chrono::year{year} / month / day} + hours{hour} + minutes{min} + seconds{sec};
+  return duration_cast<nanoseconds>(time.time_since_epoch()).count();
+}
+
+} // namespace
+
+// express-rate-limit 7, MemoryStore: a client's window opens with its first request, hits in it are
+// counted up to `limit`, and the count starts anew with the first hit after windowMs.
+TEST_CASE("fixed_window behaves as express-rate-limit", "[limits]") {
+  const limit rule{
+      .name = "api", .kind = algorithm::fixed_window, .amount = 5, .window_ns = minute};
+  check_rows(rule, utc(2024, 5, 1, 12, 0, 37),
+             {{0, 1, 1, 4, 60},
+              {1 * second, 1, 1, 3, 59},
+              {30 * second, 1, 1, 2, 30},
+              {30 * second, 1, 1, 1, 30},
+              {59 * second, 1, 1, 0, 1},
+              {59 * second, 1, 0, 0, 1},
+              {60 * second - 1, 1, 0, 0, 1},
+              // Not at the full minute of the clock, but a minute after the first request.
+              {60 * second, 1, 1, 4, 60},
+              // A window that nobody opened does not run.
+              {190 * second, 1, 1, 4, 60}});
+}
+
+// rack-throttle, README and lib/rack/throttle/interval.rb: `Interval, :min => 3.0` admits a request
+// when at least three seconds have passed. (There a refused request restarts the wait; here a
+// refusal consumes nothing, so the wait is from the last one admitted.)
+TEST_CASE("interval behaves as rack-throttle's", "[limits]") {
+  const limit rule{
+      .name = "gap", .kind = algorithm::interval, .amount = 1, .window_ns = 3 * second};
+  check_rows(rule, utc(2024, 5, 1, 0, 0, 0),
+             {{0, 1, 1, 0, 3},
+              {0, 1, 0, 0, 3},
+              {2999 * ms, 1, 0, 0, 1},
+              {3000 * ms, 1, 1, 0, 3},
+              {10 * second, 1, 1, 0, 3}});
+  // `:min => 0.5` is two a second, never both at once.
+  const limit two{.name = "gap", .kind = algorithm::interval, .amount = 2, .window_ns = second};
+  check_rows(two, utc(2024, 5, 1, 0, 0, 0),
+             {{0, 2, 1, 0, 1}, {499 * ms, 1, 0, 0, 1}, {500 * ms, 1, 1, 0, 1}});
+}
+
+// rack-throttle, README: `Hourly, :max => 100` and `Daily, :max => 1000` count by the hour and the
+// day of the clock (cache keys end in %Y-%m-%dT%H and %Y-%m-%d).
+TEST_CASE("calendar behaves as rack-throttle's Hourly and Daily", "[limits]") {
+  const limit hourly{
+      .name = "hourly", .kind = algorithm::calendar, .amount = 100, .unit = calendar_unit::hour};
+  check_rows(hourly, utc(2024, 5, 1, 13, 59, 58),
+             {{0, 100, 100, 0, 2}, {1 * second, 1, 0, 0, 1}, {2 * second, 1, 1, 99, 3600}});
+  const limit daily{.name = "daily", .kind = algorithm::calendar, .amount = 1000};
+  check_rows(daily, utc(2023, 12, 31, 23, 0, 0),
+             {{0, 999, 999, 1, 3600}, {0, 2, 1, 0, 3600}, {60 * minute, 1, 1, 999, 86'400}});
+}
+
+// brandur/redis-cell, README: `CL.THROTTLE user123 15 30 60` is 30 a minute with max_burst 15, so
+// 16 at once; its example answers limit 16, remaining 15, reset 2 s. And throttled's GCRA tests
+// (store test of RateQuota{MaxRate: PerSec(1), MaxBurst: 4}): limit 5, then one a second.
+TEST_CASE("gcra behaves as redis-cell and throttled", "[limits]") {
+  const limit cell{
+      .name = "cell", .kind = algorithm::gcra, .amount = 30, .window_ns = minute, .burst = 16};
+  check_rows(cell, utc(2024, 5, 1, 0, 0, 0),
+             {{0, 1, 1, 15, 2},
+              {0, 14, 14, 1, 30},
+              {0, 1, 1, 0, 2},
+              {0, 1, 0, 0, 2},
+              {2 * second, 1, 1, 0, 2},
+              {34 * second, 0, 0, 16, 0}});
+  const limit throttled{
+      .name = "t", .kind = algorithm::gcra, .amount = 1, .window_ns = second, .burst = 5};
+  check_rows(throttled, utc(2024, 5, 1, 0, 0, 0),
+             {{0, 1, 1, 4, 1},
+              {0, 4, 4, 0, 1},
+              {0, 1, 0, 0, 1},
+              {1 * second, 1, 1, 0, 1},
+              {3 * second, 1, 1, 1, 4},
+              {8 * second, 5, 5, 0, 1}});
+}
+
+// gubernator, functional_test.go: the token bucket (limit 2 in 5 ms) has 1, then 0 left, and is
+// whole when the duration has passed since the first hit: our fixed_window. The leaky bucket (limit
+// 10 in 30 s) leaks one each 3 s: our gcra with burst = amount.
+TEST_CASE("the buckets of gubernator", "[limits]") {
+  const limit token{
+      .name = "token", .kind = algorithm::fixed_window, .amount = 2, .window_ns = 5 * ms};
+  check_rows(token, utc(2024, 5, 1, 0, 0, 0),
+             {{0, 1, 1, 1, -1}, {0, 1, 1, 0, -1}, {100 * ms, 1, 1, 1, -1}});
+  const limit leaky{
+      .name = "leaky", .kind = algorithm::gcra, .amount = 10, .window_ns = 30 * second};
+  check_rows(leaky, utc(2024, 5, 1, 0, 0, 0),
+             {{0, 1, 1, 9, 3},
+              {0, 2, 2, 7, 9},
+              {0, 5, 5, 2, 24},
+              {3 * second, 0, 0, 3, 21},
+              {6 * second, 0, 0, 4, 18},
+              {6 * second, 5, 4, 0, 3}});
+}
+
+// Cloudflare, "How we built rate limiting capable of scaling to millions of domains": 50 requests a
+// minute, 42 in the minute before, 18 so far, 15 s into this one: 42 * 45/60 + 18 = 49.5.
+TEST_CASE("sliding_window estimates as Cloudflare's", "[limits]") {
+  const limit rule{
+      .name = "sliding", .kind = algorithm::sliding_window, .amount = 50, .window_ns = minute};
+  check_rows(rule, utc(2024, 5, 1, 12, 0, 0),
+             {{30 * second, 42, 42, 8, -1},
+              // Another than the 18 would make 50.5; its turn comes when 42 weigh 31: at 15.714 s.
+              {75 * second, 18, 18, 0, 1},
+              {75 * second, 1, 0, 0, 1},
+              {75'714 * ms, 1, 0, 0, 1},
+              {75'715 * ms, 1, 1, 0, -1}});
+}
