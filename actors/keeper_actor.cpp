@@ -1,0 +1,70 @@
+#include "actors/keeper_actor.hpp"
+
+#include "actors/fail_fast.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+void keeper_state::start(keeper_parts parts) {
+  parts_ = std::move(parts);
+}
+
+void keeper_state::on_confirmed(const confirmed_up_to& news) {
+  auto& seq = confirmed_[news.sink];
+  seq = std::max(seq, news.seq);
+}
+
+std::uint64_t keeper_state::confirmed() const {
+  auto lowest = parts_.catalog->durable_seq();
+  for (const auto& sink : parts_.sinks) {
+    const auto told = confirmed_.find(sink);
+    lowest = std::min(lowest, told == confirmed_.end() ? 0 : told->second);
+  }
+  return lowest;
+}
+
+void keeper_state::note(const char* what, const result<void>& outcome) {
+  if (outcome) {
+    last_problem_.clear();
+    return;
+  }
+  parts_.metrics->failures.add();
+  if (outcome.error().message != last_problem_)
+    spdlog::error("keeper: {} failed, trying again: {}", what, outcome.error().message);
+  last_problem_ = outcome.error().message;
+}
+
+void keeper_state::upkeep() {
+  // First what frees room, then what needs some.
+  if (const auto seq = confirmed(); seq > 0) {
+    const auto before = parts_.wall_ms() - parts_.retention_ms.count();
+    const auto retired = parts_.segments->retire(seq, before);
+    if (retired)
+      parts_.metrics->retired.add(*retired);
+    else
+      note("retiring segments", retired.error());
+  }
+  note("preparing a segment", parts_.segments->prepare());
+}
+
+caf::behavior keeper_actor(caf::stateful_actor<keeper_state>* self, keeper_parts parts) {
+  end_process_on_exception(self);
+  self->state.start(std::move(parts));
+  const auto work = [self] { self->state.upkeep(); };
+  // Its own tick is an atom, so that an upkeep_tick from the journal starts no second series.
+  self->delayed_send(self, keeper_interval, caf::tick_atom::value);
+  return {
+      [self](const confirmed_up_to& news) { self->state.on_confirmed(news); },
+      [work](const upkeep_tick&) { work(); },
+      [self, work](caf::tick_atom) {
+        work();
+        self->delayed_send(self, keeper_interval, caf::tick_atom::value);
+      },
+      [self](const drain&) { self->quit(); },
+  };
+}
+
+} // namespace penstock

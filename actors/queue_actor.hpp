@@ -1,0 +1,141 @@
+// The embedded queue: one actor for all its streams. What it decides is in queue_state.hpp.
+#pragma once
+
+#include "actors/queue_messages.hpp"
+#include "actors/settings.hpp"
+#include "storage/cursor_store.hpp"
+#include "storage/journal_reader.hpp"
+#include "storage/segment_catalog.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// Cursors are saved this long after the last save at the earliest, so that many acknowledgements
+/// share one transaction; `max_acks_unsaved` of them are not kept waiting.
+inline constexpr std::chrono::milliseconds cursor_save_interval{10};
+inline constexpr std::size_t max_acks_unsaved = 4096;
+/// After a failed save the next is tried this much later.
+inline constexpr std::chrono::milliseconds cursor_retry_interval{1000};
+/// Statistics, and what the keeper may retire, are told this often.
+inline constexpr std::chrono::milliseconds queue_upkeep_interval{1000};
+/// Receives held open at one time, over all streams.
+inline constexpr std::size_t max_queue_waiters = 1024;
+/// A consumer may wait for a stream that has no event yet, up to this many streams in all.
+inline constexpr std::size_t max_queue_streams = 4096;
+/// One read of the journal gives about this much.
+inline constexpr std::size_t queue_read_bytes = 4u << 20;
+
+/// What the queue is made of; plain values and things that the actor owns.
+struct queue_parts {
+  std::string sink = "queue"; ///< the name of the embedded sink, as in the cursor store
+  queue_settings settings;
+  /// Whether a stream feeds this sink; called on the actor's thread.
+  std::function<bool(const std::string& stream)> feeds;
+  std::vector<cursor> saved; ///< what `cursors` loaded; other sinks' are ignored
+  std::shared_ptr<cursor_store> cursors;
+  std::shared_ptr<journal_reader> reader; ///< for consumers that lag
+  std::shared_ptr<journal_reader> replay; ///< for reading again; a second one, so that a replay
+                                          ///< does not make the first change its segment
+  std::shared_ptr<segment_catalog> catalog;
+  caf::actor journal; ///< answers fetch_request
+  caf::actor keeper;  ///< is told confirmed_up_to
+  std::shared_ptr<queue_metrics> metrics;
+  std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
+};
+
+/// Answers queue_receive, queue_receipts, queue_replay, queue_stats_request; takes fetch_reply.
+/// On `drain` it answers who waits, saves the cursors, answers `caf::unit` and quits. It blocks on
+/// the disk: spawn it detached.
+class queue_actor_state {
+ public:
+  static constexpr const char* name = "queue"; // CAF shows it
+  using self_ptr = caf::stateful_actor<queue_actor_state>*;
+
+  explicit queue_actor_state(self_ptr self) : self_{self} {}
+
+  void start(queue_parts parts);
+
+  void on_receive(queue_receive request, caf::response_promise promise);
+  void on_receipts(const queue_receipts& request, caf::response_promise promise);
+  queue_delivery_ptr on_replay(const queue_replay& request);
+  queue_stats_reply on_stats(const queue_stats_request& request);
+  void on_fetched(const fetch_reply& reply);
+  void on_wake(const queue_wake& wake);
+  void on_upkeep();
+  void on_drain();
+
+ private:
+  struct waiter {
+    queue_receive request;
+    caf::response_promise promise;
+    std::int64_t deadline_ms = 0;
+  };
+  struct stream {
+    stream(const cursor& saved, const queue_limits& limits, std::uint64_t first_lease,
+           std::uint64_t recovered)
+        : name{saved.stream}, state{saved, limits, first_lease, recovered}, durable_confirmed{
+                                                                                saved.seq} {}
+    std::string name;
+    queue_state state;
+    std::deque<waiter> waiters;
+    bool wanted = false;                 // a consumer was here, so read ahead
+    bool fetching = false;               // a fetch_request is under way
+    bool read_failed = false;            // wait for the next upkeep before reading again
+    bool dirty = false;                  // acknowledgements not yet saved
+    std::uint64_t durable_confirmed = 0; // what the keeper may be told
+    std::uint64_t unread = 0;            // events after state.position(), when last counted
+    std::pair<std::uint64_t, std::uint64_t> newest{}; // last segment with events, and how many
+  };
+  struct unsaved_ack {
+    caf::response_promise promise;
+    queue_receipts_done done;
+  };
+
+  std::int64_t now_ms() const;
+  // -- queue_actor.cpp
+  result<stream*> find(const std::string& stream_name);
+  stream& add_stream(const cursor& saved);
+  void pump(stream& of);
+  void read_segments(stream& of, std::size_t max_bytes);
+  void add_blocks(stream& of, const std::vector<const_block_ptr>& blocks);
+  void serve(stream& of);
+  queue_delivery_ptr deliver(stream& of, const queue_receive& request);
+  void end_waits(stream& of, std::int64_t now);
+  void wake_at(std::int64_t at_ms);
+  void plan_wake(const stream& of);
+  // -- queue_upkeep.cpp
+  void save_if_due();
+  void save();
+  void find_new_streams(const std::vector<segment_info>& segments);
+  void look_ahead(stream& of, std::uint64_t durable, const std::vector<segment_info>& segments);
+  void refresh_unread(stream& of);
+  void tell_keeper(std::uint64_t durable);
+  queue_stats stats_of(const stream& of) const;
+
+  self_ptr self_;
+  queue_parts parts_;
+  queue_limits limits_;
+  std::uint64_t first_lease_ = 1;
+  std::uint64_t recovered_seq_ = 0;
+  std::map<std::string, stream> streams_;
+  std::size_t waiters_ = 0;
+  std::vector<unsaved_ack> unsaved_;
+  std::size_t unsaved_receipts_ = 0;
+  bool dirty_ = false; // some stream is
+  std::int64_t next_save_ms_ = 0;
+  std::int64_t wake_at_ms_ = 0; // 0: no wake is under way
+  bool save_failed_ = false;
+  std::uint64_t told_confirmed_ = 0;
+};
+
+caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_parts parts);
+
+} // namespace penstock

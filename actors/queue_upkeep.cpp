@@ -1,0 +1,149 @@
+// The queue actor's other half: saving cursors, what may be retired, statistics.
+#include "actors/queue_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+// -- saving ---------------------------------------------------------------------------------------
+
+void queue_actor_state::save_if_due() {
+  if (!dirty_) return;
+  const bool many = unsaved_receipts_ >= max_acks_unsaved && !save_failed_;
+  if (many || now_ms() >= next_save_ms_)
+    save();
+  else
+    wake_at(next_save_ms_);
+}
+
+void queue_actor_state::save() {
+  std::vector<cursor> cursors;
+  for (const auto& [key, of] : streams_)
+    if (of.dirty) cursors.push_back(of.state.to_save());
+  const auto saved = parts_.cursors->save(cursors);
+  if (saved) {
+    parts_.metrics->cursor_saves.add();
+    if (save_failed_) spdlog::info("queue: cursors are saved again");
+    for (auto& [key, of] : streams_)
+      if (of.dirty) {
+        of.dirty = false;
+        of.durable_confirmed = of.state.confirmed();
+      }
+  } else {
+    parts_.metrics->cursor_failures.add();
+    if (!save_failed_)
+      spdlog::error("queue: cursors can't be saved, going on in memory: {}", saved.error().message);
+  }
+  save_failed_ = !saved;
+  dirty_ = save_failed_;
+  next_save_ms_ = now_ms() + (saved ? cursor_save_interval : cursor_retry_interval).count();
+  if (dirty_) wake_at(next_save_ms_);
+  unsaved_receipts_ = 0;
+  for (auto& waiting : std::exchange(unsaved_, {})) {
+    if (!saved) {
+      waiting.done.ok = false;
+      waiting.done.why = saved.error();
+    }
+    waiting.promise.deliver(std::move(waiting.done));
+  }
+}
+
+// -- what may be retired --------------------------------------------------------------------------
+
+void queue_actor_state::find_new_streams(const std::vector<segment_info>& segments) {
+  for (const auto& segment : segments)
+    for (const auto& [key, events] : segment.events)
+      if (events > 0 && streams_.find(key) == streams_.end() && parts_.feeds(key))
+        add_stream({key, parts_.sink, 0, {}});
+}
+
+/// Makes sure that the window holds the stream's first unacknowledged event, or that it is known
+/// that there is none: so a stream with nothing pending holds no segment back.
+void queue_actor_state::look_ahead(stream& of, std::uint64_t durable,
+                                   const std::vector<segment_info>& segments) {
+  if (of.state.unacked_in_window() == 0 && durable > of.state.position()) {
+    std::pair<std::uint64_t, std::uint64_t> newest{};
+    for (const auto& segment : segments)
+      if (const auto events = segment.events.find(of.name);
+          events != segment.events.end() && events->second > 0)
+        newest = {segment.number, events->second};
+    if (newest == of.newest) {
+      of.state.pass_over(durable);
+    } else {
+      // One block a read; those that were acknowledged ahead leave nothing in the window.
+      read_segments(of, 1);
+      if (!of.read_failed && of.state.position() >= durable && of.state.unacked_in_window() == 0)
+        of.newest = newest;
+    }
+  }
+  if (!of.dirty) of.durable_confirmed = of.state.confirmed();
+}
+
+void queue_actor_state::tell_keeper(std::uint64_t durable) {
+  auto confirmed = durable;
+  for (const auto& [key, of] : streams_)
+    confirmed = std::min(confirmed, of.durable_confirmed);
+  if (confirmed <= told_confirmed_) return;
+  told_confirmed_ = confirmed;
+  parts_.metrics->confirmed_seq.set(static_cast<std::int64_t>(confirmed));
+  self_->send(parts_.keeper, confirmed_up_to{confirmed, parts_.sink});
+}
+
+void queue_actor_state::on_upkeep() {
+  const auto durable = parts_.catalog->durable_seq();
+  const auto segments = parts_.catalog->list();
+  find_new_streams(segments);
+  std::vector<queue_stats> all;
+  for (auto& [key, of] : streams_) {
+    of.read_failed = false;
+    of.state.expire(now_ms());
+    look_ahead(of, durable, segments);
+    refresh_unread(of);
+    all.push_back(stats_of(of));
+    serve(of);
+    pump(of);
+  }
+  tell_keeper(durable);
+  parts_.metrics->publish(std::move(all));
+  // An open segment can't be retired.
+  parts_.reader->release();
+  parts_.replay->release();
+  save_if_due();
+  self_->delayed_send(self_, queue_upkeep_interval, upkeep_tick{});
+}
+
+// -- statistics -----------------------------------------------------------------------------------
+
+void queue_actor_state::refresh_unread(stream& of) {
+  if (parts_.catalog->durable_seq() <= of.state.position()) {
+    of.unread = 0;
+    return;
+  }
+  if (const auto count = parts_.reader->count_after(of.name, of.state.position()))
+    of.unread = *count;
+}
+
+queue_stats queue_actor_state::stats_of(const stream& of) const {
+  queue_stats out{.stream = of.name,
+                  .depth = of.state.unacked_in_window() + of.unread,
+                  .in_flight = of.state.in_flight()};
+  if (const auto oldest = of.state.oldest_time_ms())
+    out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
+  return out;
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void queue_actor_state::on_drain() {
+  for (auto& [key, of] : streams_)
+    end_waits(of, std::numeric_limits<std::int64_t>::max());
+  if (dirty_) save();
+  if (dirty_)
+    spdlog::error("queue: the last acknowledgements could not be saved; their events will come "
+                  "again, with the same ids");
+  self_->quit();
+}
+
+} // namespace penstock
