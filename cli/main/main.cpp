@@ -1,2 +1,5 @@
-#include "cli/config.hpp"
-int main() { return 0; }
+#include "cli/commands.hpp"
+
+int main(int argc, char** argv) {
+  return penstock::run_command_line(argc, argv);
+}

@@ -1,0 +1,18 @@
+// The secret that keys the hash of client identities.
+#pragma once
+
+#include "actors/settings.hpp"
+#include "storage/result.hpp"
+
+#include <filesystem>
+#include <string>
+
+namespace penstock {
+
+/// cluster.secret if it is set. A node alone has one of its own, made at random and kept in
+/// `data_dir` for its owner's eyes only. A cluster without a secret shares one derived from its
+/// name, which spreads clients evenly but hides nothing from who knows the name.
+result<std::string> client_secret(const cluster_settings& cluster,
+                                  const std::filesystem::path& data_dir);
+
+} // namespace penstock

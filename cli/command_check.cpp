@@ -1,0 +1,71 @@
+#include "cli/commands.hpp"
+#include "cli/config.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/summary.hpp"
+
+#include <boost/json.hpp>
+
+#include <iostream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+namespace penstock {
+namespace {
+
+struct check_arguments {
+  config_sources sources;
+  std::string file;
+  bool json = false;
+  bool reference = false;
+};
+
+int print_errors(const std::string& text, bool json) {
+  if (!json) {
+    std::cerr << text << '\n';
+    return exit_config;
+  }
+  boost::json::array errors;
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);)
+    errors.emplace_back(line);
+  std::cout << boost::json::object{{"ok", false}, {"errors", std::move(errors)}} << '\n';
+  return exit_config;
+}
+
+int check(check_arguments& arguments) {
+  if (arguments.reference) {
+    std::cout << configuration_reference();
+    return exit_ok;
+  }
+  if (!arguments.file.empty()) arguments.sources.file = arguments.file;
+  arguments.sources.environment = penstock_environment();
+  const auto loaded = load_config(arguments.sources);
+  if (loaded.has_error()) return print_errors(loaded.error().message, arguments.json);
+  if (arguments.json) {
+    std::cout << summary_json(*loaded) << '\n';
+  } else {
+    std::cout << summary_text(*loaded);
+  }
+  return exit_ok;
+}
+
+} // namespace
+
+void add_check_command(CLI::App& app, int& exit) {
+  auto arguments = std::make_shared<check_arguments>();
+  auto* command = app.add_subcommand("check", "Check a configuration and say what it would do");
+  command->footer("Example:\n  penstock check node.toml\n"
+                  "Ends with 78 and all errors when the configuration is wrong.");
+  command->add_option("FILE", arguments->file, "Configuration file; without one the defaults")
+      ->type_name("");
+  command->add_option("--set", arguments->sources.sets, "Set one key, as for run")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_flag("--json", arguments->json, "Print JSON");
+  command->add_flag("--reference", arguments->reference,
+                    "Print docs/configuration.md, generated from the option table, and end");
+  command->callback([arguments, &exit] { exit = check(*arguments); });
+}
+
+} // namespace penstock

@@ -1,0 +1,173 @@
+#include "cli/commands.hpp"
+#include "cli/config.hpp"
+#include "cli/consumer.hpp"
+#include "cli/exec.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/readers.hpp"
+
+#include <boost/json/serialize.hpp>
+#include <openssl/evp.h>
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+namespace penstock {
+namespace {
+
+std::atomic<bool> stopping{false};
+static_assert(std::atomic<bool>::is_always_lock_free); // a signal handler sets it
+
+// A second signal ends the program at once.
+void stop_on_signals() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { stopping = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN); // a closed stdout is an error of the write
+}
+
+struct consume_arguments {
+  consume_options options;
+  std::string admin;
+  std::string token;
+  std::string command;
+  std::uint32_t lease_s = 30;
+  bool json = false; ///< what it prints is JSON either way
+};
+
+std::string text_of(const message& what, std::string_view key) {
+  const auto* value = what.if_contains(key);
+  return value && value->is_string() ? std::string{value->get_string()} : std::string{};
+}
+
+std::string body_of(const message& what) {
+  const auto encoded = text_of(what, "data_base64");
+  if (encoded.empty()) return text_of(what, "data");
+  std::string body(encoded.size() / 4 * 3 + 3, '\0');
+  const auto size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(body.data()),
+                                    reinterpret_cast<const unsigned char*>(encoded.data()),
+                                    static_cast<int>(encoded.size()));
+  // The decoder counts the padding as bytes.
+  const auto padding = encoded.ends_with("==") ? 2 : encoded.ends_with('=') ? 1 : 0;
+  body.resize(static_cast<std::size_t>(std::max(size - padding, 0)));
+  return body;
+}
+
+handled print(const message& what) {
+  const auto line = boost::json::serialize(what) + '\n';
+  return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() ? handled::done
+                                                                         : handled::stop;
+}
+
+handled execute(const consume_arguments& arguments, const message& what) {
+  const auto id = text_of(what, "id");
+  const auto exit = run_shell_command(arguments.command, body_of(what),
+                                      {{"PENSTOCK_ID", id},
+                                       {"PENSTOCK_STREAM", arguments.options.stream},
+                                       {"PENSTOCK_CONTENT_TYPE", text_of(what, "content_type")}});
+  if (exit.has_error()) {
+    std::cerr << "penstock: " << exit.error().message << '\n';
+    return handled::stop;
+  }
+  if (*exit == 0) return handled::done;
+  std::cerr << "penstock: the command ended with " << *exit << " for " << id
+            << "; the message goes back to the queue\n";
+  return handled::retry;
+}
+
+int exit_code_of(errc code) {
+  if (code == errc::config) return exit_config;
+  return code == errc::invalid ? exit_usage : exit_unavailable;
+}
+
+int run_consume(consume_arguments& arguments) {
+  const auto complain = [](const std::string& what, int code) {
+    std::cerr << "penstock: " << what << '\n';
+    return code;
+  };
+  if (!is_name(arguments.options.stream))
+    return complain(quote(arguments.options.stream) + " is not " + std::string{name_rule},
+                    exit_usage);
+  const auto server = server_url::parse(arguments.admin);
+  if (server.has_error()) return complain(server.error().message, exit_usage);
+  arguments.options.lease = std::chrono::seconds{arguments.lease_s};
+  stop_on_signals();
+  http_client client{*server, arguments.token};
+  const bool executing = !arguments.command.empty();
+  const auto ended = consume(
+      client, arguments.options, stopping,
+      [&](const message& what) { return executing ? execute(arguments, what) : print(what); },
+      [&] { return executing || std::fflush(stdout) == 0; });
+  if (ended.has_error()) return complain(ended.error().message, exit_code_of(ended.error().code));
+  return exit_ok;
+}
+
+// The node's own variables say where its admin plane is, so one environment serves both.
+void take_environment(consume_arguments& arguments) {
+  const auto environment = penstock_environment();
+  const auto listen = environment.find("PENSTOCK_ADMIN_LISTEN");
+  const auto token = environment.find("PENSTOCK_ADMIN_TOKEN");
+  arguments.admin =
+      "http://" + (listen == environment.end() ? std::string{"127.0.0.1:8081"} : listen->second);
+  if (token != environment.end()) arguments.token = token->second;
+}
+
+} // namespace
+
+void add_consume_command(CLI::App& app, int& exit) {
+  auto arguments = std::make_shared<consume_arguments>();
+  take_environment(*arguments);
+  auto& options = arguments->options;
+  auto* command =
+      app.add_subcommand("consume", "Receive a stream's events from the embedded queue");
+  command->footer(
+      "Prints one JSON object a line: id, time, content_type, data (or data_base64 when it is not\n"
+      "text), attributes. A message is acknowledged when its line is written or its command has\n"
+      "ended with 0; otherwise it goes back to the queue. Ends with 69 when the admin plane can't\n"
+      "be reached.\n"
+      "Examples:\n  penstock consume heartbeats --max 10\n"
+      "  penstock consume errors --exec 'jq .message >> errors.log'");
+  command->add_option("STREAM", options.stream, "The stream")->required()->type_name("");
+  command
+      ->add_option("--exec", arguments->command,
+                   "Run a command for each message, its body on stdin, with PENSTOCK_ID, "
+                   "PENSTOCK_STREAM and PENSTOCK_CONTENT_TYPE in the environment")
+      ->type_name("CMD");
+  command
+      ->add_option("--admin", arguments->admin,
+                   "The node's admin plane; by default from PENSTOCK_ADMIN_LISTEN")
+      ->type_name("URL")
+      ->capture_default_str();
+  command
+      ->add_option("--token", arguments->token,
+                   "The admin plane's token; by default from PENSTOCK_ADMIN_TOKEN")
+      ->type_name("TOKEN");
+  command->add_option("--max", options.max_messages, "End after so many messages")->type_name("N");
+  command->add_option("--batch", options.batch, "Messages to receive at once, at most")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command
+      ->add_option("--lease", arguments->lease_s,
+                   "How long a received message is ours; longer than a command takes")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 12 * 3600))
+      ->capture_default_str();
+  auto* from =
+      command
+          ->add_option("--from", options.from,
+                       "Read again from an event id or an RFC 3339 time to the end, without "
+                       "acknowledging anything")
+          ->type_name("ID|TIME");
+  command
+      ->add_flag("--follow,!--no-follow", options.follow,
+                 "Wait for more when the queue is empty (the default), or end")
+      ->excludes(from);
+  command->add_flag("--json", arguments->json, "Print JSON lines; this is what it does anyway");
+  command->callback([arguments, &exit] { exit = run_consume(*arguments); });
+}
+
+} // namespace penstock

@@ -1,0 +1,20 @@
+// The subcommands of `penstock`, one file each.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+namespace penstock {
+
+/// Each adds one subcommand to `app`; when it is chosen, it runs during parsing and leaves its
+/// exit code in `exit`, which must outlive the parsing.
+void add_run_command(CLI::App& app, int& exit);
+void add_check_command(CLI::App& app, int& exit);
+void add_consume_command(CLI::App& app, int& exit);
+void add_version_command(CLI::App& app, int& exit);
+
+/// The whole command line: parses, runs, gives the exit code.
+int run_command_line(int argc, const char* const* argv);
+
+} // namespace penstock

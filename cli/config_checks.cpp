@@ -1,0 +1,136 @@
+#include "cli/config_checks.hpp"
+
+#include "cli/address.hpp"
+#include "cli/units.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace penstock {
+namespace {
+
+class checker {
+ public:
+  checker(const config& c, const config_origins& origins, problem_list& problems)
+      : config_(c), origins_(origins), problems_(problems) {}
+
+  void check_addresses() const;
+  void check_sizes() const;
+  void check_cluster() const;
+  void check_streams() const;
+
+ private:
+  bool readable(std::initializer_list<std::string> keys) const {
+    return std::none_of(keys.begin(), keys.end(),
+                        [&](const std::string& key) { return origins_.wrong.contains(key); });
+  }
+  void complain(const std::string& key, const std::string& what) const {
+    const auto found = origins_.place.find(key);
+    problems_.add(fmt::format(
+        "{}: {}: {}", found == origins_.place.end() ? "default" : found->second, key, what));
+  }
+
+  const config& config_;
+  const config_origins& origins_;
+  problem_list& problems_;
+};
+
+bool clash(const host_port& a, const host_port& b) {
+  if (a.port == 0 || a.port != b.port) return false;
+  return a.host == b.host || is_wildcard(a) || is_wildcard(b);
+}
+
+void checker::check_addresses() const {
+  const auto http = parse_host_port(config_.http.listen);
+  const auto admin = parse_host_port(config_.admin.listen);
+  const auto cluster = parse_host_port(config_.cluster.listen);
+  const bool clustered = config_.cluster.directory != directory_kind::none;
+  if (readable({"admin.listen"}) && !is_loopback(*admin))
+    complain("admin.listen",
+             fmt::format("{} is not a loopback address; off loopback the admin plane needs TLS and "
+                         "a token, and this version has no TLS: listen on 127.0.0.1 and reach it "
+                         "through a tunnel or a proxy that has",
+                         config_.admin.listen));
+  if (readable({"admin.listen", "http.listen"}) && clash(*http, *admin))
+    complain("admin.listen", "this is the port of http.listen; take another one");
+  if (!clustered || !readable({"cluster.directory", "cluster.listen"})) return;
+  if (readable({"http.listen"}) && clash(*http, *cluster))
+    complain("cluster.listen", "this is the port of http.listen; take another one");
+  if (readable({"admin.listen"}) && clash(*admin, *cluster))
+    complain("cluster.listen", "this is the port of admin.listen; take another one");
+}
+
+void checker::check_sizes() const {
+  const auto& http = config_.http;
+  if (readable({"http.max_body", "http.max_in_flight"}) &&
+      http.max_in_flight_bytes < http.max_body_bytes)
+    complain("http.max_in_flight",
+             fmt::format("{} is less than one body of http.max_body ({}); raise it or lower that",
+                         format_size(http.max_in_flight_bytes), format_size(http.max_body_bytes)));
+  const auto& journal = config_.journal;
+  if (readable({"journal.max_size", "journal.segment_size"}) &&
+      journal.max_size_bytes / 2 < journal.segment_size_bytes)
+    complain("journal.max_size",
+             fmt::format("{} is less than two segments of journal.segment_size ({}), and space is "
+                         "freed by whole segments; raise it or lower that",
+                         format_size(journal.max_size_bytes),
+                         format_size(journal.segment_size_bytes)));
+}
+
+void checker::check_cluster() const {
+  const auto& cluster = config_.cluster;
+  if (cluster.directory != directory_kind::static_peers) return;
+  if (!readable({"cluster.directory", "cluster.peers", "cluster.listen"})) return;
+  if (cluster.peers.empty())
+    complain("cluster.peers", "directory = \"static\" needs the addresses of the other nodes; add "
+                              "them, or write directory = \"none\" for a node on its own");
+  const auto listen = *parse_host_port(cluster.listen);
+  if (is_wildcard(listen) || listen.port == 0)
+    complain("cluster.listen",
+             fmt::format("{} is not an address that other nodes can name; write this node's own "
+                         "address and port, as it stands in their cluster.peers",
+                         cluster.listen));
+}
+
+void checker::check_streams() const {
+  for (const auto& [name, stream] : config_.streams) {
+    const auto key = [&name = name](std::string_view field) {
+      return fmt::format("streams.{}.{}", name, field);
+    };
+    if (readable({key("sinks")})) {
+      if (stream.sinks.empty())
+        complain(key("sinks"), "without a sink its events would go nowhere; write [\"queue\"]");
+      std::size_t embedded = 0;
+      for (const auto& sink : stream.sinks) {
+        const auto found = config_.sinks.find(sink);
+        if (found == config_.sinks.end())
+          complain(key("sinks"), fmt::format("there is no sink {}; add [sinks.{}] or name one of "
+                                             "those there are",
+                                             quote(sink), sink));
+        else if (readable({"sinks." + sink + ".kind"}) && found->second.kind == "embedded")
+          ++embedded;
+      }
+      if (embedded > 1)
+        complain(key("sinks"), "a stream has one embedded queue; leave one of them out");
+    }
+    if (readable({key("max_body"), "http.max_body"}) &&
+        stream.max_body_bytes > config_.http.max_body_bytes)
+      complain(key("max_body"), fmt::format("{} is more than http.max_body ({}); raise that too",
+                                            format_size(stream.max_body_bytes),
+                                            format_size(config_.http.max_body_bytes)));
+  }
+}
+
+} // namespace
+
+void check_together(const config& c, const config_origins& origins, problem_list& problems) {
+  const checker check{c, origins, problems};
+  check.check_addresses();
+  check.check_sizes();
+  check.check_cluster();
+  check.check_streams();
+}
+
+} // namespace penstock

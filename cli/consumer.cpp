@@ -1,0 +1,198 @@
+#include "cli/consumer.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace penstock {
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+struct received {
+  std::string receipt; ///< empty when read again
+  message fields;
+};
+
+std::string percent_encode(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", byte);
+    }
+  }
+  return out;
+}
+
+// What a refusal of the server means for the user; RFC 9457 documents say why.
+error refusal_of(const http_response& response) {
+  std::string why;
+  boost::system::error_code bad;
+  const auto body = json::parse(response.body, bad);
+  if (!bad && body.is_object())
+    for (const auto* field : {"title", "detail"})
+      if (const auto* text = body.get_object().if_contains(field); text && text->is_string())
+        why += fmt::format(": {}", std::string_view{text->get_string()});
+  const auto code = response.status == 401 || response.status == 403 ? errc::config
+                    : response.status >= 500                         ? errc::unavailable
+                                                                     : errc::invalid;
+  return {code, fmt::format("the admin plane answered {}{}", response.status, why)};
+}
+
+class consuming {
+ public:
+  consuming(http_client& client, const consume_options& options, const std::atomic<bool>& stopping)
+      : client_(client), options_(options), stopping_(stopping), from_(options.from) {}
+
+  result<consume_totals> run(const message_handler& handle, const batch_end& finish);
+
+ private:
+  bool again() const { return !options_.from.empty(); }
+  std::uint64_t wanted() const;
+  result<std::vector<received>> receive();
+  result<std::vector<received>> parse(const std::string& body);
+  result<void> tell(std::string_view verb, const std::vector<std::string>& receipts);
+  void pause(std::chrono::milliseconds duration) const;
+
+  http_client& client_;
+  const consume_options& options_;
+  const std::atomic<bool>& stopping_;
+  std::string from_;    // where to go on reading again
+  std::string last_id_; // read already, when reading again
+  std::uint64_t handled_ = 0;
+  consume_totals totals_;
+};
+
+std::uint64_t consuming::wanted() const {
+  if (options_.max_messages == 0) return options_.batch;
+  return std::min<std::uint64_t>(options_.batch, options_.max_messages - handled_);
+}
+
+result<std::vector<received>> consuming::receive() {
+  // Reading again begins at the last message that was read, so ask for one more.
+  json::object body{{"max", wanted() + (last_id_.empty() ? 0 : 1)}};
+  auto target = "/v1/queue/" + percent_encode(options_.stream) + "/receive";
+  if (again()) {
+    target += "?from=" + percent_encode(from_);
+  } else {
+    body["wait_s"] = options_.follow ? options_.wait.count() : 0;
+    body["lease_s"] = options_.lease.count();
+  }
+  const auto response = client_.post(target, json::serialize(body), options_.wait + 30s);
+  if (response.has_error()) return response.error();
+  if (response->status != 200) return refusal_of(*response);
+  return parse(response->body);
+}
+
+result<std::vector<received>> consuming::parse(const std::string& body) {
+  const error bad{errc::unavailable, "the admin plane's answer is not a list of messages; is this "
+                                     "the address of a penstock node?"};
+  boost::system::error_code failed;
+  const auto document = json::parse(body, failed);
+  if (failed || !document.is_object()) return bad;
+  const auto* messages = document.get_object().if_contains("messages");
+  if (!messages || !messages->is_array()) return bad;
+  std::vector<received> batch;
+  for (const auto& entry : messages->get_array()) {
+    if (!entry.is_object()) return bad;
+    received next;
+    for (const auto& [key, value] : entry.get_object())
+      if (key != "receipt") next.fields[key] = value;
+    const auto* receipt = entry.get_object().if_contains("receipt");
+    const auto* id = entry.get_object().if_contains("id");
+    if (!id || !id->is_string()) return bad;
+    if (receipt && receipt->is_string()) next.receipt = std::string{receipt->get_string()};
+    if (!again() && next.receipt.empty()) return bad;
+    if (again() && id->get_string() == last_id_) continue;
+    batch.push_back(std::move(next));
+  }
+  if (again() && !batch.empty())
+    from_ = last_id_ = std::string{batch.back().fields.at("id").get_string()};
+  return batch;
+}
+
+result<void> consuming::tell(std::string_view verb, const std::vector<std::string>& receipts) {
+  if (receipts.empty()) return {};
+  json::array list;
+  for (const auto& receipt : receipts)
+    list.emplace_back(receipt);
+  const auto target = fmt::format("/v1/queue/{}/{}", percent_encode(options_.stream), verb);
+  const auto response =
+      client_.post(target, json::serialize(json::object{{"receipts", std::move(list)}}), 30s);
+  if (response.has_error()) return response.error();
+  if (response->status < 200 || response->status > 299) return refusal_of(*response);
+  return {};
+}
+
+void consuming::pause(std::chrono::milliseconds duration) const {
+  const auto end = clock::now() + duration;
+  while (!stopping_ && clock::now() < end)
+    std::this_thread::sleep_for(std::min(50ms, duration));
+}
+
+result<consume_totals> consuming::run(const message_handler& handle, const batch_end& finish) {
+  auto retry_pause = 100ms;
+  bool ended = false;
+  while (!ended && !stopping_ && (options_.max_messages == 0 || handled_ < options_.max_messages)) {
+    const auto asked = clock::now();
+    auto batch = receive();
+    if (batch.has_error()) return batch.error();
+    if (batch->empty()) {
+      if (!options_.follow || again()) break;
+      // A server that answers before its time is up, draining say, is not asked in a tight loop.
+      pause(std::chrono::duration_cast<std::chrono::milliseconds>(asked + options_.wait -
+                                                                  clock::now()));
+      continue;
+    }
+    // What has not begun when most of the lease is over would end up at two consumers.
+    const auto begin_before = clock::now() + options_.lease * 4 / 5;
+    std::vector<std::string> done, back;
+    bool late = false;
+    for (const auto& next : *batch) {
+      late = late || stopping_ || (!again() && clock::now() >= begin_before);
+      const auto outcome = ended || late ? handled::retry : handle(next.fields);
+      ended = ended || outcome == handled::stop;
+      (outcome == handled::done ? done : back).push_back(next.receipt);
+    }
+    if (!finish()) {
+      back.insert(back.end(), done.begin(), done.end());
+      done.clear();
+      ended = true;
+    }
+    handled_ += done.size();
+    totals_.acknowledged += done.size();
+    totals_.given_back += back.size();
+    if (!again()) {
+      const auto acked = tell("ack", done);
+      const auto nacked = tell("nack", back);
+      if (acked.has_error()) return acked.error();
+      if (nacked.has_error()) return nacked.error();
+    }
+    if (!done.empty()) {
+      retry_pause = 100ms;
+    } else if (!ended) {
+      pause(retry_pause);
+      retry_pause = std::min<std::chrono::milliseconds>(retry_pause * 2, max_retry_pause);
+    }
+  }
+  return totals_;
+}
+
+} // namespace
+
+result<consume_totals> consume(http_client& client, const consume_options& options,
+                               const std::atomic<bool>& stopping, const message_handler& handle,
+                               const batch_end& finish) {
+  return consuming{client, options, stopping}.run(handle, finish);
+}
+
+} // namespace penstock

@@ -1,0 +1,59 @@
+// Consuming the embedded queue through the admin plane: receive, hand on, acknowledge.
+#pragma once
+
+#include "cli/http_client.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+struct consume_options {
+  std::string stream = "default";
+  std::uint64_t max_messages = 0; ///< 0: no end
+  std::uint32_t batch = 100;      ///< messages a receive asks for, at most
+  std::chrono::seconds lease{30}; ///< how long a received message is ours
+  std::chrono::seconds wait{1};   ///< how long the server may wait for a message
+  bool follow = true;             ///< false: end when the queue is empty
+  std::string from;               ///< an event id or a time: read again from there to the end
+};
+
+/// One message: id, time, content_type, data or data_base64, attributes; without the receipt.
+using message = boost::json::object;
+
+enum class handled : std::uint8_t {
+  done,  ///< acknowledge it
+  retry, ///< give it back
+  stop,  ///< give it and all that follow back, and end
+};
+
+/// Called with each message, in order.
+using message_handler = std::function<handled(const message&)>;
+/// Called when a batch was handled, before it is acknowledged; false: what was written did not
+/// arrive, so give the batch back and end.
+using batch_end = std::function<bool()>;
+
+struct consume_totals {
+  std::uint64_t acknowledged = 0;
+  std::uint64_t given_back = 0;
+};
+
+/// The longest pause after a batch of which nothing could be handled; the first is a tenth of a
+/// second, each further one twice the one before.
+inline constexpr std::chrono::milliseconds max_retry_pause{5'000};
+
+/// Until `max_messages`, an empty queue without `follow`, `handled::stop`, or `stopping` turns
+/// true (from a signal handler). Whatever was received and not done is given back at the end.
+/// Messages that are read again (`from`) have no receipt and are not acknowledged. Errors:
+/// unavailable; config when the server refuses the token; invalid for what else it refuses.
+result<consume_totals> consume(http_client& client, const consume_options& options,
+                               const std::atomic<bool>& stopping, const message_handler& handle,
+                               const batch_end& finish);
+
+} // namespace penstock

@@ -1,0 +1,280 @@
+#include "cli/node.hpp"
+
+#include "actors/fail_fast.hpp"
+#include "actors/gate.hpp"
+#include "actors/placement.hpp"
+#include "actors/wall_clock.hpp"
+#include "cli/address.hpp"
+#include "cli/client_secret.hpp"
+#include "cli/logging.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace penstock {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// The storage actors block on the disk and have threads of their own; what is left for CAF's
+// scheduler (links, gate, admin requests) is little.
+constexpr std::size_t scheduler_threads = 1;
+// How long the actors behind the front ends get to finish after those have drained.
+constexpr std::chrono::seconds storage_drain_time{10};
+
+std::int64_t wall_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+           std::chrono::system_clock::now().time_since_epoch())
+    .count();
+}
+
+std::size_t lane_count(const config& settings) {
+  if (settings.http.threads > 0) return settings.http.threads;
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+ingest_rules_ptr rules_of(const config& settings) {
+  const auto& anonymous = settings.plans.at("anonymous");
+  ingest_rules rules{anonymous, plan_headers{anonymous}, {}};
+  for (auto& [name, stream] : settings.streams)
+    rules.streams.emplace(name, stream);
+  return std::make_shared<const ingest_rules>(std::move(rules));
+}
+
+// Whether a stream's events go to the embedded sink of that name.
+std::function<bool(const std::string&)> feeds(const config& settings, std::string sink) {
+  return [streams = settings.streams, sink = std::move(sink)](const std::string& stream) {
+    auto found = streams.find(stream);
+    const auto& sinks = (found != streams.end() ? found->second : streams.at("default")).sinks;
+    return std::find(sinks.begin(), sinks.end(), sink) != sinks.end();
+  };
+}
+
+// The embedded sink that streams use; there is one queue, whatever name it goes by.
+std::string queue_name(const config& settings) {
+  for (auto& [name, stream] : settings.streams)
+    for (auto& sink : stream.sinks)
+      if (settings.sinks.at(sink).kind == "embedded") return sink;
+  return {};
+}
+
+} // namespace
+
+node::node(const config& settings)
+    : settings_(settings),
+      system_settings_(scheduler_threads, settings.cluster.directory != directory_kind::none),
+      system_(system_settings_) {}
+
+result<std::unique_ptr<node>> node::start(const config& settings) {
+  std::unique_ptr<node> made{new node(settings)};
+  if (auto done = made->open_storage(); !done) return done.error();
+  if (auto done = made->open_listeners(); !done) return done.error();
+  made->start_storage_actors();
+  if (auto done = made->start_lanes(); !done) return done.error();
+  if (auto done = made->start_cluster(); !done) return done.error();
+  made->start_threads();
+  made->state_.ready.store(true);
+  return made;
+}
+
+// -- starting ----------------------------------------------------------------------------------------
+
+result<void> node::open_storage() {
+  std::error_code ec;
+  std::filesystem::path dir{settings_.data_dir};
+  std::filesystem::create_directories(dir, ec);
+  if (ec) return error{errc::io, "can't make " + dir.string() + ": " + ec.message()};
+  journal_options_.dir = dir / "journal";
+  journal_options_.max_bytes = settings_.journal.max_size_bytes;
+  journal_options_.segment_max_bytes = settings_.journal.segment_size_bytes;
+  recovery_report report;
+  auto opened = journal::open(journal_options_, &report);
+  if (!opened) return opened.error();
+  journal_ = std::move(*opened);
+  for (auto& sentence : report.damaged)
+    spdlog::error("journal: {}", sentence);
+  if (report.events > 0)
+    spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,
+                 report.bytes);
+  auto cursors = cursor_store::open(dir);
+  if (!cursors) return cursors.error();
+  cursors_ = std::move(*cursors);
+  auto saved = cursors_->load();
+  if (!saved) return saved.error();
+  saved_cursors_ = std::move(*saved);
+  state_.tag = journal_->tag();
+  state_.next_ticket.store(journal_->next_seq());
+  return {};
+}
+
+result<void> node::open_listeners() {
+  auto address = parse_host_port(settings_.http.listen);
+  if (!address) return error{errc::config, "http.listen is no address: " + settings_.http.listen};
+  lanes_.resize(lane_count(settings_));
+  http_port_ = address->port;
+  for (auto& lane : lanes_) {
+    auto socket = open_listener(address->host, http_port_);
+    if (!socket) return socket.error();
+    lane.socket = std::move(*socket);
+    http_port_ = lane.socket.port(); // of port 0, what the first was given
+  }
+  bool v6 = address->host.find(':') != std::string::npos;
+  http_address_ = (v6 ? "[" + address->host + "]" : address->host) + ":" + std::to_string(http_port_);
+  return {};
+}
+
+void node::start_storage_actors() {
+  auto sink = queue_name(settings_);
+  journal_actor_settings settings;
+  settings.recent_bytes = settings_.queue.memory_bytes;
+  settings.received_delay_ms = settings_.journal.received_delay_ms;
+  settings.is_fetched = feeds(settings_, sink);
+  journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
+                                                std::ref(state_), std::ref(*journal_metrics_));
+  keeper_parts keeper;
+  keeper.segments = segment_keeper::make(*journal_, journal_options_);
+  keeper.catalog = journal_->catalog();
+  if (!sink.empty()) keeper.sinks = {sink};
+  keeper.retention_ms = settings_.journal.retention_ms;
+  keeper.metrics = keeper_metrics_;
+  keeper.wall_ms = wall_ms;
+  keeper_ = system_.spawn<caf::detached>(keeper_actor, std::move(keeper));
+  queue_parts queue;
+  queue.sink = sink;
+  queue.settings = settings_.queue;
+  queue.feeds = feeds(settings_, sink);
+  queue.saved = std::move(saved_cursors_);
+  queue.cursors = cursors_;
+  queue.reader = journal_reader::make(journal_->catalog());
+  queue.replay = journal_reader::make(journal_->catalog());
+  queue.catalog = journal_->catalog();
+  queue.journal = journal_actor_;
+  queue.keeper = keeper_;
+  queue.metrics = queue_metrics_;
+  queue.wall_ms = wall_ms;
+  queue_ = system_.spawn<caf::detached>(queue_actor, std::move(queue));
+}
+
+std::vector<std::string> node::members() const {
+  if (settings_.cluster.directory == directory_kind::none) return {settings_.cluster.listen};
+  auto result = settings_.cluster.peers;
+  result.push_back(settings_.cluster.listen);
+  std::sort(result.begin(), result.end());
+  result.erase(std::unique(result.begin(), result.end()), result.end());
+  return result;
+}
+
+result<void> node::start_lanes() {
+  auto secret = client_secret(settings_.cluster, settings_.data_dir);
+  if (!secret) return secret.error();
+  auto identify = std::make_shared<const identifier>(settings_.identity,
+                                                     settings_.http.trusted_proxies, *secret);
+  auto rules = rules_of(settings_);
+  auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
+  auto limits = settings_.limiter;
+  limits.max_clients = std::max<std::uint64_t>(1, limits.max_clients / lanes_.size());
+  std::vector<caf::actor> limiters;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    auto& lane = lanes_[i];
+    lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
+    lane.limiter = spawn_hosted<limiter_state>(
+      system_, *lane.loop, [=, counts = lane.limiter_counts](auto* self) {
+        return limiter(self, shared_plan, limits, wall_clock{}, counts);
+      });
+    limiters.push_back(lane.limiter);
+  }
+  auto all = members();
+  auto self = std::lower_bound(all.begin(), all.end(), settings_.cluster.listen) - all.begin();
+  for (auto& lane : lanes_) {
+    front_end_parts parts{*lane.loop, settings_.http, identify, rules, state_, *lane.metrics,
+                          journal_actor_, limiters, place_shards(all),
+                          static_cast<std::uint16_t>(self), settings_.cluster.on_owner_unreachable,
+                          settings_.cluster.verdict_timeout_ms};
+    parts.http.max_in_flight_bytes /= lanes_.size();
+    lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
+  }
+  return {};
+}
+
+result<void> node::start_cluster() {
+  if (settings_.cluster.directory == directory_kind::none) return {};
+  std::vector<caf::actor> limiters, front_ends;
+  for (auto& lane : lanes_) {
+    limiters.push_back(lane.limiter);
+    front_ends.push_back(lane.front_end);
+  }
+  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters);
+  if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
+  links_ = system_.spawn(peer_links, settings_.cluster, members(), front_ends, link_metrics_);
+  return {};
+}
+
+void node::start_threads() {
+  for (auto& lane : lanes_)
+    lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
+}
+
+// -- while running -----------------------------------------------------------------------------------
+
+void node::reload(const config& settings) {
+  auto rules = rules_of(settings);
+  auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
+  for (auto& lane : lanes_) {
+    caf::anon_send(lane.limiter, plan_changed{shared_plan});
+    caf::anon_send(lane.front_end, rules_changed{rules});
+  }
+  set_log_level(settings.log.level);
+}
+
+// -- ending ------------------------------------------------------------------------------------------
+
+bool node::ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline) {
+  if (!who) return true;
+  auto left = std::max<std::chrono::steady_clock::duration>(deadline - std::chrono::steady_clock::now(), 1ms);
+  bool ok = false;
+  caf::scoped_actor self{system_};
+  self->request(who, std::chrono::duration_cast<std::chrono::milliseconds>(left), penstock::drain{})
+    .receive([&](drained) { ok = true; }, [](caf::error&) {});
+  return ok;
+}
+
+bool node::drain() {
+  drained_ = true;
+  state_.draining.store(true);
+  auto deadline = std::chrono::steady_clock::now() + settings_.drain_timeout_ms;
+  bool all = true;
+  for (auto& lane : lanes_)
+    all = ask_to_drain(lane.front_end, deadline) && all;
+  if (links_) caf::anon_send(links_, penstock::drain{});
+  if (gate_) caf::anon_send(gate_, penstock::drain{});
+  deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
+  all = ask_to_drain(journal_actor_, deadline) && all;
+  all = ask_to_drain(queue_, deadline) && all;
+  return all;
+}
+
+node::~node() {
+  if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
+  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &gate_, &links_})
+    if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
+  for (auto& lane : lanes_) {
+    if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
+    if (lane.front_end) caf::anon_send_exit(lane.front_end, caf::exit_reason::user_shutdown);
+    // Its actors end on their own thread; a node that never started its threads runs them here.
+    if (!lane.loop) continue;
+    if (!lane.thread.joinable()) lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
+  }
+  for (auto& lane : lanes_) {
+    if (!lane.thread.joinable()) continue;
+    caf::scoped_actor self{system_};
+    self->wait_for(lane.front_end, lane.limiter);
+    lane.loop->stop();
+    lane.thread.join();
+  }
+  journal_actor_ = keeper_ = queue_ = gate_ = links_ = nullptr;
+}
+
+} // namespace penstock

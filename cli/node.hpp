@@ -1,0 +1,90 @@
+// A running node: every actor, thread and socket of it, wired together here and nowhere else.
+#pragma once
+
+#include "actors/journal_actor.hpp"
+#include "actors/keeper_actor.hpp"
+#include "actors/limiter.hpp"
+#include "actors/node_state.hpp"
+#include "actors/peer_link.hpp"
+#include "actors/queue_actor.hpp"
+#include "actors/system_config.hpp"
+#include "cli/config.hpp"
+#include "net/front_end.hpp"
+#include "net/listener.hpp"
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace penstock {
+
+/// Members are in the order they are made; the destructor undoes it. One thread uses a node (the
+/// one that waits for signals).
+class node {
+ public:
+  /// Opens what is on disk, starts all actors and listens. Errors: config, locked, unavailable, io.
+  static result<std::unique_ptr<node>> start(const config& settings);
+  ~node();
+  node(const node&) = delete;
+  node& operator=(const node&) = delete;
+
+  /// Takes over what can change while running: plans, streams, log level.
+  void reload(const config& settings);
+
+  /// Stops taking connections, finishes what is under way, makes everything durable. True when all
+  /// of it was done before node.drain_timeout.
+  bool drain();
+
+  /// Where events are taken, e.g. "127.0.0.1:8080", also when port 0 was asked for.
+  const std::string& http_address() const { return http_address_; }
+
+ private:
+  /// One thread of the request path, with the limiter and the front end that live on it.
+  struct lane {
+    std::unique_ptr<event_loop> loop;
+    listening_socket socket;
+    std::shared_ptr<front_end_metrics> metrics = std::make_shared<front_end_metrics>();
+    std::shared_ptr<limiter_metrics> limiter_counts = std::make_shared<limiter_metrics>();
+    caf::actor limiter;
+    caf::actor front_end;
+    std::thread thread;
+  };
+
+  explicit node(const config& settings);
+
+  result<void> open_storage();
+  result<void> open_listeners();
+  void start_storage_actors();
+  result<void> start_lanes();
+  result<void> start_cluster();
+  void start_threads();
+  bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
+  std::vector<std::string> members() const;
+
+  config settings_;
+  system_config system_settings_;
+  caf::actor_system system_;
+  node_state state_;
+  std::shared_ptr<journal> journal_;
+  std::shared_ptr<cursor_store> cursors_;
+  std::vector<cursor> saved_cursors_;
+  journal_options journal_options_;
+
+  std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
+  std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
+  std::shared_ptr<keeper_metrics> keeper_metrics_ = std::make_shared<keeper_metrics>();
+  std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
+
+  caf::actor journal_actor_;
+  caf::actor keeper_;
+  caf::actor queue_;
+  caf::actor gate_;
+  caf::actor links_;
+  std::vector<lane> lanes_;
+  std::uint16_t http_port_ = 0;
+  std::string http_address_;
+  bool drained_ = false;
+};
+
+} // namespace penstock

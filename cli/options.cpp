@@ -1,0 +1,247 @@
+#include "cli/options.hpp"
+
+#include "cli/address.hpp"
+#include "cli/identity_config.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t KiB = 1ull << 10;
+constexpr std::uint64_t MiB = 1ull << 20;
+constexpr std::uint64_t GiB = 1ull << 30;
+constexpr std::uint64_t TiB = 1ull << 40;
+constexpr std::chrono::milliseconds day = 24h;
+
+constexpr std::size_t max_networks = 256;
+constexpr std::size_t max_peers = 255;
+constexpr std::size_t max_sinks_per_stream = 16;
+constexpr std::size_t min_token_chars = 8;
+constexpr std::size_t min_secret_chars = 16;
+
+std::string check_network(const std::string& text) {
+  return is_network(text) ? ""
+                          : quote(text) + " is not a network (no bits may be set past its prefix)";
+}
+
+std::string check_peer(const std::string& text) {
+  const auto address = parse_host_port(text);
+  return address && address->port != 0 ? "" : quote(text) + " is not an IP address and a port";
+}
+
+std::string check_name(const std::string& text) {
+  return is_name(text) ? "" : quote(text) + " is not a name";
+}
+
+std::string check_directory(const std::string& text) {
+  return text.empty() ? "the path is empty" : "";
+}
+
+std::vector<option> http_options(http_settings& http) {
+  return {
+      {"http.listen", read_address(http.listen), "127.0.0.1:8080", "0.0.0.0:8080",
+       "Where clients send events; port 0 takes any free port."},
+      {"http.threads", read_number(http.threads, 0, 256), "0", "4",
+       "Threads that serve clients; 0 is one a core."},
+      {"http.trusted_proxies",
+       read_list(http.trusted_proxies, "a list of networks", max_networks, check_network), "[]",
+       "[\"10.0.0.0/8\", \"::1/128\"]",
+       "Networks whose X-Forwarded-For is believed; from others it is ignored."},
+      {"http.max_body", read_size(http.max_body_bytes, 1, GiB), "1MiB", "4MiB",
+       "Largest request body; a larger one gets 413."},
+      {"http.max_header", read_size(http.max_header_bytes, 1 * KiB, MiB), "16KiB", "32KiB",
+       "Largest request line and header together; a larger one gets 431."},
+      {"http.max_connections", read_number(http.max_connections, 1, 1'000'000), "10000", "50000",
+       "Connections open at once on this node; more are closed."},
+      {"http.max_pipeline", read_number(http.max_pipeline, 1, 1024), "64", "16",
+       "Requests under way at once on one connection; the next is read when one is answered."},
+      {"http.max_batch_events", read_number(http.max_batch_events, 1, 1'000'000), "10000", "1000",
+       "Events in one request; more get 413."},
+      {"http.max_in_flight", read_size(http.max_in_flight_bytes, 64 * KiB, TiB), "256MiB", "1GiB",
+       "Bodies held between socket and disk on this node; beyond it clients get 503."},
+      {"http.header_timeout", read_duration(http.header_timeout_ms, 10ms, 1h), "10s", "5s",
+       "From a request's first byte to the end of its header; then 408."},
+      {"http.body_timeout", read_duration(http.body_timeout_ms, 10ms, 1h), "30s", "1m",
+       "From the end of the header to the end of the body; then 408."},
+      {"http.idle_timeout", read_duration(http.idle_timeout_ms, 10ms, day), "75s", "5m",
+       "How long a connection may stay open with no request under way."},
+      {"http.write_timeout", read_duration(http.write_timeout_ms, 10ms, 1h), "30s", "10s",
+       "How long a client may leave an answer unread before it is cut off."},
+  };
+}
+
+std::vector<option> admin_and_identity_options(config& c) {
+  return {
+      {"admin.listen", read_address(c.admin.listen), "127.0.0.1:8081", "127.0.0.1:9000",
+       "Where operators and consumers connect; a loopback address in this version."},
+      {"admin.token", read_secret(c.admin.token, min_token_chars), "", "u2mXkq7cVd0LrJ5s",
+       "When set, the admin plane asks for Authorization: Bearer with this token."},
+      {"identity.order", read_identity_order(c.identity.order), "[\"ip\"]",
+       "[\"header:X-Client\", \"cookie:sid\", \"ip\"]",
+       "Who is calling: the first of these that a request has; the last must be \"ip\"."},
+      {"identity.ipv4_prefix", read_number(c.identity.ipv4_prefix, 1, 32), "32", "24",
+       "IPv4 addresses that share this many leading bits are one client."},
+      {"identity.ipv6_prefix", read_number(c.identity.ipv6_prefix, 1, 128), "64", "56",
+       "IPv6 addresses that share this many leading bits are one client."},
+  };
+}
+
+std::vector<option> storage_options(config& c) {
+  return {
+      {"limiter.max_clients", read_number(c.limiter.max_clients, 1, 1'000'000'000), "10000000",
+       "1000000", "Clients whose limits this node remembers; beyond it new ones get 503."},
+      {"queue.max_in_flight", read_number(c.queue.max_in_flight, 1, 10'000'000), "100000", "1000",
+       "Messages of one stream that consumers may hold unacknowledged."},
+      {"queue.memory", read_size(c.queue.memory_bytes, 64 * KiB, TiB), "64MiB", "256MiB",
+       "Recent events kept in memory for sinks that keep up; others read the disk."},
+      {"queue.default_lease", read_duration(c.queue.default_lease_ms, 100ms, day), "30s", "5m",
+       "How long a received message stays hidden from others when a receive does not say."},
+      {"journal.max_size", read_size(c.journal.max_size_bytes, 1 * MiB, 1024 * TiB), "10GiB",
+       "100GiB", "Cap on the journal's files; when it is reached clients get 507."},
+      {"journal.segment_size", read_size(c.journal.segment_size_bytes, 256 * KiB, 4 * GiB), "64MiB",
+       "128MiB", "A new segment is begun at about this size; space is freed by whole segments."},
+      {"journal.retention", read_duration(c.journal.retention_ms, 0ms, 3650 * day), "0s", "1d",
+       "How long events are kept after every sink has them, for reading again."},
+      {"journal.received_delay", read_duration(c.journal.received_delay_ms, 0ms, 10s), "10ms",
+       "50ms", "How long events of ack = \"received\" streams may wait to share an fsync."},
+  };
+}
+
+std::vector<option> cluster_options(cluster_settings& cluster) {
+  return {
+      {"cluster.name", read_name(cluster.name), "penstock", "production",
+       "Nodes of another name are refused."},
+      {"cluster.directory",
+       read_choice(cluster.directory,
+                   choices<directory_kind>{{"none", directory_kind::none},
+                                           {"static", directory_kind::static_peers}},
+                   {"nats"}),
+       "none", "static", "Who is in the cluster: only this node, or the fixed list of peers."},
+      {"cluster.listen", read_address(cluster.listen), "127.0.0.1:4200", "10.0.0.1:4200",
+       "Where the other nodes connect; the very address that their lists of peers name."},
+      {"cluster.peers",
+       read_list(cluster.peers, "a list of IP addresses and ports", max_peers, check_peer), "[]",
+       "[\"10.0.0.2:4200\", \"10.0.0.3:4200\"]",
+       "The other nodes; this node's own address may be among them, so that all can share a list."},
+      {"cluster.on_owner_unreachable",
+       read_choice(cluster.on_owner_unreachable,
+                   choices<unreachable_policy>{{"local", unreachable_policy::local},
+                                               {"refuse", unreachable_policy::refuse}}),
+       "local", "refuse",
+       "When the node that keeps a client's limits is gone: limit here alone, or answer 503."},
+      {"cluster.secret", read_secret(cluster.secret, min_secret_chars), "", "4b1f0c9e7a6d48d2",
+       "Keys the hash under which clients are known; the same on every node of a cluster."},
+      {"cluster.verdict_timeout", read_duration(cluster.verdict_timeout_ms, 10ms, 1min), "500ms",
+       "200ms", "How long to wait for a verdict from the node that keeps a client's limits."},
+      {"cluster.reconnect_interval", read_duration(cluster.reconnect_interval_ms, 10ms, 5min),
+       "500ms", "2s", "Pause between attempts to reach a peer that is gone."},
+      {"cluster.nats_url", read_ignored(), "nats://127.0.0.1:4222", "nats://10.0.0.9:4222",
+       "Accepted for directory = \"nats\", which this version does not have; no effect."},
+  };
+}
+
+std::vector<option> node_and_log_options(config& c) {
+  return {
+      {"node.name", read_name(c.node_name), "node", "a", "This node's name in logs and metrics."},
+      {"node.data_dir", read_text(c.data_dir, "a path", check_directory), "./data",
+       "/var/lib/penstock", "Directory of the journal; one node at a time uses it."},
+      {"node.drain_timeout", read_duration(c.drain_timeout_ms, 0ms, 1h), "30s", "10s",
+       "How long SIGTERM waits for requests under way before it closes their connections."},
+      {"log.level",
+       read_choice(c.log.level, choices<std::string>{{"trace", "trace"},
+                                                     {"debug", "debug"},
+                                                     {"info", "info"},
+                                                     {"warn", "warn"},
+                                                     {"error", "error"},
+                                                     {"off", "off"}}),
+       "info", "debug", "The least severe messages that are logged."},
+      {"log.format",
+       read_choice(c.log.format, choices<std::string>{{"text", "text"}, {"json", "json"}}), "text",
+       "json", "Lines for people, or one JSON object a line."},
+  };
+}
+
+} // namespace
+
+std::vector<option> node_options(config& target) {
+  std::vector<option> rows;
+  const auto add = [&rows](std::vector<option> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(rows));
+  };
+  add(node_and_log_options(target));
+  add(http_options(target.http));
+  add(admin_and_identity_options(target));
+  add(storage_options(target));
+  add(cluster_options(target.cluster));
+  return rows;
+}
+
+std::vector<option> plan_options(plan& target) {
+  return {
+      {"plans.NAME.limits", read_limits(target.limits),
+       "[{ name = \"default\", algorithm = \"gcra\", amount = 100, window = \"1s\", burst = 200 }]",
+       "[{ name = \"daily\", algorithm = \"calendar\", amount = 10000, window = \"day\" }]",
+       "What a client may send; a request passes only if every limit admits it. [] is no "
+       "limit. Clients without a key have the plan \"anonymous\"."}};
+}
+
+std::vector<option> limit_options(limit_draft& target) {
+  return {
+      {"limits.name", read_name(target.name), "", "daily",
+       "Names the limit in RateLimit headers; needed, and unique in its plan."},
+      {"limits.algorithm", read_choice(target.kind, algorithm_names()), "gcra", "calendar",
+       "gcra: a steady rate and a burst. fixed_window: a window opened by the first request. "
+       "sliding_window: the previous window weighs in. interval: at most one per window. "
+       "calendar: hour, day or month, UTC."},
+      {"limits.amount", read_number(target.amount, 1, max_limit_amount), "1", "10000",
+       "Events admitted per window; needed, except for interval."},
+      {"limits.window", read_window(target), "1s", "day",
+       "A duration; for calendar \"hour\", \"day\" or \"month\". Needed."},
+      {"limits.burst", read_number(target.burst, 1, max_limit_amount), "the amount", "40",
+       "Events admitted at once; only gcra has it."},
+  };
+}
+
+std::vector<option> stream_options(stream_settings& target) {
+  return {
+      {"streams.NAME.ack",
+       read_choice(target.ack,
+                   choices<ack_level>{{"received", ack_level::received},
+                                      {"journaled", ack_level::journaled}},
+                   {"replicated", "published"}),
+       "journaled", "received",
+       "What a 202 promises: the event is on this node's disk, or in its memory."},
+      {"streams.NAME.sinks",
+       read_list(target.sinks, "a list of sinks' names", max_sinks_per_stream, check_name),
+       "[\"queue\"]", "[\"queue\"]", "Where its events go."},
+      {"streams.NAME.max_body", read_size(target.max_body_bytes, 0, GiB), "0B", "64KiB",
+       "Largest request body; 0B is as http.max_body."},
+  };
+}
+
+std::vector<option> sink_options(sink_settings& target) {
+  return {{"sinks.NAME.kind",
+           read_choice(target.kind, choices<std::string>{{"embedded", "embedded"}},
+                       {"nats", "kafka", "kinesis", "sqs", "redis", "http"}),
+           "embedded", "embedded",
+           "The embedded queue, which consumers read through the admin plane."}};
+}
+
+std::string environment_name(std::string_view key) {
+  std::string name = "PENSTOCK_";
+  for (const char c : key) {
+    const auto upper = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    name += upper == '.' || upper == '-' ? '_' : upper;
+  }
+  return name;
+}
+
+std::string as_toml(const option& row, const std::string& value) {
+  return row.read.kind == value_kind::text ? '"' + value + '"' : value;
+}
+
+} // namespace penstock

@@ -1,0 +1,95 @@
+#include "cli/run.hpp"
+
+#include "cli/exit_code.hpp"
+#include "cli/logging.hpp"
+#include "cli/node.hpp"
+#include "cli/service_manager.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <iostream>
+
+namespace penstock {
+
+namespace {
+
+// Blocked in every thread, since all are started after this; taken with sigwait().
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int s : {SIGTERM, SIGINT, SIGHUP})
+    sigaddset(&set, s);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+int exit_code_of(const error& why) {
+  switch (why.code) {
+    case errc::config: return exit_config;
+    case errc::unavailable:
+    case errc::locked: return exit_unavailable;
+    default: return exit_internal;
+  }
+}
+
+void reload(node& running, const config_sources& sources) {
+  tell_service_manager("RELOADING=1");
+  auto settings = load_config(sources);
+  if (settings) {
+    running.reload(*settings);
+    spdlog::info("reloaded: plans, streams and log level are as configured now");
+  } else {
+    spdlog::error("not reloaded, the old configuration stays:\n{}", settings.error().message);
+  }
+  tell_service_manager("READY=1");
+}
+
+int serve(node& running, const config_sources& sources, const sigset_t& signals) {
+  for (;;) {
+    int signal = 0;
+    if (sigwait(&signals, &signal) != 0) continue;
+    if (signal == SIGHUP) {
+      reload(running, sources);
+      continue;
+    }
+    spdlog::info("draining");
+    tell_service_manager("STOPPING=1");
+    bool all = running.drain();
+    if (all)
+      spdlog::info("drained");
+    else
+      spdlog::warn("drained, but not everything finished within node.drain_timeout");
+    return exit_ok;
+  }
+}
+
+} // namespace
+
+int run_node(const config_sources& sources) {
+  auto settings = load_config(sources);
+  if (!settings) {
+    std::cerr << settings.error().message << '\n';
+    return exit_config;
+  }
+  auto signals = block_signals();
+  start_logging(settings->log, settings->node_name);
+  int code = exit_ok;
+  {
+    auto running = node::start(*settings);
+    if (running) {
+      spdlog::info("penstock {} ready: events at http://{}, admin at http://{}", PENSTOCK_VERSION,
+                   (*running)->http_address(), settings->admin.listen);
+      tell_service_manager("READY=1");
+      code = serve(**running, sources, signals);
+    } else {
+      spdlog::critical("can't start: {}", running.error().message);
+      code = exit_code_of(running.error());
+    }
+  }
+  stop_logging();
+  return code;
+}
+
+} // namespace penstock

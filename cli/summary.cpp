@@ -1,0 +1,132 @@
+#include "cli/summary.hpp"
+
+#include "cli/identity_config.hpp"
+#include "cli/limits_config.hpp"
+#include "cli/units.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+namespace penstock {
+namespace {
+
+namespace json = boost::json;
+
+std::string_view name_of(ack_level level) {
+  return level == ack_level::received ? "received" : "journaled";
+}
+
+std::string_view name_of(unreachable_policy policy) {
+  return policy == unreachable_policy::local ? "local" : "refuse";
+}
+
+std::string name_of(algorithm kind) {
+  for (const auto& [name, known] : algorithm_names())
+    if (known == kind) return name;
+  return {};
+}
+
+std::string window_of(const limit& rule) {
+  if (rule.kind != algorithm::calendar)
+    return format_duration(std::chrono::milliseconds{rule.window_ns / 1'000'000});
+  if (rule.unit == calendar_unit::hour) return "hour";
+  return rule.unit == calendar_unit::day ? "day" : "month";
+}
+
+std::string describe(const plan& rules) {
+  if (rules.limits.empty()) return "no limits";
+  std::vector<std::string> texts;
+  for (const auto& rule : rules.limits) {
+    auto text = fmt::format("{} {} per {}", rule.name, rule.amount, window_of(rule));
+    if (rule.burst > 0) text += fmt::format(", burst {}", rule.burst);
+    texts.push_back(fmt::format("{} ({})", text, name_of(rule.kind)));
+  }
+  return fmt::format("{}", fmt::join(texts, "; "));
+}
+
+std::string describe(const cluster_settings& cluster) {
+  if (cluster.directory == directory_kind::none) return "none, this node is on its own";
+  return fmt::format("{}: {} with {} (owner unreachable: {})", cluster.name, cluster.listen,
+                     fmt::join(cluster.peers, ", "), name_of(cluster.on_owner_unreachable));
+}
+
+template <class Items>
+json::array texts(const Items& items) {
+  json::array array;
+  for (const auto& item : items)
+    array.emplace_back(item);
+  return array;
+}
+
+std::vector<std::string> identity_order(const config& c) {
+  std::vector<std::string> order;
+  for (const auto& rule : c.identity.order)
+    order.push_back(format_identity_rule(rule));
+  return order;
+}
+
+json::array limits_json(const plan& rules) {
+  json::array limits;
+  for (const auto& rule : rules.limits)
+    limits.push_back(json::object{{"name", rule.name},
+                                  {"algorithm", name_of(rule.kind)},
+                                  {"amount", rule.amount},
+                                  {"window", window_of(rule)},
+                                  {"burst", rule.burst}});
+  return limits;
+}
+
+} // namespace
+
+std::string summary_text(const config& c) {
+  std::string text = fmt::format("node      {}, data in {}\n", c.node_name, c.data_dir);
+  const auto threads = c.http.threads == 0 ? std::string{"one thread a core"}
+                                           : fmt::format("{} threads", c.http.threads);
+  text += fmt::format("events    http://{} ({}, bodies up to {})\n", c.http.listen, threads,
+                      format_size(c.http.max_body_bytes));
+  text += fmt::format("admin     http://{} ({})\n", c.admin.listen,
+                      c.admin.token.empty() ? "no token" : "with a token");
+  text += fmt::format("cluster   {}\n", describe(c.cluster));
+  text += fmt::format("clients   {}\n", fmt::join(identity_order(c), ", then "));
+  for (const auto& [name, rules] : c.plans)
+    text += fmt::format("plan      {}: {}\n", name, describe(rules));
+  for (const auto& [name, stream] : c.streams)
+    text += fmt::format("stream    {}: ack {}, to {}\n", name, name_of(stream.ack),
+                        fmt::join(stream.sinks, ", "));
+  text +=
+      fmt::format("journal   up to {} in segments of {}, kept {} after delivery\n",
+                  format_size(c.journal.max_size_bytes), format_size(c.journal.segment_size_bytes),
+                  format_duration(c.journal.retention_ms));
+  text += fmt::format("log       {}, {}\n", c.log.level, c.log.format);
+  return text;
+}
+
+std::string summary_json(const config& c) {
+  json::object plans, streams;
+  for (const auto& [name, rules] : c.plans)
+    plans[name] = json::object{{"limits", limits_json(rules)}};
+  for (const auto& [name, stream] : c.streams)
+    streams[name] = json::object{{"ack", name_of(stream.ack)},
+                                 {"sinks", texts(stream.sinks)},
+                                 {"max_body_bytes", stream.max_body_bytes}};
+  const bool clustered = c.cluster.directory != directory_kind::none;
+  return json::serialize(
+      json::object{{"ok", true},
+                   {"node", {{"name", c.node_name}, {"data_dir", c.data_dir}}},
+                   {"http", {{"listen", c.http.listen}, {"threads", c.http.threads}}},
+                   {"admin", {{"listen", c.admin.listen}, {"token", !c.admin.token.empty()}}},
+                   {"identity", {{"order", texts(identity_order(c))}}},
+                   {"plans", std::move(plans)},
+                   {"streams", std::move(streams)},
+                   {"journal",
+                    {{"max_size_bytes", c.journal.max_size_bytes},
+                     {"segment_size_bytes", c.journal.segment_size_bytes}}},
+                   {"cluster",
+                    {{"name", c.cluster.name},
+                     {"directory", clustered ? "static" : "none"},
+                     {"listen", c.cluster.listen},
+                     {"peers", texts(c.cluster.peers)}}},
+                   {"log", {{"level", c.log.level}, {"format", c.log.format}}}});
+}
+
+} // namespace penstock
