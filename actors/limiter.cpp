@@ -1,8 +1,7 @@
 #include "actors/limiter.hpp"
 
 namespace penstock {
-// -- life
-// ------------------------------------------------------------------------------------------
+// -- life -----------------------------------------------------------------------------------------
 
 void limiter_state::start(std::shared_ptr<const plan> rules, std::size_t max_clients,
                           limiter_clock clock, std::shared_ptr<limiter_metrics> metrics) {
@@ -13,8 +12,7 @@ void limiter_state::start(std::shared_ptr<const plan> rules, std::size_t max_cli
   publish_size();
 }
 
-// -- decisions
-// -------------------------------------------------------------------------------------
+// -- decisions ------------------------------------------------------------------------------------
 
 admit_reply limiter_state::decide(const admit_request& request) {
   admit_reply reply{request.token, {}};
@@ -48,8 +46,7 @@ verdict limiter_state::decide(const admit_item& item, std::int64_t now_ns) {
   return admit(*rules_, states, now_ns, item.cost);
 }
 
-// -- upkeep
-// ----------------------------------------------------------------------------------------
+// -- upkeep ---------------------------------------------------------------------------------------
 
 void limiter_state::sweep() {
   metrics_->clients_forgotten.add(table_.sweep(*rules_, clock_(), sweep_visits));

@@ -31,26 +31,23 @@ using limiter_clock = std::function<std::int64_t()>;
 
 /// Every `sweep_interval` a limiter looks at this many clients at most: under a millisecond even if
 /// all are forgotten. A million idle clients are gone in 25 s.
-inline constexpr std::chrono::milliseconds sweep_interval{100};
-inline constexpr std::size_t sweep_visits = 4096;
+inline constexpr std::chrono::milliseconds sweep_interval{50};
+inline constexpr std::size_t sweep_visits = 2048;
 
 class limiter_state {
  public:
   static constexpr const char* name = "limiter"; // CAF shows it
 
-  // -- life
-  // ----------------------------------------------------------------------------------------
+  // -- life ---------------------------------------------------------------------------------------
 
   void start(std::shared_ptr<const plan> rules, std::size_t max_clients, limiter_clock clock,
              std::shared_ptr<limiter_metrics> metrics);
 
-  // -- decisions
-  // -----------------------------------------------------------------------------------
+  // -- decisions ----------------------------------------------------------------------------------
 
   admit_reply decide(const admit_request& request);
 
-  // -- upkeep
-  // --------------------------------------------------------------------------------------
+  // -- upkeep -------------------------------------------------------------------------------------
 
   void sweep();
   void change_plan(std::shared_ptr<const plan> rules);

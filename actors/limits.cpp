@@ -10,6 +10,12 @@ namespace {
 // Products of an amount (32 bits) and a time (63 bits) need 95 bits.
 __extension__ using wide = unsigned __int128;
 
+// Most products fit 64 bits after all, and then dividing takes a fraction of the time.
+wide divide(wide dividend, std::uint64_t divisor) {
+  const auto low = static_cast<std::uint64_t>(dividend);
+  return low == dividend ? low / divisor : dividend / divisor;
+}
+
 // A rule's numbers, made safe to calculate with: no zero divisor, and no sum with a time that
 // overflows. The configuration rejects such values with a message; this is the last line.
 std::uint32_t amount_of(const limit& rule) {
@@ -20,8 +26,7 @@ std::int64_t window_of(const limit& rule) {
   return std::clamp<std::int64_t>(rule.window_ns, 1, max_window_ns);
 }
 
-// -- gcra
-// ------------------------------------------------------------------------------------------
+// -- gcra -----------------------------------------------------------------------------------------
 //
 // The theoretical arrival time (TAT) is kept exactly, as at + used / amount nanoseconds: a window
 // that the amount does not divide would otherwise drift by up to a nanosecond a request. What
@@ -35,9 +40,9 @@ struct gcra_view {
 
 gcra_view look_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   const wide amount = amount_of(rule);
-  const wide window = static_cast<wide>(window_of(rule));
+  const auto window = static_cast<std::uint64_t>(window_of(rule));
   // The TAT must stay representable, so a burst is worth at most max_window_ns.
-  wide capacity = window * (rule.burst != 0 ? rule.burst : amount_of(rule));
+  wide capacity = static_cast<wide>(window) * (rule.burst != 0 ? rule.burst : amount_of(rule));
   const wide longest = amount * static_cast<wide>(max_window_ns);
   if (capacity > longest) capacity = longest / window * window;
 
@@ -47,27 +52,28 @@ gcra_view look_gcra(const limit& rule, const limit_state& state, std::int64_t no
         static_cast<wide>(state.at - now_ns) * amount + std::min(state.used, amount_of(rule) - 1);
   // Only a changed plan can leave more debt than a full burst.
   debt = std::min(debt, capacity);
-  return {capacity, debt, static_cast<std::uint32_t>((capacity - debt) / window)};
+  return {capacity, debt, static_cast<std::uint32_t>(divide(capacity - debt, window))};
 }
 
 limit_view view_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   const auto [capacity, debt, available] = look_gcra(rule, state, now_ns);
   if (debt == 0) return {available, 0, 0};
-  const wide amount = amount_of(rule);
+  const std::uint32_t amount = amount_of(rule);
   const wide next = (static_cast<wide>(available) + 1) * static_cast<wide>(window_of(rule));
   const auto round_up = [amount](wide units) {
-    return static_cast<std::int64_t>((units + amount - 1) / amount);
+    return static_cast<std::int64_t>(divide(units + amount - 1, amount));
   };
   return {available, round_up(next + debt - capacity), round_up(debt)};
 }
 
 limit_state charge_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
                         std::uint32_t units) {
-  const wide amount = amount_of(rule);
+  const std::uint32_t amount = amount_of(rule);
   const wide debt = look_gcra(rule, state, now_ns).debt +
                     static_cast<wide>(units) * static_cast<wide>(window_of(rule));
-  return {now_ns + static_cast<std::int64_t>(debt / amount),
-          static_cast<std::uint32_t>(debt % amount), 0};
+  const wide whole = divide(debt, amount);
+  return {now_ns + static_cast<std::int64_t>(whole),
+          static_cast<std::uint32_t>(debt - whole * amount), 0};
 }
 
 // -- fixed window and calendar: a start, and what was spent since ---------------------------------
@@ -88,8 +94,7 @@ std::uint32_t used_in_calendar(const limit& rule, const limit_state& state, std:
   return state.at < calendar_start(rule.unit, now_ns) ? 0 : state.used;
 }
 
-// -- sliding window
-// --------------------------------------------------------------------------------
+// -- sliding window -------------------------------------------------------------------------------
 
 // The state moved on to the aligned window that holds `now`.
 limit_state roll(const limit& rule, const limit_state& state, std::int64_t now_ns) {
@@ -126,8 +131,8 @@ limit_view view_sliding(const limit& rule, const limit_state& state, std::int64_
   const std::int64_t elapsed = std::max<std::int64_t>(now_ns - rolled.at, 0);
   const std::uint32_t amount = amount_of(rule);
   const auto left = static_cast<wide>(window - elapsed);
-  const auto weighted = static_cast<std::uint64_t>(
-      (rolled.previous * left + static_cast<wide>(window) - 1) / static_cast<wide>(window));
+  const auto weighted = static_cast<std::uint64_t>(divide(
+      rolled.previous * left + static_cast<wide>(window) - 1, static_cast<std::uint64_t>(window)));
   const std::uint64_t estimate = rolled.used + weighted;
   const auto available =
       static_cast<std::uint32_t>(amount - std::min<std::uint64_t>(estimate, amount));
@@ -135,8 +140,7 @@ limit_view view_sliding(const limit& rule, const limit_state& state, std::int64_
           sliding_wait(rule, rolled, elapsed, amount)};
 }
 
-// -- interval
-// --------------------------------------------------------------------------------------
+// -- interval -------------------------------------------------------------------------------------
 
 std::int64_t spacing(const limit& rule) {
   const std::int64_t amount = amount_of(rule);
@@ -156,8 +160,7 @@ std::uint32_t seconds_rounded_up(std::int64_t ns) {
   return static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, UINT32_MAX));
 }
 
-// -- calendar
-// --------------------------------------------------------------------------------------
+// -- calendar -------------------------------------------------------------------------------------
 
 using time_point = std::chrono::sys_time<std::chrono::nanoseconds>;
 

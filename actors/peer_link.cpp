@@ -38,8 +38,7 @@ result<peer_address> parse_peer_address(const std::string& text) {
 // A turn lasts as long as the stage `connecting`: the middleman connects for one caller at a time,
 // and concurrent calls have hung it.
 
-// -- life
-// ------------------------------------------------------------------------------------------
+// -- life -----------------------------------------------------------------------------------------
 
 void peer_links_state::start(const cluster_settings& settings,
                              const std::vector<std::string>& members,
@@ -72,8 +71,7 @@ void peer_links_state::tell_front_ends(const Message& message) {
     self_->send(front_end, message);
 }
 
-// -- turns
-// -----------------------------------------------------------------------------------------
+// -- turns ----------------------------------------------------------------------------------------
 
 void peer_links_state::want_turn(std::size_t at) {
   turns_.push_back(at);
@@ -112,8 +110,7 @@ void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
   self_->delayed_send(self_, time, caf::connect_atom_v, static_cast<std::uint64_t>(at));
 }
 
-// -- events
-// ----------------------------------------------------------------------------------------
+// -- events ---------------------------------------------------------------------------------------
 
 void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& gate) {
   link& peer = links_[at];

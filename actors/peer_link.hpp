@@ -44,19 +44,16 @@ class peer_links_state {
 
   explicit peer_links_state(self_ptr self) : self_(self) {}
 
-  // -- life
-  // ----------------------------------------------------------------------------------------
+  // -- life ---------------------------------------------------------------------------------------
 
   void start(const cluster_settings& settings, const std::vector<std::string>& members,
              std::vector<caf::actor> front_ends, std::shared_ptr<link_metrics> metrics);
 
-  // -- turns: one connect at a time in a process
-  // ---------------------------------------------------
+  // -- turns: one connect at a time in a process --------------------------------------------------
 
   void want_turn(std::size_t link);
 
-  // -- events
-  // --------------------------------------------------------------------------------------
+  // -- events -------------------------------------------------------------------------------------
 
   void lost(const caf::actor_addr& gate);
 
