@@ -6,15 +6,6 @@ namespace penstock {
 
 namespace {
 
-/// SQLite's memory statistics take a global mutex at each allocation; nobody reads them here.
-void configure_once() {
-  static const int configured = [] {
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    return sqlite3_initialize();
-  }();
-  (void)configured;
-}
-
 errc code_for(sqlite3* db, int code) {
   switch (code & 0xff) {
   case SQLITE_FULL:
@@ -36,6 +27,15 @@ errc code_for(sqlite3* db, int code) {
 }
 
 } // namespace
+
+void initialize_sqlite() {
+  static const int once = [] {
+    // SQLite's memory statistics take a global mutex at each allocation; nobody reads them here.
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return sqlite3_initialize();
+  }();
+  (void)once;
+}
 
 error sqlite_error(sqlite3* db, int code) {
   std::string message = sqlite3_errstr(code);
@@ -73,7 +73,7 @@ std::string_view sqlite_statement::bytes(int column) {
 
 result<sqlite_database> sqlite_database::open(const std::filesystem::path& path, sqlite_mode mode,
                                               const std::string& vfs) {
-  configure_once();
+  initialize_sqlite();
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   switch (mode) {
   case sqlite_mode::read_only:

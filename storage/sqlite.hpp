@@ -13,6 +13,9 @@
 
 namespace penstock {
 
+/// Sets SQLite up once per process; opening a database does it too.
+void initialize_sqlite();
+
 /// How a database file is opened.
 enum class sqlite_mode : std::uint8_t { read_only, read_write, create };
 
