@@ -1,0 +1,95 @@
+#include "net/json_message.hpp"
+
+#include "net/json_text.hpp"
+#include "net/rfc3339.hpp"
+#include "storage/event_id.hpp"
+
+#include <openssl/evp.h>
+#include <simdjson.h>
+
+namespace penstock {
+
+namespace {
+
+void append_base64(std::string& out, std::string_view bytes) {
+  const auto begin = out.size();
+  const auto coded = (bytes.size() + 2) / 3 * 4;
+  out.resize(begin + coded + 1); // OpenSSL ends it with a zero
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data() + begin),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
+  out.resize(begin + coded);
+}
+
+void append_body(std::string& out, std::string_view body) {
+  if (simdjson::validate_utf8(body.data(), body.size())) {
+    out += R"("data":)";
+    append_json_string(out, body);
+  } else {
+    out += R"("data_base64":")";
+    append_base64(out, body);
+    out += '"';
+  }
+}
+
+std::size_t expected_size(const queue_delivery& delivery) {
+  std::size_t bytes = 64;
+  for (const auto& message : delivery.messages)
+    bytes += 256 + message.block->body(message.index).size() * 5 / 4;
+  return bytes;
+}
+
+/// Writes one message; `time` is the block's, written once a block.
+void append_message(std::string& out, const queued_message& message, std::string_view tag,
+                    const std::string& time, bool replay) {
+  const auto& block = *message.block;
+  const auto& meta = block.events[message.index];
+  out += '{';
+  if (!replay) {
+    out += R"("receipt":")";
+    append_receipt(out, message.ticket);
+    out += R"(",)";
+  }
+  out += R"("id":")";
+  char id[event_id_size];
+  format_event_id(id, block.first_seq + message.index, tag);
+  out.append(id, event_id_size);
+  out += R"(","time":")";
+  out += time;
+  out += R"(","content_type":)";
+  append_json_string(out, block.content_types[meta.type]);
+  out += ',';
+  append_body(out, block.body(message.index));
+  out += R"(,"attributes":)";
+  const auto& attributes = block.attributes[meta.attributes];
+  out += attributes.empty() ? std::string_view{"{}"} : std::string_view{attributes};
+  out += '}';
+}
+
+} // namespace
+
+std::string messages_json(const queue_delivery& delivery, std::string_view tag, bool replay) {
+  std::string out;
+  out.reserve(expected_size(delivery));
+  out += R"({"messages":[)";
+  const event_block* block = nullptr;
+  std::string time;
+  for (const auto& message : delivery.messages) {
+    if (block) out += ',';
+    if (message.block.get() != block) {
+      block = message.block.get();
+      time = rfc3339(block->time_ms);
+    }
+    append_message(out, message, tag, time, replay);
+  }
+  out += ']';
+  if (replay) {
+    out += R"(,"next":")";
+    out += event_id(delivery.next_seq, tag);
+    out += '"';
+  }
+  out += '}';
+  return out;
+}
+
+} // namespace penstock

@@ -1,0 +1,279 @@
+#include "net/metrics_page.hpp"
+
+#include "net/process_figures.hpp"
+
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+#include <sstream>
+
+namespace penstock {
+
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using labels = std::vector<ClientMetric::Label>;
+
+/// Collects families in the order in which they are added.
+class page {
+ public:
+  page& counter(const char* name, const char* help) {
+    return begin(name, help, MetricType::Counter);
+  }
+  page& gauge(const char* name, const char* help) { return begin(name, help, MetricType::Gauge); }
+
+  /// A value of the family begun last.
+  template <class Number>
+  page& value(Number number, labels with = {}) {
+    ClientMetric metric;
+    metric.label = std::move(with);
+    (families_.back().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) =
+        static_cast<double>(number);
+    families_.back().metric.push_back(std::move(metric));
+    return *this;
+  }
+
+  /// The sum of several histograms of one kind; `unit` times an observation is the base unit.
+  template <class Histogram>
+  page& histogram(const char* name, const char* help, double unit,
+                  const std::vector<const Histogram*>& parts) {
+    begin(name, help, MetricType::Histogram);
+    ClientMetric metric;
+    auto& out = metric.histogram;
+    for (std::size_t i = 0; i <= Histogram::bounds.size(); ++i) {
+      for (const auto* part : parts)
+        out.sample_count += part->bucket(i);
+      const bool last = i == Histogram::bounds.size();
+      out.bucket.push_back(
+          {out.sample_count, last ? std::numeric_limits<double>::infinity()
+                                  : static_cast<double>(Histogram::bounds[i]) * unit});
+    }
+    for (const auto* part : parts)
+      out.sample_sum += static_cast<double>(part->sum()) * unit;
+    families_.back().metric.push_back(std::move(metric));
+    return *this;
+  }
+
+  std::string text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer{}.Serialize(out, families_);
+    return out.str();
+  }
+
+ private:
+  page& begin(const char* name, const char* help, MetricType type) {
+    families_.push_back({name, help, type, {}});
+    return *this;
+  }
+  std::vector<MetricFamily> families_;
+};
+
+/// The sum of one figure over sources of one kind.
+template <class Sources, class Figure>
+auto sum(const Sources& sources, Figure figure) {
+  decltype(figure(*sources.front()).value()) total = 0;
+  for (const auto& source : sources)
+    total += figure(*source).value();
+  return total;
+}
+
+constexpr double microsecond = 1e-6;
+
+void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
+  if (all.empty()) return;
+  using m = front_end_metrics;
+  out.counter("penstock_http_requests_total", "Requests answered, by status.");
+  for (std::size_t i = 0; i < counted_statuses.size(); ++i) {
+    const auto status = counted_statuses[i];
+    const auto count = sum(
+        all, [i](const m& f) -> auto& { return f.requests[i]; });
+    if (count > 0 || status == 202 || status == 429 || status == 503)
+      out.value(count, {{"status", status == 0 ? "other" : std::to_string(status)}});
+  }
+  std::vector<const latency_histogram*> latencies;
+  for (const auto* front_end : all)
+    latencies.push_back(&front_end->request_us);
+  out.histogram("penstock_http_request_seconds",
+                "Time from a complete header to the answer handed to the socket.", microsecond,
+                latencies);
+  out.counter("penstock_http_received_bytes_total", "Bytes received on the ingest plane.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.bytes_in; }));
+  out.counter("penstock_http_sent_bytes_total", "Bytes sent on the ingest plane.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.bytes_out; }));
+  out.counter("penstock_http_events_total", "Events accepted and handed to the journal.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.events; }));
+  out.gauge("penstock_http_connections", "Connections open now.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.connections; }));
+  out.counter("penstock_http_connections_total", "Connections accepted.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.connections_total; }));
+  out.gauge("penstock_http_in_flight_bytes", "Bodies between the socket and the disk.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.in_flight_bytes; }));
+  out.counter("penstock_http_timeouts_total", "Connections closed for being slow, by phase.");
+  for (std::size_t i = 0; i < timeout_names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& f) -> auto& { return f.timeouts[i]; }),
+              {{"kind", timeout_names[i]}});
+  out.counter("penstock_shed_total", "Requests turned away for the node's own sake, by reason.");
+  for (std::size_t i = 0; i < shed_names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& f) -> auto& { return f.shed[i]; }),
+              {{"reason", shed_names[i]}});
+  out.counter("penstock_limiter_fallback_total",
+              "Requests whose shard's owner was out of reach, by what was done with them.")
+      .value(sum(
+                 all, [](const m& f) -> auto& { return f.fallback_local; }),
+             {{"policy", "local"}})
+      .value(sum(
+                 all, [](const m& f) -> auto& { return f.fallback_refused; }),
+             {{"policy", "refuse"}});
+}
+
+void add_limiters(page& out, const std::vector<std::shared_ptr<const limiter_metrics>>& all) {
+  if (all.empty()) return;
+  using m = limiter_metrics;
+  out.counter("penstock_verdicts_total", "Verdicts of this node's limiters.")
+      .value(sum(
+                 all, [](const m& l) -> auto& { return l.requests_admitted; }),
+             {{"result", "admitted"}, {"reason", "none"}});
+  constexpr std::pair<refusal, const char*> reasons[] = {{refusal::quota, "quota"},
+                                                         {refusal::table_full, "table_full"},
+                                                         {refusal::unreachable, "unreachable"}};
+  for (const auto& [reason, name] : reasons) {
+    const auto at = static_cast<std::size_t>(reason);
+    out.value(sum(
+                  all, [at](const m& l) -> auto& { return l.refused_by_reason[at]; }),
+              {{"result", "refused"}, {"reason", name}});
+  }
+  out.gauge("penstock_limiter_clients", "Clients that the limiters remember.")
+      .value(sum(
+          all, [](const m& l) -> auto& { return l.live_clients; }));
+  out.gauge("penstock_limiter_bytes", "Memory of the limiters' tables.")
+      .value(sum(
+          all, [](const m& l) -> auto& { return l.table_bytes; }));
+  out.counter("penstock_limiter_forgotten_total", "Idle clients forgotten.")
+      .value(sum(
+          all, [](const m& l) -> auto& { return l.clients_forgotten; }));
+}
+
+void add_journal(page& out, const journal_metrics& j) {
+  out.counter("penstock_journal_events_total", "Events made durable.").value(j.events.value());
+  out.counter("penstock_journal_commits_total", "Transactions committed.").value(j.commits.value());
+  out.counter("penstock_journal_appended_bytes_total", "Bytes of bodies made durable.")
+      .value(j.appended_bytes.value());
+  out.counter("penstock_journal_failures_total", "Transactions rolled back.")
+      .value(j.failures.value());
+  out.histogram<latency_histogram>("penstock_journal_fsync_seconds",
+                                   "Time of a commit until its data is on the disk.", microsecond,
+                                   {&j.fsync_us});
+  out.histogram<group_size_histogram>("penstock_journal_group_events", "Events in one commit.", 1,
+                                      {&j.group_size});
+  out.gauge("penstock_journal_durable_seq", "The last durable sequence number.")
+      .value(j.durable_seq.value());
+  out.gauge("penstock_journal_bytes", "Size of all segment files.").value(j.bytes.value());
+  out.gauge("penstock_journal_full", "1 while the journal takes nothing more.")
+      .value(j.full.value());
+  out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
+      .value(j.queued_batches.value());
+}
+
+void add_queue(page& out, const queue_metrics& q) {
+  const auto streams = q.streams();
+  out.gauge("penstock_queue_depth", "Events of the embedded queue not yet acknowledged.");
+  for (const auto& s : streams)
+    out.value(s.depth, {{"stream", s.stream}});
+  out.gauge("penstock_queue_in_flight", "Events that a consumer holds under a lease.");
+  for (const auto& s : streams)
+    out.value(s.in_flight, {{"stream", s.stream}});
+  out.gauge("penstock_queue_oldest_seconds", "Age of the oldest event not acknowledged.");
+  for (const auto& s : streams)
+    out.value(static_cast<double>(s.oldest_ms) / 1e3, {{"stream", s.stream}});
+  out.counter("penstock_queue_delivered_total", "Messages handed out, repeats included.")
+      .value(q.delivered.value());
+  out.counter("penstock_queue_redelivered_total", "Messages handed out again.")
+      .value(q.redelivered.value());
+  out.counter("penstock_queue_acked_total", "Messages acknowledged.").value(q.acked.value());
+  out.counter("penstock_queue_nacked_total", "Messages given back.").value(q.nacked.value());
+  out.counter("penstock_queue_stale_receipts_total",
+              "Receipts refused because the message had gone to another consumer.")
+      .value(q.stale.value());
+  out.counter("penstock_queue_cursor_saves_total", "Durable saves of cursors.")
+      .value(q.cursor_saves.value());
+  out.counter("penstock_queue_cursor_failures_total", "Saves of cursors that failed.")
+      .value(q.cursor_failures.value());
+  out.gauge("penstock_queue_waiters", "Receives held open.").value(q.waiters.value());
+}
+
+void add_process(page& out) {
+  const auto self = read_process_figures();
+  out.counter("process_cpu_seconds_total", "User and system CPU time.").value(self.cpu_seconds);
+  out.gauge("process_resident_memory_bytes", "Resident memory.").value(self.resident_bytes);
+  out.gauge("process_open_fds", "Open file descriptors.").value(self.open_descriptors);
+  out.gauge("process_threads", "Threads.").value(self.threads);
+}
+
+} // namespace
+
+std::string metrics_page(const metrics_sources& from) {
+  page out;
+  out.gauge("penstock_build_info", "Which build this is; the value is always 1.")
+      .value(1, {{"version", from.version}, {"node", from.node_name}});
+  add_http(out, from.front_ends);
+  add_limiters(out, from.limiters);
+  if (from.journal) add_journal(out, *from.journal);
+  if (from.queue) add_queue(out, *from.queue);
+  if (from.keeper) {
+    out.counter("penstock_journal_segments_retired_total", "Segments retired.")
+        .value(from.keeper->retired.value());
+    out.counter("penstock_keeper_failures_total", "Segments that could not be made or retired.")
+        .value(from.keeper->failures.value());
+  }
+  if (from.links) {
+    out.gauge("penstock_cluster_peers_up", "Peers within reach.")
+        .value(from.links->links_up.value());
+    out.counter("penstock_cluster_reconnects_total", "Times that a link came up again.")
+        .value(from.links->reconnects.value());
+  }
+  if (!from.mailboxes.empty()) {
+    out.gauge("penstock_mailbox_depth", "Messages that wait for an actor.");
+    for (const auto& [actor, depth] : from.mailboxes)
+      out.value(depth(), {{"actor", actor}});
+  }
+  add_process(out);
+  return out.text();
+}
+
+node_totals totals_of(const metrics_sources& from) {
+  node_totals out;
+  for (const auto* front_end : from.front_ends) {
+    for (std::size_t i = 0; i < counted_statuses.size(); ++i) {
+      const auto count = front_end->requests[i].value();
+      out.requests += count;
+      if (counted_statuses[i] == 202) out.accepted += count;
+      if (counted_statuses[i] == 429) out.refused += count;
+    }
+    for (const auto& shed : front_end->shed)
+      out.shed += shed.value();
+    out.connections += front_end->connections.value();
+  }
+  for (const auto& limiter : from.limiters)
+    out.live_clients += limiter->live_clients.value();
+  if (from.journal) {
+    out.events = from.journal->events.value();
+    out.journal_bytes = from.journal->bytes.value();
+    out.durable_seq = from.journal->durable_seq.value();
+    out.journal_full = from.journal->full.value() != 0;
+  }
+  if (from.links) out.peers_up = from.links->links_up.value();
+  if (from.queue) out.queues = from.queue->streams();
+  return out;
+}
+
+} // namespace penstock

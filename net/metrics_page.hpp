@@ -1,0 +1,54 @@
+// GET /metrics: everything that the node counts, as Prometheus reads it.
+#pragma once
+
+#include "actors/limiter.hpp"
+#include "actors/metrics.hpp"
+#include "actors/peer_link.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// Where the figures are; registered when a node is composed. All of it outlives the admin server.
+/// Null pointers and empty lists leave their metrics out.
+struct metrics_sources {
+  std::string node_name;
+  std::string version;
+  std::vector<const front_end_metrics*> front_ends;
+  std::vector<std::shared_ptr<const limiter_metrics>> limiters;
+  std::shared_ptr<const journal_metrics> journal;
+  std::shared_ptr<const queue_metrics> queue;
+  std::shared_ptr<const keeper_metrics> keeper;
+  std::shared_ptr<const link_metrics> links;
+  /// Actors by name and how many messages wait for them; called on the admin thread.
+  std::vector<std::pair<std::string, std::function<std::uint64_t()>>> mailboxes;
+  std::int64_t started_ms = 0; ///< wall clock, for the uptime
+};
+
+/// Sums over the sources for people: the status page and /v1/admin/status.
+struct node_totals {
+  std::uint64_t requests = 0;
+  std::uint64_t accepted = 0; ///< requests answered with 202
+  std::uint64_t refused = 0;  ///< 429
+  std::uint64_t shed = 0;     ///< for the node's own sake
+  std::uint64_t events = 0;   ///< durable in this life of the node
+  std::int64_t connections = 0;
+  std::int64_t live_clients = 0;
+  std::int64_t journal_bytes = 0;
+  std::int64_t durable_seq = 0;
+  bool journal_full = false;
+  std::int64_t peers_up = 0;
+  std::vector<queue_stats> queues;
+};
+node_totals totals_of(const metrics_sources& from);
+
+/// The page in text format 0.0.4, made by prometheus-cpp's serialiser.
+std::string metrics_page(const metrics_sources& from);
+inline constexpr const char* metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
+
+} // namespace penstock
