@@ -117,8 +117,8 @@ void run(std::size_t limits, std::size_t clients) {
         std::max<std::int64_t>(worst_sweep_ns, (std::chrono::steady_clock::now() - tick).count());
   }
   const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - begin;
-  std::printf("  all forgotten in %zu ticks of %zu visits: mean %.3f ms, slowest %.3f ms\n",
-              sweeps, passed.count() / static_cast<double>(sweeps),
+  std::printf("  all forgotten in %zu ticks of %zu visits: mean %.3f ms, slowest %.3f ms\n", sweeps,
+              sweep_visits, passed.count() / static_cast<double>(sweeps),
               static_cast<double>(worst_sweep_ns) / 1e6);
 }
 

@@ -1,0 +1,63 @@
+#include "actors/gate.hpp"
+#include "actors/peer_link.hpp"
+#include "tests/actors/fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace penstock;
+
+namespace {
+
+class gate_fixture : public actor_fixture {
+ public:
+  gate_fixture() {
+    someone = system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
+    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"},
+                        std::vector<caf::actor>{someone});
+  }
+  ~gate_fixture() { caf::anon_send(door, drain{}); }
+
+  // The refusal, or 0 when welcomed.
+  int knock(const hello& greeting) {
+    int code = -1;
+    auto pending = self->request(door, caf::infinite, greeting);
+    run();
+    pending.receive(
+        [&](const welcome& answer) {
+          CHECK(answer.version == wire_version);
+          CHECK(answer.limiters == std::vector<caf::actor>{someone});
+          code = 0;
+        },
+        [&](const caf::error& why) {
+          CHECK(why.category() == gate_category);
+          CHECK_FALSE(why.context().empty());
+          code = why.code();
+        });
+    return code;
+  }
+
+  caf::actor someone;
+  caf::actor door;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(gate_fixture, "a gate welcomes members of its cluster only", "[gate]") {
+  CHECK(knock({wire_version, "dev", "b:2"}) == 0);
+  CHECK(knock({wire_version + 1, "dev", "b:2"}) == static_cast<int>(gate_refusal::version));
+  CHECK(knock({wire_version, "prod", "b:2"}) == static_cast<int>(gate_refusal::cluster));
+  CHECK(knock({wire_version, "dev", "localhost:2"}) == static_cast<int>(gate_refusal::address));
+}
+
+TEST_CASE("peer addresses are host and port", "[gate]") {
+  CHECK(parse_peer_address("127.0.0.1:4200")->host == "127.0.0.1");
+  CHECK(parse_peer_address("127.0.0.1:4200")->port == 4200);
+  CHECK(parse_peer_address("[::1]:1")->host == "::1");
+  CHECK(parse_peer_address("node-a.example:65535")->port == 65535);
+  for (const char* text :
+       {"", ":", "host", "host:", ":80", "host:65536", "host:8a", "[]:1", "host:-1", "host: 1"}) {
+    INFO('"' << text << '"');
+    REQUIRE(parse_peer_address(text).has_error());
+    CHECK(parse_peer_address(text).error().code == errc::config);
+  }
+}

@@ -1,0 +1,75 @@
+// Every message between nodes survives CAF's binary serialiser.
+#include "tests/actors/fixture.hpp"
+
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
+#include <catch2/catch.hpp>
+
+using namespace penstock;
+
+namespace {
+
+class wire_fixture : public actor_fixture {
+ public:
+  // As the middleman sends it: as a whole message, in which types are named.
+  template <class T>
+  T round_trip(const T& sent) {
+    std::vector<char> bytes;
+    caf::binary_serializer sink{system, bytes};
+    const caf::message out = caf::make_message(sent);
+    REQUIRE_FALSE(sink(out));
+    caf::binary_deserializer source{system, bytes};
+    caf::message in;
+    REQUIRE_FALSE(source(in));
+    REQUIRE(in.size() == 1);
+    REQUIRE(in.template match_elements<T>());
+    return in.template get_as<T>(0);
+  }
+};
+
+const verdict full_verdict{
+    .granted = UINT32_MAX, .remaining = 1, .reset_s = 2, .limit = 3, .reason = 2};
+
+} // namespace
+
+TEST_CASE_METHOD(wire_fixture, "verdict", "[messages]") {
+  CHECK(round_trip(full_verdict) == full_verdict);
+  CHECK(round_trip(verdict{}) == verdict{});
+  const std::vector<verdict> several{full_verdict, {}, full_verdict};
+  CHECK(round_trip(several) == several);
+}
+
+TEST_CASE_METHOD(wire_fixture, "admit_item", "[messages]") {
+  const admit_item item{UINT64_MAX - 1, UINT32_MAX - 1};
+  CHECK(round_trip(item).client == item.client);
+  CHECK(round_trip(item).cost == item.cost);
+  const auto several = round_trip(std::vector<admit_item>{item, {5, 6}});
+  REQUIRE(several.size() == 2);
+  CHECK(several[1].client == 5);
+  CHECK(several[1].cost == 6);
+}
+
+TEST_CASE_METHOD(wire_fixture, "admit_request and admit_reply", "[messages]") {
+  const admit_request request = round_trip(admit_request{UINT64_MAX, {{1, 2}, {3, 4}, {5, 6}}});
+  CHECK(request.token == UINT64_MAX);
+  REQUIRE(request.items.size() == 3);
+  CHECK(request.items[2].client == 5);
+  CHECK(request.items[2].cost == 6);
+  CHECK(round_trip(admit_request{}).items.empty());
+  const admit_reply reply = round_trip(admit_reply{9, {full_verdict, verdict{}}});
+  CHECK(reply.token == 9);
+  CHECK(reply.verdicts == std::vector<verdict>{full_verdict, verdict{}});
+}
+
+TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
+  const hello greeting = round_trip(hello{7, "a cluster", "127.0.0.1:4200"});
+  CHECK(greeting.version == 7);
+  CHECK(greeting.cluster == "a cluster");
+  CHECK(greeting.address == "127.0.0.1:4200");
+  CHECK(round_trip(hello{}).version == wire_version);
+  const caf::actor someone =
+      system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
+  const welcome answer = round_trip(welcome{wire_version, {someone, someone}});
+  CHECK(answer.version == wire_version);
+  CHECK(answer.limiters == std::vector<caf::actor>{someone, someone});
+}
