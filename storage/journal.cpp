@@ -47,7 +47,7 @@ result<void> journal_writer::start(recovery_report& report) {
   auto found = recover(options_, vfs, *catalog_, report);
   if (!found) return found.error();
   tag_ = found->tag;
-  next_seq_ = found->next_seq;
+  ids_ = std::move(found->ids);
   last_seq_ = catalog_->durable_seq();
   supply_ = std::make_shared<segment_supply>(options_.dir, vfs, tag_, found->next_number);
   if (found->active) {
@@ -95,6 +95,7 @@ result<void> journal_writer::append(const event_block& block) {
     if (!taken) return undo(taken.error());
     use(std::move(*taken));
   }
+  if (auto covered = ids_.cover(block.last_seq()); !covered) return undo(covered.error());
   encoder_.encode(block);
   const auto added = wal_bytes_for(encoder_.row_bytes());
   if (!has_room_for(open_bytes_ + added))

@@ -43,7 +43,7 @@ class journal {
   /// The tag in every event id of this directory; journal_tag_size characters.
   virtual const std::string& tag() const = 0;
 
-  /// The first sequence number that was never given to anyone. After a restart it lies
+  /// The first sequence number that was never given to anyone. After a restart it lies at least
   /// `max_unjournaled_events` past the last durable one, because ids beyond that one may have been
   /// promised in memory (ack = "received") and must not be given again.
   virtual std::uint64_t next_seq() const = 0;

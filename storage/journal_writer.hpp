@@ -20,7 +20,7 @@ class journal_writer final : public journal {
   result<void> start(recovery_report& report);
 
   const std::string& tag() const override { return tag_; }
-  std::uint64_t next_seq() const override { return next_seq_; }
+  std::uint64_t next_seq() const override { return ids_.next_seq(); }
   result<void> append(const event_block& block) override;
   result<void> commit() override;
   std::uint64_t last_commit_us() const override { return last_commit_us_; }
@@ -43,7 +43,7 @@ class journal_writer final : public journal {
   journal_options options_;
   unique_fd lock_;
   std::string tag_;
-  std::uint64_t next_seq_ = 1;
+  id_reserve ids_;
   std::uint64_t last_seq_ = 0; // of the last block appended
   std::uint64_t last_commit_us_ = 0;
   std::uint64_t open_bytes_ = 0; // what the open transaction will add to the WAL, about

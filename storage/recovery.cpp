@@ -6,7 +6,6 @@
 #include "storage/wal_scan.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <random>
 #include <vector>
 
@@ -19,7 +18,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* tag_file = "tag";
-constexpr const char* next_id_file = "next-id";
 
 result<std::string> read_or_draw_tag(const fs::path& dir) {
   auto stored = read_file(dir / tag_file);
@@ -38,25 +36,6 @@ result<std::string> read_or_draw_tag(const fs::path& dir) {
     tag.push_back(alphabet[random() % alphabet.size()]);
   if (auto written = write_file(dir / tag_file, tag + "\n"); !written) return written.error();
   return tag;
-}
-
-/// The first id that the run before this one could give; 0 if unknown.
-result<std::uint64_t> read_next_id(const fs::path& dir) {
-  auto stored = read_file(dir / next_id_file);
-  if (!stored && stored.error().code == errc::not_found) return std::uint64_t{0};
-  if (!stored) return stored.error();
-  std::uint64_t value = 0;
-  std::from_chars(stored->data(), stored->data() + stored->size(), value);
-  return value;
-}
-
-result<void> write_next_id(const fs::path& dir, std::uint64_t next) {
-  // Always the same length: the file is overwritten in place, so that this works on a full disk.
-  std::string text = std::to_string(next);
-  text.insert(0, 20 - text.size(), '0');
-  text.push_back('\n');
-  const auto path = dir / next_id_file;
-  return file_bytes(path) == text.size() ? overwrite_file(path, text) : write_file(path, text);
 }
 
 struct found_files {
@@ -242,12 +221,9 @@ result<recovered_journal> recover(const journal_options& options, const std::str
   pass.fill(catalog);
   out.next_number = pass.highest_number() + 1;
 
-  auto floor = read_next_id(options.dir);
-  if (!floor) return floor.error();
-  const bool is_new = *floor == 0 && catalog.durable_seq() == 0;
-  const auto first_free = std::max({*floor, catalog.durable_seq() + 1, std::uint64_t{1}});
-  out.next_seq = is_new ? 1 : first_free + options.max_unjournaled_events;
-  if (auto noted = write_next_id(options.dir, out.next_seq); !noted) return noted.error();
+  auto ids = id_reserve::open(options.dir, options.max_unjournaled_events, catalog.durable_seq());
+  if (!ids) return ids.error();
+  out.ids = std::move(*ids);
   return out;
 }
 

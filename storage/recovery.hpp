@@ -1,6 +1,7 @@
 // What opening a journal directory finds and puts right.
 #pragma once
 
+#include "storage/id_reserve.hpp"
 #include "storage/journal.hpp"
 
 #include <filesystem>
@@ -16,7 +17,7 @@ result<void> set_aside(const std::filesystem::path& db);
 
 struct recovered_journal {
   std::string tag;
-  std::uint64_t next_seq = 1;
+  id_reserve ids;
   std::uint64_t next_number = 1;      ///< of the next segment
   std::optional<segment_info> active; ///< the segment to go on with, if there is one
   std::uint64_t active_wal_bytes = 0; ///< how much of its WAL is in use
