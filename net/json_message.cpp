@@ -12,13 +12,17 @@ namespace penstock {
 namespace {
 
 void append_base64(std::string& out, std::string_view bytes) {
-  const auto begin = out.size();
-  const auto coded = (bytes.size() + 2) / 3 * 4;
-  out.resize(begin + coded + 1); // OpenSSL ends it with a zero
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data() + begin),
-                  reinterpret_cast<const unsigned char*>(bytes.data()),
-                  static_cast<int>(bytes.size()));
-  out.resize(begin + coded);
+  constexpr std::size_t chunk = 3u << 20; // OpenSSL counts in int; multiples of 3 need no padding
+  for (std::size_t at = 0; at < bytes.size(); at += chunk) {
+    const auto part = bytes.substr(at, chunk);
+    const auto begin = out.size();
+    const auto coded = (part.size() + 2) / 3 * 4;
+    out.resize(begin + coded + 1); // OpenSSL ends it with a zero
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data() + begin),
+                    reinterpret_cast<const unsigned char*>(part.data()),
+                    static_cast<int>(part.size()));
+    out.resize(begin + coded);
+  }
 }
 
 void append_body(std::string& out, std::string_view body) {
@@ -57,7 +61,7 @@ void append_message(std::string& out, const queued_message& message, std::string
   out += R"(","time":")";
   out += time;
   out += R"(","content_type":)";
-  append_json_string(out, block.content_types[meta.type]);
+  append_json_any(out, block.content_types[meta.type]);
   out += ',';
   append_body(out, block.body(message.index));
   out += R"(,"attributes":)";

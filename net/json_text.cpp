@@ -1,5 +1,7 @@
 #include "net/json_text.hpp"
 
+#include <simdjson.h>
+
 #include <array>
 #include <cstdint>
 
@@ -40,6 +42,14 @@ void append_json_string(std::string& out, std::string_view text) {
   }
   out.append(text, copied);
   out.push_back('"');
+}
+
+void append_json_any(std::string& out, std::string_view text) {
+  if (simdjson::validate_utf8(text.data(), text.size())) return append_json_string(out, text);
+  std::string ascii{text};
+  for (auto& c : ascii)
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  append_json_string(out, ascii);
 }
 
 } // namespace penstock

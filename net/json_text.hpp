@@ -10,4 +10,8 @@ namespace penstock {
 /// unchanged except those that JSON makes one escape (RFC 8259, section 7).
 void append_json_string(std::string& out, std::string_view text);
 
+/// The same for text that may not be UTF-8, a header's say: then other bytes than ASCII become
+/// '?', so that the document always parses.
+void append_json_any(std::string& out, std::string_view text);
+
 } // namespace penstock

@@ -3,28 +3,8 @@
 #include "net/json_text.hpp"
 
 #include <boost/beast/http/status.hpp>
-#include <simdjson.h>
 
 namespace penstock {
-
-namespace {
-
-/// Keeps ASCII and replaces the rest: only for text that is not UTF-8.
-std::string ascii_of(std::string_view text) {
-  std::string out{text};
-  for (auto& c : out)
-    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-  return out;
-}
-
-void append_text(std::string& out, std::string_view text) {
-  if (simdjson::validate_utf8(text.data(), text.size()))
-    append_json_string(out, text);
-  else
-    append_json_string(out, ascii_of(text));
-}
-
-} // namespace
 
 unsigned http_status(errc code) {
   switch (code) {
@@ -69,13 +49,14 @@ std::string to_json(const problem& what) {
   std::string out;
   out.reserve(160 + what.detail.size() + what.members.size());
   out += R"({"type":)";
-  append_text(out, what.type.empty() ? problem_type(what.status) : std::string_view{what.type});
+  append_json_any(out, what.type.empty() ? problem_type(what.status) : std::string_view{what.type});
   out += R"(,"title":)";
-  append_text(out, what.title.empty() ? status_phrase(what.status) : std::string_view{what.title});
+  append_json_any(out,
+                  what.title.empty() ? status_phrase(what.status) : std::string_view{what.title});
   out += R"(,"status":)";
   out += std::to_string(what.status);
   out += R"(,"detail":)";
-  append_text(out, what.detail);
+  append_json_any(out, what.detail);
   if (!what.members.empty()) {
     out += ',';
     out += what.members;

@@ -1,0 +1,160 @@
+#include "net/admin_routes.hpp"
+
+#include "net/admin_queue.hpp"
+#include "net/status_page.hpp"
+#include "net/stream_name.hpp"
+
+#include <array>
+#include <charconv>
+
+namespace penstock {
+
+namespace {
+
+namespace http = boost::beast::http;
+using boost::asio::awaitable;
+
+awaitable<admin_answer> get_metrics(admin_context& context, admin_request&) {
+  co_return admin_answer{.content_type = metrics_content_type,
+                         .body = metrics_page(context.metrics)};
+}
+
+awaitable<admin_answer> get_status(admin_context& context, admin_request&) {
+  co_return admin_answer{.body = status_json(context.metrics, context.node)};
+}
+
+awaitable<admin_answer> get_page(admin_context&, admin_request&) {
+  co_return admin_answer{.content_type = "text/html; charset=utf-8",
+                         .body = std::string{status_page_html}};
+}
+
+awaitable<admin_answer> get_live(admin_context&, admin_request&) {
+  co_return admin_answer{.content_type = "text/plain; charset=utf-8", .body = "ok\n"};
+}
+
+awaitable<admin_answer> get_ready(admin_context& context, admin_request& request) {
+  const bool draining = context.node.draining.load(std::memory_order_relaxed);
+  const bool full = context.node.journal_full.load(std::memory_order_relaxed);
+  const bool ready = context.node.ready.load(std::memory_order_relaxed) && !draining && !full;
+  std::string body = ready ? "ok\n" : "not ready\n";
+  if (request.query.find("verbose") != request.query.npos) {
+    body += draining ? "draining: yes\n" : "draining: no\n";
+    body += full ? "journal: full\n" : "journal: ok\n";
+  }
+  co_return admin_answer{.status = ready ? 200u : 503u,
+                         .content_type = "text/plain; charset=utf-8",
+                         .body = std::move(body)};
+}
+
+struct route {
+  http::verb method;
+  std::string_view pattern;
+  awaitable<admin_answer> (*run)(admin_context&, admin_request&);
+  bool open = false; // needs no token: probes have none
+};
+
+constexpr std::array routes{
+    route{http::verb::get, "/livez", get_live, true},
+    route{http::verb::get, "/readyz", get_ready, true},
+    route{http::verb::get, "/metrics", get_metrics},
+    route{http::verb::get, "/", get_page},
+    route{http::verb::get, "/v1/admin/status", get_status},
+    route{http::verb::get, "/v1/queue/{stream}", get_queue},
+    route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue},
+    route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue},
+    route{http::verb::post, "/v1/queue/{stream}/nack", nack_to_queue},
+};
+
+admin_answer not_allowed(const std::string& allow) {
+  auto out = answer_of(problem{.status = 405, .detail = "only " + allow + " is answered here"});
+  out.allow = allow;
+  return out;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+} // namespace
+
+admin_answer answer_of(const problem& what) {
+  return {.status = what.status,
+          .content_type = std::string{problem_content_type},
+          .body = to_json(what)};
+}
+
+admin_answer answer_of(const error& why) {
+  return answer_of(problem_from(why));
+}
+
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return out;
+}
+
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const auto end = std::min(query.find('&'), query.size());
+    const auto pair = query.substr(0, end);
+    const auto equals = std::min(pair.find('='), pair.size());
+    if (pair.substr(0, equals) == name)
+      return percent_decode(pair.substr(std::min(equals + 1, pair.size())));
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> match_route(std::string_view pattern, std::string_view path) {
+  constexpr std::string_view variable = "{stream}";
+  const auto at = pattern.find(variable);
+  if (at == pattern.npos) return pattern == path ? std::optional<std::string>{""} : std::nullopt;
+  const auto before = pattern.substr(0, at);
+  const auto after = pattern.substr(at + variable.size());
+  if (path.size() <= before.size() + after.size() || path.substr(0, at) != before ||
+      path.substr(path.size() - after.size()) != after)
+    return std::nullopt;
+  const auto value = path.substr(at, path.size() - before.size() - after.size());
+  if (value.find('/') != value.npos) return std::nullopt;
+  return percent_decode(value);
+}
+
+awaitable<admin_answer> route_admin(admin_context& context, admin_request& request) {
+  const route* found = nullptr;
+  std::string allow;
+  for (const auto& candidate : routes) {
+    auto stream = match_route(candidate.pattern, request.path);
+    if (!stream) continue;
+    allow += (allow.empty() ? "" : ", ") + std::string{http::to_string(candidate.method)};
+    if (candidate.method == request.method) {
+      found = &candidate;
+      request.stream = std::move(*stream);
+    }
+  }
+  // Without the token nobody learns which paths there are.
+  if ((!found || !found->open) && !context.token.admits(request.authorization))
+    co_return answer_of(
+        problem{.status = 401, .detail = "send the admin token as 'Authorization: Bearer TOKEN'"});
+  if (!found && !allow.empty()) co_return not_allowed(allow);
+  if (!found)
+    co_return answer_of(problem{.status = 404, .detail = "there is nothing at this path"});
+  if (found->pattern.find('{') != std::string_view::npos && !is_stream_name(request.stream))
+    co_return answer_of(problem{.status = 400, .detail = std::string{stream_name_rule}});
+  co_return co_await found->run(context, request);
+}
+
+} // namespace penstock

@@ -1,0 +1,122 @@
+#include "net/status_page.hpp"
+
+#include "net/process_figures.hpp"
+
+#include <boost/json.hpp>
+
+#include <chrono>
+
+namespace penstock {
+
+namespace {
+
+namespace json = boost::json;
+
+std::int64_t now_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+json::array queues_of(const node_totals& totals) {
+  json::array out;
+  for (const auto& queue : totals.queues)
+    out.push_back(json::object{
+        {"stream", queue.stream},
+        {"depth", queue.depth},
+        {"in_flight", queue.in_flight},
+        {"oldest_age_s", static_cast<double>(queue.oldest_ms) / 1e3},
+    });
+  return out;
+}
+
+} // namespace
+
+std::string status_json(const metrics_sources& from, const node_state& node) {
+  const auto totals = totals_of(from);
+  const auto self = read_process_figures();
+  const json::object out{
+      {"node", from.node_name},
+      {"version", from.version},
+      {"uptime_s", static_cast<double>(now_ms() - from.started_ms) / 1e3},
+      {"ready", node.ready.load(std::memory_order_relaxed)},
+      {"draining", node.draining.load(std::memory_order_relaxed)},
+      {"http", json::object{{"requests", totals.requests},
+                            {"accepted", totals.accepted},
+                            {"refused", totals.refused},
+                            {"shed", totals.shed},
+                            {"connections", totals.connections}}},
+      {"limiter", json::object{{"clients", totals.live_clients}}},
+      {"journal", json::object{{"events", totals.events},
+                               {"bytes", totals.journal_bytes},
+                               {"durable_seq", totals.durable_seq},
+                               {"full", totals.journal_full}}},
+      {"cluster", json::object{{"peers_up", totals.peers_up}}},
+      {"process",
+       json::object{{"cpu_s", self.cpu_seconds}, {"resident_bytes", self.resident_bytes}}},
+      {"queues", queues_of(totals)},
+  };
+  return json::serialize(out);
+}
+
+const std::string_view status_page_html = R"html(<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Penstock</title>
+<style>
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
+body{max-width:48rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.4rem;margin:0}
+p{margin:.2rem 0 1.2rem;opacity:.75}
+dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:1rem}
+dt{font-size:.85rem;opacity:.75}
+dd{margin:0;font-size:1.4rem;font-variant-numeric:tabular-nums}
+table{width:100%;border-collapse:collapse;margin-top:1.5rem}
+th,td{text-align:right;padding:.3rem 0;border-bottom:1px solid #8884}
+th:first-child,td:first-child{text-align:left}
+</style></head><body>
+<h1 id="node">Penstock</h1><p id="state" role="status">Asking the node…</p>
+<dl id="figures"></dl>
+<table><thead><tr><th>Stream</th><th>Waiting</th><th>In flight</th><th>Oldest</th></tr></thead>
+<tbody id="queues"></tbody></table>
+<script>
+const $=id=>document.getElementById(id);
+const count=n=>n.toLocaleString();
+const bytes=n=>{let u=0;while(n>=1024&&u<4){n/=1024;u++}return n.toFixed(u?1:0)+" "+["B","KiB","MiB","GiB","TiB"][u]};
+const age=s=>s<120?s.toFixed(0)+" s":s<7200?(s/60).toFixed(0)+" min":(s/3600).toFixed(1)+" h";
+let last=null;
+function figure(name,value){const t=document.createElement("dt"),d=document.createElement("dd"),
+ b=document.createElement("div");t.textContent=name;d.textContent=value;b.append(t,d);return b}
+function row(cells){const r=document.createElement("tr");
+ for(const c of cells){const d=document.createElement("td");d.textContent=c;r.append(d)}return r}
+async function refresh(){
+ try{
+  const answer=await fetch("v1/admin/status");
+  if(!answer.ok)throw new Error("the node answered "+answer.status);
+  const s=await answer.json(),now=performance.now();
+  const rate=last?(s.http.requests-last.n)/((now-last.t)/1000):0;
+  last={n:s.http.requests,t:now};
+  $("node").textContent="Penstock · "+s.node;
+  $("state").textContent=(s.draining?"draining":s.ready?"ready":"not ready")
+   +(s.journal.full?", journal full":"")+" · up "+age(s.uptime_s)+" · version "+s.version;
+  $("figures").replaceChildren(
+   figure("Requests a second",count(Math.round(rate))),
+   figure("Requests",count(s.http.requests)),
+   figure("Accepted",count(s.http.accepted)),
+   figure("Over their limit",count(s.http.refused)),
+   figure("Turned away",count(s.http.shed)),
+   figure("Connections",count(s.http.connections)),
+   figure("Clients tracked",count(s.limiter.clients)),
+   figure("Events durable",count(s.journal.events)),
+   figure("Journal",bytes(s.journal.bytes)),
+   figure("Peers up",count(s.cluster.peers_up)),
+   figure("Memory",bytes(s.process.resident_bytes)),
+   figure("CPU",age(s.process.cpu_s)));
+  $("queues").replaceChildren(...s.queues.map(q=>
+   row([q.stream,count(q.depth),count(q.in_flight),q.depth?age(q.oldest_age_s):"–"])));
+ }catch(e){$("state").textContent="No answer: "+e.message}
+ setTimeout(refresh,2000)}
+refresh();
+</script></body></html>
+)html";
+
+} // namespace penstock
