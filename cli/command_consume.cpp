@@ -3,7 +3,8 @@
 #include "cli/consumer.hpp"
 #include "cli/exec.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/readers.hpp"
+#include "cli/problems.hpp"
+#include "net/stream_name.hpp"
 
 #include <boost/json/serialize.hpp>
 #include <openssl/evp.h>
@@ -88,8 +89,8 @@ int run_consume(consume_arguments& arguments) {
     std::cerr << "penstock: " << what << '\n';
     return code;
   };
-  if (!is_name(arguments.options.stream))
-    return complain(quote(arguments.options.stream) + " is not " + std::string{name_rule},
+  if (!is_stream_name(arguments.options.stream))
+    return complain(quote(arguments.options.stream) + ": " + std::string{stream_name_rule},
                     exit_usage);
   const auto server = server_url::parse(arguments.admin);
   if (server.has_error()) return complain(server.error().message, exit_usage);

@@ -160,7 +160,7 @@ reader read_limits(std::vector<limit>& field) {
       const auto& element = (*array)[i];
       const auto* entry = element.as_table();
       if (!entry) {
-        report(element, shown(element) + " is not a limit");
+        below(element, shown(element) + " is not a limit");
         continue;
       }
       auto next = read_limit(*entry, below);

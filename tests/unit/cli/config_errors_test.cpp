@@ -1,0 +1,197 @@
+#include "config_support.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace penstock;
+using namespace penstock::test;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+
+TEST_CASE("an unknown key is named with its line and the nearest key") {
+  CHECK(errors_of("[http]\n\nlisen = '127.0.0.1:80'\n") ==
+        "node.toml:3: http.lisen: there is no such key; did you mean http.listen?");
+  CHECK(errors_of("[http]\ndata_dir = 'x'\n") ==
+        "node.toml:2: http.data_dir: there is no such key; did you mean node.data_dir?");
+  CHECK_THAT(errors_of("[log]\nxyzzy = 1\n"),
+             StartsWith("node.toml:2: log.xyzzy: there is no such key; log has level, format"));
+  CHECK(errors_of("[htpp]\nlisten = 'x'\n") ==
+        "node.toml:1: htpp: there is no such section; did you mean [http]?");
+  CHECK_THAT(errors_of("listen = 'x'\n"), Contains("listen: there is no such section; there are"));
+  CHECK_THAT(errors_of("http = 3\n"), Contains("this is a section; write [http]"));
+  CHECK(errors_of("[streams.errors]\nacks = 'received'\n") ==
+        "node.toml:2: streams.errors.acks: there is no such key; did you mean streams.errors.ack?");
+  CHECK_THAT(errors_of("[plans]\npro = 3\n"),
+             Contains("plans.pro: this is a table; write [plans.pro]"));
+  CHECK_THAT(errors_of("[streams.'a b']\n"), Contains("\"a b\" is not a name"));
+}
+
+TEST_CASE("a wrong type or range is named with what would do") {
+  CHECK(
+      errors_of("[http]\nmax_body = '1 megabyte'\n") ==
+      "node.toml:2: http.max_body: \"1 megabyte\" is not a whole number and one of B, kB, MB, GB, "
+      "TB, KiB, MiB, GiB, TiB; write a size from 1B to 1GiB, for example \"4MiB\"");
+  CHECK(
+      errors_of("[http]\nthreads = '4'\n") ==
+      "node.toml:2: http.threads: \"4\" is not a whole number; write a whole number from 0 to 256, "
+      "for example 4");
+  CHECK_THAT(errors_of("[http]\nthreads = 257\n"), Contains("257 is out of range"));
+  CHECK_THAT(errors_of("[http]\nthreads = -1\n"), Contains("-1 is out of range"));
+  CHECK_THAT(errors_of("[http]\nthreads = 1.5\n"), Contains("1.5 is not a whole number"));
+  CHECK_THAT(errors_of("[http]\nthreads = true\n"), Contains("true is not a whole number"));
+  CHECK_THAT(errors_of("[http]\nidle_timeout = 75\n"),
+             Contains("75 is not a whole number and one of ms"));
+  CHECK_THAT(errors_of("[http]\nidle_timeout = '1ms'\n"), Contains("is out of range"));
+  CHECK_THAT(errors_of("[http]\nlisten = 'localhost:80'\n"),
+             Contains("\"localhost:80\" is not an IP address and a port"));
+  CHECK_THAT(errors_of("[http]\nlisten = ['127.0.0.1:80']\n"), Contains("a list is not a text"));
+  CHECK_THAT(errors_of("[http]\nlisten.port = 3\n"), Contains("a table is not a text"));
+  CHECK_THAT(errors_of("[http]\ntrusted_proxies = '127.0.0.1'\n"), Contains("is not a list"));
+  CHECK_THAT(errors_of("[http]\ntrusted_proxies = [\n '10.0.0.0/8',\n '10.0.0.1/8']\n"),
+             Contains("node.toml:4") && Contains("\"10.0.0.1/8\" is not a network"));
+  CHECK_THAT(errors_of("[http]\ntrusted_proxies = ['::1', '::1']\n"),
+             Contains("is in the list twice"));
+  CHECK_THAT(errors_of("[node]\nname = 'a b'\n"), Contains("\"a b\" is not a name"));
+  CHECK_THAT(errors_of("[node]\nname = \"a\\nb\"\n"), Contains("\"a\\x0ab\" is not a name"));
+  CHECK_THAT(errors_of("[log]\nlevel = 'inof'\n"), Contains("did you mean \"info\"?"));
+}
+
+TEST_CASE("what this version lacks is told as such") {
+  CHECK(
+      errors_of("[cluster]\ndirectory = 'nats'\n") ==
+      "node.toml:2: cluster.directory: \"nats\" is not in this version of penstock; write \"none\" "
+      "or \"static\", for example \"static\"");
+  CHECK(errors_of("[sinks.bus]\nkind = 'kafka'\nbrokers = 'x'\ntopic = 'y'\n") ==
+        "node.toml:2: sinks.bus.kind: \"kafka\" is not in this version of penstock; write "
+        "\"embedded\", for example \"embedded\"");
+  for (const auto* level : {"replicated", "published"})
+    CHECK_THAT(errors_of("[streams.default]\nack = '" + std::string{level} + "'\n"),
+               Contains("is not in this version of penstock; write \"received\" or \"journaled\""));
+}
+
+TEST_CASE("identity rules are checked") {
+  const auto order = [](const std::string& list) {
+    return errors_of("[identity]\norder = " + list);
+  };
+  CHECK(order("['header:X-A', 'ip']") == "");
+  for (const auto* bad : {"['header', 'ip']", "['header:', 'ip']", "['ip:x']",
+                          "['cookie:a b', 'ip']", "['token', 'ip']"})
+    CHECK_THAT(order(bad), Contains("is not among them"));
+  CHECK_THAT(order("['bearer']"), Contains("add \"ip\" at the end"));
+  CHECK_THAT(order("[]"), Contains("add \"ip\" at the end"));
+  CHECK_THAT(order("['ip', 'bearer']"), Contains("move \"ip\" to the end"));
+}
+
+TEST_CASE("limits are checked") {
+  const auto one = [](const std::string& keys) {
+    return errors_of("[plans.anonymous]\nlimits = [\n{ " + keys + " }]\n");
+  };
+  CHECK(one("name='a', algorithm='gcra', amount=1, window='1s'") == "");
+  CHECK(one("name='a', algorithm='interval', window='10s'") == "");
+  CHECK_THAT(
+      one("name='a', algoritm='gcra', amount=1, window='1s'"),
+      Contains("node.toml:3: plans.anonymous.limits[0]: a limit has no key \"algoritm\"; did "
+               "you mean algorithm?"));
+  CHECK_THAT(one("name='a', shadow=true, amount=1, window='1s'"),
+             Contains("it has name, algorithm"));
+  CHECK_THAT(one("amount=1, window='1s'"), Contains("add name"));
+  CHECK_THAT(one("name='a', window='1s'"), Contains("the limit \"a\" has no amount"));
+  CHECK_THAT(one("name='a', amount=1"), Contains("the limit \"a\" has no window"));
+  CHECK_THAT(one("name='a', amount=0, window='1s'"),
+             Contains("limits[0].amount: 0 is out of range"));
+  CHECK_THAT(one("name='a', amount=1, window='1'"),
+             Contains("limits[0].window: \"1\" is not a window"));
+  CHECK_THAT(one("name='a', amount=1, window='0s'"), Contains("out of range"));
+  CHECK_THAT(one("name='a', amount=1, window='400d'"), Contains("out of range"));
+  CHECK_THAT(one("name='a', algorithm='leaky', amount=1, window='1s'"),
+             Contains("not a known value"));
+  CHECK_THAT(one("name='a', algorithm='calendar', amount=1, window='1s'"),
+             Contains("write \"hour\", \"day\" or \"month\""));
+  CHECK_THAT(one("name='a', amount=1, window='day'"), Contains("needs algorithm = \"calendar\""));
+  CHECK_THAT(one("name='a', algorithm='fixed_window', amount=1, window='1s', burst=2"),
+             Contains("only algorithm = \"gcra\" has a burst"));
+  CHECK_THAT(one("name='a', algorithm='interval', amount=2, window='1s'"),
+             Contains("one event per window"));
+  CHECK_THAT(one("name='a', amount=4000000000, window='1ms'"),
+             Contains("more than one event a nanosecond"));
+  CHECK_THAT(one("name='a', amount=1, window='366d', burst=4000000000"), Contains("36 years"));
+  CHECK_THAT(one("name='a', amount=1, window='1s'}, {name='a', amount=2, window='1s'"),
+             Contains("two limits have the name \"a\""));
+  CHECK_THAT(errors_of("[plans.anonymous]\nlimits = 3\n"), Contains("3 is not a list"));
+  CHECK_THAT(errors_of("[plans.anonymous]\nlimits = [3]\n"),
+             Contains("limits[0]: 3 is not a limit"));
+  std::string nine = "[plans.anonymous]\nlimits = [";
+  for (int i = 0; i < 9; ++i)
+    nine += "{name='l" + std::to_string(i) + "', amount=1, window='1s'},";
+  CHECK_THAT(errors_of(nine + "]"), Contains("9 limits are too many"));
+}
+
+TEST_CASE("keys are checked against each other") {
+  CHECK_THAT(errors_of("[admin]\nlisten = '0.0.0.0:8081'\ntoken = 'a-long-token'\n"),
+             StartsWith("node.toml:2: admin.listen: 0.0.0.0:8081 is not a loopback address") &&
+                 Contains("needs TLS and a token, and this version has no TLS"));
+  CHECK_THAT(errors_of("[http]\nlisten = '0.0.0.0:8081'\n"),
+             Contains("admin.listen: this is the port of"));
+  CHECK_THAT(errors_of("[streams.a]\nsinks = ['bus']\n"),
+             Contains("node.toml:2: streams.a.sinks: there is no sink \"bus\""));
+  CHECK_THAT(errors_of("[streams.a]\nsinks = []\n"), Contains("without a sink"));
+  CHECK_THAT(errors_of("[sinks.q2]\n[streams.a]\nsinks = ['queue', 'q2']\n"),
+             Contains("one embedded queue"));
+  CHECK_THAT(errors_of("[streams.a]\nmax_body = '2MiB'\n"),
+             Contains("more than http.max_body (1MiB)"));
+  CHECK_THAT(errors_of("[http]\nmax_in_flight = '512KiB'\n"), Contains("less than one body"));
+  CHECK_THAT(errors_of("[journal]\nmax_size = '100MiB'\n"), Contains("less than two segments"));
+  CHECK_THAT(errors_of("[cluster]\ndirectory = 'static'\n"),
+             Contains("default: cluster.peers: directory = \"static\" needs the addresses"));
+  CHECK_THAT(errors_of("[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4200']\n"),
+             Contains("node.toml:3: cluster.peers: directory = \"static\" needs"));
+  CHECK_THAT(
+      errors_of("[cluster]\ndirectory='static'\nlisten='0.0.0.0:4200'\npeers=['10.0.0.1:1']\n"),
+      Contains("not an address that other nodes can name"));
+  CHECK_THAT(errors_of("[cluster]\npeers=['10.0.0.1:0']\n"), Contains("\"10.0.0.1:0\" is not"));
+}
+
+TEST_CASE("a key that is wrong by itself is told once") {
+  CHECK(errors_of("[journal]\nmax_size = 'x'\n").find('\n') == std::string::npos);
+  CHECK(errors_of("[sinks.bus]\nkind = 'nats'\n[streams.a]\nsinks = ['bus']\n").find('\n') ==
+        std::string::npos);
+}
+
+TEST_CASE("all problems are told at once, each with its source") {
+  config_sources sources;
+  sources.environment = {{"PENSTOCK_HTTP_THREADS", "many"}, {"PENSTOCK_HTTP_LISEN", "x"}};
+  sources.sets = {"log.level=loud", "htttp.listen=x", "node.name", "plans.pro.limits=[{"};
+  const auto text = errors_of("[http]\nthreads = 'x'\nmax_boddy = 1\n", sources);
+  CHECK_THAT(text, Contains("node.toml:2: http.threads: \"x\" is not a whole number"));
+  CHECK_THAT(text, Contains("node.toml:3: http.max_boddy"));
+  CHECK_THAT(text, Contains("environment PENSTOCK_HTTP_THREADS: http.threads: \"many\" is not"));
+  CHECK_THAT(text, Contains("environment PENSTOCK_HTTP_LISEN: there is no such key; did you mean "
+                            "PENSTOCK_HTTP_LISTEN?"));
+  CHECK_THAT(text, Contains("--set log.level: log.level: \"loud\" is not a known value"));
+  CHECK_THAT(text, Contains("--set htttp.listen: there is no such key; did you mean http.listen?"));
+  CHECK_THAT(text, Contains("--set node.name: there is no value; write --set section.key=value"));
+  CHECK_THAT(text, Contains("--set plans.pro.limits: plans.pro.limits: this is not TOML"));
+  CHECK(std::count(text.begin(), text.end(), '\n') == 7);
+}
+
+TEST_CASE("secrets never show in an error") {
+  config_sources sources;
+  sources.sets = {"admin.token=hunter2", "cluster.secret=hunter2"};
+  const auto loaded = load_config(sources);
+  REQUIRE(loaded.has_error());
+  CHECK_THAT(loaded.error().message, Contains("admin.token: the value is too short"));
+  CHECK_THAT(loaded.error().message, !Contains("hunter2"));
+}
+
+TEST_CASE("files that are no configuration are refused") {
+  CHECK_THAT(errors_of("[http\n"), StartsWith("node.toml:1: this is not TOML: "));
+  CHECK_THAT(errors_of("[log]\nlevel='info'\nlevel='warn'\n"),
+             StartsWith("node.toml:3: this is not TOML"));
+  CHECK_THAT(errors_of(std::string(2u << 20, '#')), Contains("larger than 1MiB"));
+  config_sources sources;
+  sources.file = "does/not/exist.toml";
+  CHECK_THAT(load_config(sources).error().message,
+             StartsWith("does/not/exist.toml: the file can't be read"));
+  sources.file = "/";
+  CHECK_THAT(load_config(sources).error().message, Contains("can't be read"));
+  CHECK(load_config(sources).error().code == errc::config);
+}
