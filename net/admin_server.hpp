@@ -1,0 +1,44 @@
+// The admin plane: its own thread and sockets, never those of the request path.
+#pragma once
+
+#include "actors/compat.hpp"
+#include "actors/node_state.hpp"
+#include "net/metrics_page.hpp"
+#include "net/settings.hpp"
+#include "storage/result.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace penstock {
+
+inline constexpr std::size_t max_admin_connections = 1024;
+inline constexpr std::uint32_t max_admin_header_bytes = 16u << 10;
+inline constexpr std::uint64_t max_admin_body_bytes = 4u << 20;
+inline constexpr std::chrono::seconds admin_idle_timeout{75};  ///< until a header is complete
+inline constexpr std::chrono::seconds admin_body_timeout{30};  ///< from there until the body is
+inline constexpr std::chrono::seconds admin_write_timeout{60}; ///< for a whole answer
+
+/// What the server is made of; the references outlive it.
+struct admin_parts {
+  admin_settings settings;
+  caf::actor_system& sys;
+  caf::actor queue; ///< see queue_actor.hpp
+  const node_state& node;
+  const metrics_sources& metrics;
+};
+
+/// Runs from start() to its destruction, which closes every connection at once.
+class admin_server {
+ public:
+  /// Errors: errc::config for a malformed address, errc::unavailable when it can't be bound.
+  static result<std::unique_ptr<admin_server>> start(admin_parts parts);
+  virtual ~admin_server() = default;
+
+  /// The port it listens on; of use when the configured one is 0.
+  virtual std::uint16_t port() const = 0;
+};
+
+} // namespace penstock
