@@ -26,6 +26,13 @@ result<peer_address> parse_peer_address(const std::string& text) {
   return address;
 }
 
+// What a gate gave as the reason; it comes from another machine, so it is checked.
+static std::string sentence_of(const caf::error& refusal) {
+  if (refusal.context().match_elements<std::string>())
+    return refusal.context().get_as<std::string>(0);
+  return "it gives no reason";
+}
+
 // Each link goes round these stages:
 //
 //               its turn             a gate                 welcome
@@ -123,7 +130,7 @@ void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& ga
             [this, at](const caf::error& why) {
               if (links_[at].gate) self_->demonitor(links_[at].gate);
               if (why.category() == gate_category)
-                refused(at, caf::deep_to_string(why.context()));
+                refused(at, sentence_of(why));
               else
                 failed(at, why);
             });

@@ -67,9 +67,12 @@ TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
   CHECK(greeting.cluster == "a cluster");
   CHECK(greeting.address == "127.0.0.1:4200");
   CHECK(round_trip(hello{}).version == wire_version);
-  const caf::actor someone =
-      system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
+  const caf::actor someone = system.spawn([](caf::event_based_actor* actor) -> caf::behavior {
+    return {[actor](drain) { actor->quit(); }};
+  });
   const welcome answer = round_trip(welcome{wire_version, {someone, someone}});
   CHECK(answer.version == wire_version);
   CHECK(answer.limiters == std::vector<caf::actor>{someone, someone});
+  // Having been sent abroad, it is kept by the registry until it ends.
+  self->send(someone, drain{});
 }

@@ -1,0 +1,229 @@
+// Links between actor systems over loopback. Real sockets and so real time: each wait is for a
+// condition, up to a deadline that only a fault reaches.
+#include "actors/gate.hpp"
+#include "actors/limiter.hpp"
+#include "actors/peer_link.hpp"
+#include "actors/system_config.hpp"
+#include "actors/wall_clock.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace penstock;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::chrono::seconds deadline{20};
+
+bool eventually(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  while (std::chrono::steady_clock::now() < end) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(2ms);
+  }
+  return condition();
+}
+
+// A socket bound to a port that was free, so that nobody else gets it; closed by its owner.
+struct bound_socket {
+  explicit bound_socket(bool listening) : fd(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    REQUIRE(::bind(fd, generic, size) == 0);
+    if (listening) REQUIRE(::listen(fd, 8) == 0);
+    REQUIRE(::getsockname(fd, generic, &size) == 0);
+    port = ntohs(address.sin_port);
+  }
+  bound_socket(const bound_socket&) = delete;
+  bound_socket& operator=(const bound_socket&) = delete;
+  ~bound_socket() { ::close(fd); }
+
+  int fd;
+  std::uint16_t port = 0;
+};
+
+std::string at(std::uint16_t port) {
+  return "127.0.0.1:" + std::to_string(port);
+}
+
+// What a front end has heard, readable from the test's thread.
+struct heard {
+  std::mutex mutex;
+  int ups = 0;
+  int downs = 0;
+  std::uint16_t member = 99;
+  std::vector<caf::actor> limiters;
+
+  template <class Read>
+  auto read(Read what) {
+    const std::lock_guard hold{mutex};
+    return what(*this);
+  }
+};
+
+caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all) {
+  return {
+      [all](const peer_up& peer) {
+        const std::lock_guard hold{all->mutex};
+        ++all->ups;
+        all->member = peer.member;
+        all->limiters = peer.limiters;
+      },
+      [all](const peer_down& peer) {
+        const std::lock_guard hold{all->mutex};
+        ++all->downs;
+        all->member = peer.member;
+        all->limiters.clear();
+      },
+      [self](drain) { self->quit(); },
+  };
+}
+
+// A node as far as its peers see it. Leaving its scope ends it, and its connections with it.
+class test_node {
+ public:
+  // Listens on `port`, or on any when it is 0 and no peers need to know it.
+  test_node(std::string cluster, std::uint16_t port, std::vector<std::string> peers)
+      : config(2, true), system(config) {
+    const plan rules{
+        "ten",
+        {{.name = "ten", .kind = algorithm::calendar, .amount = 10, .unit = calendar_unit::month}}};
+    deciding = system.spawn(limiter, std::make_shared<const plan>(rules), limiter_settings{1000},
+                            limiter_clock{wall_clock{}}, std::make_shared<limiter_metrics>());
+    cluster_settings settings;
+    settings.name = cluster;
+    settings.listen = at(port);
+    settings.peers = peers;
+    settings.reconnect_interval_ms = 20ms;
+    std::vector<std::string> members = std::move(peers);
+    members.push_back(settings.listen);
+    std::ranges::sort(members);
+    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding});
+    listening = publish_gate(door, settings.listen);
+    front_end = system.spawn(listener, news);
+    links =
+        system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end}, metrics);
+  }
+
+  ~test_node() {
+    for (const caf::actor& each : {links, front_end, door, deciding})
+      caf::anon_send(each, drain{});
+    news->read([](heard& all) { all.limiters.clear(); });
+  }
+
+  bool is_up() const {
+    return news->read([](heard& all) { return !all.limiters.empty(); });
+  }
+
+  std::shared_ptr<link_metrics> metrics = std::make_shared<link_metrics>();
+  std::shared_ptr<heard> news = std::make_shared<heard>();
+  system_config config;
+  caf::actor_system system;
+  caf::actor deciding, door, front_end, links;
+  result<std::uint16_t> listening = std::uint16_t{0};
+};
+
+std::uint16_t free_port() {
+  return bound_socket{false}.port;
+}
+
+std::optional<verdict> ask(test_node& from, const caf::actor& deciding, std::uint64_t client,
+                           std::uint32_t cost) {
+  std::optional<verdict> answer;
+  caf::scoped_actor self{from.system};
+  self->request(deciding, deadline, admit_request{1, {{client, cost}}})
+      .receive([&](const admit_reply& reply) { answer = reply.verdicts.at(0); },
+               [](const caf::error&) {});
+  return answer;
+}
+
+caf::actor remote_limiter(const test_node& node) {
+  return node.news->read([](heard& all) { return all.limiters.at(0); });
+}
+
+} // namespace
+
+TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "[peer_link]") {
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  test_node a("dev", first, {at(second)});
+  REQUIRE(a.listening.has_value());
+  {
+    test_node b("dev", second, {at(first)});
+    REQUIRE(b.listening.has_value());
+    REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
+    CHECK(a.metrics->links_up.value() == 1);
+    CHECK(a.metrics->reconnects.value() == 0);
+    // The member is the index in the sorted list.
+    const std::uint16_t expected = at(first) < at(second) ? 1 : 0;
+    CHECK(a.news->read([](heard& all) { return all.member; }) == expected);
+    CHECK(b.news->read([](heard& all) { return all.member; }) == 1 - expected);
+
+    // Seven of ten over the wire and one at home leave two.
+    const auto over_wire = ask(a, remote_limiter(a), 42, 7);
+    REQUIRE(over_wire);
+    CHECK(over_wire->granted == 7);
+    const auto at_home = ask(b, b.deciding, 42, 1);
+    REQUIRE(at_home);
+    CHECK(at_home->remaining == 2);
+  }
+  REQUIRE(eventually([&] { return !a.is_up(); }));
+  CHECK(a.news->read([](heard& all) { return all.downs; }) == 1);
+  REQUIRE(eventually([&] { return a.metrics->links_up.value() == 0; }));
+  REQUIRE(eventually([&] { return a.metrics->failed_attempts.value() >= 3; }));
+
+  test_node b("dev", second, {at(first)});
+  REQUIRE(b.listening.has_value());
+  REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
+  CHECK(a.metrics->reconnects.value() == 1);
+  CHECK(a.news->read([](heard& all) { return all.ups; }) == 2);
+  const auto again = ask(a, remote_limiter(a), 42, 1);
+  REQUIRE(again);
+  CHECK(again->granted == 1);
+}
+
+TEST_CASE("a node of another cluster is refused and never up", "[peer_link]") {
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  test_node a("dev", first, {at(second)});
+  test_node b("prod", second, {at(first)});
+  REQUIRE(eventually(
+      [&] { return a.metrics->refusals.value() == 1 && b.metrics->refusals.value() == 1; }));
+  CHECK_FALSE(a.is_up());
+  CHECK_FALSE(b.is_up());
+  CHECK(a.news->read([](heard& all) { return all.ups; }) == 0);
+}
+
+TEST_CASE("a peer that accepts but never speaks holds up no other link", "[peer_link]") {
+  const bound_socket silent(true);
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  test_node a("dev", first, {at(silent.port), at(second)});
+  test_node b("dev", second, {at(first), at(silent.port)});
+  REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
+  // It keeps being tried.
+  const std::uint64_t attempts = a.metrics->failed_attempts.value();
+  CHECK(eventually([&] { return a.metrics->failed_attempts.value() > attempts; }));
+}
+
+TEST_CASE("a port in use is an error that names it", "[peer_link]") {
+  const bound_socket taken(true);
+  test_node a("dev", taken.port, {});
+  REQUIRE(a.listening.has_error());
+  CHECK(a.listening.error().code == errc::unavailable);
+  CHECK(a.listening.error().message.find(at(taken.port)) != std::string::npos);
+}
