@@ -43,25 +43,32 @@ result<std::unique_ptr<journal>> journal::open(const journal_options& options,
 }
 
 result<void> journal_writer::start(recovery_report& report) {
-  const auto vfs = wal_vfs(options_.vfs, options_.sync);
-  auto found = recover(options_, vfs, *catalog_, report);
+  vfs_ = wal_vfs(options_.vfs, options_.sync);
+  auto found = recover(options_, vfs_, *catalog_, report);
   if (!found) return found.error();
   tag_ = found->tag;
   ids_ = std::move(found->ids);
   last_seq_ = catalog_->durable_seq();
-  supply_ = std::make_shared<segment_supply>(options_.dir, vfs, tag_, found->next_number);
-  if (found->active) {
-    auto opened = segment_writer::open(*found->active, vfs, found->active_wal_bytes);
+  supply_ = std::make_shared<segment_supply>(options_.dir, vfs_, tag_, found->next_number);
+  unopened_ = std::move(found->active);
+  unopened_wal_bytes_ = found->active_wal_bytes;
+  // On a full disk the node starts all the same: it can deliver, and append() tries again.
+  auto activated = activate();
+  if (!activated && activated.error().code != errc::disk_full) return activated;
+  return {};
+}
+
+result<void> journal_writer::activate() {
+  if (unopened_) {
+    auto opened = segment_writer::open(*unopened_, vfs_, unopened_wal_bytes_);
     if (!opened) return opened.error();
-    active_ = std::move(*opened);
+    active_ = std::move(*opened); // the catalog has it already
+    unopened_.reset();
     return {};
   }
-  // On a full disk the node starts all the same: it can deliver, and append() tries again.
   auto taken = supply_->take();
-  if (taken)
-    use(std::move(*taken));
-  else if (taken.error().code != errc::disk_full)
-    return taken.error();
+  if (!taken) return taken.error();
+  use(std::move(*taken));
   return {};
 }
 
@@ -90,11 +97,8 @@ result<void> journal_writer::append(const event_block& block) {
     return undo({errc::invalid, "block " + std::to_string(block.first_seq) +
                                     " does not lie past the last one, " +
                                     std::to_string(last_seq_)});
-  if (!active_) {
-    auto taken = supply_->take();
-    if (!taken) return undo(taken.error());
-    use(std::move(*taken));
-  }
+  if (!active_)
+    if (auto activated = activate(); !activated) return undo(activated.error());
   if (auto covered = ids_.cover(block.last_seq()); !covered) return undo(covered.error());
   encoder_.encode(block);
   const auto added = wal_bytes_for(encoder_.row_bytes());

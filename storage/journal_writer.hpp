@@ -8,6 +8,7 @@
 #include "storage/segment_supply.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace penstock {
@@ -35,6 +36,7 @@ class journal_writer final : public journal {
 
  private:
   bool has_room_for(std::uint64_t row_bytes) const;
+  result<void> activate();
   void use(std::unique_ptr<segment_writer> segment);
   void note(const event_block& block);
   void forget_transaction();
@@ -52,6 +54,9 @@ class journal_writer final : public journal {
   std::unique_ptr<segment_writer> active_;
   block_encoder encoder_;
   segment_growth growth_;
+  std::optional<segment_info> unopened_;  // the segment to go on with, once the disk has room
+  std::uint64_t unopened_wal_bytes_ = 0;
+  std::string vfs_;
   bool closed_ = false;
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 #include <vector>
 
 #include <fcntl.h>
@@ -88,7 +89,7 @@ class recovery {
   /// or a damaged one.
   result<void> settle_end(recovered_journal& out) {
     while (!segments_.empty() && segments_.back().first_seq == 0 && !segments_.back().sealed) {
-      if (file_is_missing(wal_path(segments_.back().path))) break;
+      if (without_wal_.count(segments_.back().number) != 0) break;
       remove_segment(segments_.back().path);
       segments_.pop_back();
     }
@@ -106,8 +107,7 @@ class recovery {
       return {};
     }
     // What a crash left unsynced was read just now and may be delivered: make it last.
-    if (!file_is_missing(wal))
-      if (auto synced = sync_file(wal); !synced) return synced;
+    if (auto synced = sync_file(wal); !synced) return synced;
     out.active = last;
     out.active_wal_bytes = scanned->used_bytes();
     return {};
@@ -142,8 +142,10 @@ class recovery {
     highest_number_ = std::max(highest_number_, *segment_number(db));
     // Too few descriptors or rights are no damage: they must not move anything.
     if (auto fd = open_file(db, O_RDWR); !fd) return fd.error();
+    const bool has_wal = fs::exists(wal_path(db)); // SQLite is about to make one
     auto info = inspect_segment(db, tag_, vfs_);
     if (info) {
+      if (!has_wal) without_wal_.insert(info->number);
       segments_.push_back(std::move(*info));
       return {};
     }
@@ -177,7 +179,6 @@ class recovery {
   std::string id(std::uint64_t seq) const { return event_id(seq, tag_); }
   std::uint64_t before(std::size_t i) const { return i == 0 ? 0 : segments_[i - 1].last_seq; }
   std::uint64_t after(std::size_t i) const { return segments_[i + 1].first_seq; }
-  static bool file_is_missing(const fs::path& path) { return !fs::exists(path); }
   static std::uint64_t count(const segment_info& segment) {
     std::uint64_t sum = 0;
     for (const auto& [stream, events] : segment.events)
@@ -189,6 +190,7 @@ class recovery {
   std::string tag_;
   recovery_report& report_;
   std::vector<segment_info> segments_;
+  std::set<std::uint64_t> without_wal_;
   std::uint64_t highest_number_ = 0;
 };
 

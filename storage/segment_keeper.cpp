@@ -38,13 +38,21 @@ class supply_keeper final : public segment_keeper {
 
  private:
   void discard(const segment_info& segment, bool in_use) {
-    // Spares count towards the journal's cap: they are kept only while it is at most half used, so
-    // that they are used up before it is reached.
-    const bool roomy = catalog_->bytes() + supply_->bytes() + segment.bytes <= max_bytes_ / 2;
     std::filesystem::path spare;
-    if (roomy && !in_use && !other_process_reads(segment.path)) spare = supply_->place_for_spare();
+    if (has_room_for_spares(segment) && !in_use && !other_process_reads(segment.path))
+      spare = supply_->place_for_spare();
     remove_segment(segment.path, spare);
     if (!spare.empty()) supply_->offer_spare(spare);
+  }
+
+  /// Spares count towards the journal's cap and the disk: they are kept only while the one is at
+  /// most half used, so that they are used up before it is reached, and the other is not near full.
+  bool has_room_for_spares(const segment_info& segment) const {
+    constexpr std::uint64_t free_segments = 4;
+    std::error_code fault;
+    const auto disk = std::filesystem::space(segment.path.parent_path(), fault);
+    return !fault && disk.available >= free_segments * segment.bytes &&
+           catalog_->bytes() + supply_->bytes() + segment.bytes <= max_bytes_ / 2;
   }
 
   std::shared_ptr<segment_catalog> catalog_;

@@ -46,8 +46,8 @@ SELECT
     AS content_type,
   json_extract(block.attributes, '$[' || item.key || ']') AS attributes,
   CAST(substr(block.bodies,
-    1 + coalesce(json_extract(block.ends, '$[' || (item.key - 1) || ']'), 0),
-    item.value - coalesce(json_extract(block.ends, '$[' || (item.key - 1) || ']'), 0)) AS TEXT)
+    1 + coalesce(json_extract(block.ends, '$[' || (nullif(item.key, 0) - 1) || ']'), 0),
+    item.value - coalesce(json_extract(block.ends, '$[' || (nullif(item.key, 0) - 1) || ']'), 0)) AS TEXT)
     AS body
 FROM block, json_each(block.ends) AS item, meta AS tag
 WHERE tag.key = 'tag';

@@ -39,11 +39,13 @@ void initialize_sqlite() {
 
 error sqlite_error(sqlite3* db, int code) {
   std::string message = sqlite3_errstr(code);
+  if (code > 0xff) message += " [" + std::to_string(code) + "]"; // which kind of I/O error, say
   if (db != nullptr) {
     const char* file = sqlite3_db_filename(db, "main");
     if (file != nullptr && *file != '\0') message = std::string{file} + ": " + message;
     const std::string_view detail = sqlite3_errmsg(db);
-    if (detail != sqlite3_errstr(code)) message.append(" (").append(detail).append(")");
+    if (detail != sqlite3_errstr(code & 0xff) && detail != sqlite3_errstr(code))
+      message.append(" (").append(detail).append(")");
   }
   return error{code_for(db, code), std::move(message)};
 }

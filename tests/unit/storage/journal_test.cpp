@@ -1,3 +1,4 @@
+#include "storage/segment.hpp"
 #include "support.hpp"
 
 #include <algorithm>
@@ -120,4 +121,151 @@ TEST_CASE("segments rotate, and sealed ones are retired", "[journal]") {
   CHECK(report.damaged.empty());
   CHECK(report.events == 400);
   CHECK(numbers(read_all(*log)) == range(201, 600));
+}
+
+TEST_CASE("the log of a retired segment is used again, unless someone reads it", "[journal]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  auto keeper = segment_keeper::make(*log, options);
+  append_and_commit(*log, numbered_block(1, 500));
+  require_ok(log->rotate());
+  append_and_commit(*log, numbered_block(501, 500));
+  require_ok(log->rotate());
+
+  auto reader = journal_reader::make(log->catalog());
+  REQUIRE(numbers(*reader->read("default", 0, 1)).front() == 1); // holds the first segment open
+  auto retired = keeper->retire(500, far_future_ms);
+  require_ok(retired);
+  CHECK(*retired == 1);
+  CHECK(!std::filesystem::exists(options.dir / "spare-1.wal"));
+
+  reader->release();
+  require_ok(keeper->retire(1000, far_future_ms));
+  CHECK(std::filesystem::exists(options.dir / "spare-1.wal"));
+  require_ok(keeper->prepare());
+  CHECK(!std::filesystem::exists(options.dir / "spare-1.wal"));
+
+  // The stale rows in it are not seen, neither now nor after a reopen.
+  append_and_commit(*log, numbered_block(1001, 3));
+  require_ok(log->rotate());
+  append_and_commit(*log, numbered_block(1004, 3));
+  CHECK(numbers(read_all(*log)) == range(1001, 1006));
+  log.reset();
+  log = open_journal(options);
+  CHECK(numbers(read_all(*log)) == range(1001, 1006));
+}
+
+TEST_CASE("nothing unconfirmed, too young or unsealed is retired", "[journal]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  auto keeper = segment_keeper::make(*log, options);
+  append_and_commit(*log, numbered_block(1, 10));
+  CHECK(*keeper->retire(10, far_future_ms) == 0); // still the active one
+  require_ok(log->rotate());
+  CHECK(*keeper->retire(9, far_future_ms) == 0);
+  CHECK(*keeper->retire(10, some_time_ms) == 0);
+  CHECK(*keeper->retire(10, far_future_ms) == 1);
+}
+
+TEST_CASE("an id is never given twice, even when all segments are gone", "[journal]") {
+  temporary_dir dir;
+  auto options = options_in(dir.path());
+  options.max_unjournaled_events = 10;
+  std::uint64_t last = 0;
+  for (int i = 0; i < 3; ++i) {
+    auto log = open_journal(options);
+    CHECK(log->next_seq() > last + (i == 0 ? 0 : options.max_unjournaled_events));
+    last = log->next_seq() + 5000;
+    append_and_commit(*log, numbered_block(last, 1));
+    require_ok(log->rotate());
+    require_ok(segment_keeper::make(*log, options)->retire(last, far_future_ms));
+    CHECK(log->catalog()->durable_seq() == last);
+  }
+}
+
+TEST_CASE("blocks must come in order", "[journal]") {
+  temporary_dir dir;
+  auto log = open_journal(options_in(dir.path()));
+  append_and_commit(*log, numbered_block(1, 10));
+  auto appended = log->append(numbered_block(10, 1));
+  REQUIRE(!appended);
+  CHECK(appended.error().code == errc::invalid);
+  append_and_commit(*log, numbered_block(11, 1));
+}
+
+TEST_CASE("a reader takes a stream's blocks in bites and from anywhere", "[reader]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  for (std::uint64_t seq = 1; seq <= 300; seq += 10) {
+    append_and_commit(*log, numbered_block(seq, 10, seq % 20 == 1 ? "default" : "errors", 100));
+    if (seq % 100 == 91) require_ok(log->rotate());
+  }
+  auto reader = journal_reader::make(log->catalog());
+
+  std::vector<std::uint64_t> seen;
+  std::uint64_t after = 0;
+  for (int bites = 0; bites < 100; ++bites) {
+    auto bite = reader->read("default", after, 1500);
+    require_ok(bite);
+    if (bite->empty()) break;
+    CHECK(bite->size() <= 2);
+    for (const auto seq : numbers(*bite))
+      seen.push_back(seq);
+    after = bite->back()->last_seq();
+  }
+  CHECK(seen.size() == 150);
+  CHECK(std::is_sorted(seen.begin(), seen.end()));
+
+  auto middle = reader->read("default", 44, no_limit_bytes); // inside the block of 41 to 50
+  require_ok(middle);
+  CHECK(middle->front()->first_seq == 41);
+  CHECK(reader->read("default", 50, no_limit_bytes)->front()->first_seq == 61);
+  CHECK(reader->read("nothing", 0, no_limit_bytes)->empty());
+
+  CHECK(*reader->count_after("default", 0) == 150);
+  CHECK(*reader->count_after("default", 44) == 126);
+  CHECK(*reader->count_after("default", 290) == 0);
+  CHECK(*reader->count_after("errors", 290) == 10);
+  CHECK(log->catalog()->events_of("errors") == 150);
+  CHECK(log->catalog()->streams() == std::vector<std::string>{"default", "errors"});
+
+  CHECK(*reader->seq_before_time("default", 0) == 0);
+  CHECK(*reader->seq_before_time("default", some_time_ms + 121) == 120);
+  CHECK(*reader->seq_before_time("default", some_time_ms + 122) == 140);
+  CHECK(*reader->seq_before_time("default", far_future_ms) == 300);
+}
+
+TEST_CASE("a person reads events with a plain query", "[journal]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  event_block block;
+  block.first_seq = 1;
+  block.time_ms = some_time_ms;
+  block.stream = "errors";
+  block.push("first", "text/plain", 1);
+  block.push("", "text/plain", 1);
+  block.push("{\"n\":3}", "application/json", 2, R"({"traceparent":"00-1"})");
+  append_and_commit(*log, block);
+
+  auto db = sqlite_database::open(segment_path(options.dir, 1), sqlite_mode::read_only);
+  require_ok(db);
+  auto rows = db->prepare("SELECT id, time, stream, content_type, attributes, body FROM event");
+  require_ok(rows);
+  std::vector<std::string> seen;
+  while (*rows->step()) {
+    std::string line;
+    for (int column = 0; column < 6; ++column)
+      line.append(rows->bytes(column)).append("|");
+    seen.push_back(line);
+  }
+  const auto time = std::string{"2026-09-21T14:13:20.123Z"};
+  CHECK(seen == std::vector<std::string>{
+                    event_id(1, log->tag()) + "|" + time + "|errors|text/plain||first|",
+                    event_id(2, log->tag()) + "|" + time + "|errors|text/plain|||",
+                    event_id(3, log->tag()) + "|" + time +
+                        "|errors|application/json|{\"traceparent\":\"00-1\"}|{\"n\":3}|"});
 }
