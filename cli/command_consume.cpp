@@ -149,7 +149,7 @@ void add_consume_command(CLI::App& app, int& exit) {
   command->add_option("--max", options.max_messages, "End after so many messages")->type_name("N");
   command->add_option("--batch", options.batch, "Messages to receive at once, at most")
       ->type_name("N")
-      ->check(CLI::Range(1, 10'000))
+      ->check(CLI::Range(std::uint32_t{1}, max_batch_messages))
       ->capture_default_str();
   command
       ->add_option("--lease", arguments->lease_s,

@@ -1,10 +1,32 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/nearest.hpp"
+#include "cli/problems.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
+#include <string>
+#include <vector>
 
 namespace penstock {
+
+namespace {
+
+// Of a misspelt command the parser only says that a command is missing.
+std::string unknown_command(const CLI::App& app, int argc, const char* const* argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (first.empty() || first.starts_with('-')) return {};
+  std::vector<std::string> names;
+  for (const auto* command : app.get_subcommands({}))
+    names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), first) != names.end()) return {};
+  const auto meant = nearest(first, names);
+  return "there is no command " + quote(first) +
+         (meant.empty() ? "" : "; did you mean " + meant + "?");
+}
+
+} // namespace
 
 int run_command_line(int argc, const char* const* argv) {
   CLI::App app{"Penstock takes in events over HTTP, limits who may send, makes them durable and "
@@ -18,6 +40,10 @@ int run_command_line(int argc, const char* const* argv) {
   add_check_command(app, exit);
   add_consume_command(app, exit);
   add_version_command(app, exit);
+  if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
+    std::cerr << "penstock: " << unknown << "\nRun with --help for more information.\n";
+    return exit_usage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& stopped) {

@@ -190,15 +190,13 @@ void layer_reader::read_variable(const std::string& variable, const std::string&
 void layer_reader::read_set(const std::string& argument) {
   const auto equals = argument.find('=');
   const auto key = argument.substr(0, equals);
-  source_ = {"--set " + key, false};
+  source_ = {"--set", false};
   if (equals == std::string::npos)
-    return problems_.add(source_.name + ": there is no value; write --set section.key=value");
+    return complain({}, key, "there is no value; write --set section.key=value");
   const auto meaning = config_shape::get().find(key);
-  if (!meaning)
-    return problems_.add(source_.name + ": there is no such key" + config_shape::get().hint(key));
+  if (!meaning) return complain({}, key, "there is no such key" + config_shape::get().hint(key));
   if (!meaning->name.empty() && !is_name(meaning->name))
-    return problems_.add(source_.name + ": " + quote(meaning->name) + " is not " +
-                         std::string{name_rule});
+    return complain({}, key, quote(meaning->name) + " is not " + std::string{name_rule});
   assign_text(key, *meaning, argument.substr(equals + 1));
 }
 

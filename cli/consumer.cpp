@@ -79,7 +79,8 @@ std::uint64_t consuming::wanted() const {
 
 result<std::vector<received>> consuming::receive() {
   // Reading again begins at the last message that was read, so ask for one more.
-  json::object body{{"max", wanted() + (last_id_.empty() ? 0 : 1)}};
+  const auto max = wanted() + (last_id_.empty() ? 0 : 1);
+  json::object body{{"max", std::min<std::uint64_t>(max, max_batch_messages)}};
   auto target = "/v1/queue/" + percent_encode(options_.stream) + "/receive";
   if (again()) {
     target += "?from=" + percent_encode(from_);

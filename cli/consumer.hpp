@@ -14,10 +14,13 @@
 
 namespace penstock {
 
+/// The most messages that the server gives at once.
+inline constexpr std::uint32_t max_batch_messages = 10'000;
+
 struct consume_options {
   std::string stream = "default";
   std::uint64_t max_messages = 0; ///< 0: no end
-  std::uint32_t batch = 100;      ///< messages a receive asks for, at most
+  std::uint32_t batch = 100;      ///< messages a receive asks for, up to max_batch_messages
   std::chrono::seconds lease{30}; ///< how long a received message is ours
   std::chrono::seconds wait{1};   ///< how long the server may wait for a message
   bool follow = true;             ///< false: end when the queue is empty

@@ -25,13 +25,13 @@ class problem_list {
   std::size_t unshown_ = 0;
 };
 
-/// Where a value came from: "node.toml", "environment PENSTOCK_HTTP_LISTEN" or "--set http.listen".
+/// Where a value came from: "node.toml", "environment PENSTOCK_HTTP_LISTEN" or "--set".
 struct value_source {
   std::string name;
   bool has_lines = false; ///< true for files
 };
 
-/// "node.toml:12" or "--set http.listen".
+/// "node.toml:12", or the name alone where there are no lines.
 std::string place(const value_source& source, const toml::source_region& at);
 
 /// Tells the list what is wrong with one value, with its place, its key and what would do.

@@ -59,11 +59,11 @@ std::string cell(const std::string& text) {
   return out;
 }
 
-std::string describe(const option& row, std::string_view heading) {
-  return fmt::format("\n{} `{}`\n\n{}\n\n| | |\n|---|---|\n| value | {} |\n| default | `{}` |\n"
-                     "| example | `{}` |\n",
-                     heading, row.key, row.help, cell(row.read.type),
-                     cell(as_toml(row, row.fallback)), cell(as_toml(row, row.example)));
+std::string describe(const option& row) {
+  return fmt::format("\n### `{}`\n\n{}\n\n"
+                     "- Value: {}.\n- Default: `{}`\n- Example: `{}`\n- Environment: `{}`\n",
+                     row.key, row.help, row.read.type, as_toml(row, row.fallback),
+                     as_toml(row, row.example), environment_name(row.key));
 }
 
 std::string describe_limits() {
@@ -95,8 +95,7 @@ std::string configuration_reference() {
       section = of_row;
       text += fmt::format("\n## {}\n\n{}\n", section, section_help(section));
     }
-    text += describe(row, "###");
-    text += fmt::format("\nEnvironment: `{}`\n", environment_name(row.key));
+    text += describe(row);
     if (row.key == "plans.NAME.limits") text += describe_limits();
   }
   return text;

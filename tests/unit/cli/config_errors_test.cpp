@@ -166,10 +166,11 @@ TEST_CASE("all problems are told at once, each with its source") {
   CHECK_THAT(text, Contains("environment PENSTOCK_HTTP_THREADS: http.threads: \"many\" is not"));
   CHECK_THAT(text, Contains("environment PENSTOCK_HTTP_LISEN: there is no such key; did you mean "
                             "PENSTOCK_HTTP_LISTEN?"));
-  CHECK_THAT(text, Contains("--set log.level: log.level: \"loud\" is not a known value"));
-  CHECK_THAT(text, Contains("--set htttp.listen: there is no such key; did you mean http.listen?"));
-  CHECK_THAT(text, Contains("--set node.name: there is no value; write --set section.key=value"));
-  CHECK_THAT(text, Contains("--set plans.pro.limits: plans.pro.limits: this is not TOML"));
+  CHECK_THAT(text, Contains("--set: log.level: \"loud\" is not a known value"));
+  CHECK_THAT(text,
+             Contains("--set: htttp.listen: there is no such key; did you mean http.listen?"));
+  CHECK_THAT(text, Contains("--set: node.name: there is no value; write --set section.key=value"));
+  CHECK_THAT(text, Contains("--set: plans.pro.limits: this is not TOML"));
   CHECK(std::count(text.begin(), text.end(), '\n') == 7);
 }
 

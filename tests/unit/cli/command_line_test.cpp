@@ -1,0 +1,90 @@
+#include "cli/commands.hpp"
+#include "cli/exit_code.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <initializer_list>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace penstock;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+
+namespace {
+
+struct run_outcome {
+  int exit = 0;
+  std::string out, err;
+};
+
+run_outcome run_penstock(std::initializer_list<const char*> arguments) {
+  std::vector<const char*> argv{"penstock"};
+  argv.insert(argv.end(), arguments);
+  std::ostringstream out, err;
+  auto* const real_out = std::cout.rdbuf(out.rdbuf());
+  auto* const real_err = std::cerr.rdbuf(err.rdbuf());
+  const int exit = run_command_line(static_cast<int>(argv.size()), argv.data());
+  std::cout.rdbuf(real_out);
+  std::cerr.rdbuf(real_err);
+  return {exit, out.str(), err.str()};
+}
+
+} // namespace
+
+TEST_CASE("every command has help with an example, on stdout") {
+  CHECK_THAT(run_penstock({"--help"}).out, Contains("Example"));
+  for (const auto* command : {"run", "check", "consume", "version"}) {
+    const auto outcome = run_penstock({command, "--help"});
+    CHECK(outcome.exit == exit_ok);
+    CHECK_THAT(outcome.out, Contains("Example") && Contains("penstock " + std::string{command}));
+    CHECK(outcome.err.empty());
+  }
+}
+
+TEST_CASE("a wrong command line ends with 64 and says why on stderr alone") {
+  const auto wrong = [](std::initializer_list<const char*> arguments) {
+    const auto outcome = run_penstock(arguments);
+    CHECK(outcome.exit == exit_usage);
+    CHECK(outcome.out.empty());
+    return outcome.err;
+  };
+  CHECK_THAT(wrong({}), Contains("subcommand is required"));
+  CHECK_THAT(wrong({"chek"}),
+             StartsWith("penstock: there is no command \"chek\"; did you mean check?"));
+  CHECK_THAT(wrong({"check", "--nonsense"}), Contains("--nonsense"));
+  CHECK_THAT(wrong({"consume"}), Contains("STREAM"));
+  CHECK_THAT(wrong({"consume", "a b"}), Contains("stream's name"));
+  CHECK_THAT(wrong({"consume", "s", "--admin", "nowhere"}), Contains("http://127.0.0.1:8081"));
+  CHECK_THAT(wrong({"consume", "s", "--from", "x", "--follow"}), Contains("excludes"));
+}
+
+TEST_CASE("check tells what a configuration does, or all that is wrong with it") {
+  const auto good = run_penstock({"check", "cluster-config/node.toml"});
+  CHECK(good.exit == exit_ok);
+  CHECK_THAT(good.out,
+             Contains("events    http://127.0.0.1:8080") && Contains("plan      anonymous"));
+  const auto bad = run_penstock({"check", "--set", "http.threads=x", "--set", "log.level=x"});
+  CHECK(bad.exit == exit_config);
+  CHECK(bad.out.empty());
+  CHECK_THAT(bad.err, Contains("http.threads") && Contains("log.level"));
+  const auto json = run_penstock({"check", "--json", "--set", "http.threads=x"});
+  CHECK(json.exit == exit_config);
+  CHECK_THAT(json.out, StartsWith(R"({"ok":false,"errors":["--set: http.threads)"));
+  CHECK(json.err.empty());
+}
+
+TEST_CASE("consume ends with 69 when nobody listens") {
+  const auto outcome = run_penstock({"consume", "s", "--admin", "http://127.0.0.1:1"});
+  CHECK(outcome.exit == exit_unavailable);
+  CHECK(outcome.out.empty());
+  CHECK_THAT(outcome.err, Contains("the admin plane at http://127.0.0.1:1 can't be reached"));
+}
+
+TEST_CASE("version prints itself") {
+  CHECK_THAT(run_penstock({"version"}).out, StartsWith("penstock " PENSTOCK_VERSION));
+  CHECK_THAT(run_penstock({"version", "--json"}).out,
+             StartsWith("{\"version\":\"" PENSTOCK_VERSION "\""));
+}
