@@ -9,8 +9,10 @@
 #include <boost/json/serialize.hpp>
 #include <openssl/evp.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <memory>
 
@@ -57,11 +59,26 @@ std::string body_of(const message& what) {
   return body;
 }
 
-handled print(const message& what) {
-  const auto line = boost::json::serialize(what) + '\n';
-  return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() ? handled::done
-                                                                         : handled::stop;
-}
+// Lines on stdout. A failed write may have lost lines that an earlier print left in the buffer, so
+// one failure voids the whole batch.
+class line_printer {
+ public:
+  handled print(const message& what) {
+    const auto line = boost::json::serialize(what) + '\n';
+    if (std::fwrite(line.data(), 1, line.size(), stdout) == line.size()) return handled::done;
+    failed_with_ = errno;
+    return handled::stop;
+  }
+  bool finish() {
+    if (failed_with_ == 0 && std::fflush(stdout) != 0) failed_with_ = errno;
+    return failed_with_ == 0;
+  }
+  /// Why it failed; 0 when it did not, or when the reader has just seen enough.
+  int failed_with() const { return failed_with_ == EPIPE ? 0 : failed_with_; }
+
+ private:
+  int failed_with_ = 0;
+};
 
 handled execute(const consume_arguments& arguments, const message& what) {
   const auto id = text_of(what, "id");
@@ -98,11 +115,18 @@ int run_consume(consume_arguments& arguments) {
   stop_on_signals();
   http_client client{*server, arguments.token};
   const bool executing = !arguments.command.empty();
+  line_printer printer;
   const auto ended = consume(
       client, arguments.options, stopping,
-      [&](const message& what) { return executing ? execute(arguments, what) : print(what); },
-      [&] { return executing || std::fflush(stdout) == 0; });
+      [&](const message& what) {
+        return executing ? execute(arguments, what) : printer.print(what);
+      },
+      [&] { return executing || printer.finish(); });
   if (ended.has_error()) return complain(ended.error().message, exit_code_of(ended.error().code));
+  if (printer.failed_with() != 0)
+    return complain(std::string{"stdout: "} + std::strerror(printer.failed_with()) +
+                        "; what was not written goes back to the queue",
+                    exit_unavailable);
   return exit_ok;
 }
 
