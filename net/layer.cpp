@@ -1,1 +1,0 @@
-// Keeps the layer a library while it has no other source.
