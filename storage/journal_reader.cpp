@@ -35,39 +35,35 @@ class open_segment_reader {
   const segment_info& info() const { return info_; }
   sqlite_database& db() { return *db_; }
 
-  /// The row of `stream` that is the first to hold events after a sequence number.
+  /// Where a row lies.
   struct row_position {
     std::uint64_t seq;
     std::uint64_t last_seq;
   };
 
-  /// The first row of `stream` whose last event lies after `after_seq`. Reads no body.
-  result<std::optional<row_position>> first_after(const std::string& stream,
-                                                  std::uint64_t after_seq) {
-    find_.reset();
+  /// Starts going through the rows of `stream` whose last event lies after `after_seq`. Reads no
+  /// body. Until stop() everything read belongs to one transaction, so that a row takes no locks.
+  result<void> start(const std::string& stream, std::uint64_t after_seq) {
     find_.bind(1, after_seq);
     auto found = find_.step();
-    if (!found) return found.error();
-    const auto from = *found ? static_cast<std::uint64_t>(find_.integer(0)) : 0;
+    const auto from = found && *found ? static_cast<std::uint64_t>(find_.integer(0)) : 0;
     find_.reset();
-
-    next_.reset();
+    if (!found) return found.error();
     next_.bind(1, from);
     next_.bind(2, after_seq);
     next_.bind_text(3, stream);
-    auto row = next_.step();
-    if (!row) {
-      next_.reset();
-      return row.error();
-    }
-    std::optional<row_position> position;
-    if (*row) {
-      const auto seq = static_cast<std::uint64_t>(next_.integer(0));
-      position = row_position{seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1};
-    }
-    next_.reset();
-    return position;
+    return {};
   }
+
+  result<std::optional<row_position>> next() {
+    auto row = next_.step();
+    if (!row) return row.error();
+    if (!*row) return std::optional<row_position>{};
+    const auto seq = static_cast<std::uint64_t>(next_.integer(0));
+    return std::optional{row_position{seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1}};
+  }
+
+  void stop() { next_.reset(); }
 
   result<event_block> load(std::uint64_t seq) {
     load_.reset();
@@ -101,7 +97,7 @@ class open_segment_reader {
     const std::pair<sqlite_statement*, const char*> statements[] = {
         {&find_, "SELECT max(seq) FROM block WHERE seq <= ?1 + 1"},
         {&next_, "SELECT seq, n FROM block WHERE seq >= ?1 AND seq + n - 1 > ?2 AND stream = ?3 "
-                 "ORDER BY seq LIMIT 1"},
+                 "ORDER BY seq"},
         {&load_, "SELECT n, time_ms, stream, ends, types, type_of, clients, attributes, bodies "
                  "FROM block WHERE seq = ?1"},
     };
@@ -216,28 +212,31 @@ class segment_journal_reader final : public journal_reader {
   bool read_segment(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
                     std::vector<std::shared_ptr<const event_block>>& blocks, std::size_t& bytes,
                     std::vector<std::string>* damage) {
-    for (;;) {
-      auto row = held_->first_after(stream, after_seq);
-      if (!row) {
-        if (damage != nullptr)
-          damage->push_back(held_->info().path.string() + ": rows after sequence number " +
-                            std::to_string(after_seq) + " can't be read: " + row.error().message);
-        return true;
-      }
-      if (!*row) return true;
-      auto block = held_->load((*row)->seq);
+    const auto tell = [&](std::string what, const error& why) {
+      if (damage == nullptr) return;
+      damage->push_back(held_->info().path.string() + ": " + std::move(what) +
+                        " can't be read: " + why.message);
+    };
+    auto started = held_->start(stream, after_seq);
+    if (!started) tell("rows after " + std::to_string(after_seq), started.error());
+    bool wants_more = true;
+    while (started && wants_more) {
+      auto row = held_->next();
+      if (!row) tell("rows after " + std::to_string(after_seq), row.error());
+      if (!row || !*row) break;
       after_seq = (*row)->last_seq;
+      auto block = held_->load((*row)->seq);
       if (!block) {
-        if (damage != nullptr)
-          damage->push_back(held_->info().path.string() + ": the events " +
-                            std::to_string((*row)->seq) + " to " + std::to_string(after_seq) +
-                            " can't be read: " + block.error().message);
+        tell("the events " + std::to_string((*row)->seq) + " to " + std::to_string(after_seq),
+             block.error());
         continue;
       }
       bytes += block->bodies.size();
       blocks.push_back(std::make_shared<const event_block>(std::move(*block)));
-      if (bytes > max_bytes) return false;
+      wants_more = bytes <= max_bytes;
     }
+    held_->stop();
+    return wants_more;
   }
 
   std::shared_ptr<segment_catalog> catalog_;
