@@ -49,7 +49,10 @@ result<void> journal_writer::start(recovery_report& report) {
   tag_ = found->tag;
   ids_ = std::move(found->ids);
   last_seq_ = catalog_->durable_seq();
-  supply_ = std::make_shared<segment_supply>(options_.dir, vfs_, tag_, found->next_number);
+  auto supply_options = options_;
+  supply_options.vfs = vfs_;
+  supply_ = std::make_shared<segment_supply>(std::move(supply_options), catalog_, tag_,
+                                             found->next_number);
   unopened_ = std::move(found->active);
   unopened_wal_bytes_ = found->active_wal_bytes;
   // On a full disk the node starts all the same: it can deliver, and append() tries again.

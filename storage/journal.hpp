@@ -18,8 +18,10 @@ struct journal_options {
   std::uint64_t max_bytes = 10ull << 30;           ///< cap over all segment files
   std::uint64_t segment_max_bytes = 64ull << 20;   ///< a segment is sealed at about this size
   std::uint64_t max_unjournaled_events = 1u << 20; ///< ids skipped at start, see next_seq()
-  std::string vfs;                                 ///< SQLite VFS to use; empty: ours
-  bool sync = true;                                ///< false only to show that a test notices
+  /// Take a segment's blocks from the disk before it is filled, where there is plenty of room.
+  bool preallocate = true;
+  std::string vfs;  ///< SQLite VFS to use; empty: ours
+  bool sync = true; ///< false only to show that a test notices
 };
 
 /// What opening a journal found; logged by the node and shown by its status.

@@ -54,7 +54,7 @@ class journal_writer final : public journal {
   std::unique_ptr<segment_writer> active_;
   block_encoder encoder_;
   segment_growth growth_;
-  std::optional<segment_info> unopened_;  // the segment to go on with, once the disk has room
+  std::optional<segment_info> unopened_; // the segment to go on with, once the disk has room
   std::uint64_t unopened_wal_bytes_ = 0;
   std::string vfs_;
   bool closed_ = false;

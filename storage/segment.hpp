@@ -34,10 +34,12 @@ void finish_removal(const std::filesystem::path& leftover);
 bool other_process_reads(const std::filesystem::path& db);
 
 /// Makes the file of a new segment with the schema and an empty WAL, durably. A file `spare_wal`,
-/// if given, becomes the WAL, so that commits overwrite blocks that the disk already has.
+/// if given, becomes the WAL, so that commits overwrite blocks that the disk already has; else the
+/// WAL is given `preallocate_bytes` of blocks, where the file system can, so that it need not grow.
 result<void> create_segment(const std::filesystem::path& db, std::uint64_t number,
                             const std::string& tag, const std::string& vfs,
-                            const std::filesystem::path& spare_wal = {});
+                            const std::filesystem::path& spare_wal = {},
+                            std::uint64_t preallocate_bytes = 0);
 
 /// Settings that every connection to a segment needs: above all, never to checkpoint.
 result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mode mode,

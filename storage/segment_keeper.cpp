@@ -10,9 +10,8 @@ namespace {
 
 class supply_keeper final : public segment_keeper {
  public:
-  supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply,
-                std::uint64_t max_bytes)
-      : catalog_(std::move(catalog)), supply_(std::move(supply)), max_bytes_(max_bytes) {}
+  supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply)
+      : catalog_(std::move(catalog)), supply_(std::move(supply)) {}
 
   result<void> prepare() override { return supply_->prepare(); }
 
@@ -39,34 +38,22 @@ class supply_keeper final : public segment_keeper {
  private:
   void discard(const segment_info& segment, bool in_use) {
     std::filesystem::path spare;
-    if (has_room_for_spares(segment) && !in_use && !other_process_reads(segment.path))
+    if (supply_->is_roomy_for(segment.bytes) && !in_use && !other_process_reads(segment.path))
       spare = supply_->place_for_spare();
     remove_segment(segment.path, spare);
     if (!spare.empty()) supply_->offer_spare(spare);
   }
 
-  /// Spares count towards the journal's cap and the disk: they are kept only while the one is at
-  /// most half used, so that they are used up before it is reached, and the other is not near full.
-  bool has_room_for_spares(const segment_info& segment) const {
-    constexpr std::uint64_t free_segments = 4;
-    std::error_code fault;
-    const auto disk = std::filesystem::space(segment.path.parent_path(), fault);
-    return !fault && disk.available >= free_segments * segment.bytes &&
-           catalog_->bytes() + supply_->bytes() + segment.bytes <= max_bytes_ / 2;
-  }
-
   std::shared_ptr<segment_catalog> catalog_;
   std::shared_ptr<segment_supply> supply_;
-  std::uint64_t max_bytes_;
 };
 
 } // namespace
 
-std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner,
-                                                     const journal_options& options) {
+std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner, const journal_options&) {
   // Every journal that journal::open() gives is a journal_writer.
   auto& writer = static_cast<journal_writer&>(owner);
-  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply(), options.max_bytes);
+  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply());
 }
 
 } // namespace penstock

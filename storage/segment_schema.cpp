@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace penstock {
 
@@ -134,24 +135,30 @@ result<void> write_schema(const fs::path& file, std::uint64_t number, const std:
   return db->exec("PRAGMA journal_mode = WAL");
 }
 
-result<void> place_wal(const fs::path& wal, const fs::path& spare_wal) {
+result<void> place_wal(const fs::path& wal, const fs::path& spare_wal,
+                       std::uint64_t preallocate_bytes) {
   if (!spare_wal.empty() && rename_file(spare_wal, wal)) return {};
   auto made = open_file(wal, O_RDWR | O_CREAT | O_TRUNC);
   if (!made) return made.error();
+  // Where this fails the file grows as it is filled. Zeros are no WAL header: it counts as empty.
+  if (preallocate_bytes > 0 &&
+      ::fallocate(made->get(), 0, 0, static_cast<off_t>(preallocate_bytes)) == 0)
+    ::fdatasync(made->get());
   return {};
 }
 
 } // namespace
 
 result<void> create_segment(const fs::path& db, std::uint64_t number, const std::string& tag,
-                            const std::string& vfs, const fs::path& spare_wal) {
+                            const std::string& vfs, const fs::path& spare_wal,
+                            std::uint64_t preallocate_bytes) {
   const fs::path temporary = db.string() + ".tmp";
   remove_segment(temporary);
   auto done = write_schema(temporary, number, tag, vfs);
   remove_file(wal_path(temporary));
   remove_file(shm_path(temporary));
   // The WAL before the database: a database in place without a WAL has lost it.
-  if (done) done = place_wal(wal_path(db), spare_wal);
+  if (done) done = place_wal(wal_path(db), spare_wal, preallocate_bytes);
   if (done) done = sync_directory(db.parent_path());
   if (done) done = rename_file(temporary, db);
   if (done) done = sync_directory(db.parent_path());

@@ -25,16 +25,18 @@ bool wipe_header(const fs::path& wal) {
 
 } // namespace
 
-segment_supply::segment_supply(fs::path dir, std::string vfs, std::string tag,
+segment_supply::segment_supply(journal_options options,
+                               std::shared_ptr<const segment_catalog> catalog, std::string tag,
                                std::uint64_t next_number)
-    : dir_(std::move(dir)), vfs_(std::move(vfs)), tag_(std::move(tag)), next_number_(next_number) {
+    : options_(std::move(options)), catalog_(std::move(catalog)), tag_(std::move(tag)),
+      next_number_(next_number) {
   for (std::size_t i = 0; i < max_spare_wals; ++i)
     if (fs::exists(spare_path(i)) && !wipe_header(spare_path(i))) remove_file(spare_path(i));
   recount_locked();
 }
 
 fs::path segment_supply::spare_path(std::size_t i) const {
-  return dir_ / ("spare-" + std::to_string(i + 1) + ".wal");
+  return options_.dir / ("spare-" + std::to_string(i + 1) + ".wal");
 }
 
 result<void> segment_supply::prepare() {
@@ -71,12 +73,24 @@ result<std::unique_ptr<segment_writer>> segment_supply::make_locked() {
     if (fs::exists(spare_path(i))) spare = spare_path(i);
   segment_info info;
   info.number = next_number_++;
-  info.path = segment_path(dir_, info.number);
-  if (auto made = create_segment(info.path, info.number, tag_, vfs_, spare); !made)
+  info.path = segment_path(options_.dir, info.number);
+  const auto preallocate = options_.preallocate && is_roomy_for(options_.segment_max_bytes)
+                               ? options_.segment_max_bytes
+                               : 0;
+  if (auto made = create_segment(info.path, info.number, tag_, options_.vfs, spare, preallocate);
+      !made)
     return made.error();
-  auto opened = segment_writer::open(info, vfs_);
+  auto opened = segment_writer::open(info, options_.vfs);
   if (!opened) remove_segment(info.path);
   return opened;
+}
+
+bool segment_supply::is_roomy_for(std::uint64_t more_bytes) const {
+  constexpr std::uint64_t free_times = 4;
+  std::error_code fault;
+  const auto disk = fs::space(options_.dir, fault);
+  return !fault && disk.available >= free_times * more_bytes &&
+         catalog_->bytes() + bytes() + more_bytes <= options_.max_bytes / 2;
 }
 
 fs::path segment_supply::place_for_spare() {

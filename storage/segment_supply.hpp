@@ -1,6 +1,7 @@
 // The next segment, made ahead of need, and the WAL files of retired ones, kept for it.
 #pragma once
 
+#include "storage/journal.hpp"
 #include "storage/segment.hpp"
 
 #include <atomic>
@@ -19,9 +20,10 @@ class segment_supply {
   /// At most this many WAL files of retired segments are kept.
   static constexpr std::size_t max_spare_wals = 2;
 
-  /// `vfs`: the VFS that writers use. Takes over the spare WALs in the directory.
-  segment_supply(std::filesystem::path dir, std::string vfs, std::string tag,
-                 std::uint64_t next_number);
+  /// `options`: the journal's, `vfs` among them the one that writers use. Takes over the spare WALs
+  /// in the directory.
+  segment_supply(journal_options options, std::shared_ptr<const segment_catalog> catalog,
+                 std::string tag, std::uint64_t next_number);
 
   result<void> prepare();
   result<std::unique_ptr<segment_writer>> take();
@@ -33,6 +35,10 @@ class segment_supply {
   /// Readies the file at that path: its header is wiped, so that SQLite takes it for empty.
   void offer_spare(const std::filesystem::path& wal);
 
+  /// Whether blocks may be held that nothing uses yet: only while the journal with them stays under
+  /// half its cap, so that they are used up before it is reached, and the disk is not nearly full.
+  bool is_roomy_for(std::uint64_t more_bytes) const;
+
   /// Of the prepared segment and the spares.
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
@@ -41,8 +47,8 @@ class segment_supply {
   void recount_locked();
   std::filesystem::path spare_path(std::size_t i) const;
 
-  std::filesystem::path dir_;
-  std::string vfs_;
+  const journal_options options_;
+  const std::shared_ptr<const segment_catalog> catalog_;
   std::string tag_;
   std::mutex mutex_;
   std::uint64_t next_number_;

@@ -30,6 +30,7 @@ class power_loss_run {
     options_.vfs = fragile_disk::vfs_name;
     options_.sync = how.sync;
     options_.segment_max_bytes = 256 << 10;
+    options_.preallocate = seed % 2 == 0;
     options_.max_unjournaled_events = 1000;
     fragile_disk::instance();
   }

@@ -59,6 +59,7 @@ TEST_CASE("the cap on bytes holds, and room comes back with retirement", "[limit
   temporary_dir dir;
   auto options = options_in(dir.path());
   options.max_bytes = 4 << 20;
+  options.preallocate = GENERATE(false, true);
   auto log = open_journal(options);
   auto keeper = segment_keeper::make(*log, options);
   std::uint64_t seq = 1, rounds = 0;

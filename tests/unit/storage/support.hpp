@@ -46,6 +46,7 @@ inline constexpr std::int64_t far_future_ms = 1ll << 60;
 inline journal_options options_in(const std::filesystem::path& dir) {
   journal_options options;
   options.dir = dir / "journal";
+  options.preallocate = false; // so that a file's size tells what is in it
   return options;
 }
 
