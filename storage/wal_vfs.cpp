@@ -93,7 +93,7 @@ int write_file(sqlite3_file* file, const void* data, int size, sqlite3_int64 off
   const auto at = static_cast<std::size_t>(offset - pending.begin);
   const auto* bytes = static_cast<const char*>(data);
   const auto overwritten = std::min(pending.bytes.size() - at, static_cast<std::size_t>(size));
-  std::memcpy(pending.bytes.data() + at, bytes, overwritten);
+  std::copy_n(bytes, overwritten, pending.bytes.begin() + static_cast<std::ptrdiff_t>(at));
   pending.bytes.insert(pending.bytes.end(), bytes + overwritten, bytes + size);
   return SQLITE_OK;
 }

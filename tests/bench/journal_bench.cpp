@@ -98,14 +98,19 @@ void make_spare(const fs::path& path, std::size_t bytes) {
   ::sync();
 }
 
+enum class log_blocks { grow, preallocated, recycled };
+
 void segment(const char* how, const workload& work, const fs::path& dir, std::size_t commits,
-             const std::string& vfs, bool recycled) {
+             const std::string& vfs, log_blocks blocks) {
   const auto db = segment_path(dir, 1);
   remove_segment(db);
   const auto spare = dir / "spare";
   const auto commit_bytes = (work.events() * body_bytes * 3 / 2) + work.rows * 8192 + 16384;
-  if (recycled) make_spare(spare, commits * 6 / 5 * commit_bytes);
-  check(create_segment(db, 1, "aaaaaaaa", {}, recycled ? spare : fs::path{}));
+  const auto log_bytes = commits * 6 / 5 * commit_bytes;
+  const bool recycled = blocks == log_blocks::recycled;
+  if (recycled) make_spare(spare, log_bytes);
+  check(create_segment(db, 1, "aaaaaaaa", {}, recycled ? spare : fs::path{},
+                       blocks == log_blocks::preallocated ? log_bytes : 0));
   segment_info info;
   info.number = 1;
   info.path = db;
@@ -146,10 +151,11 @@ int main(int argc, char** argv) {
     const auto commits =
         std::min(most_commits, (60u << 20) / (work.events() * body_bytes * 3 / 2 + 8192));
     raw_file(work, dir, commits);
-    segment("sqlite's vfs", work, dir, commits, {}, false);
-    segment("ours", work, dir, commits, shim, false);
-    segment("sqlite's vfs, recycled wal", work, dir, commits, {}, true);
-    segment("ours, recycled wal", work, dir, commits, shim, true);
+    segment("sqlite's vfs", work, dir, commits, {}, log_blocks::grow);
+    segment("ours", work, dir, commits, shim, log_blocks::grow);
+    segment("ours, preallocated wal", work, dir, commits, shim, log_blocks::preallocated);
+    segment("sqlite's vfs, recycled wal", work, dir, commits, {}, log_blocks::recycled);
+    segment("ours, recycled wal", work, dir, commits, shim, log_blocks::recycled);
   }
   fs::remove_all(dir);
 }

@@ -14,6 +14,7 @@ using namespace penstock::test;
 namespace {
 
 constexpr auto time_budget = std::chrono::seconds{8};
+constexpr std::size_t fewest_runs = 20; // on a machine busy with something else, too
 constexpr std::size_t most_runs = 2000;
 constexpr std::size_t runs_of_a_broken_journal = 20;
 
@@ -169,13 +170,13 @@ TEST_CASE("no power cut loses what was committed", "[power_loss]") {
   const auto began = std::chrono::steady_clock::now();
   const std::uint64_t first_seed = std::random_device{}();
   std::size_t runs = 0;
-  while (runs < most_runs && std::chrono::steady_clock::now() - began < time_budget) {
+  while (runs < fewest_runs ||
+         (runs < most_runs && std::chrono::steady_clock::now() - began < time_budget)) {
     const auto seed = first_seed + runs++;
     const auto wrong = power_loss_run{seed, {}}.run();
     if (!wrong.empty()) FAIL("seed " << seed << ":\n" << wrong);
   }
   WARN(runs << " runs, seeds from " << first_seed);
-  CHECK(runs > 10);
 }
 
 TEST_CASE("the check notices a missing sync", "[power_loss]") {
