@@ -1,16 +1,19 @@
 #include "actors/journal_actor.hpp"
 
+#include "actors/fail_fast.hpp"
+
 #include <spdlog/spdlog.h>
 
 namespace penstock {
 
 void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings settings,
-                          node_state& node, journal_metrics& metrics) {
+                          node_state* node,
+                          std::shared_ptr<journal_metrics> metrics) {
   store_ = std::move(store);
   settings_ = std::move(settings);
-  node_ = &node;
-  metrics_ = &metrics;
-  next_ticket_ = node.next_ticket.load();
+  node_ = node;
+  metrics_ = std::move(metrics);
+  next_ticket_ = node->next_ticket.load();
   auto durable = store_->catalog()->durable_seq();
   recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
@@ -20,6 +23,7 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
 // -- appending ---------------------------------------------------------------------------------------
 
 void journal_state::take(const append_batch_ptr& batch) {
+  metrics_->messages.add();
   if (batch->first_ticket != next_ticket_) {
     overtook_.emplace(batch->first_ticket, batch);
     return;
@@ -184,9 +188,10 @@ void journal_state::close() {
 
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
                             std::shared_ptr<journal> store, journal_actor_settings settings,
-                            node_state& node, journal_metrics& metrics) {
+                            node_state* node, std::shared_ptr<journal_metrics> metrics) {
+  end_process_on_exception(self);
   auto& state = self->state;
-  state.start(std::move(store), std::move(settings), node, metrics);
+  state.start(std::move(store), std::move(settings), node, std::move(metrics));
   return {
     [&state](const append_batch_ptr& batch) { state.take(batch); },
     [&state](commit_due) { state.commit(); },

@@ -42,8 +42,8 @@ class journal_state {
 
   explicit journal_state(self_ptr self) : self_(self) {}
 
-  void start(std::shared_ptr<journal> store, journal_actor_settings settings, node_state& node,
-             journal_metrics& metrics);
+  void start(std::shared_ptr<journal> store, journal_actor_settings settings, node_state* node,
+             std::shared_ptr<journal_metrics> metrics);
 
   void take(const append_batch_ptr& batch);
   void commit();
@@ -52,7 +52,7 @@ class journal_state {
   void close();
 
  private:
-  struct waiter {
+  struct fetch_waiter {
     caf::response_promise promise;
     std::uint64_t after_seq = 0;
   };
@@ -68,7 +68,7 @@ class journal_state {
   std::shared_ptr<journal> store_;
   journal_actor_settings settings_;
   node_state* node_ = nullptr;
-  journal_metrics* metrics_ = nullptr;
+  std::shared_ptr<journal_metrics> metrics_;
 
   std::uint64_t next_ticket_ = 0;                      // the batch to stage next starts here
   std::map<std::uint64_t, append_batch_ptr> overtook_; // came before their turn
@@ -79,14 +79,14 @@ class journal_state {
   bool delayed_commit_sent_ = false;
 
   std::unique_ptr<recent_blocks> recent_;
-  std::map<std::string, std::vector<waiter>> waiters_; // one a publisher and stream
+  std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
 /// (answered with fetch_reply) and drain (commits, closes the journal, answers drained and quits).
-/// It blocks on the disk: spawn it detached. `store` is open; `node` and `metrics` outlive it.
+/// It blocks on the disk: spawn it detached. `store` is open; `node` outlives it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
                             std::shared_ptr<journal> store, journal_actor_settings settings,
-                            node_state& node, journal_metrics& metrics);
+                            node_state* node, std::shared_ptr<journal_metrics> metrics);
 
 } // namespace penstock

@@ -15,6 +15,7 @@ void limiter_state::start(std::shared_ptr<const plan> rules, std::size_t max_cli
 // -- decisions ------------------------------------------------------------------------------------
 
 admit_reply limiter_state::decide(const admit_request& request) {
+  metrics_->messages.add();
   admit_reply reply{request.token, {}};
   reply.verdicts.reserve(request.items.size());
   // One reading for all: they arrived together.

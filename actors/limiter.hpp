@@ -23,6 +23,7 @@ struct alignas(64) limiter_metrics {
   gauge live_clients;                       ///< as of the last sweep, like table_bytes
   gauge table_bytes;
   counter clients_forgotten;
+  counter messages; ///< admit requests taken from the mailbox
 };
 
 /// Gives nanoseconds since the epoch and never goes back; see wall_clock. The limiter calls it from

@@ -103,6 +103,8 @@ struct alignas(64) front_end_metrics {
   gauge in_flight_bytes; ///< bodies between socket and disk
   counter fallback_local;   ///< requests decided here because the shard's owner was out of reach
   counter fallback_refused; ///< requests refused for that reason
+  counter limiter_messages; ///< sent to this node's limiters
+  counter journal_messages; ///< sent to the journal
 
   void count_status(unsigned status) {
     const auto end = counted_statuses.end() - 1;
@@ -125,6 +127,7 @@ struct alignas(64) journal_metrics {
   gauge bytes;          ///< of all segment files
   gauge full;           ///< 1 while the cap or the disk refuses more
   gauge queued_batches; ///< waiting for a commit
+  counter messages;     ///< batches taken from the mailbox
 };
 
 /// What the queue tells of one stream.

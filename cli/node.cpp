@@ -75,6 +75,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   made->start_storage_actors();
   if (auto done = made->start_lanes(); !done) return done.error();
   if (auto done = made->start_cluster(); !done) return done.error();
+  if (auto done = made->start_admin(); !done) return done.error();
   made->start_threads();
   made->state_.ready.store(true);
   return made;
@@ -133,7 +134,7 @@ void node::start_storage_actors() {
   settings.received_delay_ms = settings_.journal.received_delay_ms;
   settings.is_fetched = feeds(settings_, sink);
   journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
-                                                std::ref(state_), std::ref(*journal_metrics_));
+                                                &state_, journal_metrics_);
   keeper_parts keeper;
   keeper.segments = segment_keeper::make(*journal_, journal_options_);
   keeper.catalog = journal_->catalog();
@@ -212,6 +213,45 @@ result<void> node::start_cluster() {
   return {};
 }
 
+result<void> node::start_admin() {
+  auto& m = metrics_;
+  m.node_name = settings_.node_name;
+  m.version = PENSTOCK_VERSION;
+  m.started_ms = wall_ms();
+  std::uint64_t (*sent_to_journal)(const std::vector<const front_end_metrics*>&) = [](auto& all) {
+    std::uint64_t sum = 0;
+    for (auto* one : all)
+      sum += one->journal_messages.value();
+    return sum;
+  };
+  for (auto& lane : lanes_) {
+    m.front_ends.push_back(lane.metrics.get());
+    m.limiters.push_back(lane.limiter_counts);
+  }
+  m.journal = journal_metrics_;
+  m.queue = queue_metrics_;
+  m.keeper = keeper_metrics_;
+  if (links_) m.links = link_metrics_;
+  // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
+  // kept anyway, read in that order so that the difference never seems negative.
+  m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {
+    auto taken = m.journal->messages.value();
+    return sent_to_journal(m.front_ends) - taken;
+  });
+  m.mailboxes.emplace_back("limiters", [&m] {
+    std::uint64_t taken = 0, sent = 0;
+    for (auto& one : m.limiters)
+      taken += one->messages.value();
+    for (auto* one : m.front_ends)
+      sent += one->limiter_messages.value();
+    return sent > taken ? sent - taken : 0;
+  });
+  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_});
+  if (!started) return started.error();
+  admin_ = std::move(*started);
+  return {};
+}
+
 void node::start_threads() {
   for (auto& lane : lanes_)
     lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
@@ -258,6 +298,7 @@ bool node::drain() {
 
 node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
+  admin_.reset();
   for (auto* actor : {&journal_actor_, &queue_, &keeper_, &gate_, &links_})
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {

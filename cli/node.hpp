@@ -9,6 +9,7 @@
 #include "actors/queue_actor.hpp"
 #include "actors/system_config.hpp"
 #include "cli/config.hpp"
+#include "net/admin_server.hpp"
 #include "net/front_end.hpp"
 #include "net/listener.hpp"
 
@@ -41,7 +42,7 @@ class node {
 
  private:
   /// One thread of the request path, with the limiter and the front end that live on it.
-  struct lane {
+  struct http_lane {
     std::unique_ptr<event_loop> loop;
     listening_socket socket;
     std::shared_ptr<front_end_metrics> metrics = std::make_shared<front_end_metrics>();
@@ -58,6 +59,7 @@ class node {
   void start_storage_actors();
   result<void> start_lanes();
   result<void> start_cluster();
+  result<void> start_admin();
   void start_threads();
   bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
   std::vector<std::string> members() const;
@@ -81,9 +83,11 @@ class node {
   caf::actor queue_;
   caf::actor gate_;
   caf::actor links_;
-  std::vector<lane> lanes_;
+  std::vector<http_lane> lanes_;
   std::uint16_t http_port_ = 0;
   std::string http_address_;
+  metrics_sources metrics_;
+  std::unique_ptr<admin_server> admin_;
   bool drained_ = false;
 };
 

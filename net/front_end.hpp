@@ -91,7 +91,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
                      std::string_view query);
   void answer_now(session& from, const request_parser& parser, const problem& what,
                   std::uint32_t retry_after_s = 0, std::string_view allow = {});
-  turn_batch& open_batch(std::uint16_t destination);
+  turn_batch& open_batch(std::uint16_t to);
   std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
                           std::size_t bytes);
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,

@@ -89,6 +89,8 @@ void front_end::ask_limiters() {
 void front_end::ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch) {
   batch->token = next_token_++;
   batch->sent_ns = parts_.loop.now_ns();
+  if (destinations_[batch->destination].member == parts_.self_member)
+    parts_.metrics.limiter_messages.add();
   self_->send(limiter, admit_request{batch->token, batch->items});
   auto token = batch->token;
   awaiting_verdict_.emplace(token, std::move(batch));
@@ -180,6 +182,7 @@ void front_end::to_journal(std::unique_ptr<turn_batch> batch) {
   for (auto& r : batch->requests)
     append->urgent = append->urgent || (r.count > 0 && !r.received);
   parts_.metrics.events.add(append->events);
+  parts_.metrics.journal_messages.add();
   self_->send(parts_.journal, std::move(append));
   for (auto& r : batch->requests)
     if (r.count > 0 && r.received) answer_accepted(*batch, r);

@@ -150,8 +150,8 @@ const stream_settings& front_end::stream_settings_of(std::string_view stream) co
   return found != rules_->streams.end() ? found->second : rules_->streams.find("default")->second;
 }
 
-turn_batch& front_end::open_batch(std::uint16_t destination) {
-  auto& open = destinations_[destination].open;
+turn_batch& front_end::open_batch(std::uint16_t to) {
+  auto& open = destinations_[to].open;
   if (!open) {
     if (spare_batches_.empty()) {
       open = std::make_unique<turn_batch>();
@@ -159,7 +159,7 @@ turn_batch& front_end::open_batch(std::uint16_t destination) {
       open = std::move(spare_batches_.back());
       spare_batches_.pop_back();
     }
-    open->destination = destination;
+    open->destination = to;
   }
   return *open;
 }

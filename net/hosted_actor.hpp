@@ -1,20 +1,16 @@
 // A CAF actor that lives on an event loop's thread.
 #pragma once
 
+#include "actors/fail_fast.hpp"
 #include "net/event_loop.hpp"
 
-#include <spdlog/spdlog.h>
-
-#include <cstdlib>
-#include <exception>
 #include <functional>
 
 namespace penstock {
 
 /// The same behaviour function that a test spawns on CAF's scheduler runs here beside the sockets
 /// of `loop`: all its messages are handled on that thread, between I/O phases. The loop must
-/// outlive the actor's last message. An exception in a handler means a broken invariant: the
-/// process ends, so that a supervisor restarts it from what is durable.
+/// outlive the actor's last message.
 template <class State>
 class hosted_actor : public caf::stateful_actor<State> {
  public:
@@ -23,18 +19,7 @@ class hosted_actor : public caf::stateful_actor<State> {
 
   hosted_actor(caf::actor_config& cfg, event_loop& loop, init_function init)
       : base(cfg), loop_(&loop), init_(std::move(init)) {
-    this->set_exception_handler([](caf::local_actor* self, std::exception_ptr& failure) {
-      try {
-        std::rethrow_exception(failure);
-      } catch (const std::exception& e) {
-        spdlog::critical("actor {} failed: {}", self->name(), e.what());
-      } catch (...) {
-        spdlog::critical("actor {} failed", self->name());
-      }
-      spdlog::shutdown();
-      std::_Exit(70);
-      return caf::error{};
-    });
+    end_process_on_exception(this);
   }
 
   using caf::abstract_actor::enqueue;
