@@ -1,5 +1,7 @@
 #include "storage/block_codec.hpp"
 
+#include "storage/json_text.hpp"
+
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -182,24 +184,6 @@ bool decode_attributes(const block_columns& row, event_block& block) {
 }
 
 } // namespace
-
-void append_json_string(std::string& out, std::string_view text) {
-  out.push_back('"');
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr std::string_view digits = "0123456789abcdef";
-      out.append("\\u00");
-      out.push_back(digits[static_cast<std::size_t>(c) >> 4]);
-      out.push_back(digits[static_cast<std::size_t>(c) & 15]);
-    } else {
-      out.push_back(c);
-    }
-  }
-  out.push_back('"');
-}
 
 void block_encoder::encode(const event_block& block) {
   const auto& events = block.events;

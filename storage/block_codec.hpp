@@ -44,7 +44,4 @@ struct block_columns {
 /// Rebuilds the block. errc::corrupt, with the reason, if the columns contradict each other.
 result<event_block> decode_block(const block_columns& row);
 
-/// Appends `text` as a JSON string.
-void append_json_string(std::string& out, std::string_view text);
-
 } // namespace penstock
