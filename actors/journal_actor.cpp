@@ -13,7 +13,8 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   settings_ = std::move(settings);
   node_ = node;
   metrics_ = std::move(metrics);
-  next_ticket_ = node->next_ticket.load();
+  // Not node->next_ticket: front ends may have drawn from it before this actor's thread came to run.
+  next_ticket_ = store_->next_seq();
   auto durable = store_->catalog()->durable_seq();
   recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
