@@ -18,6 +18,14 @@ bool wants_representation(std::string_view prefer) {
   return prefer.find("return=representation") != std::string_view::npos;
 }
 
+// A proxy's form of target, "http://host/path", means the path (RFC 9112, section 3.2.2).
+std::string_view without_authority(std::string_view target) {
+  auto scheme = target.find("://");
+  if (target.starts_with('/') || scheme == std::string_view::npos) return target;
+  auto path = target.find('/', scheme + 3);
+  return path == std::string_view::npos ? "/" : target.substr(path);
+}
+
 answer_context plain_context(const request_parser& parser, bool keep_alive) {
   answer_context ctx;
   ctx.keep_alive = keep_alive;
@@ -29,7 +37,7 @@ answer_context plain_context(const request_parser& parser, bool keep_alive) {
 } // namespace
 
 void front_end::on_request(session& from, const request_parser& parser) {
-  auto target = parser.head().target;
+  auto target = without_authority(parser.head().target);
   auto mark = target.find('?');
   auto path = target.substr(0, mark);
   auto query = mark == std::string_view::npos ? std::string_view{} : target.substr(mark + 1);

@@ -50,7 +50,8 @@ struct request_head {
   std::string_view operator[](request_field f) const {
     return fields[static_cast<std::size_t>(f)];
   }
-  void rebase(const char* from, const char* to);
+  /// Views outside [from, from + size) stay as they are.
+  void rebase(const char* from, std::size_t size, const char* to);
 };
 
 } // namespace penstock

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace penstock {
 
@@ -46,10 +47,11 @@ std::optional<request_field> extra_field(boost::beast::string_view text) {
 
 } // namespace
 
-void request_head::rebase(const char* from, const char* to) {
+void request_head::rebase(const char* from, std::size_t size, const char* to) {
   target = {to + (target.data() - from), target.size()};
   for (auto& value : fields)
-    if (value.data()) value = {to + (value.data() - from), value.size()};
+    if (value.data() >= from && value.data() <= from + size)
+      value = {to + (value.data() - from), value.size()};
 }
 
 request_parser::request_parser(const std::vector<std::string>& custom_fields,
@@ -62,7 +64,7 @@ request_parser::request_parser(const std::vector<std::string>& custom_fields,
 
 void request_parser::keep_header(const char* begin, std::size_t size) {
   header_copy_.assign(begin, size);
-  head_.rebase(begin, header_copy_.data());
+  head_.rebase(begin, size, header_copy_.data());
   // The rest of the body will not follow what is in place now.
   if (body_in_place_.data()) {
     body_.assign(body_in_place_);
@@ -84,14 +86,31 @@ void request_parser::note(request_field field, beast_view value) {
   auto bit = 1u << static_cast<unsigned>(field);
   if (head_.present & bit) head_.repeated |= bit;
   head_.present |= bit;
-  // Of a repeated field the last counts: the nearest proxy appends its own.
-  head_.fields[static_cast<std::size_t>(field)] = {value.data(), value.size()};
+  auto& kept = head_.fields[static_cast<std::size_t>(field)];
+  bool plain = field == request_field::x_forwarded_for;
+  if (head_.repeated & bit && (plain || field == request_field::forwarded)) {
+    // Lines of one name are one list (RFC 9110, section 5.3); some proxies add a line of their own.
+    auto& joined = plain ? joined_x_forwarded_for_ : joined_forwarded_;
+    joined = std::string{kept}.append(", ").append(value.data(), value.size());
+    kept = joined;
+    return;
+  }
+  // Of other repeated fields the last counts.
+  kept = {value.data(), value.size()};
 }
 
 void request_parser::on_field_impl(http::field name, beast_view name_text, beast_view value,
                                    error_code& ec) {
   if (++field_count_ > max_header_fields) {
     ec = http::error::header_limit;
+    return;
+  }
+  // Trailers name no client and change nothing: a proxy may pass on whatever a client wrote there.
+  if (header_done_) return;
+  // Beast reads a body it knows no end of as none, so what follows would pass for a request.
+  if (name == http::field::transfer_encoding
+      && (!http_1_1_ || !is_field(value, "chunked") || std::exchange(chunked_, true))) {
+    ec = http::error::bad_transfer_encoding;
     return;
   }
   if (auto field = known_field(name)) {
@@ -106,6 +125,7 @@ void request_parser::on_field_impl(http::field name, beast_view name_text, beast
 }
 
 void request_parser::on_header_impl(error_code& ec) {
+  header_done_ = true;
   // RFC 9112, section 3.2: a 1.1 request has exactly one Host.
   bool host_missing = http_1_1_ && !head_.has(request_field::host);
   if (host_missing || (head_.repeated & 1u << static_cast<unsigned>(request_field::host)))

@@ -53,8 +53,11 @@ class request_parser final : public boost::beast::http::basic_parser<true> {
   std::uint64_t body_length_ = 0;
   std::size_t field_count_ = 0;
   bool http_1_1_ = false;
+  bool chunked_ = false;
+  bool header_done_ = false;
   request_head head_;
   std::string header_copy_;
+  std::string joined_forwarded_, joined_x_forwarded_for_;  // where they came in several lines
   std::string body_;
   std::string_view body_in_place_;
 };
