@@ -114,6 +114,7 @@ result<void> node::open_storage() {
 result<void> node::open_listeners() {
   auto address = parse_host_port(settings_.http.listen);
   if (!address) return error{errc::config, "http.listen is no address: " + settings_.http.listen};
+  if (auto free = require_free(address->host, address->port); !free) return free.error();
   lanes_.resize(lane_count(settings_));
   http_port_ = address->port;
   for (auto& lane : lanes_) {
@@ -286,6 +287,9 @@ bool node::drain() {
   state_.draining.store(true);
   auto deadline = std::chrono::steady_clock::now() + settings_.drain_timeout_ms;
   bool all = true;
+  // All at once: while one waits for a slow client the others must not go on taking new ones.
+  for (auto& lane : lanes_)
+    caf::anon_send(lane.front_end, penstock::drain{});
   for (auto& lane : lanes_)
     all = ask_to_drain(lane.front_end, deadline) && all;
   if (links_) caf::anon_send(links_, penstock::drain{});

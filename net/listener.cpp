@@ -60,18 +60,38 @@ std::uint16_t listening_socket::port() const {
                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-result<listening_socket> open_listener(const std::string& host, std::uint16_t port) {
+namespace {
+
+// Bound, not listening yet.
+result<int> bind_socket(const std::string& host, std::uint16_t port, bool shared) {
   sockaddr_storage address{};
   auto size = to_sockaddr(host, port, address);
   if (size == 0) return error{errc::config, "\"" + host + "\" is not an IP address"};
   auto fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return cannot_listen(host, port);
-  listening_socket result{fd};
   int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(fd, backlog) != 0)
-    return cannot_listen(host, port);
+  if (shared) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0) return fd;
+  auto why = cannot_listen(host, port);
+  ::close(fd);
+  return why;
+}
+
+} // namespace
+
+result<void> require_free(const std::string& host, std::uint16_t port) {
+  auto fd = bind_socket(host, port, false);
+  if (!fd) return fd.error();
+  ::close(*fd);
+  return {};
+}
+
+result<listening_socket> open_listener(const std::string& host, std::uint16_t port) {
+  auto fd = bind_socket(host, port, true);
+  if (!fd) return fd.error();
+  listening_socket result{*fd};
+  if (::listen(*fd, backlog) != 0) return cannot_listen(host, port);
   return result;
 }
 

@@ -23,6 +23,10 @@ class listening_socket {
   int fd_ = -1;
 };
 
+/// errc::unavailable when another process listens there. To be asked first, since SO_REUSEPORT
+/// would let two nodes of one user share a port without either noticing.
+result<void> require_free(const std::string& host, std::uint16_t port);
+
 /// Non-blocking, with SO_REUSEPORT, so that each front end has a queue of its own that the kernel
 /// spreads connections over. `host` is an IP address; port 0 takes any that is free. Errors:
 /// errc::unavailable, naming the address and the cause.
