@@ -2,6 +2,7 @@
 """Malformed requests and slow clients: each gets the right answer or a timely close, while a normal
 client beside them sees no error and no delay, and the node's memory stays bounded."""
 
+import random
 import socket
 import statistics
 import threading
@@ -69,7 +70,8 @@ MALFORMED = {
     "a lone CR in a header": (post(b"X-A: a\rX-B: b\r\nContent-Length: 0\r\n"), {400}, False),
     "a NUL in the target": (b"POST /v1/\x00events HTTP/1.1\r\nHost: t\r\n\r\n", {400}, False),
     "a space in the target": (b"POST /v1/ev ents HTTP/1.1\r\nHost: t\r\n\r\n", {400}, False),
-    "a folded header": (post(b"X-A: one\r\n two\r\nContent-Length: 0\r\n"), {400}, False),
+    # RFC 9112, section 5.2, lets a server read the fold as a space instead.
+    "a folded header": (post(b"X-A: one\r\n two\r\nContent-Length: 1\r\n", b"x"), {202, 400}, True),
     "lines that end in LF alone": (b"POST /v1/events HTTP/1.1\nHost: t\nContent-Length: 1\n\nx", {400}, False),
     "a header that is too long": (post(b"X-A: " + b"a" * MAX_HEADER + b"\r\n"), {431}, False),
     "a header that never ends": (POST + b"X-A: " + b"a" * (4 * MAX_HEADER), {431}, False),
@@ -108,9 +110,11 @@ class Beside(threading.Thread):
                     self.failures.append(status)
             except (OSError, Closed) as failure:
                 self.failures.append(repr(failure))
+                client.close()
                 client = self.node.client()
             self.latencies_ms.append((time.monotonic() - began) * 1000)
             self.over.wait(0.003)
+        client.close()
 
     def __enter__(self):
         self.start()
@@ -150,8 +154,8 @@ class BadClients(unittest.TestCase):
         print(f"normal client: median {self.alone_ms:.2f} ms alone, {beside_ms:.2f} ms beside, worst "
               f"{worst_ms:.1f} ms of {len(self.beside.latencies_ms)}; node {rss_mib:.0f} MiB ",
               end="", flush=True)
-        # Noise of a busy machine, not a change: a stalled thread would show as a whole timeout.
-        self.assertLess(beside_ms, 5 * self.alone_ms + 5)
+        # Generous, for busy machines: a thread that waits for a bad client would show as a timeout.
+        self.assertLess(beside_ms, 5 * self.alone_ms + 100)
         self.assertLess(self.node.rss_bytes() - self.rss_before, 64 << 20)
         self.assertIsNone(self.node.process.poll(), self.node.log()[-2000:])
 
@@ -200,7 +204,6 @@ class BadClients(unittest.TestCase):
         self.check_beside()
 
     def test_nothing_but_noise(self):
-        import random
         noise = random.Random(7)
         for _ in range(200):
             with self.node.client() as client:
@@ -334,6 +337,8 @@ class TooManyConnections(unittest.TestCase):
                 client.close()
             wait_for(node.is_ready, "there is room again")
             self.assertEqual(held[-1].post(b"x").status, 202)
+            for client in held:
+                client.close()
 
 
 if __name__ == "__main__":

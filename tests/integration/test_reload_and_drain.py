@@ -45,6 +45,7 @@ class Drain(unittest.TestCase):
                 self.assertEqual(node.post(b"later", "other").status, 202)
                 node.signal(signal.SIGTERM)
                 wait_for(lambda: not node.is_ready(), "it is not ready any more")
+                wait_for(lambda: self.refuses(node), "nobody new is let in")
                 self.assertIsNone(node.process.poll(), "it waits for the request")
                 client.send(request[-5:])
                 reply = client.read()
@@ -55,6 +56,16 @@ class Drain(unittest.TestCase):
             node.start()
             self.assertEqual([(m["id"], body_of(m)) for m in node.drain_queue()],
                              [(reply.json()["id"], b"half and half")])
+
+    def refuses(self, node):
+        """True when every listening socket is closed: each serves some of the connections."""
+        for _ in range(20):
+            try:
+                with node.client():
+                    return False
+            except ConnectionRefusedError:
+                continue
+        return True
 
     def test_a_request_that_never_ends_is_cut_off(self):
         with Node({"node.drain_timeout": "500ms"}) as node, node.client() as client:

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The ingest plane as its clients see it: answers, headers, errors, identity, connections."""
 
-import json
 import re
+import socket
 import time
 import unittest
 
 import harness
-from harness import Node, once, request_bytes
+from harness import Node, request_bytes
 
 ID = re.compile(r"^[A-Za-z0-9_.~-]{1,64}$")
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -248,7 +248,6 @@ class Connections(Surface):
                          [b"hello 0123456789", b"next"])
 
     def test_half_closed_gets_its_answers(self):
-        import socket
         with self.node.client() as client:
             client.send(request_bytes("POST", "/v1/events", b"1") * 3)
             client.socket.shutdown(socket.SHUT_WR)
@@ -425,6 +424,19 @@ class Identity(Surface):
         self.assert_new_client({"X-Forwarded-For": "198.51.100.7"})
         self.assert_same_client({"X-Forwarded-For": "198.51.100.7"},
                                 {"X-Forwarded-For": "::ffff:198.51.100.7"})
+
+    def test_trailers_name_nobody(self):
+        """A proxy may pass on whatever a client wrote there."""
+        left = self.remaining({"X-Client": "chunked"})
+        for trailer in ("X-Client: other", "X-Forwarded-For: 192.0.2.99", "X-Api-Key: k",
+                        "Host: other", "Authorization: Bearer k"):
+            with self.node.client() as client:
+                client.send(b"POST /v1/events HTTP/1.1\r\nHost: t\r\nX-Client: chunked\r\n"
+                            b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+                            + trailer.encode() + b"\r\n\r\n")
+                reply = client.read()
+            left -= 1
+            self.assertEqual((reply.status, rate_limit(reply)[1]), (202, left), trailer)
 
     def test_repeated_forwarded_headers_are_one_list(self):
         # RFC 9110, section 5.3: lines of one name are a list in their order.
