@@ -63,6 +63,7 @@ void queue_actor_state::pump(stream& of) {
 }
 
 void queue_actor_state::add_blocks(stream& of, const std::vector<const_block_ptr>& blocks) {
+  refresh_unread(of);
   const auto taken = of.state.add(blocks);
   of.unread -= std::min<std::uint64_t>(of.unread, taken);
 }
@@ -284,7 +285,10 @@ caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_pa
       [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
       [self](const queue_wake& wake) { self->state.on_wake(wake); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },
-      [self](const drain&) { self->state.on_drain(); },
+      [self](const drain&) {
+        self->state.on_drain();
+        return drained{};
+      },
   };
 }
 

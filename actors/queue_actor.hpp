@@ -52,7 +52,7 @@ struct queue_parts {
 };
 
 /// Answers queue_receive, queue_receipts, queue_replay, queue_stats_request; takes fetch_reply.
-/// On `drain` it answers who waits, saves the cursors, answers `caf::unit` and quits. It blocks on
+/// On `drain` it answers who waits, saves the cursors, answers `drained` and quits. It blocks on
 /// the disk: spawn it detached.
 class queue_actor_state {
  public:
@@ -91,7 +91,9 @@ class queue_actor_state {
     bool read_failed = false;            // wait for the next upkeep before reading again
     bool dirty = false;                  // acknowledgements not yet saved
     std::uint64_t durable_confirmed = 0; // what the keeper may be told
-    std::uint64_t unread = 0;            // events after state.position(), when last counted
+    std::uint64_t unread = 0;            // events after state.position()
+    std::uint64_t appended = 0;          // the catalog's count that `unread` takes in
+    bool counted = false;                // the backlog was counted, once
     std::pair<std::uint64_t, std::uint64_t> newest{}; // last segment with events, and how many
   };
   struct unsaved_ack {

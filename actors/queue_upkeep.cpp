@@ -116,13 +116,21 @@ void queue_actor_state::on_upkeep() {
 
 // -- statistics -----------------------------------------------------------------------------------
 
+// The backlog is counted once, when the stream is first looked at; from then on it grows by what
+// is appended and shrinks by what is read, so that a long backlog costs nothing to know.
 void queue_actor_state::refresh_unread(stream& of) {
+  const auto appended = parts_.catalog->appended_of(of.name);
   if (parts_.catalog->durable_seq() <= of.state.position()) {
     of.unread = 0;
-    return;
-  }
-  if (const auto count = parts_.reader->count_after(of.name, of.state.position()))
+    of.counted = true;
+  } else if (of.counted) {
+    of.unread += appended - of.appended;
+  } else if (const auto count = parts_.reader->count_after(of.name, of.state.position())) {
     of.unread = *count;
+    // What was appended while we counted may or may not be in the count: then count again later.
+    of.counted = parts_.catalog->appended_of(of.name) == appended;
+  }
+  of.appended = appended;
 }
 
 queue_stats queue_actor_state::stats_of(const stream& of) const {

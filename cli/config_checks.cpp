@@ -100,8 +100,6 @@ void checker::check_streams() const {
       return fmt::format("streams.{}.{}", name, field);
     };
     if (readable({key("sinks")})) {
-      if (stream.sinks.empty())
-        complain(key("sinks"), "without a sink its events would go nowhere; write [\"queue\"]");
       std::size_t embedded = 0;
       for (const auto& sink : stream.sinks) {
         const auto found = config_.sinks.find(sink);

@@ -35,9 +35,9 @@ class page {
     return *this;
   }
 
-  /// The sum of several histograms of one kind; `unit` times an observation is the base unit.
+  /// The sum of several histograms of one kind; an observation is a `per_unit`-th of the base unit.
   template <class Histogram>
-  page& histogram(const char* name, const char* help, double unit,
+  page& histogram(const char* name, const char* help, double per_unit,
                   const std::vector<const Histogram*>& parts) {
     begin(name, help, MetricType::Histogram);
     ClientMetric metric;
@@ -48,10 +48,10 @@ class page {
       const bool last = i == Histogram::bounds.size();
       out.bucket.push_back(
           {out.sample_count, last ? std::numeric_limits<double>::infinity()
-                                  : static_cast<double>(Histogram::bounds[i]) * unit});
+                                  : static_cast<double>(Histogram::bounds[i]) / per_unit});
     }
     for (const auto* part : parts)
-      out.sample_sum += static_cast<double>(part->sum()) * unit;
+      out.sample_sum += static_cast<double>(part->sum()) / per_unit;
     families_.back().metric.push_back(std::move(metric));
     return *this;
   }
@@ -79,7 +79,7 @@ auto sum(const Sources& sources, Figure figure) {
   return total;
 }
 
-constexpr double microsecond = 1e-6;
+constexpr double microseconds_per_second = 1e6;
 
 void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   if (all.empty()) return;
@@ -96,7 +96,7 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   for (const auto* front_end : all)
     latencies.push_back(&front_end->request_us);
   out.histogram("penstock_http_request_seconds",
-                "Time from a complete header to the answer handed to the socket.", microsecond,
+                "Time from a complete header to the answer handed to the socket.", microseconds_per_second,
                 latencies);
   out.counter("penstock_http_received_bytes_total", "Bytes received on the ingest plane.")
       .value(sum(
@@ -171,7 +171,7 @@ void add_journal(page& out, const journal_metrics& j) {
   out.counter("penstock_journal_failures_total", "Transactions rolled back.")
       .value(j.failures.value());
   out.histogram<latency_histogram>("penstock_journal_fsync_seconds",
-                                   "Time of a commit until its data is on the disk.", microsecond,
+                                   "Time of a commit until its data is on the disk.", microseconds_per_second,
                                    {&j.fsync_us});
   out.histogram<group_size_histogram>("penstock_journal_group_events", "Events in one commit.", 1,
                                       {&j.group_size});

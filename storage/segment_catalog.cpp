@@ -81,9 +81,17 @@ void segment_catalog::extend(std::uint64_t number, const segment_growth& growth)
   info.first_time_ms = std::min(info.first_time_ms, growth.first_time_ms);
   info.last_time_ms = std::max(info.last_time_ms, growth.last_time_ms);
   info.bytes = growth.bytes;
-  for (const auto& [stream, events] : growth.events)
+  for (const auto& [stream, events] : growth.events) {
     info.events[stream] += events;
+    appended_[stream] += events;
+  }
   durable_seq_ = std::max(durable_seq_, growth.last_seq);
+}
+
+std::uint64_t segment_catalog::appended_of(const std::string& stream) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = appended_.find(stream);
+  return found == appended_.end() ? 0 : found->second;
 }
 
 bool segment_catalog::remove(std::uint64_t number) {

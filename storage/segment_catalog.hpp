@@ -48,6 +48,9 @@ class segment_catalog {
   std::uint64_t durable_seq() const;
   /// Events of one stream in all segments, and the streams that have any.
   std::uint64_t events_of(const std::string& stream) const;
+  /// Events of one stream made durable since the journal was opened; only ever grows, so that a
+  /// reader which counted once need not count again.
+  std::uint64_t appended_of(const std::string& stream) const;
   std::vector<std::string> streams() const;
   std::uint64_t bytes() const;
 
@@ -66,6 +69,7 @@ class segment_catalog {
   mutable std::mutex mutex_;
   std::map<std::uint64_t, segment_info> segments_;
   std::map<std::uint64_t, std::size_t> pins_;
+  std::map<std::string, std::uint64_t> appended_;
   std::uint64_t durable_seq_ = 0; // outlives the retirement of the segment that held it
 };
 
