@@ -27,6 +27,7 @@ STREAMS = ["default", "audit"]
 LEASE_S = 1
 READY_S = 30.0
 DRAIN_S = 60.0
+SLOW_WRITES = {"PENSTOCK_TEST_WRITE_DELAY_MS": "5"}
 # What is lost of a promise that should hold, or shows that something else is broken.
 FAULTS = ["missing", "swapped", "changed", "reused_ids", "unordered", "acked_again", "malformed"]
 
@@ -163,6 +164,9 @@ def arguments():
     parser.add_argument("--expect-loss", action="store_true",
                         help="succeed only if promised events are missing: shows that the check "
                              "notices")
+    parser.add_argument("--slow-writes", metavar="LIBRARY",
+                        help="load the library built from slow_write.cpp into the node, so that a "
+                             "202 sent before its event is written would be lost")
     parser.add_argument("--max-seconds", type=float, default=3600)
     return parser.parse_args()
 
@@ -209,7 +213,9 @@ def run(options):
     record = Record(options.seed)
     node = Node({"streams.default.ack": options.ack, "streams.default.sinks": ["queue"],
                  "journal.received_delay": options.received_delay,
-                 "journal.segment_size": "1MiB", "log.level": "warn"})
+                 "journal.segment_size": "1MiB", "log.level": "warn"},
+                environment=SLOW_WRITES | {"LD_PRELOAD": options.slow_writes}
+                if options.slow_writes else None)
     with node:
         stop_sending, finish = threading.Event(), threading.Event()
         senders = [Sender(i, node.http_port, record, options.rate, stop_sending)
@@ -242,6 +248,8 @@ def run(options):
 def verdict(summary, options):
     """Why the run is not as it should be; empty when it is."""
     wrong = [f"{name} = {summary[name]}" for name in FAULTS if summary[name]]
+    if options.slow_writes and not pathlib.Path(options.slow_writes).exists():
+        wrong.append(f"there is no {options.slow_writes}: nothing was slow")
     if options.expect_loss:
         wrong = [w for w in wrong if not w.startswith("missing")]
         if not summary["missing"]:
