@@ -45,11 +45,11 @@ void journal_state::stage(const append_batch_ptr& batch) {
     return tell({batch}, {{}, false, why});
   }
   staged_.push_back(batch);
-  for (auto& block : batch->blocks) {
-    if (auto done = store_->append(*block); !done) return fail_staged(done.error());
-    staged_bytes_ += block->bodies.size();
-  }
   staged_events_ += batch->events;
+  for (auto& block : batch->blocks) {
+    if (!follows_row(*block) && !write_row()) return;
+    gather(block);
+  }
   metrics_->queued_batches.set(static_cast<std::int64_t>(staged_.size() + overtook_.size()));
   if (staged_events_ >= max_group_events || staged_bytes_ >= max_group_bytes) return commit();
   if (batch->urgent && !commit_sent_) {
@@ -61,21 +61,51 @@ void journal_state::stage(const append_batch_ptr& batch) {
   }
 }
 
+// Whether the block can go into the row that is being gathered.
+bool journal_state::follows_row(const event_block& block) const {
+  return row_ && row_->stream == block.stream && row_->last_seq() + 1 == block.first_seq
+         && row_->size() + block.size() <= max_row_events
+         && row_->bodies.size() + block.bodies.size() <= max_row_bytes;
+}
+
+void journal_state::gather(const block_ptr& block) {
+  staged_bytes_ += block->bodies.size();
+  // The first block is the row itself; its front end does not look at it until it is told.
+  if (row_)
+    row_->append(*block);
+  else
+    row_ = block;
+}
+
+// False when it could not be written, in which case the whole group has failed.
+bool journal_state::write_row() {
+  if (!row_) return true;
+  auto row = std::move(row_);
+  row_ = nullptr;
+  if (auto done = store_->append(*row); !done) {
+    fail_staged(done.error());
+    return false;
+  }
+  rows_.push_back(std::move(row));
+  return true;
+}
+
 void journal_state::commit() {
   commit_sent_ = delayed_commit_sent_ = false;
-  if (staged_.empty()) return;
+  if (staged_.empty() || !write_row()) return;
   if (auto done = store_->commit(); !done) return fail_staged(done.error());
   auto batches = std::move(staged_);
   auto events = staged_events_;
   auto bytes = staged_bytes_;
   staged_.clear();
   staged_events_ = staged_bytes_ = 0;
+  // What nobody fetches is let go before the front end is told, so that it can use the memory again.
+  for (auto& batch : batches)
+    batch->blocks.clear();
   std::vector<const_block_ptr> fetched;
-  for (auto& batch : batches) {
-    for (auto& block : batch->blocks)
-      if (settings_.is_fetched(block->stream)) fetched.push_back(std::move(block));
-    batch->blocks.clear(); // so that the front end can use the memory again
-  }
+  for (auto& row : rows_)
+    if (settings_.is_fetched(row->stream)) fetched.push_back(std::move(row));
+  rows_.clear();
   tell(batches, {{}, true, {}});
   publish(std::move(fetched));
   note_commit(events, bytes);
@@ -103,6 +133,8 @@ void journal_state::fail_staged(const error& why) {
   spdlog::error("journal: nothing was stored: {}", why.message);
   auto batches = std::move(staged_);
   staged_.clear();
+  row_ = nullptr;
+  rows_.clear();
   staged_events_ = staged_bytes_ = 0;
   if (why.code == errc::disk_full || why.code == errc::journal_full) refuse_more(why);
   tell(batches, {{}, false, why});

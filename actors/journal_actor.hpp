@@ -28,6 +28,10 @@ struct journal_actor_settings {
 /// A group is committed when it reaches either, whatever still waits in the mailbox.
 inline constexpr std::size_t max_group_events = 65'536;
 inline constexpr std::size_t max_group_bytes = 16u << 20;
+/// Blocks of a group that follow each other in one stream become one row up to this size: a row
+/// costs about as much as ten events in it.
+inline constexpr std::size_t max_row_events = 4096;
+inline constexpr std::size_t max_row_bytes = 1u << 20;
 /// While the journal can't take more, this often it looks whether it can again.
 inline constexpr std::chrono::milliseconds full_check_interval{200};
 
@@ -58,6 +62,9 @@ class journal_state {
   };
 
   void stage(const append_batch_ptr& batch);
+  bool follows_row(const event_block& block) const;
+  void gather(const block_ptr& block);
+  bool write_row();
   void fail_staged(const error& why);
   void tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome);
   void publish(std::vector<const_block_ptr> blocks);
@@ -73,6 +80,8 @@ class journal_state {
   std::uint64_t next_ticket_ = 0;                      // the batch to stage next starts here
   std::map<std::uint64_t, append_batch_ptr> overtook_; // came before their turn
   std::vector<append_batch_ptr> staged_;               // in the open transaction
+  block_ptr row_;                                      // gathers blocks, not yet written
+  std::vector<block_ptr> rows_;                        // written since the last commit
   std::size_t staged_events_ = 0;
   std::size_t staged_bytes_ = 0;
   bool commit_sent_ = false;

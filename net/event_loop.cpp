@@ -109,7 +109,7 @@ int event_loop::wait_ms() {
     sleeping_.store(false);
     return 0;
   }
-  auto left_ns = next_tick_ns_ - now_ns_;
+  auto left_ns = std::min(next_tick_ns_, wake_at_ns_) - now_ns_;
   return left_ns <= 0 ? 0 : static_cast<int>(left_ns / 1'000'000 + 1);
 }
 
@@ -120,7 +120,7 @@ void event_loop::run() {
   while (!stopped_.load(std::memory_order_relaxed)) {
     auto n = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), wait_ms());
     sleeping_.store(false);
-    refresh_now();
+    if (refresh_now() >= wake_at_ns_) wake_at_ns_ = std::numeric_limits<std::int64_t>::max();
     for (int i = 0; i < n; ++i) {
       if (auto* handler = static_cast<io_handler*>(events[i].data.ptr)) {
         handler->on_io(events[i].events);

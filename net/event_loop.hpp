@@ -5,9 +5,11 @@
 
 #include <boost/lockfree/queue.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace penstock {
@@ -65,6 +67,9 @@ class event_loop final : public caf::execution_unit {
   std::int64_t now_ns() const { return now_ns_; }
   std::int64_t refresh_now();
 
+  /// Sleeps no longer than until then; a turn comes that soon even if nothing happens.
+  void wake_at(std::int64_t steady_ns) { wake_at_ns_ = std::min(wake_at_ns_, steady_ns); }
+
   /// Runs turns until stop(). One thread, once.
   void run();
   /// Any thread: run() returns after its present turn.
@@ -84,6 +89,7 @@ class event_loop final : public caf::execution_unit {
   loop_client* client_ = nullptr;
   std::int64_t now_ns_ = 0;
   std::int64_t next_tick_ns_ = 0;
+  std::int64_t wake_at_ns_ = std::numeric_limits<std::int64_t>::max();
   std::atomic<bool> stopped_{false};
   std::atomic<bool> sleeping_{false};
   // Bounded by the number of hosted actors, since each is in it at most once.

@@ -137,6 +137,7 @@ void front_end::end_turn() {
   ask_limiters();
   free_sessions_.insert(free_sessions_.end(), closed_.begin(), closed_.end());
   closed_.clear();
+  if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
   if (draining_) finish_drain_if_idle();
 }
 
@@ -164,6 +165,7 @@ void front_end::begin_drain() {
 
 void front_end::finish_drain_if_idle() {
   if (parts_.metrics.connections.value() > 0 || !drained_.pending()) return;
+  send_held();
   drained_.deliver(drained{});
 }
 

@@ -106,6 +106,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void apply(std::unique_ptr<turn_batch> batch);
   void drop_refused(turn_batch& batch);
   void to_journal(std::unique_ptr<turn_batch> batch);
+  void hand_over(append_batch_ptr append);
+  void send_held();
   void on_durable(const append_done& done);
   void on_peer_up(const peer_up& news);
   void on_peer_down(const peer_down& news);
@@ -153,6 +155,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::uint64_t next_token_ = 1;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_verdict_;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_disk_;
+  std::vector<append_batch_ptr> held_;  // of ack = "received" streams, to go together
+  std::size_t held_events_ = 0;
+  std::int64_t held_until_ns_ = 0;
   std::size_t in_flight_bytes_ = 0;
   std::vector<std::unique_ptr<turn_batch>> spare_batches_;
   std::vector<block_ptr> spare_blocks_;

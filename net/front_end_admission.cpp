@@ -8,6 +8,8 @@ namespace penstock {
 namespace {
 
 constexpr std::uint16_t fallback_destination = 0;
+constexpr std::int64_t max_hold_ns = 2'000'000;
+constexpr std::size_t max_held_events = 512;
 
 verdict unreachable_verdict() {
   verdict v;
@@ -182,12 +184,33 @@ void front_end::to_journal(std::unique_ptr<turn_batch> batch) {
   for (auto& r : batch->requests)
     append->urgent = append->urgent || (r.count > 0 && !r.received);
   parts_.metrics.events.add(append->events);
-  parts_.metrics.journal_messages.add();
-  self_->send(parts_.journal, std::move(append));
+  hand_over(std::move(append));
   for (auto& r : batch->requests)
     if (r.count > 0 && r.received) answer_accepted(*batch, r);
   auto token = batch->token;
   awaiting_disk_.emplace(token, std::move(batch));
+}
+
+// What a client waits for goes at once; what was answered already waits a little for company, so
+// that the journal's thread is not woken for every turn. Tickets of both are drawn in the order of
+// the requests, so a held batch also holds back later ones of other front ends: hence so briefly.
+void front_end::hand_over(append_batch_ptr append) {
+  bool urgent = append->urgent;
+  if (held_.empty()) held_until_ns_ = parts_.loop.now_ns() + max_hold_ns;
+  held_events_ += append->events;
+  held_.push_back(std::move(append));
+  if (urgent || held_events_ >= max_held_events)
+    send_held();
+  else
+    parts_.loop.wake_at(held_until_ns_);
+}
+
+void front_end::send_held() {
+  for (auto& append : held_)
+    self_->send(parts_.journal, std::move(append));
+  parts_.metrics.journal_messages.add(held_.size());
+  held_.clear();
+  held_events_ = 0;
 }
 
 void front_end::on_durable(const append_done& done) {

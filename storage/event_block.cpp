@@ -40,6 +40,19 @@ void event_block::push(std::string_view body, std::string_view content_type, std
   events.push_back(meta);
 }
 
+void event_block::append(const event_block& next) {
+  const auto offset = static_cast<std::uint32_t>(bodies.size());
+  bodies.append(next.bodies);
+  const bool same_types = content_types == next.content_types;
+  events.reserve(events.size() + next.events.size());
+  for (auto meta : next.events) {
+    meta.end += offset;
+    if (!same_types) meta.type = type_index(*this, next.content_types[meta.type]);
+    if (meta.attributes != 0) meta.attributes = attributes_index(*this, next.attributes[meta.attributes]);
+    events.push_back(meta);
+  }
+}
+
 void event_block::truncate(std::size_t count) {
   if (count >= events.size()) return;
   bodies.resize(begin_of(count));

@@ -48,6 +48,9 @@ struct event_block {
   void push(std::string_view body, std::string_view content_type, std::uint64_t client,
             std::string_view attributes_json = {});
 
+  /// Adds the events of a block of the same stream whose first_seq follows last_seq().
+  void append(const event_block& next);
+
   /// Drops the events from `count` on.
   void truncate(std::size_t count);
   /// Drops everything but keeps the memory, for use again.
