@@ -185,7 +185,8 @@ result<void> node::start_lanes() {
     lane.limiter = spawn_hosted<limiter_state>(
       system_, *lane.loop, [=, counts = lane.limiter_counts](auto* self) {
         return limiter(self, shared_plan, limits, wall_clock{}, counts);
-      });
+      },
+      residence::with_sender);
     limiters.push_back(lane.limiter);
   }
   auto all = members();

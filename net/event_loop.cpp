@@ -16,7 +16,7 @@ namespace {
 
 // The loop whose turn this thread is running: mail from a hosted actor to a neighbour needs no
 // wake-up.
-thread_local const event_loop* current_loop = nullptr;
+thread_local event_loop* current_loop = nullptr;
 
 std::int64_t steady_now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -46,6 +46,10 @@ event_loop::~event_loop() {
     intrusive_ptr_release(job);
   close(event_fd_);
   close(epoll_fd_);
+}
+
+event_loop* event_loop::current() {
+  return current_loop;
 }
 
 void event_loop::add(int fd, std::uint32_t epoll_events, io_handler* handler) {

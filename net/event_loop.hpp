@@ -47,7 +47,7 @@ class loop_client {
 class event_loop final : public caf::execution_unit {
  public:
   static constexpr std::size_t max_events_per_turn = 256;
-  static constexpr std::size_t max_hosted_actors = 64;
+  static constexpr std::size_t max_hosted_actors = 4096;
   static constexpr std::size_t max_actor_rounds = 64;
   static constexpr std::int64_t tick_ms = 50;
 
@@ -69,6 +69,9 @@ class event_loop final : public caf::execution_unit {
 
   /// Sleeps no longer than until then; a turn comes that soon even if nothing happens.
   void wake_at(std::int64_t steady_ns) { wake_at_ns_ = std::min(wake_at_ns_, steady_ns); }
+
+  /// The loop whose turn the calling thread is running, or null.
+  static event_loop* current();
 
   /// Runs turns until stop(). One thread, once.
   void run();

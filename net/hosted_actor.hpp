@@ -8,23 +8,33 @@
 
 namespace penstock {
 
+/// Where a hosted actor's messages are handled.
+enum class residence : std::uint8_t {
+  fixed, ///< always on its loop's thread: it owns sockets there
+  /// On the loop of whoever sends to it while it is idle, else on its own: CAF's mailbox lets one
+  /// thread at a time run an actor, so its state needs no lock, and asking it costs no wake-up of
+  /// another thread. For actors that compute and own no descriptor.
+  with_sender,
+};
+
 /// The same behaviour function that a test spawns on CAF's scheduler runs here beside the sockets
-/// of `loop`: all its messages are handled on that thread, between I/O phases. The loop must
-/// outlive the actor's last message.
+/// of `loop`: its messages are handled between I/O phases, on the thread that `residence` tells. All
+/// loops outlive the actor's last message.
 template <class State>
 class hosted_actor : public caf::stateful_actor<State> {
  public:
   using base = caf::stateful_actor<State>;
   using init_function = std::function<caf::behavior(base*)>;
 
-  hosted_actor(caf::actor_config& cfg, event_loop& loop, init_function init)
-      : base(cfg), loop_(&loop), init_(std::move(init)) {
+  hosted_actor(caf::actor_config& cfg, event_loop& loop, residence where, init_function init)
+      : base(cfg), loop_(&loop), where_(where), init_(std::move(init)) {
     end_process_on_exception(this);
   }
 
   using caf::abstract_actor::enqueue;
   void enqueue(caf::mailbox_element_ptr what, caf::execution_unit*) override {
-    base::enqueue(std::move(what), loop_);
+    auto* here = where_ == residence::with_sender ? event_loop::current() : nullptr;
+    base::enqueue(std::move(what), here ? here : loop_);
   }
 
   void launch(caf::execution_unit*, bool lazy, bool hide) override {
@@ -38,14 +48,16 @@ class hosted_actor : public caf::stateful_actor<State> {
 
  private:
   event_loop* loop_;
+  residence where_;
   init_function init_;
 };
 
 /// Spawns `init` (a behaviour function of self and whatever the lambda holds) on `loop`.
 template <class State>
 caf::actor spawn_hosted(caf::actor_system& sys, event_loop& loop,
-                        typename hosted_actor<State>::init_function init) {
-  return sys.spawn<hosted_actor<State>>(std::ref(loop), std::move(init));
+                        typename hosted_actor<State>::init_function init,
+                        residence where = residence::fixed) {
+  return sys.spawn<hosted_actor<State>>(std::ref(loop), where, std::move(init));
 }
 
 } // namespace penstock

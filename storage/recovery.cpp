@@ -24,7 +24,7 @@ result<std::string> read_or_draw_tag(const fs::path& dir) {
   auto stored = read_file(dir / tag_file);
   if (stored) {
     stored->resize(std::min(stored->size(), journal_tag_size));
-    if (parse_event_id(std::string(16, '0') + "-" + *stored)) return *stored;
+    if (stored->size() == journal_tag_size && parse_event_id(event_id(1, *stored))) return *stored;
     return error{errc::corrupt, (dir / tag_file).string() +
                                     " is damaged: it must hold the 8 characters that end every "
                                     "event id of this journal"};
