@@ -109,12 +109,12 @@ std::optional<std::string> percent_decode(std::string_view text) {
 
 std::optional<std::string> query_value(std::string_view query, std::string_view name) {
   while (!query.empty()) {
-    const auto end = std::min(query.find('&'), query.size());
+    const auto end = query.find('&');
     const auto pair = query.substr(0, end);
-    const auto equals = std::min(pair.find('='), pair.size());
-    if (pair.substr(0, equals) == name)
-      return percent_decode(pair.substr(std::min(equals + 1, pair.size())));
-    query.remove_prefix(std::min(end + 1, query.size()));
+    query = end == query.npos ? std::string_view{} : query.substr(end + 1);
+    const auto equals = pair.find('=');
+    if (pair.substr(0, equals) != name) continue;
+    return percent_decode(equals == pair.npos ? std::string_view{} : pair.substr(equals + 1));
   }
   return std::nullopt;
 }
