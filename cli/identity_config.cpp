@@ -1,5 +1,7 @@
 #include "cli/identity_config.hpp"
 
+#include "net/request.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -82,6 +84,12 @@ reader read_identity_order(std::vector<identity_rule>& field) {
     if (ip + 1 != texts->end())
       return report.plain(value, "move \"ip\" to the end: it matches every request, so nothing "
                                  "after it is ever looked at");
+    const auto headers = std::count_if(texts->begin(), texts->end(), [](const auto& text) {
+      return text.starts_with("header:");
+    });
+    if (headers > static_cast<std::ptrdiff_t>(max_custom_fields))
+      return report.plain(value, "name at most " + std::to_string(max_custom_fields) +
+                                     " headers; each is looked for in every request");
     field.clear();
     for (const auto& text : *texts)
       field.push_back(*parse_identity_rule(text));

@@ -235,10 +235,11 @@ result<void> node::start_admin() {
   m.keeper = keeper_metrics_;
   if (links_) m.links = link_metrics_;
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
-  // kept anyway, read in that order so that the difference never seems negative.
+  // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {
     auto taken = m.journal->messages.value();
-    return sent_to_journal(m.front_ends) - taken;
+    auto sent = sent_to_journal(m.front_ends);
+    return sent > taken ? sent - taken : 0;
   });
   m.mailboxes.emplace_back("limiters", [&m] {
     std::uint64_t taken = 0, sent = 0;

@@ -7,6 +7,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <sys/resource.h>
+
 #include <csignal>
 #include <iostream>
 
@@ -25,6 +27,19 @@ sigset_t block_signals() {
   return set;
 }
 
+// Each connection is a descriptor; the soft limit is often 1024 for no reason but history.
+void raise_descriptor_limit(std::uint64_t max_connections) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  constexpr std::uint64_t others = 256;
+  if (limit.rlim_cur < max_connections + others)
+    spdlog::warn("the system allows {} open files, too few for http.max_connections = {}; raise "
+                 "it (ulimit -n, LimitNOFILE=) or lower that",
+                 limit.rlim_cur, max_connections);
+}
+
 int exit_code_of(const error& why) {
   switch (why.code) {
     case errc::config: return exit_config;
@@ -39,7 +54,7 @@ void reload(node& running, const config_sources& sources) {
   auto settings = load_config(sources);
   if (settings) {
     running.reload(*settings);
-    spdlog::info("reloaded: plans, streams and log level are as configured now");
+    spdlog::info("reloaded: limits, ack levels and sizes of streams, and the log level are as configured now");
   } else {
     spdlog::error("not reloaded, the old configuration stays:\n{}", settings.error().message);
   }
@@ -75,6 +90,7 @@ int run_node(const config_sources& sources) {
   }
   auto signals = block_signals();
   start_logging(settings->log, settings->node_name);
+  raise_descriptor_limit(settings->http.max_connections);
   int code = exit_ok;
   {
     auto running = node::start(*settings);

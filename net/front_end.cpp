@@ -31,7 +31,8 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
            parts_.identify->custom_fields(),
            parts_.metrics,
            std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
-           &unfinished_body_bytes_} {
+           &unfinished_body_bytes_,
+           &in_flight_bytes_} {
   place_destinations();
   writer_.set_time(std::time(nullptr));
 }
@@ -86,7 +87,8 @@ void front_end::accept_all() {
                         SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      return;  // none left, or no descriptors: the listening socket will tell again
+      if (errno != EAGAIN && errno != EWOULDBLOCK) pause_accepting();
+      return;
     }
     parts_.metrics.connections_total.add();
     if (parts_.node.connections.load(std::memory_order_relaxed)
@@ -141,7 +143,21 @@ void front_end::end_turn() {
   if (draining_) finish_drain_if_idle();
 }
 
+// Out of descriptors: the connections wait in the backlog, and the next tick tries again. Left in
+// epoll, the listening socket would keep the thread busy with telling so.
+void front_end::pause_accepting() {
+  if (accepting_) parts_.loop.remove(listen_fd_);
+  accepting_ = false;
+}
+
+void front_end::resume_accepting() {
+  if (accepting_ || listen_fd_ < 0) return;
+  accepting_ = true;
+  parts_.loop.add(listen_fd_, EPOLLIN, this);
+}
+
 void front_end::on_tick() {
+  resume_accepting();
   writer_.set_time(std::time(nullptr));
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
@@ -154,7 +170,7 @@ void front_end::begin_drain() {
   draining_ = true;
   if (listen_fd_ >= 0) {
     accept_all();  // whoever is in the backlog already is served
-    parts_.loop.remove(listen_fd_);
+    if (accepting_) parts_.loop.remove(listen_fd_);
     ::close(listen_fd_);
     listen_fd_ = -1;
   }

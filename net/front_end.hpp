@@ -26,7 +26,7 @@ namespace penstock {
 /// What a front end is made of; everything outlives it.
 struct front_end_parts {
   event_loop& loop;
-  http_settings http;          ///< max_connections and max_in_flight are this front end's share
+  http_settings http;          ///< max_in_flight is this front end's share
   std::shared_ptr<const identifier> identify;
   ingest_rules_ptr rules;
   node_state& node;
@@ -57,6 +57,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   // request_handler
   void on_request(session& from, const request_parser& parser) override;
   void on_bad_request(session& from, unsigned status, std::string_view detail) override;
+  void on_overload(session& from) override;
   void on_output(session& from) override { to_flush_.push_back(&from); }
   void on_closed(session& from) override;
 
@@ -89,6 +90,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   bool shed(session& from, const request_parser& parser);
   void answer_health(session& from, const request_parser& parser, std::string_view path,
                      std::string_view query);
+  void answer_and_close(session& from, const problem& what, std::uint32_t retry_after_s = 0);
   void answer_now(session& from, const request_parser& parser, const problem& what,
                   std::uint32_t retry_after_s = 0, std::string_view allow = {});
   turn_batch& open_batch(std::uint16_t to);
@@ -129,6 +131,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   // -- front_end.cpp -------------------------------------------------------------------------------
   void accept_all();
+  void pause_accepting();
+  void resume_accepting();
   void adopt(int fd, const ip_address& peer);
   void begin_drain();
   void finish_drain_if_idle();
@@ -141,6 +145,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::size_t unfinished_body_bytes_ = 0;
   session_environment env_;
   int listen_fd_ = -1;
+  bool accepting_ = true;
   stream_names streams_;
   std::int64_t time_ms_ = 0;     // wall clock of the turn that began at…
   std::int64_t time_at_ns_ = 0;  // …this steady time

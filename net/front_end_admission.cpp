@@ -206,9 +206,9 @@ void front_end::hand_over(append_batch_ptr append) {
 }
 
 void front_end::send_held() {
+  parts_.metrics.journal_messages.add(held_.size());
   for (auto& append : held_)
     self_->send(parts_.journal, std::move(append));
-  parts_.metrics.journal_messages.add(held_.size());
   held_.clear();
   held_events_ = 0;
 }

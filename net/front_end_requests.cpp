@@ -12,6 +12,7 @@ constexpr std::string_view events_path = "/v1/events";
 // A block of a turn is closed when its bodies reach this size, so that one row stays moderate.
 constexpr std::size_t max_block_bytes = 8 << 20;
 constexpr std::uint32_t shed_retry_s = 1;
+constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
 constexpr std::uint32_t full_retry_s = 10;
 
 bool wants_representation(std::string_view prefer) {
@@ -92,11 +93,11 @@ bool front_end::shed(session& from, const request_parser& parser) {
                full_retry_s);
     return true;
   }
-  if (in_flight_bytes_ + unfinished_body_bytes_ + parser.body().size()
-      > parts_.http.max_in_flight_bytes) {
+  // What others hold; a single body is taken whatever this lane's share of the bound is.
+  auto others = in_flight_bytes_ + unfinished_body_bytes_ - parser.buffered_bytes();
+  if (others > 0 && others + parser.body().size() > parts_.http.max_in_flight_bytes) {
     parts_.metrics.count(shed_reason::in_flight);
-    answer_now(from, parser, {503, "More is under way than this node takes at once."},
-               shed_retry_s);
+    answer_now(from, parser, {503, std::string{too_much_under_way}}, shed_retry_s);
     return true;
   }
   return false;
@@ -270,12 +271,21 @@ void front_end::note_in_flight(turn_batch& batch, std::size_t bytes) {
 }
 
 void front_end::on_bad_request(session& from, unsigned status, std::string_view detail) {
+  answer_and_close(from, {status, std::string{detail}});
+}
+
+void front_end::on_overload(session& from) {
+  parts_.metrics.count(shed_reason::in_flight);
+  answer_and_close(from, {503, std::string{too_much_under_way}}, shed_retry_s);
+}
+
+void front_end::answer_and_close(session& from, const problem& what, std::uint32_t retry_after_s) {
   answer_context ctx;
   ctx.keep_alive = false;
   auto number = from.open_exchange(false);
-  writer_.error(from.begin_answer(number), ctx, {status, std::string{detail}});
+  writer_.error(from.begin_answer(number), ctx, what, retry_after_s);
   from.end_answer(number);
-  parts_.metrics.count_status(status);
+  parts_.metrics.count_status(what.status);
 }
 
 } // namespace penstock

@@ -244,8 +244,25 @@ std::size_t session::continue_body(const char* data, std::size_t size) {
     reject(ec);
     return size;
   }
-  if (parser_->is_done()) finish_request();
+  if (parser_->is_done())
+    finish_request();
+  else if (overloaded())
+    return size;
   return used;
+}
+
+// Bodies that arrive slowly count against the same bound as those under way: without it, many
+// connections could hold a large one each.
+bool session::overloaded() {
+  auto others = *env_.body_bytes - counted_body_bytes_ + *env_.in_flight_bytes;
+  if (others == 0 || others + counted_body_bytes_ <= env_.settings.max_in_flight_bytes)
+    return false;
+  failed_ = true;
+  no_more_requests_ = true;
+  parser_.reset();
+  note_body_bytes();
+  env_.handler.on_overload(*this);
+  return true;
 }
 
 void session::finish_request() {

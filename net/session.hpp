@@ -26,6 +26,8 @@ class request_handler {
   virtual void on_request(session& from, const request_parser& parser) = 0;
   /// What arrived is not HTTP as we take it; the connection closes after the answer.
   virtual void on_bad_request(session& from, unsigned status, std::string_view detail) = 0;
+  /// A body that is arriving would exceed max_in_flight; the connection closes after the answer.
+  virtual void on_overload(session& from) = 0;
   /// The connection has bytes to send at the end of the turn.
   virtual void on_output(session& from) = 0;
   /// The connection is closed; its object may be used again after the turn.
@@ -44,6 +46,7 @@ struct session_environment {
   front_end_metrics& metrics;
   std::vector<char> scratch;  ///< one receive buffer for all: a session keeps only what is left over
   std::size_t* body_bytes;    ///< bytes of unfinished bodies held by all sessions
+  const std::size_t* in_flight_bytes;  ///< of whole ones, on their way to the disk
 
   static constexpr std::size_t receive_bytes = 64 << 10;
 };
@@ -109,6 +112,7 @@ class session final : public io_handler {
   void reject(unsigned status, std::string_view detail);
   void on_end_of_input();
   void note_body_bytes();
+  bool overloaded();
   void after_sent();
   void linger();
   void discard();

@@ -125,6 +125,13 @@ TEST_CASE("limits are checked") {
   CHECK_THAT(errors_of(nine + "]"), Contains("9 limits are too many"));
 }
 
+TEST_CASE("what the code has fixed room for is bounded by the configuration") {
+  CHECK_THAT(errors_of("[http]\nmax_batch_events = 20000\n"), Contains("http.max_batch_events"));
+  CHECK_THAT(errors_of("[identity]\norder = ['header:a', 'header:b', 'header:c', 'header:d', "
+                       "'header:e', 'ip']\n"),
+             Contains("identity.order") && Contains("at most 4 headers"));
+}
+
 TEST_CASE("keys are checked against each other") {
   CHECK_THAT(errors_of("[admin]\nlisten = '0.0.0.0:8081'\ntoken = 'a-long-token'\n"),
              StartsWith("node.toml:2: admin.listen: 0.0.0.0:8081 is not a loopback address") &&
