@@ -35,7 +35,8 @@ void append_number(std::string& out, std::uint32_t value) {
 
 } // namespace
 
-plan_headers::plan_headers(const plan& rules) {
+plan_headers::plan_headers(const plan& rules)
+    : nameless_refusal_(to_json({429, "A limit is used up; Retry-After says when to come back."})) {
   for (auto& rule : rules.limits) {
     auto q = std::to_string(rule.amount);
     auto w = std::to_string(window_s(rule));

@@ -18,8 +18,11 @@ class plan_headers {
   /// Appends both header lines for the state that `v` tells; nothing for a plan without limits.
   void append(std::string& out, const verdict& v) const;
 
-  /// The problem document of a 429 by limit `index`.
-  const std::string& refusal_body(std::size_t index) const { return limits_[index].refusal_body; }
+  /// The problem document of a 429 by limit `index`; one without the limit's name when there is no
+  /// such limit, as when a verdict was under way while a reload took the limit away.
+  const std::string& refusal_body(std::size_t index) const {
+    return index < limits_.size() ? limits_[index].refusal_body : nameless_refusal_;
+  }
 
  private:
   struct one_limit {
@@ -28,6 +31,7 @@ class plan_headers {
   };
   std::string policy_line_;
   std::vector<one_limit> limits_;
+  std::string nameless_refusal_;
 };
 
 } // namespace penstock
