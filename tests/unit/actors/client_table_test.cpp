@@ -167,8 +167,11 @@ TEST_CASE("the table knows its own memory, at most 100 bytes a client", "[client
     const std::size_t taken = allocated_bytes() - before;
     INFO(clients << " clients, " << taken / clients << " bytes each");
     CHECK(table->size() == clients);
+    CHECK(table->memory_bytes() <= 100 * clients);
+#ifndef __SANITIZE_ADDRESS__ // whose allocator does not tell what was taken
     CHECK(taken <= 100 * clients);
     CHECK(table->memory_bytes() >= taken * 98 / 100);
     CHECK(table->memory_bytes() <= taken * 102 / 100);
+#endif
   }
 }

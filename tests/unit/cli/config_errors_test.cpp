@@ -29,7 +29,7 @@ TEST_CASE("a wrong type or range is named with what would do") {
   CHECK(
       errors_of("[http]\nmax_body = '1 megabyte'\n") ==
       "node.toml:2: http.max_body: \"1 megabyte\" is not a whole number and one of B, kB, MB, GB, "
-      "TB, KiB, MiB, GiB, TiB; write a size from 1B to 1GiB, for example \"4MiB\"");
+      "TB, KiB, MiB, GiB, TiB; write a size from 1B to 256MiB, for example \"4MiB\"");
   CHECK(
       errors_of("[http]\nthreads = '4'\n") ==
       "node.toml:2: http.threads: \"4\" is not a whole number; write a whole number from 0 to 256, "
