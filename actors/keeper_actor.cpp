@@ -27,14 +27,15 @@ std::uint64_t keeper_state::confirmed() const {
 }
 
 void keeper_state::note(const char* what, const result<void>& outcome) {
+  auto& last = last_problem_[what];
   if (outcome) {
-    last_problem_.clear();
+    last.clear();
     return;
   }
   parts_.metrics->failures.add();
-  if (outcome.error().message != last_problem_)
+  if (outcome.error().message != last)
     spdlog::error("keeper: {} failed, trying again: {}", what, outcome.error().message);
-  last_problem_ = outcome.error().message;
+  last = outcome.error().message;
 }
 
 void keeper_state::upkeep() {
@@ -42,10 +43,8 @@ void keeper_state::upkeep() {
   if (const auto seq = confirmed(); seq > 0) {
     const auto before = parts_.wall_ms() - parts_.retention_ms.count();
     const auto retired = parts_.segments->retire(seq, before);
-    if (retired)
-      parts_.metrics->retired.add(*retired);
-    else
-      note("retiring segments", retired.error());
+    if (retired) parts_.metrics->retired.add(*retired);
+    note("retiring segments", retired ? result<void>{} : result<void>{retired.error()});
   }
   note("preparing a segment", parts_.segments->prepare());
 }

@@ -42,7 +42,7 @@ class keeper_state {
 
   keeper_parts parts_;
   std::map<std::string, std::uint64_t> confirmed_; // by sink
-  std::string last_problem_;                       // told once, not ten times a second
+  std::map<std::string, std::string> last_problem_; // by task; told once, not ten times a second
 };
 
 /// Takes confirmed_up_to and upkeep_tick; quits at `drain`. It blocks on the disk: spawn it

@@ -83,19 +83,19 @@ enum class shed_reason : std::uint8_t {
   journal_full,  ///< the journal's cap is reached
   disk_full,     ///< the file system has no room
   journal_error, ///< the journal failed otherwise
-  draining,      ///< the node is going down
 };
-inline constexpr std::array<const char*, 8> shed_names{
-    "connections",  "in_flight", "table_full",    "unreachable",
-    "journal_full", "disk_full", "journal_error", "draining"};
+inline constexpr std::array<const char*, 7> shed_names{
+    "connections",  "in_flight", "table_full",   "unreachable",
+    "journal_full", "disk_full", "journal_error"};
 
 /// One front end's, written by its thread only.
 struct alignas(64) front_end_metrics {
   std::array<counter, counted_statuses.size()> requests;
-  latency_histogram request_us; ///< header complete to answer handed to the socket
+  latency_histogram request_us; ///< request complete to answer written; those a limiter was asked for
   counter bytes_in;
   counter bytes_out;
   counter events;    ///< accepted, whatever the number of requests
+  counter received_lost; ///< events of ack = "received" whose commit failed after their 202
   gauge connections; ///< open now
   counter connections_total;
   std::array<counter, timeout_names.size()> timeouts;
@@ -126,6 +126,7 @@ struct alignas(64) journal_metrics {
   gauge durable_seq;
   gauge bytes;          ///< of all segment files
   gauge full;           ///< 1 while the cap or the disk refuses more
+  gauge damaged;        ///< segments set aside or cut short at this start
   gauge queued_batches; ///< waiting for a commit
   counter messages;     ///< batches taken from the mailbox
 };

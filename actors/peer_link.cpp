@@ -1,5 +1,6 @@
 #include "actors/peer_link.hpp"
 
+#include "actors/fail_fast.hpp"
 #include "actors/gate.hpp"
 
 #include <caf/io/middleman.hpp>
@@ -43,14 +44,33 @@ static std::string sentence_of(const caf::error& refusal) {
 //        └── retry interval ─────────────────────────── gate down ─────┘
 //
 // A turn lasts as long as the stage `connecting`: the middleman connects for one caller at a time,
-// and concurrent calls have hung it.
+// and concurrent calls have hung it. It also waits as long as the operating system does, which is
+// minutes for a host that drops packets silently; so a prober finds out first, within a second,
+// whether the peer takes connections.
+
+// -- probing --------------------------------------------------------------------------------------
+
+// It blocks, so it has a thread of its own.
+static caf::behavior prober(caf::event_based_actor* self, const reach_peer& reach) {
+  end_process_on_exception(self);
+  return {
+      [reach](caf::connect_atom, const std::string& host,
+              std::uint16_t port) -> caf::result<void> {
+        if (const auto reached = reach(host, port, reach_timeout); !reached)
+          return caf::make_error(caf::sec::cannot_connect_to_node, reached.error().message);
+        return caf::unit;
+      },
+      [self](drain) { self->quit(); },
+  };
+}
 
 // -- life -----------------------------------------------------------------------------------------
 
 void peer_links_state::start(const cluster_settings& settings,
                              const std::vector<std::string>& members,
-                             std::vector<caf::actor> front_ends,
+                             std::vector<caf::actor> front_ends, reach_peer reach,
                              std::shared_ptr<link_metrics> metrics) {
+  prober_ = self_->spawn<caf::detached + caf::linked>(prober, std::move(reach));
   introduction_ = {wire_version, settings.name, settings.listen};
   reconnect_interval_ = settings.reconnect_interval_ms;
   front_ends_ = std::move(front_ends);
@@ -70,6 +90,11 @@ void peer_links_state::start(const cluster_settings& settings,
   }
   for (std::size_t i = 0; i < links_.size(); ++i)
     want_turn(i);
+}
+
+void peer_links_state::drain() {
+  self_->send(prober_, penstock::drain{});
+  self_->quit();
 }
 
 template <class Message>
@@ -92,6 +117,16 @@ void peer_links_state::next_turn() {
   turn_taken_ = true;
   links_[at].at = stage::connecting;
   const peer_address& peer = links_[at].parts;
+  self_->request(prober_, caf::infinite, caf::connect_atom_v, peer.host, peer.port)
+      .then([this, at] { connect(at); },
+            [this, at](const caf::error& why) {
+              failed(at, why);
+              end_turn();
+            });
+}
+
+void peer_links_state::connect(std::size_t at) {
+  const peer_address& peer = links_[at].parts;
   // No time limit here: the operating system's and the middleman's apply, and giving up earlier
   // would let the next connect begin beside this one.
   self_
@@ -100,15 +135,18 @@ void peer_links_state::next_turn() {
       .then(
           [this, at](const caf::node_id&, const caf::strong_actor_ptr& gate,
                      const std::set<std::string>&) {
-            turn_taken_ = false;
             connected(at, gate);
-            next_turn();
+            end_turn();
           },
           [this, at](const caf::error& why) {
-            turn_taken_ = false;
             failed(at, why);
-            next_turn();
+            end_turn();
           });
+}
+
+void peer_links_state::end_turn() {
+  turn_taken_ = false;
+  next_turn();
 }
 
 void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
@@ -188,12 +226,14 @@ void peer_links_state::refused(std::size_t at, const std::string& why) {
 
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
-                         std::shared_ptr<link_metrics> metrics) {
+                         reach_peer reach, std::shared_ptr<link_metrics> metrics) {
+  end_process_on_exception(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down.source); });
-  self->state.start(settings, members, std::move(front_ends), std::move(metrics));
+  self->state.start(settings, members, std::move(front_ends), std::move(reach),
+                    std::move(metrics));
   return {
       [self](caf::connect_atom, std::uint64_t link) { self->state.want_turn(link); },
-      [self](drain) { self->quit(); },
+      [self](drain) { self->state.drain(); },
   };
 }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,14 @@ struct alignas(64) link_metrics {
 
 /// How long a peer's gate may take to answer.
 inline constexpr std::chrono::milliseconds greeting_timeout{2000};
+
+/// Finds out whether a peer takes connections, blocking for no longer than the time given. Errors:
+/// unavailable.
+using reach_peer = std::function<result<void>(const std::string& host, std::uint16_t port,
+                                              std::chrono::milliseconds timeout)>;
+
+/// How long a peer's host may take to accept a connection.
+inline constexpr std::chrono::milliseconds reach_timeout{1000};
 
 /// A refused node asks again after this long: somebody has to change a configuration first.
 inline constexpr std::chrono::seconds refused_interval{15};
@@ -47,7 +56,9 @@ class peer_links_state {
   // -- life ---------------------------------------------------------------------------------------
 
   void start(const cluster_settings& settings, const std::vector<std::string>& members,
-             std::vector<caf::actor> front_ends, std::shared_ptr<link_metrics> metrics);
+             std::vector<caf::actor> front_ends, reach_peer reach,
+             std::shared_ptr<link_metrics> metrics);
+  void drain();
 
   // -- turns: one connect at a time in a process --------------------------------------------------
 
@@ -71,6 +82,8 @@ class peer_links_state {
   };
 
   void next_turn();
+  void connect(std::size_t link);
+  void end_turn();
   void connected(std::size_t link, const caf::strong_actor_ptr& gate);
   void welcomed(std::size_t link, const welcome& answer);
   void failed(std::size_t link, const caf::error& why);
@@ -85,15 +98,17 @@ class peer_links_state {
   std::vector<link> links_;
   std::deque<std::size_t> turns_; // links whose wait is over; at most one entry each
   bool turn_taken_ = false;
+  caf::actor prober_;
   std::vector<caf::actor> front_ends_;
   std::shared_ptr<link_metrics> metrics_;
 };
 
 /// Keeps a link to every member but this node (`settings.listen`), tells each front end peer_up
 /// and peer_down, and tries again every `settings.reconnect_interval_ms`. `members`: the cluster
-/// addresses of all nodes, sorted; valid addresses. `drain` ends it. Needs the middleman.
+/// addresses of all nodes, sorted; valid addresses. `drain` ends it. Needs the middleman. `reach` is
+/// called on a thread of its own.
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
-                         std::shared_ptr<link_metrics> metrics);
+                         reach_peer reach, std::shared_ptr<link_metrics> metrics);
 
 } // namespace penstock

@@ -111,6 +111,8 @@ void queue_actor_state::on_upkeep() {
   parts_.reader->release();
   parts_.replay->release();
   save_if_due();
+  // Also when nothing is saved: the disk may have got room meanwhile, and fill again.
+  parts_.cursors->restore_reserve();
   self_->delayed_send(self_, queue_upkeep_interval, upkeep_tick{});
 }
 

@@ -32,8 +32,9 @@ std::vector<const_block_ptr> recent_blocks::read(const std::string& stream,
     return b->last_seq() <= after_seq;
   });
   std::size_t bytes = 0;
-  for (; at != blocks.end() && bytes < max_read_bytes; ++at) {
+  for (; at != blocks.end(); ++at) {
     bytes += (*at)->bodies.size();
+    if (bytes > max_read_bytes && !result.empty()) break;
     result.push_back(*at);
   }
   return result;

@@ -7,6 +7,7 @@
 #include "cli/address.hpp"
 #include "cli/client_secret.hpp"
 #include "cli/logging.hpp"
+#include "net/tcp_probe.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -97,6 +98,7 @@ result<void> node::open_storage() {
   journal_ = std::move(*opened);
   for (auto& sentence : report.damaged)
     spdlog::error("journal: {}", sentence);
+  journal_metrics_->damaged.set(static_cast<std::int64_t>(report.damaged.size()));
   if (report.events > 0)
     spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,
                  report.bytes);
@@ -176,6 +178,7 @@ result<void> node::start_lanes() {
                                                      settings_.http.trusted_proxies, *secret);
   auto rules = rules_of(settings_);
   auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
+  plan_in_force_ = shared_plan;
   auto limits = settings_.limiter;
   limits.max_clients = std::max<std::uint64_t>(1, limits.max_clients / lanes_.size());
   std::vector<caf::actor> limiters;
@@ -211,7 +214,8 @@ result<void> node::start_cluster() {
   }
   gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters);
   if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
-  links_ = system_.spawn(peer_links, settings_.cluster, members(), front_ends, link_metrics_);
+  links_ = system_.spawn(peer_links, settings_.cluster, members(), front_ends, probe_tcp,
+                         link_metrics_);
   return {};
 }
 
@@ -234,6 +238,13 @@ result<void> node::start_admin() {
   m.queue = queue_metrics_;
   m.keeper = keeper_metrics_;
   if (links_) m.links = link_metrics_;
+  m.dropped_log_lines = dropped_log_messages;
+  m.limit_names = [this] {
+    std::vector<std::string> names;
+    for (auto& limit : plan_in_force_.load()->limits)
+      names.push_back(limit.name);
+    return names;
+  };
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
   // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {
@@ -265,6 +276,7 @@ void node::start_threads() {
 void node::reload(const config& settings) {
   auto rules = rules_of(settings);
   auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
+  plan_in_force_ = shared_plan;
   for (auto& lane : lanes_) {
     caf::anon_send(lane.limiter, plan_changed{shared_plan});
     caf::anon_send(lane.front_end, rules_changed{rules});

@@ -13,6 +13,7 @@
 #include "net/front_end.hpp"
 #include "net/listener.hpp"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -86,6 +87,7 @@ class node {
   std::vector<http_lane> lanes_;
   std::uint16_t http_port_ = 0;
   std::string http_address_;
+  std::atomic<std::shared_ptr<const plan>> plan_in_force_;  // for the metrics page
   metrics_sources metrics_;
   std::unique_ptr<admin_server> admin_;
   bool drained_ = false;

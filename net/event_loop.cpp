@@ -18,20 +18,20 @@ namespace {
 // wake-up.
 thread_local event_loop* current_loop = nullptr;
 
-std::int64_t steady_now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-           std::chrono::steady_clock::now().time_since_epoch())
-    .count();
-}
-
 [[noreturn]] void throw_errno(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
 } // namespace
 
-event_loop::event_loop(caf::actor_system& sys, std::string name)
-    : caf::execution_unit(&sys), name_(std::move(name)) {
+std::int64_t event_loop::steady_clock_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+           std::chrono::steady_clock::now().time_since_epoch())
+    .count();
+}
+
+event_loop::event_loop(caf::actor_system& sys, std::string name, clock now)
+    : caf::execution_unit(&sys), name_(std::move(name)), clock_(std::move(now)) {
   epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd_ < 0) throw_errno("epoll_create1");
   event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -64,7 +64,7 @@ void event_loop::remove(int fd) {
 }
 
 std::int64_t event_loop::refresh_now() {
-  return now_ns_ = steady_now_ns();
+  return now_ns_ = clock_();
 }
 
 void event_loop::wake() {
@@ -118,29 +118,32 @@ int event_loop::wait_ms() {
 }
 
 void event_loop::run() {
-  current_loop = this;
   pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+  while (!stopped_.load(std::memory_order_relaxed))
+    turn(wait_ms());
+}
+
+void event_loop::turn(int max_wait_ms) {
+  current_loop = this;
   std::array<epoll_event, max_events_per_turn> events;
-  while (!stopped_.load(std::memory_order_relaxed)) {
-    auto n = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), wait_ms());
-    sleeping_.store(false);
-    if (refresh_now() >= wake_at_ns_) wake_at_ns_ = std::numeric_limits<std::int64_t>::max();
-    for (int i = 0; i < n; ++i) {
-      if (auto* handler = static_cast<io_handler*>(events[i].data.ptr)) {
-        handler->on_io(events[i].events);
-      } else {
-        std::uint64_t count;
-        [[maybe_unused]] auto r = read(event_fd_, &count, sizeof count);
-      }
+  auto n = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), max_wait_ms);
+  sleeping_.store(false);
+  if (refresh_now() >= wake_at_ns_) wake_at_ns_ = std::numeric_limits<std::int64_t>::max();
+  for (int i = 0; i < n; ++i) {
+    if (auto* handler = static_cast<io_handler*>(events[i].data.ptr)) {
+      handler->on_io(events[i].events);
+    } else {
+      std::uint64_t count;
+      [[maybe_unused]] auto r = read(event_fd_, &count, sizeof count);
     }
-    if (client_) client_->after_io();
-    run_ready_actors();
-    if (now_ns_ >= next_tick_ns_) {
-      next_tick_ns_ = now_ns_ + tick_ms * 1'000'000;
-      if (client_) client_->on_tick();
-    }
-    if (client_) client_->end_turn();
   }
+  if (client_) client_->after_io();
+  run_ready_actors();
+  if (now_ns_ >= next_tick_ns_) {
+    next_tick_ns_ = now_ns_ + tick_ms * 1'000'000;
+    if (client_) client_->on_tick();
+  }
+  if (client_) client_->end_turn();
   current_loop = nullptr;
 }
 

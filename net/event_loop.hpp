@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -51,8 +52,12 @@ class event_loop final : public caf::execution_unit {
   static constexpr std::size_t max_actor_rounds = 64;
   static constexpr std::int64_t tick_ms = 50;
 
+  /// Gives nanoseconds that never go back; called on the loop's thread.
+  using clock = std::function<std::int64_t()>;
+  static std::int64_t steady_clock_ns();
+
   /// Throws std::system_error if the kernel gives no epoll or eventfd descriptor.
-  event_loop(caf::actor_system& sys, std::string name);
+  event_loop(caf::actor_system& sys, std::string name, clock now = steady_clock_ns);
   ~event_loop();
   event_loop(const event_loop&) = delete;
   event_loop& operator=(const event_loop&) = delete;
@@ -75,6 +80,9 @@ class event_loop final : public caf::execution_unit {
 
   /// Runs turns until stop(). One thread, once.
   void run();
+  /// One turn on the calling thread, which waits for descriptors no longer than `max_wait_ms`: what
+  /// run() repeats, and how a test steps through it.
+  void turn(int max_wait_ms);
   /// Any thread: run() returns after its present turn.
   void stop();
 
@@ -87,6 +95,7 @@ class event_loop final : public caf::execution_unit {
   int wait_ms();
 
   std::string name_;
+  clock clock_;
   int epoll_fd_ = -1;
   int event_fd_ = -1;
   loop_client* client_ = nullptr;

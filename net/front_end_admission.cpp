@@ -221,7 +221,10 @@ void front_end::on_durable(const append_done& done) {
     auto batch = std::move(found->second);
     awaiting_disk_.erase(found);
     for (auto& r : batch->requests) {
-      if (r.answered) continue;
+      if (r.answered) {
+        if (!done.ok) parts_.metrics.received_lost.add(r.count);
+        continue;
+      }
       if (done.ok)
         answer_accepted(*batch, r);
       else

@@ -74,6 +74,8 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
   // A batch of which nothing was accepted: the first error's status, and all errors.
   problem what{first_is_bad ? 400u : 429u, "No event of the batch was accepted."};
   what.members = batch_summary(batch, r);
+  auto violated = rules_->headers.violated_policies(r.state.limit);
+  if (what.status == 429 && !violated.empty()) what.members.append(",").append(violated);
   answer(r, what.status, [&](std::string& out) {
     writer_.error(out, context_of(r), what, what.status == 429 ? r.state.reset_s : 0);
   });

@@ -96,8 +96,8 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   for (const auto* front_end : all)
     latencies.push_back(&front_end->request_us);
   out.histogram("penstock_http_request_seconds",
-                "Time from a complete header to the answer handed to the socket.", microseconds_per_second,
-                latencies);
+                "Time from a complete request to its answer, for requests that a limiter was asked for.",
+                microseconds_per_second, latencies);
   out.counter("penstock_http_received_bytes_total", "Bytes received on the ingest plane.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.bytes_in; }));
@@ -107,6 +107,10 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   out.counter("penstock_http_events_total", "Events accepted and handed to the journal.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.events; }));
+  out.counter("penstock_received_lost_total",
+              "Events of streams with ack = received whose commit failed after their 202.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.received_lost; }));
   out.gauge("penstock_http_connections", "Connections open now.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.connections; }));
@@ -136,7 +140,8 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
              {{"policy", "refuse"}});
 }
 
-void add_limiters(page& out, const std::vector<std::shared_ptr<const limiter_metrics>>& all) {
+void add_limiters(page& out, const metrics_sources& from) {
+  const auto& all = from.limiters;
   if (all.empty()) return;
   using m = limiter_metrics;
   out.counter("penstock_verdicts_total", "Verdicts of this node's limiters.")
@@ -144,14 +149,20 @@ void add_limiters(page& out, const std::vector<std::shared_ptr<const limiter_met
                  all, [](const m& l) -> auto& { return l.requests_admitted; }),
              {{"result", "admitted"}, {"reason", "none"}});
   constexpr std::pair<refusal, const char*> reasons[] = {{refusal::quota, "quota"},
-                                                         {refusal::table_full, "table_full"},
-                                                         {refusal::unreachable, "unreachable"}};
+                                                         {refusal::table_full, "table_full"}};
   for (const auto& [reason, name] : reasons) {
     const auto at = static_cast<std::size_t>(reason);
     out.value(sum(
                   all, [at](const m& l) -> auto& { return l.refused_by_reason[at]; }),
               {{"result", "refused"}, {"reason", name}});
   }
+  const auto names = from.limit_names ? from.limit_names() : std::vector<std::string>{};
+  out.counter("penstock_limit_refusals_total",
+              "Refusals by the limit that was used up, under the name it has now.");
+  for (std::size_t i = 0; i < std::min(names.size(), max_limits_per_plan); ++i)
+    out.value(sum(
+                  all, [i](const m& l) -> auto& { return l.refused_by_limit[i]; }),
+              {{"limit", names[i]}});
   out.gauge("penstock_limiter_clients", "Clients that the limiters remember.")
       .value(sum(
           all, [](const m& l) -> auto& { return l.live_clients; }));
@@ -182,6 +193,8 @@ void add_journal(page& out, const journal_metrics& j) {
       .value(j.full.value());
   out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
       .value(j.queued_batches.value());
+  out.gauge("penstock_journal_damaged_segments", "Segments set aside or cut short at this start.")
+      .value(j.damaged.value());
 }
 
 void add_queue(page& out, const queue_metrics& q) {
@@ -226,7 +239,7 @@ std::string metrics_page(const metrics_sources& from) {
   out.gauge("penstock_build_info", "Which build this is; the value is always 1.")
       .value(1, {{"version", from.version}, {"node", from.node_name}});
   add_http(out, from.front_ends);
-  add_limiters(out, from.limiters);
+  add_limiters(out, from);
   if (from.journal) add_journal(out, *from.journal);
   if (from.queue) add_queue(out, *from.queue);
   if (from.keeper) {
@@ -240,12 +253,21 @@ std::string metrics_page(const metrics_sources& from) {
         .value(from.links->links_up.value());
     out.counter("penstock_cluster_reconnects_total", "Times that a link came up again.")
         .value(from.links->reconnects.value());
+    out.counter("penstock_cluster_failed_attempts_total",
+                "Attempts to link to a peer that failed, refusals included.")
+        .value(from.links->failed_attempts.value());
+    out.counter("penstock_cluster_refusals_total",
+                "Links refused because the peer is of another cluster or version.")
+        .value(from.links->refusals.value());
   }
   if (!from.mailboxes.empty()) {
     out.gauge("penstock_mailbox_depth", "Messages that wait for an actor.");
     for (const auto& [actor, depth] : from.mailboxes)
       out.value(depth(), {{"actor", actor}});
   }
+  if (from.dropped_log_lines)
+    out.counter("penstock_log_dropped_total", "Log lines dropped because their queue was full.")
+        .value(from.dropped_log_lines());
   add_process(out);
   return out.text();
 }

@@ -25,6 +25,10 @@ struct metrics_sources {
   std::shared_ptr<const queue_metrics> queue;
   std::shared_ptr<const keeper_metrics> keeper;
   std::shared_ptr<const link_metrics> links;
+  /// The names of the plan's limits, in their order, now; called on the admin thread.
+  std::function<std::vector<std::string>()> limit_names;
+  /// Log lines dropped because their queue was full.
+  std::function<std::uint64_t()> dropped_log_lines;
   /// Actors by name and how many messages wait for them; called on the admin thread.
   std::vector<std::pair<std::string, std::function<std::uint64_t()>>> mailboxes;
   std::int64_t started_ms = 0; ///< wall clock, for the uptime

@@ -47,7 +47,8 @@ plan_headers::plan_headers(const plan& rules)
     refusal.members = "\"violated-policies\":[";
     append_json_string(refusal.members, rule.name);
     refusal.members += ']';
-    limits_.push_back({"\r\nRateLimit: " + quoted(rule.name) + ";r=", to_json(refusal)});
+    limits_.push_back(
+      {"\r\nRateLimit: " + quoted(rule.name) + ";r=", to_json(refusal), refusal.members});
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock {
@@ -23,11 +24,16 @@ class plan_headers {
   const std::string& refusal_body(std::size_t index) const {
     return index < limits_.size() ? limits_[index].refusal_body : nameless_refusal_;
   }
+  /// The member `"violated-policies":[…]` of such a document; empty when there is no such limit.
+  std::string_view violated_policies(std::size_t index) const {
+    return index < limits_.size() ? std::string_view{limits_[index].violated} : std::string_view{};
+  }
 
  private:
   struct one_limit {
     std::string prefix;  // RateLimit: "name";r=
     std::string refusal_body;
+    std::string violated;
   };
   std::string policy_line_;
   std::vector<one_limit> limits_;

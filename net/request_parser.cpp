@@ -45,6 +45,16 @@ std::optional<request_field> extra_field(boost::beast::string_view text) {
   return std::nullopt;
 }
 
+// A value that goes on in the next line (RFC 9112, section 5.2, lets us refuse it). Beast gives such
+// a one, joined, in a buffer that is gone when the header has been parsed; any other value stands
+// right behind its name.
+bool is_folded(boost::beast::string_view name, boost::beast::string_view value) {
+  auto* begin = name.data() + name.size() + 1;
+  while (*begin == ' ' || *begin == '\t')
+    ++begin;
+  return value.data() != begin;
+}
+
 } // namespace
 
 void request_head::rebase(const char* from, std::size_t size, const char* to) {
@@ -107,6 +117,10 @@ void request_parser::on_field_impl(http::field name, beast_view name_text, beast
   }
   // Trailers name no client and change nothing: a proxy may pass on whatever a client wrote there.
   if (header_done_) return;
+  if (is_folded(name_text, value)) {
+    ec = http::error::bad_obs_fold;
+    return;
+  }
   // Beast reads a body it knows no end of as none, so what follows would pass for a request.
   if (name == http::field::transfer_encoding
       && (!http_1_1_ || !is_field(value, "chunked") || std::exchange(chunked_, true))) {

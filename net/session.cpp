@@ -60,7 +60,7 @@ void session::close() {
   note_body_bytes();
   give_back(in_);
   give_back(out_);
-  sent_ = scanned_ = 0;
+  sent_ = scanned_ = unsent_answers_ = 0;
   exchanges_.clear();
   done_exchanges_ = 0;
   first_exchange_ = 0;
@@ -103,6 +103,7 @@ void session::end_answer(std::uint32_t number) {
   if (at != done_exchanges_) return;
   while (done_exchanges_ < exchanges_.size() && exchanges_[done_exchanges_].done) {
     auto& e = exchanges_[done_exchanges_++];
+    ++unsent_answers_;
     out_ += e.answer;
     if (!e.keep_alive) close_when_sent_ = true;
   }
@@ -137,7 +138,7 @@ void session::on_io(std::uint32_t events) {
 
 bool session::may_read() const {
   return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size()
-         && pending() < env_.settings.max_pipeline;
+         && pipeline_has_room();
 }
 
 void session::read() {
@@ -183,7 +184,7 @@ void session::take(const char* data, std::size_t size, bool is_scratch) {
 
 std::size_t session::parse(const char* data, std::size_t size) {
   std::size_t used = 0;
-  while (used < size && fd_ >= 0 && !no_more_requests_ && pending() < env_.settings.max_pipeline) {
+  while (used < size && fd_ >= 0 && !no_more_requests_ && pipeline_has_room()) {
     auto n = parser_ ? continue_body(data + used, size - used)
                      : begin_request(data + used, size - used);
     used += n;
@@ -229,7 +230,8 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
   set_phase(phase::body);
   bool wants_continue = boost::beast::iequals(parser_->head()[request_field::expect],
                                               boost::beast::string_view{"100-continue"});
-  if (wants_continue && pending() == 0) {
+  // HTTP/1.0 knows no interim answers (RFC 9110, section 10.1.1).
+  if (wants_continue && !parser_->version_is_1_0() && pending() == 0) {
     out_ += continue_answer;
     flush();
   }
@@ -244,10 +246,15 @@ std::size_t session::continue_body(const char* data, std::size_t size) {
     reject(ec);
     return size;
   }
-  if (parser_->is_done())
+  if (parser_->is_done()) {
     finish_request();
-  else if (overloaded())
+  } else if (size - used > env_.settings.max_header_bytes) {
+    // What the parser leaves of a body is the start of a chunk's line or of the trailers.
+    reject(431, "A chunk's line or the trailers are larger than this node takes.");
     return size;
+  } else if (overloaded()) {
+    return size;
+  }
   return used;
 }
 
@@ -342,7 +349,7 @@ void session::flush() {
 
 void session::after_sent() {
   give_back(out_);
-  sent_ = 0;
+  sent_ = unsent_answers_ = 0;
   if (close_when_sent_) return failed_ && !input_ended_ ? linger() : close();
   if (draining_ && pending() == 0 && phase_ == phase::idle && in_.empty()) return close();
   if (in_take_) return;  // a 100 Continue: parsing goes on below us

@@ -118,6 +118,9 @@ class session final : public io_handler {
   void discard();
   void set_phase(phase p);
   std::size_t pending() const { return exchanges_.size() - done_exchanges_; }
+  bool pipeline_has_room() const {
+    return pending() + unsent_answers_ < env_.settings.max_pipeline;
+  }
 
   session_environment& env_;
   int fd_ = -1;
@@ -147,6 +150,7 @@ class session final : public io_handler {
   std::size_t scanned_ = 0;
   std::string out_;
   std::size_t sent_ = 0;
+  std::size_t unsent_answers_ = 0;  // in out_: many requests can be answered as they are read
   std::vector<exchange> exchanges_;
   std::size_t done_exchanges_ = 0;    // at the front of exchanges_, already moved to out_
   std::uint32_t first_exchange_ = 0;  // number of exchanges_[0]

@@ -124,9 +124,10 @@ class sqlite_cursor_store final : public cursor_store {
     auto saved = write(cursors);
     if (!saved && saved.error().code == errc::disk_full && reserve_.release())
       return write(cursors);
-    if (saved) reserve_.take();
     return saved;
   }
+
+  void restore_reserve() override { reserve_.take(); }
 
  private:
   result<void> connect(const fs::path& path, const std::string& vfs) {

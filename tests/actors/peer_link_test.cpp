@@ -15,6 +15,7 @@
 #include <optional>
 #include <thread>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -93,6 +94,14 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all)
   };
 }
 
+// Stands in for a probe over the network: all but one port can be reached.
+std::atomic<std::uint16_t> unreachable_port{0};
+
+result<void> reach(const std::string&, std::uint16_t port) {
+  if (port == unreachable_port) return error{errc::unavailable, "connection timed out"};
+  return {};
+}
+
 // A node as far as its peers see it. Leaving its scope ends it, and its connections with it.
 class test_node {
  public:
@@ -115,8 +124,11 @@ class test_node {
     door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding});
     listening = publish_gate(door, settings.listen);
     front_end = system.spawn(listener, news);
-    links =
-        system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end}, metrics);
+    links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
+                         reach_peer{[](const std::string& host, std::uint16_t port, auto) {
+                           return reach(host, port);
+                         }},
+                         metrics);
   }
 
   ~test_node() {
@@ -218,6 +230,23 @@ TEST_CASE("a peer that accepts but never speaks holds up no other link", "[peer_
   // It keeps being tried.
   const std::uint64_t attempts = a.metrics->failed_attempts.value();
   CHECK(eventually([&] { return a.metrics->failed_attempts.value() > attempts; }));
+}
+
+TEST_CASE("the middleman is not asked to connect to a host that can't be reached", "[peer_link]") {
+  const bound_socket listening(true);
+  unreachable_port = listening.port;
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  {
+    test_node a("dev", first, {at(listening.port), at(second)});
+    test_node b("dev", second, {at(first)});
+    REQUIRE(eventually([&] { return a.is_up() && a.metrics->failed_attempts.value() >= 3; }));
+  }
+  unreachable_port = 0;
+  // Nobody knocked, though the port would have answered.
+  CHECK(::fcntl(listening.fd, F_SETFL, O_NONBLOCK) == 0);
+  CHECK(::accept(listening.fd, nullptr, nullptr) == -1);
+  CHECK(errno == EAGAIN);
 }
 
 TEST_CASE("a port in use is an error that names it", "[peer_link]") {

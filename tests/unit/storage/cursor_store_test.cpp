@@ -67,3 +67,13 @@ TEST_CASE("a damaged cursor file is an error that says what to do", "[cursors]")
   CHECK(opened.error().message.find("cursors.db") != std::string::npos);
   CHECK(opened.error().message.find("move") != std::string::npos);
 }
+
+TEST_CASE("a reserve that was given back is taken again without a save", "[cursors]") {
+  temporary_dir dir;
+  auto store = open_store(dir.path());
+  const auto reserve = dir.path() / "cursors.reserve";
+  REQUIRE(std::filesystem::file_size(reserve) == 1 << 16);
+  std::filesystem::remove(reserve);
+  store->restore_reserve();
+  CHECK(std::filesystem::file_size(reserve) == 1 << 16);
+}

@@ -1,0 +1,27 @@
+#include "net/tcp_probe.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+namespace penstock {
+
+result<void> probe_tcp(const std::string& host, std::uint16_t port,
+                       std::chrono::milliseconds timeout) {
+  using boost::asio::ip::tcp;
+  boost::asio::io_context io;
+  boost::system::error_code outcome;
+  const auto found = tcp::resolver{io}.resolve(host, std::to_string(port), outcome);
+  if (outcome) return error{errc::unavailable, outcome.message()};
+  tcp::socket socket{io};
+  outcome = boost::asio::error::timed_out;
+  boost::asio::async_connect(socket, found,
+                             [&](const boost::system::error_code& ec, const tcp::endpoint&) {
+                               outcome = ec;
+                             });
+  io.run_for(timeout);
+  if (outcome) return error{errc::unavailable, outcome.message()};
+  return {};
+}
+
+} // namespace penstock

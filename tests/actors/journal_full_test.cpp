@@ -1,0 +1,157 @@
+// A journal that can take no more: its cap, or the disk.
+#include "tests/actors/journal_world.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+using namespace std::chrono_literals;
+
+TEST_CASE_METHOD(journal_world, "a full journal refuses, and goes on when there is room",
+                 "[journal]") {
+  start();
+  post(front_a, "s");
+  run();
+  CHECK(told(front_a).ok);
+  CHECK_FALSE(node.journal_full.load());
+
+  store->claims_full = true;
+  const auto late = post(front_b, "s", 2); // it was under way when the journal became full
+  run();
+  const auto refused = told(front_b);
+  CHECK_FALSE(refused.ok);
+  CHECK(refused.tokens == tokens{late});
+  CHECK(refused.why.code == errc::journal_full);
+  CHECK(node.journal_full.load());
+  CHECK_FALSE(node.disk_full.load());
+  CHECK(metrics->full.value() == 1);
+  CHECK(metrics->commits.value() == 1);
+
+  post(front_b, "s"); // more of them start no second series of looks
+  run();
+  CHECK_FALSE(told(front_b).ok);
+  store->asked_full = 0;
+  pass(1s, 10ms);
+  CHECK(store->asked_full == 5);
+  CHECK(node.journal_full.load());
+
+  store->claims_full = false;
+  pass(full_check_interval - 10ms, 10ms);
+  CHECK(node.journal_full.load());
+  pass(10ms, 10ms);
+  CHECK_FALSE(node.journal_full.load());
+  CHECK(metrics->full.value() == 0);
+  store->asked_full = 0;
+  pass(1s, 10ms);
+  CHECK(store->asked_full == 0); // it looks no more
+
+  const auto next = post(front_a, "s");
+  run();
+  CHECK(told(front_a).tokens == tokens{next});
+  CHECK(durable("s") == std::vector<std::uint64_t>{1, next});
+}
+
+TEST_CASE_METHOD(journal_world, "the commit that fills the journal is the first to say so",
+                 "[journal]") {
+  start();
+  post(front_a, "s");
+  scheduler.run_once(); // staged
+  store->claims_full = true;
+  run();
+  CHECK(told(front_a).ok);
+  CHECK(node.journal_full.load());
+}
+
+TEST_CASE_METHOD(journal_world, "a batch that does not fit leaves those staged before it alone",
+                 "[journal]") {
+  start();
+  post(front_a, "s");
+  post(front_b, "s");
+  scheduler.run_once();
+  store->claims_full = true;
+  run();
+  CHECK(told(front_a).ok);
+  CHECK_FALSE(told(front_b).ok);
+  CHECK(durable("s") == range(1, 1));
+}
+
+TEST_CASE_METHOD(journal_world, "room comes back when segments are retired", "[journal]") {
+  options.max_bytes = 4 << 20;
+  start();
+  const auto fill = [&] {
+    std::size_t taken = 0;
+    for (int i = 0; i < 1000 && !node.journal_full.load(); ++i) {
+      send(batch(front_a, {{"s", 10, 2000}}));
+      run();
+      taken += told(front_a).ok ? 1 : 0;
+    }
+    return taken;
+  };
+  const auto before = fill();
+  CHECK(before > 100);
+  CHECK(node.journal_full.load());
+  CHECK(store->bytes() <= options.max_bytes);
+  CHECK(durable("s").size() == 10 * before);
+  send(batch(front_b, {{"s", 100, 4000}}));
+  run();
+  CHECK(told(front_b).why.code == errc::journal_full);
+
+  auto keeper = segment_keeper::make(store->real(), options);
+  require_ok(keeper->retire(store->catalog()->durable_seq(), far_future_ms));
+  pass(full_check_interval, 10ms);
+  CHECK_FALSE(node.journal_full.load());
+  CHECK(metrics->bytes.value() == static_cast<std::int64_t>(store->bytes()));
+  CHECK(fill() > 100);
+}
+
+TEST_CASE_METHOD(journal_world, "a full disk: the group fails, then one may try", "[journal]") {
+  start();
+  const bool at_commit = GENERATE(true, false);
+  const auto disk_is_full = [&] {
+    (at_commit ? store->fail_commit : store->fail_append) = errc::disk_full;
+  };
+  disk_is_full();
+  post(front_a, "s");
+  run();
+  CHECK(told(front_a).why.code == errc::disk_full);
+  CHECK(node.journal_full.load());
+  CHECK(node.disk_full.load());
+  CHECK(metrics->full.value() == 1);
+
+  for (int i = 0; i < 2; ++i) {
+    pass(full_check_interval - 1ms, 1ms);
+    CHECK(node.journal_full.load());
+    pass(1ms, 1ms);
+    CHECK_FALSE(node.journal_full.load()); // only an append can tell
+    disk_is_full();
+    post(front_a, "s");
+    run();
+    CHECK_FALSE(told(front_a).ok);
+    CHECK(node.journal_full.load());
+  }
+
+  pass(full_check_interval, 1ms);
+  const auto next = post(front_a, "s");
+  run();
+  CHECK(told(front_a).tokens == tokens{next});
+  CHECK_FALSE(node.journal_full.load());
+  CHECK(durable("s") == range(next, next));
+
+  // The cap later is told as the cap.
+  store->claims_full = true;
+  post(front_a, "s");
+  run();
+  CHECK(node.journal_full.load());
+  CHECK_FALSE(node.disk_full.load());
+}
+
+TEST_CASE_METHOD(journal_world, "an append that hits the cap fails its group as full",
+                 "[journal]") {
+  start();
+  store->fail_append = errc::journal_full;
+  post(front_a, "s");
+  run();
+  CHECK(told(front_a).why.code == errc::journal_full);
+  CHECK(node.journal_full.load());
+  CHECK_FALSE(node.disk_full.load());
+  pass(full_check_interval, 1ms);
+  CHECK_FALSE(node.journal_full.load());
+}

@@ -1,0 +1,197 @@
+// Requests with many events: which are stored, and what is told of each.
+#include "tests/unit/net/front_end_support.hpp"
+
+using namespace penstock;
+
+namespace {
+
+using texts = std::vector<std::string>;
+
+/// index → status of a batch's errors.
+std::map<std::int64_t, std::int64_t> errors_of(const boost::json::value& document) {
+  std::map<std::int64_t, std::int64_t> out;
+  for (auto& one : document.at("errors").as_array()) {
+    out[one.at("index").as_int64()] = one.at("status").as_int64();
+    CHECK_FALSE(one.at("title").as_string().empty());
+    CHECK_FALSE(one.at("detail").as_string().empty());
+  }
+  return out;
+}
+
+using errors = std::map<std::int64_t, std::int64_t>;
+constexpr auto wants_ids = "Prefer: return=representation\r\n";
+
+} // namespace
+
+TEST_CASE_METHOD(front_end_fixture, "batch: every line an event, one request to the limiter") {
+  start();
+  auto client = connect();
+  send(client, ndjson(client_for(0), "{\"n\":1}\n\n{\"n\":2}\r\n[3]"));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{3});
+  grant(question);
+  auto batch = appended();
+  REQUIRE(batch);
+  CHECK(bodies(*batch->blocks[0]) == texts{"{\"n\":1}", "{\"n\":2}", "[3]"});
+  CHECK(batch->blocks[0]->content_types == texts{"application/json"});
+  durable(batch);
+  auto got = expect(client, 202);
+  CHECK(got["content-type"] == "application/json");
+  CHECK(got["ratelimit"] == R"("l";r=7;t=30)");
+  CHECK(got.body == R"({"accepted":3,"rejected":0,"first_id":")" + id(1) + R"(","last_id":")"
+                        + id(3) + R"(","errors":[]})");
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: admitted in part, with bad lines between") {
+  start();
+  auto client = connect();
+  // Before and behind it in the same block: others, so that its place moves.
+  send(client, event(client_for(0), "before") + ndjson(client_for(0), "1\n{\n3\nnul\n5\n6\n", wants_ids)
+                 + event(client_for(0), "behind"));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{1, 4, 1}); // bad lines cost nothing
+  reply(question, {refused(), granted(2), granted(1)});
+  auto batch = appended();
+  REQUIRE(batch);
+  CHECK(bodies(*batch->blocks[0]) == texts{"1", "3", "behind"});
+  durable(batch);
+  expect(client, 429);
+  auto document = json_of(expect(client, 202));
+  CHECK(document.at("accepted").as_int64() == 2);
+  CHECK(document.at("rejected").as_int64() == 4);
+  CHECK(document.at("first_id").as_string() == id(1));
+  CHECK(document.at("last_id").as_string() == id(2));
+  CHECK(errors_of(document) == errors{{1, 400}, {3, 400}, {4, 429}, {5, 429}});
+  const boost::json::array ids{id(1), nullptr, id(2), nullptr, nullptr, nullptr};
+  CHECK(document.at("ids").as_array() == ids);
+  CHECK(id_in(expect(client, 202)) == id(3));
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: ids only on request, though all is well") {
+  start();
+  auto client = connect();
+  send(client, ndjson(client_for(0), "1\n2\n", wants_ids) + ndjson(client_for(0), "3\n4\n"));
+  grant(asked(limiter_0));
+  durable(appended());
+  CHECK(json_of(expect(client, 202)).at("ids").as_array() == boost::json::array{id(1), id(2)});
+  CHECK_FALSE(json_of(expect(client, 202)).as_object().contains("ids"));
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: none accepted: the status of the first error") {
+  start();
+  auto client = connect();
+  send(client, ndjson(client_for(0), "1\n{\n3\n") + ndjson(client_for(0), "{\n2\n")
+                 + ndjson(client_for(0), "x\n") + ndjson(client_for(0), "1\n"));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{2, 1, 0, 1});
+  reply(question, {refused(), refused(), granted(0), refused()});
+  CHECK_FALSE(appended());
+  auto limited = expect(client, 429);
+  CHECK(limited["retry-after"] == "9");
+  CHECK(limited["content-type"] == "application/problem+json");
+  auto document = json_of(limited);
+  CHECK(document.at("type").as_string() ==
+        "https://iana.org/assignments/http-problem-types#quota-exceeded");
+  CHECK(document.at("violated-policies").as_array() == boost::json::array{"l"});
+  CHECK(document.at("accepted").as_int64() == 0);
+  CHECK(document.at("rejected").as_int64() == 3);
+  CHECK_FALSE(document.as_object().contains("first_id"));
+  CHECK(errors_of(document) == errors{{0, 429}, {1, 400}, {2, 429}});
+  auto bad = expect(client, 400);
+  CHECK_FALSE(bad.fields.contains("retry-after"));
+  CHECK_FALSE(json_of(bad).as_object().contains("violated-policies"));
+  CHECK(errors_of(json_of(bad)) == errors{{0, 400}, {1, 429}});
+  CHECK(errors_of(json_of(expect(client, 400))) == errors{{0, 400}});
+  CHECK_FALSE(json_of(expect(client, 429)).as_object().contains("errors")); // as a single event
+  CHECK(metrics.in_flight_bytes.value() == 0);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: no more events than one may hold, and at least one") {
+  front_end_options options;
+  options.http.max_batch_events = 3;
+  start(options);
+  auto client = connect();
+  send(client, event(client_for(0), "kept") + ndjson(client_for(0), "1\n2\n3\n4\n")
+                 + ndjson(client_for(0), "\n \r\n") + ndjson(client_for(0), "1\n{\n3\n\n"));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{1, 0, 0, 2});
+  grant(question);
+  auto batch = appended();
+  REQUIRE(batch);
+  CHECK(bodies(*batch->blocks[0]) == texts{"kept", "1", "3"});
+  durable(batch);
+  expect(client, 202);
+  CHECK(expect(client, 413)["ratelimit"] == R"("l";r=7;t=30)");
+  expect(client, 400);
+  CHECK(json_of(expect(client, 202)).at("accepted").as_int64() == 2);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: ack = received holds for batches too") {
+  front_end_options options;
+  options.streams["default"].ack = ack_level::received;
+  start(options);
+  auto client = connect();
+  send(client, ndjson(client_for(0), "1\n2\n"));
+  grant(asked(limiter_0));
+  CHECK(json_of(expect(client, 202)).at("last_id").as_string() == id(2));
+  pass(2 * ms);
+  CHECK_FALSE(appended()->urgent);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "blocks: the next one begins when bodies or events are many") {
+  front_end_options options;
+  options.http.max_body_bytes = 8 << 20;
+  options.http.max_batch_events = max_events_per_block;
+  start(options);
+  auto client = connect();
+  const auto name = client_for(0);
+  std::vector<std::string> sent{std::string(5 << 20, 'a'), "b", std::string(5 << 20, 'c'), "d"};
+  for (auto& body : sent)
+    client.read(), send(client, event(name, body));
+  std::vector<append_batch_ptr> batches;
+  while (auto question = asked(limiter_0)) {
+    grant(question);
+    batches.push_back(appended());
+    REQUIRE(batches.back());
+  }
+  std::vector<std::string> stored;
+  for (auto& batch : batches)
+    for (auto& block : batch->blocks) {
+      CHECK(block->bodies.size() <= (8 << 20));
+      for (auto& body : bodies(*block))
+        stored.push_back(body);
+    }
+  CHECK(stored == sent);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "blocks: within a turn, order is kept across blocks of a stream") {
+  front_end_options options;
+  options.http.max_batch_events = max_events_per_block;
+  start(options);
+  auto client = connect();
+  const auto name = client_for(0);
+  std::string lines, all;
+  for (int i = 0; i < 10'000; ++i)
+    lines += "1\n";
+  all = event(name, "a") + ndjson(name, lines) + event(name, "b") + ndjson(name, lines) + event(name, "c");
+  REQUIRE(all.size() < session_environment::receive_bytes);
+  send(client, all);
+  grant(asked(limiter_0));
+  auto batch = appended();
+  REQUIRE(batch);
+  CHECK(batch->events == 20'003);
+  std::uint64_t seq = 1;
+  for (auto& block : batch->blocks) {
+    CHECK(block->size() <= max_events_per_block);
+    CHECK(block->first_seq == seq);
+    seq += block->size();
+  }
+  durable(batch);
+  std::string last;
+  for (int i = 0; i < 5; ++i) { // the ids of a connection's requests rise
+    auto document = json_of(expect(client, 202));
+    auto first = std::string{document.at(i % 2 ? "first_id" : "id").as_string()};
+    CHECK(first > last);
+    last = std::string{document.at(i % 2 ? "last_id" : "id").as_string()};
+  }
+}

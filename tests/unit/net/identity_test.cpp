@@ -1,0 +1,228 @@
+// Who is calling, from whole requests.
+#include "tests/unit/net/support.hpp"
+
+using namespace penstock;
+using enum identity_source;
+
+namespace {
+
+constexpr auto known = identity::outcome::known;
+constexpr auto unknown_key = identity::outcome::unknown_key;
+constexpr auto malformed = identity::outcome::malformed;
+
+ip_address ip_of(std::string_view text) {
+  auto address = parse_ip(text);
+  INFO(text);
+  REQUIRE(address);
+  return *address;
+}
+
+identifier make(std::vector<identity_rule> order, std::vector<std::string> trusted = {},
+                std::string_view secret = "s") {
+  identity_settings settings;
+  settings.order = std::move(order);
+  return identifier{settings, trusted, secret};
+}
+
+identity ask(const identifier& who, std::string_view fields, std::string_view peer = "192.0.2.1",
+             std::string_view target = "/v1/events") {
+  const parsed_request request{post(target, "", fields), who.custom_fields()};
+  INFO(fields << request.ec.message());
+  REQUIRE(request.parser.is_done());
+  auto address = ip_of(peer);
+  return who.identify(request.head(), address, who.trusts(address), who.client_of(address));
+}
+
+/// The client that a trusted proxy, 10.0.0.1, is asking for.
+ip_address behind(std::string_view fields) {
+  const auto who = make({{ip, ""}}, {"10.0.0.0/8", "fd00::/8"});
+  const parsed_request request{post("/", "", fields)};
+  return who.forwarded_client(request.head(), ip_of("10.0.0.1"));
+}
+
+} // namespace
+
+TEST_CASE("identity: the first rule of the order that matches wins") {
+  const std::string both = "X-Client: a\r\nCookie: sid=b\r\n";
+  const auto header_first = make({{header, "X-Client"}, {cookie, "sid"}, {ip, ""}});
+  const auto cookie_first = make({{cookie, "sid"}, {header, "X-Client"}, {ip, ""}});
+  const auto client = ask(header_first, both);
+  CHECK(client.result == known);
+  CHECK(client.client == ask(header_first, "X-Client: a\r\n").client);
+  CHECK(client.client == ask(header_first, "x-cLIENT:   a  \r\n", "192.0.2.9").client);
+  CHECK(client.client == ask(cookie_first, "X-Client: a\r\n").client);
+  CHECK(ask(cookie_first, both).client == ask(cookie_first, "Cookie: sid=b\r\n").client);
+  CHECK(ask(cookie_first, both).client != client.client);
+  // Empty is as absent.
+  CHECK(ask(header_first, "X-Client:\r\nCookie: sid=b\r\n").client ==
+        ask(header_first, "Cookie: sid=b\r\n").client);
+  CHECK(ask(header_first, "").client == header_first.client_of(ip_of("192.0.2.1")));
+}
+
+TEST_CASE("identity: names, kinds and secrets are all part of the hash") {
+  const auto who = make({{header, "x-a"}, {header, "x-b"}, {cookie, "x-a"}, {referer, ""}});
+  const std::vector<std::uint64_t> clients{
+      ask(who, "X-A: v\r\n").client, ask(who, "X-B: v\r\n").client,
+      ask(who, "Cookie: x-a=v\r\n").client, ask(who, "Referer: v://v\r\n").client,
+      ask(make({{header, "x-a"}}, {}, "other"), "X-A: v\r\n").client};
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      CHECK(clients[i] != clients[j]);
+  const client_hasher hash{"s"};
+  CHECK(hash(header, "x", "yz") != hash(header, "xy", "z"));
+  CHECK(clients[0] == hash(header, "x-a", "v"));
+  // Keys longer than the hasher's buffer, which differ in their last byte alone.
+  for (std::size_t size : {253u, 254u, 255u, 4'000u})
+    CHECK(hash(header, "x", std::string(size, 'v')) !=
+          hash(header, "x", std::string(size - 1, 'v') + "w"));
+  CHECK(ask(who, "X-A: " + std::string(8'000, 'v') + "\r\n").result == known);
+}
+
+TEST_CASE("identity: a key that nobody knows is never anonymous") {
+  const auto keys = make({{bearer, ""}, {x_api_key, ""}, {query, ""}, {ip, ""}});
+  for (const auto* field : {"Authorization: Bearer k\r\n", "authorization: bEARER k\r\n",
+                            "X-Api-Key: k\r\n", "X-API-KEY:\r\n"}) {
+    INFO(field);
+    CHECK(ask(keys, field).result == unknown_key);
+    CHECK_FALSE(ask(keys, field).detail.empty());
+  }
+  for (const auto* field : {"", "Authorization: Basic k\r\n", "Authorization: Bearer\r\n"})
+    CHECK(ask(keys, field).result == known);
+  for (const auto* target : {"/e?api_key=k", "/e?a=b&api_key=k", "/e?api_key", "/e?api_key=&b"})
+    CHECK(ask(keys, "", "192.0.2.1", target).result == unknown_key);
+  for (const auto* target : {"/api_key=k", "/e?xapi_key=k", "/e?api_keys=k", "/e?a=api_key", "/e?"})
+    CHECK(ask(keys, "", "192.0.2.1", target).result == known);
+  // What the order does not name is not looked at, and what comes first decides.
+  CHECK(ask(make({{ip, ""}}), "X-Api-Key: k\r\n").result == known);
+  CHECK(ask(make({{ip, ""}, {x_api_key, ""}}), "X-Api-Key: k\r\n").result == known);
+}
+
+TEST_CASE("identity: a header that names the client stands once") {
+  const auto who = make({{header, "X-One"}, {header, "X-Two"}, {ip, ""}});
+  CHECK(ask(who, "X-Two: a\r\nX-Two: a\r\n").result == malformed);
+  CHECK(ask(who, "X-One: a\r\nx-one: b\r\n").result == malformed);
+  // Not looked at: an earlier rule decided.
+  CHECK(ask(who, "X-One: a\r\nX-Two: a\r\nX-Two: b\r\n").result == known);
+  CHECK(ask(who, "X-Other: a\r\nX-Other: a\r\n").result == known);
+}
+
+TEST_CASE("identity: a header that has a meaning of its own can name the client too") {
+  const auto who = make({{header, "Cookie"}, {cookie, "sid"}});
+  CHECK(who.custom_fields() == std::vector<std::string>{"cookie"});
+  CHECK(ask(who, "Cookie: sid=1\r\n").client == client_hasher{"s"}(header, "cookie", "sid=1"));
+}
+
+TEST_CASE("identity: cookies") {
+  const auto who = make({{cookie, "sid"}, {ip, ""}});
+  const auto client = ask(who, "Cookie: sid=1\r\n").client;
+  CHECK(client == client_hasher{"s"}(cookie, "sid", "1"));
+  for (const auto* same : {"Cookie: a=b; sid=1\r\n", "Cookie: sid=1; sid=2\r\n",
+                           "Cookie: xsid=2;sid=1;\r\n", "Cookie: ;;\t sid=1 ;x\r\n"}) {
+    INFO(same);
+    CHECK(ask(who, same).client == client);
+  }
+  const auto anonymous = who.client_of(ip_of("192.0.2.1"));
+  for (const auto* none :
+       {"Cookie: SID=1\r\n", "Cookie: sid\r\n", "Cookie: sid=\r\n", "Cookie: sidx=1\r\n"}) {
+    INFO(none);
+    CHECK(ask(who, none).client == anonymous);
+  }
+  CHECK(ask(who, "Cookie: sid=a=b\r\n").client == client_hasher{"s"}(cookie, "sid", "a=b"));
+}
+
+TEST_CASE("identity: the Referer's origin, whatever its path") {
+  const auto who = make({{referer, ""}, {ip, ""}});
+  const auto client = ask(who, "Referer: https://a.example:8443/page?x#y\r\n").client;
+  CHECK(client == client_hasher{"s"}(referer, "", "https://a.example:8443"));
+  for (const auto* same : {"Referer: https://a.example:8443\r\n",
+                           "Referer: https://a.example:8443?q=https://b\r\n",
+                           "Referer: https://a.example:8443#f\r\n"})
+    CHECK(ask(who, same).client == client);
+  for (const auto* other : {"Referer: http://a.example:8443/\r\n", "Referer: https://a.example/\r\n",
+                            "Referer: https://b.example:8443/\r\n", "Referer: /page\r\n"})
+    CHECK(ask(who, other).client != client);
+  CHECK(ask(who, "Referer: about:blank\r\n").client == who.client_of(ip_of("192.0.2.1")));
+}
+
+TEST_CASE("identity: addresses by prefix") {
+  identity_settings settings;
+  settings.ipv4_prefix = 24;
+  settings.ipv6_prefix = 56;
+  const identifier who{settings, {}, "s"};
+  const auto same = [&](std::string_view a, std::string_view b) {
+    return who.client_of(ip_of(a)) == who.client_of(ip_of(b));
+  };
+  CHECK(same("192.0.2.1", "192.0.2.255"));
+  CHECK_FALSE(same("192.0.2.1", "192.0.3.1"));
+  CHECK(same("2001:db8:0:ab00::1", "2001:db8:0:abff::2"));
+  CHECK_FALSE(same("2001:db8:0:ab00::1", "2001:db8:0:ac00::1"));
+  CHECK(same("::ffff:192.0.2.7", "192.0.2.1"));
+  CHECK_FALSE(same("c000:200::", "192.0.2.0")); // the same bytes as IPv6
+  const identifier by_default{{}, {}, "s"};
+  CHECK(by_default.client_of(ip_of("192.0.2.1")) != by_default.client_of(ip_of("192.0.2.2")));
+  CHECK(by_default.client_of(ip_of("2001:db8::1")) ==
+        by_default.client_of(ip_of("2001:db8::ffff:0:0:2")));
+}
+
+TEST_CASE("identity: without a rule that matches, the connection's address") {
+  const auto who = make({{header, "X-A"}}, {"10.0.0.0/8"});
+  CHECK(ask(who, "X-Forwarded-For: 192.0.2.5\r\n", "10.0.0.1").client ==
+        who.client_of(ip_of("10.0.0.1")));
+}
+
+TEST_CASE("identity: forwarding headers count only from a trusted proxy") {
+  const auto who = make({{ip, ""}}, {"10.0.0.0/8"});
+  const std::string field = "X-Forwarded-For: 203.0.113.5\r\n";
+  CHECK(ask(who, field, "10.0.0.1").client == who.client_of(ip_of("203.0.113.5")));
+  CHECK(ask(who, field, "11.0.0.1").client == who.client_of(ip_of("11.0.0.1")));
+  CHECK(ask(make({{ip, ""}}), field, "10.0.0.1").client == who.client_of(ip_of("10.0.0.1")));
+}
+
+TEST_CASE("identity: X-Forwarded-For is read from the right, past trusted proxies") {
+  const auto xff = [](const std::string& list) { return behind("X-Forwarded-For: " + list + "\r\n"); };
+  CHECK(xff("203.0.113.5") == ip_of("203.0.113.5"));
+  CHECK(xff("1.1.1.1, 203.0.113.5") == ip_of("203.0.113.5"));
+  CHECK(xff("1.1.1.1,203.0.113.5 ,10.0.0.2,\t10.0.0.3") == ip_of("203.0.113.5"));
+  CHECK(xff("10.0.0.3, 10.0.0.2") == ip_of("10.0.0.3")); // all trusted: the first
+  CHECK(xff("203.0.113.5:4711") == ip_of("203.0.113.5"));
+  CHECK(xff("[2001:db8::5]:4711, fd00::1") == ip_of("2001:db8::5"));
+  CHECK(xff("2001:db8::5") == ip_of("2001:db8::5"));
+  // What is no address ends the search at the last proxy that is known.
+  CHECK(xff("203.0.113.5, unknown") == ip_of("10.0.0.1"));
+  CHECK(xff("203.0.113.5, , 10.0.0.2") == ip_of("10.0.0.2"));
+  CHECK(xff("203.0.113.5,") == ip_of("10.0.0.1"));
+  CHECK(xff("203.0.113.5;10.0.0.2") == ip_of("10.0.0.1"));
+  CHECK(xff("203.0.113.256") == ip_of("10.0.0.1"));
+  CHECK(xff("") == ip_of("10.0.0.1"));
+  CHECK(behind("") == ip_of("10.0.0.1"));
+  // Lines of one name are one list.
+  CHECK(behind("X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 203.0.113.5\r\n") ==
+        ip_of("203.0.113.5"));
+  CHECK(behind("X-Forwarded-For: 203.0.113.5\r\nx-forwarded-for: 10.0.0.2\r\n"
+               "X-Forwarded-For: 10.0.0.3\r\n") == ip_of("203.0.113.5"));
+  // It beats Forwarded, even where it says nothing.
+  CHECK(behind("Forwarded: for=203.0.113.9\r\nX-Forwarded-For: 203.0.113.5\r\n") ==
+        ip_of("203.0.113.5"));
+  CHECK(behind("Forwarded: for=203.0.113.9\r\nX-Forwarded-For:\r\n") == ip_of("10.0.0.1"));
+}
+
+TEST_CASE("identity: Forwarded, as RFC 7239 writes it") {
+  const auto forwarded = [](const std::string& v) { return behind("Forwarded: " + v + "\r\n"); };
+  CHECK(forwarded("for=203.0.113.5") == ip_of("203.0.113.5"));
+  CHECK(forwarded("proto=https; For=\"203.0.113.5:80\" ;by=10.0.0.1") == ip_of("203.0.113.5"));
+  CHECK(forwarded("for=1.1.1.1, for=\"[2001:db8::5]:4711\", for=10.0.0.2") ==
+        ip_of("2001:db8::5"));
+  for (const auto* hidden : {"for=unknown", "for=_hidden", "by=203.0.113.5", "for=", "for=\"",
+                             "for=203.0.113.5, nonsense", "203.0.113.5"}) {
+    INFO(hidden);
+    CHECK(forwarded(hidden) == ip_of("10.0.0.1"));
+  }
+  CHECK(behind("Forwarded: for=1.1.1.1\r\nForwarded: for=203.0.113.5\r\n") == ip_of("203.0.113.5"));
+}
+
+TEST_CASE("identity: a list of thousands of elements is read to its end and no further") {
+  std::string list = "203.0.113.5";
+  for (int i = 0; i < 1'000; ++i)
+    list += ", 10.0.0.2";
+  CHECK(behind("X-Forwarded-For: " + list + "\r\n") == ip_of("203.0.113.5"));
+}

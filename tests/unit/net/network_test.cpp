@@ -1,0 +1,106 @@
+// Addresses, networks and names of streams.
+#include "net/network.hpp"
+#include "net/stream_name.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <catch2/catch.hpp>
+
+using namespace penstock;
+
+TEST_CASE("addresses: plain, in brackets, with a port; nothing else") {
+  for (const auto* good : {"10.0.0.1", "10.0.0.1:80", "::1", "[::1]", "[::1]:80", "2001:db8::5",
+                           "::ffff:1.2.3.4", "[10.0.0.1]"}) {
+    INFO(good);
+    CHECK(parse_ip(good));
+  }
+  for (const auto* bad : {"", "10.0.0", "10.0.0.256", "10.0.0.1.1", "[::1", "::1::", "host", "1",
+                          " 10.0.0.1", "10.0.0.1 ", "fe80::1%eth0", ":80", "[]", "[]:80"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_ip(bad));
+  }
+  CHECK_FALSE(parse_ip(std::string(10'000, '1')));
+  CHECK_FALSE(parse_ip(std::string_view{"10.0.0.1\0", 9}));
+}
+
+TEST_CASE("addresses: IPv4 in IPv6 is IPv4") {
+  CHECK(parse_ip("::ffff:10.0.0.1") == parse_ip("10.0.0.1"));
+  CHECK(parse_ip("::ffff:0:a00:1") != parse_ip("10.0.0.1"));
+  CHECK(parse_ip("10.0.0.1")->raw() == std::string_view{"\x0a\0\0\x01", 4});
+  CHECK(parse_ip("::1")->raw().size() == 16);
+  sockaddr_storage address{};
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
+  v6.sin6_family = AF_INET6;
+  inet_pton(AF_INET6, "::ffff:10.0.0.1", &v6.sin6_addr);
+  CHECK(ip_from(address) == *parse_ip("10.0.0.1"));
+  inet_pton(AF_INET6, "2001:db8::5", &v6.sin6_addr);
+  CHECK(ip_from(address) == *parse_ip("2001:db8::5"));
+  address = {};
+  auto& v4 = reinterpret_cast<sockaddr_in&>(address);
+  v4.sin_family = AF_INET;
+  inet_pton(AF_INET, "10.0.0.1", &v4.sin_addr);
+  CHECK(ip_from(address) == *parse_ip("10.0.0.1"));
+}
+
+TEST_CASE("networks: every length of prefix") {
+  const auto all = *parse_ip("255.255.255.255");
+  for (unsigned bits = 0; bits <= 32; ++bits) {
+    std::uint32_t kept = 0;
+    for (auto byte : all.masked(bits).raw())
+      kept = kept << 8 | static_cast<unsigned char>(byte);
+    CHECK(kept == (bits == 0 ? 0 : ~0u << (32 - bits)));
+  }
+  CHECK(parse_ip("ffff:ffff::ffff")->masked(33) == *parse_ip("ffff:ffff::"));
+  CHECK(parse_ip("::1")->masked(128) == *parse_ip("::1"));
+  CHECK(parse_ip("::1")->masked(127) == *parse_ip("::"));
+}
+
+TEST_CASE("networks: what they contain") {
+  const auto net = parse_network("10.1.2.3/15"); // host bits do not matter
+  REQUIRE(net);
+  CHECK(net->contains(*parse_ip("10.0.255.255")));
+  CHECK(net->contains(*parse_ip("10.1.0.0")));
+  CHECK_FALSE(net->contains(*parse_ip("10.2.0.0")));
+  CHECK_FALSE(net->contains(*parse_ip("a00::"))); // the same bytes as IPv6
+  CHECK(parse_network("::/0")->contains(*parse_ip("2001:db8::5")));
+  CHECK_FALSE(parse_network("::/0")->contains(*parse_ip("10.0.0.1")));
+  CHECK(parse_network("10.0.0.1")->contains(*parse_ip("10.0.0.1")));
+  CHECK_FALSE(parse_network("10.0.0.1")->contains(*parse_ip("10.0.0.2")));
+  for (const auto* bad : {"10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/8x", "10.0.0.0/-1",
+                          "10.0.0.0/+8", "/8", "net/8", "10.0.0.0/8/8"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_network(bad));
+  }
+  const std::vector<ip_network> two{*parse_network("10.0.0.0/8"), *parse_network("::1")};
+  CHECK(any_contains(two, *parse_ip("::1")));
+  CHECK(any_contains(two, *parse_ip("10.9.9.9")));
+  CHECK_FALSE(any_contains(two, *parse_ip("11.0.0.0")));
+  CHECK_FALSE(any_contains({}, *parse_ip("::1")));
+}
+
+TEST_CASE("stream names: the characters and the length") {
+  for (const auto* good : {"a", "default", "A.b_c-9", "-", ".."})
+    CHECK(is_stream_name(good));
+  for (const auto* bad : {"", "a b", "a/b", "a%2Fb", "snö", "a\n", "a:", "a+"})
+    CHECK_FALSE(is_stream_name(bad));
+  CHECK_FALSE(is_stream_name(std::string_view{"a\0", 2}));
+  CHECK(is_stream_name(std::string(max_stream_name_bytes, 'a')));
+  CHECK_FALSE(is_stream_name(std::string(max_stream_name_bytes + 1, 'a')));
+  for (int c = 0; c < 256; ++c) { // the neighbours of every range
+    const char text = static_cast<char>(c);
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    CHECK(is_stream_name({&text, 1}) == (plain || c == '.' || c == '_' || c == '-'));
+  }
+}
+
+TEST_CASE("stream names: no more than may be, and those that are there go on") {
+  stream_names names;
+  for (std::size_t i = 0; i < stream_names::max_streams; ++i)
+    CHECK(names.admit("s" + std::to_string(i)));
+  CHECK_FALSE(names.admit("more"));
+  CHECK_FALSE(names.admit("more")); // asking did not make it known
+  CHECK(names.admit("s0"));
+  CHECK(names.admit("s0"));
+  CHECK_FALSE(names.admit("more"));
+}
