@@ -141,9 +141,9 @@ TEST_CASE_METHOD(fetch_world, "only streams that someone fetches are kept", "[jo
   run();
   append_done done;
   REQUIRE(take(front_a, done));
-  // The test's copy and the batch's were two; the front end may use a block again that is only its.
+  // A front end uses a block again that only it holds.
   CHECK(made->blocks.empty());
-  CHECK(blocks[0].use_count() == 2); // and in memory
+  CHECK(blocks[0].use_count() > 1); // in memory
   CHECK(blocks[1].use_count() == 1);
   fetch(self, "logs", 0);
   CHECK_FALSE(take(self, answer));

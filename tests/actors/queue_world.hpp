@@ -130,7 +130,7 @@ struct world {
   void start() {
     queue_parts parts;
     parts.feeds = [](const std::string& stream) { return stream != "logs-only"; };
-    parts.settings.default_lease_ms = 30s;
+    parts.settings.default_lease_ms = std::chrono::seconds{30};
     parts.saved = cursors->kept();
     parts.cursors = cursors;
     parts.reader = std::make_shared<fake_reader>(journal);
