@@ -1,6 +1,6 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/nearest.hpp"
+#include "actors/nearest.hpp"
 #include "cli/problems.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include "cli/config_checks.hpp"
 
 #include "cli/address.hpp"
-#include "cli/units.hpp"
+#include "actors/units.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "cli/config_shape.hpp"
 
-#include "cli/nearest.hpp"
+#include "actors/nearest.hpp"
 
 #include <fmt/format.h>
 

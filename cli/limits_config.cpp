@@ -1,60 +1,14 @@
 #include "cli/limits_config.hpp"
 
-#include "cli/nearest.hpp"
 #include "cli/options.hpp"
-#include "cli/units.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
 namespace penstock {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr std::chrono::milliseconds min_window = 1ms;
-constexpr std::chrono::milliseconds max_window = 366 * 24h;
-
-const choices<calendar_unit>& calendar_names() {
-  static const choices<calendar_unit> names{
-      {"hour", calendar_unit::hour}, {"day", calendar_unit::day}, {"month", calendar_unit::month}};
-  return names;
-}
-
-const calendar_unit* find_calendar_unit(const std::string& text) {
-  for (const auto& [name, unit] : calendar_names())
-    if (name == text) return &unit;
-  return nullptr;
-}
-
-std::int64_t to_ns(std::chrono::milliseconds duration) {
-  return std::chrono::nanoseconds{duration}.count();
-}
-
-// gcra counts in nanoseconds: one event's share of the window must be at least one, and a whole
-// burst's must be far from the end of 64 bits.
-std::string check_gcra(const limit_draft& draft, std::int64_t window_ns) {
-  if (draft.amount > window_ns)
-    return fmt::format(
-        "amount = {} in {} is more than one event a nanosecond; take a longer window", draft.amount,
-        draft.window);
-  constexpr std::int64_t max_full_ns = std::numeric_limits<std::int64_t>::max() / 8;
-  const std::int64_t interval_ns = window_ns / draft.amount + 1;
-  if (draft.burst > max_full_ns / interval_ns)
-    return fmt::format("burst = {} would take more than 36 years to come back; take a smaller one",
-                       draft.burst);
-  return {};
-}
-
-std::string unknown_limit_key(std::string_view key, const std::vector<std::string>& known) {
-  const auto meant = nearest(key, known);
-  const auto hint = meant.empty() ? fmt::format("it has {}", fmt::join(known, ", "))
-                                  : fmt::format("did you mean {}?", meant);
-  return fmt::format("a limit has no key {}; {}", quote(key), hint);
-}
 
 // One entry of the list, or nothing when something is wrong with it, which is then told.
 std::optional<limit> read_limit(const toml::table& entry, const reporter& report) {
@@ -86,65 +40,8 @@ std::optional<limit> read_limit(const toml::table& entry, const reporter& report
 
 } // namespace
 
-choices<algorithm> algorithm_names() {
-  return {{"gcra", algorithm::gcra},
-          {"fixed_window", algorithm::fixed_window},
-          {"sliding_window", algorithm::sliding_window},
-          {"interval", algorithm::interval},
-          {"calendar", algorithm::calendar}};
-}
-
 reader read_window(limit_draft& draft) {
-  return read_text(draft.window,
-                   fmt::format("a duration from {} to {}, or \"hour\", \"day\", \"month\"",
-                               format_duration(min_window), format_duration(max_window)),
-                   [](const std::string& text) -> std::string {
-                     if (find_calendar_unit(text)) return {};
-                     const auto duration = parse_duration(text);
-                     if (!duration) return quote(text) + " is not a window";
-                     const bool fits = *duration >= min_window && *duration <= max_window;
-                     return fits ? "" : quote(text) + " is out of range";
-                   });
-}
-
-std::string check_limit(const limit_draft& draft) {
-  const bool calendar = draft.kind == algorithm::calendar;
-  const bool unit = find_calendar_unit(draft.window) != nullptr;
-  if (draft.name.empty()) return "the limit has no name; add name = \"...\"";
-  if (draft.window.empty())
-    return fmt::format("the limit {} has no window; add window = {}", quote(draft.name),
-                       calendar ? "\"day\"" : "\"1s\"");
-  if (draft.amount == 0 && draft.kind != algorithm::interval)
-    return fmt::format("the limit {} has no amount; add amount = 100", quote(draft.name));
-  if (draft.amount > 1 && draft.kind == algorithm::interval)
-    return "an interval admits one event per window; leave amount out or write amount = 1";
-  if (calendar && !unit)
-    return fmt::format(
-        "window = {} does not suit algorithm = \"calendar\"; write \"hour\", \"day\" "
-        "or \"month\"",
-        quote(draft.window));
-  if (!calendar && unit)
-    return fmt::format("window = {} needs algorithm = \"calendar\"; for this one write a duration, "
-                       "for example \"24h\"",
-                       quote(draft.window));
-  if (draft.burst > 0 && draft.kind != algorithm::gcra)
-    return "only algorithm = \"gcra\" has a burst; leave it out";
-  if (draft.kind == algorithm::gcra) return check_gcra(draft, to_ns(*parse_duration(draft.window)));
-  return {};
-}
-
-limit make_limit(const limit_draft& draft) {
-  limit made;
-  made.name = draft.name;
-  made.kind = draft.kind;
-  made.amount = std::max(draft.amount, 1u);
-  made.burst = draft.burst;
-  if (const auto* unit = find_calendar_unit(draft.window)) {
-    made.unit = *unit;
-  } else {
-    made.window_ns = to_ns(*parse_duration(draft.window));
-  }
-  return made;
+  return read_text(draft.window, window_type(), check_window);
 }
 
 reader read_limits(std::vector<limit>& field) {

@@ -33,20 +33,6 @@ void reporter::plain(const toml::node& value, std::string_view what) const {
   problems->add(fmt::format("{}: {}: {}", place(source, value.source()), key, what));
 }
 
-std::string quote(std::string_view text) {
-  constexpr std::size_t max_shown = 60;
-  std::string out = "\"";
-  for (const char c : text.substr(0, max_shown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + (text.size() > max_shown ? "…\"" : "\"");
-}
-
 std::string shown(const toml::node& value) {
   if (value.is_table()) return "a table";
   if (value.is_array()) return "a list";

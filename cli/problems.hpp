@@ -1,6 +1,8 @@
 // What is wrong with a configuration, collected so that all of it is told at once.
 #pragma once
 
+#include "actors/wording.hpp"
+
 #include <toml++/toml.h>
 
 #include <string>
@@ -50,6 +52,5 @@ struct reporter {
 
 /// A value as an error shows it: at most 60 characters, control characters escaped.
 std::string shown(const toml::node& value);
-std::string quote(std::string_view text);
 
 } // namespace penstock

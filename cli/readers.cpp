@@ -1,8 +1,7 @@
 #include "cli/readers.hpp"
 
+#include "actors/units.hpp"
 #include "cli/address.hpp"
-#include "cli/nearest.hpp"
-#include "cli/units.hpp"
 
 #include <fmt/format.h>
 
@@ -42,16 +41,6 @@ std::optional<std::uint64_t> as_size(const toml::node& value) {
 }
 
 } // namespace
-
-bool is_name(std::string_view text) {
-  const auto alphanumeric = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  };
-  constexpr std::size_t max_name = 64;
-  if (text.empty() || text.size() > max_name || !alphanumeric(text.front())) return false;
-  return std::all_of(text.begin(), text.end(),
-                     [&](char c) { return alphanumeric(c) || c == '_' || c == '-' || c == '.'; });
-}
 
 reader read_text(std::string& field, std::string type, text_check check) {
   auto set = [&field, check = std::move(check)](const toml::node& value, const reporter& report) {
@@ -158,24 +147,6 @@ reader read_ignored() {
     if (!value.is_string()) report(value, shown(value) + " is not a text");
   };
   return {value_kind::text, "a text", std::move(set)};
-}
-
-std::string choice_type(const std::vector<std::string>& names) {
-  std::string type;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) type += i + 1 == names.size() ? " or " : ", ";
-    type += quote(names[i]);
-  }
-  return type;
-}
-
-std::string wrong_choice(const std::string& text, const std::vector<std::string>& names,
-                         const std::vector<std::string>& absent) {
-  if (std::find(absent.begin(), absent.end(), text) != absent.end())
-    return quote(text) + " is not in this version of penstock";
-  const auto meant = nearest(text, names);
-  const auto wrong = quote(text) + " is not a known value";
-  return meant.empty() ? wrong : wrong + " (did you mean " + quote(meant) + "?)";
 }
 
 } // namespace penstock

@@ -50,18 +50,6 @@ reader read_list(std::vector<std::string>& field, std::string type, std::size_t 
 /// Accepts and ignores a text: for keys that belong to other versions.
 reader read_ignored();
 
-bool is_name(std::string_view text);
-inline constexpr std::string_view name_rule =
-    "a name of letters, digits, '_', '-' and '.' (at most 64, the first a letter or digit)";
-
-template <class T>
-using choices = std::vector<std::pair<std::string, T>>;
-
-std::string choice_type(const std::vector<std::string>& names);
-/// The error's words for a text that is not among the names, or is but not in this version.
-std::string wrong_choice(const std::string& text, const std::vector<std::string>& names,
-                         const std::vector<std::string>& absent);
-
 /// One of the named values. `absent` names those that the contract knows and this version has not.
 template <class T>
 reader read_choice(T& field, choices<T> known, std::vector<std::string> absent = {}) {

@@ -2,7 +2,7 @@
 
 #include "cli/identity_config.hpp"
 #include "cli/limits_config.hpp"
-#include "cli/units.hpp"
+#include "actors/units.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>

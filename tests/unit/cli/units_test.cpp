@@ -1,6 +1,6 @@
 #include "cli/address.hpp"
-#include "cli/nearest.hpp"
-#include "cli/units.hpp"
+#include "actors/nearest.hpp"
+#include "actors/units.hpp"
 
 #include <catch2/catch.hpp>
 

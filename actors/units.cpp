@@ -1,4 +1,4 @@
-#include "cli/units.hpp"
+#include "actors/units.hpp"
 
 #include <array>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "cli/nearest.hpp"
+#include "actors/nearest.hpp"
 
 #include <algorithm>
 
