@@ -18,10 +18,11 @@ caf::error refuse(gate_refusal reason, const hello& peer, const std::string& why
 } // namespace
 
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
-                   std::vector<std::string> members, std::vector<caf::actor> limiters) {
+                   std::vector<std::string> members, std::vector<caf::actor> limiters,
+                   caf::actor accounts) {
   return {
       [cluster = std::move(cluster), members = std::move(members),
-       limiters = std::move(limiters)](const hello& peer) -> caf::result<welcome> {
+       limiters = std::move(limiters), accounts = std::move(accounts)](const hello& peer) -> caf::result<welcome> {
         if (peer.version != wire_version)
           return refuse(
               gate_refusal::version, peer,
@@ -36,7 +37,7 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                                     "cluster.peers as spelled there",
                                     peer.address));
         spdlog::info("welcomed the node at {}", peer.address);
-        return welcome{wire_version, limiters};
+        return welcome{wire_version, limiters, accounts};
       },
       [self](drain) { self->quit(); },
   };

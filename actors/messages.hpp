@@ -17,7 +17,7 @@ namespace penstock {
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
 
 /// The version of the messages below that this build speaks.
-inline constexpr std::uint32_t wire_version = 1;
+inline constexpr std::uint32_t wire_version = 2;
 
 /// One client's wish to send `cost` events.
 struct admit_item {
@@ -44,10 +44,12 @@ struct hello {
   std::string address;  ///< the cluster address the sender is known by
 };
 
-/// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size].
+/// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size]. And its
+/// accounts actor, see accounts_actor.hpp.
 struct welcome {
   std::uint32_t version = wire_version;
   std::vector<caf::actor> limiters;
+  caf::actor accounts{};
 };
 
 template <class Inspector>
@@ -68,7 +70,7 @@ typename Inspector::result_type inspect(Inspector& f, hello& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
-  return f(x.version, x.limiters);
+  return f(x.version, x.limiters, x.accounts);
 }
 
 // -- within a node: never serialised ---------------------------------------------------------------
@@ -133,10 +135,12 @@ struct drain {};
 /// The answer, when nothing is under way any more.
 struct drained {};
 
-/// A peer's limiters came (again) within reach, or went out of it. Told to front ends.
+/// A peer's actors came (again) within reach, or went out of it. Told to front ends and to the
+/// accounts actor.
 struct peer_up {
   std::uint16_t member = 0;  ///< index into the sorted member list
   std::vector<caf::actor> limiters;
+  caf::actor accounts{};
 };
 struct peer_down {
   std::uint16_t member = 0;

@@ -1,0 +1,112 @@
+// API keys as front ends look them up: one immutable table, shared by all.
+#pragma once
+
+#include "actors/ip_network.hpp"
+#include "storage/account_store.hpp"
+#include "storage/api_key.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+/// What a key is restricted to. An empty list allows everything of its kind.
+struct key_restrictions {
+  std::vector<std::string> streams;
+  std::vector<std::string> origins;  ///< lower case, "https://example.org"
+  std::vector<ip_network> networks;
+  bool has_networks = false;  ///< with none in `networks`: none could be read, so nobody may
+};
+
+/// What a live key stands for.
+struct access_entry {
+  std::string id;
+  std::string account;
+  std::string plan;
+  std::uint64_t client = 0;      ///< of the account: whom limits count
+  std::uint64_t key_client = 0;  ///< of the key itself
+  std::uint32_t plan_id = 0;     ///< see plan_id() in plan_set.hpp
+  std::int64_t expires_ms = 0;   ///< 0: never
+  std::shared_ptr<const key_restrictions> only;  ///< null: unrestricted
+};
+using access_entry_ptr = std::shared_ptr<const access_entry>;
+
+/// The keyed 64-bit hash of a name of some kind: ("account", its name) or ("key", its id).
+using name_hasher = std::function<std::uint64_t(std::string_view kind, std::string_view name)>;
+
+/// The entry for a record that is not revoked.
+access_entry_ptr make_access_entry(const key_record& record, const name_hasher& hash);
+
+/// Why a key may not be used for a request.
+enum class restriction : std::uint8_t { none, expired, network, origin, stream };
+
+/// Pure. `origin`: the Referer's, "" when there is none, which a key that is restricted to origins
+/// refuses. Host and scheme are compared without regard to case.
+restriction may_use(const access_entry& entry, std::string_view stream, std::string_view origin,
+                    const ip_address& address, std::int64_t now_ms);
+
+/// "HTTPS://Example.org:443" as "https://example.org": a scheme of http or https, a host, at most
+/// a port, no path; "" when it is no such origin.
+std::string normal_origin(std::string_view text);
+
+/// Rows by key hash, found through their first 8 bytes: the hash is keyed, so nobody outside can
+/// aim at a place. Immutable once made.
+class access_rows {
+ public:
+  struct row {
+    key_hash hash{};
+    access_entry_ptr entry;  ///< null: revoked
+  };
+  explicit access_rows(std::vector<row> rows);
+
+  /// Null when the hash is not there.
+  const row* find(const key_hash& hash) const;
+  const std::vector<row>& all() const { return rows_; }
+  std::size_t memory_bytes() const;
+
+ private:
+  struct slot {
+    std::uint64_t prefix = 0;
+    std::uint32_t row_plus_1 = 0;  ///< 0: free
+  };
+  std::vector<row> rows_;
+  std::vector<slot> slots_;  // a power of two, at most half full
+};
+
+/// A snapshot. Most keys are in a base that snapshots share; what changed since lies in a small
+/// overlay, so that a change of one key does not rebuild the whole. Any number of threads may read.
+class access_table {
+ public:
+  /// An overlay that grows larger is merged into a new base.
+  static constexpr std::size_t max_overlay = 1024;
+
+  access_table();
+  explicit access_table(std::vector<access_rows::row> rows);
+
+  /// The entry of a live key, or null. Doesn't allocate.
+  const access_entry* find(const key_hash& hash) const {
+    const auto* row = overlay_->find(hash);
+    if (!row) row = base_->find(hash);
+    return row ? row->entry.get() : nullptr;
+  }
+
+  /// This table with these rows put in place of those with the same hash, or added. Of two rows
+  /// with one hash the later counts.
+  access_table with(const std::vector<access_rows::row>& changes) const;
+
+  std::size_t size() const { return size_; }  ///< live keys
+  std::size_t overlay_size() const { return overlay_->all().size(); }
+  std::size_t memory_bytes() const;  ///< of base and overlay, without the entries
+
+ private:
+  std::shared_ptr<const access_rows> base_;
+  std::shared_ptr<const access_rows> overlay_;
+  std::size_t size_ = 0;
+};
+using access_table_ptr = std::shared_ptr<const access_table>;
+
+} // namespace penstock
