@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace penstock {
 
@@ -18,6 +19,8 @@ std::string_view trim(std::string_view text) {
     text.remove_suffix(1);
   return text;
 }
+
+constexpr std::string_view bearer_scheme = "bearer ";
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
@@ -65,28 +68,30 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
   return {};
 }
 
-bool query_has(std::string_view target, std::string_view key) {
+// As it was sent: no key has a character that needs an escape.
+std::optional<std::string_view> query_value(std::string_view target, std::string_view name) {
   auto mark = target.find('?');
-  if (mark == std::string_view::npos) return false;
+  if (mark == std::string_view::npos) return std::nullopt;
   auto query = target.substr(mark + 1);
   while (!query.empty()) {
     auto amp = query.find('&');
     auto pair = query.substr(0, amp);
     query = amp == std::string_view::npos ? std::string_view{} : query.substr(amp + 1);
-    if (pair.substr(0, pair.find('=')) == key) return true;
+    auto equals = pair.find('=');
+    if (pair.substr(0, equals) != name) continue;
+    return equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
   }
-  return false;
+  return std::nullopt;
 }
 
-// scheme://host[:port] of a URL, without the path; empty if it is none.
+} // namespace
+
 std::string_view origin_of(std::string_view url) {
   auto scheme = url.find("://");
   if (scheme == std::string_view::npos) return {};
   auto end = url.find_first_of("/?#", scheme + 3);
   return url.substr(0, end);
 }
-
-} // namespace
 
 client_hasher::client_hasher(std::string_view secret) {
   for (std::size_t i = 0; i * SHA256_DIGEST_LENGTH < secret_bytes; ++i) {
@@ -120,7 +125,8 @@ std::uint64_t client_hasher::operator()(identity_source kind, std::string_view n
 
 identifier::identifier(const identity_settings& settings,
                        const std::vector<std::string>& trusted_proxies, std::string_view secret)
-    : ipv4_prefix_(settings.ipv4_prefix), ipv6_prefix_(settings.ipv6_prefix), hash_(secret) {
+    : ipv4_prefix_(settings.ipv4_prefix), ipv6_prefix_(settings.ipv6_prefix), hash_(secret),
+      hash_key_(secret) {
   for (auto& wanted : settings.order) {
     rule r{wanted.source, wanted.name};
     if (r.source == identity_source::header) {
@@ -140,6 +146,10 @@ std::uint64_t identifier::client_of(const ip_address& address) const {
   return hash_(identity_source::ip, {}, masked.raw());
 }
 
+std::uint64_t identifier::client_of(std::string_view kind, std::string_view name) const {
+  return hash_(identity_source::bearer, kind, name);
+}
+
 ip_address identifier::forwarded_client(const request_head& head, const ip_address& peer) const {
   bool plain = head.has(request_field::x_forwarded_for);
   auto list = plain ? head[request_field::x_forwarded_for] : head[request_field::forwarded];
@@ -154,48 +164,53 @@ ip_address identifier::forwarded_client(const request_head& head, const ip_addre
   return client;
 }
 
+// A key that is presented is never anonymous, whatever is wrong with it.
+identity identifier::by_key(std::string_view text, const access_table* keys) const {
+  const access_entry* entry = keys && is_api_key(text) ? keys->find(hash_key_(text)) : nullptr;
+  if (entry) return {.client = entry->client, .key = entry};
+  return {.result = identity::outcome::unknown_key, .detail = "This API key is not known here."};
+}
+
 identity identifier::identify(const request_head& head, const ip_address& peer, bool peer_trusted,
-                              std::uint64_t peer_client) const {
-  // There is no key store yet, so every key is unknown; presented, it is never anonymous.
-  constexpr std::string_view unknown = "This API key is not known here.";
+                              std::uint64_t peer_client, const access_table* keys) const {
   using enum identity_source;
   for (auto& r : order_) {
     switch (r.source) {
       case bearer:
-        if (starts_with_nocase(head[request_field::authorization], "bearer "))
-          return {identity::outcome::unknown_key, 0, unknown};
+        if (starts_with_nocase(head[request_field::authorization], bearer_scheme))
+          return by_key(trim(head[request_field::authorization].substr(bearer_scheme.size())), keys);
         break;
       case x_api_key:
-        if (head.has(request_field::x_api_key))
-          return {identity::outcome::unknown_key, 0, unknown};
+        if (head.has(request_field::x_api_key)) return by_key(head[request_field::x_api_key], keys);
         break;
       case query:
-        if (query_has(head.target, "api_key")) return {identity::outcome::unknown_key, 0, unknown};
+        if (auto key = query_value(head.target, "api_key")) return by_key(*key, keys);
         break;
       case header: {
         if (head.repeated >> static_cast<unsigned>(r.field) & 1u)
-          return {identity::outcome::malformed, 0, "The header that names the client is repeated."};
+          return {.result = identity::outcome::malformed,
+                  .detail = "The header that names the client is repeated."};
         auto value = head[r.field];
-        if (!value.empty()) return {identity::outcome::known, hash_(header, r.name, value), {}};
+        if (!value.empty()) return {.client = hash_(header, r.name, value)};
         break;
       }
       case cookie: {
         auto value = cookie_value(head[request_field::cookie], r.name);
-        if (!value.empty()) return {identity::outcome::known, hash_(cookie, r.name, value), {}};
+        if (!value.empty()) return {.client = hash_(cookie, r.name, value)};
         break;
       }
       case referer: {
         auto origin = origin_of(head[request_field::referer]);
-        if (!origin.empty()) return {identity::outcome::known, hash_(referer, {}, origin), {}};
+        if (!origin.empty()) return {.client = hash_(referer, {}, origin)};
         break;
       }
       case ip:
-        if (!peer_trusted) return {identity::outcome::known, peer_client, {}};
-        return {identity::outcome::known, client_of(forwarded_client(head, peer)), {}};
+        if (!peer_trusted) return {.client = peer_client};
+        return {.client = client_of(forwarded_client(head, peer))};
     }
   }
   // No rule matched and `ip` is not in the order: the connection's own address is what is left.
-  return {identity::outcome::known, peer_client, {}};
+  return {.client = peer_client};
 }
 
 } // namespace penstock

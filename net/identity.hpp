@@ -1,6 +1,7 @@
 // Who is calling: the first rule of the configured order that matches names the client.
 #pragma once
 
+#include "actors/access_table.hpp"
 #include "net/network.hpp"
 #include "net/request.hpp"
 #include "net/settings.hpp"
@@ -31,8 +32,9 @@ class client_hasher {
 struct identity {
   enum class outcome : std::uint8_t { known, unknown_key, malformed };
   outcome result = outcome::known;
-  std::uint64_t client = 0;
-  std::string_view detail;  ///< what to tell the caller when it is not known
+  std::uint64_t client = 0;           ///< whom limits count: the account, or the anonymous client
+  const access_entry* key = nullptr;  ///< of the key that was presented; lives as long as its table
+  std::string_view detail;            ///< what to tell the caller when it is not known
 };
 
 /// Pure. Built once a configuration; thread-safe to read.
@@ -45,9 +47,13 @@ class identifier {
   const std::vector<std::string>& custom_fields() const { return custom_fields_; }
   bool trusts(const ip_address& peer) const { return any_contains(trusted_, peer); }
 
-  /// `peer_client` is client_of(peer), which a session computes once.
+  /// `peer_client` is client_of(peer), which a session computes once. `keys`: those in force; null
+  /// knows none. Whether a key may be used for this request is for may_use() to say.
   identity identify(const request_head& head, const ip_address& peer, bool peer_trusted,
-                    std::uint64_t peer_client) const;
+                    std::uint64_t peer_client, const access_table* keys = nullptr) const;
+  /// The keyed hash of a name of some kind, for access_table.
+  std::uint64_t client_of(std::string_view kind, std::string_view name) const;
+  const key_hasher& keys_hasher() const { return hash_key_; }
   std::uint64_t client_of(const ip_address& address) const;
 
   /// The client behind trusted proxies: X-Forwarded-For, else Forwarded, read from the right until
@@ -62,12 +68,18 @@ class identifier {
     request_field field = request_field::count;
   };
 
+  identity by_key(std::string_view text, const access_table* keys) const;
+
   std::vector<rule> order_;
   std::vector<std::string> custom_fields_;
   std::vector<ip_network> trusted_;
   unsigned ipv4_prefix_;
   unsigned ipv6_prefix_;
   client_hasher hash_;
+  key_hasher hash_key_;
 };
+
+/// scheme://host[:port] of a URL, as it was sent; "" if it is none.
+std::string_view origin_of(std::string_view url);
 
 } // namespace penstock
