@@ -11,7 +11,8 @@ void usage_tally::add(const usage_ids& ids, const usage_counts& counts) {
     if (const auto found = sums.by_hash.find(id.hash); found != sums.by_hash.end()) {
       found->second.counts += counts;
     } else if (sums.by_hash.size() < max_ids_) {
-      sums.by_hash.emplace(id.hash, usage_entry{std::string{id.text}, counts});
+      sums.by_hash.emplace(id.hash,
+                           usage_entry{std::string{id.text.substr(0, max_usage_id_bytes)}, counts});
     } else {
       sums.other += counts;
       ++overflowed_;

@@ -17,6 +17,9 @@ namespace penstock {
 /// ones is added to other_usage_id.
 inline constexpr std::size_t max_usage_ids = 4096;
 
+/// A longer id is cut: a Referer's origin may be as long as a header.
+inline constexpr std::size_t max_usage_id_bytes = 256;
+
 /// An id in one dimension. Ids are told apart by the hash alone, so it must be one that clients
 /// can't aim at: keyed, 64 bits. The text is copied only when the id is new.
 struct usage_id {

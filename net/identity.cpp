@@ -78,15 +78,14 @@ bool query_has(std::string_view target, std::string_view key) {
   return false;
 }
 
-// scheme://host[:port] of a URL, without the path; empty if it is none.
+} // namespace
+
 std::string_view origin_of(std::string_view url) {
   auto scheme = url.find("://");
   if (scheme == std::string_view::npos) return {};
   auto end = url.find_first_of("/?#", scheme + 3);
   return url.substr(0, end);
 }
-
-} // namespace
 
 client_hasher::client_hasher(std::string_view secret) {
   for (std::size_t i = 0; i * SHA256_DIGEST_LENGTH < secret_bytes; ++i) {
@@ -138,6 +137,12 @@ identifier::identifier(const identity_settings& settings,
 std::uint64_t identifier::client_of(const ip_address& address) const {
   auto masked = address.masked(address.v6 ? ipv6_prefix_ : ipv4_prefix_);
   return hash_(identity_source::ip, {}, masked.raw());
+}
+
+std::string identifier::name_of(const ip_address& address) const {
+  const auto prefix = address.v6 ? ipv6_prefix_ : ipv4_prefix_;
+  const auto text = to_text(address.masked(prefix));
+  return prefix == (address.v6 ? 128 : 32) ? text : text + "/" + std::to_string(prefix);
 }
 
 ip_address identifier::forwarded_client(const request_head& head, const ip_address& peer) const {

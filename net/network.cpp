@@ -57,6 +57,12 @@ std::optional<ip_address> parse_ip(std::string_view text) {
   return std::nullopt;
 }
 
+std::string to_text(const ip_address& address) {
+  char buffer[INET6_ADDRSTRLEN];
+  inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), buffer, sizeof buffer);
+  return buffer;
+}
+
 ip_address ip_from(const sockaddr_storage& address) {
   if (address.ss_family == AF_INET6)
     return from_v6(reinterpret_cast<const sockaddr_in6&>(address).sin6_addr.s6_addr);

@@ -30,6 +30,8 @@ struct ip_address {
 /// forwarding headers write them.
 std::optional<ip_address> parse_ip(std::string_view text);
 ip_address ip_from(const sockaddr_storage& address);
+/// As the kernel writes it: "10.0.0.1", "2001:db8::1".
+std::string to_text(const ip_address& address);
 
 struct ip_network {
   ip_address base;
