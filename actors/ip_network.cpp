@@ -52,6 +52,12 @@ std::optional<ip_address> parse_ip(std::string_view text) {
   return std::nullopt;
 }
 
+std::string to_text(const ip_address& address) {
+  char buffer[INET6_ADDRSTRLEN];
+  inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), buffer, sizeof buffer);
+  return buffer;
+}
+
 bool ip_network::contains(const ip_address& address) const {
   return address.v6 == base.v6 && address.masked(prefix_bits) == base;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct ip_address {
 /// A plain address, or one in brackets or with a port ("[::1]:80", "10.0.0.1:80"), as the
 /// forwarding headers write them.
 std::optional<ip_address> parse_ip(std::string_view text);
+/// As the kernel writes it: "10.0.0.1", "2001:db8::1".
+std::string to_text(const ip_address& address);
 
 struct ip_network {
   ip_address base;

@@ -12,6 +12,7 @@ namespace penstock {
 void add_run_command(CLI::App& app, int& exit);
 void add_check_command(CLI::App& app, int& exit);
 void add_consume_command(CLI::App& app, int& exit);
+void add_usage_command(CLI::App& app, int& exit);
 void add_version_command(CLI::App& app, int& exit);
 
 /// The whole command line: parses, runs, gives the exit code.

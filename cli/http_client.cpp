@@ -73,12 +73,23 @@ error http_client::failure(const error_code& why) const {
               (why == beast::error::timeout ? "no answer in time" : why.message())};
 }
 
+result<http_response> http_client::get(const std::string& target,
+                                       std::chrono::milliseconds timeout) {
+  return send(http::verb::get, target, {}, timeout);
+}
+
 result<http_response> http_client::post(const std::string& target, const std::string& json_body,
                                         std::chrono::milliseconds timeout) {
-  http::request<http::string_body> request{http::verb::post, target, 11, json_body};
+  return send(http::verb::post, target, json_body, timeout);
+}
+
+result<http_response> http_client::send(http::verb method, const std::string& target,
+                                        const std::string& json_body,
+                                        std::chrono::milliseconds timeout) {
+  http::request<http::string_body> request{method, target, 11, json_body};
   request.set(http::field::host, server_.host + ":" + server_.port);
   request.set(http::field::user_agent, "penstock/" PENSTOCK_VERSION);
-  request.set(http::field::content_type, "application/json");
+  if (!json_body.empty()) request.set(http::field::content_type, "application/json");
   if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);
   request.prepare_payload();
 

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/verb.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -39,12 +40,15 @@ class http_client {
   /// `token`: for Authorization: Bearer; empty for none.
   http_client(server_url server, std::string token);
 
+  result<http_response> get(const std::string& target, std::chrono::milliseconds timeout);
   /// Errors: unavailable, naming the server and the reason; `timeout` is for connecting and the
   /// answer together. A request that may have reached the server is never sent twice.
   result<http_response> post(const std::string& target, const std::string& json_body,
                              std::chrono::milliseconds timeout);
 
  private:
+  result<http_response> send(boost::beast::http::verb method, const std::string& target,
+                             const std::string& json_body, std::chrono::milliseconds timeout);
   boost::system::error_code connect(std::chrono::milliseconds timeout);
   error failure(const boost::system::error_code& why) const;
   void run();

@@ -72,6 +72,7 @@ node::node(const config& settings)
 result<std::unique_ptr<node>> node::start(const config& settings) {
   std::unique_ptr<node> made{new node(settings)};
   if (auto done = made->open_storage(); !done) return done.error();
+  if (auto done = made->open_usage(); !done) return done.error();
   if (auto done = made->open_listeners(); !done) return done.error();
   made->start_storage_actors();
   if (auto done = made->start_lanes(); !done) return done.error();
@@ -110,6 +111,26 @@ result<void> node::open_storage() {
   saved_cursors_ = std::move(*saved);
   state_.tag = journal_->tag();
   state_.next_ticket.store(journal_->next_seq());
+  return {};
+}
+
+result<void> node::open_usage() {
+  const auto& settings = settings_.usage;
+  if (!settings.enabled) return {};
+  auto store = usage_store::open(settings_.data_dir);
+  if (!store) return store.error();
+  auto reader = usage_reader::open(settings_.data_dir);
+  if (!reader) return reader.error();
+  usage_parts parts;
+  parts.store = std::move(*store);
+  parts.keep.keep_ms = {settings.minute_retention_ms, settings.hour_retention_ms,
+                        settings.day_retention_ms, 0ms};
+  parts.keep.max_rows = settings.max_rows;
+  parts.metrics = usage_metrics_;
+  parts.wall_ms = wall_ms;
+  usage_ = system_.spawn<caf::detached>(usage_actor, std::move(parts));
+  usage_reader_ = system_.spawn<caf::detached>(
+    usage_reader_actor, usage_reader_parts{std::move(*reader), stopping_, true});
   return {};
 }
 
@@ -198,7 +219,7 @@ result<void> node::start_lanes() {
     front_end_parts parts{*lane.loop, settings_.http, identify, rules, state_, *lane.metrics,
                           journal_actor_, limiters, place_shards(all),
                           static_cast<std::uint16_t>(self), settings_.cluster.on_owner_unreachable,
-                          settings_.cluster.verdict_timeout_ms};
+                          settings_.cluster.verdict_timeout_ms, usage_};
     parts.http.max_in_flight_bytes /= lanes_.size();
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
@@ -237,6 +258,7 @@ result<void> node::start_admin() {
   m.journal = journal_metrics_;
   m.queue = queue_metrics_;
   m.keeper = keeper_metrics_;
+  if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
   m.dropped_log_lines = dropped_log_messages;
   m.limit_names = [this] {
@@ -260,7 +282,8 @@ result<void> node::start_admin() {
       sent += one->limiter_messages.value();
     return sent > taken ? sent - taken : 0;
   });
-  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_});
+  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_,
+                                      usage_reader_});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -311,13 +334,15 @@ bool node::drain() {
   deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
+  all = ask_to_drain(usage_, deadline) && all;
   return all;
 }
 
 node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
+  stopping_->store(true);
   admin_.reset();
-  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &gate_, &links_})
+  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &usage_, &usage_reader_, &gate_, &links_})
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
@@ -333,7 +358,7 @@ node::~node() {
     lane.loop->stop();
     lane.thread.join();
   }
-  journal_actor_ = keeper_ = queue_ = gate_ = links_ = nullptr;
+  journal_actor_ = keeper_ = queue_ = usage_ = usage_reader_ = gate_ = links_ = nullptr;
 }
 
 } // namespace penstock

@@ -8,6 +8,7 @@
 #include "actors/peer_link.hpp"
 #include "actors/queue_actor.hpp"
 #include "actors/system_config.hpp"
+#include "actors/usage_actor.hpp"
 #include "cli/config.hpp"
 #include "net/admin_server.hpp"
 #include "net/front_end.hpp"
@@ -56,6 +57,7 @@ class node {
   explicit node(const config& settings);
 
   result<void> open_storage();
+  result<void> open_usage();
   result<void> open_listeners();
   void start_storage_actors();
   result<void> start_lanes();
@@ -77,11 +79,15 @@ class node {
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
   std::shared_ptr<keeper_metrics> keeper_metrics_ = std::make_shared<keeper_metrics>();
+  std::shared_ptr<usage_metrics> usage_metrics_ = std::make_shared<usage_metrics>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
 
   caf::actor journal_actor_;
   caf::actor keeper_;
   caf::actor queue_;
+  caf::actor usage_;        // null when usage.enabled is false
+  caf::actor usage_reader_;
+  std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor gate_;
   caf::actor links_;
   std::vector<http_lane> lanes_;

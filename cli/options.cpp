@@ -111,6 +111,22 @@ std::vector<option> storage_options(config& c) {
   };
 }
 
+std::vector<option> usage_options(usage_settings& usage) {
+  constexpr auto longest = 36'500 * day;
+  return {
+      {"usage.enabled", read_flag(usage.enabled), "true", "false",
+       "Count requests, events, bytes and refusals by account, key, IP, Referer and stream."},
+      {"usage.minute_retention", read_duration(usage.minute_retention_ms, 1h, longest), "2d", "12h",
+       "How long usage is kept by the minute."},
+      {"usage.hour_retention", read_duration(usage.hour_retention_ms, 1h, longest), "60d", "14d",
+       "How long usage is kept by the hour."},
+      {"usage.day_retention", read_duration(usage.day_retention_ms, day, longest), "730d", "365d",
+       "How long usage is kept by the day; months are kept for ever."},
+      {"usage.max_rows", read_number(usage.max_rows, 1000, 10'000'000'000), "20000000", "1000000",
+       "Rows in usage.db, about 40 bytes each; beyond it the oldest minutes go first."},
+  };
+}
+
 std::vector<option> cluster_options(cluster_settings& cluster) {
   return {
       {"cluster.name", read_name(cluster.name), "penstock", "production",
@@ -176,6 +192,7 @@ std::vector<option> node_options(config& target) {
   add(http_options(target.http));
   add(admin_and_identity_options(target));
   add(storage_options(target));
+  add(usage_options(target.usage));
   add(cluster_options(target.cluster));
   return rows;
 }

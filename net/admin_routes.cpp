@@ -1,6 +1,7 @@
 #include "net/admin_routes.hpp"
 
 #include "net/admin_queue.hpp"
+#include "net/admin_usage.hpp"
 #include "net/status_page.hpp"
 #include "net/stream_name.hpp"
 
@@ -59,6 +60,7 @@ constexpr std::array routes{
     route{http::verb::get, "/metrics", get_metrics},
     route{http::verb::get, "/", get_page},
     route{http::verb::get, "/v1/admin/status", get_status},
+    route{http::verb::get, "/v1/admin/usage", get_usage},
     route{http::verb::get, "/v1/queue/{stream}", get_queue},
     route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue},
     route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue},

@@ -24,6 +24,8 @@ struct admin_context {
   const node_state& node;
   const metrics_sources& metrics;
   const bearer_token& token;
+  caf::actor usage{};            ///< answers usage_query_ptr; null: usage is not counted
+  std::size_t usage_reports = 0; ///< under way
 };
 
 /// A request; the views last as long as its connection waits for the answer.

@@ -28,6 +28,7 @@ struct admin_parts {
   caf::actor queue; ///< see queue_actor.hpp
   const node_state& node;
   const metrics_sources& metrics;
+  caf::actor usage{}; ///< see usage_actor.hpp; null: usage is not counted
 };
 
 /// Runs from start() to its destruction, which closes every connection at once.

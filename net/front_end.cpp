@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <random>
 
 namespace penstock {
 
@@ -20,11 +21,20 @@ constexpr std::string_view too_many_connections =
   "{\"type\":\"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity\","
   "\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"http.max_connections reached\"}";
 
+// Keys a hash that no other process needs to know.
+std::string random_secret() {
+  std::random_device random;
+  std::string secret;
+  for (int i = 0; i < 8; ++i)
+    secret += std::to_string(random());
+  return secret;
+}
+
 } // namespace
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules),
-      json_(parts_.http.max_body_bytes),
+      json_(parts_.http.max_body_bytes), usage_hash_(random_secret()),
       env_{parts_.loop,
            *this,
            parts_.http,
@@ -34,6 +44,7 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
            &unfinished_body_bytes_,
            &in_flight_bytes_} {
   place_destinations();
+  usage_since_ms_ = std::time(nullptr) * 1000;
   writer_.set_time(std::time(nullptr));
 }
 
@@ -162,6 +173,7 @@ void front_end::on_tick() {
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
   if (!awaiting_verdict_.empty()) check_verdict_timeouts();
+  hand_over_usage_if_due();
 }
 
 // -- draining ----------------------------------------------------------------------------------------
@@ -182,6 +194,7 @@ void front_end::begin_drain() {
 void front_end::finish_drain_if_idle() {
   if (parts_.metrics.connections.value() > 0 || !drained_.pending()) return;
   send_held();
+  hand_over_usage();
   drained_.deliver(drained{});
 }
 

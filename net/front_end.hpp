@@ -4,6 +4,8 @@
 
 #include "actors/metrics.hpp"
 #include "actors/node_state.hpp"
+#include "actors/usage_messages.hpp"
+#include "actors/usage_tally.hpp"
 #include "net/answer.hpp"
 #include "net/event_body.hpp"
 #include "net/hosted_actor.hpp"
@@ -37,6 +39,7 @@ struct front_end_parts {
   std::uint16_t self_member = 0;
   unreachable_policy on_unreachable = unreachable_policy::local;
   std::chrono::milliseconds verdict_timeout_ms{500};
+  caf::actor usage;                       ///< takes usage_batch_ptr; null: usage is not counted
 };
 
 /// State of the front-end actor. A request's path:
@@ -115,6 +118,14 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_peer_down(const peer_down& news);
   void check_verdict_timeouts();
 
+  // -- front_end_usage.cpp -------------------------------------------------------------------------
+  void note_usage(turn_batch& batch, const session& from, const request_head& head,
+                  std::string_view stream, std::string_view account = {},
+                  std::string_view key = {});
+  void count_usage(const turn_batch& batch);
+  void hand_over_usage_if_due();
+  void hand_over_usage();
+
   // -- front_end_answers.cpp -----------------------------------------------------------------------
   bool still_there(const waiting_request& r) const;
   answer_context context_of(const waiting_request& r) const;
@@ -142,6 +153,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
   ingest_rules_ptr rules_;
   answer_writer writer_;
   json_checker json_;
+  client_hasher usage_hash_;
+  usage_tally usage_;
+  std::int64_t usage_since_ms_ = 0;  // wall clock of the last hand-over
   std::size_t unfinished_body_bytes_ = 0;
   session_environment env_;
   int listen_fd_ = -1;

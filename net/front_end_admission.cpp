@@ -126,6 +126,7 @@ void front_end::on_verdicts(const admit_reply& reply) {
 }
 
 void front_end::apply(std::unique_ptr<turn_batch> batch) {
+  count_usage(*batch);
   bool dropped = false;
   std::size_t granted = 0;
   for (auto& r : batch->requests) {

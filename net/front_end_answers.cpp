@@ -173,6 +173,7 @@ void front_end::release(std::unique_ptr<turn_batch> batch) {
   batch->items.clear();
   batch->requests.clear();
   batch->details.clear();
+  batch->usage.clear();
   batch->memory_bytes = 0;
   if (spare_batches_.size() < max_spares) spare_batches_.push_back(std::move(batch));
 }

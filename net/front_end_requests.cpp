@@ -118,7 +118,9 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   auto kind = classify_body(head[request_field::content_type]);
   auto& batch = open_batch(destination_of_[shard_of(who.client)]);
   auto& request = open_request(from, parser, batch, who.client);
-  if (auto failure = check(parser, stream, kind)) {
+  auto failure = check(parser, stream, kind);
+  note_usage(batch, from, head, failure ? std::string_view{} : stream);
+  if (failure) {
     request.details = static_cast<std::uint32_t>(batch.details.size());
     batch.details.emplace_back().failure = std::move(failure);
     batch.items.back().cost = 0;

@@ -150,6 +150,12 @@ std::uint64_t identifier::client_of(std::string_view kind, std::string_view name
   return hash_(identity_source::bearer, kind, name);
 }
 
+std::string identifier::name_of(const ip_address& address) const {
+  const auto prefix = address.v6 ? ipv6_prefix_ : ipv4_prefix_;
+  const auto text = to_text(address.masked(prefix));
+  return prefix == (address.v6 ? 128 : 32) ? text : text + "/" + std::to_string(prefix);
+}
+
 ip_address identifier::forwarded_client(const request_head& head, const ip_address& peer) const {
   bool plain = head.has(request_field::x_forwarded_for);
   auto list = plain ? head[request_field::x_forwarded_for] : head[request_field::forwarded];

@@ -37,6 +37,9 @@ struct identity {
   std::string_view detail;            ///< what to tell the caller when it is not known
 };
 
+/// scheme://host[:port] of a URL, without the path; empty if it is none.
+std::string_view origin_of(std::string_view url);
+
 /// Pure. Built once a configuration; thread-safe to read.
 class identifier {
  public:
@@ -55,6 +58,8 @@ class identifier {
   std::uint64_t client_of(std::string_view kind, std::string_view name) const;
   const key_hasher& keys_hasher() const { return hash_key_; }
   std::uint64_t client_of(const ip_address& address) const;
+  /// What client_of() tells apart, as text: "203.0.113.7", "2001:db8::/64".
+  std::string name_of(const ip_address& address) const;
 
   /// The client behind trusted proxies: X-Forwarded-For, else Forwarded, read from the right until
   /// an address that is not a trusted proxy. An entry that is no address ends the search: what
@@ -78,8 +83,5 @@ class identifier {
   client_hasher hash_;
   key_hasher hash_key_;
 };
-
-/// scheme://host[:port] of a URL, as it was sent; "" if it is none.
-std::string_view origin_of(std::string_view url);
 
 } // namespace penstock

@@ -248,6 +248,16 @@ std::string metrics_page(const metrics_sources& from) {
     out.counter("penstock_keeper_failures_total", "Segments that could not be made or retired.")
         .value(from.keeper->failures.value());
   }
+  if (from.usage) {
+    out.gauge("penstock_usage_rows", "Rows in usage.db.").value(from.usage->rows.value());
+    out.counter("penstock_usage_entries_total", "Ids and their counts, taken from front ends.")
+        .value(from.usage->entries.value());
+    out.counter("penstock_usage_entries_lost_total",
+                "Those given up, as usage.db could not be written for too long.")
+        .value(from.usage->lost.value());
+    out.counter("penstock_usage_failures_total", "Writes to usage.db that failed; tried again.")
+        .value(from.usage->failures.value());
+  }
   if (from.links) {
     out.gauge("penstock_cluster_peers_up", "Peers within reach.")
         .value(from.links->links_up.value());

@@ -24,6 +24,7 @@ struct metrics_sources {
   std::shared_ptr<const journal_metrics> journal;
   std::shared_ptr<const queue_metrics> queue;
   std::shared_ptr<const keeper_metrics> keeper;
+  std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
   /// The names of the plan's limits, in their order, now; called on the admin thread.
   std::function<std::vector<std::string>()> limit_names;

@@ -95,4 +95,21 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
   return chr::duration_cast<chr::milliseconds>(time.time_since_epoch()).count();
 }
 
+std::optional<std::int64_t> parse_time(std::string_view text, std::int64_t now_ms) {
+  if (text == "now") return now_ms;
+  if (!text.starts_with('-')) return parse_rfc3339(text);
+  constexpr std::int64_t max_ms = 36'525ll * 86'400'000; // a century
+  std::int64_t count = 0;
+  const auto* end = text.data() + text.size();
+  const auto [unit, failed] = std::from_chars(text.data() + 1, end, count);
+  if (failed != std::errc{} || unit + 1 != end || count < 0) return std::nullopt;
+  const std::int64_t unit_ms = *unit == 's'   ? 1000
+                               : *unit == 'm' ? 60'000
+                               : *unit == 'h' ? 3'600'000
+                               : *unit == 'd' ? 86'400'000
+                                              : 0;
+  if (unit_ms == 0 || count > max_ms / unit_ms) return std::nullopt;
+  return now_ms - count * unit_ms;
+}
+
 } // namespace penstock

@@ -15,4 +15,8 @@ std::string rfc3339(std::int64_t time_ms);
 /// Nothing if `text` is not RFC 3339.
 std::optional<std::int64_t> parse_rfc3339(std::string_view text);
 
+/// The same, or "now", or so long before now: "-90s", "-5m", "-24h", "-30d". Milliseconds since the
+/// Unix epoch; nothing for other text.
+std::optional<std::int64_t> parse_time(std::string_view text, std::int64_t now_ms);
+
 } // namespace penstock

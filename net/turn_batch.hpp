@@ -4,6 +4,7 @@
 #include "actors/messages.hpp"
 #include "net/event_body.hpp"
 #include "net/problem.hpp"
+#include "net/usage_notes.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -56,6 +57,7 @@ struct turn_batch {
   std::vector<waiting_request> requests;
   std::vector<request_details> details;
   std::vector<block_ptr> blocks;
+  usage_notes usage;               ///< of each request; empty when usage is not counted
 };
 
 } // namespace penstock

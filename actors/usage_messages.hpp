@@ -1,0 +1,34 @@
+// Messages of the usage actors, all within a node.
+#pragma once
+
+#include "actors/messages.hpp"
+#include "storage/usage_reader.hpp"
+#include "storage/usage_store.hpp"
+
+#include <memory>
+
+namespace penstock {
+
+/// A front end hands over what it counted (usage_batch_ptr); there is no answer.
+
+/// Answered by the usage reader with usage_answer_ptr.
+using usage_query_ptr = std::shared_ptr<const usage_query>;
+
+struct usage_answer {
+  bool ok = true;
+  error why;
+  usage_report report;
+};
+using usage_answer_ptr = std::shared_ptr<const usage_answer>;
+
+} // namespace penstock
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_batch_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_query_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_answer_ptr)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_usage, caf::first_custom_type_id + 70)
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_batch_ptr))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_query_ptr))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_answer_ptr))
+CAF_END_TYPE_ID_BLOCK(penstock_usage)

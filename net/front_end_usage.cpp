@@ -1,0 +1,74 @@
+// What each request counts for, from its head to the usage actor.
+#include "net/front_end.hpp"
+
+namespace penstock {
+
+namespace {
+
+constexpr std::int64_t usage_hand_over_ms = 1000;
+constexpr std::int64_t minute_ms = 60'000;
+
+} // namespace
+
+// `stream` is empty for a request that no stream can take. An address is kept as its bytes: few are
+// new, so few need a text.
+void front_end::note_usage(turn_batch& batch, const session& from, const request_head& head,
+                           std::string_view stream, std::string_view account,
+                           std::string_view key) {
+  if (!parts_.usage) return;
+  const auto id = [this](std::string_view text) {
+    if (text.empty()) return usage_id{};
+    return usage_id{usage_hash_(identity_source::header, {}, text), text};
+  };
+  ip_address address = from.peer();
+  auto address_hash = from.peer_client();
+  if (from.peer_trusted()) {
+    address = parts_.identify->forwarded_client(head, address);
+    address_hash = parts_.identify->client_of(address);
+  }
+  // By usage_dimension.
+  batch.usage.add({id(account), id(key), usage_id{address_hash, address.raw()},
+                   id(origin_of(head[request_field::referer])), id(stream)});
+}
+
+// The verdicts are known, and nothing has been taken out of the blocks yet.
+void front_end::count_usage(const turn_batch& batch) {
+  if (batch.usage.empty()) return;
+  for (std::size_t i = 0; i < batch.requests.size(); ++i) {
+    const auto& r = batch.requests[i];
+    usage_counts counts{.requests = 1};
+    counts.events = std::min(r.state.granted, r.count);
+    if (static_cast<refusal>(r.state.reason) == refusal::quota)
+      counts.refused = r.count - counts.events;
+    if (counts.events > 0) {
+      const auto& block = *batch.blocks[r.block];
+      counts.bytes = block.events[r.first + counts.events - 1].end - block.begin_of(r.first);
+    }
+    usage_.add(batch.usage[i], counts);
+  }
+}
+
+// Once a second, and when a minute is over, so that what was counted belongs to one.
+void front_end::hand_over_usage_if_due() {
+  const auto now = wall_time_ms();
+  const auto since = now - usage_since_ms_;
+  if (since >= 0 && since < usage_hand_over_ms && now / minute_ms == usage_since_ms_ / minute_ms)
+    return;
+  hand_over_usage();
+  usage_since_ms_ = now;
+}
+
+void front_end::hand_over_usage() {
+  if (!parts_.usage || usage_.empty()) return;
+  auto show = [this](usage_dimension by, std::string&& text) {
+    if (by != usage_dimension::ip) return std::move(text);
+    ip_address address;
+    address.v6 = text.size() == address.bytes.size();
+    std::copy(text.begin(), text.end(), address.bytes.begin());
+    return parts_.identify->name_of(address);
+  };
+  usage_batch_ptr batch = std::make_shared<const usage_batch>(usage_.take(usage_since_ms_, show));
+  self_->send(parts_.usage, std::move(batch));
+}
+
+} // namespace penstock

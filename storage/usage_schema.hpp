@@ -1,0 +1,45 @@
+// What the two sides of usage.db share.
+#pragma once
+
+namespace penstock {
+
+inline constexpr const char* usage_file_name = "usage.db";
+
+/// A period's table is read and written by (dimension, start): what is written now lies together,
+/// so does what is deleted, and a report reads nothing but its own range. `size` counts the rows,
+/// so that nobody has to. `name.last_month` tells when a name is no longer needed.
+inline constexpr const char* usage_schema = R"sql(
+CREATE TABLE IF NOT EXISTS name(
+  id INTEGER PRIMARY KEY,
+  text TEXT NOT NULL UNIQUE,
+  last_month INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS size(period INTEGER PRIMARY KEY, rows INTEGER NOT NULL);
+INSERT OR IGNORE INTO size VALUES (0, 0), (1, 0), (2, 0), (3, 0);
+CREATE TABLE IF NOT EXISTS minute(
+  dimension INTEGER NOT NULL, start INTEGER NOT NULL, name INTEGER NOT NULL,
+  requests INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  PRIMARY KEY (dimension, start, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hour(
+  dimension INTEGER NOT NULL, start INTEGER NOT NULL, name INTEGER NOT NULL,
+  requests INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  PRIMARY KEY (dimension, start, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS day(
+  dimension INTEGER NOT NULL, start INTEGER NOT NULL, name INTEGER NOT NULL,
+  requests INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  PRIMARY KEY (dimension, start, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS month(
+  dimension INTEGER NOT NULL, start INTEGER NOT NULL, name INTEGER NOT NULL,
+  requests INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  refused INTEGER NOT NULL,
+  PRIMARY KEY (dimension, start, name)
+) WITHOUT ROWID;
+)sql";
+
+} // namespace penstock
