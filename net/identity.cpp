@@ -156,6 +156,15 @@ std::string identifier::name_of(const ip_address& address) const {
   return prefix == (address.v6 ? 128 : 32) ? text : text + "/" + std::to_string(prefix);
 }
 
+std::vector<std::uint64_t> identifier::clients_named(std::string_view value) const {
+  std::vector<std::uint64_t> clients;
+  for (auto& r : order_)
+    if (r.source == identity_source::header || r.source == identity_source::cookie
+        || r.source == identity_source::referer)
+      clients.push_back(hash_(r.source, r.name, value));
+  return clients;
+}
+
 ip_address identifier::forwarded_client(const request_head& head, const ip_address& peer) const {
   bool plain = head.has(request_field::x_forwarded_for);
   auto list = plain ? head[request_field::x_forwarded_for] : head[request_field::forwarded];

@@ -34,7 +34,7 @@ struct identity {
   outcome result = outcome::known;
   std::uint64_t client = 0;           ///< whom limits count: the account, or the anonymous client
   const access_entry* key = nullptr;  ///< of the key that was presented; lives as long as its table
-  std::string_view detail;            ///< what to tell the caller when it is not known
+  std::string_view detail{};          ///< what to tell the caller when it is not known
 };
 
 /// scheme://host[:port] of a URL, without the path; empty if it is none.
@@ -57,6 +57,8 @@ class identifier {
   /// The keyed hash of a name of some kind, for access_table.
   std::uint64_t client_of(std::string_view kind, std::string_view name) const;
   const key_hasher& keys_hasher() const { return hash_key_; }
+  /// The clients that go by this value in a header, a cookie or a Referer of the order.
+  std::vector<std::uint64_t> clients_named(std::string_view value) const;
   std::uint64_t client_of(const ip_address& address) const;
   /// What client_of() tells apart, as text: "203.0.113.7", "2001:db8::/64".
   std::string name_of(const ip_address& address) const;
