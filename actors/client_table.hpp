@@ -1,4 +1,4 @@
-// Every live client's counters, in at most 100 bytes a client.
+// The counters of live clients, in at most 16 bytes a limit and 68 a client beside.
 #pragma once
 
 #include "actors/limits.hpp"
@@ -11,40 +11,56 @@
 #include <bitset>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
 namespace penstock {
 
-/// Maps a client's keyed hash to its limit states. States lie in fixed-size chunks beside the hash
-/// tables, so that growing never copies them and a slot freed is used again. There is one hash
-/// table a shard: when one grows, only a 256th of the clients waits. Clients are forgotten when
-/// forgetting changes no verdict (is_idle), a few at each call of sweep(); the memory of those
-/// forgotten is kept for the next. Not synchronised.
+/// Maps a client's keyed hash to the states of some limits, those of one plan and scope. States lie
+/// in chunks of a fixed size beside the hash tables, so that growing never copies them and a slot
+/// freed is used again. There is one hash table a shard: when one grows, only a 256th of the clients
+/// waits. Clients are forgotten when forgetting changes no verdict (is_idle), a few at each call of
+/// sweep(); the memory of those forgotten is kept for the next. Not synchronised.
 class client_table {
  public:
-  /// `states_per_client`: the number of limits of the plan. `max_clients`: the named bound; more
-  /// than 2^32 - 1 counts as that.
-  client_table(std::size_t states_per_client, std::size_t max_clients);
+  explicit client_table(std::vector<limit> rules);
 
-  /// The client's states, made anew (all zero) if unknown; an empty span when the table is full
-  /// and the client is not in it. The span is valid until the next call. Without limits there is
-  /// nothing to remember: the span is always empty, and nothing should be asked.
-  std::span<limit_state> find_or_add(std::uint64_t client);
+  /// A client's place in the table: a state for each of rules(). Null states: it is not there. Valid
+  /// until the client is forgotten or the rules change.
+  struct entry {
+    limit_state* states = nullptr;
+    std::uint32_t slot = 0;
+    bool added = false; ///< just now; all its states are zero
+  };
 
-  /// Looks at up to `max_visits` clients, going round the table, and forgets those that are idle
-  /// under `rules`. Gives how many were forgotten.
-  std::size_t sweep(const plan& rules, std::int64_t now_ns, std::size_t max_visits);
+  entry find(std::uint64_t client);
+  entry find_or_add(std::uint64_t client);
 
-  /// Adapts to a changed plan: limits of the same name and kind keep their state. Takes time in
-  /// proportion to the clients, about 10 ms a million.
-  void change_plan(const plan& before, const plan& after);
+  /// Remembers that a state changed, for take_changed(); nothing where no limit survives a restart.
+  void mark_changed(const entry& changed);
+  bool has_changed() const { return changed_ != 0; }
+  /// Visits clients marked since they were visited last, at most `max_clients`, going round the
+  /// table: visit(client, states).
+  template <class Visit>
+  void take_changed(std::size_t max_clients, Visit&& visit);
+
+  struct sweep_result {
+    std::size_t visited = 0;
+    std::size_t forgotten = 0;
+    bool at_end = false; ///< the next sweep begins at the table's start
+  };
+  /// Looks at up to `max_visits` clients from where the last one ended, and forgets the idle.
+  sweep_result sweep(std::int64_t now_ns, std::size_t max_visits);
+
+  /// Goes on under other limits: those that count the same keep what was used (carry_over). Takes
+  /// time in proportion to the clients, about 20 ms a million. All clients count as changed.
+  void change_rules(std::vector<limit> rules, std::int64_t now_ns);
+  const std::vector<limit>& rules() const { return rules_; }
 
   std::size_t size() const { return size_; }
   std::size_t memory_bytes() const;
 
  private:
-  static constexpr std::size_t clients_per_chunk = 4096;
+  static constexpr std::size_t clients_per_chunk = 256;
   static constexpr std::uint32_t no_slot = UINT32_MAX;
 
   // The client is a keyed hash already, so its bits are as good as random. Turned by half, the
@@ -58,6 +74,7 @@ class client_table {
 
   struct chunk {
     std::bitset<clients_per_chunk> live;
+    std::bitset<clients_per_chunk> changed;
     // The client of each live slot; of a free one, the next free slot.
     std::array<std::uint64_t, clients_per_chunk> owner;
     std::unique_ptr<limit_state[]> states;
@@ -65,18 +82,38 @@ class client_table {
 
   std::uint32_t take_slot(std::uint64_t client);
   void free_slot(std::uint32_t slot);
-  bool is_idle_slot(std::uint32_t slot, const plan& rules, std::int64_t now_ns);
-  std::span<limit_state> at(std::uint32_t slot);
+  bool is_idle_slot(std::uint32_t slot, std::int64_t now_ns);
+  limit_state* at(std::uint32_t slot);
   chunk& chunk_of(std::uint32_t slot) { return *chunks_[slot / clients_per_chunk]; }
+  slot_index& index_of(std::uint64_t client) { return index_[shard_of(client)]; }
 
-  std::size_t states_per_client_;
-  std::size_t max_clients_;
+  std::vector<limit> rules_;
+  bool survives_ = false; // any of the limits
   std::size_t size_ = 0;
   std::array<slot_index, shard_count> index_; // client → slot, by shard
   std::vector<std::unique_ptr<chunk>> chunks_;
   std::uint32_t first_free_ = no_slot;
   std::uint32_t slots_used_ = 0; // slots from here on were never taken
   std::uint32_t sweep_at_ = 0;
+  std::size_t changed_ = 0; // clients marked
+  std::size_t take_at_ = 0; // the chunk that take_changed() looks at next
 };
+
+template <class Visit>
+void client_table::take_changed(std::size_t max_clients, Visit&& visit) {
+  for (std::size_t looked_at = 0; changed_ != 0 && looked_at <= chunks_.size(); ++looked_at) {
+    if (take_at_ >= chunks_.size()) take_at_ = 0;
+    chunk& here = *chunks_[take_at_];
+    for (std::size_t i = 0; here.changed.any() && i < clients_per_chunk; ++i) {
+      if (!here.changed.test(i)) continue;
+      if (max_clients == 0) return;
+      --max_clients;
+      here.changed.reset(i);
+      --changed_;
+      visit(here.owner[i], here.states.get() + i * rules_.size());
+    }
+    ++take_at_;
+  }
+}
 
 } // namespace penstock

@@ -1,7 +1,6 @@
 #include "actors/limits.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 
 namespace penstock {
@@ -55,6 +54,14 @@ gcra_view look_gcra(const limit& rule, const limit_state& state, std::int64_t no
   return {capacity, debt, static_cast<std::uint32_t>(divide(capacity - debt, window))};
 }
 
+// The state that owes `debt`, which is at most the capacity.
+limit_state gcra_state(const limit& rule, std::int64_t now_ns, wide debt) {
+  const std::uint32_t amount = amount_of(rule);
+  const wide whole = divide(debt, amount);
+  return {now_ns + static_cast<std::int64_t>(whole),
+          static_cast<std::uint32_t>(debt - whole * amount), 0};
+}
+
 limit_view view_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   const auto [capacity, debt, available] = look_gcra(rule, state, now_ns);
   if (debt == 0) return {available, 0, 0};
@@ -68,12 +75,31 @@ limit_view view_gcra(const limit& rule, const limit_state& state, std::int64_t n
 
 limit_state charge_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
                         std::uint32_t units) {
+  return gcra_state(rule, now_ns,
+                    look_gcra(rule, state, now_ns).debt +
+                        static_cast<wide>(units) * static_cast<wide>(window_of(rule)));
+}
+
+std::int64_t wait_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                       std::uint32_t units) {
+  const auto [capacity, debt, available] = look_gcra(rule, state, now_ns);
+  if (units <= available) return 0;
+  const wide cost = static_cast<wide>(units) * static_cast<wide>(window_of(rule));
+  if (cost > capacity) return never;
   const std::uint32_t amount = amount_of(rule);
-  const wide debt = look_gcra(rule, state, now_ns).debt +
-                    static_cast<wide>(units) * static_cast<wide>(window_of(rule));
-  const wide whole = divide(debt, amount);
-  return {now_ns + static_cast<std::int64_t>(whole),
-          static_cast<std::uint32_t>(debt - whole * amount), 0};
+  return static_cast<std::int64_t>(divide(cost + debt - capacity + amount - 1, amount));
+}
+
+// The same units used of another rule's: a unit is one window of debt, and its fraction likewise.
+limit_state carry_gcra(const limit& before, const limit& after, const limit_state& state,
+                       std::int64_t now_ns) {
+  const wide debt = look_gcra(before, state, now_ns).debt;
+  const auto old_window = static_cast<std::uint64_t>(window_of(before));
+  const auto new_window = static_cast<wide>(window_of(after));
+  const wide units = divide(debt, old_window);
+  const wide rest = (debt - units * old_window) * new_window;
+  const wide owed = units * new_window + divide(rest + old_window - 1, old_window);
+  return gcra_state(after, now_ns, std::min(owed, look_gcra(after, {}, now_ns).capacity));
 }
 
 // -- fixed window and calendar: a start, and what was spent since ---------------------------------
@@ -154,12 +180,6 @@ limit_view view_interval(const limit& rule, const limit_state& state, std::int64
   return {0, wait, wait};
 }
 
-std::uint32_t seconds_rounded_up(std::int64_t ns) {
-  constexpr std::int64_t second = 1'000'000'000;
-  const std::int64_t seconds = ns / second + (ns % second != 0);
-  return static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, UINT32_MAX));
-}
-
 // -- calendar -------------------------------------------------------------------------------------
 
 using time_point = std::chrono::sys_time<std::chrono::nanoseconds>;
@@ -192,15 +212,10 @@ std::int64_t calendar_next(calendar_unit unit, std::int64_t now_ns) {
   return to_ns(sys_days{first.year() / first.month() / 1 + months{1}});
 }
 
-namespace {
-
-// look().available without the cost of the times.
 std::uint32_t available_units(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   if (rule.kind == algorithm::gcra) return look_gcra(rule, state, now_ns).available;
   return look(rule, state, now_ns).available;
 }
-
-} // namespace
 
 limit_view look(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   switch (rule.kind) {
@@ -244,6 +259,46 @@ limit_state charge(const limit& rule, const limit_state& state, std::int64_t now
   return state;
 }
 
+std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                     std::uint32_t units) {
+  if (rule.kind == algorithm::gcra) return wait_gcra(rule, state, now_ns, units);
+  const limit_view view = look(rule, state, now_ns);
+  if (units <= view.available) return 0;
+  switch (rule.kind) {
+  case algorithm::sliding_window: {
+    if (units > amount_of(rule)) return never;
+    const limit_state rolled = roll(rule, state, now_ns);
+    return sliding_wait(rule, rolled, std::max<std::int64_t>(now_ns - rolled.at, 0), units);
+  }
+  case algorithm::interval:
+    return units > 1 ? never : view.retry_ns;
+  default:
+    return units > amount_of(rule) ? never : view.reset_ns;
+  }
+}
+
+limit_state carry_over(const limit& before, const limit& after, const limit_state& state,
+                       std::int64_t now_ns) {
+  if (is_idle(before, state, now_ns)) return {};
+  switch (after.kind) {
+  case algorithm::gcra:
+    return carry_gcra(before, after, state, now_ns);
+  case algorithm::sliding_window: {
+    if (window_of(before) == window_of(after)) return state;
+    // What the old windows count for now has been spent in the new one.
+    const std::uint32_t spent = amount_of(before) - look(before, state, now_ns).available;
+    const std::int64_t window = window_of(after);
+    return {now_ns - now_ns % window, spent, 0};
+  }
+  case algorithm::interval:
+    return {std::min(state.at, now_ns + spacing(after)), 0, 0};
+  case algorithm::fixed_window:
+  case algorithm::calendar:
+    return state;
+  }
+  return state;
+}
+
 bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   switch (rule.kind) {
   case algorithm::gcra:
@@ -260,43 +315,6 @@ bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns) {
     return used_in_calendar(rule, state, now_ns) == 0;
   }
   return false;
-}
-
-verdict admit(const plan& rules, std::span<limit_state> states, std::int64_t now_ns,
-              std::uint32_t cost) {
-  const std::size_t count = std::min(rules.limits.size(), states.size());
-  if (count == 0) return {.granted = cost, .remaining = UINT32_MAX};
-
-  // The least that any limit has available, and the limits, as bits, that have just that.
-  std::uint32_t least = UINT32_MAX;
-  std::uint32_t tightest = 0;
-  static_assert(max_limits_per_plan <= 32);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t available = available_units(rules.limits[i], states[i], now_ns);
-    if (available < least) tightest = 0;
-    least = std::min(least, available);
-    if (available == least) tightest |= 1u << i;
-  }
-
-  verdict answer{.granted = std::min(cost, least)};
-  if (answer.granted == 0 && cost != 0) answer.reason = static_cast<std::uint8_t>(refusal::quota);
-  for (std::size_t i = 0; i < count; ++i)
-    states[i] = charge(rules.limits[i], states[i], now_ns, answer.granted);
-
-  // A charge takes as much from each, so the same limits are the tightest after it; of several
-  // the one that takes longest speaks.
-  std::int64_t longest = -1;
-  for (; tightest != 0; tightest &= tightest - 1) {
-    const auto i = static_cast<std::size_t>(std::countr_zero(tightest));
-    const limit_view view = look(rules.limits[i], states[i], now_ns);
-    const std::int64_t wait = view.available == 0 ? view.retry_ns : view.reset_ns;
-    if (wait <= longest) continue;
-    longest = wait;
-    answer.limit = static_cast<std::uint8_t>(i);
-    answer.remaining = view.available;
-  }
-  answer.reset_s = seconds_rounded_up(longest);
-  return answer;
 }
 
 } // namespace penstock

@@ -4,7 +4,6 @@
 #include "actors/plan.hpp"
 
 #include <cstdint>
-#include <span>
 
 namespace penstock {
 
@@ -41,6 +40,9 @@ struct limit_view {
 /// Pure: looks, changes nothing. `now` never goes back for one client (the caller sees to it).
 limit_view look(const limit& rule, const limit_state& state, std::int64_t now_ns);
 
+/// look().available without the cost of the times.
+std::uint32_t available_units(const limit& rule, const limit_state& state, std::int64_t now_ns);
+
 /// Pure: the state after `units` more were admitted at `now`; units <= look().available.
 limit_state charge(const limit& rule, const limit_state& state, std::int64_t now_ns,
                    std::uint32_t units);
@@ -48,14 +50,18 @@ limit_state charge(const limit& rule, const limit_state& state, std::int64_t now
 /// True when forgetting the state changes no future verdict: the client is as good as new.
 bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns);
 
-/// Checks all limits of a plan together and charges them together: of `cost` units as many are
-/// granted as every limit admits, and a request of which nothing is granted changes nothing.
-/// `states.size() == rules.limits.size()`. The verdict tells of the limit with the fewest units
-/// remaining (on a refusal: of the one that admits last). reset_s is, when units remain, the time
-/// until the whole amount is back; when none remain, the time until the next unit, so that
-/// Retry-After is never earlier than it.
-verdict admit(const plan& rules, std::span<limit_state> states, std::int64_t now_ns,
-              std::uint32_t cost);
+/// What wait_ns() says of more units than the limit ever admits at once.
+inline constexpr std::int64_t never = INT64_MAX;
+
+/// Pure: from now until `units` could be charged at once; 0 when they can be already.
+std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                     std::uint32_t units);
+
+/// Pure: the state with which a client goes on when the numbers of a limit change, which is of the
+/// same algorithm before and after. The units it has used stay used, up to all the new rule has.
+/// With the same rule twice it brings a state back within what the rule can leave behind.
+limit_state carry_over(const limit& before, const limit& after, const limit_state& state,
+                       std::int64_t now_ns);
 
 /// Start of the calendar unit that holds `now` and of the next one, UTC, in ns since the epoch.
 std::int64_t calendar_start(calendar_unit unit, std::int64_t now_ns);

@@ -3,6 +3,7 @@
 
 #include "actors/compat.hpp"
 #include "actors/plan.hpp"
+#include "storage/counter_store.hpp"
 #include "storage/event_block.hpp"
 #include "storage/result.hpp"
 
@@ -19,22 +20,55 @@ namespace penstock {
 /// The version of the messages below that this build speaks.
 inline constexpr std::uint32_t wire_version = 2;
 
-/// One client's wish to send `cost` events.
+/// One client's wish to send `events` events.
 struct admit_item {
-  std::uint64_t client = 0;
-  std::uint32_t cost = 1;
+  std::uint64_t client = 0;  ///< keyed hash of the account, or of who is calling without a key
+  std::uint64_t key = 0;     ///< keyed hash of the key's id; 0: none, the client stands for it
+  std::uint32_t plan = 0;    ///< plan_id()
+  std::uint32_t stream = 0;  ///< stream_id()
+  std::uint32_t events = 1;
+  std::uint32_t bytes = 0;   ///< of all events; 0 when no limit of the plan counts them
+  limit_mask limits = all_limits;  ///< those of the plan that apply; see limits_that_apply()
 };
 
-/// A loop turn's wishes for one limiter. The reply carries the same token.
+/// A loop turn's wishes for one limiter. The reply carries the same token. `sizes` has, one item
+/// after the other, the bytes of each event of those items with several events and bytes > 0.
 struct admit_request {
   std::uint64_t token = 0;
   std::vector<admit_item> items;
+  std::vector<std::uint32_t> sizes;
 };
 
 /// The verdicts, in the order of the items.
 struct admit_reply {
   std::uint64_t token = 0;
   std::vector<verdict> verdicts;
+};
+
+/// How do the limits of a plan stand for a client? It costs nothing of them.
+struct limits_query {
+  std::uint64_t token = 0;
+  std::uint64_t client = 0;  ///< these four as in admit_item
+  std::uint64_t key = 0;
+  std::uint32_t plan = 0;
+  std::uint32_t stream = 0;  ///< the one whose limits of scope `stream` are told
+};
+
+/// One limit as it stands, in its units (events or bytes).
+struct limit_status {
+  std::string name;
+  std::uint32_t used = 0;
+  std::uint32_t remaining = 0;    ///< would be admitted at once now
+  std::int64_t resets_at_ms = 0;  ///< wall clock, when the whole amount is back; now, if it is
+
+  bool operator==(const limit_status&) const = default;
+};
+
+/// All limits of the plan, in its order.
+struct limits_reply {
+  std::uint64_t token = 0;
+  bool plan_known = false;  ///< false: this limiter has no such plan
+  std::vector<limit_status> limits;
 };
 
 /// A node introduces itself to a peer's gate.
@@ -54,11 +88,23 @@ struct welcome {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admit_item& x) {
-  return f(x.client, x.cost);
+  return f(x.client, x.key, x.plan, x.stream, x.events, x.bytes, x.limits);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admit_request& x) {
-  return f(x.token, x.items);
+  return f(x.token, x.items, x.sizes);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, limits_query& x) {
+  return f(x.token, x.client, x.key, x.plan, x.stream);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, limit_status& x) {
+  return f(x.name, x.used, x.remaining, x.resets_at_ms);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, limits_reply& x) {
+  return f(x.token, x.plan_known, x.limits);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admit_reply& x) {
@@ -146,10 +192,22 @@ struct peer_down {
   std::uint16_t member = 0;
 };
 
-/// A reload changed the plan.
-struct plan_changed {
-  std::shared_ptr<const plan> rules;
+using plan_list = std::shared_ptr<const std::vector<plan>>;
+
+/// The plans from now on, all of them.
+struct plans_changed {
+  plan_list plans;
 };
+
+/// What clients used since the limiter told last, of limits that survive a restart. Answered with
+/// counters_saved when it is durable.
+struct counters_changed {
+  std::shared_ptr<const std::vector<counter_row>> rows;
+};
+struct counters_saved {};
+
+/// A limiter's timer: have saved what changed.
+struct save_tick {};
 
 /// A limiter's timer: forget idle clients.
 struct sweep_tick {};
@@ -167,7 +225,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_down)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plans_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_saved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::save_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sweep_tick)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock, caf::first_custom_type_id)
@@ -190,6 +251,13 @@ CAF_BEGIN_TYPE_ID_BLOCK(penstock, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(penstock, (penstock::drained))
   CAF_ADD_TYPE_ID(penstock, (penstock::peer_up))
   CAF_ADD_TYPE_ID(penstock, (penstock::peer_down))
-  CAF_ADD_TYPE_ID(penstock, (penstock::plan_changed))
+  CAF_ADD_TYPE_ID(penstock, (penstock::plans_changed))
   CAF_ADD_TYPE_ID(penstock, (penstock::sweep_tick))
+  CAF_ADD_TYPE_ID(penstock, (penstock::limits_query))
+  CAF_ADD_TYPE_ID(penstock, (penstock::limit_status))
+  CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::limit_status>))
+  CAF_ADD_TYPE_ID(penstock, (penstock::limits_reply))
+  CAF_ADD_TYPE_ID(penstock, (penstock::counters_changed))
+  CAF_ADD_TYPE_ID(penstock, (penstock::counters_saved))
+  CAF_ADD_TYPE_ID(penstock, (penstock::save_tick))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock {
@@ -13,14 +14,26 @@ enum class calendar_unit : std::uint8_t { hour, day, month };
 /// The most limits a plan may hold; bounds the memory of a client and the size of a verdict.
 inline constexpr std::size_t max_limits_per_plan = 8;
 
+/// Whose use a limit counts. `stream`: that of an account in one stream.
+enum class limit_scope : std::uint8_t { account, key, stream };
+inline constexpr std::size_t scope_count = 3;
+
+/// What a limit counts.
+enum class limit_cost : std::uint8_t { event, byte };
+
 /// One limit. Times are nanoseconds since the Unix epoch, UTC.
 struct limit {
   std::string name;
   algorithm kind = algorithm::gcra;
-  std::uint32_t amount = 1;    ///< units admitted per window; at least 1
+  std::uint32_t amount = 1;    ///< units (events or bytes) admitted per window; at least 1
   std::int64_t window_ns = 0;  ///< unused by `calendar`
   std::uint32_t burst = 0;     ///< gcra: units admitted at once; 0 means `amount`
   calendar_unit unit = calendar_unit::day;
+  limit_scope scope = limit_scope::account;
+  limit_cost cost = limit_cost::event;
+  bool shadow = false;         ///< counted and told in metrics; never refuses nor speaks
+  std::vector<std::string> paths{};    ///< none: all; one that ends in '*' means all that begin so
+  std::vector<std::string> methods{};  ///< none: all; in capitals
 
   bool operator==(const limit&) const = default;
 };
@@ -52,7 +65,41 @@ enum class refusal : std::uint8_t {
   quota,        ///< a limit of its plan: 429
   table_full,   ///< the limiter tracks as many clients as it may: 503
   unreachable,  ///< the shard's owner can't be reached and the cluster is set to refuse: 503
+  unknown_plan, ///< the limiter does not know the plan (yet): 503
+  too_large,    ///< the first event alone is more than a byte limit ever admits: 413
 };
+inline constexpr std::size_t refusal_count = 6;
+
+// -- what is known of a plan without any state: pure ------------------------------------------------
+
+/// Names a plan between nodes and on the disk: XXH32 of its name.
+std::uint32_t plan_id(std::string_view name);
+/// Names a stream between nodes: XXH32 of its name.
+std::uint32_t stream_id(std::string_view name);
+/// Names what a limit counts, within its scope: of its name, algorithm and cost. While these stay,
+/// what was used stays, however the numbers change.
+std::uint32_t limit_id(const limit& rule);
+
+/// True when the second goes on with what was used under the first: name, algorithm, cost and scope.
+bool counts_the_same(const limit& a, const limit& b);
+
+/// Limits that count for this long or longer survive a restart, and so do all of the calendar.
+inline constexpr std::int64_t min_surviving_window_ns = 60'000'000'000;
+bool survives_restart(const limit& rule);
+
+/// One bit a limit of a plan.
+using limit_mask = std::uint8_t;
+static_assert(max_limits_per_plan <= 8 * sizeof(limit_mask));
+inline constexpr limit_mask all_limits = 0xff;
+
+/// Whether the limit is for requests of this method ("POST") and path.
+bool applies_to(const limit& rule, std::string_view method, std::string_view path);
+/// The plan's limits that are.
+limit_mask limits_that_apply(const plan& rules, std::string_view method, std::string_view path);
+/// True when that depends on method or path at all.
+bool is_selective(const plan& rules);
+/// True when a limit counts bytes: a request's items then tell them.
+bool counts_bytes(const plan& rules);
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, verdict& x) {

@@ -1,0 +1,94 @@
+// What every client has used under every plan: the limiter's knowledge, without the actor.
+#pragma once
+
+#include "actors/admit.hpp"
+#include "actors/client_table.hpp"
+#include "actors/limit_labels.hpp"
+#include "actors/messages.hpp"
+#include "storage/counter_store.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// The key of a scope's table under which an item's use is counted. Its shard is the client's, so
+/// that all limits of a request lie with one limiter.
+std::uint64_t counted_for(limit_scope scope, std::uint64_t client, std::uint64_t key,
+                          std::uint32_t stream);
+
+/// Plans and, for each plan and scope, a client_table. A client that is new under a plan takes over
+/// what it has used under other plans in limits that count the same: what its account used is not
+/// forgotten with a change of plan. `now_ns` never goes back. Not synchronised.
+class limit_ledger {
+ public:
+  /// `max_clients` bounds the entries of all tables together. The labels are shared with others.
+  limit_ledger(plan_list plans, std::size_t max_clients, std::shared_ptr<limit_labels> labels);
+  ~limit_ledger();
+  limit_ledger(const limit_ledger&) = delete;
+  limit_ledger& operator=(const limit_ledger&) = delete;
+
+  struct decision {
+    verdict answer;
+    limit_mask shadowed = 0; ///< see admission
+    /// Where metrics count the plan's limits; see limit_labels.
+    std::array<std::uint16_t, max_limits_per_plan> labels{};
+  };
+  /// `sizes`: see admit_request.
+  decision decide(const admit_item& item, std::span<const std::uint32_t> sizes,
+                  std::int64_t now_ns);
+
+  /// All limits of the plan as they stand for the client; changes nothing.
+  limits_reply look_up(const limits_query& query, std::int64_t now_ns);
+
+  /// Visits at most `max_visits` clients, going round, and forgets the idle. Gives how many it did.
+  std::size_t sweep(std::int64_t now_ns, std::size_t max_visits);
+
+  /// What was used stays with the limits that count the same. What was used under a plan that is no
+  /// more can still be taken over until it says nothing any more.
+  void change_plans(const plan_list& plans, std::int64_t now_ns);
+
+  // -- what survives a restart ---------------------------------------------------------------------
+
+  bool has_changed() const;
+  /// Rows of clients that changed since they were taken last, of about `max_rows`.
+  std::vector<counter_row> take_changed(std::size_t max_rows, std::int64_t now_ns);
+  /// What was saved once; before the first decision. A row of a plan or limit that is no more, or
+  /// that says nothing any more, is passed over.
+  void restore(const counter_row& row, std::int64_t now_ns);
+
+  std::size_t size() const { return size_; }
+  std::size_t memory_bytes() const;
+
+ private:
+  struct book;       // a plan and its tables
+  struct place_of;   // a limit in a book
+  using tables_entry = std::array<client_table::entry, scope_count>;
+
+  book* find_book(std::uint32_t plan);
+  void set_rules(book& which, const plan& rules, std::int64_t now_ns);
+  void index_limits();
+  bool find_states(book& in, const admit_item& item, limit_states& states, tables_entry& entries,
+                   std::int64_t now_ns);
+  void take_over(const book& into, limit_scope scope, std::uint64_t client, limit_state* states,
+                 std::int64_t now_ns);
+
+  std::size_t max_clients_;
+  std::size_t size_ = 0;
+  std::shared_ptr<limit_labels> labels_;
+  std::vector<std::unique_ptr<book>> books_;
+  boost::unordered_flat_map<std::uint32_t, book*> book_of_; // by plan id
+  // Limits that count the same, by scope and limit id.
+  boost::unordered_flat_map<std::uint64_t, std::vector<place_of>> same_limits_;
+  std::vector<std::pair<book*, std::uint8_t>> tables_; // all, as sweep() and take_changed() go round
+  std::size_t sweep_at_ = 0;
+  std::size_t take_at_ = 0;
+};
+
+} // namespace penstock
