@@ -120,9 +120,9 @@ struct account_done {
   error why;
 };
 
-/// Asks for the plans in force; answered with plan_list.
+/// Asks for the plans in force; answered with plan_listing.
 struct get_plans {};
-struct plan_list {
+struct plan_listing {
   plan_set_ptr plans;
   std::map<std::string, std::uint64_t> keys;  ///< live ones, by plan
 };
@@ -143,7 +143,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::put_plan)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::delete_plan)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::account_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::get_plans)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_listing)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::accounts_tick)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_accounts, caf::first_custom_type_id + 200)
@@ -164,6 +164,6 @@ CAF_BEGIN_TYPE_ID_BLOCK(penstock_accounts, caf::first_custom_type_id + 200)
   CAF_ADD_TYPE_ID(penstock_accounts, (penstock::delete_plan))
   CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_done))
   CAF_ADD_TYPE_ID(penstock_accounts, (penstock::get_plans))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_list))
+  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_listing))
   CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_tick))
 CAF_END_TYPE_ID_BLOCK(penstock_accounts)

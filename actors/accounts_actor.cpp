@@ -155,7 +155,7 @@ account_done accounts_state::remove(const delete_plan& wish) {
   return {};
 }
 
-plan_list accounts_state::list_plans() const {
+plan_listing accounts_state::list_plans() const {
   return {parts_->book->plans(), parts_->book->keys_by_plan(now_ms())};
 }
 

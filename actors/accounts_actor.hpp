@@ -50,7 +50,7 @@ class accounts_state {
   account_done revoke(const revoke_key& wish);
   account_done put(const put_plan& wish);
   account_done remove(const delete_plan& wish);
-  plan_list list_plans() const;
+  plan_listing list_plans() const;
 
   // -- the configuration ----------------------------------------------------------------------------
 

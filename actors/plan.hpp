@@ -38,6 +38,9 @@ struct limit {
   bool operator==(const limit&) const = default;
 };
 
+/// The plan of clients without a key.
+inline constexpr std::string_view anonymous_plan_name = "anonymous";
+
 /// A named set of limits; a request passes only if all admit it. No limits: everything passes.
 struct plan {
   std::string name;

@@ -2,16 +2,10 @@
 
 #include "actors/limit_text.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <map>
 
 namespace penstock {
-
-std::uint32_t plan_id(std::string_view name) {
-  return XXH32(name.data(), name.size(), 0);
-}
 
 plan_set::plan_set(const std::vector<plan>& configured, const std::vector<plan_record>& stored) {
   std::map<std::string_view, plan_entry> all;

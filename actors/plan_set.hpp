@@ -12,9 +12,6 @@
 
 namespace penstock {
 
-/// A plan's name on the wire and in counters: its XXH32, the same on every node.
-std::uint32_t plan_id(std::string_view name);
-
 /// A plan with what is known of it.
 struct plan_entry {
   plan rules;

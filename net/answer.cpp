@@ -97,6 +97,7 @@ void answer_writer::error(std::string& out, const answer_context& ctx, const pro
     append_number(out, retry_after_s);
     out += "\r\n";
   }
+  if (what.status == 401) out += "WWW-Authenticate: Bearer\r\n";
   if (!allow.empty()) {
     out += "Allow: ";
     out += allow;

@@ -33,8 +33,9 @@ std::string random_secret() {
 } // namespace
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
-    : parts_(std::move(parts)), self_(self), rules_(parts_.rules),
-      json_(parts_.http.max_body_bytes), usage_hash_(random_secret()),
+    : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
+      plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
+      usage_hash_(random_secret()),
       env_{parts_.loop,
            *this,
            parts_.http,
@@ -59,7 +60,13 @@ caf::behavior front_end::make_behavior() {
     [this](const append_done& done) { on_durable(done); },
     [this](const peer_up& news) { on_peer_up(news); },
     [this](const peer_down& news) { on_peer_down(news); },
+    [this](const limits_reply& reply) { on_limits(reply); },
     [this](const rules_changed& news) { rules_ = news.rules; },
+    [this](const accounts_changed& news) {
+      access_ = news.access;
+      // Requests under way keep the plans that they began with.
+      plans_ = std::make_shared<served_plans>(news.plans);
+    },
     [this](drain) -> caf::result<drained> {
       drained_ = self_->make_response_promise();
       begin_drain();
@@ -172,7 +179,7 @@ void front_end::on_tick() {
   writer_.set_time(std::time(nullptr));
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
-  if (!awaiting_verdict_.empty()) check_verdict_timeouts();
+  if (!awaiting_verdict_.empty() || !asking_.empty()) check_verdict_timeouts();
   hand_over_usage_if_due();
 }
 

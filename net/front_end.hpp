@@ -2,6 +2,7 @@
 // journal, answer.
 #pragma once
 
+#include "actors/account_messages.hpp"
 #include "actors/metrics.hpp"
 #include "actors/node_state.hpp"
 #include "actors/usage_messages.hpp"
@@ -11,6 +12,7 @@
 #include "net/hosted_actor.hpp"
 #include "net/identity.hpp"
 #include "net/messages.hpp"
+#include "net/served_plans.hpp"
 #include "net/session.hpp"
 #include "net/stream_name.hpp"
 #include "net/turn_batch.hpp"
@@ -31,6 +33,8 @@ struct front_end_parts {
   http_settings http;          ///< max_in_flight is this front end's share
   std::shared_ptr<const identifier> identify;
   ingest_rules_ptr rules;
+  access_table_ptr access;     ///< these two until accounts_changed brings others
+  plan_set_ptr plans;
   node_state& node;
   front_end_metrics& metrics;
   caf::actor journal;
@@ -81,6 +85,12 @@ class front_end final : public request_handler, public io_handler, public loop_c
   };
 
   // -- front_end_requests.cpp ----------------------------------------------------------------------
+  /// Who sent a request, under which plan; nothing when it has been answered with an error.
+  struct caller {
+    identity who;
+    served_plan* plan = nullptr;
+  };
+  std::optional<caller> identify(session& from, const request_parser& parser);
   void on_events(session& from, const request_parser& parser, std::string_view path);
   void take_event(waiting_request& r, turn_batch& batch, const request_head& head,
                   std::string_view stream, std::string_view body, std::uint64_t client);
@@ -88,6 +98,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
                   std::string_view stream, std::string_view body, std::uint64_t client);
   std::optional<problem> check(const request_parser& parser, std::string_view stream,
                                body_kind kind);
+  std::optional<problem> check_key(const identity& who, const request_head& head,
+                                   std::string_view stream);
   const stream_settings& stream_settings_of(std::string_view stream) const;
   void note_in_flight(turn_batch& batch, std::size_t bytes);
   bool shed(session& from, const request_parser& parser);
@@ -100,7 +112,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
                           std::size_t bytes);
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,
-                                std::uint64_t client);
+                                admit_item item, served_plan& plan);
 
   // -- front_end_admission.cpp ---------------------------------------------------------------------
   void place_destinations();
@@ -118,11 +130,31 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_peer_down(const peer_down& news);
   void check_verdict_timeouts();
 
+  // -- front_end_limits.cpp ------------------------------------------------------------------------
+  /// A GET /v1/usage that waits for the limiter.
+  struct limits_question {
+    session* from = nullptr;
+    std::uint32_t generation = 0;
+    std::uint32_t exchange = 0;
+    answer_context context;
+    std::uint16_t member = 0;  ///< of the limiter that was asked
+    std::int64_t sent_ns = 0;
+    std::string account;
+    served_plan* plan = nullptr;
+    std::shared_ptr<served_plans> plans;  ///< keeps `plan` alive
+  };
+  void on_usage(session& from, const request_parser& parser, std::string_view query);
+  void on_limits(const limits_reply& reply);
+  void answer_limits(limits_question& question, const std::vector<limit_status>& limits);
+  template <class Lost>
+  void answer_lost_questions(Lost lost);
+  void drop_questions_to(std::uint16_t member);
+  void drop_late_questions(std::int64_t oldest_ns);
+
   // -- front_end_usage.cpp -------------------------------------------------------------------------
-  void note_usage(turn_batch& batch, const session& from, const request_head& head,
-                  std::string_view stream, std::string_view account = {},
-                  std::string_view key = {});
-  void count_usage(const turn_batch& batch);
+  void note_usage(turn_batch& batch, const identity& who, const request_head& head,
+                  std::string_view stream);
+  void count_usage(const turn_batch& batch, bool stored);
   void hand_over_usage_if_due();
   void hand_over_usage();
 
@@ -151,6 +183,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   front_end_parts parts_;
   caf::event_based_actor* self_;
   ingest_rules_ptr rules_;
+  access_table_ptr access_;
+  std::shared_ptr<served_plans> plans_;
   answer_writer writer_;
   json_checker json_;
   client_hasher usage_hash_;
@@ -174,6 +208,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::uint64_t next_token_ = 1;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_verdict_;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_disk_;
+  boost::unordered_flat_map<std::uint64_t, limits_question> asking_;
   std::vector<append_batch_ptr> held_;  // of ack = "received" streams, to go together
   std::size_t held_events_ = 0;
   std::int64_t held_until_ns_ = 0;

@@ -61,6 +61,7 @@ void front_end::on_peer_up(const peer_up& news) {
 void front_end::on_peer_down(const peer_down& news) {
   for (auto& d : destinations_)
     if (d.member == news.member) d.limiter = nullptr;
+  drop_questions_to(news.member);
   // What was asked there will not be answered.
   std::vector<std::uint64_t> lost;
   for (auto& [token, batch] : awaiting_verdict_)
@@ -76,9 +77,9 @@ void front_end::ask_limiters() {
   for (std::size_t i = 0; i < destinations_.size(); ++i) {
     if (!destinations_[i].open) continue;
     auto batch = std::move(destinations_[i].open);
-    if (rules_->rules.limits.empty()) {
+    if (!batch->limited) {
       for (std::size_t r = 0; r < batch->requests.size(); ++r)
-        batch->requests[r].state.granted = batch->items[r].cost;
+        batch->requests[r].state.granted = batch->items[r].events;
       apply(std::move(batch));
     } else if (!destinations_[i].limiter) {
       fall_back(std::move(batch));
@@ -93,7 +94,7 @@ void front_end::ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch
   batch->sent_ns = parts_.loop.now_ns();
   if (destinations_[batch->destination].member == parts_.self_member)
     parts_.metrics.limiter_messages.add();
-  self_->send(limiter, admit_request{batch->token, batch->items});
+  self_->send(limiter, admit_request{batch->token, batch->items, batch->sizes});
   auto token = batch->token;
   awaiting_verdict_.emplace(token, std::move(batch));
 }
@@ -126,7 +127,6 @@ void front_end::on_verdicts(const admit_reply& reply) {
 }
 
 void front_end::apply(std::unique_ptr<turn_batch> batch) {
-  count_usage(*batch);
   bool dropped = false;
   std::size_t granted = 0;
   for (auto& r : batch->requests) {
@@ -139,7 +139,10 @@ void front_end::apply(std::unique_ptr<turn_batch> batch) {
     r.count = std::min(r.state.granted, r.count);
     if (r.count == 0) answer_not_taken(*batch, r);
   }
-  if (granted == 0) return release(std::move(batch));
+  if (granted == 0) {
+    count_usage(*batch, false);
+    return release(std::move(batch));
+  }
   to_journal(std::move(batch));
 }
 
@@ -231,12 +234,14 @@ void front_end::on_durable(const append_done& done) {
       else
         answer_failed(r, done.why);
     }
+    count_usage(*batch, done.ok);
     release(std::move(batch));
   }
 }
 
 void front_end::check_verdict_timeouts() {
   auto oldest = parts_.loop.now_ns() - parts_.verdict_timeout_ms.count() * 1'000'000;
+  drop_late_questions(oldest);
   std::vector<std::uint64_t> late;
   for (auto& [token, batch] : awaiting_verdict_)
     if (batch->sent_ns < oldest && destinations_[batch->destination].member != parts_.self_member)

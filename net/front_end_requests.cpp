@@ -9,6 +9,7 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view events_path = "/v1/events";
+constexpr std::string_view usage_path = "/v1/usage";
 // A block of a turn is closed when its bodies reach this size, so that one row stays moderate.
 constexpr std::size_t max_block_bytes = 8 << 20;
 constexpr std::uint32_t shed_retry_s = 1;
@@ -45,6 +46,7 @@ void front_end::on_request(session& from, const request_parser& parser) {
   if (path.starts_with(events_path)
       && (path.size() == events_path.size() || path[events_path.size()] == '/'))
     return on_events(from, parser, path);
+  if (path == usage_path) return on_usage(from, parser, query);
   if (path == "/livez" || path == "/readyz") return answer_health(from, parser, path, query);
   answer_now(from, parser, {404, "There is nothing here; events go to POST /v1/events/{stream}."});
 }
@@ -103,32 +105,81 @@ bool front_end::shed(session& from, const request_parser& parser) {
   return false;
 }
 
+// Who sent it, and under which plan; nothing when that is answered with an error already.
+std::optional<front_end::caller> front_end::identify(session& from, const request_parser& parser) {
+  caller result;
+  auto& who = result.who;
+  who = parts_.identify->identify(parser.head(), from.peer(), from.peer_trusted(),
+                                  from.peer_client(), access_.get());
+  if (who.result != identity::outcome::known) {
+    unsigned status = who.result == identity::outcome::unknown_key ? 401 : 400;
+    answer_now(from, parser, {status, std::string{who.detail}});
+    return std::nullopt;
+  }
+  if (who.key && who.key->expires_ms != 0 && wall_time_ms() >= who.key->expires_ms) {
+    answer_now(from, parser, {401, "This API key has expired."});
+    return std::nullopt;
+  }
+  auto plan = who.key ? std::optional{who.key->plan_id} : std::nullopt;
+  if (!rules_->overrides.empty())
+    if (auto other = rules_->overrides.find(who.client, who.by_address ? &who.address : nullptr))
+      plan = other;
+  result.plan = plan ? plans_->find(*plan) : &plans_->anonymous();
+  if (result.plan) return result;
+  // A key may come from another node sooner than its plan.
+  parts_.metrics.count(shed_reason::unknown_plan);
+  answer_now(from, parser, {503, "The client's plan is not known to this node yet."}, shed_retry_s);
+  return std::nullopt;
+}
+
 void front_end::on_events(session& from, const request_parser& parser, std::string_view path) {
   const auto& head = parser.head();
   if (head.method != request_method::post)
     return answer_now(from, parser, {405, "Events are sent with POST."}, 0, "POST");
   if (shed(from, parser)) return;
-  auto who = parts_.identify->identify(head, from.peer(), from.peer_trusted(), from.peer_client());
-  if (who.result != identity::outcome::known) {
-    unsigned status = who.result == identity::outcome::unknown_key ? 401 : 400;
-    return answer_now(from, parser, {status, std::string{who.detail}});
-  }
+  auto sender = identify(from, parser);
+  if (!sender) return;
+  auto& [who, plan] = *sender;
   auto stream = path.size() == events_path.size() ? std::string_view{"default"}
                                                   : path.substr(events_path.size() + 1);
   auto kind = classify_body(head[request_field::content_type]);
   auto& batch = open_batch(destination_of_[shard_of(who.client)]);
-  auto& request = open_request(from, parser, batch, who.client);
-  auto failure = check(parser, stream, kind);
-  note_usage(batch, from, head, failure ? std::string_view{} : stream);
+  admit_item item{.client = who.client, .plan = plan->charges.plan(), .stream = stream_id(stream)};
+  if (who.key) item.key = who.key->key_client;
+  item.limits = plan->charges.limits("POST", path);
+  auto& request = open_request(from, parser, batch, item, *plan);
+  auto failure = who.key ? check_key(who, head, stream) : std::nullopt;
+  if (!failure) failure = check(parser, stream, kind);
+  note_usage(batch, who, head, failure ? std::string_view{} : stream);
   if (failure) {
     request.details = static_cast<std::uint32_t>(batch.details.size());
     batch.details.emplace_back().failure = std::move(failure);
-    batch.items.back().cost = 0;
+    batch.items.back().events = 0;
   } else if (kind == body_kind::ndjson) {
     take_lines(request, batch, head, stream, parser.body(), who.client);
   } else {
     take_event(request, batch, head, stream, parser.body(), who.client);
   }
+}
+
+// Whether the key may be used for this.
+std::optional<problem> front_end::check_key(const identity& who, const request_head& head,
+                                            std::string_view stream) {
+  auto why = may_use(*who.key, stream, origin_of(head[request_field::referer]), who.address,
+                     wall_time_ms());
+  switch (why) {
+    case restriction::none:
+      return std::nullopt;
+    case restriction::expired:
+      return problem{401, "This API key has expired."};
+    case restriction::network:
+      return problem{403, "This API key may not be used from this address."};
+    case restriction::origin:
+      return problem{403, "This API key may not be used from this Referer, or from none."};
+    case restriction::stream:
+      return problem{403, "This API key may not be used for this stream."};
+  }
+  return std::nullopt;
 }
 
 // What is wrong with the request, apart from its lines; nothing if it can be taken.
@@ -171,12 +222,13 @@ turn_batch& front_end::open_batch(std::uint16_t to) {
       spare_batches_.pop_back();
     }
     open->destination = to;
+    open->plans = plans_;
   }
   return *open;
 }
 
 waiting_request& front_end::open_request(session& from, const request_parser& parser,
-                                         turn_batch& batch, std::uint64_t client) {
+                                         turn_batch& batch, admit_item item, served_plan& plan) {
   auto& r = batch.requests.emplace_back();
   r.from = &from;
   r.generation = from.generation();
@@ -184,7 +236,9 @@ waiting_request& front_end::open_request(session& from, const request_parser& pa
   r.http_1_0 = parser.version_is_1_0();
   r.exchange = from.open_exchange(r.keep_alive);
   r.start_ns = parts_.loop.now_ns();
-  batch.items.push_back({client, 1});
+  r.plan = &plan;
+  batch.limited = batch.limited || !plan.rules.limits.empty();
+  batch.items.push_back(item);
   return r;
 }
 
@@ -223,6 +277,7 @@ void front_end::take_event(waiting_request& r, turn_batch& batch, const request_
   if (head.has(request_field::traceparent))
     attributes = trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
   block.push(body, type.empty() ? "application/octet-stream" : type, client, attributes);
+  if (r.plan->charges.counts_bytes()) batch.items.back().bytes = static_cast<std::uint32_t>(body.size());
   note_in_flight(batch, body.size());
 }
 
@@ -239,15 +294,21 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const request_
   auto attributes =
     trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
   bool too_many = false;
+  auto& item = batch.items.back();
+  auto sizes_before = batch.sizes.size();
   for_each_line(body, [&](std::string_view line) {
     if (details.lines >= parts_.http.max_batch_events) {
       too_many = true;
       return false;
     }
     auto index = details.lines++;
-    if (json_.valid(line))
+    if (json_.valid(line)) {
       block.push(line, "application/json", client, attributes);
-    else
+      if (r.plan->charges.counts_bytes()) {
+        batch.sizes.push_back(static_cast<std::uint32_t>(line.size()));
+        item.bytes += batch.sizes.back();
+      }
+    } else
       details.bad_lines.push_back({index, json_.why()});
     return true;
   });
@@ -262,7 +323,9 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const request_
                : problem{400, "The batch has no event: every line is blank."};
   }
   details.offered = r.count;
-  batch.items.back().cost = r.count;
+  item.events = r.count;
+  if (r.count == 0) item.bytes = 0;
+  if (r.count < 2) batch.sizes.resize(sizes_before);  // one event's size is the sum
   note_in_flight(batch, body.size());
 }
 

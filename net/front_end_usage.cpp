@@ -12,37 +12,33 @@ constexpr std::int64_t minute_ms = 60'000;
 
 // `stream` is empty for a request that no stream can take. An address is kept as its bytes: few are
 // new, so few need a text.
-void front_end::note_usage(turn_batch& batch, const session& from, const request_head& head,
-                           std::string_view stream, std::string_view account,
-                           std::string_view key) {
+void front_end::note_usage(turn_batch& batch, const identity& who, const request_head& head,
+                           std::string_view stream) {
   if (!parts_.usage) return;
   const auto id = [this](std::string_view text) {
     if (text.empty()) return usage_id{};
     return usage_id{usage_hash_(identity_source::header, {}, text), text};
   };
-  ip_address address = from.peer();
-  auto address_hash = from.peer_client();
-  if (from.peer_trusted()) {
-    address = parts_.identify->forwarded_client(head, address);
-    address_hash = parts_.identify->client_of(address);
-  }
+  const auto account = who.key ? std::string_view{who.key->account} : std::string_view{};
+  const auto key = who.key ? std::string_view{who.key->id} : std::string_view{};
+  const auto address_hash = who.by_address ? who.client : parts_.identify->client_of(who.address);
   // By usage_dimension.
-  batch.usage.add({id(account), id(key), usage_id{address_hash, address.raw()},
+  batch.usage.add({id(account), id(key), usage_id{address_hash, who.address.raw()},
                    id(origin_of(head[request_field::referer])), id(stream)});
 }
 
-// The verdicts are known, and nothing has been taken out of the blocks yet.
-void front_end::count_usage(const turn_batch& batch) {
+// What became of the requests is known: told once a batch. `stored`: what was granted is.
+void front_end::count_usage(const turn_batch& batch, bool stored) {
   if (batch.usage.empty()) return;
   for (std::size_t i = 0; i < batch.requests.size(); ++i) {
     const auto& r = batch.requests[i];
     usage_counts counts{.requests = 1};
-    counts.events = std::min(r.state.granted, r.count);
-    if (static_cast<refusal>(r.state.reason) == refusal::quota)
-      counts.refused = r.count - counts.events;
-    if (counts.events > 0) {
+    if (r.count > 0 || static_cast<refusal>(r.state.reason) == refusal::quota)
+      counts.refused = batch.items[i].events - r.count;
+    if (stored && r.count > 0) {
+      counts.events = r.count;
       const auto& block = *batch.blocks[r.block];
-      counts.bytes = block.events[r.first + counts.events - 1].end - block.begin_of(r.first);
+      counts.bytes = block.events[r.first + r.count - 1].end - block.begin_of(r.first);
     }
     usage_.add(batch.usage[i], counts);
   }

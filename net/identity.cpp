@@ -180,7 +180,11 @@ ip_address identifier::forwarded_client(const request_head& head, const ip_addre
 }
 
 // A key that is presented is never anonymous, whatever is wrong with it.
-identity identifier::by_key(std::string_view text, const access_table* keys) const {
+identity identifier::by_key(const request_head& head, request_field field, std::string_view text,
+                            const access_table* keys) const {
+  if (head.repeated >> static_cast<unsigned>(field) & 1u)
+    return {.result = identity::outcome::malformed,
+            .detail = "The header that holds the API key is repeated."};
   const access_entry* entry = keys && is_api_key(text) ? keys->find(hash_key_(text)) : nullptr;
   if (entry) return {.client = entry->client, .key = entry};
   return {.result = identity::outcome::unknown_key, .detail = "This API key is not known here."};
@@ -188,44 +192,60 @@ identity identifier::by_key(std::string_view text, const access_table* keys) con
 
 identity identifier::identify(const request_head& head, const ip_address& peer, bool peer_trusted,
                               std::uint64_t peer_client, const access_table* keys) const {
-  using enum identity_source;
+  auto address = peer_trusted ? forwarded_client(head, peer) : peer;
   for (auto& r : order_) {
-    switch (r.source) {
-      case bearer:
-        if (starts_with_nocase(head[request_field::authorization], bearer_scheme))
-          return by_key(trim(head[request_field::authorization].substr(bearer_scheme.size())), keys);
-        break;
-      case x_api_key:
-        if (head.has(request_field::x_api_key)) return by_key(head[request_field::x_api_key], keys);
-        break;
-      case query:
-        if (auto key = query_value(head.target, "api_key")) return by_key(*key, keys);
-        break;
-      case header: {
-        if (head.repeated >> static_cast<unsigned>(r.field) & 1u)
-          return {.result = identity::outcome::malformed,
-                  .detail = "The header that names the client is repeated."};
-        auto value = head[r.field];
-        if (!value.empty()) return {.client = hash_(header, r.name, value)};
-        break;
-      }
-      case cookie: {
-        auto value = cookie_value(head[request_field::cookie], r.name);
-        if (!value.empty()) return {.client = hash_(cookie, r.name, value)};
-        break;
-      }
-      case referer: {
-        auto origin = origin_of(head[request_field::referer]);
-        if (!origin.empty()) return {.client = hash_(referer, {}, origin)};
-        break;
-      }
-      case ip:
-        if (!peer_trusted) return {.client = peer_client};
-        return {.client = client_of(forwarded_client(head, peer))};
-    }
+    auto found = by_rule(r, head, keys);
+    if (r.source == identity_source::ip)
+      found = identity{.client = peer_trusted ? client_of(address) : peer_client,
+                       .by_address = true};
+    if (!found) continue;
+    found->address = address;
+    return *found;
   }
   // No rule matched and `ip` is not in the order: the connection's own address is what is left.
-  return {.client = peer_client};
+  return {.client = peer_client, .address = peer, .by_address = true};
+}
+
+std::optional<identity> identifier::by_rule(const rule& r, const request_head& head,
+                                            const access_table* keys) const {
+  using enum identity_source;
+  switch (r.source) {
+    case bearer: {
+      auto value = head[request_field::authorization];
+      if (!starts_with_nocase(value, bearer_scheme)) return std::nullopt;
+      return by_key(head, request_field::authorization, trim(value.substr(bearer_scheme.size())),
+                    keys);
+    }
+    case x_api_key:
+      if (!head.has(request_field::x_api_key)) return std::nullopt;
+      return by_key(head, request_field::x_api_key, head[request_field::x_api_key], keys);
+    case query: {
+      auto key = query_value(head.target, "api_key");
+      if (!key) return std::nullopt;
+      return by_key(head, request_field::count, *key, keys);
+    }
+    case header: {
+      if (head.repeated >> static_cast<unsigned>(r.field) & 1u)
+        return identity{.result = identity::outcome::malformed,
+                        .detail = "The header that names the client is repeated."};
+      auto value = head[r.field];
+      if (value.empty()) return std::nullopt;
+      return identity{.client = hash_(header, r.name, value)};
+    }
+    case cookie: {
+      auto value = cookie_value(head[request_field::cookie], r.name);
+      if (value.empty()) return std::nullopt;
+      return identity{.client = hash_(cookie, r.name, value)};
+    }
+    case referer: {
+      auto origin = origin_of(head[request_field::referer]);
+      if (origin.empty()) return std::nullopt;
+      return identity{.client = hash_(referer, {}, origin)};
+    }
+    case ip:
+      break;
+  }
+  return std::nullopt;
 }
 
 } // namespace penstock

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,8 @@ struct identity {
   enum class outcome : std::uint8_t { known, unknown_key, malformed };
   outcome result = outcome::known;
   std::uint64_t client = 0;           ///< whom limits count: the account, or the anonymous client
+  ip_address address{};               ///< behind trusted proxies
+  bool by_address = false;            ///< that is what tells the client apart
   const access_entry* key = nullptr;  ///< of the key that was presented; lives as long as its table
   std::string_view detail{};          ///< what to tell the caller when it is not known
 };
@@ -75,7 +78,10 @@ class identifier {
     request_field field = request_field::count;
   };
 
-  identity by_key(std::string_view text, const access_table* keys) const;
+  identity by_key(const request_head& head, request_field field, std::string_view text,
+                  const access_table* keys) const;
+  std::optional<identity> by_rule(const rule& r, const request_head& head,
+                                  const access_table* keys) const;
 
   std::vector<rule> order_;
   std::vector<std::string> custom_fields_;

@@ -3,7 +3,7 @@
 
 #include "actors/messages.hpp"
 #include "net/identity.hpp"
-#include "net/plan_headers.hpp"
+#include "net/plan_overrides.hpp"
 #include "net/settings.hpp"
 
 #include <map>
@@ -14,9 +14,8 @@ namespace penstock {
 
 /// What a reload can change for the front ends. Immutable.
 struct ingest_rules {
-  plan rules;
-  plan_headers headers;
   std::map<std::string, stream_settings, std::less<>> streams;  ///< "default" is always there
+  plan_overrides overrides;
 };
 using ingest_rules_ptr = std::shared_ptr<const ingest_rules>;
 

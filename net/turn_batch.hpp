@@ -15,6 +15,8 @@
 namespace penstock {
 
 class session;
+class served_plans;
+struct served_plan;
 
 /// A request that waits for its verdict, and then perhaps for the disk.
 struct waiting_request {
@@ -29,6 +31,7 @@ struct waiting_request {
   bool http_1_0 = false;
   bool answered = false;
   bool received = false;  ///< ack = "received": answered as soon as it is admitted
+  const served_plan* plan = nullptr;  ///< under which it was let in; one of turn_batch::plans
   verdict state{};
   std::int64_t start_ns = 0;
 
@@ -36,7 +39,7 @@ struct waiting_request {
 };
 
 /// What only some requests have: a batch's lines, or an error that was found before the limiter
-/// was asked (it is asked all the same, at cost 0, so that the answer tells the client its limits).
+/// was asked (it is asked all the same, for no event, so that the answer tells the client its limits).
 struct request_details {
   bool is_batch = false;
   bool wants_ids = false;  ///< Prefer: return=representation
@@ -54,7 +57,10 @@ struct turn_batch {
   std::int64_t sent_ns = 0;        ///< when the limiter was asked, for the verdict timeout
   std::size_t memory_bytes = 0;    ///< counted against max_in_flight
   std::vector<admit_item> items;
+  std::vector<std::uint32_t> sizes;  ///< see admit_request
   std::vector<waiting_request> requests;
+  std::shared_ptr<served_plans> plans;  ///< in force when it was opened
+  bool limited = false;                 ///< a request in it has a plan with limits
   std::vector<request_details> details;
   std::vector<block_ptr> blocks;
   usage_notes usage;               ///< of each request; empty when usage is not counted
