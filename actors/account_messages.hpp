@@ -57,7 +57,8 @@ typename Inspector::result_type inspect(Inspector& f, accounts_records& x) {
   return f(x.records.keys, x.records.plans);
 }
 
-// -- within a node: never serialised ---------------------------------------------------------------
+// -- within a node: never serialised
+// ---------------------------------------------------------------
 
 /// The keys and plans in force now; told to all who decide by them whenever something changes.
 struct accounts_changed {
@@ -78,26 +79,26 @@ struct create_key {
   std::vector<std::string> streams;
   std::vector<std::string> origins;
   std::vector<std::string> networks;
-  std::int64_t expires_ms = 0;  ///< 0: never
+  std::int64_t expires_ms = 0; ///< 0: never
 };
 /// The key, which nobody can be told again, or why there is none.
 struct key_created {
   bool ok = true;
   error why;
   std::string key;
-  key_record record;  ///< without its hash
+  key_record record; ///< without its hash
 };
 
 /// Asks for keys, also revoked ones; answered with key_list_ptr.
 struct list_keys {
-  std::string account;  ///< empty: of all
-  std::string after;    ///< ids after this one
+  std::string account; ///< empty: of all
+  std::string after;   ///< ids after this one
   std::uint32_t max = 1000;
 };
 /// By id, without hashes.
 struct key_list {
   std::vector<key_record> keys;
-  std::string next;  ///< the `after` to go on with; empty: there are no more
+  std::string next; ///< the `after` to go on with; empty: there are no more
 };
 using key_list_ptr = std::shared_ptr<const key_list>;
 
@@ -124,7 +125,7 @@ struct account_done {
 struct get_plans {};
 struct plan_list {
   plan_set_ptr plans;
-  std::map<std::string, std::uint64_t> keys;  ///< live ones, by plan
+  std::map<std::string, std::uint64_t> keys; ///< live ones, by plan
 };
 
 /// The accounts actor's own regular tick.
@@ -147,23 +148,23 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::accounts_tick)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_accounts, caf::first_custom_type_id + 200)
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_record))
-  CAF_ADD_TYPE_ID(penstock_accounts, (std::vector<penstock::key_record>))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_record))
-  CAF_ADD_TYPE_ID(penstock_accounts, (std::vector<penstock::plan_record>))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_digest))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_records))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_changed))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plans_configured))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::create_key))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_created))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::list_keys))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_list_ptr))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::revoke_key))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::put_plan))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::delete_plan))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_done))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::get_plans))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_list))
-  CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_tick))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_record))
+CAF_ADD_TYPE_ID(penstock_accounts, (std::vector<penstock::key_record>))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_record))
+CAF_ADD_TYPE_ID(penstock_accounts, (std::vector<penstock::plan_record>))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_digest))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_records))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_changed))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plans_configured))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::create_key))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_created))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::list_keys))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_list_ptr))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::revoke_key))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::put_plan))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::delete_plan))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_done))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::get_plans))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_list))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_tick))
 CAF_END_TYPE_ID_BLOCK(penstock_accounts)
