@@ -34,6 +34,10 @@ account_done failed(error why) {
 
 void accounts_state::start(accounts_parts parts) {
   parts_.emplace(std::move(parts));
+  for (const auto& unread : parts_->book->plans()->unreadable())
+    spdlog::error("accounts: the limits of plan {} are of another version of penstock, and not in "
+                  "force",
+                  unread);
   sweep();
 }
 

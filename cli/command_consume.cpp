@@ -1,5 +1,5 @@
+#include "cli/admin_call.hpp"
 #include "cli/commands.hpp"
-#include "cli/config.hpp"
 #include "cli/consumer.hpp"
 #include "cli/exec.hpp"
 #include "cli/exit_code.hpp"
@@ -34,8 +34,7 @@ void stop_on_signals() {
 
 struct consume_arguments {
   consume_options options;
-  std::string admin;
-  std::string token;
+  admin_options admin;
   std::string command;
   std::uint32_t lease_s = 30;
   bool json = false; ///< what it prints is JSON either way
@@ -96,11 +95,6 @@ handled execute(const consume_arguments& arguments, const message& what) {
   return handled::retry;
 }
 
-int exit_code_of(errc code) {
-  if (code == errc::config) return exit_config;
-  return code == errc::invalid ? exit_usage : exit_unavailable;
-}
-
 int run_consume(consume_arguments& arguments) {
   const auto complain = [](const std::string& what, int code) {
     std::cerr << "penstock: " << what << '\n';
@@ -109,11 +103,11 @@ int run_consume(consume_arguments& arguments) {
   if (!is_stream_name(arguments.options.stream))
     return complain(quote(arguments.options.stream) + ": " + std::string{stream_name_rule},
                     exit_usage);
-  const auto server = server_url::parse(arguments.admin);
+  const auto server = server_url::parse(arguments.admin.url);
   if (server.has_error()) return complain(server.error().message, exit_usage);
   arguments.options.lease = std::chrono::seconds{arguments.lease_s};
   stop_on_signals();
-  http_client client{*server, arguments.token};
+  http_client client{*server, arguments.admin.token};
   const bool executing = !arguments.command.empty();
   line_printer printer;
   const auto ended = consume(
@@ -122,7 +116,7 @@ int run_consume(consume_arguments& arguments) {
         return executing ? execute(arguments, what) : printer.print(what);
       },
       [&] { return executing || printer.finish(); });
-  if (ended.has_error()) return complain(ended.error().message, exit_code_of(ended.error().code));
+  if (ended.has_error()) return penstock::complain(ended.error());
   if (printer.failed_with() != 0)
     return complain(std::string{"stdout: "} + std::strerror(printer.failed_with()) +
                         "; what was not written goes back to the queue",
@@ -130,21 +124,10 @@ int run_consume(consume_arguments& arguments) {
   return exit_ok;
 }
 
-// The node's own variables say where its admin plane is, so one environment serves both.
-void take_environment(consume_arguments& arguments) {
-  const auto environment = penstock_environment();
-  const auto listen = environment.find("PENSTOCK_ADMIN_LISTEN");
-  const auto token = environment.find("PENSTOCK_ADMIN_TOKEN");
-  arguments.admin =
-      "http://" + (listen == environment.end() ? std::string{"127.0.0.1:8081"} : listen->second);
-  if (token != environment.end()) arguments.token = token->second;
-}
-
 } // namespace
 
 void add_consume_command(CLI::App& app, int& exit) {
   auto arguments = std::make_shared<consume_arguments>();
-  take_environment(*arguments);
   auto& options = arguments->options;
   auto* command =
       app.add_subcommand("consume", "Receive a stream's events from the embedded queue");
@@ -161,15 +144,7 @@ void add_consume_command(CLI::App& app, int& exit) {
                    "Run a command for each message, its body on stdin, with PENSTOCK_ID, "
                    "PENSTOCK_STREAM and PENSTOCK_CONTENT_TYPE in the environment")
       ->type_name("CMD");
-  command
-      ->add_option("--admin", arguments->admin,
-                   "The node's admin plane; by default from PENSTOCK_ADMIN_LISTEN")
-      ->type_name("URL")
-      ->capture_default_str();
-  command
-      ->add_option("--token", arguments->token,
-                   "The admin plane's token; by default from PENSTOCK_ADMIN_TOKEN")
-      ->type_name("TOKEN");
+  add_admin_options(*command, arguments->admin);
   command->add_option("--max", options.max_messages, "End after so many messages")->type_name("N");
   command->add_option("--batch", options.batch, "Messages to receive at once, at most")
       ->type_name("N")

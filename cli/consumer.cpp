@@ -1,5 +1,7 @@
 #include "cli/consumer.hpp"
 
+#include "cli/admin_call.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -19,34 +21,6 @@ struct received {
   std::string receipt; ///< empty when read again
   message fields;
 };
-
-std::string percent_encode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", byte);
-    }
-  }
-  return out;
-}
-
-// What a refusal of the server means for the user; RFC 9457 documents say why.
-error refusal_of(const http_response& response) {
-  std::string why;
-  boost::system::error_code bad;
-  const auto body = json::parse(response.body, bad);
-  if (!bad && body.is_object())
-    for (const auto* field : {"title", "detail"})
-      if (const auto* text = body.get_object().if_contains(field); text && text->is_string())
-        why += fmt::format(": {}", std::string_view{text->get_string()});
-  const auto code = response.status == 401 || response.status == 403 ? errc::config
-                    : response.status >= 500                         ? errc::unavailable
-                                                                     : errc::invalid;
-  return {code, fmt::format("the admin plane answered {}{}", response.status, why)};
-}
 
 class consuming {
  public:

@@ -73,12 +73,13 @@ error http_client::failure(const error_code& why) const {
               (why == beast::error::timeout ? "no answer in time" : why.message())};
 }
 
-result<http_response> http_client::post(const std::string& target, const std::string& json_body,
-                                        std::chrono::milliseconds timeout) {
-  http::request<http::string_body> request{http::verb::post, target, 11, json_body};
+result<http_response> http_client::request(http::verb verb, const std::string& target,
+                                           const std::string& json_body,
+                                           std::chrono::milliseconds timeout) {
+  http::request<http::string_body> request{verb, target, 11, json_body};
   request.set(http::field::host, server_.host + ":" + server_.port);
   request.set(http::field::user_agent, "penstock/" PENSTOCK_VERSION);
-  request.set(http::field::content_type, "application/json");
+  if (!json_body.empty()) request.set(http::field::content_type, "application/json");
   if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);
   request.prepare_payload();
 

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/verb.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -41,8 +42,12 @@ class http_client {
 
   /// Errors: unavailable, naming the server and the reason; `timeout` is for connecting and the
   /// answer together. A request that may have reached the server is never sent twice.
+  result<http_response> request(boost::beast::http::verb verb, const std::string& target,
+                                const std::string& json_body, std::chrono::milliseconds timeout);
   result<http_response> post(const std::string& target, const std::string& json_body,
-                             std::chrono::milliseconds timeout);
+                             std::chrono::milliseconds timeout) {
+    return request(boost::beast::http::verb::post, target, json_body, timeout);
+  }
 
  private:
   boost::system::error_code connect(std::chrono::milliseconds timeout);

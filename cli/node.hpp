@@ -1,6 +1,7 @@
 // A running node: every actor, thread and socket of it, wired together here and nowhere else.
 #pragma once
 
+#include "actors/accounts_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
@@ -59,6 +60,7 @@ class node {
   result<void> open_listeners();
   void start_storage_actors();
   result<void> start_lanes();
+  result<void> start_accounts();
   result<void> start_cluster();
   result<void> start_admin();
   void start_threads();
@@ -73,6 +75,7 @@ class node {
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
   journal_options journal_options_;
+  std::string secret_;  // keys the hashes of clients and of API keys
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
@@ -82,6 +85,7 @@ class node {
   caf::actor journal_actor_;
   caf::actor keeper_;
   caf::actor queue_;
+  caf::actor accounts_;
   caf::actor gate_;
   caf::actor links_;
   std::vector<http_lane> lanes_;

@@ -49,6 +49,7 @@ caf::behavior front_end::make_behavior() {
     [this](const peer_up& news) { on_peer_up(news); },
     [this](const peer_down& news) { on_peer_down(news); },
     [this](const rules_changed& news) { rules_ = news.rules; },
+    [this](const accounts_changed& news) { accounts_ = news; },
     [this](drain) -> caf::result<drained> {
       drained_ = self_->make_response_promise();
       begin_drain();

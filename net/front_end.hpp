@@ -140,6 +140,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   front_end_parts parts_;
   caf::event_based_actor* self_;
   ingest_rules_ptr rules_;
+  accounts_changed accounts_;  ///< the keys and plans in force; null before the first news
   answer_writer writer_;
   json_checker json_;
   std::size_t unfinished_body_bytes_ = 0;
