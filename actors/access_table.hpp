@@ -17,9 +17,9 @@ namespace penstock {
 /// What a key is restricted to. An empty list allows everything of its kind.
 struct key_restrictions {
   std::vector<std::string> streams;
-  std::vector<std::string> origins;  ///< lower case, "https://example.org"
+  std::vector<std::string> origins; ///< lower case, "https://example.org"
   std::vector<ip_network> networks;
-  bool has_networks = false;  ///< with none in `networks`: none could be read, so nobody may
+  bool has_networks = false; ///< with none in `networks`: none could be read, so nobody may
 };
 
 /// What a live key stands for.
@@ -27,11 +27,11 @@ struct access_entry {
   std::string id;
   std::string account;
   std::string plan;
-  std::uint64_t client = 0;      ///< of the account: whom limits count
-  std::uint64_t key_client = 0;  ///< of the key itself
-  std::uint32_t plan_id = 0;     ///< see plan_id() in plan_set.hpp
-  std::int64_t expires_ms = 0;   ///< 0: never
-  std::shared_ptr<const key_restrictions> only;  ///< null: unrestricted
+  std::uint64_t client = 0;                     ///< of the account: whom limits count
+  std::uint64_t key_client = 0;                 ///< of the key itself
+  std::uint32_t plan_id = 0;                    ///< see plan_id() in plan_set.hpp
+  std::int64_t expires_ms = 0;                  ///< 0: never
+  std::shared_ptr<const key_restrictions> only; ///< null: unrestricted
 };
 using access_entry_ptr = std::shared_ptr<const access_entry>;
 
@@ -59,7 +59,7 @@ class access_rows {
  public:
   struct row {
     key_hash hash{};
-    access_entry_ptr entry;  ///< null: revoked
+    access_entry_ptr entry; ///< null: revoked
   };
   explicit access_rows(std::vector<row> rows);
 
@@ -71,10 +71,10 @@ class access_rows {
  private:
   struct slot {
     std::uint64_t prefix = 0;
-    std::uint32_t row_plus_1 = 0;  ///< 0: free
+    std::uint32_t row_plus_1 = 0; ///< 0: free
   };
   std::vector<row> rows_;
-  std::vector<slot> slots_;  // a power of two, at most half full
+  std::vector<slot> slots_; // a power of two, at most half full
 };
 
 /// A snapshot. Most keys are in a base that snapshots share; what changed since lies in a small
@@ -98,9 +98,9 @@ class access_table {
   /// with one hash the later counts.
   access_table with(const std::vector<access_rows::row>& changes) const;
 
-  std::size_t size() const { return size_; }  ///< live keys
+  std::size_t size() const { return size_; } ///< live keys
   std::size_t overlay_size() const { return overlay_->all().size(); }
-  std::size_t memory_bytes() const;  ///< of base and overlay, without the entries
+  std::size_t memory_bytes() const; ///< of base and overlay, without the entries
 
  private:
   std::shared_ptr<const access_rows> base_;

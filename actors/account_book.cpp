@@ -72,7 +72,7 @@ void keep_newer(std::vector<Record>& theirs, const std::map<std::string, Record>
 template <class Record>
 class portion_maker {
  public:
-  portion_maker(std::vector<account_records>& out, std::vector<Record> account_records::* where)
+  portion_maker(std::vector<account_records>& out, std::vector<Record> account_records::*where)
       : out_(out), where_(where) {}
   void add(Record record) {
     bytes_ += weight(record);
@@ -87,7 +87,7 @@ class portion_maker {
 
  private:
   std::vector<account_records>& out_;
-  std::vector<Record> account_records::* where_;
+  std::vector<Record> account_records::*where_;
   std::size_t bytes_ = 0;
   bool fresh_ = true;
 };

@@ -57,7 +57,8 @@ typename Inspector::result_type inspect(Inspector& f, accounts_records& x) {
   return f(x.records.keys, x.records.plans);
 }
 
-// -- within a node: never serialised ---------------------------------------------------------------
+// -- within a node: never serialised
+// ---------------------------------------------------------------
 
 /// The keys and plans in force now; told to all who decide by them whenever something changes.
 struct accounts_changed {
@@ -78,26 +79,26 @@ struct create_key {
   std::vector<std::string> streams;
   std::vector<std::string> origins;
   std::vector<std::string> networks;
-  std::int64_t expires_ms = 0;  ///< 0: never
+  std::int64_t expires_ms = 0; ///< 0: never
 };
 /// The key, which nobody can be told again, or why there is none.
 struct key_created {
   bool ok = true;
   error why;
   std::string key;
-  key_record record;  ///< without its hash
+  key_record record; ///< without its hash
 };
 
 /// Asks for keys, also revoked ones; answered with key_list_ptr.
 struct list_keys {
-  std::string account;  ///< empty: of all
-  std::string after;    ///< ids after this one
+  std::string account; ///< empty: of all
+  std::string after;   ///< ids after this one
   std::uint32_t max = 1000;
 };
 /// By id, without hashes.
 struct key_list {
   std::vector<key_record> keys;
-  std::string next;  ///< the `after` to go on with; empty: there are no more
+  std::string next; ///< the `after` to go on with; empty: there are no more
 };
 using key_list_ptr = std::shared_ptr<const key_list>;
 
@@ -124,7 +125,7 @@ struct account_done {
 struct get_plans {};
 struct plan_listing {
   plan_set_ptr plans;
-  std::map<std::string, std::uint64_t> keys;  ///< live ones, by plan
+  std::map<std::string, std::uint64_t> keys; ///< live ones, by plan
 };
 
 /// The accounts actor's own regular tick.

@@ -34,14 +34,35 @@ account_done failed(error why) {
 
 void accounts_state::start(accounts_parts parts) {
   parts_.emplace(std::move(parts));
+  for (const auto& unread : parts_->book->plans()->unreadable())
+    spdlog::error("accounts: the limits of plan {} are of another version of penstock, and not in "
+                  "force",
+                  unread);
   sweep();
 }
 
-// -- what the admin plane asks for ------------------------------------------------------------------
+// -- what the admin plane asks for
+// ------------------------------------------------------------------
+
+// With what is unsaved yet, which must not be written over something newer later on.
+result<void> accounts_state::keep(const account_records& changed) {
+  auto all = std::move(unsaved_);
+  const auto old_keys = static_cast<std::ptrdiff_t>(all.keys.size());
+  const auto old_plans = static_cast<std::ptrdiff_t>(all.plans.size());
+  all.keys.insert(all.keys.end(), changed.keys.begin(), changed.keys.end());
+  all.plans.insert(all.plans.end(), changed.plans.begin(), changed.plans.end());
+  auto saved = parts_->store->save(all);
+  unsaved_ = {};
+  if (saved) return saved;
+  all.keys.erase(all.keys.begin() + old_keys, all.keys.end());
+  all.plans.erase(all.plans.begin() + old_plans, all.plans.end());
+  unsaved_ = std::move(all);
+  return saved;
+}
 
 // Durable first: what was answered must not be gone after a crash.
 result<void> accounts_state::change(account_records changed) {
-  if (auto saved = parts_->store->save(changed); !saved) {
+  if (auto saved = keep(changed); !saved) {
     spdlog::error("accounts: nothing was changed: {}", saved.error().message);
     return saved;
   }
@@ -112,17 +133,18 @@ account_done accounts_state::revoke(const revoke_key& wish) {
 }
 
 account_done accounts_state::put(const put_plan& wish) {
-  const auto& name = wish.rules.name;
+  const auto& wanted = wish.rules.name;
   const auto plans = parts_->book->plans();
-  if (const auto* other = plans->by_id(plan_id(name)); other && other->rules.name != name)
-    return failed({errc::invalid, "the names " + quote(name) + " and " + quote(other->rules.name) +
+  if (const auto* other = plans->by_id(plan_id(wanted)); other && other->rules.name != wanted)
+    return failed({errc::invalid, "the names " + quote(wanted) + " and " +
+                                      quote(other->rules.name) +
                                       " have the same 32-bit hash; take another one"});
-  const auto* known = plans->by_name(name);
+  const auto* known = plans->by_name(wanted);
   if (!(known && known->stored) && parts_->book->stored_plan_count() >= max_stored_plans)
-    return failed({errc::invalid, fmt::format("there are {} plans; delete one first",
-                                              max_stored_plans)});
+    return failed(
+        {errc::invalid, fmt::format("there are {} plans; delete one first", max_stored_plans)});
   plan_record record;
-  record.name = name;
+  record.name = wanted;
   record.version = parts_->book->next_version(parts_->wall_us());
   record.limits = limits_text(wish.rules.limits);
   record.changed_ms = now_ms();
@@ -141,10 +163,10 @@ account_done accounts_state::remove(const delete_plan& wish) {
   if (!known->configured) {
     const auto counts = parts_->book->keys_by_plan(now_ms());
     if (const auto used = counts.find(wish.name); used != counts.end())
-      return failed({errc::invalid,
-                     fmt::format("the plan {} is used by {} key{}; revoke {} first",
-                                 quote(wish.name), used->second, used->second == 1 ? "" : "s",
-                                 used->second == 1 ? "it" : "them")});
+      return failed(
+          {errc::invalid, fmt::format("the plan {} is used by {} key{}; revoke {} first",
+                                      quote(wish.name), used->second, used->second == 1 ? "" : "s",
+                                      used->second == 1 ? "it" : "them")});
   }
   plan_record record;
   record.name = wish.name;
@@ -159,14 +181,16 @@ plan_listing accounts_state::list_plans() const {
   return {parts_->book->plans(), parts_->book->keys_by_plan(now_ms())};
 }
 
-// -- the configuration ------------------------------------------------------------------------------
+// -- the configuration
+// ------------------------------------------------------------------------------
 
 void accounts_state::configure(const plans_configured& news) {
   parts_->book->configure(news.plans);
   publish();
 }
 
-// -- other nodes ------------------------------------------------------------------------------------
+// -- other nodes
+// ------------------------------------------------------------------------------------
 
 void accounts_state::peer_came(const peer_up& peer) {
   if (!peer.accounts) return;
@@ -190,10 +214,8 @@ void accounts_state::take_over(const accounts_records& theirs) {
   heard_records_ = true;
   auto news = parts_->book->newer(theirs.records, now_ms());
   if (news.empty()) return;
-  save_unsaved();
-  auto saved = unsaved_.empty() ? parts_->store->save(news) : result<void>{};
-  if (!saved) spdlog::error("accounts: can't keep what a peer told: {}", saved.error().message);
-  if (!saved || !unsaved_.empty()) {
+  if (const auto kept = keep(news); !kept) {
+    spdlog::error("accounts: can't keep what a peer told, trying on: {}", kept.error().message);
     if (unsaved_.size() + news.size() > max_unsaved_records) return;
     unsaved_.keys.insert(unsaved_.keys.end(), news.keys.begin(), news.keys.end());
     unsaved_.plans.insert(unsaved_.plans.end(), news.plans.begin(), news.plans.end());
@@ -202,15 +224,8 @@ void accounts_state::take_over(const accounts_records& theirs) {
   publish();
 }
 
-void accounts_state::save_unsaved() {
-  if (unsaved_.empty()) return;
-  if (const auto saved = parts_->store->save(unsaved_); !saved) return;
-  spdlog::info("accounts: {} records that peers told are kept now", unsaved_.size());
-  unsaved_ = {};
-}
-
 void accounts_state::tick() {
-  save_unsaved();
+  if (!unsaved_.empty() && keep({})) spdlog::info("accounts: all that peers told is kept now");
   if (!heard_records_)
     for (const auto& [member, peer] : peers_)
       self_->send(peer, accounts_digest{parts_->book->digest()});

@@ -28,7 +28,7 @@ inline constexpr std::size_t max_unsaved_records = 10'000;
 
 struct accounts_parts {
   std::shared_ptr<account_store> store;
-  std::shared_ptr<account_book> book;  ///< what the store holds; only the actor uses it from now on
+  std::shared_ptr<account_book> book; ///< what the store holds; only the actor uses it from now on
   key_hasher hash;
   std::vector<caf::actor> subscribers; ///< told accounts_changed at each change
   std::function<std::int64_t()> wall_us;
@@ -43,7 +43,8 @@ class accounts_state {
 
   void start(accounts_parts parts);
 
-  // -- what the admin plane asks for ----------------------------------------------------------------
+  // -- what the admin plane asks for
+  // ----------------------------------------------------------------
 
   key_created create(const create_key& wish);
   key_list_ptr list(const list_keys& wish) const;
@@ -52,11 +53,13 @@ class accounts_state {
   account_done remove(const delete_plan& wish);
   plan_listing list_plans() const;
 
-  // -- the configuration ----------------------------------------------------------------------------
+  // -- the configuration
+  // ----------------------------------------------------------------------------
 
   void configure(const plans_configured& news);
 
-  // -- other nodes ----------------------------------------------------------------------------------
+  // -- other nodes
+  // ----------------------------------------------------------------------------------
 
   void peer_came(const peer_up& peer);
   void peer_went(const peer_down& peer);
@@ -67,16 +70,16 @@ class accounts_state {
 
  private:
   std::int64_t now_ms() const { return parts_->wall_us() / 1000; }
+  result<void> keep(const account_records& changed);
   result<void> change(account_records changed);
   void publish();
-  void save_unsaved();
   void sweep();
 
   self_ptr self_;
   std::optional<accounts_parts> parts_;
   std::map<std::uint16_t, caf::actor> peers_;
   account_records unsaved_;
-  bool heard_records_ = false;  // since the last tick: a comparison is still under way
+  bool heard_records_ = false; // since the last tick: a comparison is still under way
   std::uint64_t ticks_ = 0;
 };
 

@@ -42,10 +42,9 @@ const plan_entry* plan_set::by_name(std::string_view name) const {
 }
 
 const plan_entry* plan_set::by_id(std::uint32_t id) const {
-  const auto found =
-      std::lower_bound(by_id_.begin(), by_id_.end(), id, [this](std::uint32_t at, std::uint32_t wanted) {
-        return entries_[at].id < wanted;
-      });
+  const auto found = std::lower_bound(
+      by_id_.begin(), by_id_.end(), id,
+      [this](std::uint32_t at, std::uint32_t wanted) { return entries_[at].id < wanted; });
   return found != by_id_.end() && entries_[*found].id == id ? &entries_[*found] : nullptr;
 }
 

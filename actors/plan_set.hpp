@@ -16,9 +16,9 @@ namespace penstock {
 struct plan_entry {
   plan rules;
   std::uint32_t id = 0;
-  bool stored = false;          ///< set through the admin API; else from the configuration
-  bool configured = false;      ///< the configuration has one of this name
-  std::int64_t changed_ms = 0;  ///< of a stored plan
+  bool stored = false;         ///< set through the admin API; else from the configuration
+  bool configured = false;     ///< the configuration has one of this name
+  std::int64_t changed_ms = 0; ///< of a stored plan
 };
 
 /// A snapshot. Immutable; any number of threads may read. Pointers live as long as it does.

@@ -17,9 +17,8 @@ bool is_alphanumeric(char c) {
 
 bool is_made_of(std::string_view text, std::string_view marks, std::size_t max) {
   if (text.empty() || text.size() > max || !is_alphanumeric(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [marks](char c) {
-    return is_alphanumeric(c) || marks.find(c) != marks.npos;
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [marks](char c) { return is_alphanumeric(c) || marks.find(c) != marks.npos; });
 }
 
 } // namespace

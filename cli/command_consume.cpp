@@ -1,6 +1,5 @@
-#include "cli/admin_plane.hpp"
+#include "cli/admin_call.hpp"
 #include "cli/commands.hpp"
-#include "cli/config.hpp"
 #include "cli/consumer.hpp"
 #include "cli/exec.hpp"
 #include "cli/exit_code.hpp"
@@ -113,7 +112,7 @@ int run_consume(consume_arguments& arguments) {
         return executing ? execute(arguments, what) : printer.print(what);
       },
       [&] { return executing || printer.finish(); });
-  if (ended.has_error()) return complain(ended.error().message, exit_code_of(ended.error().code));
+  if (ended.has_error()) return penstock::complain(ended.error());
   if (printer.failed_with() != 0)
     return complain(std::string{"stdout: "} + std::strerror(printer.failed_with()) +
                         "; what was not written goes back to the queue",

@@ -1,4 +1,4 @@
-#include "cli/admin_plane.hpp"
+#include "cli/admin_call.hpp"
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/usage_view.hpp"
@@ -56,24 +56,20 @@ output_shape shape_of_stdout() {
 int print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
     return exit_ok;
-  return complain(std::string{"stdout: "} + std::strerror(errno), exit_unavailable);
+  return complain({errc::unavailable, std::string{"stdout: "} + std::strerror(errno)});
 }
 
 int run_usage(const usage_arguments& arguments) {
   const auto server = server_url::parse(arguments.admin.url);
-  if (server.has_error()) return complain(server.error().message, exit_usage);
+  if (server.has_error()) return complain(server.error());
   http_client client{*server, arguments.admin.token};
   const auto response = client.get(target_of(arguments), report_timeout);
-  if (response.has_error())
-    return complain(response.error().message, exit_code_of(response.error().code));
-  if (response->status != 200) {
-    const auto why = refusal_of(*response);
-    return complain(why.message, exit_code_of(why.code));
-  }
+  if (response.has_error()) return complain(response.error());
+  if (response->status != 200) return complain(refusal_of(*response));
   if (arguments.csv) return print(response->body);
   if (arguments.json) return print(response->body + '\n');
   const auto view = parse_usage(response->body);
-  if (view.has_error()) return complain(view.error().message, exit_unavailable);
+  if (view.has_error()) return complain({errc::unavailable, view.error().message});
   return print(usage_table(*view, arguments.order, shape_of_stdout()));
 }
 

@@ -13,7 +13,16 @@ void add_run_command(CLI::App& app, int& exit);
 void add_check_command(CLI::App& app, int& exit);
 void add_consume_command(CLI::App& app, int& exit);
 void add_usage_command(CLI::App& app, int& exit);
+void add_key_command(CLI::App& app, int& exit);
+void add_plan_command(CLI::App& app, int& exit);
 void add_version_command(CLI::App& app, int& exit);
+
+/// What is below `key` and `plan`.
+void add_key_create_command(CLI::App& app, int& exit);
+void add_key_list_command(CLI::App& app, int& exit);
+void add_key_revoke_command(CLI::App& app, int& exit);
+void add_plan_list_command(CLI::App& app, int& exit);
+void add_plan_set_command(CLI::App& app, int& exit);
 
 /// The whole command line: parses, runs, gives the exit code.
 int run_command_line(int argc, const char* const* argv);

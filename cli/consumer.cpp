@@ -1,6 +1,6 @@
 #include "cli/consumer.hpp"
 
-#include "cli/admin_plane.hpp"
+#include "cli/admin_call.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>

@@ -75,18 +75,13 @@ error http_client::failure(const error_code& why) const {
 
 result<http_response> http_client::get(const std::string& target,
                                        std::chrono::milliseconds timeout) {
-  return send(http::verb::get, target, {}, timeout);
+  return request(http::verb::get, target, {}, timeout);
 }
 
-result<http_response> http_client::post(const std::string& target, const std::string& json_body,
-                                        std::chrono::milliseconds timeout) {
-  return send(http::verb::post, target, json_body, timeout);
-}
-
-result<http_response> http_client::send(http::verb method, const std::string& target,
-                                        const std::string& json_body,
-                                        std::chrono::milliseconds timeout) {
-  http::request<http::string_body> request{method, target, 11, json_body};
+result<http_response> http_client::request(http::verb verb, const std::string& target,
+                                           const std::string& json_body,
+                                           std::chrono::milliseconds timeout) {
+  http::request<http::string_body> request{verb, target, 11, json_body};
   request.set(http::field::host, server_.host + ":" + server_.port);
   request.set(http::field::user_agent, "penstock/" PENSTOCK_VERSION);
   if (!json_body.empty()) request.set(http::field::content_type, "application/json");

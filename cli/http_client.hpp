@@ -43,12 +43,14 @@ class http_client {
   result<http_response> get(const std::string& target, std::chrono::milliseconds timeout);
   /// Errors: unavailable, naming the server and the reason; `timeout` is for connecting and the
   /// answer together. A request that may have reached the server is never sent twice.
+  result<http_response> request(boost::beast::http::verb verb, const std::string& target,
+                                const std::string& json_body, std::chrono::milliseconds timeout);
   result<http_response> post(const std::string& target, const std::string& json_body,
-                             std::chrono::milliseconds timeout);
+                             std::chrono::milliseconds timeout) {
+    return request(boost::beast::http::verb::post, target, json_body, timeout);
+  }
 
  private:
-  result<http_response> send(boost::beast::http::verb method, const std::string& target,
-                             const std::string& json_body, std::chrono::milliseconds timeout);
   boost::system::error_code connect(std::chrono::milliseconds timeout);
   error failure(const boost::system::error_code& why) const;
   void run();

@@ -26,6 +26,12 @@ constexpr std::size_t scheduler_threads = 1;
 // How long the actors behind the front ends get to finish after those have drained.
 constexpr std::chrono::seconds storage_drain_time{10};
 
+std::int64_t wall_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+           std::chrono::system_clock::now().time_since_epoch())
+    .count();
+}
+
 std::int64_t wall_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
            std::chrono::system_clock::now().time_since_epoch())
@@ -43,6 +49,13 @@ ingest_rules_ptr rules_of(const config& settings) {
   for (auto& [name, stream] : settings.streams)
     rules.streams.emplace(name, stream);
   return std::make_shared<const ingest_rules>(std::move(rules));
+}
+
+std::vector<plan> plans_of(const config& settings) {
+  std::vector<plan> plans;
+  for (auto& [name, rules] : settings.plans)
+    plans.push_back(rules);
+  return plans;
 }
 
 // Whether a stream's events go to the embedded sink of that name.
@@ -76,6 +89,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->open_listeners(); !done) return done.error();
   made->start_storage_actors();
   if (auto done = made->start_lanes(); !done) return done.error();
+  if (auto done = made->start_accounts(); !done) return done.error();
   if (auto done = made->start_cluster(); !done) return done.error();
   if (auto done = made->start_admin(); !done) return done.error();
   made->start_threads();
@@ -109,6 +123,9 @@ result<void> node::open_storage() {
   auto saved = cursors_->load();
   if (!saved) return saved.error();
   saved_cursors_ = std::move(*saved);
+  auto secret = client_secret(settings_.cluster, dir);
+  if (!secret) return secret.error();
+  secret_ = std::move(*secret);
   state_.tag = journal_->tag();
   state_.next_ticket.store(journal_->next_seq());
   return {};
@@ -193,10 +210,8 @@ std::vector<std::string> node::members() const {
 }
 
 result<void> node::start_lanes() {
-  auto secret = client_secret(settings_.cluster, settings_.data_dir);
-  if (!secret) return secret.error();
   auto identify = std::make_shared<const identifier>(settings_.identity,
-                                                     settings_.http.trusted_proxies, *secret);
+                                                     settings_.http.trusted_proxies, secret_);
   auto rules = rules_of(settings_);
   auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
   plan_in_force_ = shared_plan;
@@ -226,16 +241,36 @@ result<void> node::start_lanes() {
   return {};
 }
 
+// The lanes' threads don't run yet: the first snapshot is the first thing their actors are told.
+result<void> node::start_accounts() {
+  auto store = account_store::open(settings_.data_dir);
+  if (!store) return store.error();
+  auto records = (*store)->load();
+  if (!records) return records.error();
+  auto hash = [hash = client_hasher{secret_}](std::string_view kind, std::string_view name) {
+    return hash(identity_source::bearer, kind, name);
+  };
+  auto book = std::make_shared<account_book>(std::move(*records), plans_of(settings_), hash);
+  accounts_parts parts{std::move(*store), book, key_hasher{secret_}, {}, wall_us};
+  for (auto& lane : lanes_)
+    parts.subscribers.push_back(lane.front_end);
+  for (auto& subscriber : parts.subscribers)
+    caf::anon_send(subscriber, accounts_changed{book->access(), book->plans()});
+  accounts_ = system_.spawn<caf::detached>(accounts_actor, std::move(parts));
+  return {};
+}
+
 result<void> node::start_cluster() {
   if (settings_.cluster.directory == directory_kind::none) return {};
-  std::vector<caf::actor> limiters, front_ends;
+  std::vector<caf::actor> limiters, told_of_peers;
   for (auto& lane : lanes_) {
     limiters.push_back(lane.limiter);
-    front_ends.push_back(lane.front_end);
+    told_of_peers.push_back(lane.front_end);
   }
-  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters);
+  told_of_peers.push_back(accounts_);
+  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, accounts_);
   if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
-  links_ = system_.spawn(peer_links, settings_.cluster, members(), front_ends, probe_tcp,
+  links_ = system_.spawn(peer_links, settings_.cluster, members(), told_of_peers, probe_tcp,
                          link_metrics_);
   return {};
 }
@@ -282,7 +317,7 @@ result<void> node::start_admin() {
       sent += one->limiter_messages.value();
     return sent > taken ? sent - taken : 0;
   });
-  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_,
+  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
                                       usage_reader_});
   if (!started) return started.error();
   admin_ = std::move(*started);
@@ -304,6 +339,7 @@ void node::reload(const config& settings) {
     caf::anon_send(lane.limiter, plan_changed{shared_plan});
     caf::anon_send(lane.front_end, rules_changed{rules});
   }
+  caf::anon_send(accounts_, plans_configured{plans_of(settings)});
   set_log_level(settings.log.level);
 }
 
@@ -342,7 +378,8 @@ node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   stopping_->store(true);
   admin_.reset();
-  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &usage_, &usage_reader_, &gate_, &links_})
+  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &usage_, &usage_reader_, &gate_, &links_,
+                      &accounts_})
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
@@ -358,7 +395,7 @@ node::~node() {
     lane.loop->stop();
     lane.thread.join();
   }
-  journal_actor_ = keeper_ = queue_ = usage_ = usage_reader_ = gate_ = links_ = nullptr;
+  journal_actor_ = keeper_ = queue_ = usage_ = usage_reader_ = gate_ = links_ = accounts_ = nullptr;
 }
 
 } // namespace penstock

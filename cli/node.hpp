@@ -1,6 +1,7 @@
 // A running node: every actor, thread and socket of it, wired together here and nowhere else.
 #pragma once
 
+#include "actors/accounts_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
@@ -61,6 +62,7 @@ class node {
   result<void> open_listeners();
   void start_storage_actors();
   result<void> start_lanes();
+  result<void> start_accounts();
   result<void> start_cluster();
   result<void> start_admin();
   void start_threads();
@@ -75,6 +77,7 @@ class node {
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
   journal_options journal_options_;
+  std::string secret_;  // keys the hashes of clients and of API keys
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
@@ -88,6 +91,7 @@ class node {
   caf::actor usage_;        // null when usage.enabled is false
   caf::actor usage_reader_;
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
+  caf::actor accounts_;
   caf::actor gate_;
   caf::actor links_;
   std::vector<http_lane> lanes_;

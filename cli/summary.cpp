@@ -33,16 +33,20 @@ std::string window_of(const limit& rule) {
   return rule.unit == calendar_unit::day ? "day" : "month";
 }
 
-std::string describe(const plan& rules) {
-  if (rules.limits.empty()) return "no limits";
+} // namespace
+
+std::string describe_limits(const std::vector<limit>& limits) {
+  if (limits.empty()) return "no limits";
   std::vector<std::string> texts;
-  for (const auto& rule : rules.limits) {
+  for (const auto& rule : limits) {
     auto text = fmt::format("{} {} per {}", rule.name, rule.amount, window_of(rule));
     if (rule.burst > 0) text += fmt::format(", burst {}", rule.burst);
     texts.push_back(fmt::format("{} ({})", text, name_of(rule.kind)));
   }
   return fmt::format("{}", fmt::join(texts, "; "));
 }
+
+namespace {
 
 std::string describe(const cluster_settings& cluster) {
   if (cluster.directory == directory_kind::none) return "none, this node is on its own";
@@ -89,7 +93,7 @@ std::string summary_text(const config& c) {
   text += fmt::format("cluster   {}\n", describe(c.cluster));
   text += fmt::format("clients   {}\n", fmt::join(identity_order(c), ", then "));
   for (const auto& [name, rules] : c.plans)
-    text += fmt::format("plan      {}: {}\n", name, describe(rules));
+    text += fmt::format("plan      {}: {}\n", name, describe_limits(rules.limits));
   for (const auto& [name, stream] : c.streams)
     text += fmt::format("stream    {}: ack {}, to {}\n", name, name_of(stream.ack),
                         fmt::join(stream.sinks, ", "));

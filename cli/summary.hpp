@@ -4,6 +4,7 @@
 #include "cli/config.hpp"
 
 #include <string>
+#include <vector>
 
 namespace penstock {
 
@@ -11,5 +12,8 @@ namespace penstock {
 std::string summary_text(const config& c);
 /// The same as one JSON object: {"ok":true,...}.
 std::string summary_json(const config& c);
+
+/// "burst 20 per 1s, burst 40 (gcra); …".
+std::string describe_limits(const std::vector<limit>& limits);
 
 } // namespace penstock

@@ -50,7 +50,7 @@ result<std::uint32_t> count_of(std::int64_t count) {
 result<queue_receive> receive_of(const admin_request& request) {
   const auto body = object_of(request.body);
   if (!body) return body.error();
-  queue_receive out{.stream = request.stream, .max = default_receive_messages};
+  queue_receive out{.stream = request.name, .max = default_receive_messages};
   for (const auto& [key, value] : *body) {
     if (key == "max") {
       boost::system::error_code failed;
@@ -74,7 +74,7 @@ result<queue_receive> receive_of(const admin_request& request) {
 /// Where ?from= points.
 result<queue_replay> replay_of(const admin_request& request, const std::string& from,
                                std::string_view tag, std::uint32_t max) {
-  queue_replay out{.stream = request.stream, .from_seq = 0, .from_time_ms = {}, .max = max};
+  queue_replay out{.stream = request.name, .from_seq = 0, .from_time_ms = {}, .max = max};
   if (const auto id = parse_event_id(from)) {
     if (id->tag != tag) return error{errc::not_found, "'from' is an id of another node's journal"};
     out.from_seq = id->seq;
@@ -93,7 +93,7 @@ result<queue_receipts> receipts_of(const admin_request& request, bool accept) {
   const auto* list = body->if_contains("receipts");
   if (!list || !list->is_array() || body->size() != 1)
     return invalid(R"(the body must be {"receipts":["…"]})");
-  queue_receipts out{.stream = request.stream, .accept = accept, .receipts = {}};
+  queue_receipts out{.stream = request.name, .accept = accept, .receipts = {}};
   out.receipts.reserve(list->get_array().size());
   for (const auto& entry : list->get_array()) {
     const auto text = entry.is_string() ? std::string_view{entry.get_string()} : "";
@@ -161,7 +161,7 @@ awaitable<admin_answer> get_queue(admin_context& context, admin_request& request
     if (!max) co_return answer_of(max.error());
     co_return co_await read_again(context, request, *max);
   }
-  queue_stats_request question{request.stream};
+  queue_stats_request question{request.name};
   const auto answer = co_await context.actors.ask<queue_stats_reply>(
       context.queue, std::move(question), queue_answer_timeout);
   if (!answer) co_return answer_of(answer.error());
@@ -186,7 +186,7 @@ awaitable<admin_answer> receive_from_queue(admin_context& context, admin_request
   const auto& got = *answer;
   if (!got->ok) co_return answer_of(got->why);
   admin_answer out{.body = messages_json(*got, context.node.tag, false)};
-  if (!got->messages.empty()) out.undelivered = give_back(context.queue, request.stream, got);
+  if (!got->messages.empty()) out.undelivered = give_back(context.queue, request.name, got);
   co_return out;
 }
 

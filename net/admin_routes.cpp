@@ -1,5 +1,7 @@
 #include "net/admin_routes.hpp"
 
+#include "actors/wording.hpp"
+#include "net/admin_accounts.hpp"
 #include "net/admin_queue.hpp"
 #include "net/admin_usage.hpp"
 #include "net/status_page.hpp"
@@ -47,11 +49,21 @@ awaitable<admin_answer> get_ready(admin_context& context, admin_request& request
                          .body = std::move(body)};
 }
 
+// What the {…} of a pattern may be; without one the route looks for itself.
+struct name_check {
+  bool (*is_one)(std::string_view);
+  std::string_view rule;
+};
+constexpr name_check stream_name{is_stream_name, stream_name_rule};
+constexpr name_check plan_name{is_name, "A plan's name is letters, digits, '.', '_' and '-', at "
+                                        "most 64, the first a letter or digit."};
+
 struct route {
   http::verb method;
   std::string_view pattern;
   awaitable<admin_answer> (*run)(admin_context&, admin_request&);
   bool open = false; // needs no token: probes have none
+  const name_check* name = nullptr;
 };
 
 constexpr std::array routes{
@@ -61,10 +73,17 @@ constexpr std::array routes{
     route{http::verb::get, "/", get_page},
     route{http::verb::get, "/v1/admin/status", get_status},
     route{http::verb::get, "/v1/admin/usage", get_usage},
-    route{http::verb::get, "/v1/queue/{stream}", get_queue},
-    route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue},
-    route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue},
-    route{http::verb::post, "/v1/queue/{stream}/nack", nack_to_queue},
+    route{http::verb::get, "/v1/queue/{stream}", get_queue, false, &stream_name},
+    route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue, false, &stream_name},
+    route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue, false, &stream_name},
+    route{http::verb::post, "/v1/queue/{stream}/nack", nack_to_queue, false, &stream_name},
+    route{http::verb::get, "/v1/admin/keys", get_keys},
+    route{http::verb::post, "/v1/admin/keys", post_key},
+    route{http::verb::delete_, "/v1/admin/keys/{id}", delete_key},
+    route{http::verb::get, "/v1/admin/plans", get_all_plans},
+    route{http::verb::get, "/v1/admin/plans/{name}", get_plan, false, &plan_name},
+    route{http::verb::put, "/v1/admin/plans/{name}", put_one_plan, false, &plan_name},
+    route{http::verb::delete_, "/v1/admin/plans/{name}", delete_one_plan, false, &plan_name},
 };
 
 admin_answer not_allowed(const std::string& allow) {
@@ -122,11 +141,10 @@ std::optional<std::string> query_value(std::string_view query, std::string_view 
 }
 
 std::optional<std::string> match_route(std::string_view pattern, std::string_view path) {
-  constexpr std::string_view variable = "{stream}";
-  const auto at = pattern.find(variable);
+  const auto at = pattern.find('{');
   if (at == pattern.npos) return pattern == path ? std::optional<std::string>{""} : std::nullopt;
   const auto before = pattern.substr(0, at);
-  const auto after = pattern.substr(at + variable.size());
+  const auto after = pattern.substr(pattern.find('}') + 1);
   if (path.size() <= before.size() + after.size() || path.substr(0, at) != before ||
       path.substr(path.size() - after.size()) != after)
     return std::nullopt;
@@ -139,12 +157,12 @@ awaitable<admin_answer> route_admin(admin_context& context, admin_request& reque
   const route* found = nullptr;
   std::string allow;
   for (const auto& candidate : routes) {
-    auto stream = match_route(candidate.pattern, request.path);
-    if (!stream) continue;
+    auto name = match_route(candidate.pattern, request.path);
+    if (!name) continue;
     allow += (allow.empty() ? "" : ", ") + std::string{http::to_string(candidate.method)};
     if (candidate.method == request.method) {
       found = &candidate;
-      request.stream = std::move(*stream);
+      request.name = std::move(*name);
     }
   }
   // Without the token nobody learns which paths there are.
@@ -154,8 +172,8 @@ awaitable<admin_answer> route_admin(admin_context& context, admin_request& reque
   if (!found && !allow.empty()) co_return not_allowed(allow);
   if (!found)
     co_return answer_of(problem{.status = 404, .detail = "there is nothing at this path"});
-  if (found->pattern.find('{') != std::string_view::npos && !is_stream_name(request.stream))
-    co_return answer_of(problem{.status = 400, .detail = std::string{stream_name_rule}});
+  if (found->name && !found->name->is_one(request.name))
+    co_return answer_of(problem{.status = 400, .detail = std::string{found->name->rule}});
   co_return co_await found->run(context, request);
 }
 

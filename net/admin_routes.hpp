@@ -21,6 +21,7 @@ namespace penstock {
 struct admin_context {
   asker& actors;
   caf::actor queue;
+  caf::actor accounts;
   const node_state& node;
   const metrics_sources& metrics;
   const bearer_token& token;
@@ -35,7 +36,7 @@ struct admin_request {
   std::string_view query;
   std::string_view body;
   std::string_view authorization;
-  std::string stream; ///< of a route with {stream}
+  std::string name; ///< of a route with a {name}
 };
 
 struct admin_answer {
@@ -53,8 +54,8 @@ admin_answer answer_of(const error& why);
 /// Finds the route, checks the token and runs it. Every error is an answer.
 boost::asio::awaitable<admin_answer> route_admin(admin_context& context, admin_request& request);
 
-/// The part of `path` that stands for {stream} in `pattern`, "" when the pattern has none; nothing
-/// when the path does not match.
+/// The part of `path` that stands for the one {…} in `pattern`, decoded; "" when the pattern has
+/// none; nothing when the path does not match.
 std::optional<std::string> match_route(std::string_view pattern, std::string_view path);
 
 /// "%2B" to "+"; nothing for a broken escape. A plus sign stays one: it occurs in RFC 3339 times.

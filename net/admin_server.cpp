@@ -1,6 +1,7 @@
 #include "net/admin_server.hpp"
 
 #include "net/admin_routes.hpp"
+#include "storage/api_key.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -84,8 +85,8 @@ class server final : public admin_server {
   server(admin_parts parts, tcp::acceptor acceptor, std::unique_ptr<asio::io_context> io)
       : io_{std::move(io)}, acceptor_{std::move(acceptor)},
         port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token},
-        actors_{parts.sys, *io_}, context_{actors_,       parts.queue, parts.node,
-                                           parts.metrics, token_,      parts.usage} {
+        actors_{parts.sys, *io_}, context_{actors_,    parts.queue,   parts.accounts, parts.node,
+                                           parts.metrics, token_, parts.usage} {
     asio::co_spawn(*io_, accept_all(), asio::detached);
     thread_ = std::thread{[this] { io_->run(); }};
     pthread_setname_np(thread_.native_handle(), "admin");
@@ -168,7 +169,8 @@ class server final : public admin_server {
     try {
       co_return co_await route_admin(context_, request);
     } catch (const std::exception& e) {
-      spdlog::error("admin plane: {} failed: {}", request.path, e.what());
+      // The path may hold a key that was sent in place of its id.
+      spdlog::error("admin plane: {} failed: {}", hide_keys(request.path), e.what());
     }
     co_return answer_of(problem{.status = 500, .detail = "an error of ours; see the node's log"});
   }

@@ -28,6 +28,7 @@ struct admin_parts {
   caf::actor queue; ///< see queue_actor.hpp
   const node_state& node;
   const metrics_sources& metrics;
+  caf::actor accounts{}; ///< see accounts_actor.hpp; without one keys and plans are a 503
   caf::actor usage{}; ///< see usage_actor.hpp; null: usage is not counted
 };
 

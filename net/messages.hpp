@@ -1,6 +1,7 @@
 // Messages that only the front ends take.
 #pragma once
 
+#include "actors/account_messages.hpp"
 #include "actors/messages.hpp"
 #include "net/identity.hpp"
 #include "net/plan_overrides.hpp"

@@ -147,8 +147,7 @@ class sqlite_account_store final : public account_store {
     if (auto known = check_version(); !known) return known;
     if (auto made = db_->exec(schema); !made) return made;
     const std::pair<sqlite_statement*, std::string_view> wanted[] = {
-        {&put_key_,
-         "INSERT OR REPLACE INTO key VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"},
+        {&put_key_, "INSERT OR REPLACE INTO key VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"},
         {&put_plan_, "INSERT OR REPLACE INTO plan VALUES (?1,?2,?3,?4,?5)"},
         {&sweep_keys_, "DELETE FROM key WHERE revoked_ms > 0 AND revoked_ms < ?1"},
         {&sweep_plans_, "DELETE FROM plan WHERE deleted_ms > 0 AND deleted_ms < ?1"},

@@ -15,18 +15,18 @@ namespace penstock {
 /// All we know of one API key; of the key itself only the keyed hash and the first characters.
 /// Times are milliseconds since the Unix epoch, 0 for never.
 struct key_record {
-  std::string id;             ///< public, see make_key_id()
-  std::uint64_t version = 0;  ///< grows with each change in the cluster; the highest is right
+  std::string id;            ///< public, see make_key_id()
+  std::uint64_t version = 0; ///< grows with each change in the cluster; the highest is right
   std::string account;
   std::string plan;
   key_hash hash{};
-  std::string shown;          ///< "psk_live_ab"
-  std::vector<std::string> streams;   ///< allowed; empty: all
-  std::vector<std::string> origins;   ///< allowed in Referer; empty: all
-  std::vector<std::string> networks;  ///< allowed; empty: all
+  std::string shown;                 ///< "psk_live_ab"
+  std::vector<std::string> streams;  ///< allowed; empty: all
+  std::vector<std::string> origins;  ///< allowed in Referer; empty: all
+  std::vector<std::string> networks; ///< allowed; empty: all
   std::int64_t created_ms = 0;
   std::int64_t expires_ms = 0;
-  std::int64_t revoked_ms = 0;  ///< a revoked key is kept as a tombstone
+  std::int64_t revoked_ms = 0; ///< a revoked key is kept as a tombstone
 
   bool operator==(const key_record&) const = default;
 };
@@ -35,9 +35,9 @@ struct key_record {
 struct plan_record {
   std::string name;
   std::uint64_t version = 0;
-  std::string limits = "[]";  ///< JSON, as the admin API shows it
+  std::string limits = "[]"; ///< JSON, as the admin API shows it
   std::int64_t changed_ms = 0;
-  std::int64_t deleted_ms = 0;  ///< a deleted plan is kept as a tombstone
+  std::int64_t deleted_ms = 0; ///< a deleted plan is kept as a tombstone
 
   bool operator==(const plan_record&) const = default;
 };

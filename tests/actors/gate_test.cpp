@@ -13,7 +13,7 @@ class gate_fixture : public actor_fixture {
   gate_fixture() {
     someone = system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
     door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"},
-                        std::vector<caf::actor>{someone});
+                        std::vector<caf::actor>{someone}, someone);
   }
   ~gate_fixture() { caf::anon_send(door, drain{}); }
 
@@ -26,6 +26,7 @@ class gate_fixture : public actor_fixture {
         [&](const welcome& answer) {
           CHECK(answer.version == wire_version);
           CHECK(answer.limiters == std::vector<caf::actor>{someone});
+          CHECK(answer.accounts == someone);
           code = 0;
         },
         [&](const caf::error& why) {

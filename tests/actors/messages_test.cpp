@@ -70,9 +70,34 @@ TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
   const caf::actor someone = system.spawn([](caf::event_based_actor* actor) -> caf::behavior {
     return {[actor](drain) { actor->quit(); }};
   });
-  const welcome answer = round_trip(welcome{wire_version, {someone, someone}});
+  const welcome answer = round_trip(welcome{wire_version, {someone, someone}, someone});
   CHECK(answer.version == wire_version);
   CHECK(answer.limiters == std::vector<caf::actor>{someone, someone});
+  CHECK(answer.accounts == someone);
+  CHECK(round_trip(welcome{}).accounts == nullptr);
   // Having been sent abroad, it is kept by the registry until it ends.
   self->send(someone, drain{});
+}
+
+TEST_CASE_METHOD(wire_fixture, "accounts_records and accounts_digest", "[messages]") {
+  key_record key;
+  key.id = "key_a";
+  key.version = UINT64_MAX;
+  key.account = "acme";
+  key.plan = "pro";
+  for (std::size_t i = 0; i < key.hash.size(); ++i)
+    key.hash[i] = static_cast<unsigned char>(200 + i);
+  key.shown = "psk_live_ab";
+  key.streams = {"a", "b"};
+  key.origins = {"https://example.org"};
+  key.networks = {"10.0.0.0/8", "::1", ""};
+  key.created_ms = 1;
+  key.expires_ms = INT64_MAX;
+  key.revoked_ms = -1;
+  const plan_record rules{"pro", 2, R"([{"name":"x"}])", 3, 4};
+  const account_records all{{key, {}}, {rules, {}}};
+  CHECK(round_trip(accounts_records{all}).records == all);
+  CHECK(round_trip(accounts_records{}).records.empty());
+  const std::vector<std::uint64_t> buckets{0, 1, UINT64_MAX};
+  CHECK(round_trip(accounts_digest{buckets}).buckets == buckets);
 }

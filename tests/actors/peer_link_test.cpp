@@ -67,6 +67,7 @@ struct heard {
   int ups = 0;
   int downs = 0;
   std::uint16_t member = 99;
+  bool has_accounts = false;
   std::vector<caf::actor> limiters;
 
   template <class Read>
@@ -83,6 +84,7 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all)
         ++all->ups;
         all->member = peer.member;
         all->limiters = peer.limiters;
+        all->has_accounts = peer.accounts == peer.limiters.at(0);
       },
       [all](const peer_down& peer) {
         const std::lock_guard hold{all->mutex};
@@ -121,7 +123,7 @@ class test_node {
     std::vector<std::string> members = std::move(peers);
     members.push_back(settings.listen);
     std::ranges::sort(members);
-    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding});
+    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding}, deciding);
     listening = publish_gate(door, settings.listen);
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
@@ -179,6 +181,7 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
     REQUIRE(b.listening.has_value());
     REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
     CHECK(a.metrics->links_up.value() == 1);
+    CHECK(a.news->read([](heard& all) { return all.has_accounts; }));
     CHECK(a.metrics->reconnects.value() == 0);
     // The member is the index in the sorted list.
     const std::uint16_t expected = at(first) < at(second) ? 1 : 0;

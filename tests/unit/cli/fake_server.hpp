@@ -20,6 +20,7 @@ struct fake_request {
   std::string target;
   std::string body;
   std::string authorization;
+  std::string method{};
 };
 
 struct fake_answer {
@@ -76,7 +77,8 @@ class fake_server {
       http::read(socket, buffer, request, failed);
       if (failed) return;
       fake_request seen{std::string{request.target()}, request.body(),
-                        std::string{request[http::field::authorization]}};
+                        std::string{request[http::field::authorization]},
+                        std::string{request.method_string()}};
       {
         const std::lock_guard lock{mutex_};
         requests_.push_back(seen);
@@ -84,7 +86,7 @@ class fake_server {
       const auto answer = handle(seen);
       http::response<http::string_body> response{static_cast<http::status>(answer.status), 11,
                                                  answer.body};
-      response.prepare_payload();
+      response.prepare_payload(); // none for 204
       http::write(socket, response, failed);
       if (answer.close) return;
     }

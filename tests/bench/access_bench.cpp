@@ -1,0 +1,141 @@
+// What it costs to find an API key's account: ns for the form's check, the keyed hash and the
+// look-up, over keys drawn at random from the table and over one; what a change of one key costs;
+// how long the store takes to load.
+// Usage: access_bench [keys, default 100000]
+#include "actors/account_book.hpp"
+#include "storage/account_store.hpp"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <stdlib.h>
+
+using namespace penstock;
+
+namespace {
+
+using clock_type = std::chrono::steady_clock;
+
+double ns_since(clock_type::time_point begin) {
+  return std::chrono::duration<double, std::nano>(clock_type::now() - begin).count();
+}
+
+std::size_t allocated_bytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+template <class Work>
+void measure(const char* what, std::size_t rounds, Work work) {
+  std::size_t found = 0;
+  double best = 1e300;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    found = 0;
+    const auto begin = clock_type::now();
+    for (std::size_t i = 0; i < rounds; ++i)
+      found += work(i);
+    best = std::min(best, ns_since(begin) / static_cast<double>(rounds));
+  }
+  std::printf("  %-52s %8.1f ns  (%zu of %zu)\n", what, best, found, rounds);
+}
+
+// Scatters a counter over the keys, so that the caches can't guess.
+std::size_t scattered(std::size_t i, std::size_t below) {
+  return static_cast<std::size_t>((i * 0x9e3779b97f4a7c15ull) >> 20) % below;
+}
+
+void run(std::size_t count, const std::filesystem::path& dir) {
+  const key_hasher hash{"a secret of some length, as clusters have"};
+  std::vector<std::string> keys;
+  account_records records;
+  for (std::size_t i = 0; i < count; ++i) {
+    keys.push_back(*make_api_key());
+    key_record record;
+    record.id = *make_key_id();
+    record.version = i + 1;
+    record.account = "account-" + std::to_string(i / 2);
+    record.plan = "pro";
+    record.hash = hash(keys.back());
+    record.shown = keys.back().substr(0, api_key_shown_size);
+    record.created_ms = 1'790'000'000'000;
+    records.keys.push_back(std::move(record));
+  }
+  auto begin = clock_type::now();
+  {
+    auto store = *account_store::open(dir);
+    if (const auto saved = store->save(records); !saved) std::puts(saved.error().message.c_str());
+  }
+  std::printf("%zu keys: saved in %.0f ms", count, ns_since(begin) / 1e6);
+  records = {};
+  malloc_trim(0);
+  const auto before = allocated_bytes();
+  begin = clock_type::now();
+  auto loaded = *(*account_store::open(dir))->load();
+  const double load_ms = ns_since(begin) / 1e6;
+  begin = clock_type::now();
+  account_book book{std::move(loaded), {{"pro", {}}}, [](std::string_view, std::string_view name) {
+                      return std::hash<std::string_view>{}(name);
+                    }};
+  std::printf(", loaded in %.0f ms, indexed in %.0f ms; %.0f bytes a key\n", load_ms,
+              ns_since(begin) / 1e6,
+              static_cast<double>(allocated_bytes() - before) / static_cast<double>(count));
+
+  const auto table = book.access();
+  constexpr std::size_t rounds = 1'000'000;
+  std::vector<key_hash> hashes;
+  for (const auto& key : keys)
+    hashes.push_back(hash(key));
+  measure("form of a key", rounds, [&](std::size_t i) { return is_api_key(keys[i % 64]); });
+  measure("keyed hash", rounds, [&](std::size_t i) { return hash(keys[i % 64])[0] != 0; });
+  measure("look-up by hash, one key", rounds,
+          [&](std::size_t) { return table->find(hashes[0]) != nullptr; });
+  measure("look-up by hash, keys at random", rounds, [&](std::size_t i) {
+    return table->find(hashes[scattered(i, count)]) != nullptr;
+  });
+  const auto whole = [&](const std::string& key) {
+    if (!is_api_key(key)) return false;
+    const auto* entry = table->find(hash(key));
+    return entry && may_use(*entry, "default", "", {}, 1) == restriction::none;
+  };
+  measure("all of it, one key", rounds, [&](std::size_t) { return whole(keys[0]); });
+  measure("all of it, keys at random", rounds,
+          [&](std::size_t i) { return whole(keys[scattered(i, count)]); });
+  std::string unknown = *make_api_key();
+  measure("all of it, a well-formed key that is not known", rounds,
+          [&](std::size_t) { return whole(unknown); });
+
+  bool more = false;
+  const auto some = book.keys("", "", std::min<std::size_t>(count, 4'000), more);
+  double worst = 0;
+  begin = clock_type::now();
+  for (auto record : some) {
+    const auto one = clock_type::now();
+    record.version = book.next_version(1);
+    record.revoked_ms = 1;
+    book.apply({{record}, {}});
+    worst = std::max(worst, ns_since(one));
+  }
+  std::printf("  a change of one key: mean %.1f us, slowest (a merge) %.2f ms\n",
+              ns_since(begin) / 1e3 / static_cast<double>(some.size()), worst / 1e6);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t count = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100'000;
+  std::string dir = (std::filesystem::temp_directory_path() / "access-bench-XXXXXX").string();
+  if (count == 0 || mkdtemp(dir.data()) == nullptr) {
+    std::fprintf(stderr, "usage: access_bench [keys]\n");
+    return 64;
+  }
+  run(count, dir);
+  std::filesystem::remove_all(dir);
+  return 0;
+}
