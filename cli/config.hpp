@@ -36,9 +36,9 @@ struct config {
   std::map<std::string, sink_settings> sinks;       ///< "queue" (embedded) is always there
   queue_settings queue;
   journal_settings journal;
-  usage_settings usage;
   cluster_settings cluster;
   log_settings log;
+  usage_settings usage;
 };
 
 /// Where values come from, later ones winning: defaults, file, environment, --set.

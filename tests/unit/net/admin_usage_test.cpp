@@ -89,7 +89,8 @@ TEST_CASE("reports as JSON and CSV", "[usage]") {
   report.rows = {{"https://a.example", 0, {5, 4, 3, 2}},
                  {"=cmd|'/c calc'!A1,\"x\"", 0, {4, 4, 4, 4}},
                  {"caf\xff\x1b[2J", 0, {0, 0, 0, 1}}};
-  usage_query query{.by = usage_dimension::referer};
+  usage_query query;
+  query.by = usage_dimension::referer;
   const auto document = json::parse(usage_json(query, report));
   CHECK(document.at("by").as_string() == "referer");
   CHECK(document.at("per").as_string() == "hour");

