@@ -74,8 +74,11 @@ void limiter_state::publish_size() {
 
 std::shared_ptr<const std::vector<counter_row>> limiter_state::begin_save() {
   if (!parts_.counters || saving_ || !parts_.ledger->has_changed()) return nullptr;
-  auto rows = parts_.ledger->take_changed(max_rows_a_save, parts_.clock());
-  if (rows.empty()) return nullptr; // all that changed says nothing any more
+  std::vector<counter_row> rows;
+  // What changed may say nothing any more.
+  while (rows.empty() && parts_.ledger->has_changed())
+    rows = parts_.ledger->take_changed(max_rows_a_save, parts_.clock());
+  if (rows.empty()) return nullptr;
   saving_ = std::make_shared<const std::vector<counter_row>>(std::move(rows));
   return saving_;
 }
@@ -128,6 +131,8 @@ caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
               self->state.end_save();
               finish(self);
             },
+            // Who asks now is asking too late, and goes on as without us.
+            [](const admit_request&) {}, [](const limits_query&) {}, [](const plans_changed&) {},
             [](sweep_tick) {}, [](save_tick) {});
         finish(self);
         return self->state.drained;

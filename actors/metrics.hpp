@@ -83,10 +83,11 @@ enum class shed_reason : std::uint8_t {
   journal_full,  ///< the journal's cap is reached
   disk_full,     ///< the file system has no room
   journal_error, ///< the journal failed otherwise
+  unknown_plan,  ///< the limiter that was asked does not have the client's plan
 };
-inline constexpr std::array<const char*, 7> shed_names{
-    "connections",  "in_flight", "table_full",   "unreachable",
-    "journal_full", "disk_full", "journal_error"};
+inline constexpr std::array<const char*, 8> shed_names{
+    "connections", "in_flight", "table_full",    "unreachable", "journal_full",
+    "disk_full",   "journal_error", "unknown_plan"};
 
 /// One front end's, written by its thread only.
 struct alignas(64) front_end_metrics {

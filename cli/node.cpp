@@ -26,10 +26,14 @@ constexpr std::size_t scheduler_threads = 1;
 // How long the actors behind the front ends get to finish after those have drained.
 constexpr std::chrono::seconds storage_drain_time{10};
 
-std::int64_t wall_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
+std::int64_t wall_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
            std::chrono::system_clock::now().time_since_epoch())
     .count();
+}
+
+std::int64_t wall_ms() {
+  return wall_ns() / 1'000'000;
 }
 
 std::size_t lane_count(const config& settings) {
@@ -43,6 +47,13 @@ ingest_rules_ptr rules_of(const config& settings) {
   for (auto& [name, stream] : settings.streams)
     rules.streams.emplace(name, stream);
   return std::make_shared<const ingest_rules>(std::move(rules));
+}
+
+plan_list plans_of(const config& settings) {
+  std::vector<plan> plans;
+  for (auto& [name, rules] : settings.plans)
+    plans.push_back(rules);
+  return std::make_shared<const std::vector<plan>>(std::move(plans));
 }
 
 // Whether a stream's events go to the embedded sink of that name.
@@ -108,6 +119,9 @@ result<void> node::open_storage() {
   auto saved = cursors_->load();
   if (!saved) return saved.error();
   saved_cursors_ = std::move(*saved);
+  auto counters = counter_store::open(dir);
+  if (!counters) return counters.error();
+  counter_store_ = std::move(*counters);
   state_.tag = journal_->tag();
   state_.next_ticket.store(journal_->next_seq());
   return {};
@@ -171,24 +185,44 @@ std::vector<std::string> node::members() const {
   return result;
 }
 
+// One ledger a lane, with what clients had used when it was saved last. The counters of absent peers'
+// clients are those of the first lane: see front_end::fall_back.
+result<std::vector<std::shared_ptr<limit_ledger>>> node::restore_ledgers() {
+  auto plans = plans_of(settings_);
+  auto max_clients = std::max<std::uint64_t>(1, settings_.limiter.max_clients / lanes_.size());
+  std::vector<std::shared_ptr<limit_ledger>> ledgers;
+  for (std::size_t i = 0; i < lanes_.size(); ++i)
+    ledgers.push_back(std::make_shared<limit_ledger>(plans, max_clients, limit_labels_));
+  auto all = members();
+  auto owners = place_shards(all);
+  auto now = wall_ns();
+  auto loaded = counter_store_->load(now, [&](const counter_row& row) {
+    auto shard = shard_of(row.client);
+    bool mine = all[owners[shard]] == settings_.cluster.listen;
+    ledgers[mine ? shard % lanes_.size() : 0]->restore(row, now);
+  });
+  if (!loaded) return loaded.error();
+  return ledgers;
+}
+
 result<void> node::start_lanes() {
   auto secret = client_secret(settings_.cluster, settings_.data_dir);
   if (!secret) return secret.error();
   auto identify = std::make_shared<const identifier>(settings_.identity,
                                                      settings_.http.trusted_proxies, *secret);
   auto rules = rules_of(settings_);
-  auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
-  plan_in_force_ = shared_plan;
-  auto limits = settings_.limiter;
-  limits.max_clients = std::max<std::uint64_t>(1, limits.max_clients / lanes_.size());
+  auto ledgers = restore_ledgers();
+  if (!ledgers) return ledgers.error();
+  counters_ = system_.spawn<caf::detached>(
+    counters_actor, counters_parts{counter_store_, counters_metrics_, wall_ns});
   std::vector<caf::actor> limiters;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     auto& lane = lanes_[i];
     lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
     lane.limiter = spawn_hosted<limiter_state>(
-      system_, *lane.loop, [=, counts = lane.limiter_counts](auto* self) {
-        return limiter(self, shared_plan, limits, wall_clock{}, counts);
-      },
+      system_, *lane.loop,
+      [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_}](
+        auto* self) { return limiter(self, parts); },
       residence::with_sender);
     limiters.push_back(lane.limiter);
   }
@@ -239,12 +273,8 @@ result<void> node::start_admin() {
   m.keeper = keeper_metrics_;
   if (links_) m.links = link_metrics_;
   m.dropped_log_lines = dropped_log_messages;
-  m.limit_names = [this] {
-    std::vector<std::string> names;
-    for (auto& limit : plan_in_force_.load()->limits)
-      names.push_back(limit.name);
-    return names;
-  };
+  m.limit_names = limit_labels_;
+  m.counters = counters_metrics_;
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
   // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {
@@ -275,10 +305,9 @@ void node::start_threads() {
 
 void node::reload(const config& settings) {
   auto rules = rules_of(settings);
-  auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
-  plan_in_force_ = shared_plan;
+  auto plans = plans_of(settings);
   for (auto& lane : lanes_) {
-    caf::anon_send(lane.limiter, plan_changed{shared_plan});
+    caf::anon_send(lane.limiter, plans_changed{plans});
     caf::anon_send(lane.front_end, rules_changed{rules});
   }
   set_log_level(settings.log.level);
@@ -311,13 +340,17 @@ bool node::drain() {
   deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
+  
+  for (auto& lane : lanes_)
+    all = ask_to_drain(lane.limiter, deadline) && all;
+  all = ask_to_drain(counters_, deadline) && all;
   return all;
 }
 
 node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   admin_.reset();
-  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &gate_, &links_})
+  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &counters_, &gate_, &links_})
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
@@ -333,7 +366,7 @@ node::~node() {
     lane.loop->stop();
     lane.thread.join();
   }
-  journal_actor_ = keeper_ = queue_ = gate_ = links_ = nullptr;
+  journal_actor_ = keeper_ = queue_ = counters_ = gate_ = links_ = nullptr;
 }
 
 } // namespace penstock

@@ -1,6 +1,7 @@
 // A running node: every actor, thread and socket of it, wired together here and nowhere else.
 #pragma once
 
+#include "actors/counters_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
@@ -64,6 +65,7 @@ class node {
   void start_threads();
   bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
   std::vector<std::string> members() const;
+  result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;
   system_config system_settings_;
@@ -72,22 +74,25 @@ class node {
   std::shared_ptr<journal> journal_;
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
+  std::shared_ptr<counter_store> counter_store_;
   journal_options journal_options_;
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
   std::shared_ptr<keeper_metrics> keeper_metrics_ = std::make_shared<keeper_metrics>();
+  std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
+  std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
 
   caf::actor journal_actor_;
   caf::actor keeper_;
   caf::actor queue_;
+  caf::actor counters_;
   caf::actor gate_;
   caf::actor links_;
   std::vector<http_lane> lanes_;
   std::uint16_t http_port_ = 0;
   std::string http_address_;
-  std::atomic<std::shared_ptr<const plan>> plan_in_force_;  // for the metrics page
   metrics_sources metrics_;
   std::unique_ptr<admin_server> admin_;
   bool drained_ = false;

@@ -153,6 +153,15 @@ reader read_list(std::vector<std::string>& field, std::string type, std::size_t 
   return {value_kind::list, std::move(type), std::move(set)};
 }
 
+reader read_flag(bool& field) {
+  auto set = [&field](const toml::node& value, const reporter& report) {
+    const auto* flag = value.as_boolean();
+    if (!flag) return report(value, shown(value) + " is neither true nor false");
+    field = flag->get();
+  };
+  return {value_kind::number, "true or false", std::move(set)};
+}
+
 reader read_ignored() {
   auto set = [](const toml::node& value, const reporter& report) {
     if (!value.is_string()) report(value, shown(value) + " is not a text");

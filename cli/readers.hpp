@@ -47,6 +47,8 @@ reader read_duration(std::chrono::milliseconds& field, std::chrono::milliseconds
 /// Texts without repeats, each of which passes the check.
 reader read_list(std::vector<std::string>& field, std::string type, std::size_t max_items,
                  text_check check);
+/// true or false.
+reader read_flag(bool& field);
 /// Accepts and ignores a text: for keys that belong to other versions.
 reader read_ignored();
 

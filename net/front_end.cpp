@@ -23,7 +23,7 @@ constexpr std::string_view too_many_connections =
 } // namespace
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
-    : parts_(std::move(parts)), self_(self), rules_(parts_.rules),
+    : parts_(std::move(parts)), self_(self), rules_(parts_.rules), charges_(rules_->rules),
       json_(parts_.http.max_body_bytes),
       env_{parts_.loop,
            *this,
@@ -48,7 +48,10 @@ caf::behavior front_end::make_behavior() {
     [this](const append_done& done) { on_durable(done); },
     [this](const peer_up& news) { on_peer_up(news); },
     [this](const peer_down& news) { on_peer_down(news); },
-    [this](const rules_changed& news) { rules_ = news.rules; },
+    [this](const rules_changed& news) {
+      rules_ = news.rules;
+      charges_ = plan_charges{rules_->rules};
+    },
     [this](drain) -> caf::result<drained> {
       drained_ = self_->make_response_promise();
       begin_drain();

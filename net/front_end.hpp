@@ -9,6 +9,7 @@
 #include "net/hosted_actor.hpp"
 #include "net/identity.hpp"
 #include "net/messages.hpp"
+#include "net/plan_charges.hpp"
 #include "net/session.hpp"
 #include "net/stream_name.hpp"
 #include "net/turn_batch.hpp"
@@ -97,7 +98,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
                           std::size_t bytes);
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,
-                                std::uint64_t client);
+                                admit_item item);
 
   // -- front_end_admission.cpp ---------------------------------------------------------------------
   void place_destinations();
@@ -140,6 +141,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   front_end_parts parts_;
   caf::event_based_actor* self_;
   ingest_rules_ptr rules_;
+  plan_charges charges_;
   answer_writer writer_;
   json_checker json_;
   std::size_t unfinished_body_bytes_ = 0;

@@ -78,7 +78,7 @@ void front_end::ask_limiters() {
     auto batch = std::move(destinations_[i].open);
     if (rules_->rules.limits.empty()) {
       for (std::size_t r = 0; r < batch->requests.size(); ++r)
-        batch->requests[r].state.granted = batch->items[r].cost;
+        batch->requests[r].state.granted = batch->items[r].events;
       apply(std::move(batch));
     } else if (!destinations_[i].limiter) {
       fall_back(std::move(batch));
@@ -93,7 +93,7 @@ void front_end::ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch
   batch->sent_ns = parts_.loop.now_ns();
   if (destinations_[batch->destination].member == parts_.self_member)
     parts_.metrics.limiter_messages.add();
-  self_->send(limiter, admit_request{batch->token, batch->items});
+  self_->send(limiter, admit_request{batch->token, batch->items, batch->sizes});
   auto token = batch->token;
   awaiting_verdict_.emplace(token, std::move(batch));
 }

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint32_t retry_when_unreachable_s = 1;
 constexpr std::uint32_t retry_when_full_s = 10;
+constexpr std::string_view never_admitted =
+  "The event is larger than a limit of its client's plan ever admits; nothing was stored.";
 // What is kept for use again by a front end, and how large a piece of it may be.
 constexpr std::size_t max_spares = 64;
 constexpr std::size_t max_spare_block_bytes = 256 << 10;
@@ -61,7 +63,8 @@ void front_end::answer(waiting_request& r, unsigned status, Write&& write) {
 // Nothing of the request is stored: because of what it is, its client's quota, or our capacity.
 void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
   auto reason = static_cast<refusal>(r.state.reason);
-  if (reason == refusal::table_full || reason == refusal::unreachable)
+  if (reason == refusal::table_full || reason == refusal::unreachable ||
+      reason == refusal::unknown_plan)
     return answer_capacity(r);
   auto* details = r.details == waiting_request::no_details ? nullptr : &batch.details[r.details];
   if (details && details->failure)
@@ -69,6 +72,10 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
       writer_.error(out, context_of(r), *details->failure);
     });
   bool first_is_bad = details && !details->bad_lines.empty() && details->bad_lines[0].index == 0;
+  if (reason == refusal::too_large && !first_is_bad)
+    return answer(r, 413, [&](std::string& out) {
+      writer_.error(out, context_of(r), {413, std::string{never_admitted}});
+    });
   if (!details || (details->bad_lines.empty() && details->lines == 1))
     return answer(r, 429, [&](std::string& out) { writer_.refused(out, context_of(r)); });
   // A batch of which nothing was accepted: the first error's status, and all errors.
@@ -82,10 +89,17 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
 }
 
 void front_end::answer_capacity(waiting_request& r) {
-  bool table = static_cast<refusal>(r.state.reason) == refusal::table_full;
-  parts_.metrics.count(table ? shed_reason::table_full : shed_reason::unreachable);
-  problem what{503, table ? "This node tracks as many clients as limiter.max_clients allows."
-                          : "The node that counts this client's requests can't be reached."};
+  auto reason = static_cast<refusal>(r.state.reason);
+  problem what{503, "The node that counts this client's requests can't be reached."};
+  auto counted = shed_reason::unreachable;
+  if (reason == refusal::table_full) {
+    what.detail = "This node tracks as many clients as limiter.max_clients allows.";
+    counted = shed_reason::table_full;
+  } else if (reason == refusal::unknown_plan) {
+    what.detail = "The node that counts this client's requests does not know its plan yet.";
+    counted = shed_reason::unknown_plan;
+  }
+  parts_.metrics.count(counted);
   answer(r, 503, [&](std::string& out) {
     writer_.error(out, context_of(r), what, retry_when_unreachable_s);
   });
@@ -171,6 +185,7 @@ void front_end::release(std::unique_ptr<turn_batch> batch) {
   }
   batch->blocks.clear();
   batch->items.clear();
+  batch->sizes.clear();
   batch->requests.clear();
   batch->details.clear();
   batch->memory_bytes = 0;

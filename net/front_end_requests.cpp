@@ -117,11 +117,13 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
                                                   : path.substr(events_path.size() + 1);
   auto kind = classify_body(head[request_field::content_type]);
   auto& batch = open_batch(destination_of_[shard_of(who.client)]);
-  auto& request = open_request(from, parser, batch, who.client);
+  admit_item item{.client = who.client, .plan = charges_.plan(), .stream = stream_id(stream)};
+  item.limits = charges_.limits("POST", path);
+  auto& request = open_request(from, parser, batch, item);
   if (auto failure = check(parser, stream, kind)) {
     request.details = static_cast<std::uint32_t>(batch.details.size());
     batch.details.emplace_back().failure = std::move(failure);
-    batch.items.back().cost = 0;
+    batch.items.back().events = 0;
   } else if (kind == body_kind::ndjson) {
     take_lines(request, batch, head, stream, parser.body(), who.client);
   } else {
@@ -174,7 +176,7 @@ turn_batch& front_end::open_batch(std::uint16_t to) {
 }
 
 waiting_request& front_end::open_request(session& from, const request_parser& parser,
-                                         turn_batch& batch, std::uint64_t client) {
+                                         turn_batch& batch, admit_item item) {
   auto& r = batch.requests.emplace_back();
   r.from = &from;
   r.generation = from.generation();
@@ -182,7 +184,7 @@ waiting_request& front_end::open_request(session& from, const request_parser& pa
   r.http_1_0 = parser.version_is_1_0();
   r.exchange = from.open_exchange(r.keep_alive);
   r.start_ns = parts_.loop.now_ns();
-  batch.items.push_back({client, 1});
+  batch.items.push_back(item);
   return r;
 }
 
@@ -221,6 +223,7 @@ void front_end::take_event(waiting_request& r, turn_batch& batch, const request_
   if (head.has(request_field::traceparent))
     attributes = trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
   block.push(body, type.empty() ? "application/octet-stream" : type, client, attributes);
+  if (charges_.counts_bytes()) batch.items.back().bytes = static_cast<std::uint32_t>(body.size());
   note_in_flight(batch, body.size());
 }
 
@@ -237,15 +240,21 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const request_
   auto attributes =
     trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
   bool too_many = false;
+  auto& item = batch.items.back();
+  auto sizes_before = batch.sizes.size();
   for_each_line(body, [&](std::string_view line) {
     if (details.lines >= parts_.http.max_batch_events) {
       too_many = true;
       return false;
     }
     auto index = details.lines++;
-    if (json_.valid(line))
+    if (json_.valid(line)) {
       block.push(line, "application/json", client, attributes);
-    else
+      if (charges_.counts_bytes()) {
+        batch.sizes.push_back(static_cast<std::uint32_t>(line.size()));
+        item.bytes += batch.sizes.back();
+      }
+    } else
       details.bad_lines.push_back({index, json_.why()});
     return true;
   });
@@ -260,7 +269,9 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const request_
                : problem{400, "The batch has no event: every line is blank."};
   }
   details.offered = r.count;
-  batch.items.back().cost = r.count;
+  item.events = r.count;
+  if (r.count == 0) item.bytes = 0;
+  if (r.count < 2) batch.sizes.resize(sizes_before);  // one event's size is the sum
   note_in_flight(batch, body.size());
 }
 

@@ -149,20 +149,27 @@ void add_limiters(page& out, const metrics_sources& from) {
                  all, [](const m& l) -> auto& { return l.requests_admitted; }),
              {{"result", "admitted"}, {"reason", "none"}});
   constexpr std::pair<refusal, const char*> reasons[] = {{refusal::quota, "quota"},
-                                                         {refusal::table_full, "table_full"}};
+                                                         {refusal::table_full, "table_full"},
+                                                         {refusal::unknown_plan, "unknown_plan"},
+                                                         {refusal::too_large, "too_large"}};
   for (const auto& [reason, name] : reasons) {
     const auto at = static_cast<std::size_t>(reason);
     out.value(sum(
                   all, [at](const m& l) -> auto& { return l.refused_by_reason[at]; }),
               {{"result", "refused"}, {"reason", name}});
   }
-  const auto names = from.limit_names ? from.limit_names() : std::vector<std::string>{};
-  out.counter("penstock_limit_refusals_total",
-              "Refusals by the limit that was used up, under the name it has now.");
-  for (std::size_t i = 0; i < std::min(names.size(), max_limits_per_plan); ++i)
+  const auto names = from.limit_names ? from.limit_names->all() : std::vector<limit_labels::label>{};
+  out.counter("penstock_limit_refusals_total", "Refusals by the limit that was used up.");
+  for (std::size_t i = 0; i < names.size(); ++i)
     out.value(sum(
                   all, [i](const m& l) -> auto& { return l.refused_by_limit[i]; }),
-              {{"limit", names[i]}});
+              {{"plan", names[i].plan}, {"limit", names[i].limit}});
+  out.counter("penstock_limit_shadow_refusals_total",
+              "Requests that a limit in shadow would have refused, wholly or in part.");
+  for (std::size_t i = 0; i < names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& l) -> auto& { return l.shadowed_by_limit[i]; }),
+              {{"plan", names[i].plan}, {"limit", names[i].limit}});
   out.gauge("penstock_limiter_clients", "Clients that the limiters remember.")
       .value(sum(
           all, [](const m& l) -> auto& { return l.live_clients; }));
@@ -172,6 +179,19 @@ void add_limiters(page& out, const metrics_sources& from) {
   out.counter("penstock_limiter_forgotten_total", "Idle clients forgotten.")
       .value(sum(
           all, [](const m& l) -> auto& { return l.clients_forgotten; }));
+}
+
+void add_counters(page& out, const counters_metrics& c) {
+  out.counter("penstock_limiter_saved_rows_total",
+              "Counters of limits saved so that they survive a restart.")
+      .value(c.rows.value());
+  out.counter("penstock_limiter_saves_total", "Transactions that saved such counters.")
+      .value(c.saves.value());
+  out.counter("penstock_limiter_save_failures_total",
+              "Such transactions that failed; each is tried again.")
+      .value(c.failures.value());
+  out.counter("penstock_limiter_removed_rows_total", "Saved counters deleted, being idle.")
+      .value(c.removed.value());
 }
 
 void add_journal(page& out, const journal_metrics& j) {
@@ -240,6 +260,7 @@ std::string metrics_page(const metrics_sources& from) {
       .value(1, {{"version", from.version}, {"node", from.node_name}});
   add_http(out, from.front_ends);
   add_limiters(out, from);
+  if (from.counters) add_counters(out, *from.counters);
   if (from.journal) add_journal(out, *from.journal);
   if (from.queue) add_queue(out, *from.queue);
   if (from.keeper) {

@@ -1,6 +1,7 @@
 // GET /metrics: everything that the node counts, as Prometheus reads it.
 #pragma once
 
+#include "actors/counters_actor.hpp"
 #include "actors/limiter.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
@@ -25,8 +26,9 @@ struct metrics_sources {
   std::shared_ptr<const queue_metrics> queue;
   std::shared_ptr<const keeper_metrics> keeper;
   std::shared_ptr<const link_metrics> links;
-  /// The names of the plan's limits, in their order, now; called on the admin thread.
-  std::function<std::vector<std::string>()> limit_names;
+  /// What the limiters' counters by limit are those of.
+  std::shared_ptr<const limit_labels> limit_names;
+  std::shared_ptr<const counters_metrics> counters;
   /// Log lines dropped because their queue was full.
   std::function<std::uint64_t()> dropped_log_lines;
   /// Actors by name and how many messages wait for them; called on the admin thread.

@@ -40,9 +40,13 @@ plan_headers::plan_headers(const plan& rules)
   for (auto& rule : rules.limits) {
     auto q = std::to_string(rule.amount);
     auto w = std::to_string(window_s(rule));
-    policy_line_ += policy_line_.empty() ? "RateLimit-Policy: " : ", ";
-    policy_line_ += quoted(rule.name) + ";q=" + q + ";w=" + w;
-    problem refusal{429, "The limit \"" + rule.name + "\" of " + q + " in " + w
+    bool bytes = rule.cost == limit_cost::byte;
+    if (!rule.shadow) {
+      policy_line_ += policy_line_.empty() ? "RateLimit-Policy: " : ", ";
+      policy_line_ += quoted(rule.name) + ";q=" + q + ";w=" + w;
+      if (bytes) policy_line_ += ";qu=\"content-bytes\"";
+    }
+    problem refusal{429, "The limit \"" + rule.name + "\" of " + q + (bytes ? " bytes in " : " in ") + w
                            + " s is used up; Retry-After says when to come back."};
     refusal.members = "\"violated-policies\":[";
     append_json_string(refusal.members, rule.name);
@@ -53,7 +57,7 @@ plan_headers::plan_headers(const plan& rules)
 }
 
 void plan_headers::append(std::string& out, const verdict& v) const {
-  if (v.limit >= limits_.size()) return;
+  if (v.limit >= limits_.size() || policy_line_.empty()) return;
   out += policy_line_;
   out += limits_[v.limit].prefix;
   append_number(out, v.remaining);

@@ -35,7 +35,7 @@ struct waiting_request {
 };
 
 /// What only some requests have: a batch's lines, or an error that was found before the limiter
-/// was asked (it is asked all the same, at cost 0, so that the answer tells the client its limits).
+/// was asked (it is asked all the same, for no event, so that the answer tells the client its limits).
 struct request_details {
   bool is_batch = false;
   bool wants_ids = false;  ///< Prefer: return=representation
@@ -53,6 +53,7 @@ struct turn_batch {
   std::int64_t sent_ns = 0;        ///< when the limiter was asked, for the verdict timeout
   std::size_t memory_bytes = 0;    ///< counted against max_in_flight
   std::vector<admit_item> items;
+  std::vector<std::uint32_t> sizes;  ///< see admit_request
   std::vector<waiting_request> requests;
   std::vector<request_details> details;
   std::vector<block_ptr> blocks;
