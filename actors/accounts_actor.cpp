@@ -75,6 +75,11 @@ result<void> accounts_state::change(account_records changed) {
 }
 
 void accounts_state::publish() {
+  const auto plans = parts_->book->plans();
+  if (plans != told_plans_)
+    for (const auto& limiter : parts_->limiters)
+      self_->send(limiter, plans_changed{limiters_plans(*plans)});
+  told_plans_ = plans;
   for (const auto& subscriber : parts_->subscribers)
     self_->send(subscriber, accounts_changed{parts_->book->access(), parts_->book->plans()});
 }

@@ -32,6 +32,7 @@ struct accounts_parts {
   key_hasher hash;
   std::vector<caf::actor> subscribers; ///< told accounts_changed at each change
   std::function<std::int64_t()> wall_us;
+  std::vector<caf::actor> limiters{};  ///< told plans_changed when plans change, before the others
 };
 
 class accounts_state {
@@ -79,6 +80,7 @@ class accounts_state {
   std::optional<accounts_parts> parts_;
   std::map<std::uint16_t, caf::actor> peers_;
   account_records unsaved_;
+  plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
   std::uint64_t ticks_ = 0;
 };

@@ -48,4 +48,11 @@ const plan_entry* plan_set::by_id(std::uint32_t id) const {
   return found != by_id_.end() && entries_[*found].id == id ? &entries_[*found] : nullptr;
 }
 
+std::shared_ptr<const std::vector<plan>> limiters_plans(const plan_set& plans) {
+  std::vector<plan> rules;
+  for (const auto& entry : plans.all())
+    rules.push_back(entry.rules);
+  return std::make_shared<const std::vector<plan>>(std::move(rules));
+}
+
 } // namespace penstock

@@ -44,4 +44,7 @@ class plan_set {
 
 using plan_set_ptr = std::shared_ptr<const plan_set>;
 
+/// The same plans as limiters take them.
+std::shared_ptr<const std::vector<plan>> limiters_plans(const plan_set& plans);
+
 } // namespace penstock

@@ -1,6 +1,7 @@
 // A node's whole configuration, checked.
 #pragma once
 
+#include "net/plan_overrides.hpp"
 #include "net/settings.hpp"
 #include "storage/journal.hpp"
 
@@ -31,6 +32,7 @@ struct config {
   admin_settings admin;
   identity_settings identity;
   limiter_settings limiter;
+  std::vector<override_settings> overrides;
   std::map<std::string, plan> plans;                ///< "anonymous" is always there
   std::map<std::string, stream_settings> streams;   ///< "default" is always there
   std::map<std::string, sink_settings> sinks;       ///< "queue" (embedded) is always there

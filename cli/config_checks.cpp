@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <map>
 
 namespace penstock {
 namespace {
@@ -20,6 +21,7 @@ class checker {
   void check_sizes() const;
   void check_cluster() const;
   void check_streams() const;
+  void check_plans() const;
 
  private:
   bool readable(std::initializer_list<std::string> keys) const {
@@ -121,6 +123,18 @@ void checker::check_streams() const {
   }
 }
 
+// Limiters know plans by a hash of 32 bits.
+void checker::check_plans() const {
+  std::map<std::uint32_t, std::string> names;
+  for (const auto& [name, rules] : config_.plans) {
+    const auto [other, fresh] = names.emplace(plan_id(name), name);
+    if (!fresh)
+      complain("plans." + name + ".limits",
+               fmt::format("the name's hash is that of the plan {}; rename one of them",
+                           quote(other->second)));
+  }
+}
+
 } // namespace
 
 void check_together(const config& c, const config_origins& origins, problem_list& problems) {
@@ -129,6 +143,7 @@ void check_together(const config& c, const config_origins& origins, problem_list
   check.check_sizes();
   check.check_cluster();
   check.check_streams();
+  check.check_plans();
 }
 
 } // namespace penstock

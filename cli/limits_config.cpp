@@ -44,6 +44,32 @@ reader read_window(limit_draft& draft) {
   return read_text(draft.window, window_type(), check_window);
 }
 
+reader read_quantity(quantity& field) {
+  auto set = [&field](const toml::node& value, const reporter& report) {
+    const auto* text = value.as_string();
+    const auto* number = value.as_integer();
+    std::optional<std::uint64_t> units;
+    if (text) units = parse_size(text->get());
+    if (number && number->get() >= 0) units = static_cast<std::uint64_t>(number->get());
+    if (!units) return report(value, shown(value) + " is neither a whole number nor a size");
+    if (*units == 0 || *units > max_limit_bytes)
+      return report(value, shown(value) + " is out of range");
+    field = {*units, text != nullptr};
+  };
+  return {value_kind::number,
+          fmt::format("a whole number from 1 to {}, or, of bytes, a size up to {}",
+                      max_limit_amount, format_size(max_limit_bytes)),
+          std::move(set)};
+}
+
+reader read_paths(std::vector<std::string>& field) {
+  return read_list(field, "a list of paths", max_paths_per_limit, check_path);
+}
+
+reader read_methods(std::vector<std::string>& field) {
+  return read_list(field, "a list of methods", max_methods_per_limit, check_method);
+}
+
 reader read_limits(std::vector<limit>& field) {
   auto set = [&field](const toml::node& value, const reporter& report) {
     const auto* array = value.as_array();

@@ -26,16 +26,18 @@ constexpr std::size_t scheduler_threads = 1;
 // How long the actors behind the front ends get to finish after those have drained.
 constexpr std::chrono::seconds storage_drain_time{10};
 
-std::int64_t wall_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
+std::int64_t wall_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
            std::chrono::system_clock::now().time_since_epoch())
     .count();
 }
 
+std::int64_t wall_us() {
+  return wall_ns() / 1000;
+}
+
 std::int64_t wall_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-           std::chrono::system_clock::now().time_since_epoch())
-    .count();
+  return wall_ns() / 1'000'000;
 }
 
 std::size_t lane_count(const config& settings) {
@@ -43,11 +45,11 @@ std::size_t lane_count(const config& settings) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-ingest_rules_ptr rules_of(const config& settings) {
-  const auto& anonymous = settings.plans.at("anonymous");
-  ingest_rules rules{anonymous, plan_headers{anonymous}, {}};
+ingest_rules_ptr rules_of(const config& settings, const identifier& identify) {
+  ingest_rules rules;
   for (auto& [name, stream] : settings.streams)
     rules.streams.emplace(name, stream);
+  rules.overrides = plan_overrides{settings.overrides, identify};
   return std::make_shared<const ingest_rules>(std::move(rules));
 }
 
@@ -86,10 +88,11 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   std::unique_ptr<node> made{new node(settings)};
   if (auto done = made->open_storage(); !done) return done.error();
   if (auto done = made->open_usage(); !done) return done.error();
+  if (auto done = made->open_accounts(); !done) return done.error();
   if (auto done = made->open_listeners(); !done) return done.error();
   made->start_storage_actors();
   if (auto done = made->start_lanes(); !done) return done.error();
-  if (auto done = made->start_accounts(); !done) return done.error();
+  made->start_accounts();
   if (auto done = made->start_cluster(); !done) return done.error();
   if (auto done = made->start_admin(); !done) return done.error();
   made->start_threads();
@@ -123,9 +126,9 @@ result<void> node::open_storage() {
   auto saved = cursors_->load();
   if (!saved) return saved.error();
   saved_cursors_ = std::move(*saved);
-  auto secret = client_secret(settings_.cluster, dir);
-  if (!secret) return secret.error();
-  secret_ = std::move(*secret);
+  auto counters = counter_store::open(dir);
+  if (!counters) return counters.error();
+  counter_store_ = std::move(*counters);
   state_.tag = journal_->tag();
   state_.next_ticket.store(journal_->next_seq());
   return {};
@@ -209,30 +212,51 @@ std::vector<std::string> node::members() const {
   return result;
 }
 
+// One ledger a lane, with what clients had used when it was saved last. The counters of absent peers'
+// clients are those of the first lane: see front_end::fall_back.
+result<std::vector<std::shared_ptr<limit_ledger>>> node::restore_ledgers() {
+  auto plans = limiters_plans(*account_book_->plans());
+  auto max_clients = std::max<std::uint64_t>(1, settings_.limiter.max_clients / lanes_.size());
+  std::vector<std::shared_ptr<limit_ledger>> ledgers;
+  for (std::size_t i = 0; i < lanes_.size(); ++i)
+    ledgers.push_back(std::make_shared<limit_ledger>(plans, max_clients, limit_labels_));
+  auto all = members();
+  auto owners = place_shards(all);
+  auto now = wall_ns();
+  auto loaded = counter_store_->load(now, [&](const counter_row& row) {
+    auto shard = shard_of(row.client);
+    bool mine = all[owners[shard]] == settings_.cluster.listen;
+    ledgers[mine ? shard % lanes_.size() : 0]->restore(row, now);
+  });
+  if (!loaded) return loaded.error();
+  return ledgers;
+}
+
 result<void> node::start_lanes() {
-  auto identify = std::make_shared<const identifier>(settings_.identity,
-                                                     settings_.http.trusted_proxies, secret_);
-  auto rules = rules_of(settings_);
-  auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
-  plan_in_force_ = shared_plan;
-  auto limits = settings_.limiter;
-  limits.max_clients = std::max<std::uint64_t>(1, limits.max_clients / lanes_.size());
+  identify_ = std::make_shared<const identifier>(settings_.identity, settings_.http.trusted_proxies,
+                                                 secret_);
+  auto rules = rules_of(settings_, *identify_);
+  auto ledgers = restore_ledgers();
+  if (!ledgers) return ledgers.error();
+  counters_ = system_.spawn<caf::detached>(
+    counters_actor, counters_parts{counter_store_, counters_metrics_, wall_ns});
   std::vector<caf::actor> limiters;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     auto& lane = lanes_[i];
     lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
     lane.limiter = spawn_hosted<limiter_state>(
-      system_, *lane.loop, [=, counts = lane.limiter_counts](auto* self) {
-        return limiter(self, shared_plan, limits, wall_clock{}, counts);
-      },
+      system_, *lane.loop,
+      [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_}](
+        auto* self) { return limiter(self, parts); },
       residence::with_sender);
     limiters.push_back(lane.limiter);
   }
   auto all = members();
   auto self = std::lower_bound(all.begin(), all.end(), settings_.cluster.listen) - all.begin();
   for (auto& lane : lanes_) {
-    front_end_parts parts{*lane.loop, settings_.http, identify, rules, state_, *lane.metrics,
-                          journal_actor_, limiters, place_shards(all),
+    front_end_parts parts{*lane.loop, settings_.http, identify_, rules, account_book_->access(),
+                          account_book_->plans(), state_, *lane.metrics, journal_actor_, limiters,
+                          place_shards(all),
                           static_cast<std::uint16_t>(self), settings_.cluster.on_owner_unreachable,
                           settings_.cluster.verdict_timeout_ms, usage_};
     parts.http.max_in_flight_bytes /= lanes_.size();
@@ -241,8 +265,11 @@ result<void> node::start_lanes() {
   return {};
 }
 
-// The lanes' threads don't run yet: the first snapshot is the first thing their actors are told.
-result<void> node::start_accounts() {
+// Keys and plans. The account book is the accounts actor's once that runs.
+result<void> node::open_accounts() {
+  auto secret = client_secret(settings_.cluster, settings_.data_dir);
+  if (!secret) return secret.error();
+  secret_ = std::move(*secret);
   auto store = account_store::open(settings_.data_dir);
   if (!store) return store.error();
   auto records = (*store)->load();
@@ -250,14 +277,18 @@ result<void> node::start_accounts() {
   auto hash = [hash = client_hasher{secret_}](std::string_view kind, std::string_view name) {
     return hash(identity_source::bearer, kind, name);
   };
-  auto book = std::make_shared<account_book>(std::move(*records), plans_of(settings_), hash);
-  accounts_parts parts{std::move(*store), book, key_hasher{secret_}, {}, wall_us};
-  for (auto& lane : lanes_)
-    parts.subscribers.push_back(lane.front_end);
-  for (auto& subscriber : parts.subscribers)
-    caf::anon_send(subscriber, accounts_changed{book->access(), book->plans()});
-  accounts_ = system_.spawn<caf::detached>(accounts_actor, std::move(parts));
+  account_book_ = std::make_shared<account_book>(std::move(*records), plans_of(settings_), hash);
+  account_store_ = std::move(*store);
   return {};
+}
+
+void node::start_accounts() {
+  accounts_parts parts{account_store_, account_book_, key_hasher{secret_}, {}, wall_us};
+  for (auto& lane : lanes_) {
+    parts.limiters.push_back(lane.limiter);
+    parts.subscribers.push_back(lane.front_end);
+  }
+  accounts_ = system_.spawn<caf::detached>(accounts_actor, std::move(parts));
 }
 
 result<void> node::start_cluster() {
@@ -296,12 +327,8 @@ result<void> node::start_admin() {
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
   m.dropped_log_lines = dropped_log_messages;
-  m.limit_names = [this] {
-    std::vector<std::string> names;
-    for (auto& limit : plan_in_force_.load()->limits)
-      names.push_back(limit.name);
-    return names;
-  };
+  m.limit_names = limit_labels_;
+  m.counters = counters_metrics_;
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
   // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {
@@ -332,13 +359,9 @@ void node::start_threads() {
 // -- while running -----------------------------------------------------------------------------------
 
 void node::reload(const config& settings) {
-  auto rules = rules_of(settings);
-  auto shared_plan = std::shared_ptr<const plan>(rules, &rules->rules);
-  plan_in_force_ = shared_plan;
-  for (auto& lane : lanes_) {
-    caf::anon_send(lane.limiter, plan_changed{shared_plan});
+  auto rules = rules_of(settings, *identify_);
+  for (auto& lane : lanes_)
     caf::anon_send(lane.front_end, rules_changed{rules});
-  }
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});
   set_log_level(settings.log.level);
 }
@@ -371,6 +394,9 @@ bool node::drain() {
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
   all = ask_to_drain(usage_, deadline) && all;
+  for (auto& lane : lanes_)
+    all = ask_to_drain(lane.limiter, deadline) && all;
+  all = ask_to_drain(counters_, deadline) && all;
   return all;
 }
 
@@ -378,8 +404,9 @@ node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   stopping_->store(true);
   admin_.reset();
-  for (auto* actor : {&journal_actor_, &queue_, &keeper_, &usage_, &usage_reader_, &gate_, &links_,
-                      &accounts_})
+  const auto all = {&journal_actor_, &queue_,    &keeper_, &usage_, &usage_reader_,
+                    &accounts_,      &counters_, &gate_,   &links_};
+  for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
@@ -395,7 +422,8 @@ node::~node() {
     lane.loop->stop();
     lane.thread.join();
   }
-  journal_actor_ = keeper_ = queue_ = usage_ = usage_reader_ = gate_ = links_ = accounts_ = nullptr;
+  for (auto* actor : all)
+    *actor = nullptr;
 }
 
 } // namespace penstock

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/accounts_actor.hpp"
+#include "actors/counters_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
@@ -59,15 +60,17 @@ class node {
 
   result<void> open_storage();
   result<void> open_usage();
+  result<void> open_accounts();
   result<void> open_listeners();
   void start_storage_actors();
   result<void> start_lanes();
-  result<void> start_accounts();
+  void start_accounts();
   result<void> start_cluster();
   result<void> start_admin();
   void start_threads();
   bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
   std::vector<std::string> members() const;
+  result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;
   system_config system_settings_;
@@ -76,13 +79,19 @@ class node {
   std::shared_ptr<journal> journal_;
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
+  std::shared_ptr<counter_store> counter_store_;
   journal_options journal_options_;
+  std::shared_ptr<account_store> account_store_;
+  std::shared_ptr<account_book> account_book_;
+  std::shared_ptr<const identifier> identify_;
   std::string secret_;  // keys the hashes of clients and of API keys
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
   std::shared_ptr<keeper_metrics> keeper_metrics_ = std::make_shared<keeper_metrics>();
   std::shared_ptr<usage_metrics> usage_metrics_ = std::make_shared<usage_metrics>();
+  std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
+  std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
 
   caf::actor journal_actor_;
@@ -92,12 +101,12 @@ class node {
   caf::actor usage_reader_;
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor accounts_;
+  caf::actor counters_;
   caf::actor gate_;
   caf::actor links_;
   std::vector<http_lane> lanes_;
   std::uint16_t http_port_ = 0;
   std::string http_address_;
-  std::atomic<std::shared_ptr<const plan>> plan_in_force_;  // for the metrics page
   metrics_sources metrics_;
   std::unique_ptr<admin_server> admin_;
   bool drained_ = false;

@@ -214,12 +214,26 @@ std::vector<option> limit_options(limit_draft& target) {
        "gcra: a steady rate and a burst. fixed_window: a window opened by the first request. "
        "sliding_window: the previous window weighs in. interval: at most one per window. "
        "calendar: hour, day or month, UTC."},
-      {"limits.amount", read_number(target.amount, 1, max_limit_amount), "1", "10000",
-       "Events admitted per window; needed, except for interval."},
+      {"limits.amount", read_quantity(target.amount), "1", "10000",
+       "Events or bytes admitted per window; needed, except for interval."},
       {"limits.window", read_window(target), "1s", "day",
        "A duration; for calendar \"hour\", \"day\" or \"month\". Needed."},
-      {"limits.burst", read_number(target.burst, 1, max_limit_amount), "the amount", "40",
-       "Events admitted at once; only gcra has it."},
+      {"limits.burst", read_quantity(target.burst), "the amount", "40",
+       "Events or bytes admitted at once; only gcra has it."},
+      {"limits.scope",
+       read_choice(target.scope, scope_names()),
+       "account", "key",
+       "Whose use is counted: all of an account, each of its keys, or the account in each stream. "
+       "Without a key the client is its own account."},
+      {"limits.cost",
+       read_choice(target.cost, cost_names()),
+       "event", "byte", "What is counted: events, or the bytes of their bodies."},
+      {"limits.shadow", read_flag(target.shadow), "false", "true",
+       "Counts, and tells in metrics what it would have refused; refuses nothing."},
+      {"limits.paths", read_paths(target.paths), "[]", "[\"/v1/events/errors\", \"/v1/events/app*\"]",
+       "Only for requests to these paths; a '*' at the end stands for any rest. [] is all."},
+      {"limits.methods", read_methods(target.methods), "[]", "[\"POST\"]",
+       "Only for requests with these methods. [] is all."},
   };
 }
 

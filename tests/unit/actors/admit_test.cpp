@@ -1,5 +1,6 @@
 // Several limits together, calendar arithmetic.
 #include "actors/limits.hpp"
+#include "tests/unit/actors/admit_support.hpp"
 #include "tests/unit/actors/random.hpp"
 
 #include <catch2/catch.hpp>
@@ -28,7 +29,7 @@ std::int64_t utc(int year, unsigned month, unsigned day_of_month, int hour = 0) 
 } // namespace
 
 TEST_CASE("a plan without limits admits everything", "[admit]") {
-  const verdict answer = admit({}, {}, 0, 1000);
+  const verdict answer = admit_events({}, {}, 0, 1000);
   CHECK(answer.granted == 1000);
   CHECK(answer.limit == verdict::no_limit);
   CHECK(answer.reason == 0);
@@ -37,25 +38,25 @@ TEST_CASE("a plan without limits admits everything", "[admit]") {
 TEST_CASE("all limits must admit, and a refusal takes from none of them", "[admit]") {
   const plan rules{"two", {fixed("short", 2, second), fixed("long", 3, 60 * second)}};
   std::vector<limit_state> states(2);
-  CHECK(admit(rules, states, 0, 1) ==
+  CHECK(admit_events(rules, states, 0, 1) ==
         verdict{.granted = 1, .remaining = 1, .reset_s = 1, .limit = 0});
-  CHECK(admit(rules, states, 0, 1) ==
+  CHECK(admit_events(rules, states, 0, 1) ==
         verdict{.granted = 1, .remaining = 0, .reset_s = 1, .limit = 0});
   const std::vector<limit_state> before = states;
-  CHECK(admit(rules, states, 0, 1) ==
+  CHECK(admit_events(rules, states, 0, 1) ==
         verdict{.remaining = 0, .reset_s = 1, .limit = 0, .reason = 1});
   CHECK(states == before);
   // The second window of the short limit; the long one has a unit left and speaks.
-  CHECK(admit(rules, states, second, 1) ==
+  CHECK(admit_events(rules, states, second, 1) ==
         verdict{.granted = 1, .remaining = 0, .reset_s = 59, .limit = 1});
-  CHECK(admit(rules, states, second, 1) ==
+  CHECK(admit_events(rules, states, second, 1) ==
         verdict{.remaining = 0, .reset_s = 59, .limit = 1, .reason = 1});
 }
 
 TEST_CASE("of a batch as much is granted as every limit has", "[admit]") {
   const plan rules{"two", {fixed("wide", 100, second), fixed("narrow", 7, 10 * second)}};
   std::vector<limit_state> states(2);
-  const verdict answer = admit(rules, states, 0, 10);
+  const verdict answer = admit_events(rules, states, 0, 10);
   CHECK(answer == verdict{.granted = 7, .remaining = 0, .reset_s = 10, .limit = 1});
   CHECK(states[0].used == 7);
   CHECK(states[1].used == 7);
@@ -65,8 +66,8 @@ TEST_CASE("a refusal names the limit that admits last", "[admit]") {
   const plan rules{
       "three", {fixed("a", 1, 5 * second), fixed("b", 1, 9 * second), fixed("c", 1, 7 * second)}};
   std::vector<limit_state> states(3);
-  CHECK(admit(rules, states, 0, 1).limit == 1);
-  const verdict refused = admit(rules, states, second, 1);
+  CHECK(admit_events(rules, states, 0, 1).limit == 1);
+  const verdict refused = admit_events(rules, states, second, 1);
   CHECK(refused.limit == 1);
   CHECK(refused.reset_s == 8);
   CHECK(refused.reason == static_cast<std::uint8_t>(refusal::quota));
@@ -75,19 +76,19 @@ TEST_CASE("a refusal names the limit that admits last", "[admit]") {
 TEST_CASE("a request of cost 0 looks and changes nothing", "[admit]") {
   const plan rules{"one", {fixed("a", 2, 5 * second)}};
   std::vector<limit_state> states(1);
-  admit(rules, states, 0, 2);
+  admit_events(rules, states, 0, 2);
   const std::vector<limit_state> before = states;
-  CHECK(admit(rules, states, second, 0) == verdict{.remaining = 0, .reset_s = 4, .limit = 0});
+  CHECK(admit_events(rules, states, second, 0) == verdict{.remaining = 0, .reset_s = 4, .limit = 0});
   CHECK(states == before);
 }
 
 TEST_CASE("seconds are rounded up and never overflow", "[admit]") {
   const plan rules{"century", {fixed("a", 1, max_window_ns), fixed("b", 1, 1)}};
   std::vector<limit_state> states(2);
-  CHECK(admit(rules, states, 0, 1).reset_s == 3'155'760'000u);
+  CHECK(admit_events(rules, states, 0, 1).reset_s == 3'155'760'000u);
   const plan short_one{"ns", {fixed("b", 1, 1)}};
   std::vector<limit_state> one(1);
-  CHECK(admit(short_one, one, 0, 1).reset_s == 1);
+  CHECK(admit_events(short_one, one, 0, 1).reset_s == 1);
 }
 
 TEST_CASE("a plan grants what its limits grant one by one", "[admit]") {
@@ -106,7 +107,7 @@ TEST_CASE("a plan grants what its limits grant one by one", "[admit]") {
     for (int step = 0; step < 100; ++step) {
       const std::vector<limit_state> before = states;
       const auto cost = static_cast<std::uint32_t>(random.between(1, 6));
-      const verdict answer = admit(rules, states, now, cost);
+      const verdict answer = admit_events(rules, states, now, cost);
       std::uint32_t least = UINT32_MAX;
       std::uint32_t left = UINT32_MAX;
       std::int64_t last_retry = 0;

@@ -1,6 +1,7 @@
 // The algorithms beside the published behaviour of others: rows that their documents or tests
 // state.
 #include "actors/limits.hpp"
+#include "tests/unit/actors/admit_support.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -30,7 +31,7 @@ void check_rows(const limit& rule, std::int64_t start_ns, const std::vector<row>
   std::vector<limit_state> states(1);
   for (const row& expected : rows) {
     INFO("at " << expected.at_ns / ms << " ms");
-    const verdict answer = admit(rules, states, start_ns + expected.at_ns, expected.cost);
+    const verdict answer = admit_events(rules, states, start_ns + expected.at_ns, expected.cost);
     CHECK(answer.granted == expected.granted);
     CHECK(answer.remaining == expected.remaining);
     if (expected.wait_s >= 0) CHECK(answer.reset_s == expected.wait_s);
