@@ -97,10 +97,10 @@ handled execute(const consume_arguments& arguments, const message& what) {
 
 int run_consume(consume_arguments& arguments) {
   if (!is_stream_name(arguments.options.stream))
-    return complain(quote(arguments.options.stream) + ": " + std::string{stream_name_rule},
-                    exit_usage);
+    return complain(
+        {errc::invalid, quote(arguments.options.stream) + ": " + std::string{stream_name_rule}});
   const auto server = server_url::parse(arguments.admin.url);
-  if (server.has_error()) return complain(server.error().message, exit_usage);
+  if (server.has_error()) return complain(server.error());
   arguments.options.lease = std::chrono::seconds{arguments.lease_s};
   stop_on_signals();
   http_client client{*server, arguments.admin.token};
@@ -112,11 +112,11 @@ int run_consume(consume_arguments& arguments) {
         return executing ? execute(arguments, what) : printer.print(what);
       },
       [&] { return executing || printer.finish(); });
-  if (ended.has_error()) return penstock::complain(ended.error());
+  if (ended.has_error()) return complain(ended.error());
   if (printer.failed_with() != 0)
-    return complain(std::string{"stdout: "} + std::strerror(printer.failed_with()) +
-                        "; what was not written goes back to the queue",
-                    exit_unavailable);
+    return complain({errc::unavailable, std::string{"stdout: "} +
+                                            std::strerror(printer.failed_with()) +
+                                            "; what was not written goes back to the queue"});
   return exit_ok;
 }
 

@@ -32,7 +32,7 @@ struct config {
   admin_settings admin;
   identity_settings identity;
   limiter_settings limiter;
-  std::vector<override_settings> overrides;
+  std::map<std::string, override_settings> overrides;
   std::map<std::string, plan> plans;                ///< "anonymous" is always there
   std::map<std::string, stream_settings> streams;   ///< "default" is always there
   std::map<std::string, sink_settings> sinks;       ///< "queue" (embedded) is always there

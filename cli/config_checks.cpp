@@ -22,6 +22,7 @@ class checker {
   void check_cluster() const;
   void check_streams() const;
   void check_plans() const;
+  void check_overrides() const;
 
  private:
   bool readable(std::initializer_list<std::string> keys) const {
@@ -135,6 +136,17 @@ void checker::check_plans() const {
   }
 }
 
+// The plan may be one that is set while running, so it need not be known here.
+void checker::check_overrides() const {
+  for (const auto& [name, entry] : config_.overrides) {
+    const auto key = "overrides." + name;
+    const auto said = !entry.account.empty() + !entry.client.empty() + !entry.ip.empty();
+    if (said != 1)
+      complain(key, "it must say to whom it applies by one of account, client and ip");
+    if (entry.plan.empty()) complain(key + ".plan", "no plan is named; add plan = \"...\"");
+  }
+}
+
 } // namespace
 
 void check_together(const config& c, const config_origins& origins, problem_list& problems) {
@@ -144,6 +156,7 @@ void check_together(const config& c, const config_origins& origins, problem_list
   check.check_cluster();
   check.check_streams();
   check.check_plans();
+  check.check_overrides();
 }
 
 } // namespace penstock

@@ -31,7 +31,8 @@ std::optional<std::string_view> match_named(std::string_view text, std::string_v
 } // namespace
 
 config_shape::config_shape() : rows_(node_options(scratch_)) {
-  for (auto more : {plan_options(plan_), stream_options(stream_), sink_options(sink_)})
+  for (auto more : {plan_options(plan_), stream_options(stream_), sink_options(sink_),
+                    override_options(override_)})
     std::move(more.begin(), more.end(), std::back_inserter(rows_));
 }
 
@@ -41,7 +42,8 @@ const config_shape& config_shape::get() {
 }
 
 bool config_shape::is_named(std::string_view section) {
-  return section == "plans" || section == "streams" || section == "sinks";
+  return section == "plans" || section == "streams" || section == "sinks" ||
+         section == "overrides";
 }
 
 bool config_shape::is_section(std::string_view section) const {

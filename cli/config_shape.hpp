@@ -24,7 +24,7 @@ class config_shape {
   config_shape& operator=(const config_shape&) = delete;
 
   const std::vector<option>& rows() const { return rows_; }
-  /// Rows of plans, streams or sinks.
+  /// Rows of plans, streams, sinks or overrides.
   static bool is_named(std::string_view section);
   bool is_section(std::string_view section) const;
   std::vector<std::string> sections() const;
@@ -44,6 +44,7 @@ class config_shape {
   plan plan_;
   stream_settings stream_;
   sink_settings sink_;
+  override_settings override_;
   std::vector<option> rows_;
 };
 

@@ -1,5 +1,6 @@
 #include "cli/limits_config.hpp"
 
+#include "actors/units.hpp"
 #include "cli/options.hpp"
 
 #include <fmt/format.h>

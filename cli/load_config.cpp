@@ -50,7 +50,7 @@ loader::loader(problem_list& problems) : problems_(problems), fixed_rows_(node_o
   make("streams.default", "default");
 }
 
-// Adds a plan, stream or sink with the defaults, unless it is there.
+// Adds a plan, stream, sink or override with the defaults, unless it is there.
 void loader::make(const std::string& key, const std::string& name) {
   if (key.starts_with("plans.")) {
     const auto [place, fresh] = config_.plans.try_emplace(name);
@@ -60,6 +60,8 @@ void loader::make(const std::string& key, const std::string& name) {
         store_fallback(row);
   } else if (key.starts_with("streams.")) {
     config_.streams.try_emplace(name, default_stream_);
+  } else if (key.starts_with("overrides.")) {
+    config_.overrides.try_emplace(name);
   } else {
     config_.sinks.try_emplace(name);
   }
@@ -69,6 +71,7 @@ std::vector<option> loader::rows_for(const assignment& given) {
   make(given.key, given.name);
   if (given.key.starts_with("plans.")) return plan_options(config_.plans.at(given.name));
   if (given.key.starts_with("streams.")) return stream_options(config_.streams.at(given.name));
+  if (given.key.starts_with("overrides.")) return override_options(config_.overrides.at(given.name));
   return sink_options(config_.sinks.at(given.name));
 }
 

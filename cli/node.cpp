@@ -49,7 +49,10 @@ ingest_rules_ptr rules_of(const config& settings, const identifier& identify) {
   ingest_rules rules;
   for (auto& [name, stream] : settings.streams)
     rules.streams.emplace(name, stream);
-  rules.overrides = plan_overrides{settings.overrides, identify};
+  std::vector<override_settings> overrides;
+  for (auto& [name, entry] : settings.overrides)
+    overrides.push_back(entry);
+  rules.overrides = plan_overrides{overrides, identify};
   return std::make_shared<const ingest_rules>(std::move(rules));
 }
 

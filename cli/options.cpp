@@ -254,6 +254,22 @@ std::vector<option> stream_options(stream_settings& target) {
   };
 }
 
+std::vector<option> override_options(override_settings& target) {
+  const auto any_text = [](const std::string& text) {
+    return text.empty() ? std::string{"the text is empty"} : std::string{};
+  };
+  return {
+      {"overrides.NAME.account", read_text(target.account, "an account", any_text), "", "acme",
+       "For all keys of this account."},
+      {"overrides.NAME.client", read_text(target.client, "a text", any_text), "", "agent-7",
+       "For the client that a header, a cookie or a Referer of identity.order says by this value."},
+      {"overrides.NAME.ip", read_text(target.ip, "a network", check_network), "", "203.0.113.0/24",
+       "For clients told apart by an address in this network; the smallest network counts."},
+      {"overrides.NAME.plan", read_name(target.plan), "", "partner",
+       "The plan that applies to them instead; one with limits = [] exempts them. Needed."},
+  };
+}
+
 std::vector<option> sink_options(sink_settings& target) {
   return {{"sinks.NAME.kind",
            read_choice(target.kind, choices<std::string>{{"embedded", "embedded"}},

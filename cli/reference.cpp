@@ -48,6 +48,9 @@ std::string_view section_help(std::string_view section) {
     return "`[streams.NAME]`: kinds of events. `default` is always there; other streams, named "
            "here "
            "or not, follow it in what they leave out.";
+  if (section == "overrides")
+    return "`[overrides.NAME]`: clients to whom another plan applies than the one they would have. "
+           "Just one of `account`, `client` and `ip` says who.";
   return "`[sinks.NAME]`: where events go. `queue`, the embedded queue, is always there.";
 }
 
