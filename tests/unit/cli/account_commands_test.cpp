@@ -1,4 +1,5 @@
 // `penstock key` and `penstock plan` against a server that the test plays.
+#include "actors/limit_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/table.hpp"
@@ -173,6 +174,31 @@ TEST_CASE("plan set takes limits from the command line or a file", "[accounts]")
   CHECK(wrong.exit == exit_usage);
   CHECK_THAT(wrong.err, Contains(std::string{file} + ":2") && Contains("did you mean amount?"));
   ::unlink(file);
+}
+
+TEST_CASE("the admin API and the configuration say the same of a wrong limit", "[accounts]") {
+  const std::pair<const char*, const char*> wrong[] = {
+      {R"([{name = "a b"}])", R"([{"name":"a b"}])"},
+      {R"([{nam = "a"}])", R"([{"nam":"a"}])"},
+      {R"([{wings = 2}])", R"([{"wings":2}])"},
+      {R"([{algorithm = "gcraa"}])", R"([{"algorithm":"gcraa"}])"},
+      {R"([{algorithm = 5}])", R"([{"algorithm":5}])"},
+      {R"([{amount = 0}])", R"([{"amount":0}])"},
+      {R"([{amount = "1"}])", R"([{"amount":"1"}])"},
+      {R"([{burst = -1}])", R"([{"burst":-1}])"},
+      {R"([{window = "soon"}])", R"([{"window":"soon"}])"},
+      {R"([{window = "1d", name = "x", amount = 1, algorithm = "calendar"}])",
+       R"([{"window":"1d","name":"x","amount":1,"algorithm":"calendar"}])"},
+      {R"([5])", R"([5])"},
+      {R"([{name = "x", amount = 1, window = "1s"}, {name = "x", amount = 1, window = "1s"}])",
+       R"([{"name":"x","amount":1,"window":"1s"},{"name":"x","amount":1,"window":"1s"}])"}};
+  for (const auto& [toml, json] : wrong) {
+    const auto told = run_penstock({"plan", "set", "x", "--limits", toml}).err;
+    const auto parsed = parse_limits(json);
+    REQUIRE(parsed.has_error());
+    // The command has all that is wrong; the API tells the first.
+    CHECK_THAT(told, StartsWith("penstock: --limits: " + parsed.error().message));
+  }
 }
 
 TEST_CASE("wrong command lines and refusals have their exit codes", "[accounts]") {
