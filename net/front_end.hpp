@@ -153,7 +153,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   ingest_rules_ptr rules_;
   answer_writer writer_;
   json_checker json_;
-  client_hasher usage_hash_;
+  usage_hasher usage_hash_;
   usage_tally usage_;
   std::int64_t usage_since_ms_ = 0;  // wall clock of the last hand-over
   std::size_t unfinished_body_bytes_ = 0;

@@ -18,7 +18,7 @@ void front_end::note_usage(turn_batch& batch, const session& from, const request
   if (!parts_.usage) return;
   const auto id = [this](std::string_view text) {
     if (text.empty()) return usage_id{};
-    return usage_id{usage_hash_(identity_source::header, {}, text), text};
+    return usage_id{usage_hash_(text), text};
   };
   ip_address address = from.peer();
   auto address_hash = from.peer_client();
