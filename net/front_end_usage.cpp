@@ -38,7 +38,9 @@ void front_end::count_usage(const turn_batch& batch) {
     const auto& r = batch.requests[i];
     usage_counts counts{.requests = 1};
     counts.events = std::min(r.state.granted, r.count);
-    if (static_cast<refusal>(r.state.reason) == refusal::quota)
+    // A batch that is admitted in part has no reason given; what is missing, a limit refused.
+    const auto reason = static_cast<refusal>(r.state.reason);
+    if (reason == refusal::quota || reason == refusal::none)
       counts.refused = r.count - counts.events;
     if (counts.events > 0) {
       const auto& block = *batch.blocks[r.block];
