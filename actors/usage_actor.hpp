@@ -22,7 +22,7 @@ inline constexpr std::size_t max_pending_usage_entries = 400'000;
 inline constexpr std::size_t usage_trim_rows = 4096;
 inline constexpr int max_usage_trims = 32;
 /// A report that takes longer is given up.
-inline constexpr std::chrono::seconds max_usage_report_time{120};
+inline constexpr std::chrono::seconds max_usage_report_time{600};
 
 struct usage_parts {
   std::shared_ptr<usage_store> store;

@@ -16,8 +16,8 @@
 namespace penstock {
 namespace {
 
-// Longer than the node gives to a report and to those before it in the queue.
-constexpr std::chrono::minutes report_timeout{12};
+// As long as the node gives to a report and to those before it in the queue.
+constexpr std::chrono::minutes report_timeout{50};
 
 struct usage_arguments {
   admin_options admin;

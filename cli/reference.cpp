@@ -41,6 +41,7 @@ std::string_view section_help(std::string_view section) {
   if (section == "limiter") return "The limiter's memory.";
   if (section == "queue") return "The embedded queue.";
   if (section == "journal") return "The durable log of accepted events.";
+  if (section == "usage") return "Who sent how much; see [usage](usage.md).";
   if (section == "cluster") return "Nodes that share one space of limits.";
   if (section == "plans")
     return "`[plans.NAME]`: what clients may send. The plan `anonymous` is always there.";

@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <ctime>
-#include <random>
 
 namespace penstock {
 
@@ -21,21 +20,11 @@ constexpr std::string_view too_many_connections =
   "{\"type\":\"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity\","
   "\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"http.max_connections reached\"}";
 
-// Keys a hash that no other process needs to know.
-std::string random_secret() {
-  std::random_device random;
-  std::string secret;
-  for (int i = 0; i < 8; ++i)
-    secret += std::to_string(random());
-  return secret;
-}
-
 } // namespace
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
       plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
-      usage_hash_(random_secret()),
       env_{parts_.loop,
            *this,
            parts_.http,

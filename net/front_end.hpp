@@ -187,7 +187,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::shared_ptr<served_plans> plans_;
   answer_writer writer_;
   json_checker json_;
-  client_hasher usage_hash_;
+  usage_hasher usage_hash_;
   usage_tally usage_;
   std::int64_t usage_since_ms_ = 0;  // wall clock of the last hand-over
   std::size_t unfinished_body_bytes_ = 0;

@@ -17,7 +17,7 @@ void front_end::note_usage(turn_batch& batch, const identity& who, const request
   if (!parts_.usage) return;
   const auto id = [this](std::string_view text) {
     if (text.empty()) return usage_id{};
-    return usage_id{usage_hash_(identity_source::header, {}, text), text};
+    return usage_id{usage_hash_(text), text};
   };
   const auto account = who.key ? std::string_view{who.key->account} : std::string_view{};
   const auto key = who.key ? std::string_view{who.key->id} : std::string_view{};

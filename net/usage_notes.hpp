@@ -6,19 +6,30 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock {
+
+/// Hashes ids under a secret that only this object has, so that nobody can aim at a hash.
+class usage_hasher {
+ public:
+  usage_hasher();
+  std::uint64_t operator()(std::string_view text) const;
+
+ private:
+  std::array<char, 192> secret_;
+};
 
 /// A list of usage_ids with texts of its own. Memory is kept by clear().
 class usage_notes {
  public:
   void add(const usage_ids& ids) {
-    auto& note = notes_.emplace_back();
+    auto& added = notes_.emplace_back();
     for (std::size_t d = 0; d < usage_dimensions; ++d) {
-      note.hash[d] = ids[d].hash;
-      texts_ += ids[d].text.substr(0, max_usage_id_bytes);
-      note.end[d] = static_cast<std::uint32_t>(texts_.size());
+      added.hash[d] = ids[d].hash;
+      if (!ids[d].text.empty()) texts_ += ids[d].text.substr(0, max_usage_id_bytes);
+      added.end[d] = static_cast<std::uint32_t>(texts_.size());
     }
   }
 

@@ -1,5 +1,5 @@
 """A report over ten million rows beside ingest at full load: what ingest loses, and how long the
-report takes. Windows with and without reports take turns in one run, so that what else the machine
+report takes. Windows with and without a report take turns in one run, so that what else the machine
 does hits both alike. Run it through scripts/bench usage, which builds first."""
 
 import argparse
@@ -29,7 +29,8 @@ def parse_arguments():
     parser.add_argument("--build-dir", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--duration-s", type=float, default=5.0, help="of each window")
+    parser.add_argument("--duration-s", type=float, default=2.0, help="of each window of load")
+    parser.add_argument("--max-windows", type=int, default=30, help="in a round")
     parser.add_argument("--connections", type=int, default=64)
     return parser.parse_args()
 
@@ -75,29 +76,23 @@ def fill(file, rows):
             start = minute * 7919 % IDS
             db.execute("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
                        "i < ?1 - 1) INSERT INTO minute SELECT ?2, ?3, name, 1 + name % 7, 1, 300, 0 "
-                       "FROM (SELECT 1 + (?4 + i) % ?5 AS name FROM n) ORDER BY name",
+                       "FROM (SELECT 1 + (?4 + i) % ?5 AS name FROM n)",
                        (each, DIMENSION_IP, first + minute * MINUTE_S, start, IDS))
         db.execute("UPDATE size SET rows = ? WHERE period = 0", (minutes * each,))
     db.close()
     return minutes * each
 
 
-class Reports(threading.Thread):
-    """Asks for one report after the other until told to stop."""
+class Report(threading.Thread):
+    """One report, asked for beside the load."""
 
     def __init__(self, node, rows):
         super().__init__(daemon=True)
-        self.node, self.rows, self.took = node, rows, []
-        self.wanted = threading.Event()
-        self.ended = False
+        self.node, self.rows, self.took = node, rows, None
         self.start()
 
     def run(self):
-        while True:
-            self.wanted.wait()
-            if self.ended:
-                return
-            self.took.append(self.node.report(self.rows))
+        self.took = self.node.report(self.rows)
 
 
 def load(tools, node, seconds, connections):
@@ -132,44 +127,43 @@ def main():
 
 
 def run(arguments, tools, node, rows, alone):
+    """A round is a report with windows of load until it is done, and as many windows without."""
     load(tools, node, 2, arguments.connections)
-    windows = {"without": [], "with": []}
-    reports = Reports(node, rows)
+    pairs, took = [], []
     for number in range(arguments.rounds):
-        # Without first and with first, in turns: neither gains from its place.
-        for which in ("without", "with") if number % 2 == 0 else ("with", "without"):
-            if which == "with":
-                reports.wanted.set()
-                time.sleep(0.2)
-            else:
-                reports.wanted.clear()
-                wait_until_idle(reports, node)
-            result = load(tools, node, arguments.duration_s, arguments.connections)
-            windows[which].append(result)
-            print(f"round {number + 1}: {which}: {result['events_per_s']:.0f} events/s, "
-                  f"p99 {result['latency_us']['p99']} us", file=sys.stderr)
-    reports.wanted.clear()
-    median = {which: statistics.median(r["events_per_s"] for r in results)
-              for which, results in windows.items()}
-    p99 = {which: statistics.median(r["latency_us"]["p99"] for r in results)
-           for which, results in windows.items()}
-    pairs = [w["events_per_s"] / o["events_per_s"]
-             for w, o in zip(windows["with"], windows["without"])]
-    loss = 1 - statistics.median(pairs)
-    took = [one for one in reports.took if one is not None]
-    print(json.dumps({"rows": rows, "report_alone_s": round(alone, 2),
-                      "reports_under_load": len(reports.took),
-                      "report_under_load_s": [round(one, 1) for one in took],
-                      "events_per_s": median, "p99_us": p99, "lost": round(loss, 4),
-                      "bar": BAR}, indent=1))
+        report = Report(node, rows)
+        beside = []
+        while not beside or report.is_alive() and len(beside) < arguments.max_windows:
+            beside.append(load(tools, node, arguments.duration_s, arguments.connections))
+        report.join()
+        took.append(report.took)
+        without = [load(tools, node, arguments.duration_s, arguments.connections) for _ in beside]
+        pairs += zip(beside, without)
+        print(f"round {number + 1}: {len(beside)} windows with a report of "
+              f"{report.took and round(report.took, 1)} s: "
+              f"{median_of(beside, rate):.0f} events/s, without: {median_of(without, rate):.0f}",
+              file=sys.stderr)
+    lost = 1 - statistics.median(rate(a) / rate(b) for a, b in pairs)
+    beside, without = zip(*pairs)
+    print(json.dumps({"rows": rows, "report_alone_s": alone and round(alone, 2),
+                      "report_beside_load_s": [one and round(one, 1) for one in took],
+                      "windows": len(pairs),
+                      "events_per_s": {"with": round(median_of(beside, rate)),
+                                       "without": round(median_of(without, rate))},
+                      "p99_us": {"with": median_of(beside, p99), "without": median_of(without, p99)},
+                      "lost": round(lost, 4), "bar": BAR}, indent=1))
 
 
-def wait_until_idle(reports, node):
-    """A report that is under way would count against the window without."""
-    before = None
-    while before != len(reports.took):
-        before = len(reports.took)
-        node.report(0)  # queued after it
+def rate(result):
+    return result["events_per_s"]
+
+
+def p99(result):
+    return result["latency_us"]["p99"]
+
+
+def median_of(results, figure):
+    return statistics.median(figure(one) for one in results)
 
 
 if __name__ == "__main__":

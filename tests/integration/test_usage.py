@@ -59,8 +59,8 @@ class Traffic:
         return {name: sum(one[name] for one in self.expected[by].values()) for name in ZERO}
 
     def check(self, test):
-        wait_for(lambda: usage(self.node, by="ip", per="month")["total"] == self.total("ip"),
-                 "all is written")
+        wait_for(lambda: usage(self.node, by="ip", per="month")["total"]["requests"]
+                 == self.total("ip")["requests"], "all is written")
         for by, ids in self.expected.items():
             for per in PERIODS:
                 report = usage(self.node, by=by, per=per, top=1000)
@@ -88,7 +88,7 @@ class Usage(unittest.TestCase):
         traffic.send(f"198.51.100.{salt}", b"1\n22\n333", "lines", "https://b.example:8443", NDJSON,
                      taken=3, size=6)
         # Ten are admitted; the rest is refused, and so is all that follows.
-        traffic.send(f"192.0.2.{salt}", b"\n".join(b"%02d" % n for n in range(14)), "lines",
+        traffic.send(f"192.0.2.{salt}", b"\n".join(b"%d" % n for n in range(10, 24)), "lines",
                      headers=NDJSON, taken=10, refused=4, size=20)
         traffic.send(f"192.0.2.{salt}", b"too many", taken=0, refused=1, size=0, status=429)
         # What can't be taken counts for its client only.
@@ -157,18 +157,19 @@ class Command(unittest.TestCase):
                 cls.node.post(b"x" * 100, "", {"X-Forwarded-For": ip})
         wait_for(lambda: usage(cls.node, by="ip")["total"]["requests"] == 13, "all is written")
 
-    def run_usage(self, *arguments, **more):
-        return subprocess.run([harness.binary, "usage", "--admin",
-                               f"http://127.0.0.1:{self.node.admin_port}", *arguments],
-                              capture_output=True, text=True, timeout=30, check=False, **more)
+    def environment(self):
+        return {**os.environ, "LC_ALL": "C.UTF-8",
+                "PENSTOCK_ADMIN_LISTEN": f"127.0.0.1:{self.node.admin_port}"}
+
+    def run_usage(self, *arguments):
+        return subprocess.run([harness.binary, "usage", *arguments], capture_output=True, text=True,
+                              timeout=30, check=False, env=self.environment())
 
     def on_terminal(self, columns, *arguments):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        done = subprocess.run([harness.binary, "usage", "--admin",
-                               f"http://127.0.0.1:{self.node.admin_port}", *arguments],
-                              stdout=slave, timeout=30, check=False,
-                              env={**os.environ, "LC_ALL": "C.UTF-8"})
+        done = subprocess.run([harness.binary, "usage", *arguments], stdout=slave, timeout=30,
+                              check=False, env=self.environment())
         os.close(slave)
         text = b""
         try:
@@ -195,7 +196,7 @@ class Command(unittest.TestCase):
                                    "refused": "0"})
 
     def test_bars_fit_the_terminal(self):
-        for columns in (50, 80, 132):
+        for columns in (60, 80, 132):
             lines = self.on_terminal(columns, "--by", "ip")
             self.assertTrue(all(len(line) <= columns for line in lines[1:]), lines)
             bars = [line.count("█") for line in lines[2:5]]
