@@ -18,10 +18,12 @@ caf::error refuse(gate_refusal reason, const hello& peer, const std::string& why
 } // namespace
 
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
-                   std::vector<std::string> members, std::vector<caf::actor> limiters) {
+                   std::vector<std::string> members, std::vector<caf::actor> limiters,
+                   std::vector<caf::actor> front_ends) {
   return {
       [cluster = std::move(cluster), members = std::move(members),
-       limiters = std::move(limiters)](const hello& peer) -> caf::result<welcome> {
+       limiters = std::move(limiters),
+       front_ends = std::move(front_ends)](const hello& peer) -> caf::result<welcome> {
         if (peer.version != wire_version)
           return refuse(
               gate_refusal::version, peer,
@@ -36,7 +38,7 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                                     "cluster.peers as spelled there",
                                     peer.address));
         spdlog::info("welcomed the node at {}", peer.address);
-        return welcome{wire_version, limiters};
+        return welcome{wire_version, limiters, front_ends};
       },
       [self](drain) { self->quit(); },
   };

@@ -17,7 +17,7 @@ namespace penstock {
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
 
 /// The version of the messages below that this build speaks.
-inline constexpr std::uint32_t wire_version = 1;
+inline constexpr std::uint32_t wire_version = 2;
 
 /// One client's wish to send `cost` events.
 struct admit_item {
@@ -44,10 +44,12 @@ struct hello {
   std::string address;  ///< the cluster address the sender is known by
 };
 
-/// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size].
+/// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size]. And its
+/// front ends, which take events whose keys belong to this node.
 struct welcome {
   std::uint32_t version = wire_version;
   std::vector<caf::actor> limiters;
+  std::vector<caf::actor> front_ends;
 };
 
 template <class Inspector>
@@ -68,7 +70,7 @@ typename Inspector::result_type inspect(Inspector& f, hello& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
-  return f(x.version, x.limiters);
+  return f(x.version, x.limiters, x.front_ends);
 }
 
 // -- within a node: never serialised ---------------------------------------------------------------
@@ -137,6 +139,7 @@ struct drained {};
 struct peer_up {
   std::uint16_t member = 0;  ///< index into the sorted member list
   std::vector<caf::actor> limiters;
+  std::vector<caf::actor> front_ends;
 };
 struct peer_down {
   std::uint16_t member = 0;

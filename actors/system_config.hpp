@@ -1,6 +1,7 @@
 // How the actor system of a node is set up.
 #pragma once
 
+#include "actors/claims.hpp"
 #include "actors/messages.hpp"
 
 #include <caf/io/middleman.hpp>
@@ -20,6 +21,7 @@ class system_config : public caf::actor_system_config {
   /// `threads`: scheduler workers. `with_io`: load the middleman, for nodes with peers.
   explicit system_config(std::size_t threads, bool with_io) {
     add_message_types<caf::id_block::penstock>();
+    add_message_types<caf::id_block::penstock_claims>();
     // Stealing, the default, starts at least four threads that poll.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", threads);

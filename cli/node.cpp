@@ -73,6 +73,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   std::unique_ptr<node> made{new node(settings)};
   if (auto done = made->open_storage(); !done) return done.error();
   if (auto done = made->open_listeners(); !done) return done.error();
+  if (auto done = made->open_idempotency(); !done) return done.error();
   made->start_storage_actors();
   if (auto done = made->start_lanes(); !done) return done.error();
   if (auto done = made->start_cluster(); !done) return done.error();
@@ -113,6 +114,37 @@ result<void> node::open_storage() {
   return {};
 }
 
+// Fills the indexes of the lanes with the keys that the journal still tells of.
+result<void> node::open_idempotency() {
+  const auto& settings = settings_.idempotency;
+  if (settings.max_keys == 0) return {};
+  auto store = idempotency_store::open(settings_.data_dir, journal_->tag());
+  if (!store) return store.error();
+  kept_keys_ = std::move(*store);
+  const auto share = std::max<std::uint64_t>(1, settings.max_keys / lanes_.size());
+  for (auto& lane : lanes_)
+    lane.keys = std::make_shared<idempotency_index>(share, settings.window_ms.count());
+  const auto now_ms = wall_ms();
+  const auto since_ms = now_ms - settings.window_ms.count();
+  std::size_t count = 0;
+  const auto add = [&](const idempotency_record& record) {
+    lanes_[shard_of(record.key.high) % lanes_.size()].keys->insert(record, now_ms);
+    ++count;
+  };
+  if (auto read = kept_keys_->visit(since_ms, add); !read) return read;
+  for (const auto& segment : journal_->catalog()->list()) {
+    if (segment.keys == 0 || segment.last_time_ms < since_ms) continue;
+    if (auto read = visit_records(segment.path, since_ms, add); !read) {
+      if (read.error().code != errc::corrupt) return read;
+      spdlog::error("journal: idempotency keys can't be read: {}", read.error().message);
+    }
+  }
+  if (count > 0)
+    spdlog::info("idempotency: {} keys of the last {} s, read in {} ms", count,
+                 settings.window_ms.count() / 1000, wall_ms() - now_ms);
+  return {};
+}
+
 result<void> node::open_listeners() {
   auto address = parse_host_port(settings_.http.listen);
   if (!address) return error{errc::config, "http.listen is no address: " + settings_.http.listen};
@@ -139,7 +171,9 @@ void node::start_storage_actors() {
   journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
                                                 &state_, journal_metrics_);
   keeper_parts keeper;
-  keeper.segments = segment_keeper::make(*journal_, journal_options_);
+  keeper.segments = segment_keeper::make(
+    *journal_, journal_options_,
+    {kept_keys_, settings_.idempotency.window_ms, settings_.idempotency.max_keys, wall_ms});
   keeper.catalog = journal_->catalog();
   if (!sink.empty()) keeper.sinks = {sink};
   keeper.retention_ms = settings_.journal.retention_ms;
@@ -181,7 +215,7 @@ result<void> node::start_lanes() {
   plan_in_force_ = shared_plan;
   auto limits = settings_.limiter;
   limits.max_clients = std::max<std::uint64_t>(1, limits.max_clients / lanes_.size());
-  std::vector<caf::actor> limiters;
+  std::vector<caf::actor> limiters, indexes;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     auto& lane = lanes_[i];
     lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
@@ -191,14 +225,22 @@ result<void> node::start_lanes() {
       },
       residence::with_sender);
     limiters.push_back(lane.limiter);
+    if (!lane.keys) continue;
+    lane.idempotency = spawn_hosted<idempotency_state>(
+      system_, *lane.loop, [=, keys = lane.keys, counts = lane.key_counts](auto* self) {
+        return idempotency_actor(self, keys, wall_ms, counts);
+      },
+      residence::with_sender);
+    indexes.push_back(lane.idempotency);
   }
+  auto hash_keys = std::make_shared<const idempotency_hasher>(*secret);
   auto all = members();
   auto self = std::lower_bound(all.begin(), all.end(), settings_.cluster.listen) - all.begin();
   for (auto& lane : lanes_) {
     front_end_parts parts{*lane.loop, settings_.http, identify, rules, state_, *lane.metrics,
                           journal_actor_, limiters, place_shards(all),
                           static_cast<std::uint16_t>(self), settings_.cluster.on_owner_unreachable,
-                          settings_.cluster.verdict_timeout_ms};
+                          settings_.cluster.verdict_timeout_ms, indexes, hash_keys};
     parts.http.max_in_flight_bytes /= lanes_.size();
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
@@ -212,7 +254,7 @@ result<void> node::start_cluster() {
     limiters.push_back(lane.limiter);
     front_ends.push_back(lane.front_end);
   }
-  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters);
+  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, front_ends);
   if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
   links_ = system_.spawn(peer_links, settings_.cluster, members(), front_ends, probe_tcp,
                          link_metrics_);
@@ -233,6 +275,7 @@ result<void> node::start_admin() {
   for (auto& lane : lanes_) {
     m.front_ends.push_back(lane.metrics.get());
     m.limiters.push_back(lane.limiter_counts);
+    if (lane.idempotency) m.idempotency.push_back(lane.key_counts);
   }
   m.journal = journal_metrics_;
   m.queue = queue_metrics_;
@@ -321,6 +364,7 @@ node::~node() {
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
+    if (lane.idempotency) caf::anon_send_exit(lane.idempotency, caf::exit_reason::user_shutdown);
     if (lane.front_end) caf::anon_send_exit(lane.front_end, caf::exit_reason::user_shutdown);
     // Its actors end on their own thread; a node that never started its threads runs them here.
     if (!lane.loop) continue;
@@ -330,6 +374,7 @@ node::~node() {
     if (!lane.thread.joinable()) continue;
     caf::scoped_actor self{system_};
     self->wait_for(lane.front_end, lane.limiter);
+    if (lane.idempotency) self->wait_for(lane.idempotency);
     lane.loop->stop();
     lane.thread.join();
   }

@@ -1,6 +1,7 @@
 // A running node: every actor, thread and socket of it, wired together here and nowhere else.
 #pragma once
 
+#include "actors/idempotency_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
@@ -48,7 +49,10 @@ class node {
     listening_socket socket;
     std::shared_ptr<front_end_metrics> metrics = std::make_shared<front_end_metrics>();
     std::shared_ptr<limiter_metrics> limiter_counts = std::make_shared<limiter_metrics>();
+    std::shared_ptr<idempotency_index> keys;
+    std::shared_ptr<idempotency_metrics> key_counts = std::make_shared<idempotency_metrics>();
     caf::actor limiter;
+    caf::actor idempotency; ///< null: idempotency.max_keys is 0
     caf::actor front_end;
     std::thread thread;
   };
@@ -56,6 +60,7 @@ class node {
   explicit node(const config& settings);
 
   result<void> open_storage();
+  result<void> open_idempotency();
   result<void> open_listeners();
   void start_storage_actors();
   result<void> start_lanes();
@@ -72,6 +77,7 @@ class node {
   std::shared_ptr<journal> journal_;
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
+  std::shared_ptr<idempotency_store> kept_keys_;
   journal_options journal_options_;
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();

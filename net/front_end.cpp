@@ -24,7 +24,7 @@ constexpr std::string_view too_many_connections =
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules),
-      json_(parts_.http.max_body_bytes),
+      json_(parts_.http.max_body_bytes), cloud_events_(parts_.http.max_body_bytes),
       env_{parts_.loop,
            *this,
            parts_.http,
@@ -46,6 +46,9 @@ caf::behavior front_end::make_behavior() {
   return {
     [this](const admit_reply& reply) { on_verdicts(reply); },
     [this](const append_done& done) { on_durable(done); },
+    [this](const claim_reply& reply) { on_claims(reply); },
+    [this](const forward_request& request) { on_forward(request); },
+    [this](const forward_reply& reply) { on_forward_reply(reply); },
     [this](const peer_up& news) { on_peer_up(news); },
     [this](const peer_down& news) { on_peer_down(news); },
     [this](const rules_changed& news) { rules_ = news.rules; },
@@ -162,6 +165,7 @@ void front_end::on_tick() {
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
   if (!awaiting_verdict_.empty()) check_verdict_timeouts();
+  if (!claimed_.empty()) check_claim_timeouts();
 }
 
 // -- draining ----------------------------------------------------------------------------------------
