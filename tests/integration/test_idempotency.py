@@ -352,7 +352,7 @@ class Cluster(Base):
             node.wait_ready()
 
         def linked():
-            return all(node.metrics().get("penstock_peer_links_up") == 2 for node in nodes)
+            return all(node.metrics().get("penstock_cluster_peers_up") == 2 for node in nodes)
         wait_for(linked, "all nodes are linked")
         who = {"X-Client": "c"}
         owners = set()
