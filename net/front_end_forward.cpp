@@ -153,7 +153,17 @@ void front_end::on_forward_reply(const forward_reply& reply) {
   auto& batch = *found->second.batch;
   // Where several nodes have a part the client's limits were charged by each; the last one knows.
   batch.details[batch.requests[0].details].claims->limits = reply.limits;
-  take_verdicts(reply.token, reply.verdicts, reply.tag);
+  auto verdicts = reply.verdicts;
+  for (auto& verdict : verdicts) {
+    // A peer's last word; anything else it might say would leave the request without an end.
+    const bool settled = verdict.state == claim_state::accepted
+                         || verdict.state == claim_state::repeat
+                         || verdict.state == claim_state::conflict;
+    if (settled) continue;
+    verdict.state = claim_state::failed;
+    if (verdict.status < 400 || verdict.status > 599) verdict.status = unavailable;
+  }
+  take_verdicts(reply.token, verdicts, reply.tag);
 }
 
 } // namespace penstock
