@@ -25,7 +25,7 @@ struct segment_info {
   bool sealed = false;
   bool damaged = false; ///< readable only in part; set aside, not unlinked, when done
   std::map<std::string, std::uint64_t> events;
-  std::uint64_t keys = 0; ///< idempotency records
+  std::uint64_t keys = 0; ///< idempotency records; after a restart at least as many
 };
 
 /// What one commit added to the active segment.
