@@ -19,10 +19,11 @@ caf::error refuse(gate_refusal reason, const hello& peer, const std::string& why
 
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, std::vector<caf::actor> limiters,
-                   caf::actor accounts) {
+                   std::vector<caf::actor> front_ends, caf::actor accounts) {
   return {
-      [cluster = std::move(cluster), members = std::move(members),
-       limiters = std::move(limiters), accounts = std::move(accounts)](const hello& peer) -> caf::result<welcome> {
+      [cluster = std::move(cluster), members = std::move(members), limiters = std::move(limiters),
+       front_ends = std::move(front_ends),
+       accounts = std::move(accounts)](const hello& peer) -> caf::result<welcome> {
         if (peer.version != wire_version)
           return refuse(
               gate_refusal::version, peer,
@@ -37,7 +38,7 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                                     "cluster.peers as spelled there",
                                     peer.address));
         spdlog::info("welcomed the node at {}", peer.address);
-        return welcome{wire_version, limiters, accounts};
+        return welcome{wire_version, limiters, front_ends, accounts};
       },
       [self](drain) { self->quit(); },
   };

@@ -15,12 +15,12 @@ namespace penstock {
 enum class gate_refusal : std::uint8_t { version = 1, cluster, address };
 inline constexpr caf::atom_value gate_category = caf::atom("gate");
 
-/// Answers hello with this node's limiters and accounts actor; refuses a peer that speaks another wire version, that
+/// Answers hello with this node's limiters, front ends and accounts actor; refuses a peer that speaks another wire version, that
 /// belongs to another cluster, or whose address is not spelled as in `members`: such a node would
 /// place shards differently, and clients would be counted twice. `drain` ends it.
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, std::vector<caf::actor> limiters,
-                   caf::actor accounts);
+                   std::vector<caf::actor> front_ends = {}, caf::actor accounts = {});
 
 /// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
 /// Blocks: not for use in an actor. Errors: errc::config for a malformed address, errc::unavailable

@@ -79,10 +79,11 @@ struct hello {
 };
 
 /// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size]. And its
-/// accounts actor, see accounts_actor.hpp.
+/// front ends, which take events whose keys belong to this node, and its accounts actor.
 struct welcome {
   std::uint32_t version = wire_version;
   std::vector<caf::actor> limiters;
+  std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
 };
 
@@ -116,7 +117,7 @@ typename Inspector::result_type inspect(Inspector& f, hello& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
-  return f(x.version, x.limiters, x.accounts);
+  return f(x.version, x.limiters, x.front_ends, x.accounts);
 }
 
 // -- within a node: never serialised ---------------------------------------------------------------
@@ -186,6 +187,7 @@ struct drained {};
 struct peer_up {
   std::uint16_t member = 0;  ///< index into the sorted member list
   std::vector<caf::actor> limiters;
+  std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
 };
 struct peer_down {

@@ -189,7 +189,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
   spdlog::info("linked to the peer at {}", peer.address);
-  tell_front_ends(peer_up{peer.member, answer.limiters, answer.accounts});
+  tell_front_ends(peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts});
 }
 
 void peer_links_state::lost(const caf::actor_addr& gate) {

@@ -45,6 +45,11 @@ struct limiter_settings {
   std::uint64_t max_clients = 10'000'000;  ///< per node; beyond it new clients get 503
 };
 
+struct idempotency_settings {
+  std::chrono::milliseconds window_ms{24 * 3'600'000};
+  std::uint64_t max_keys = 1'000'000;  ///< per node; the oldest are forgotten first. 0: none is kept
+};
+
 struct queue_settings {
   std::uint64_t max_in_flight = 100'000;         ///< leased messages per stream
   std::uint64_t memory_bytes = 64ull << 20;      ///< recent blocks kept for publishers that keep up

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/account_messages.hpp"
+#include "actors/claims.hpp"
 #include "actors/messages.hpp"
 
 #include <caf/io/middleman.hpp>
@@ -22,6 +23,7 @@ class system_config : public caf::actor_system_config {
   explicit system_config(std::size_t threads, bool with_io) {
     add_message_types<caf::id_block::penstock>();
     add_message_types<caf::id_block::penstock_accounts>();
+    add_message_types<caf::id_block::penstock_claims>();
     // Stealing, the default, starts at least four threads that poll.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", threads);

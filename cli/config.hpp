@@ -38,6 +38,7 @@ struct config {
   std::map<std::string, sink_settings> sinks;       ///< "queue" (embedded) is always there
   queue_settings queue;
   journal_settings journal;
+  idempotency_settings idempotency;
   cluster_settings cluster;
   log_settings log;
   usage_settings usage;

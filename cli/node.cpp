@@ -93,6 +93,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->open_usage(); !done) return done.error();
   if (auto done = made->open_accounts(); !done) return done.error();
   if (auto done = made->open_listeners(); !done) return done.error();
+  if (auto done = made->open_idempotency(); !done) return done.error();
   made->start_storage_actors();
   if (auto done = made->start_lanes(); !done) return done.error();
   made->start_accounts();
@@ -157,6 +158,37 @@ result<void> node::open_usage() {
   return {};
 }
 
+// Fills the indexes of the lanes with the keys that the journal still tells of.
+result<void> node::open_idempotency() {
+  const auto& settings = settings_.idempotency;
+  if (settings.max_keys == 0) return {};
+  auto store = idempotency_store::open(settings_.data_dir, journal_->tag());
+  if (!store) return store.error();
+  kept_keys_ = std::move(*store);
+  const auto share = std::max<std::uint64_t>(1, settings.max_keys / lanes_.size());
+  for (auto& lane : lanes_)
+    lane.keys = std::make_shared<idempotency_index>(share, settings.window_ms.count());
+  const auto now_ms = wall_ms();
+  const auto since_ms = now_ms - settings.window_ms.count();
+  std::size_t count = 0;
+  const auto add = [&](const idempotency_record& record) {
+    lanes_[shard_of(record.key.high) % lanes_.size()].keys->insert(record, now_ms);
+    ++count;
+  };
+  if (auto read = kept_keys_->visit(since_ms, add); !read) return read;
+  for (const auto& segment : journal_->catalog()->list()) {
+    if (segment.keys == 0 || segment.last_time_ms < since_ms) continue;
+    if (auto read = visit_records(segment.path, since_ms, add); !read) {
+      if (read.error().code != errc::corrupt) return read;
+      spdlog::error("journal: idempotency keys can't be read: {}", read.error().message);
+    }
+  }
+  if (count > 0)
+    spdlog::info("idempotency: {} keys of the last {} s, read in {} ms", count,
+                 settings.window_ms.count() / 1000, wall_ms() - now_ms);
+  return {};
+}
+
 result<void> node::open_listeners() {
   auto address = parse_host_port(settings_.http.listen);
   if (!address) return error{errc::config, "http.listen is no address: " + settings_.http.listen};
@@ -183,7 +215,9 @@ void node::start_storage_actors() {
   journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
                                                 &state_, journal_metrics_);
   keeper_parts keeper;
-  keeper.segments = segment_keeper::make(*journal_, journal_options_);
+  keeper.segments = segment_keeper::make(
+    *journal_, journal_options_,
+    {kept_keys_, settings_.idempotency.window_ms, settings_.idempotency.max_keys, wall_ms});
   keeper.catalog = journal_->catalog();
   if (!sink.empty()) keeper.sinks = {sink};
   keeper.retention_ms = settings_.journal.retention_ms;
@@ -243,7 +277,7 @@ result<void> node::start_lanes() {
   if (!ledgers) return ledgers.error();
   counters_ = system_.spawn<caf::detached>(
     counters_actor, counters_parts{counter_store_, counters_metrics_, wall_ns});
-  std::vector<caf::actor> limiters;
+  std::vector<caf::actor> limiters, indexes;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     auto& lane = lanes_[i];
     lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
@@ -253,7 +287,15 @@ result<void> node::start_lanes() {
         auto* self) { return limiter(self, parts); },
       residence::with_sender);
     limiters.push_back(lane.limiter);
+    if (!lane.keys) continue;
+    lane.idempotency = spawn_hosted<idempotency_state>(
+      system_, *lane.loop, [=, keys = lane.keys, counts = lane.key_counts](auto* self) {
+        return idempotency_actor(self, keys, wall_ms, counts);
+      },
+      residence::with_sender);
+    indexes.push_back(lane.idempotency);
   }
+  auto hash_keys = std::make_shared<const idempotency_hasher>(secret_);
   auto all = members();
   auto self = std::lower_bound(all.begin(), all.end(), settings_.cluster.listen) - all.begin();
   for (auto& lane : lanes_) {
@@ -261,7 +303,7 @@ result<void> node::start_lanes() {
                           account_book_->plans(), state_, *lane.metrics, journal_actor_, limiters,
                           place_shards(all),
                           static_cast<std::uint16_t>(self), settings_.cluster.on_owner_unreachable,
-                          settings_.cluster.verdict_timeout_ms, usage_};
+                          settings_.cluster.verdict_timeout_ms, usage_, indexes, hash_keys};
     parts.http.max_in_flight_bytes /= lanes_.size();
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
@@ -301,8 +343,9 @@ result<void> node::start_cluster() {
     limiters.push_back(lane.limiter);
     told_of_peers.push_back(lane.front_end);
   }
+  auto front_ends = told_of_peers;
   told_of_peers.push_back(accounts_);
-  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, accounts_);
+  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, front_ends, accounts_);
   if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
   links_ = system_.spawn(peer_links, settings_.cluster, members(), told_of_peers, probe_tcp,
                          link_metrics_);
@@ -323,6 +366,7 @@ result<void> node::start_admin() {
   for (auto& lane : lanes_) {
     m.front_ends.push_back(lane.metrics.get());
     m.limiters.push_back(lane.limiter_counts);
+    if (lane.idempotency) m.idempotency.push_back(lane.key_counts);
   }
   m.journal = journal_metrics_;
   m.queue = queue_metrics_;
@@ -413,6 +457,7 @@ node::~node() {
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
+    if (lane.idempotency) caf::anon_send_exit(lane.idempotency, caf::exit_reason::user_shutdown);
     if (lane.front_end) caf::anon_send_exit(lane.front_end, caf::exit_reason::user_shutdown);
     // Its actors end on their own thread; a node that never started its threads runs them here.
     if (!lane.loop) continue;
@@ -422,6 +467,7 @@ node::~node() {
     if (!lane.thread.joinable()) continue;
     caf::scoped_actor self{system_};
     self->wait_for(lane.front_end, lane.limiter);
+    if (lane.idempotency) self->wait_for(lane.idempotency);
     lane.loop->stop();
     lane.thread.join();
   }

@@ -3,6 +3,7 @@
 
 #include "actors/accounts_actor.hpp"
 #include "actors/counters_actor.hpp"
+#include "actors/idempotency_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
@@ -51,7 +52,10 @@ class node {
     listening_socket socket;
     std::shared_ptr<front_end_metrics> metrics = std::make_shared<front_end_metrics>();
     std::shared_ptr<limiter_metrics> limiter_counts = std::make_shared<limiter_metrics>();
+    std::shared_ptr<idempotency_index> keys;
+    std::shared_ptr<idempotency_metrics> key_counts = std::make_shared<idempotency_metrics>();
     caf::actor limiter;
+    caf::actor idempotency; ///< null: idempotency.max_keys is 0
     caf::actor front_end;
     std::thread thread;
   };
@@ -61,6 +65,7 @@ class node {
   result<void> open_storage();
   result<void> open_usage();
   result<void> open_accounts();
+  result<void> open_idempotency();
   result<void> open_listeners();
   void start_storage_actors();
   result<void> start_lanes();
@@ -80,6 +85,7 @@ class node {
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
   std::shared_ptr<counter_store> counter_store_;
+  std::shared_ptr<idempotency_store> kept_keys_;
   journal_options journal_options_;
   std::shared_ptr<account_store> account_store_;
   std::shared_ptr<account_book> account_book_;

@@ -127,6 +127,16 @@ std::vector<option> usage_options(usage_settings& usage) {
   };
 }
 
+std::vector<option> idempotency_options(idempotency_settings& idempotency) {
+  return {
+      {"idempotency.window", read_duration(idempotency.window_ms, 1s, 90 * day), "24h", "1h",
+       "How long a repeat of a request with a key, or of a CloudEvent, is recognised."},
+      {"idempotency.max_keys", read_number(idempotency.max_keys, 0, 1'000'000'000), "1000000",
+       "10000000",
+       "Keys this node remembers, at about 50 bytes each; beyond it the oldest go. 0: none."},
+  };
+}
+
 std::vector<option> cluster_options(cluster_settings& cluster) {
   return {
       {"cluster.name", read_name(cluster.name), "penstock", "production",
@@ -193,6 +203,7 @@ std::vector<option> node_options(config& target) {
   add(admin_and_identity_options(target));
   add(storage_options(target));
   add(usage_options(target.usage));
+  add(idempotency_options(target.idempotency));
   add(cluster_options(target.cluster));
   return rows;
 }

@@ -39,6 +39,7 @@ std::string_view section_help(std::string_view section) {
   if (section == "admin") return "The admin plane: metrics, status and the embedded queue.";
   if (section == "identity") return "Who is charged for a request.";
   if (section == "limiter") return "The limiter's memory.";
+  if (section == "idempotency") return "How repeated requests are recognised.";
   if (section == "queue") return "The embedded queue.";
   if (section == "journal") return "The durable log of accepted events.";
   if (section == "usage") return "Who sent how much; see [usage](usage.md).";

@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view accepted_head =
   "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 34\r\n";
 constexpr std::string_view accepted_open = "\r\n{\"id\":\"";
+constexpr std::string_view replayed_line = "Idempotent-Replayed: true\r\n";
 constexpr std::string_view accepted_close = "\"}";
 static_assert(7 + event_id_size + 2 == 34, "Content-Length of a 202");
 
@@ -50,6 +51,7 @@ void answer_writer::accepted(std::string& out, const answer_context& ctx,
   out += accepted_head;
   out += date_line_;
   append_connection(out, ctx);
+  if (ctx.replayed) out += replayed_line;
   if (ctx.plan) ctx.plan->append(out, ctx.state);
   out += accepted_open;
   out += id;
@@ -64,6 +66,7 @@ void answer_writer::begin(std::string& out, const answer_context& ctx, unsigned 
   out += "\r\n";
   out += date_line_;
   append_connection(out, ctx);
+  if (ctx.replayed) out += replayed_line;
   if (ctx.plan) ctx.plan->append(out, ctx.state);
 }
 

@@ -42,7 +42,9 @@ body_kind classify_body(std::string_view content_type) {
   std::string_view type{buffer, media.size()};
   if (type == "application/json" || type == "text/json") return body_kind::json;
   if (type == "application/x-ndjson" || type == "application/ndjson") return body_kind::ndjson;
-  if (type == "application/cloudevents-batch+json") return body_kind::unsupported;
+  if (type == "application/cloudevents+json") return body_kind::cloud_event;
+  if (type == "application/cloudevents-batch+json") return body_kind::cloud_events;
+  if (type.starts_with("application/cloudevents")) return body_kind::unsupported;
   if (type.ends_with("+json")) return body_kind::json;
   return body_kind::opaque;
 }
@@ -54,6 +56,13 @@ bool json_checker::valid(std::string_view text) {
   error_ = text.empty() ? simdjson::EMPTY
                         : parser_.parse(text.data(), text.size(), false).error();
   return error_ == simdjson::SUCCESS;
+}
+
+std::string merged_attributes(std::string_view first, std::string_view second) {
+  if (first.empty() || second.empty()) return std::string{first.empty() ? second : first};
+  std::string out{first};
+  out.back() = ',';
+  return out.append(second.substr(1));
 }
 
 std::string trace_attributes(std::string_view traceparent, std::string_view tracestate) {

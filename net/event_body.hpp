@@ -14,7 +14,9 @@ enum class body_kind : std::uint8_t {
   opaque,       ///< one event of any bytes
   json,         ///< one event that must be valid JSON
   ndjson,       ///< one JSON event a line
-  unsupported,  ///< a batch format that this version does not take: 415
+  cloud_event,  ///< one structured CloudEvent
+  cloud_events, ///< a batch of them
+  unsupported,  ///< CloudEvents in a format that is not taken: 415
 };
 
 /// By media type, whatever its case and parameters.
@@ -37,10 +39,10 @@ class json_checker {
   simdjson::error_code error_ = simdjson::SUCCESS;
 };
 
-/// A line of a batch that was not taken in.
+/// A line or element of a batch that was not taken in.
 struct line_error {
   std::uint32_t index = 0;  ///< among the lines that are not blank
-  const char* detail = "";
+  std::string detail;
 };
 
 /// Calls `each(line)` for every line that is not blank, without its line end; stops when it
@@ -56,6 +58,9 @@ void for_each_line(std::string_view body, F&& each) {
     if (!each(line)) return;
   }
 }
+
+/// One JSON object of the members of two, either of which may be "".
+std::string merged_attributes(std::string_view first, std::string_view second);
 
 /// {"traceparent":…,"tracestate":…} for those that are there and well formed; "" for none.
 std::string trace_attributes(std::string_view traceparent, std::string_view tracestate);

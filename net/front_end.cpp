@@ -25,6 +25,7 @@ constexpr std::string_view too_many_connections =
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
       plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
+      cloud_events_(parts_.http.max_body_bytes),
       env_{parts_.loop,
            *this,
            parts_.http,
@@ -47,6 +48,9 @@ caf::behavior front_end::make_behavior() {
   return {
     [this](const admit_reply& reply) { on_verdicts(reply); },
     [this](const append_done& done) { on_durable(done); },
+    [this](const claim_reply& reply) { on_claims(reply); },
+    [this](const forward_request& request) { on_forward(request); },
+    [this](const forward_reply& reply) { on_forward_reply(reply); },
     [this](const peer_up& news) { on_peer_up(news); },
     [this](const peer_down& news) { on_peer_down(news); },
     [this](const limits_reply& reply) { on_limits(reply); },
@@ -169,6 +173,7 @@ void front_end::on_tick() {
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
   if (!awaiting_verdict_.empty() || !asking_.empty()) check_verdict_timeouts();
+  if (!claimed_.empty()) check_claim_timeouts();
   hand_over_usage_if_due();
 }
 

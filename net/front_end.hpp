@@ -8,8 +8,10 @@
 #include "actors/usage_messages.hpp"
 #include "actors/usage_tally.hpp"
 #include "net/answer.hpp"
+#include "net/cloud_events.hpp"
 #include "net/event_body.hpp"
 #include "net/hosted_actor.hpp"
+#include "net/idempotency_key.hpp"
 #include "net/identity.hpp"
 #include "net/messages.hpp"
 #include "net/served_plans.hpp"
@@ -44,13 +46,22 @@ struct front_end_parts {
   unreachable_policy on_unreachable = unreachable_policy::local;
   std::chrono::milliseconds verdict_timeout_ms{500};
   caf::actor usage;                       ///< takes usage_batch_ptr; null: usage is not counted
+  /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.
+  std::vector<caf::actor> idempotency{};
+  std::shared_ptr<const idempotency_hasher> hash_keys{};
 };
+
+/// How long a request waits for another one with the same key, or for the node that owns the key.
+inline constexpr std::int64_t max_claim_wait_ns = 10'000'000'000;
 
 /// State of the front-end actor. A request's path:
 ///   on_request → take_event/take_lines   (front_end_requests.cpp)  parse, identify, into a batch
 ///   after_io → ask_limiters              (front_end_admission.cpp) one message a limiter
 ///   on_verdicts → to_journal             (front_end_admission.cpp) one message to the journal
 ///   on_durable → answer_…                (front_end_answers.cpp)   202
+/// One that carries an idempotency key (front_end_claims.cpp) claims it first, in a batch of its own,
+/// and joins the others' path at admit; a key of another node's takes its events there
+/// (front_end_forward.cpp).
 class front_end final : public request_handler, public io_handler, public loop_client {
  public:
   front_end(front_end_parts parts, caf::event_based_actor* self);
@@ -92,14 +103,29 @@ class front_end final : public request_handler, public io_handler, public loop_c
   };
   std::optional<caller> identify(session& from, const request_parser& parser);
   void on_events(session& from, const request_parser& parser, std::string_view path);
-  void take_event(waiting_request& r, turn_batch& batch, const request_head& head,
-                  std::string_view stream, std::string_view body, std::uint64_t client);
-  void take_lines(waiting_request& r, turn_batch& batch, const request_head& head,
-                  std::string_view stream, std::string_view body, std::uint64_t client);
-  std::optional<problem> check(const request_parser& parser, std::string_view stream,
-                               body_kind kind);
-  std::optional<problem> check_key(const identity& who, const request_head& head,
-                                   std::string_view stream);
+  /// A request's events before they are in a block.
+  struct incoming {
+    const request_head& head;
+    std::string_view stream;
+    std::string_view body;
+    std::uint64_t client = 0;
+    body_kind kind = body_kind::opaque;
+    bool binary = false;    ///< a CloudEvent in binary mode
+    bool has_key = false;   ///< Idempotency-Key, which is in key_
+    bool is_keyed = false;  ///< by that, or by what its CloudEvents say
+  };
+  std::optional<problem> check_restrictions(const identity& who, const incoming& in);
+  std::optional<problem> check(const request_parser& parser, incoming& in);
+  std::optional<problem> check_body(incoming& in);
+  std::optional<problem> check_key(incoming& in);
+
+  // -- front_end_take.cpp --------------------------------------------------------------------------
+  void take_event(waiting_request& r, turn_batch& batch, const incoming& in);
+  void take_lines(waiting_request& r, turn_batch& batch, const incoming& in);
+  void take_cloud_events(waiting_request& r, turn_batch& batch, const incoming& in);
+  request_details& begin_batch(waiting_request& r, turn_batch& batch, const incoming& in);
+  void end_batch(waiting_request& r, turn_batch& batch, const incoming& in);
+  void tell_sizes(turn_batch& batch);
   const stream_settings& stream_settings_of(std::string_view stream) const;
   void note_in_flight(turn_batch& batch, std::size_t bytes);
   bool shed(session& from, const request_parser& parser);
@@ -109,6 +135,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void answer_now(session& from, const request_parser& parser, const problem& what,
                   std::uint32_t retry_after_s = 0, std::string_view allow = {});
   turn_batch& open_batch(std::uint16_t to);
+  std::unique_ptr<turn_batch> new_batch(std::uint16_t to);
   std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
                           std::size_t bytes);
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,
@@ -117,6 +144,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   // -- front_end_admission.cpp ---------------------------------------------------------------------
   void place_destinations();
   void ask_limiters();
+  void admit(std::unique_ptr<turn_batch> batch);
   void ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch);
   void fall_back(std::unique_ptr<turn_batch> batch);
   void on_verdicts(const admit_reply& reply);
@@ -158,7 +186,34 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void hand_over_usage_if_due();
   void hand_over_usage();
 
-  // -- front_end_answers.cpp -----------------------------------------------------------------------
+  // -- front_end_claims.cpp ------------------------------------------------------------------------
+  /// A batch whose keys were claimed; it is here, or on the path of the others.
+  struct claimed_batch {
+    turn_batch* batch = nullptr;
+    std::unique_ptr<turn_batch> parked;
+  };
+  void add_claim(turn_batch& batch, waiting_request& r, const incoming& in,
+                 const cloud_event* event, std::string_view body, std::uint32_t line,
+                 std::uint32_t first, std::uint32_t count);
+  void claim(std::unique_ptr<turn_batch> batch);
+  void on_claims(const claim_reply& reply);
+  void take_verdicts(std::uint64_t token, const std::vector<claim_verdict>& verdicts,
+                     std::string_view tag);
+  void decided(std::uint64_t token);
+  void fail_ungranted(turn_batch& batch);
+  void settle_stored(turn_batch& batch, const append_done& done);
+  void tell_index(const event_claim& claim, const claim_outcome& outcome);
+  void conclude(std::unique_ptr<turn_batch> batch);
+  void give_up_claims(std::uint64_t token, std::optional<std::uint16_t> member);
+  void check_claim_timeouts();
+
+  // -- front_end_forward.cpp -----------------------------------------------------------------------
+  void forward_others(turn_batch& batch);
+  void on_forward(const forward_request& request);
+  void on_forward_reply(const forward_reply& reply);
+  void answer_origin(const turn_batch& batch);
+
+  // -- front_end_answers.cpp, front_end_claim_answers.cpp --------------------------------------------------------------------------------
   bool still_there(const waiting_request& r) const;
   answer_context context_of(const waiting_request& r) const;
   template <class Write>
@@ -166,8 +221,13 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void answer_not_taken(turn_batch& batch, waiting_request& r);
   void answer_capacity(waiting_request& r);
   void answer_accepted(turn_batch& batch, waiting_request& r);
+  void answer_stored(turn_batch& batch, waiting_request& r, std::uint64_t seq, std::string_view tag);
   void answer_failed(waiting_request& r, const error& why);
-  std::string batch_summary(const turn_batch& batch, const waiting_request& r) const;
+  std::string batch_summary(const turn_batch& batch, const waiting_request& r,
+                            std::uint64_t first_seq, std::string_view tag) const;
+  void answer_claimed(turn_batch& batch);
+  void answer_one_claim(turn_batch& batch, waiting_request& r, const event_claim& claim);
+  void answer_each_claim(turn_batch& batch, waiting_request& r);
   void release(std::unique_ptr<turn_batch> batch);
 
   std::int64_t wall_time_ms();
@@ -190,6 +250,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
   usage_hasher usage_hash_;
   usage_tally usage_;
   std::int64_t usage_since_ms_ = 0;  // wall clock of the last hand-over
+  cloud_event_reader cloud_events_;
+  cloud_event event_;  // of the request that is being taken in
+  std::string key_;    // likewise
   std::size_t unfinished_body_bytes_ = 0;
   session_environment env_;
   int listen_fd_ = -1;
@@ -215,9 +278,22 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::size_t in_flight_bytes_ = 0;
   std::vector<std::unique_ptr<turn_batch>> spare_batches_;
   std::vector<block_ptr> spare_blocks_;
+  boost::unordered_flat_map<std::uint64_t, claimed_batch> claimed_;
+  std::vector<std::vector<caf::actor>> peer_front_ends_;  // by member
   bool draining_ = false;
   caf::response_promise drained_;
 };
+
+template <class Write>
+void front_end::answer(waiting_request& r, unsigned status, Write&& write) {
+  r.answered = true;
+  parts_.metrics.count_status(status);
+  auto took_ns = parts_.loop.now_ns() - r.start_ns;
+  parts_.metrics.request_us.observe(static_cast<std::uint64_t>(took_ns / 1000));
+  if (!still_there(r)) return;
+  write(r.from->begin_answer(r.exchange));
+  r.from->end_answer(r.exchange);
+}
 
 struct front_end_state {
   std::unique_ptr<front_end> impl;

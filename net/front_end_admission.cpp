@@ -41,6 +41,8 @@ void front_end::place_destinations() {
 }
 
 void front_end::on_peer_up(const peer_up& news) {
+  if (peer_front_ends_.size() <= news.member) peer_front_ends_.resize(news.member + 1u);
+  peer_front_ends_[news.member] = news.front_ends;
   if (news.limiters.empty()) return;
   // Destinations are never removed, so that indexes in batches under way stay good; those of a
   // peer that came back are used again.
@@ -59,6 +61,12 @@ void front_end::on_peer_up(const peer_up& news) {
 }
 
 void front_end::on_peer_down(const peer_down& news) {
+  if (news.member < peer_front_ends_.size()) peer_front_ends_[news.member].clear();
+  std::vector<std::uint64_t> claimed;
+  for (auto& [token, one] : claimed_)
+    claimed.push_back(token);
+  for (auto token : claimed)
+    give_up_claims(token, news.member);
   for (auto& d : destinations_)
     if (d.member == news.member) d.limiter = nullptr;
   drop_questions_to(news.member);
@@ -75,17 +83,20 @@ void front_end::on_peer_down(const peer_down& news) {
 
 void front_end::ask_limiters() {
   for (std::size_t i = 0; i < destinations_.size(); ++i) {
-    if (!destinations_[i].open) continue;
-    auto batch = std::move(destinations_[i].open);
-    if (!batch->limited) {
-      for (std::size_t r = 0; r < batch->requests.size(); ++r)
-        batch->requests[r].state.granted = batch->items[r].events;
-      apply(std::move(batch));
-    } else if (!destinations_[i].limiter) {
-      fall_back(std::move(batch));
-    } else {
-      ask(destinations_[i].limiter, std::move(batch));
-    }
+    if (destinations_[i].open) admit(std::move(destinations_[i].open));
+  }
+}
+
+void front_end::admit(std::unique_ptr<turn_batch> batch) {
+  const auto& limiter = destinations_[batch->destination].limiter;
+  if (!batch->limited) {
+    for (std::size_t r = 0; r < batch->requests.size(); ++r)
+      batch->requests[r].state.granted = batch->items[r].events;
+    apply(std::move(batch));
+  } else if (!limiter) {
+    fall_back(std::move(batch));
+  } else {
+    ask(limiter, std::move(batch));
   }
 }
 
@@ -137,13 +148,13 @@ void front_end::apply(std::unique_ptr<turn_batch> batch) {
   if (dropped) drop_refused(*batch);
   for (auto& r : batch->requests) {
     r.count = std::min(r.state.granted, r.count);
-    if (r.count == 0) answer_not_taken(*batch, r);
+    if (r.count == 0 && batch->claim_token == 0) answer_not_taken(*batch, r);
   }
-  if (granted == 0) {
-    count_usage(*batch, false);
-    return release(std::move(batch));
-  }
-  to_journal(std::move(batch));
+  if (batch->claim_token != 0) fail_ungranted(*batch);
+  if (granted > 0) return to_journal(std::move(batch));
+  count_usage(*batch, false);
+  if (batch->claim_token != 0) return conclude(std::move(batch));
+  release(std::move(batch));
 }
 
 // Takes the events that were not granted out of the blocks. Requests lie in each block in order.
@@ -224,6 +235,12 @@ void front_end::on_durable(const append_done& done) {
     if (found == awaiting_disk_.end()) continue;
     auto batch = std::move(found->second);
     awaiting_disk_.erase(found);
+    if (batch->claim_token != 0) {
+      count_usage(*batch, done.ok);
+      settle_stored(*batch, done);
+      conclude(std::move(batch));
+      continue;
+    }
     for (auto& r : batch->requests) {
       if (r.answered) {
         if (!done.ok) parts_.metrics.received_lost.add(r.count);

@@ -1,7 +1,7 @@
 // From verdicts and durable batches to what the clients are told.
 #include "net/front_end.hpp"
 
-#include "net/json_text.hpp"
+#include "net/batch_errors.hpp"
 #include "storage/event_id.hpp"
 
 namespace penstock {
@@ -16,28 +16,10 @@ constexpr std::string_view never_admitted =
 constexpr std::size_t max_spares = 64;
 constexpr std::size_t max_spare_block_bytes = 256 << 10;
 
-void append_number(std::string& out, std::uint64_t value) {
-  out += std::to_string(value);
-}
-
-void append_line_error(std::string& out, bool& first, std::uint32_t index, unsigned status,
-                       std::string_view title, std::string_view detail) {
-  out += first ? "{\"index\":" : ",{\"index\":";
-  first = false;
-  append_number(out, index);
-  out += ",\"status\":";
-  append_number(out, status);
-  out += ",\"title\":";
-  append_json_string(out, title);
-  out += ",\"detail\":";
-  append_json_string(out, detail);
-  out += '}';
-}
-
 } // namespace
 
 bool front_end::still_there(const waiting_request& r) const {
-  return r.from->generation() == r.generation;
+  return r.from && r.from->generation() == r.generation;
 }
 
 answer_context front_end::context_of(const waiting_request& r) const {
@@ -46,18 +28,8 @@ answer_context front_end::context_of(const waiting_request& r) const {
   ctx.http_1_0 = r.http_1_0;
   ctx.plan = &r.plan->headers;
   ctx.state = r.state;
+  ctx.replayed = r.replayed;
   return ctx;
-}
-
-template <class Write>
-void front_end::answer(waiting_request& r, unsigned status, Write&& write) {
-  r.answered = true;
-  parts_.metrics.count_status(status);
-  auto took_ns = parts_.loop.now_ns() - r.start_ns;
-  parts_.metrics.request_us.observe(static_cast<std::uint64_t>(took_ns / 1000));
-  if (!still_there(r)) return;
-  write(r.from->begin_answer(r.exchange));
-  r.from->end_answer(r.exchange);
 }
 
 // Nothing of the request is stored: because of what it is, its client's quota, or our capacity.
@@ -71,6 +43,9 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
     return answer(r, details->failure->status, [&](std::string& out) {
       writer_.error(out, context_of(r), *details->failure);
     });
+  // A batch without an event is a valid one (CloudEvents HTTP binding, section 3.3.2).
+  if (details && details->is_batch && details->lines == 0)
+    return answer_stored(batch, r, 0, parts_.node.tag);
   bool first_is_bad = details && !details->bad_lines.empty() && details->bad_lines[0].index == 0;
   if (reason == refusal::too_large && !first_is_bad)
     return answer(r, 413, [&](std::string& out) {
@@ -80,7 +55,7 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
     return answer(r, 429, [&](std::string& out) { writer_.refused(out, context_of(r)); });
   // A batch of which nothing was accepted: the first error's status, and all errors.
   problem what{first_is_bad ? 400u : 429u, "No event of the batch was accepted."};
-  what.members = batch_summary(batch, r);
+  what.members = batch_summary(batch, r, 0, parts_.node.tag);
   auto violated = r.plan->headers.violated_policies(r.state.limit);
   if (what.status == 429 && !violated.empty()) what.members.append(",").append(violated);
   answer(r, what.status, [&](std::string& out) {
@@ -107,15 +82,20 @@ void front_end::answer_capacity(waiting_request& r) {
 
 void front_end::answer_accepted(turn_batch& batch, waiting_request& r) {
   const auto& block = *batch.blocks[r.block];
-  auto seq = block.first_seq + r.first;
-  if (r.details == waiting_request::no_details) {
+  answer_stored(batch, r, block.first_seq + r.first, parts_.node.tag);
+}
+
+// 202 for the events from `seq` on, whenever they were stored.
+void front_end::answer_stored(turn_batch& batch, waiting_request& r, std::uint64_t seq,
+                              std::string_view tag) {
+  if (r.details == waiting_request::no_details || !batch.details[r.details].is_batch) {
     char id[event_id_size];
-    format_event_id(id, seq, parts_.node.tag);
+    format_event_id(id, seq, tag);
     return answer(r, 202, [&](std::string& out) {
       writer_.accepted(out, context_of(r), {id, event_id_size});
     });
   }
-  auto body = "{" + batch_summary(batch, r) + "}";
+  auto body = "{" + batch_summary(batch, r, seq, tag) + "}";
   answer(r, 202, [&](std::string& out) { writer_.json(out, context_of(r), 202, body); });
 }
 
@@ -133,17 +113,16 @@ void front_end::answer_failed(waiting_request& r, const error& why) {
 
 // The members of a batch's answer, without braces. Events are granted from the first on, so the
 // lines that are neither bad nor among the first `count` good ones were refused by the limit.
-std::string front_end::batch_summary(const turn_batch& batch, const waiting_request& r) const {
+std::string front_end::batch_summary(const turn_batch& batch, const waiting_request& r,
+                                     std::uint64_t first_seq, std::string_view tag) const {
   const auto& details = batch.details[r.details];
   std::string out = "\"accepted\":";
-  append_number(out, r.count);
+  out += std::to_string(r.count);
   out += ",\"rejected\":";
-  append_number(out, details.lines - r.count);
-  std::uint64_t first_seq = 0;
+  out += std::to_string(details.lines - r.count);
   if (r.count > 0) {
-    first_seq = batch.blocks[r.block]->first_seq + r.first;
-    out += ",\"first_id\":\"" + event_id(first_seq, parts_.node.tag);
-    out += "\",\"last_id\":\"" + event_id(first_seq + r.count - 1, parts_.node.tag) + '"';
+    out += ",\"first_id\":\"" + event_id(first_seq, tag);
+    out += "\",\"last_id\":\"" + event_id(first_seq + r.count - 1, tag) + '"';
   }
   out += ",\"errors\":[";
   std::string ids;
@@ -155,16 +134,16 @@ std::string front_end::batch_summary(const turn_batch& batch, const waiting_requ
     if (all_good && !details.wants_ids) break;
     bool accepted = false;
     if (bad != details.bad_lines.end() && bad->index == line) {
-      append_line_error(out, first, line, 400, "Bad Request", bad->detail);
+      append_batch_error(out, first, line, 400, bad->detail);
       ++bad;
     } else if (good++ >= r.count) {
-      append_line_error(out, first, line, 429, "Too Many Requests", "The client's limit is used up.");
+      append_batch_error(out, first, line, 429, "The client's limit is used up.");
     } else {
       accepted = true;
     }
     if (details.wants_ids) {
       if (!ids.empty()) ids += ',';
-      ids += accepted ? '"' + event_id(first_seq + good - 1, parts_.node.tag) + '"' : "null";
+      ids += accepted ? '"' + event_id(first_seq + good - 1, tag) + '"' : "null";
     }
   }
   out += ']';
@@ -192,6 +171,7 @@ void front_end::release(std::unique_ptr<turn_batch> batch) {
   batch->details.clear();
   batch->usage.clear();
   batch->memory_bytes = 0;
+  batch->claim_token = 0;
   if (spare_batches_.size() < max_spares) spare_batches_.push_back(std::move(batch));
 }
 

@@ -16,10 +16,6 @@ constexpr std::uint32_t shed_retry_s = 1;
 constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
 constexpr std::uint32_t full_retry_s = 10;
 
-bool wants_representation(std::string_view prefer) {
-  return prefer.find("return=representation") != std::string_view::npos;
-}
-
 // A proxy's form of target, "http://host/path", means the path (RFC 9112, section 3.2.2).
 std::string_view without_authority(std::string_view target) {
   auto scheme = target.find("://");
@@ -142,30 +138,36 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   auto& [who, plan] = *sender;
   auto stream = path.size() == events_path.size() ? std::string_view{"default"}
                                                   : path.substr(events_path.size() + 1);
-  auto kind = classify_body(head[request_field::content_type]);
-  auto& batch = open_batch(destination_of_[shard_of(who.client)]);
+  incoming in{head, stream, parser.body(), who.client};
+  in.kind = classify_body(head[request_field::content_type]);
+  auto failure = check_restrictions(who, in);
+  if (!failure) failure = check(parser, in);
+  auto to = destination_of_[shard_of(who.client)];
+  auto own = in.is_keyed && !failure ? new_batch(to) : nullptr;
+  auto& batch = own ? *own : open_batch(to);
   admit_item item{.client = who.client, .plan = plan->charges.plan(), .stream = stream_id(stream)};
   if (who.key) item.key = who.key->key_client;
   item.limits = plan->charges.limits("POST", path);
   auto& request = open_request(from, parser, batch, item, *plan);
-  auto failure = who.key ? check_key(who, head, stream) : std::nullopt;
-  if (!failure) failure = check(parser, stream, kind);
   note_usage(batch, who, head, failure ? std::string_view{} : stream);
   if (failure) {
     request.details = static_cast<std::uint32_t>(batch.details.size());
     batch.details.emplace_back().failure = std::move(failure);
     batch.items.back().events = 0;
-  } else if (kind == body_kind::ndjson) {
-    take_lines(request, batch, head, stream, parser.body(), who.client);
+  } else if (in.kind == body_kind::ndjson) {
+    take_lines(request, batch, in);
+  } else if (in.kind == body_kind::cloud_events) {
+    take_cloud_events(request, batch, in);
   } else {
-    take_event(request, batch, head, stream, parser.body(), who.client);
+    take_event(request, batch, in);
   }
+  if (own) claim(std::move(own));
 }
 
-// Whether the key may be used for this.
-std::optional<problem> front_end::check_key(const identity& who, const request_head& head,
-                                            std::string_view stream) {
-  auto why = may_use(*who.key, stream, origin_of(head[request_field::referer]), who.address,
+// Whether the API key may be used for this.
+std::optional<problem> front_end::check_restrictions(const identity& who, const incoming& in) {
+  if (!who.key) return std::nullopt;
+  auto why = may_use(*who.key, in.stream, origin_of(in.head[request_field::referer]), who.address,
                      wall_time_ms());
   switch (why) {
     case restriction::none:
@@ -183,27 +185,64 @@ std::optional<problem> front_end::check_key(const identity& who, const request_h
 }
 
 // What is wrong with the request, apart from its lines; nothing if it can be taken.
-std::optional<problem> front_end::check(const request_parser& parser, std::string_view stream,
-                                        body_kind kind) {
-  const auto& head = parser.head();
-  if (!is_stream_name(stream))
+std::optional<problem> front_end::check(const request_parser& parser, incoming& in) {
+  const auto& head = in.head;
+  if (!is_stream_name(in.stream))
     return problem{400, std::string{stream_name_rule}};
   auto encoding = head[request_field::content_encoding];
   if (!encoding.empty() && encoding != "identity")
     return problem{415, "Content-Encoding \"" + std::string{encoding}
                           + "\" is not taken; send the body as it is."};
-  if (kind == body_kind::unsupported)
-    return problem{415, "Batched CloudEvents are not taken by this version; send "
-                        "application/x-ndjson or one event a request."};
-  const auto& settings = stream_settings_of(stream);
+  if (in.kind == body_kind::unsupported)
+    return problem{415, "This format of CloudEvents is not taken; send "
+                        "application/cloudevents+json, application/cloudevents-batch+json or "
+                        "binary mode."};
+  const auto& settings = stream_settings_of(in.stream);
   if (settings.max_body_bytes > 0 && parser.body().size() > settings.max_body_bytes)
-    return problem{413, "The body is larger than the stream \"" + std::string{stream}
+    return problem{413, "The body is larger than the stream \"" + std::string{in.stream}
                           + "\" takes, which is " + std::to_string(settings.max_body_bytes)
                           + " bytes."};
-  if (kind == body_kind::json && !json_.valid(parser.body()))
-    return problem{400, std::string{"The body is not the JSON it claims to be: "} + json_.why()};
-  if (!streams_.admit(stream))
+  if (auto failure = check_body(in)) return failure;
+  if (auto failure = check_key(in)) return failure;
+  if (!streams_.admit(in.stream))
     return problem{404, "This node serves as many streams as it may; use one that exists."};
+  return std::nullopt;
+}
+
+// A single event's form; that of a batch's events is looked at one by one. Leaves a CloudEvent in
+// event_.
+std::optional<problem> front_end::check_body(incoming& in) {
+  event_ = {};
+  if (in.kind == body_kind::cloud_event && !cloud_events_.structured(in.body, event_))
+    return problem{400, cloud_events_.why()};
+  bool envelope = in.kind == body_kind::cloud_event || in.kind == body_kind::cloud_events;
+  in.binary = !envelope && !in.head.cloud_event_fields.empty();
+  if (in.binary) {
+    if (!cloud_events_.binary(in.head.cloud_event_fields, event_))
+      return problem{400, cloud_events_.why()};
+    if (in.kind == body_kind::ndjson) in.kind = body_kind::opaque;  // the data of one event
+  }
+  // An event in binary mode may have no data at all.
+  bool no_data = in.binary && in.body.empty();
+  if (in.kind == body_kind::json && !no_data && !json_.valid(in.body))
+    return problem{400, std::string{"The body is not the JSON it claims to be: "} + json_.why()};
+  return std::nullopt;
+}
+
+// Whether a repeat of this request is to be recognised, and by what.
+std::optional<problem> front_end::check_key(incoming& in) {
+  in.has_key = in.head.has(request_field::idempotency_key);
+  if (in.has_key) {
+    bool repeated = in.head.repeated >> static_cast<unsigned>(request_field::idempotency_key) & 1u;
+    auto key = parse_idempotency_key(in.head[request_field::idempotency_key]);
+    if (repeated || !key)
+      return problem{400, "Idempotency-Key must be one string, quoted or bare, of 1 to 255 printable "
+                          "ASCII characters."};
+    key_ = std::move(*key);
+  }
+  in.is_keyed = !parts_.idempotency.empty()
+                && (in.has_key || in.binary || in.kind == body_kind::cloud_event
+                    || in.kind == body_kind::cloud_events);
   return std::nullopt;
 }
 
@@ -214,17 +253,21 @@ const stream_settings& front_end::stream_settings_of(std::string_view stream) co
 
 turn_batch& front_end::open_batch(std::uint16_t to) {
   auto& open = destinations_[to].open;
-  if (!open) {
-    if (spare_batches_.empty()) {
-      open = std::make_unique<turn_batch>();
-    } else {
-      open = std::move(spare_batches_.back());
-      spare_batches_.pop_back();
-    }
-    open->destination = to;
-    open->plans = plans_;
-  }
+  if (!open) open = new_batch(to);
   return *open;
+}
+
+std::unique_ptr<turn_batch> front_end::new_batch(std::uint16_t to) {
+  std::unique_ptr<turn_batch> batch;
+  if (spare_batches_.empty()) {
+    batch = std::make_unique<turn_batch>();
+  } else {
+    batch = std::move(spare_batches_.back());
+    spare_batches_.pop_back();
+  }
+  batch->destination = to;
+  batch->plans = plans_;
+  return batch;
 }
 
 waiting_request& front_end::open_request(session& from, const request_parser& parser,
@@ -263,70 +306,6 @@ std::uint32_t front_end::block_for(turn_batch& batch, std::string_view stream, s
   block->time_ms = wall_time_ms();
   batch.blocks.push_back(std::move(block));
   return static_cast<std::uint32_t>(batch.blocks.size() - 1);
-}
-
-void front_end::take_event(waiting_request& r, turn_batch& batch, const request_head& head,
-                           std::string_view stream, std::string_view body, std::uint64_t client) {
-  r.received = stream_settings_of(stream).ack == ack_level::received;
-  r.block = block_for(batch, stream, 1, body.size());
-  auto& block = *batch.blocks[r.block];
-  r.first = static_cast<std::uint32_t>(block.size());
-  r.count = 1;
-  auto type = head[request_field::content_type];
-  std::string attributes;
-  if (head.has(request_field::traceparent))
-    attributes = trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
-  block.push(body, type.empty() ? "application/octet-stream" : type, client, attributes);
-  if (r.plan->charges.counts_bytes()) batch.items.back().bytes = static_cast<std::uint32_t>(body.size());
-  note_in_flight(batch, body.size());
-}
-
-void front_end::take_lines(waiting_request& r, turn_batch& batch, const request_head& head,
-                           std::string_view stream, std::string_view body, std::uint64_t client) {
-  r.details = static_cast<std::uint32_t>(batch.details.size());
-  auto& details = batch.details.emplace_back();
-  details.is_batch = true;
-  details.wants_ids = wants_representation(head[request_field::prefer]);
-  r.received = stream_settings_of(stream).ack == ack_level::received;
-  r.block = block_for(batch, stream, parts_.http.max_batch_events, body.size());
-  auto& block = *batch.blocks[r.block];
-  r.first = static_cast<std::uint32_t>(block.size());
-  auto attributes =
-    trace_attributes(head[request_field::traceparent], head[request_field::tracestate]);
-  bool too_many = false;
-  auto& item = batch.items.back();
-  auto sizes_before = batch.sizes.size();
-  for_each_line(body, [&](std::string_view line) {
-    if (details.lines >= parts_.http.max_batch_events) {
-      too_many = true;
-      return false;
-    }
-    auto index = details.lines++;
-    if (json_.valid(line)) {
-      block.push(line, "application/json", client, attributes);
-      if (r.plan->charges.counts_bytes()) {
-        batch.sizes.push_back(static_cast<std::uint32_t>(line.size()));
-        item.bytes += batch.sizes.back();
-      }
-    } else
-      details.bad_lines.push_back({index, json_.why()});
-    return true;
-  });
-  r.count = static_cast<std::uint32_t>(block.size()) - r.first;
-  if (too_many || details.lines == 0) {
-    block.truncate(r.first);
-    r.count = 0;
-    details.failure =
-      too_many ? problem{413, "The batch has more events than the "
-                                + std::to_string(parts_.http.max_batch_events)
-                                + " this node takes at once; nothing was stored."}
-               : problem{400, "The batch has no event: every line is blank."};
-  }
-  details.offered = r.count;
-  item.events = r.count;
-  if (r.count == 0) item.bytes = 0;
-  if (r.count < 2) batch.sizes.resize(sizes_before);  // one event's size is the sum
-  note_in_flight(batch, body.size());
 }
 
 void front_end::note_in_flight(turn_batch& batch, std::size_t bytes) {

@@ -194,6 +194,31 @@ void add_counters(page& out, const counters_metrics& c) {
       .value(c.removed.value());
 }
 
+void add_idempotency(page& out, const metrics_sources& from) {
+  const auto& all = from.idempotency;
+  if (all.empty()) return;
+  using m = idempotency_metrics;
+  out.counter("penstock_idempotency_total", "Requests and CloudEvents with a key, by what it told.")
+      .value(sum(
+                 all, [](const m& i) -> auto& { return i.fresh; }),
+             {{"result", "fresh"}})
+      .value(sum(
+                 all, [](const m& i) -> auto& { return i.repeats; }),
+             {{"result", "repeat"}})
+      .value(sum(
+                 all, [](const m& i) -> auto& { return i.waited; }),
+             {{"result", "waited"}})
+      .value(sum(
+                 all, [](const m& i) -> auto& { return i.conflicts; }),
+             {{"result", "conflict"}});
+  out.gauge("penstock_idempotency_keys", "Keys that are remembered.")
+      .value(sum(
+          all, [](const m& i) -> auto& { return i.keys; }));
+  out.gauge("penstock_idempotency_bytes", "Memory of the keys.")
+      .value(sum(
+          all, [](const m& i) -> auto& { return i.bytes; }));
+}
+
 void add_journal(page& out, const journal_metrics& j) {
   out.counter("penstock_journal_events_total", "Events made durable.").value(j.events.value());
   out.counter("penstock_journal_commits_total", "Transactions committed.").value(j.commits.value());
@@ -261,6 +286,7 @@ std::string metrics_page(const metrics_sources& from) {
   add_http(out, from.front_ends);
   add_limiters(out, from);
   if (from.counters) add_counters(out, *from.counters);
+  add_idempotency(out, from);
   if (from.journal) add_journal(out, *from.journal);
   if (from.queue) add_queue(out, *from.queue);
   if (from.keeper) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/counters_actor.hpp"
+#include "actors/idempotency_actor.hpp"
 #include "actors/limiter.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
@@ -22,6 +23,7 @@ struct metrics_sources {
   std::string version;
   std::vector<const front_end_metrics*> front_ends;
   std::vector<std::shared_ptr<const limiter_metrics>> limiters;
+  std::vector<std::shared_ptr<const idempotency_metrics>> idempotency;
   std::shared_ptr<const journal_metrics> journal;
   std::shared_ptr<const queue_metrics> queue;
   std::shared_ptr<const keeper_metrics> keeper;

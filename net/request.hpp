@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace penstock {
 
@@ -24,6 +25,7 @@ enum class request_field : std::uint8_t {
   tracestate,
   prefer,
   expect,
+  idempotency_key,
   custom_0,  // the header names that the identity order mentions
   custom_1,
   custom_2,
@@ -38,6 +40,12 @@ inline constexpr std::size_t max_header_fields = 100;
 
 enum class request_method : std::uint8_t { get, head, post, other };
 
+/// A header field as it came.
+struct header_field {
+  std::string_view name;
+  std::string_view value;
+};
+
 /// Valid as long as the bytes it was parsed from; rebase() moves it to a copy of them.
 struct request_head {
   request_method method = request_method::other;
@@ -45,6 +53,9 @@ struct request_head {
   std::array<std::string_view, static_cast<std::size_t>(request_field::count)> fields{};
   std::uint32_t present = 0;  ///< bit i: field i was sent (perhaps empty)
   std::uint32_t repeated = 0; ///< bit i: more than once
+  /// Those whose names begin with "ce-", the attributes of a CloudEvent in binary mode; at most
+  /// max_header_fields.
+  std::vector<header_field> cloud_event_fields;
 
   bool has(request_field f) const { return present >> static_cast<unsigned>(f) & 1u; }
   std::string_view operator[](request_field f) const {

@@ -32,6 +32,10 @@ std::optional<request_field> known_field(http::field name) {
   }
 }
 
+bool is_cloud_event_field(boost::beast::string_view text) {
+  return text.size() > 2 && text[2] == '-' && boost::beast::iequals(text.substr(0, 3), "ce-");
+}
+
 bool is_field(boost::beast::string_view text, std::string_view lower) {
   return text.size() == lower.size() && boost::beast::iequals(text, {lower.data(), lower.size()});
 }
@@ -42,6 +46,7 @@ std::optional<request_field> extra_field(boost::beast::string_view text) {
   if (is_field(text, "x-forwarded-for")) return request_field::x_forwarded_for;
   if (is_field(text, "traceparent")) return request_field::traceparent;
   if (is_field(text, "tracestate")) return request_field::tracestate;
+  if (is_field(text, "idempotency-key")) return request_field::idempotency_key;
   return std::nullopt;
 }
 
@@ -58,10 +63,17 @@ bool is_folded(boost::beast::string_view name, boost::beast::string_view value) 
 } // namespace
 
 void request_head::rebase(const char* from, std::size_t size, const char* to) {
-  target = {to + (target.data() - from), target.size()};
-  for (auto& value : fields)
+  auto move = [&](std::string_view& value) {
     if (value.data() >= from && value.data() <= from + size)
       value = {to + (value.data() - from), value.size()};
+  };
+  move(target);
+  for (auto& value : fields)
+    move(value);
+  for (auto& field : cloud_event_fields) {
+    move(field.name);
+    move(field.value);
+  }
 }
 
 request_parser::request_parser(const std::vector<std::string>& custom_fields,
@@ -131,6 +143,9 @@ void request_parser::on_field_impl(http::field name, beast_view name_text, beast
     note(*field, value);
   } else if (auto extra = extra_field(name_text)) {
     note(*extra, value);
+  } else if (is_cloud_event_field(name_text)) {
+    head_.cloud_event_fields.push_back(
+      {{name_text.data(), name_text.size()}, {value.data(), value.size()}});
   }
   for (std::size_t i = 0; i < custom_fields_->size(); ++i) {
     if (is_field(name_text, (*custom_fields_)[i]))

@@ -1,11 +1,13 @@
 // The requests of one loop turn that share a limiter, on their way from socket to disk.
 #pragma once
 
+#include "actors/claims.hpp"
 #include "actors/messages.hpp"
 #include "net/event_body.hpp"
 #include "net/problem.hpp"
 #include "net/usage_notes.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,7 +22,7 @@ struct served_plan;
 
 /// A request that waits for its verdict, and then perhaps for the disk.
 struct waiting_request {
-  session* from = nullptr;
+  session* from = nullptr;       ///< null: forwarded by a peer
   std::uint32_t generation = 0;  ///< of the session, which may be used again meanwhile
   std::uint32_t exchange = 0;
   std::uint32_t block = 0;       ///< index into turn_batch::blocks
@@ -30,12 +32,43 @@ struct waiting_request {
   bool keep_alive = true;
   bool http_1_0 = false;
   bool answered = false;
+  bool replayed = false;  ///< answered with what an earlier request stored
   bool received = false;  ///< ack = "received": answered as soon as it is admitted
   const served_plan* plan = nullptr;  ///< under which it was let in; one of turn_batch::plans
   verdict state{};
   std::int64_t start_ns = 0;
 
   static constexpr std::uint32_t no_details = ~0u;
+};
+
+/// A wish to store what came with one key.
+struct event_claim {
+  idempotency_key key;
+  std::uint64_t content = 0;
+  claim_state state = claim_state::asked;
+  std::uint32_t line = 0;    ///< among the request's events, bad ones included
+  std::uint16_t member = 0;  ///< the node that owns the key
+  std::uint16_t status = 0;  ///< with failed, as is retry_after_s
+  std::uint32_t retry_after_s = 0;
+  std::uint32_t count = 0;   ///< with accepted and repeat, as are seq and tag
+  std::uint64_t seq = 0;
+  std::array<char, journal_tag_size> tag{};
+};
+
+/// The claims of a request that carries a key. Such a request has a turn_batch of its own, and is
+/// answered when its own events are stored and all claims of the same keys by others are settled.
+struct request_claims {
+  enum class stage : std::uint8_t { deciding, travelling, waiting };
+  std::vector<event_claim> all;  ///< one for each valid event, or one for all of them
+  bool one_for_all = true;
+  stage at = stage::deciding;
+  std::uint32_t asked = 0;       ///< not answered by our own indexes yet
+  std::uint32_t open = 0;        ///< being settled by another request or node
+  std::int64_t since_ns = 0;     ///< when it began to wait for those
+  std::string why;               ///< what failed here, if something did
+  std::optional<verdict> limits; ///< from the node that stored the events
+  caf::actor origin;             ///< the front end of a peer that forwarded this; null: ours
+  std::uint64_t origin_token = 0;
 };
 
 /// What only some requests have: a batch's lines, or an error that was found before the limiter
@@ -47,12 +80,14 @@ struct request_details {
   std::uint32_t offered = 0;  ///< valid lines, before the verdict
   std::vector<line_error> bad_lines;
   std::optional<problem> failure;
+  std::unique_ptr<request_claims> claims;
 };
 
 /// Bodies are copied once, from the socket's buffer into the block of their stream, and stay there
 /// until they are on the disk. Requests, items and verdicts are in the same order.
 struct turn_batch {
   std::uint64_t token = 0;
+  std::uint64_t claim_token = 0;   ///< not 0: one request, whose keys were claimed
   std::uint16_t destination = 0;
   std::int64_t sent_ns = 0;        ///< when the limiter was asked, for the verdict timeout
   std::size_t memory_bytes = 0;    ///< counted against max_in_flight

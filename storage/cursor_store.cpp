@@ -1,13 +1,12 @@
 #include "storage/cursor_store.hpp"
 
+#include "storage/disk_reserve.hpp"
 #include "storage/files.hpp"
 #include "storage/sqlite.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
-
-#include <fcntl.h>
 
 namespace penstock {
 
@@ -60,32 +59,6 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> parse_ranges(std::string_vi
     if (range.first <= range.second) ranges.push_back(range);
   return ranges;
 }
-
-/// A file that only takes up room, to be given back when a cursor could not be written otherwise.
-class disk_reserve {
- public:
-  disk_reserve(fs::path path, std::uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {
-    take();
-  }
-
-  void take() {
-    if (bytes_ == 0 || file_bytes(path_) >= bytes_) return;
-    auto fd = open_file(path_, O_RDWR | O_CREAT);
-    if (fd && ::posix_fallocate(fd->get(), 0, static_cast<off_t>(bytes_)) == 0) return;
-    remove_file(path_); // a part of it would be room that nobody can use
-  }
-
-  /// True if there was something to give back.
-  bool release() {
-    const bool held = file_bytes(path_) > 0;
-    remove_file(path_);
-    return held;
-  }
-
- private:
-  fs::path path_;
-  std::uint64_t bytes_;
-};
 
 class sqlite_cursor_store final : public cursor_store {
  public:

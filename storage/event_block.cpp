@@ -44,6 +44,10 @@ void event_block::append(const event_block& next) {
   const auto offset = static_cast<std::uint32_t>(bodies.size());
   bodies.append(next.bodies);
   const bool same_types = content_types == next.content_types;
+  for (auto key : next.keys) {
+    key.first += static_cast<std::uint32_t>(events.size());
+    keys.push_back(key);
+  }
   events.reserve(events.size() + next.events.size());
   for (auto meta : next.events) {
     meta.end += offset;
@@ -57,6 +61,10 @@ void event_block::truncate(std::size_t count) {
   if (count >= events.size()) return;
   bodies.resize(begin_of(count));
   events.resize(count);
+  while (!keys.empty() && keys.back().first >= count)
+    keys.pop_back();
+  if (!keys.empty())
+    keys.back().count = std::min(keys.back().count, static_cast<std::uint32_t>(count) - keys.back().first);
 }
 
 void event_block::clear() {
@@ -67,9 +75,31 @@ void event_block::clear() {
   content_types.clear();
   attributes.resize(1);
   bodies.clear();
+  keys.clear();
+}
+
+// A key goes with the last of its events. Those that are kept stay together: between them lie none
+// of another key.
+static void keep_keys(std::vector<block_key>& keys, const std::vector<bool>& keep) {
+  std::size_t at = 0;        // event
+  std::uint32_t kept = 0;    // events before it that stay
+  std::size_t keys_kept = 0;
+  for (auto key : keys) {
+    for (; at < key.first; ++at)
+      kept += keep[at];
+    const auto first = kept;
+    for (; at < key.first + key.count; ++at)
+      kept += keep[at];
+    if (kept == first) continue;
+    key.first = first;
+    key.count = kept - first;
+    keys[keys_kept++] = key;
+  }
+  keys.resize(keys_kept);
 }
 
 void event_block::keep_only(const std::vector<bool>& keep) {
+  if (!keys.empty()) keep_keys(keys, keep);
   std::size_t kept = 0;
   std::size_t begin = 0;
   std::size_t kept_bytes = 0;

@@ -1,6 +1,8 @@
 // A block: the unit in which events travel from a front end to the disk and on to the sinks.
 #pragma once
 
+#include "storage/idempotency.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,6 +33,7 @@ struct event_block {
   std::vector<std::string> content_types;
   std::vector<std::string> attributes{std::string{}}; ///< JSON objects; [0] is always ""
   std::string bodies;
+  std::vector<block_key> keys; ///< of the events that came with one; in the order of the events
 
   std::size_t size() const { return events.size(); }
   bool empty() const { return events.empty(); }
@@ -41,7 +44,8 @@ struct event_block {
   }
   /// Bytes of memory that this block holds on to, for the named bounds.
   std::size_t memory_bytes() const {
-    return sizeof(event_block) + bodies.capacity() + events.capacity() * sizeof(event_meta);
+    return sizeof(event_block) + bodies.capacity() + events.capacity() * sizeof(event_meta) +
+           keys.capacity() * sizeof(block_key);
   }
 
   /// Adds an event. The caller keeps size() < max_events_per_block and bodies under 4 GiB.

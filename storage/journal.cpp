@@ -104,7 +104,8 @@ result<void> journal_writer::append(const event_block& block) {
     if (auto activated = activate(); !activated) return undo(activated.error());
   if (auto covered = ids_.cover(block.last_seq()); !covered) return undo(covered.error());
   encoder_.encode(block);
-  const auto added = wal_bytes_for(encoder_.row_bytes());
+  const auto added = wal_bytes_for(encoder_.row_bytes()) +
+                     (block.keys.empty() ? 0 : wal_bytes_for(block.keys.size() * idempotency_row_bytes));
   if (!has_room_for(open_bytes_ + added))
     return undo({errc::journal_full, "the journal has reached its cap of " +
                                          std::to_string(options_.max_bytes) + " bytes"});
@@ -123,6 +124,7 @@ void journal_writer::note(const event_block& block) {
   growth_.last_seq = last_seq_;
   growth_.first_time_ms = std::min(growth_.first_time_ms, block.time_ms);
   growth_.last_time_ms = std::max(growth_.last_time_ms, block.time_ms);
+  growth_.keys += block.keys.size();
   for (auto& [stream, events] : growth_.events) {
     if (stream != block.stream) continue;
     events += block.size();
@@ -134,6 +136,7 @@ void journal_writer::note(const event_block& block) {
 void journal_writer::forget_transaction() {
   growth_.first_seq = 0;
   growth_.events.clear();
+  growth_.keys = 0;
   open_bytes_ = 0;
 }
 

@@ -30,9 +30,13 @@ result<std::optional<std::string>> meta_value(sqlite_database& db, std::string_v
 result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag) {
   auto version = meta_value(db, "version");
   if (!version) return version.error();
-  if (*version != std::to_string(journal_format_version))
+  bool readable = false;
+  for (auto known = oldest_format_version; known <= journal_format_version; ++known)
+    readable = readable || *version == std::to_string(known);
+  if (!readable)
     return not_ours(path, "its format version is " + version->value_or("unknown") +
-                              ", this program reads " + std::to_string(journal_format_version));
+                              ", this program reads " + std::to_string(oldest_format_version) +
+                              " to " + std::to_string(journal_format_version));
   auto found = meta_value(db, "tag");
   if (!found) return found.error();
   if (*found != tag) return not_ours(path, "it belongs to another journal");
@@ -71,6 +75,25 @@ result<void> read_counts(sqlite_database& db, segment_info& info) {
   }
 }
 
+result<bool> has_keys_table(sqlite_database& db) {
+  auto select = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'idempotency'");
+  if (!select) return select.error();
+  return select->step();
+}
+
+result<void> read_keys(sqlite_database& db, segment_info& info) {
+  auto has_table = has_keys_table(db);
+  if (!has_table) return has_table.error();
+  if (!*has_table) return {};
+  // Whether there are any is enough to know, and needs one page instead of all.
+  auto any = db.prepare("SELECT EXISTS (SELECT 1 FROM idempotency)");
+  if (!any) return any.error();
+  auto row = any->step();
+  if (!row) return row.error();
+  info.keys = static_cast<std::uint64_t>(any->integer(0));
+  return {};
+}
+
 } // namespace
 
 result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
@@ -97,6 +120,7 @@ result<segment_info> inspect_segment(const fs::path& path, const std::string& ta
   info.path = path;
   if (auto read = read_extent(*db, info); !read) return read.error();
   if (auto read = read_counts(*db, info); !read) return read.error();
+  if (auto read = read_keys(*db, info); !read) return read.error();
   info.bytes = file_bytes(path) + file_bytes(wal_path(path));
   return info;
 }
@@ -111,6 +135,12 @@ segment_writer::open(segment_info info, const std::string& vfs, std::uint64_t wa
   auto done = writer->db_.exec("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;");
   if (!done) return done.error();
 
+  const auto& path = writer->info_.path;
+  writer->db_bytes_ = file_bytes(path);
+  writer->wal_file_bytes_ = file_bytes(wal_path(path));
+  writer->wal_used_bytes_ = wal_used_bytes;
+  sqlite3_wal_hook(writer->db_.raw(), &segment_writer::on_wal_commit, writer.get());
+  if (done = writer->bring_up_to_date(); !done) return done.error();
   const std::pair<sqlite_statement*, const char*> statements[] = {
       {&writer->begin_, "BEGIN IMMEDIATE"},
       {&writer->commit_, "COMMIT"},
@@ -122,12 +152,21 @@ segment_writer::open(segment_info info, const std::string& vfs, std::uint64_t wa
     if (!prepared) return prepared.error();
     *statement = std::move(*prepared);
   }
-  const auto& path = writer->info_.path;
-  writer->db_bytes_ = file_bytes(path);
-  writer->wal_file_bytes_ = file_bytes(wal_path(path));
-  writer->wal_used_bytes_ = wal_used_bytes;
-  sqlite3_wal_hook(writer->db_.raw(), &segment_writer::on_wal_commit, writer.get());
+  if (done = writer->keys_.prepare(writer->db_); !done) return done.error();
   return writer;
+}
+
+// A segment that an older version began is gone on with.
+result<void> segment_writer::bring_up_to_date() {
+  auto current = has_keys_table(db_);
+  if (!current) return current.error();
+  if (*current) return {};
+  const auto sql = "BEGIN IMMEDIATE;" + std::string{idempotency_schema} +
+                   "UPDATE meta SET value = " + std::to_string(journal_format_version) +
+                   " WHERE key = 'version'; COMMIT;";
+  auto done = db_.exec(sql.c_str());
+  if (!done && in_transaction()) (void)db_.exec("ROLLBACK");
+  return done;
 }
 
 int segment_writer::on_wal_commit(void* self, sqlite3*, const char*, int frames) {
@@ -155,7 +194,13 @@ result<void> segment_writer::append(const event_block& block, const block_encode
   else
     insert_.bind_text(9, columns.attributes());
   insert_.bind_blob(10, block.bodies);
-  return insert_.run();
+  if (auto inserted = insert_.run(); !inserted) return inserted;
+  for (const auto& key : block.keys) {
+    const idempotency_record record{key.key, key.content, block.first_seq + key.first, key.count,
+                                    block.time_ms};
+    if (auto inserted = keys_.insert(record); !inserted) return inserted;
+  }
+  return {};
 }
 
 result<void> segment_writer::commit() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/block_codec.hpp"
+#include "storage/idempotency_rows.hpp"
 #include "storage/segment_catalog.hpp"
 #include "storage/sqlite.hpp"
 
@@ -14,7 +15,9 @@
 namespace penstock {
 
 /// Version of the on-disk format, docs/journal-format.md.
-inline constexpr std::int64_t journal_format_version = 1;
+inline constexpr std::int64_t journal_format_version = 2;
+/// The oldest that this program reads.
+inline constexpr std::int64_t oldest_format_version = 1;
 
 /// `000000000001.db`, its write-ahead log and its shared memory.
 std::filesystem::path segment_path(const std::filesystem::path& dir, std::uint64_t number);
@@ -75,11 +78,13 @@ class segment_writer {
  private:
   segment_writer(segment_info info, sqlite_database db)
       : info_(std::move(info)), db_(std::move(db)) {}
+  result<void> bring_up_to_date();
   static int on_wal_commit(void* self, sqlite3*, const char*, int frames);
 
   segment_info info_;
   sqlite_database db_;
   sqlite_statement begin_, insert_, commit_, rollback_;
+  idempotency_inserter keys_;
   std::uint64_t db_bytes_ = 0;
   std::uint64_t wal_file_bytes_ = 0; // when it was opened
   std::uint64_t wal_used_bytes_ = 0;

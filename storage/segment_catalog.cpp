@@ -81,6 +81,7 @@ void segment_catalog::extend(std::uint64_t number, const segment_growth& growth)
   info.first_time_ms = std::min(info.first_time_ms, growth.first_time_ms);
   info.last_time_ms = std::max(info.last_time_ms, growth.last_time_ms);
   info.bytes = growth.bytes;
+  info.keys += growth.keys;
   for (const auto& [stream, events] : growth.events) {
     info.events[stream] += events;
     appended_[stream] += events;

@@ -10,17 +10,24 @@ namespace {
 
 class supply_keeper final : public segment_keeper {
  public:
-  supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply)
-      : catalog_(std::move(catalog)), supply_(std::move(supply)) {}
+  supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply,
+                record_retention records)
+      : catalog_(std::move(catalog)), supply_(std::move(supply)), records_(std::move(records)) {}
 
   result<void> prepare() override { return supply_->prepare(); }
 
   result<std::size_t> retire(std::uint64_t confirmed_seq, std::int64_t before_time_ms) override {
     std::size_t retired = 0;
+    result<void> kept;
     for (const auto& segment : catalog_->list()) {
       const bool complete = segment.sealed || segment.damaged;
       if (!complete || segment.last_seq > confirmed_seq || segment.last_time_ms >= before_time_ms)
         continue;
+      // What can't be read will not be readable later either.
+      if (auto copied = keep_records(segment); !copied && copied.error().code != errc::corrupt) {
+        kept = copied;
+        continue;
+      }
       const bool in_use = !catalog_->remove(segment.number);
       if (segment.damaged) {
         if (auto moved = set_aside(segment.path); !moved) {
@@ -32,10 +39,20 @@ class supply_keeper final : public segment_keeper {
       }
       ++retired;
     }
+    if (records_.store && kept) records_.store->restore_reserve();
+    if (!kept && retired == 0) return kept.error();
     return retired;
   }
 
  private:
+  /// Before the segment goes, so that a crash in between leaves both, which does no harm.
+  result<void> keep_records(const segment_info& segment) {
+    if (!records_.store || segment.keys == 0) return {};
+    const auto since_ms = records_.wall_ms() - records_.window_ms.count();
+    if (segment.last_time_ms < since_ms) return {};
+    return records_.store->keep(segment.path, since_ms, records_.max_records);
+  }
+
   void discard(const segment_info& segment, bool in_use) {
     std::filesystem::path spare;
     if (supply_->is_roomy_for(segment.bytes) && !in_use && !other_process_reads(segment.path))
@@ -46,14 +63,16 @@ class supply_keeper final : public segment_keeper {
 
   std::shared_ptr<segment_catalog> catalog_;
   std::shared_ptr<segment_supply> supply_;
+  record_retention records_;
 };
 
 } // namespace
 
-std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner, const journal_options&) {
+std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner, const journal_options&,
+                                                     record_retention records) {
   // Every journal that journal::open() gives is a journal_writer.
   auto& writer = static_cast<journal_writer&>(owner);
-  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply());
+  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply(), std::move(records));
 }
 
 } // namespace penstock

@@ -122,6 +122,7 @@ result<void> write_schema(const fs::path& file, std::uint64_t number, const std:
   auto db = sqlite_database::open(file, sqlite_mode::create, vfs);
   if (!db) return db.error();
   if (auto done = db->exec(schema); !done) return done;
+  if (auto done = db->exec(idempotency_schema); !done) return done;
   {
     auto insert = db->prepare("INSERT INTO meta VALUES ('version', ?1), ('tag', ?2), "
                               "('number', ?3), ('sealed', 0)");

@@ -70,9 +70,10 @@ TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
   const caf::actor someone = system.spawn([](caf::event_based_actor* actor) -> caf::behavior {
     return {[actor](drain) { actor->quit(); }};
   });
-  const welcome answer = round_trip(welcome{wire_version, {someone, someone}, someone});
+  const welcome answer = round_trip(welcome{wire_version, {someone, someone}, {someone}, someone});
   CHECK(answer.version == wire_version);
   CHECK(answer.limiters == std::vector<caf::actor>{someone, someone});
+  CHECK(answer.front_ends == std::vector<caf::actor>{someone});
   CHECK(answer.accounts == someone);
   CHECK(round_trip(welcome{}).accounts == nullptr);
   // Having been sent abroad, it is kept by the registry until it ends.
@@ -100,4 +101,38 @@ TEST_CASE_METHOD(wire_fixture, "accounts_records and accounts_digest", "[message
   CHECK(round_trip(accounts_records{}).records.empty());
   const std::vector<std::uint64_t> buckets{0, 1, UINT64_MAX};
   CHECK(round_trip(accounts_digest{buckets}).buckets == buckets);
+}
+
+TEST_CASE_METHOD(wire_fixture, "forward_request and forward_reply", "[messages]") {
+  forward_request sent{1, UINT64_MAX, 9, 8, 7, "orders", {{2, 1, UINT64_MAX, 4, 5}}, {3, 6}, {"a/b"}, {"", "{}"},
+                       std::string("a\0bcde", 6)};
+  const auto got = round_trip(sent);
+  CHECK(got.token == 1);
+  CHECK(got.client == UINT64_MAX);
+  CHECK(got.key == 9);
+  CHECK(got.plan == 8);
+  CHECK(got.limits == 7);
+  CHECK(got.stream == "orders");
+  REQUIRE(got.claims.size() == 1);
+  CHECK(got.claims[0].index == 2);
+  CHECK(got.claims[0].count == 1);
+  CHECK(got.claims[0].key_high == UINT64_MAX);
+  CHECK(got.claims[0].key_low == 4);
+  CHECK(got.claims[0].content == 5);
+  CHECK(got.ends == sent.ends);
+  CHECK(got.types == sent.types);
+  CHECK(got.attributes == sent.attributes);
+  CHECK(got.bodies == sent.bodies);
+  const auto reply = round_trip(
+    forward_reply{7, "abcdefgh", {{1, claim_state::conflict, UINT64_MAX, 3, 507, 10}}, full_verdict});
+  CHECK(reply.token == 7);
+  CHECK(reply.tag == "abcdefgh");
+  REQUIRE(reply.verdicts.size() == 1);
+  CHECK(reply.verdicts[0].index == 1);
+  CHECK(reply.verdicts[0].state == claim_state::conflict);
+  CHECK(reply.verdicts[0].seq == UINT64_MAX);
+  CHECK(reply.verdicts[0].count == 3);
+  CHECK(reply.verdicts[0].status == 507);
+  CHECK(reply.verdicts[0].retry_after_s == 10);
+  CHECK(reply.limits == full_verdict);
 }

@@ -43,16 +43,20 @@ constexpr auto example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0
 
 TEST_CASE("kinds of body by media type, whatever its case and parameters") {
   for (const auto* type : {"application/json", "Application/JSON", "application/json; charset=utf-8",
-                           "application/json ;x", "text/json", "application/cloudevents+json",
-                           "application/vnd.a+JSON;v=1"}) {
+                           "application/json ;x", "text/json", "application/vnd.a+JSON;v=1"}) {
     INFO(type);
     CHECK(classify_body(type) == body_kind::json);
   }
   for (const auto* type : {"application/x-ndjson", "APPLICATION/NDJSON", "application/ndjson\t;a=b"})
     CHECK(classify_body(type) == body_kind::ndjson);
-  CHECK(classify_body("application/cloudevents-batch+json") == body_kind::unsupported);
-  CHECK(classify_body("Application/CloudEvents-Batch+json; charset=utf-8") ==
-        body_kind::unsupported);
+  CHECK(classify_body("application/cloudevents+json") == body_kind::cloud_event);
+  CHECK(classify_body("Application/CloudEvents+JSON; charset=UTF-8") == body_kind::cloud_event);
+  CHECK(classify_body("application/cloudevents-batch+json") == body_kind::cloud_events);
+  CHECK(classify_body("Application/CloudEvents-Batch+json ;charset=utf-8") ==
+        body_kind::cloud_events);
+  for (const auto* type : {"application/cloudevents", "application/cloudevents+avro",
+                           "application/cloudevents-batch+protobuf", "Application/CloudEvents+xml"})
+    CHECK(classify_body(type) == body_kind::unsupported);
   for (const auto* type : {"", ";", "text/plain", "application/jsonx", "application/octet-stream",
                            "x; application/json", "application/xml;a=+json", "json"})
     CHECK(classify_body(type) == body_kind::opaque);

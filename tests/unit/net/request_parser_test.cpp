@@ -255,3 +255,24 @@ TEST_CASE("request parser: a large body in pieces always has its padding") {
     CHECK(body_in_pieces(post("/v1/events", body, forwarded_twice), 4'096) == body);
   }
 }
+
+TEST_CASE("request parser: the fields of a CloudEvent, also when the header is copied") {
+  static const std::vector<std::string> none;
+  const auto text = post("/v1/events", "hello", "CE-Id: 1\r\nce-source:  /x \r\nceremony: y\r\nce: z\r\n"
+                                                "Idempotency-Key: \"k\"\r\n");
+  const auto header = text.find("\r\n\r\n") + 4;
+  request_parser parser{none, 16 << 10, 1 << 20};
+  boost::beast::error_code ec;
+  {
+    auto piece = std::make_unique<std::string>(text.substr(0, header));
+    parser.put(boost::asio::const_buffer{piece->data(), piece->size()}, ec);
+    parser.keep_header(piece->data(), header);
+  }
+  const auto& fields = parser.head().cloud_event_fields;
+  REQUIRE(fields.size() == 2);
+  CHECK(fields[0].name == "CE-Id");
+  CHECK(fields[0].value == "1");
+  CHECK(fields[1].name == "ce-source");
+  CHECK(fields[1].value == "/x");
+  CHECK(parser.head()[idempotency_key] == "\"k\"");
+}

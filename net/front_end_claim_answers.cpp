@@ -1,0 +1,117 @@
+// What requests with idempotency keys are told.
+#include "net/front_end.hpp"
+
+#include "net/batch_errors.hpp"
+#include "storage/event_id.hpp"
+
+#include <algorithm>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::string_view other_content =
+  "This idempotency key was used for another request: its stream, content type or body differ.";
+
+std::string_view tag_of(const event_claim& claim) {
+  return {claim.tag.data(), claim.tag.size()};
+}
+
+bool is_stored(const event_claim& claim) {
+  return claim.state == claim_state::accepted || claim.state == claim_state::repeat;
+}
+
+unsigned status_of(const event_claim& claim) {
+  return claim.state == claim_state::conflict ? 422u : claim.status;
+}
+
+std::string_view reason_of(const event_claim& claim) {
+  switch (status_of(claim)) {
+    case 422: return other_content;
+    case 429: return "The client's limit is used up.";
+    case 507: return "The journal is full; nothing was stored.";
+    default:
+      return "Whether it was stored can't be told now; a repeat with the same key is never stored "
+             "twice.";
+  }
+}
+
+} // namespace
+
+void front_end::answer_claimed(turn_batch& batch) {
+  auto& r = batch.requests[0];
+  auto& claims = *batch.details[r.details].claims;
+  if (claims.limits && r.count == 0) r.state = *claims.limits;
+  if (claims.one_for_all)
+    answer_one_claim(batch, r, claims.all[0]);
+  else
+    answer_each_claim(batch, r);
+}
+
+void front_end::answer_one_claim(turn_batch& batch, waiting_request& r, const event_claim& claim) {
+  if (is_stored(claim)) {
+    r.count = claim.count;
+    r.replayed = claim.state == claim_state::repeat;
+    return answer_stored(batch, r, claim.seq, tag_of(claim));
+  }
+  // Refused by the limiter just now: as any other request.
+  bool refused = claim.state == claim_state::failed && r.state.reason != 0;
+  r.count = 0;
+  if (refused) return answer_not_taken(batch, r);
+  problem what{status_of(claim), std::string{reason_of(claim)}};
+  const auto& why = batch.details[r.details].claims->why;
+  if (what.status >= 500 && !why.empty()) what.detail = why;
+  answer(r, what.status, [&](std::string& out) {
+    writer_.error(out, context_of(r), what, claim.retry_after_s);
+  });
+}
+
+// A batch of CloudEvents, each with a key of its own.
+void front_end::answer_each_claim(turn_batch& batch, waiting_request& r) {
+  const auto& details = batch.details[r.details];
+  const auto& all = details.claims->all;
+  std::string ids, errors, first_id, last_id;
+  bool no_error = true;
+  unsigned first_status = 0;
+  std::uint32_t accepted = 0, repeats = 0, retry_after_s = 0;
+  auto claim = all.begin();
+  auto bad = details.bad_lines.begin();
+  for (std::uint32_t line = 0; line < details.lines; ++line) {
+    std::string id;
+    if (bad != details.bad_lines.end() && bad->index == line) {
+      if (no_error) first_status = 400;
+      append_batch_error(errors, no_error, line, 400, (bad++)->detail);
+    } else if (is_stored(*claim)) {
+      id = event_id(claim->seq, tag_of(*claim));
+      if (accepted++ == 0) first_id = id;
+      last_id = id;
+      repeats += (claim++)->state == claim_state::repeat;
+    } else {
+      if (no_error) first_status = status_of(*claim);
+      retry_after_s = std::max(retry_after_s, claim->retry_after_s);
+      append_batch_error(errors, no_error, line, status_of(*claim), reason_of(*claim));
+      ++claim;
+    }
+    if (!details.wants_ids) continue;
+    if (line > 0) ids += ',';
+    ids += id.empty() ? "null" : '"' + id + '"';
+  }
+  std::string members = "\"accepted\":" + std::to_string(accepted);
+  members += ",\"rejected\":" + std::to_string(details.lines - accepted);
+  if (accepted > 0)
+    members += ",\"first_id\":\"" + first_id + "\",\"last_id\":\"" + last_id + '"';
+  members += ",\"errors\":[" + errors + ']';
+  if (details.wants_ids) members += ",\"ids\":[" + ids + ']';
+  r.replayed = accepted > 0 && repeats == accepted;
+  if (accepted > 0)
+    return answer(r, 202, [&](std::string& out) {
+      writer_.json(out, context_of(r), 202, "{" + members + "}");
+    });
+  problem what{first_status, "No event of the batch was accepted."};
+  what.members = std::move(members);
+  answer(r, what.status, [&](std::string& out) {
+    writer_.error(out, context_of(r), what, first_status == 400 || first_status == 422 ? 0 : retry_after_s);
+  });
+}
+
+} // namespace penstock

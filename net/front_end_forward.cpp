@@ -1,0 +1,180 @@
+// Keys of other nodes: their events are stored there, so that a repeat is recognised through
+// whichever node it comes.
+#include "net/front_end.hpp"
+
+#include "actors/placement.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::uint16_t unavailable = 503;
+constexpr std::uint16_t full = 507;
+constexpr std::uint32_t retry_unavailable_s = 1;
+constexpr std::uint32_t retry_when_full_s = 10;
+
+// Adds an event of the block, with its type and attributes unless they are the last ones again.
+void add_event(forward_request& to, const event_block& block, std::size_t i) {
+  const auto& meta = block.events[i];
+  to.bodies += block.body(i);
+  to.ends.push_back(static_cast<std::uint32_t>(to.bodies.size()));
+  to.types.push_back(block.content_types[meta.type]);
+  to.attributes.push_back(block.attributes[meta.attributes]);
+}
+
+// One for all where all are the same.
+void shorten(std::vector<std::string>& texts) {
+  if (std::all_of(texts.begin(), texts.end(), [&](auto& text) { return text == texts[0]; }))
+    texts.resize(1);
+}
+
+bool is_well_formed(const forward_request& request) {
+  const auto events = request.ends.size();
+  std::size_t claimed = 0;
+  for (const auto& claim : request.claims)
+    claimed += claim.count;
+  const auto fits = [&](const std::vector<std::string>& texts) {
+    return texts.size() == 1 || texts.size() == events;
+  };
+  const bool one_each = request.claims.size() == events;
+  return events > 0 && events <= max_forwarded_events && claimed == events
+         && (one_each || request.claims.size() == 1) && fits(request.types)
+         && fits(request.attributes) && std::is_sorted(request.ends.begin(), request.ends.end())
+         && request.ends.back() == request.bodies.size() && is_stream_name(request.stream);
+}
+
+} // namespace
+
+// Sends the events whose keys belong to other nodes there; their claims are settled by the reply.
+void front_end::forward_others(turn_batch& batch) {
+  auto& r = batch.requests[0];
+  auto& claims = *batch.details[r.details].claims;
+  const auto& block = *batch.blocks[r.block];
+  std::map<std::uint16_t, forward_request> by_member;
+  for (std::uint32_t i = 0; i < claims.all.size(); ++i) {
+    auto& one = claims.all[i];
+    if (one.member == parts_.self_member) continue;
+    if (one.member >= peer_front_ends_.size() || peer_front_ends_[one.member].empty()) {
+      one.state = claim_state::failed;
+      one.status = unavailable;
+      one.retry_after_s = retry_unavailable_s;
+      parts_.metrics.count(shed_reason::unreachable);
+      continue;
+    }
+    one.state = claim_state::waiting;
+    ++claims.open;
+    auto& request = by_member[one.member];
+    const auto first = claims.one_for_all ? 0 : i;
+    const auto count = claims.one_for_all ? r.count : 1;
+    request.claims.push_back({i, count, one.key.high, one.key.low, one.content});
+    for (auto event = first; event < first + count; ++event)
+      add_event(request, block, r.first + event);
+  }
+  for (auto& [member, request] : by_member) {
+    request.token = batch.claim_token;
+    request.client = batch.items[0].client;
+    request.key = batch.items[0].key;
+    request.plan = batch.items[0].plan;
+    request.limits = batch.items[0].limits;
+    request.stream = block.stream;
+    shorten(request.types);
+    shorten(request.attributes);
+    const auto& peers = peer_front_ends_[member];
+    const auto& to = peers[request.claims[0].key_low % peers.size()];
+    self_->send(to, std::move(request));
+  }
+}
+
+// A peer's events, whose keys are ours: they take the path of our own.
+void front_end::on_forward(const forward_request& request) {
+  const auto from = caf::actor_cast<caf::actor>(self_->current_sender());
+  if (!from) return;
+  const auto refuse = [&](std::uint16_t status, std::uint32_t retry_after_s) {
+    forward_reply reply{request.token, parts_.node.tag, {}, {}};
+    for (const auto& claim : request.claims)
+      reply.verdicts.push_back({claim.index, claim_state::failed, 0, 0, status, retry_after_s});
+    self_->send(from, std::move(reply));
+  };
+  if (parts_.node.journal_full.load(std::memory_order_relaxed))
+    return refuse(full, retry_when_full_s);
+  const bool overloaded =
+    in_flight_bytes_ > 0
+    && in_flight_bytes_ + request.bodies.size() > parts_.http.max_in_flight_bytes;
+  auto* const plan = plans_->find(request.plan);
+  if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request)
+      || !streams_.admit(request.stream))
+    return refuse(unavailable, retry_unavailable_s);
+
+  auto batch = new_batch(destination_of_[shard_of(request.client)]);
+  auto& r = batch->requests.emplace_back();
+  r.start_ns = parts_.loop.now_ns();
+  r.count = static_cast<std::uint32_t>(request.ends.size());
+  r.details = 0;
+  r.block = block_for(*batch, request.stream, r.count, request.bodies.size());
+  r.plan = plan;
+  batch->limited = !plan->rules.limits.empty();
+  admit_item item{.client = request.client, .key = request.key, .plan = request.plan};
+  item.stream = stream_id(request.stream);
+  item.events = r.count;
+  item.limits = request.limits;
+  batch->items.push_back(item);
+  auto& block = *batch->blocks[r.block];
+  const std::string_view bodies{request.bodies};
+  for (std::size_t i = 0, begin = 0; i < request.ends.size(); begin = request.ends[i++])
+    block.push(bodies.substr(begin, request.ends[i] - begin),
+               request.types[request.types.size() == 1 ? 0 : i], request.client,
+               request.attributes[request.attributes.size() == 1 ? 0 : i]);
+  auto& claims = batch->details.emplace_back().claims;
+  claims = std::make_unique<request_claims>();
+  claims->one_for_all = request.claims.size() == 1;
+  claims->origin = from;
+  claims->origin_token = request.token;
+  std::uint32_t first = 0;
+  for (const auto& wish : request.claims) {
+    event_claim one;
+    one.key = {wish.key_high, wish.key_low};
+    one.content = wish.content;
+    one.line = wish.index;
+    one.member = parts_.self_member;
+    claims->all.push_back(one);
+    block.keys.push_back({one.key, one.content, first, wish.count});
+    first += wish.count;
+  }
+  if (plan->charges.counts_bytes()) tell_sizes(*batch);
+  note_in_flight(*batch, request.bodies.size());
+  claim(std::move(batch));
+}
+
+void front_end::answer_origin(const turn_batch& batch) {
+  const auto& r = batch.requests[0];
+  const auto& claims = *batch.details[r.details].claims;
+  forward_reply reply{claims.origin_token, parts_.node.tag, {}, r.state};
+  for (const auto& one : claims.all)
+    reply.verdicts.push_back(
+      {one.line, one.state, one.seq, one.count, one.status, one.retry_after_s});
+  self_->send(claims.origin, std::move(reply));
+}
+
+void front_end::on_forward_reply(const forward_reply& reply) {
+  auto found = claimed_.find(reply.token);
+  if (found == claimed_.end()) return;
+  auto& batch = *found->second.batch;
+  // Where several nodes have a part the client's limits were charged by each; the last one knows.
+  batch.details[batch.requests[0].details].claims->limits = reply.limits;
+  auto verdicts = reply.verdicts;
+  for (auto& verdict : verdicts) {
+    // A peer's last word; anything else it might say would leave the request without an end.
+    const bool settled = verdict.state == claim_state::accepted
+                         || verdict.state == claim_state::repeat
+                         || verdict.state == claim_state::conflict;
+    if (settled) continue;
+    verdict.state = claim_state::failed;
+    if (verdict.status < 400 || verdict.status > 599) verdict.status = unavailable;
+  }
+  take_verdicts(reply.token, verdicts, reply.tag);
+}
+
+} // namespace penstock
