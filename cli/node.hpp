@@ -25,6 +25,9 @@
 
 namespace penstock {
 
+/// The plans of a configuration, by name.
+std::vector<plan> plans_of(const config& settings);
+
 /// Members are in the order they are made; the destructor undoes it. One thread uses a node (the
 /// one that waits for signals).
 class node {

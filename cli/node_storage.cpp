@@ -1,0 +1,191 @@
+// The part of a node's composition that opens what lasts, and starts the actors that write it.
+#include "cli/node.hpp"
+
+#include "actors/placement.hpp"
+#include "cli/client_secret.hpp"
+#include "cli/wall_time.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Whether a stream's events go to the embedded sink of that name.
+std::function<bool(const std::string&)> feeds(const config& settings, std::string sink) {
+  return [streams = settings.streams, sink = std::move(sink)](const std::string& stream) {
+    auto found = streams.find(stream);
+    const auto& sinks = (found != streams.end() ? found->second : streams.at("default")).sinks;
+    return std::find(sinks.begin(), sinks.end(), sink) != sinks.end();
+  };
+}
+
+// The embedded sink that streams use; there is one queue, whatever name it goes by.
+std::string queue_name(const config& settings) {
+  for (auto& [name, stream] : settings.streams)
+    for (auto& sink : stream.sinks)
+      if (settings.sinks.at(sink).kind == "embedded") return sink;
+  return {};
+}
+
+} // namespace
+
+result<void> node::open_storage() {
+  std::error_code ec;
+  std::filesystem::path dir{settings_.data_dir};
+  std::filesystem::create_directories(dir, ec);
+  if (ec) return error{errc::io, "can't make " + dir.string() + ": " + ec.message()};
+  journal_options_.dir = dir / "journal";
+  journal_options_.max_bytes = settings_.journal.max_size_bytes;
+  journal_options_.segment_max_bytes = settings_.journal.segment_size_bytes;
+  recovery_report report;
+  auto opened = journal::open(journal_options_, &report);
+  if (!opened) return opened.error();
+  journal_ = std::move(*opened);
+  for (auto& sentence : report.damaged)
+    spdlog::error("journal: {}", sentence);
+  journal_metrics_->damaged.set(static_cast<std::int64_t>(report.damaged.size()));
+  if (report.events > 0)
+    spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,
+                 report.bytes);
+  auto cursors = cursor_store::open(dir);
+  if (!cursors) return cursors.error();
+  cursors_ = std::move(*cursors);
+  auto saved = cursors_->load();
+  if (!saved) return saved.error();
+  saved_cursors_ = std::move(*saved);
+  auto counters = counter_store::open(dir);
+  if (!counters) return counters.error();
+  counter_store_ = std::move(*counters);
+  state_.tag = journal_->tag();
+  state_.next_ticket.store(journal_->next_seq());
+  return {};
+}
+
+result<void> node::open_usage() {
+  const auto& settings = settings_.usage;
+  if (!settings.enabled) return {};
+  auto store = usage_store::open(settings_.data_dir);
+  if (!store) return store.error();
+  auto reader = usage_reader::open(settings_.data_dir);
+  if (!reader) return reader.error();
+  usage_parts parts;
+  parts.store = std::move(*store);
+  parts.keep.keep_ms = {settings.minute_retention_ms, settings.hour_retention_ms,
+                        settings.day_retention_ms, 0ms};
+  parts.keep.max_rows = settings.max_rows;
+  parts.metrics = usage_metrics_;
+  parts.wall_ms = wall_ms;
+  usage_ = system_.spawn<caf::detached>(usage_actor, std::move(parts));
+  usage_reader_ = system_.spawn<caf::detached>(
+    usage_reader_actor, usage_reader_parts{std::move(*reader), stopping_, true});
+  return {};
+}
+
+// Fills the indexes of the lanes with the keys that the journal still tells of.
+result<void> node::open_idempotency() {
+  const auto& settings = settings_.idempotency;
+  if (settings.max_keys == 0) return {};
+  auto store = idempotency_store::open(settings_.data_dir, journal_->tag());
+  if (!store) return store.error();
+  kept_keys_ = std::move(*store);
+  const auto share = std::max<std::uint64_t>(1, settings.max_keys / lanes_.size());
+  for (auto& lane : lanes_)
+    lane.keys = std::make_shared<idempotency_index>(share, settings.window_ms.count());
+  const auto now_ms = wall_ms();
+  const auto since_ms = now_ms - settings.window_ms.count();
+  std::size_t count = 0;
+  const auto add = [&](const idempotency_record& record) {
+    lanes_[shard_of(record.key.high) % lanes_.size()].keys->insert(record, now_ms);
+    ++count;
+  };
+  if (auto read = kept_keys_->visit(since_ms, add); !read) return read;
+  for (const auto& segment : journal_->catalog()->list()) {
+    if (segment.keys == 0 || segment.last_time_ms < since_ms) continue;
+    if (auto read = visit_records(segment.path, since_ms, add); !read) {
+      if (read.error().code != errc::corrupt) return read;
+      spdlog::error("journal: idempotency keys can't be read: {}", read.error().message);
+    }
+  }
+  if (count > 0)
+    spdlog::info("idempotency: {} keys of the last {} s, read in {} ms", count,
+                 settings.window_ms.count() / 1000, wall_ms() - now_ms);
+  return {};
+}
+
+// Keys and plans. The account book is the accounts actor's once that runs.
+result<void> node::open_accounts() {
+  auto secret = client_secret(settings_.cluster, settings_.data_dir);
+  if (!secret) return secret.error();
+  secret_ = std::move(*secret);
+  auto store = account_store::open(settings_.data_dir);
+  if (!store) return store.error();
+  auto records = (*store)->load();
+  if (!records) return records.error();
+  auto hash = [hash = client_hasher{secret_}](std::string_view kind, std::string_view name) {
+    return hash(identity_source::bearer, kind, name);
+  };
+  account_book_ = std::make_shared<account_book>(std::move(*records), plans_of(settings_), hash);
+  account_store_ = std::move(*store);
+  return {};
+}
+
+void node::start_storage_actors() {
+  auto sink = queue_name(settings_);
+  journal_actor_settings settings;
+  settings.recent_bytes = settings_.queue.memory_bytes;
+  settings.received_delay_ms = settings_.journal.received_delay_ms;
+  settings.is_fetched = feeds(settings_, sink);
+  journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
+                                                &state_, journal_metrics_);
+  keeper_parts keeper;
+  keeper.segments = segment_keeper::make(
+    *journal_, journal_options_,
+    {kept_keys_, settings_.idempotency.window_ms, settings_.idempotency.max_keys, wall_ms});
+  keeper.catalog = journal_->catalog();
+  if (!sink.empty()) keeper.sinks = {sink};
+  keeper.retention_ms = settings_.journal.retention_ms;
+  keeper.metrics = keeper_metrics_;
+  keeper.wall_ms = wall_ms;
+  keeper_ = system_.spawn<caf::detached>(keeper_actor, std::move(keeper));
+  queue_parts queue;
+  queue.sink = sink;
+  queue.settings = settings_.queue;
+  queue.feeds = feeds(settings_, sink);
+  queue.saved = std::move(saved_cursors_);
+  queue.cursors = cursors_;
+  queue.reader = journal_reader::make(journal_->catalog());
+  queue.replay = journal_reader::make(journal_->catalog());
+  queue.catalog = journal_->catalog();
+  queue.journal = journal_actor_;
+  queue.keeper = keeper_;
+  queue.metrics = queue_metrics_;
+  queue.wall_ms = wall_ms;
+  queue_ = system_.spawn<caf::detached>(queue_actor, std::move(queue));
+}
+
+// One ledger a lane, with what clients had used when it was saved last. The counters of absent peers'
+// clients are those of the first lane: see front_end::fall_back.
+result<std::vector<std::shared_ptr<limit_ledger>>> node::restore_ledgers() {
+  auto plans = limiters_plans(*account_book_->plans());
+  auto max_clients = std::max<std::uint64_t>(1, settings_.limiter.max_clients / lanes_.size());
+  std::vector<std::shared_ptr<limit_ledger>> ledgers;
+  for (std::size_t i = 0; i < lanes_.size(); ++i)
+    ledgers.push_back(std::make_shared<limit_ledger>(plans, max_clients, limit_labels_));
+  auto all = members();
+  auto owners = place_shards(all);
+  auto now = wall_ns();
+  auto loaded = counter_store_->load(now, [&](const counter_row& row) {
+    auto shard = shard_of(row.client);
+    bool mine = all[owners[shard]] == settings_.cluster.listen;
+    ledgers[mine ? shard % lanes_.size() : 0]->restore(row, now);
+  });
+  if (!loaded) return loaded.error();
+  return ledgers;
+}
+
+} // namespace penstock
