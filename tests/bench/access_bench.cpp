@@ -93,24 +93,32 @@ void run(std::size_t count, const std::filesystem::path& dir) {
 
   const auto table = book.access();
   constexpr std::size_t rounds = 200'000;
+  // In the order of the visits, as a socket's buffer has a key at hand already.
   std::vector<key_hash> hashes;
-  for (const auto& key : keys)
+  std::string at_hand;
+  for (std::size_t i = 0; i < rounds; ++i) {
+    const auto& key = keys[scattered(i, count)];
     hashes.push_back(hash(key));
-  measure("form of a key", rounds, [&](std::size_t i) { return is_api_key(keys[i % 64]); });
-  measure("keyed hash", rounds, [&](std::size_t i) { return hash(keys[i % 64])[0] != 0; });
+    at_hand += key;
+  }
+  const auto key_at = [&](std::size_t i) {
+    return std::string_view{at_hand.data() + i * api_key_size, api_key_size};
+  };
+  measure("form of a key", rounds, [&](std::size_t i) { return is_api_key(key_at(i % 64)); });
+  measure("keyed hash", rounds, [&](std::size_t i) { return hash(key_at(i % 64))[0] < 255; });
   measure("look-up by hash, one key", rounds,
           [&](std::size_t) { return table->find(hashes[0]) != nullptr; });
   measure("look-up by hash, keys at random", rounds,
-          [&](std::size_t i) { return table->find(hashes[scattered(i, count)]) != nullptr; });
-  const auto whole = [&](const std::string& key) {
-    if (!is_api_key(key)) return false;
+          [&](std::size_t i) { return table->find(hashes[i]) != nullptr; });
+  const auto whole = [&](std::string_view key) {
+    // The checksum only tells what is wrong with a key that was not found.
+    if (key.size() != api_key_size || !key.starts_with(api_key_prefix)) return false;
     const auto* entry = table->find(hash(key));
     return entry && may_use(*entry, "default", "", {}, 1) == restriction::none;
   };
-  measure("all of it, one key", rounds, [&](std::size_t) { return whole(keys[0]); });
-  measure("all of it, keys at random", rounds,
-          [&](std::size_t i) { return whole(keys[scattered(i, count)]); });
-  std::string unknown = *make_api_key();
+  measure("all of it, one key", rounds, [&](std::size_t) { return whole(key_at(0)); });
+  measure("all of it, keys at random", rounds, [&](std::size_t i) { return whole(key_at(i)); });
+  const std::string unknown = *make_api_key();
   measure("all of it, a well-formed key that is not known", rounds,
           [&](std::size_t) { return whole(unknown); });
 
