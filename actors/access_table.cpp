@@ -5,16 +5,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <numeric>
 
 namespace penstock {
 
 namespace {
-
-std::uint64_t prefix_of(const key_hash& hash) {
-  std::uint64_t prefix;
-  std::memcpy(&prefix, hash.data(), sizeof prefix);
-  return prefix;
-}
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
@@ -96,40 +91,41 @@ std::string normal_origin(std::string_view text) {
 
 // -- rows -----------------------------------------------------------------------------------------
 
-access_rows::access_rows(std::vector<row> rows) : rows_(std::move(rows)) {
-  slots_.resize(std::bit_ceil(std::max<std::size_t>(2 * rows_.size(), 2)));
-  const auto mask = slots_.size() - 1;
-  for (std::uint32_t i = 0; i < rows_.size(); ++i) {
-    const auto prefix = prefix_of(rows_[i].hash);
-    auto at = prefix & mask;
-    while (slots_[at].row_plus_1 != 0)
-      at = (at + 1) & mask;
-    slots_[at] = {prefix, i + 1};
-  }
+std::size_t access_rows::bucket_of(const key_hash& hash) const {
+  std::uint64_t first = 0;
+  std::memcpy(&first, hash.data(), sizeof first);
+  return first >> (64 - bits_);
+}
+
+// A counting sort, which keeps the order of rows in one bucket.
+access_rows::access_rows(const std::vector<row>& rows)
+    : bits_(static_cast<unsigned>(std::bit_width(rows.size() | 1))),
+      ends_((std::size_t{1} << bits_) + 1), rows_(rows.size()) {
+  for (const auto& one : rows)
+    ++ends_[bucket_of(one.hash) + 1];
+  std::partial_sum(ends_.begin(), ends_.end(), ends_.begin());
+  auto next = ends_;
+  for (const auto& one : rows)
+    rows_[next[bucket_of(one.hash)]++] = one;
 }
 
 const access_rows::row* access_rows::find(const key_hash& hash) const {
-  const auto mask = slots_.size() - 1;
-  const auto prefix = prefix_of(hash);
-  // At least half of the slots are free, so this ends.
-  for (auto at = prefix & mask; slots_[at].row_plus_1 != 0; at = (at + 1) & mask) {
-    if (slots_[at].prefix != prefix) continue;
-    const auto& found = rows_[slots_[at].row_plus_1 - 1];
-    if (same_hash(found.hash, hash)) return &found;
-  }
+  const auto bucket = bucket_of(hash);
+  for (auto at = ends_[bucket]; at < ends_[bucket + 1]; ++at)
+    if (same_hash(rows_[at].hash, hash)) return &rows_[at];
   return nullptr;
 }
 
 std::size_t access_rows::memory_bytes() const {
-  return rows_.capacity() * sizeof(row) + slots_.capacity() * sizeof(slot);
+  return rows_.capacity() * sizeof(row) + ends_.capacity() * sizeof(ends_[0]);
 }
 
 // -- tables ---------------------------------------------------------------------------------------
 
 access_table::access_table() : access_table(std::vector<access_rows::row>{}) {}
 
-access_table::access_table(std::vector<access_rows::row> rows)
-    : base_(std::make_shared<const access_rows>(std::move(rows))),
+access_table::access_table(const std::vector<access_rows::row>& rows)
+    : base_(std::make_shared<const access_rows>(rows)),
       overlay_(std::make_shared<const access_rows>(std::vector<access_rows::row>{})) {
   size_ = static_cast<std::size_t>(
       std::count_if(base_->all().begin(), base_->all().end(),
@@ -151,16 +147,16 @@ access_table access_table::with(const std::vector<access_rows::row>& changes) co
   for (const auto& old : overlay_->all())
     if (!reversed.find(old.hash)) rows.push_back(old);
   if (rows.size() <= max_overlay) {
-    next.overlay_ = std::make_shared<const access_rows>(std::move(rows));
+    next.overlay_ = std::make_shared<const access_rows>(rows);
     return next;
   }
-  const access_rows overlay{std::move(rows)};
+  const access_rows overlay{rows};
   std::vector<access_rows::row> merged;
   merged.reserve(base_->all().size() + overlay.all().size());
   for (const auto* part : {base_.get(), &overlay})
     for (const auto& one : part->all())
       if (one.entry && (part == &overlay || !overlay.find(one.hash))) merged.push_back(one);
-  return access_table{std::move(merged)};
+  return access_table{merged};
 }
 
 std::size_t access_table::memory_bytes() const {

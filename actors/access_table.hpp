@@ -22,16 +22,16 @@ struct key_restrictions {
   bool has_networks = false; ///< with none in `networks`: none could be read, so nobody may
 };
 
-/// What a live key stands for.
+/// What a live key stands for. What each request needs comes first, in one cache line.
 struct access_entry {
+  std::uint64_t client = 0;                     ///< of the account: whom limits count
+  std::uint64_t key_client = 0;                 ///< of the key itself
+  std::int64_t expires_ms = 0;                  ///< 0: never
+  std::shared_ptr<const key_restrictions> only; ///< null: unrestricted
+  std::uint32_t plan_id = 0;                    ///< see plan_id() in plan_set.hpp
   std::string id;
   std::string account;
   std::string plan;
-  std::uint64_t client = 0;                     ///< of the account: whom limits count
-  std::uint64_t key_client = 0;                 ///< of the key itself
-  std::uint32_t plan_id = 0;                    ///< see plan_id() in plan_set.hpp
-  std::int64_t expires_ms = 0;                  ///< 0: never
-  std::shared_ptr<const key_restrictions> only; ///< null: unrestricted
 };
 using access_entry_ptr = std::shared_ptr<const access_entry>;
 
@@ -53,28 +53,27 @@ restriction may_use(const access_entry& entry, std::string_view stream, std::str
 /// a port, no path; "" when it is no such origin.
 std::string normal_origin(std::string_view text);
 
-/// Rows by key hash, found through their first 8 bytes: the hash is keyed, so nobody outside can
-/// aim at a place. Immutable once made.
+/// Rows by key hash, sorted into buckets by its first bytes: the hash is keyed, so nobody outside
+/// can aim at one. The table of buckets is small enough to stay in a cache. Immutable once made.
 class access_rows {
  public:
   struct row {
     key_hash hash{};
     access_entry_ptr entry; ///< null: revoked
   };
-  explicit access_rows(std::vector<row> rows);
+  explicit access_rows(const std::vector<row>& rows);
 
-  /// Null when the hash is not there.
+  /// Null when the hash is not there; of several rows with it the first that was given.
   const row* find(const key_hash& hash) const;
   const std::vector<row>& all() const { return rows_; }
   std::size_t memory_bytes() const;
 
  private:
-  struct slot {
-    std::uint64_t prefix = 0;
-    std::uint32_t row_plus_1 = 0; ///< 0: free
-  };
+  std::size_t bucket_of(const key_hash& hash) const;
+
+  unsigned bits_ = 1;               // of a hash's first 8 bytes that choose its bucket
+  std::vector<std::uint32_t> ends_; // bucket b has the rows from ends_[b] to ends_[b + 1]
   std::vector<row> rows_;
-  std::vector<slot> slots_; // a power of two, at most half full
 };
 
 /// A snapshot. Most keys are in a base that snapshots share; what changed since lies in a small
@@ -85,7 +84,7 @@ class access_table {
   static constexpr std::size_t max_overlay = 1024;
 
   access_table();
-  explicit access_table(std::vector<access_rows::row> rows);
+  explicit access_table(const std::vector<access_rows::row>& rows);
 
   /// The entry of a live key, or null. Doesn't allocate.
   const access_entry* find(const key_hash& hash) const {

@@ -121,7 +121,7 @@ account_book::account_book(account_records records, std::vector<plan> configured
     auto name = rules.name;
     stored_plans_.insert_or_assign(std::move(name), std::move(rules));
   }
-  access_ = std::make_shared<const access_table>(std::move(rows));
+  access_ = std::make_shared<const access_table>(rows);
   set_plans();
 }
 
