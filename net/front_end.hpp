@@ -39,7 +39,7 @@ struct front_end_parts {
   std::uint16_t self_member = 0;
   unreachable_policy on_unreachable = unreachable_policy::local;
   std::chrono::milliseconds verdict_timeout_ms{500};
-  caf::actor usage;                       ///< takes usage_batch_ptr; null: usage is not counted
+  caf::actor usage{};                     ///< takes usage_batch_ptr; null: usage is not counted
 };
 
 /// State of the front-end actor. A request's path:
