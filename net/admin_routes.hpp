@@ -10,7 +10,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/beast/http/verb.hpp>
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,8 +27,9 @@ struct admin_context {
   const node_state& node;
   const metrics_sources& metrics;
   const bearer_token& token;
-  caf::actor usage{};            ///< answers usage_query_ptr; null: usage is not counted
-  std::size_t usage_reports = 0; ///< under way
+  caf::actor usage{}; ///< answers usage_query_ptr; null: usage is not counted
+  /// Reports under way; those waited for when the server ends outlive this context.
+  std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
 };
 
 /// A request; the views last as long as its connection waits for the answer.

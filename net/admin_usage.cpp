@@ -89,13 +89,13 @@ std::int64_t wall_ms() {
 /// Counts a report while it is under way.
 class under_way {
  public:
-  explicit under_way(std::size_t& count) : count_{count} { ++count_; }
-  ~under_way() { --count_; }
+  explicit under_way(std::shared_ptr<std::size_t> count) : count_{std::move(count)} { ++*count_; }
+  ~under_way() { --*count_; }
   under_way(const under_way&) = delete;
   under_way& operator=(const under_way&) = delete;
 
  private:
-  std::size_t& count_;
+  std::shared_ptr<std::size_t> count_;
 };
 
 } // namespace
@@ -190,7 +190,7 @@ boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_req
                                           "usage.enabled = true"});
   const auto wish = parse_usage_request(request.query, wall_ms());
   if (!wish) co_return answer_of(wish.error());
-  if (context.usage_reports >= max_usage_reports)
+  if (*context.usage_reports >= max_usage_reports)
     co_return answer_of(
         problem{.status = 503, .detail = "as many usage reports are under way as may be at once"});
   const under_way counted{context.usage_reports};

@@ -45,7 +45,7 @@ struct front_end_parts {
   std::uint16_t self_member = 0;
   unreachable_policy on_unreachable = unreachable_policy::local;
   std::chrono::milliseconds verdict_timeout_ms{500};
-  caf::actor usage;                       ///< takes usage_batch_ptr; null: usage is not counted
+  caf::actor usage{};                     ///< takes usage_batch_ptr; null: usage is not counted
   /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.
   std::vector<caf::actor> idempotency{};
   std::shared_ptr<const idempotency_hasher> hash_keys{};

@@ -33,7 +33,7 @@ struct usage_query {
   std::int64_t to_s = 0;
   std::uint32_t top = 10; ///< at most max_usage_top; without an id
   usage_order order = usage_order::requests;
-  std::optional<std::string> id; ///< its buckets one by one, rather than the top of all ids
+  std::optional<std::string> id{}; ///< its buckets one by one, rather than the top of all ids
 };
 
 struct usage_row {
