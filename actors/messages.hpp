@@ -49,7 +49,7 @@ struct hello {
 struct welcome {
   std::uint32_t version = wire_version;
   std::vector<caf::actor> limiters;
-  std::vector<caf::actor> front_ends;
+  std::vector<caf::actor> front_ends{};
 };
 
 template <class Inspector>
@@ -139,7 +139,7 @@ struct drained {};
 struct peer_up {
   std::uint16_t member = 0;  ///< index into the sorted member list
   std::vector<caf::actor> limiters;
-  std::vector<caf::actor> front_ends;
+  std::vector<caf::actor> front_ends{};
 };
 struct peer_down {
   std::uint16_t member = 0;
