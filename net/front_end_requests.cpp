@@ -212,7 +212,7 @@ std::optional<problem> front_end::check(const request_parser& parser, incoming& 
 // A single event's form; that of a batch's events is looked at one by one. Leaves a CloudEvent in
 // event_.
 std::optional<problem> front_end::check_body(incoming& in) {
-  event_ = {};
+  if (!event_.attributes.empty()) event_ = {};
   if (in.kind == body_kind::cloud_event && !cloud_events_.structured(in.body, event_))
     return problem{400, cloud_events_.why()};
   bool envelope = in.kind == body_kind::cloud_event || in.kind == body_kind::cloud_events;

@@ -20,6 +20,7 @@ struct front_end_options {
   std::map<std::string, stream_settings, std::less<>> streams{{"default", {}}};
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   unreachable_policy on_unreachable = unreachable_policy::local;
+  bool with_keys = false; ///< index_0 and index_1 are asked about idempotency keys
 };
 
 /// Connections come over a local socket, where sending and arriving are one. Limiters, peers and
@@ -29,7 +30,7 @@ class front_end_fixture : public stepped_loop {
   node_state node;
   front_end_metrics metrics;
   caf::scoped_actor journal{system}, limiter_0{system}, limiter_1{system}, peer_0{system},
-      peer_1{system};
+      peer_1{system}, index_0{system}, index_1{system};
   caf::actor front_end;
   std::shared_ptr<const identifier> identify;
 
@@ -57,6 +58,8 @@ class front_end_fixture : public stepped_loop {
                           caf::actor_cast<caf::actor>(journal),
                           {handle(limiter_0), handle(limiter_1)}, options.shard_owner, 0,
                           options.on_unreachable, std::chrono::milliseconds{500}};
+    parts.hash_keys = std::make_shared<const idempotency_hasher>("secret");
+    if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
     front_end = spawn_front_end(system, std::move(parts), fd);
     turn();
   }
