@@ -73,11 +73,12 @@ class client_table {
   using slot_index = boost::unordered_flat_map<std::uint64_t, std::uint32_t, turned_hash>;
 
   struct chunk {
-    std::bitset<clients_per_chunk> live;
+    // What a request needs comes first, in one line of the processor's cache.
+    std::unique_ptr<limit_state[]> states;
     std::bitset<clients_per_chunk> changed;
+    std::bitset<clients_per_chunk> live;
     // The client of each live slot; of a free one, the next free slot.
     std::array<std::uint64_t, clients_per_chunk> owner;
-    std::unique_ptr<limit_state[]> states;
   };
 
   std::uint32_t take_slot(std::uint64_t client);
