@@ -52,7 +52,8 @@ class client_table {
   sweep_result sweep(std::int64_t now_ns, std::size_t max_visits);
 
   /// Goes on under other limits: those that count the same keep what was used (carry_over). Takes
-  /// time in proportion to the clients, about 20 ms a million. All clients count as changed.
+  /// time in proportion to the clients, about 20 ms a million. When the numbers of a limit that
+  /// survives a restart change, all clients count as changed.
   void change_rules(std::vector<limit> rules, std::int64_t now_ns);
   const std::vector<limit>& rules() const { return rules_; }
 

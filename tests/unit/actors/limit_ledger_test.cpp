@@ -82,8 +82,8 @@ TEST_CASE("a limit counts the account, its key or its stream", "[ledger]") {
   const verdict last = w.ask("p", 7, 1, 5, "f");
   CHECK(last.granted == 0);
   CHECK(last.limit == 0);
-  // Another account has its own, under the same key and stream's names.
-  CHECK(w.ask("p", 8, 20, 1, "a").granted == 20);
+  // Another account, and so another key, has its own in streams of the same names.
+  CHECK(w.ask("p", 8, 20, 11, "a").granted == 20);
   // Without a key the client is its own.
   CHECK(w.ask("p", 9, 20, 0, "a").granted == 20);
   CHECK(w.ask("p", 9, 20, 0, "b").granted == 10);
