@@ -5,6 +5,11 @@
 
 namespace penstock {
 
+static bool has_same_numbers(const limit& a, const limit& b) {
+  return a.amount == b.amount && a.window_ns == b.window_ns && a.burst == b.burst &&
+         a.unit == b.unit;
+}
+
 client_table::client_table(std::vector<limit> rules)
     : rules_(std::move(rules)), survives_(std::ranges::any_of(rules_, survives_restart)) {}
 
@@ -96,6 +101,11 @@ void client_table::change_rules(std::vector<limit> rules, std::int64_t now_ns) {
       if (counts_the_same(rules_[j], rules[i])) source[i] = j;
 
   survives_ = std::ranges::any_of(rules, survives_restart);
+  // What is on the disk was saved under the old numbers.
+  bool renumbered = false;
+  for (std::size_t i = 0; i < source.size(); ++i)
+    renumbered |= source[i] && survives_restart(rules[i]) &&
+                  !has_same_numbers(rules_[*source[i]], rules[i]);
   changed_ = 0;
   for (const std::unique_ptr<chunk>& each : chunks_) {
     auto states = std::make_unique<limit_state[]>(clients_per_chunk * rules.size());
@@ -106,7 +116,8 @@ void client_table::change_rules(std::vector<limit> rules, std::int64_t now_ns) {
               carry_over(rules_[*source[i]], rules[i],
                          each->states[client * rules_.size() + *source[i]], now_ns);
     each->states = std::move(states);
-    each->changed = survives_ ? each->live : std::bitset<clients_per_chunk>{};
+    if (renumbered) each->changed = each->live;
+    if (!survives_) each->changed.reset();
     changed_ += each->changed.count();
   }
   rules_ = std::move(rules);

@@ -132,50 +132,54 @@ void limit_ledger::index_limits() {
 
 // -- decisions --------------------------------------------------------------------------------------
 
-limit_ledger::decision limit_ledger::decide(const admit_item& item,
+limit_ledger::location limit_ledger::locate(const admit_item& item, std::int64_t now_ns) {
+  location found;
+  found.in = find_book(item.plan);
+  if (found.in && found.in->retired) found.in = nullptr;
+  if (!found.in) return found;
+  for (std::size_t s = 0; s < scope_count; ++s) {
+    if ((found.in->of_scope[s] & item.limits) == 0) continue;
+    const auto scope = static_cast<limit_scope>(s);
+    const std::uint64_t client = counted_for(scope, item.client, item.key, item.stream);
+    client_table& table = *found.in->tables[s];
+    auto& entry = found.entries[s];
+    entry = size_ < max_clients_ ? table.find_or_add(client) : table.find(client);
+    if (!entry.states) {
+      found.full = true;
+      return found;
+    }
+    if (entry.added) {
+      ++size_;
+      take_over(*found.in, scope, client, entry.states, now_ns);
+    }
+    __builtin_prefetch(entry.states, 1);
+  }
+  return found;
+}
+
+limit_ledger::decision limit_ledger::decide(const location& at, const admit_item& item,
                                             std::span<const std::uint32_t> sizes,
                                             std::int64_t now_ns) {
   decision result;
-  book* const in = find_book(item.plan);
-  if (!in || in->retired) {
-    result.answer.reason = static_cast<std::uint8_t>(refusal::unknown_plan);
+  if (!at.in || at.full) {
+    const auto why = at.in ? refusal::table_full : refusal::unknown_plan;
+    result.answer.reason = static_cast<std::uint8_t>(why);
     return result;
   }
+  const book& in = *at.in;
   limit_states states{};
-  tables_entry entries{};
-  if (!find_states(*in, item, states, entries, now_ns)) {
-    result.answer.reason = static_cast<std::uint8_t>(refusal::table_full);
-    return result;
-  }
-  const admission decided = admit(in->rules, states, now_ns, {item.events, item.bytes, sizes});
+  for (std::size_t s = 0; s < scope_count; ++s)
+    if (at.entries[s].states)
+      for_each_bit(in.of_scope[s] & item.limits,
+                   [&](std::size_t i) { states[i] = at.entries[s].states + in.place[i]; });
+  const admission decided = admit(in.rules, states, now_ns, {item.events, item.bytes, sizes});
   result.answer = decided.answer;
   result.shadowed = decided.shadowed;
-  result.labels = in->labels;
+  result.labels = &in.labels;
   if (decided.answer.granted != 0)
-    for (std::size_t scope = 0; scope < scope_count; ++scope)
-      if (entries[scope].states) in->tables[scope]->mark_changed(entries[scope]);
+    for (std::size_t s = 0; s < scope_count; ++s)
+      if (at.entries[s].states) in.tables[s]->mark_changed(at.entries[s]);
   return result;
-}
-
-// False when a table has to take a new client and may not.
-bool limit_ledger::find_states(book& in, const admit_item& item, limit_states& states,
-                               tables_entry& entries, std::int64_t now_ns) {
-  for (std::size_t s = 0; s < scope_count; ++s) {
-    const limit_mask wanted = in.of_scope[s] & item.limits;
-    if (wanted == 0) continue;
-    const auto scope = static_cast<limit_scope>(s);
-    const std::uint64_t client = counted_for(scope, item.client, item.key, item.stream);
-    client_table& table = *in.tables[s];
-    auto& entry = entries[s];
-    entry = size_ < max_clients_ ? table.find_or_add(client) : table.find(client);
-    if (!entry.states) return false;
-    if (entry.added) {
-      ++size_;
-      take_over(in, scope, client, entry.states, now_ns);
-    }
-    for_each_bit(wanted, [&](std::size_t i) { states[i] = entry.states + in.place[i]; });
-  }
-  return true;
 }
 
 // Of several other plans the one counts that leaves least.

@@ -34,15 +34,31 @@ class limit_ledger {
   limit_ledger(const limit_ledger&) = delete;
   limit_ledger& operator=(const limit_ledger&) = delete;
 
+  struct book; // a plan and its tables
+
+  /// Where an item's use is counted; good until the next sweep or change of plans.
+  struct location {
+    book* in = nullptr; ///< null: no such plan
+    bool full = false;  ///< a table has no room for the client
+    std::array<client_table::entry, scope_count> entries{};
+  };
+  /// Finds it, or makes room for it.
+  location locate(const admit_item& item, std::int64_t now_ns);
+
   struct decision {
     verdict answer;
     limit_mask shadowed = 0; ///< see admission
     /// Where metrics count the plan's limits; see limit_labels.
-    std::array<std::uint16_t, max_limits_per_plan> labels{};
+    const std::array<std::uint16_t, max_limits_per_plan>* labels = nullptr; ///< null: no such plan
   };
-  /// `sizes`: see admit_request.
-  decision decide(const admit_item& item, std::span<const std::uint32_t> sizes,
+  /// `sizes`: see admit_request. With many items at once, locating all before deciding any is quicker:
+  /// their ways through memory overlap.
+  decision decide(const location& at, const admit_item& item, std::span<const std::uint32_t> sizes,
                   std::int64_t now_ns);
+  decision decide(const admit_item& item, std::span<const std::uint32_t> sizes,
+                  std::int64_t now_ns) {
+    return decide(locate(item, now_ns), item, sizes, now_ns);
+  }
 
   /// All limits of the plan as they stand for the client; changes nothing.
   limits_reply look_up(const limits_query& query, std::int64_t now_ns);
@@ -67,15 +83,11 @@ class limit_ledger {
   std::size_t memory_bytes() const;
 
  private:
-  struct book;       // a plan and its tables
-  struct place_of;   // a limit in a book
-  using tables_entry = std::array<client_table::entry, scope_count>;
+  struct place_of; // a limit in a book
 
   book* find_book(std::uint32_t plan);
   void set_rules(book& which, const plan& rules, std::int64_t now_ns);
   void index_limits();
-  bool find_states(book& in, const admit_item& item, limit_states& states, tables_entry& entries,
-                   std::int64_t now_ns);
   void take_over(const book& into, limit_scope scope, std::uint64_t client, limit_state* states,
                  std::int64_t now_ns);
 

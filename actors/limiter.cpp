@@ -18,12 +18,17 @@ admit_reply limiter_state::decide(const admit_request& request) {
   // One reading for all: they arrived together.
   const std::int64_t now_ns = parts_.clock();
   std::span<const std::uint32_t> sizes = request.sizes;
+  located_.clear();
+  for (const admit_item& item : request.items)
+    located_.push_back(parts_.ledger->locate(item, now_ns));
   std::uint64_t admitted = 0;
   std::uint64_t units = 0;
-  for (const admit_item& item : request.items) {
+  for (std::size_t i = 0; i < request.items.size(); ++i) {
+    const admit_item& item = request.items[i];
     // A peer that sends too few has its batches decided as a whole.
     const bool sized = item.events > 1 && item.bytes > 0 && item.events <= sizes.size();
-    const verdict answer = decide(item, sized ? sizes.first(item.events) : sizes.first(0), now_ns);
+    const verdict answer =
+        decide(located_[i], item, sized ? sizes.first(item.events) : sizes.first(0), now_ns);
     if (sized) sizes = sizes.subspan(item.events);
     reply.verdicts.push_back(answer);
     admitted += answer.granted != 0;
@@ -34,18 +39,18 @@ admit_reply limiter_state::decide(const admit_request& request) {
   return reply;
 }
 
-verdict limiter_state::decide(const admit_item& item, std::span<const std::uint32_t> sizes,
-                              std::int64_t now_ns) {
-  const auto decided = parts_.ledger->decide(item, sizes, now_ns);
+verdict limiter_state::decide(const limit_ledger::location& at, const admit_item& item,
+                              std::span<const std::uint32_t> sizes, std::int64_t now_ns) {
+  const auto decided = parts_.ledger->decide(at, item, sizes, now_ns);
   const verdict& answer = decided.answer;
   limiter_metrics& metrics = *parts_.metrics;
   if (answer.reason != 0) {
     metrics.refused_by_reason[answer.reason].add();
     if (answer.limit != verdict::no_limit)
-      metrics.refused_by_limit[decided.labels[answer.limit]].add();
+      metrics.refused_by_limit[(*decided.labels)[answer.limit]].add();
   }
   for (std::size_t i = 0; decided.shadowed >> i != 0; ++i)
-    if ((decided.shadowed >> i & 1) != 0) metrics.shadowed_by_limit[decided.labels[i]].add();
+    if ((decided.shadowed >> i & 1) != 0) metrics.shadowed_by_limit[(*decided.labels)[i]].add();
   return answer;
 }
 

@@ -83,10 +83,12 @@ class limiter_state {
   caf::response_promise drained; ///< pending while what is left is being saved
 
  private:
-  verdict decide(const admit_item& item, std::span<const std::uint32_t> sizes, std::int64_t now_ns);
+  verdict decide(const limit_ledger::location& at, const admit_item& item,
+                 std::span<const std::uint32_t> sizes, std::int64_t now_ns);
   void publish_size();
 
   limiter_parts parts_;
+  std::vector<limit_ledger::location> located_; // of the request under way; kept for its memory
   std::shared_ptr<const std::vector<counter_row>> saving_; // the hand-over under way
 };
 

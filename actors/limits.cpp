@@ -150,18 +150,29 @@ std::int64_t sliding_wait(const limit& rule, const limit_state& rolled, std::int
   return (window - elapsed) + (window - rest(room, rolled.used));
 }
 
+std::int64_t elapsed_in(const limit_state& rolled, std::int64_t now_ns) {
+  return std::max<std::int64_t>(now_ns - rolled.at, 0);
+}
+
+std::uint32_t available_sliding(const limit& rule, const limit_state& rolled, std::int64_t now_ns) {
+  const std::int64_t window = window_of(rule);
+  const std::uint32_t amount = amount_of(rule);
+  std::uint64_t estimate = rolled.used;
+  if (rolled.previous != 0) {
+    const auto left = static_cast<wide>(window - elapsed_in(rolled, now_ns));
+    estimate += static_cast<std::uint64_t>(
+        divide(rolled.previous * left + static_cast<wide>(window) - 1,
+               static_cast<std::uint64_t>(window)));
+  }
+  return static_cast<std::uint32_t>(amount - std::min<std::uint64_t>(estimate, amount));
+}
+
 limit_view view_sliding(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   const limit_state rolled = roll(rule, state, now_ns);
   if (rolled.used == 0 && rolled.previous == 0) return {amount_of(rule), 0, 0};
-  const std::int64_t window = window_of(rule);
-  const std::int64_t elapsed = std::max<std::int64_t>(now_ns - rolled.at, 0);
+  const std::int64_t elapsed = elapsed_in(rolled, now_ns);
+  const std::uint32_t available = available_sliding(rule, rolled, now_ns);
   const std::uint32_t amount = amount_of(rule);
-  const auto left = static_cast<wide>(window - elapsed);
-  const auto weighted = static_cast<std::uint64_t>(divide(
-      rolled.previous * left + static_cast<wide>(window) - 1, static_cast<std::uint64_t>(window)));
-  const std::uint64_t estimate = rolled.used + weighted;
-  const auto available =
-      static_cast<std::uint32_t>(amount - std::min<std::uint64_t>(estimate, amount));
   return {available, sliding_wait(rule, rolled, elapsed, available + 1),
           sliding_wait(rule, rolled, elapsed, amount)};
 }
@@ -213,8 +224,22 @@ std::int64_t calendar_next(calendar_unit unit, std::int64_t now_ns) {
 }
 
 std::uint32_t available_units(const limit& rule, const limit_state& state, std::int64_t now_ns) {
-  if (rule.kind == algorithm::gcra) return look_gcra(rule, state, now_ns).available;
-  return look(rule, state, now_ns).available;
+  const auto left_of = [&rule](std::uint32_t used) {
+    return amount_of(rule) - std::min(used, amount_of(rule));
+  };
+  switch (rule.kind) {
+  case algorithm::gcra:
+    return look_gcra(rule, state, now_ns).available;
+  case algorithm::fixed_window:
+    return left_of(used_in_fixed_window(rule, state, now_ns));
+  case algorithm::sliding_window:
+    return available_sliding(rule, roll(rule, state, now_ns), now_ns);
+  case algorithm::interval:
+    return state.at <= now_ns ? 1 : 0;
+  case algorithm::calendar:
+    return left_of(used_in_calendar(rule, state, now_ns));
+  }
+  return 0;
 }
 
 limit_view look(const limit& rule, const limit_state& state, std::int64_t now_ns) {
@@ -253,8 +278,10 @@ limit_state charge(const limit& rule, const limit_state& state, std::int64_t now
   }
   case algorithm::interval:
     return {now_ns + spacing(rule), 0, 0};
-  case algorithm::calendar:
-    return {calendar_start(rule.unit, now_ns), used_in_calendar(rule, state, now_ns) + units, 0};
+  case algorithm::calendar: {
+    const std::int64_t start = calendar_start(rule.unit, now_ns);
+    return {start, (state.at < start ? 0 : state.used) + units, 0};
+  }
   }
   return state;
 }
@@ -268,7 +295,7 @@ std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t n
   case algorithm::sliding_window: {
     if (units > amount_of(rule)) return never;
     const limit_state rolled = roll(rule, state, now_ns);
-    return sliding_wait(rule, rolled, std::max<std::int64_t>(now_ns - rolled.at, 0), units);
+    return sliding_wait(rule, rolled, elapsed_in(rolled, now_ns), units);
   }
   case algorithm::interval:
     return units > 1 ? never : view.retry_ns;
@@ -286,7 +313,7 @@ limit_state carry_over(const limit& before, const limit& after, const limit_stat
   case algorithm::sliding_window: {
     if (window_of(before) == window_of(after)) return state;
     // What the old windows count for now has been spent in the new one.
-    const std::uint32_t spent = amount_of(before) - look(before, state, now_ns).available;
+    const std::uint32_t spent = amount_of(before) - available_units(before, state, now_ns);
     const std::int64_t window = window_of(after);
     return {now_ns - now_ns % window, spent, 0};
   }

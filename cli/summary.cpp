@@ -33,14 +33,24 @@ std::string window_of(const limit& rule) {
   return rule.unit == calendar_unit::day ? "day" : "month";
 }
 
+std::string amount_of(const limit& rule, std::uint32_t units) {
+  return rule.cost == limit_cost::byte ? format_size(units) : std::to_string(units);
+}
+
 } // namespace
 
 std::string describe_limits(const std::vector<limit>& limits) {
   if (limits.empty()) return "no limits";
   std::vector<std::string> texts;
   for (const auto& rule : limits) {
-    auto text = fmt::format("{} {} per {}", rule.name, rule.amount, window_of(rule));
-    if (rule.burst > 0) text += fmt::format(", burst {}", rule.burst);
+    auto text = fmt::format("{} {} per {}", rule.name, amount_of(rule, rule.amount),
+                            window_of(rule));
+    if (rule.burst > 0) text += fmt::format(", burst {}", amount_of(rule, rule.burst));
+    if (rule.scope == limit_scope::key) text += " for each key";
+    if (rule.scope == limit_scope::stream) text += " in each stream";
+    if (!rule.methods.empty()) text += fmt::format(", {}", fmt::join(rule.methods, " "));
+    if (!rule.paths.empty()) text += fmt::format(", {}", fmt::join(rule.paths, " "));
+    if (rule.shadow) text += ", in shadow";
     texts.push_back(fmt::format("{} ({})", text, name_of(rule.kind)));
   }
   return fmt::format("{}", fmt::join(texts, "; "));
@@ -71,12 +81,20 @@ std::vector<std::string> identity_order(const config& c) {
 
 json::array limits_json(const plan& rules) {
   json::array limits;
-  for (const auto& rule : rules.limits)
-    limits.push_back(json::object{{"name", rule.name},
-                                  {"algorithm", name_of(rule.kind)},
-                                  {"amount", rule.amount},
-                                  {"window", window_of(rule)},
-                                  {"burst", rule.burst}});
+  for (const auto& rule : rules.limits) {
+    json::object one{{"name", rule.name},
+                     {"algorithm", name_of(rule.kind)},
+                     {"amount", rule.amount},
+                     {"window", window_of(rule)},
+                     {"burst", rule.burst}};
+    if (rule.scope != limit_scope::account)
+      one["scope"] = rule.scope == limit_scope::key ? "key" : "stream";
+    if (rule.cost == limit_cost::byte) one["cost"] = "byte";
+    if (rule.shadow) one["shadow"] = true;
+    if (!rule.paths.empty()) one["paths"] = texts(rule.paths);
+    if (!rule.methods.empty()) one["methods"] = texts(rule.methods);
+    limits.push_back(std::move(one));
+  }
   return limits;
 }
 

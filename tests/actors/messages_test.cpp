@@ -40,21 +40,47 @@ TEST_CASE_METHOD(wire_fixture, "verdict", "[messages]") {
 }
 
 TEST_CASE_METHOD(wire_fixture, "admit_item", "[messages]") {
-  const admit_item item{UINT64_MAX - 1, UINT32_MAX - 1};
-  CHECK(round_trip(item).client == item.client);
-  CHECK(round_trip(item).cost == item.cost);
-  const auto several = round_trip(std::vector<admit_item>{item, {5, 6}});
+  const admit_item item{UINT64_MAX - 1, 2, UINT32_MAX - 3, 4, UINT32_MAX - 5, 6, 0x81};
+  const auto check = [&](const admit_item& got) {
+    CHECK(got.client == item.client);
+    CHECK(got.key == item.key);
+    CHECK(got.plan == item.plan);
+    CHECK(got.stream == item.stream);
+    CHECK(got.events == item.events);
+    CHECK(got.bytes == item.bytes);
+    CHECK(got.limits == item.limits);
+  };
+  check(round_trip(item));
+  const auto several = round_trip(std::vector<admit_item>{{}, item});
   REQUIRE(several.size() == 2);
-  CHECK(several[1].client == 5);
-  CHECK(several[1].cost == 6);
+  check(several[1]);
+  CHECK(several[0].limits == all_limits);
+  CHECK(several[0].events == 1);
+}
+
+TEST_CASE_METHOD(wire_fixture, "limits_query and limits_reply", "[messages]") {
+  const limits_query query = round_trip(limits_query{1, UINT64_MAX, 3, 4, UINT32_MAX});
+  CHECK(query.token == 1);
+  CHECK(query.client == UINT64_MAX);
+  CHECK(query.key == 3);
+  CHECK(query.plan == 4);
+  CHECK(query.stream == UINT32_MAX);
+  const std::vector<limit_status> limits{{"daily", 1, UINT32_MAX, INT64_MAX}, {}};
+  const limits_reply told = round_trip(limits_reply{7, true, limits});
+  CHECK(told.token == 7);
+  CHECK(told.plan_known);
+  CHECK(told.limits == limits);
+  CHECK_FALSE(round_trip(limits_reply{}).plan_known);
 }
 
 TEST_CASE_METHOD(wire_fixture, "admit_request and admit_reply", "[messages]") {
-  const admit_request request = round_trip(admit_request{UINT64_MAX, {{1, 2}, {3, 4}, {5, 6}}});
+  const admit_request request =
+      round_trip(admit_request{UINT64_MAX, {{.client = 1}, {.client = 5, .events = 2}}, {8, 9}});
   CHECK(request.token == UINT64_MAX);
-  REQUIRE(request.items.size() == 3);
-  CHECK(request.items[2].client == 5);
-  CHECK(request.items[2].cost == 6);
+  REQUIRE(request.items.size() == 2);
+  CHECK(request.items[1].client == 5);
+  CHECK(request.items[1].events == 2);
+  CHECK(request.sizes == std::vector<std::uint32_t>{8, 9});
   CHECK(round_trip(admit_request{}).items.empty());
   const admit_reply reply = round_trip(admit_reply{9, {full_verdict, verdict{}}});
   CHECK(reply.token == 9);

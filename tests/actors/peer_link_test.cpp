@@ -113,8 +113,11 @@ class test_node {
     const plan rules{
         "ten",
         {{.name = "ten", .kind = algorithm::calendar, .amount = 10, .unit = calendar_unit::month}}};
-    deciding = system.spawn(limiter, std::make_shared<const plan>(rules), limiter_settings{1000},
-                            limiter_clock{wall_clock{}}, std::make_shared<limiter_metrics>());
+    deciding = system.spawn(
+        limiter, limiter_parts{std::make_shared<limit_ledger>(
+                                   std::make_shared<const std::vector<plan>>(1, rules), 1000,
+                                   std::make_shared<limit_labels>()),
+                               wall_clock{}, std::make_shared<limiter_metrics>(), nullptr});
     cluster_settings settings;
     settings.name = cluster;
     settings.listen = at(port);
@@ -159,7 +162,7 @@ std::optional<verdict> ask(test_node& from, const caf::actor& deciding, std::uin
                            std::uint32_t cost) {
   std::optional<verdict> answer;
   caf::scoped_actor self{from.system};
-  self->request(deciding, deadline, admit_request{1, {{client, cost}}})
+  self->request(deciding, deadline, admit_request{1, {{.client = client, .plan = plan_id("ten"), .events = cost}}, {}})
       .receive([&](const admit_reply& reply) { answer = reply.verdicts.at(0); },
                [](const caf::error&) {});
   return answer;

@@ -1,6 +1,7 @@
-// What one admission costs, and one client weighs: ns an admit and bytes a client for plans of 1, 2
-// and 6 limits, over clients drawn at random and over one hot client.
-// Usage: limiter_bench [clients, default 1000000]
+// What one admission costs, and one client weighs: ns a check and bytes a client for plans of 1, 2
+// and 6 limits, over clients drawn at random and over one hot client. A check is a request as the
+// limiter decides it: its plan, its clients' places in the tables, all limits asked and charged.
+// Usage: limiter_bench [clients, default 1000000] [json]
 #include "actors/limiter.hpp"
 
 #include <malloc.h>
@@ -8,6 +9,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <unistd.h>
@@ -17,7 +20,8 @@ using namespace penstock;
 namespace {
 
 constexpr std::int64_t second = 1'000'000'000;
-constexpr std::size_t admits_per_round = 4'000'000;
+constexpr std::size_t checks_per_round = 2'000'000;
+constexpr std::size_t items_per_request = 64; // a turn's
 
 // A keyed hash stands here as a bijection of a counter, so that no list of clients is needed.
 std::uint64_t client_hash(std::uint64_t n) {
@@ -27,8 +31,10 @@ std::uint64_t client_hash(std::uint64_t n) {
   return z ^ (z >> 31);
 }
 
-plan plan_of(std::size_t count) {
-  const limit all[] = {
+// Six limits, of all algorithms but the interval; the mixed plan has them in all three scopes, and
+// one of bytes.
+plan plan_of(std::size_t count, bool mixed) {
+  std::vector<limit> all{
       {.name = "burst", .kind = algorithm::gcra, .amount = 20, .window_ns = second, .burst = 40},
       {.name = "minute", .kind = algorithm::fixed_window, .amount = 600, .window_ns = 60 * second},
       {.name = "sliding",
@@ -42,7 +48,14 @@ plan plan_of(std::size_t count) {
        .amount = 1'000'000,
        .unit = calendar_unit::month},
   };
-  return {"bench", {all, all + count}};
+  all.resize(count);
+  if (mixed) {
+    all[1].scope = all[3].scope = limit_scope::key;
+    all[2].scope = limit_scope::stream;
+    all[4].cost = limit_cost::byte;
+    all[4].amount = 50'000'000;
+  }
+  return {"bench", std::move(all)};
 }
 
 std::size_t resident_bytes() {
@@ -58,65 +71,118 @@ std::size_t allocated_bytes() {
   return info.uordblks + info.hblkhd;
 }
 
+double cpu_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+admit_item item_of(std::uint64_t n, const plan& rules) {
+  return {.client = client_hash(n),
+          .key = client_hash(n + (1ull << 40)),
+          .plan = plan_id(rules.name),
+          .stream = static_cast<std::uint32_t>(n % 3),
+          .events = 1,
+          .bytes = 300};
+}
+
 struct outcome {
   double ns = 0;
+  double cpu_ns = 0;
   double admitted = 0;
 };
 
 // `spread` clients in random order (1: the hot one), `step_ns` apart.
-outcome measure(client_table& table, const plan& rules, std::uint64_t spread, std::int64_t step_ns,
-                std::int64_t& now) {
+outcome measure(limiter_state& deciding, const plan& rules, std::uint64_t spread,
+                std::int64_t step_ns, std::int64_t& now) {
   std::uint64_t granted = 0;
+  admit_request request;
+  std::vector<admit_item> items(checks_per_round);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    items[i] = item_of(client_hash(i) % spread, rules);
   const auto begin = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < admits_per_round; ++i) {
-    now += step_ns;
-    const std::uint64_t client = client_hash(client_hash(i) % spread);
-    granted += admit(rules, table.find_or_add(client), now, 1).granted;
+  const double cpu_begin = cpu_ns();
+  for (std::size_t i = 0; i < checks_per_round; i += items_per_request) {
+    now += step_ns * static_cast<std::int64_t>(items_per_request);
+    request.items.assign(items.begin() + static_cast<std::ptrdiff_t>(i),
+                         items.begin() + static_cast<std::ptrdiff_t>(i + items_per_request));
+    for (const verdict& each : deciding.decide(request).verdicts)
+      granted += each.granted;
   }
+  const double cpu = cpu_ns() - cpu_begin;
   const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - begin;
-  return {passed.count() / admits_per_round,
-          static_cast<double>(granted) / static_cast<double>(admits_per_round)};
+  return {passed.count() / checks_per_round, cpu / checks_per_round,
+          static_cast<double>(granted) / static_cast<double>(checks_per_round)};
 }
 
-void print(const char* what, const outcome& result) {
-  std::printf("  %-44s %7.1f ns  (%.0f%% admitted)\n", what, result.ns, 100 * result.admitted);
-}
+struct report {
+  bool json = false;
+  bool first = true;
+  void line(const std::string& plan_name, const char* what, const outcome& result) {
+    if (!json) {
+      std::printf("  %-44s %7.1f ns, %7.1f ns of CPU  (%.0f%% admitted)\n", what, result.ns,
+                  result.cpu_ns, 100 * result.admitted);
+      return;
+    }
+    std::printf("%s{\"plan\":\"%s\",\"case\":\"%s\",\"ns\":%.1f,\"cpu_ns\":%.1f}",
+                first ? "" : ",\n", plan_name.c_str(), what, result.ns, result.cpu_ns);
+    first = false;
+  }
+  void memory(const std::string& plan_name, double bytes, double per_limit) {
+    if (json)
+      std::printf(",\n{\"plan\":\"%s\",\"case\":\"memory\",\"bytes\":%.1f,\"per_limit\":%.1f}",
+                  plan_name.c_str(), bytes, per_limit);
+  }
+};
 
-void run(std::size_t limits, std::size_t clients) {
-  const plan rules = plan_of(limits);
+void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
+  const plan rules = plan_of(limits, mixed);
+  const std::string name = std::to_string(limits) + (mixed ? " limits, mixed" : " limits");
   const std::size_t resident_before = resident_bytes();
   const std::size_t allocated_before = allocated_bytes();
-  client_table table(limits, clients);
+  auto ledger = std::make_shared<limit_ledger>(std::make_shared<const std::vector<plan>>(1, rules),
+                                               8 * clients, std::make_shared<limit_labels>());
   std::int64_t now = 1'700'000'000 * second;
+  limiter_state deciding;
+  deciding.start({ledger, [&now] { return now; }, std::make_shared<limiter_metrics>(), nullptr});
   std::int64_t worst_ns = 0;
   for (std::size_t i = 0; i < clients; ++i) {
+    const admit_item item = item_of(i, rules);
     const auto begin = std::chrono::steady_clock::now();
-    admit(rules, table.find_or_add(client_hash(i)), now, 1);
+    ledger->decide(item, {}, now);
     worst_ns = std::max<std::int64_t>(worst_ns, (std::chrono::steady_clock::now() - begin).count());
   }
   const auto each = [clients](std::size_t bytes) {
     return static_cast<double>(bytes) / static_cast<double>(clients);
   };
-  std::printf("%zu limit(s), %zu clients: %.1f bytes each by memory_bytes(), %.1f by malloc, "
-              "%.1f resident; slowest new client %.2f ms\n",
-              limits, table.size(), each(table.memory_bytes()),
-              each(allocated_bytes() - allocated_before), each(resident_bytes() - resident_before),
-              static_cast<double>(worst_ns) / 1e6);
-  print("all clients at random, 1 us apart", measure(table, rules, clients, 1'000, now));
-  print("one hot client, refused", measure(table, rules, 1, 1'000, now));
-  print("one hot client, within its rate", measure(table, rules, 1, 60 * second, now));
+  const double bytes = each(allocated_bytes() - allocated_before);
+  if (!out.json)
+    std::printf("%s, %zu clients: %.1f bytes a client by memory_bytes(), %.1f by malloc (%.1f a "
+                "limit), %.1f resident; slowest new client %.2f ms\n",
+                name.c_str(), clients, each(ledger->memory_bytes()), bytes,
+                bytes / static_cast<double>(limits), each(resident_bytes() - resident_before),
+                static_cast<double>(worst_ns) / 1e6);
+  out.line(name, "all clients at random, 1 us apart", measure(deciding, rules, clients, 1'000, now));
+  out.line(name, "one hot client, refused", measure(deciding, rules, 1, 1'000, now));
+  out.line(name, "one hot client, within its rate", measure(deciding, rules, 1, 60 * second, now));
+  out.memory(name, bytes, bytes / static_cast<double>(limits));
 
+  const auto save_begin = std::chrono::steady_clock::now();
+  const std::size_t rows = ledger->take_changed(max_rows_a_save, now).size();
+  const std::chrono::duration<double, std::milli> save = std::chrono::steady_clock::now() - save_begin;
   now += 100 * 86'400 * second;
   std::int64_t worst_sweep_ns = 0;
   std::size_t sweeps = 0;
   const auto begin = std::chrono::steady_clock::now();
-  for (; table.size() != 0; ++sweeps) {
+  for (; ledger->size() != 0; ++sweeps) {
     const auto tick = std::chrono::steady_clock::now();
-    table.sweep(rules, now, sweep_visits);
+    ledger->sweep(now, sweep_visits);
     worst_sweep_ns =
         std::max<std::int64_t>(worst_sweep_ns, (std::chrono::steady_clock::now() - tick).count());
   }
   const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - begin;
+  if (out.json) return;
+  std::printf("  %zu rows gathered for a save in %.2f ms\n", rows, save.count());
   std::printf("  all forgotten in %zu ticks of %zu visits: mean %.3f ms, slowest %.3f ms\n", sweeps,
               sweep_visits, passed.count() / static_cast<double>(sweeps),
               static_cast<double>(worst_sweep_ns) / 1e6);
@@ -127,12 +193,17 @@ void run(std::size_t limits, std::size_t clients) {
 int main(int argc, char** argv) {
   const std::size_t clients = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000;
   if (clients == 0) {
-    std::fprintf(stderr, "usage: limiter_bench [clients]\n");
+    std::fprintf(stderr, "usage: limiter_bench [clients] [json]\n");
     return 64;
   }
+  report out;
+  out.json = argc > 2 && std::strcmp(argv[2], "json") == 0;
+  if (out.json) std::printf("[");
   for (const std::size_t limits : {1u, 2u, 6u}) {
-    run(limits, clients);
+    run(limits, false, clients, out);
     malloc_trim(0);
   }
+  run(6, true, clients, out);
+  if (out.json) std::printf("]\n");
   return 0;
 }

@@ -178,8 +178,14 @@ TEST_CASE("clients that changed are visited once, all of them, a few at a time",
   CHECK(seen.empty());
   // Other rules change what is to be saved of everyone; what is short-lived is not saved.
   table.find_or_add(5);
-  table.change_rules({two_limits().limits[1]}, 0);
+  table.change_rules({two_limits().limits[1], two_limits().limits[0]}, 0);
+  CHECK_FALSE(table.has_changed());
+  auto other = two_limits().limits[1];
+  other.amount += 1;
+  table.change_rules({other}, 0);
   CHECK(table.has_changed());
+  table.change_rules({other, two_limits().limits[0]}, 0);
+  CHECK(table.has_changed()); // still
   table.change_rules({two_limits().limits[0]}, 0);
   table.mark_changed(table.find(5));
   CHECK_FALSE(table.has_changed());

@@ -91,7 +91,7 @@ TEST_CASE("limits are checked") {
       one("name='a', algoritm='gcra', amount=1, window='1s'"),
       Contains("node.toml:3: plans.anonymous.limits[0]: a limit has no key \"algoritm\"; did "
                "you mean algorithm?"));
-  CHECK_THAT(one("name='a', shadow=true, amount=1, window='1s'"),
+  CHECK_THAT(one("name='a', xyzzyxyzzy=true, amount=1, window='1s'"),
              Contains("it has name, algorithm"));
   CHECK_THAT(one("amount=1, window='1s'"), Contains("add name"));
   CHECK_THAT(one("name='a', window='1s'"), Contains("the limit \"a\" has no amount"));
@@ -114,6 +114,30 @@ TEST_CASE("limits are checked") {
   CHECK_THAT(one("name='a', amount=4000000000, window='1ms'"),
              Contains("more than one event a nanosecond"));
   CHECK_THAT(one("name='a', amount=1, window='366d', burst=4000000000"), Contains("36 years"));
+  CHECK(one("name='a', amount='4GiB', window='1d', cost='byte', burst='10MB'") == "");
+  CHECK_THAT(one("name='a', amount='10MiB', window='1s'"),
+             Contains("amount = \"10MiB\" is a size, and this limit counts events"));
+  CHECK_THAT(one("name='a', amount=1, burst='1kB', window='1s'"), Contains("burst = \"1000B\""));
+  CHECK_THAT(one("name='a', amount=4000000001, window='1d'"), Contains("out of range"));
+  CHECK_THAT(one("name='a', amount='5GiB', window='1d', cost='byte'"),
+             Contains("limits[0].amount: \"5GiB\" is out of range"));
+  CHECK_THAT(one("name='a', amount='ten', window='1d'"),
+             Contains("\"ten\" is neither a whole number nor a size"));
+  CHECK_THAT(one("name='a', window='1d', cost='byte'"), Contains("add amount = \"10MiB\""));
+  CHECK_THAT(one("name='a', algorithm='interval', window='1d', cost='byte'"),
+             Contains("counts no bytes"));
+  CHECK_THAT(one("name='a', amount=1, window='1s', scope='ip'"),
+             Contains("write \"account\", \"key\" or \"stream\""));
+  CHECK_THAT(one("name='a', amount=1, window='1s', cost='bytes'"),
+             Contains("did you mean \"byte\"?"));
+  CHECK_THAT(one("name='a', amount=1, window='1s', shadow='yes'"),
+             Contains("\"yes\" is neither true nor false"));
+  CHECK_THAT(one("name='a', amount=1, window='1s', paths=['v1']"),
+             Contains("\"v1\" is not a path"));
+  CHECK_THAT(one("name='a', amount=1, window='1s', paths=['/v*/x']"),
+             Contains("'*' that does not end it"));
+  CHECK_THAT(one("name='a', amount=1, window='1s', methods=['post']"),
+             Contains("\"post\" is not a method"));
   CHECK_THAT(one("name='a', amount=1, window='1s'}, {name='a', amount=2, window='1s'"),
              Contains("two limits have the name \"a\""));
   CHECK_THAT(errors_of("[plans.anonymous]\nlimits = 3\n"), Contains("3 is not a list"));

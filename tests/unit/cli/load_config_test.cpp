@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <unordered_map>
+
 using namespace penstock;
 using namespace penstock::test;
 using namespace std::chrono_literals;
@@ -45,6 +47,15 @@ nats_url = "nats://127.0.0.1:4222"  # for directory = "nats"
 level = "info"
 format = "text"                   # text | json
 )";
+
+std::pair<std::string, std::string> plans_with_one_id() {
+  std::unordered_map<std::uint32_t, std::string> seen;
+  for (int i = 0;; ++i) {
+    const auto name = "p" + std::to_string(i);
+    const auto [other, fresh] = seen.emplace(plan_id(name), name);
+    if (!fresh) return {other->second, name};
+  }
+}
 
 } // namespace
 
@@ -203,4 +214,36 @@ TEST_CASE("a node leaves itself out of a shared list of peers") {
                                 "peers = ['127.0.0.1:4200', '127.0.0.1:4201']\n");
   REQUIRE(loaded.has_value());
   CHECK(loaded->cluster.peers == std::vector<std::string>{"127.0.0.1:4200"});
+}
+
+TEST_CASE("a limit's scope, cost, shadow and rules are read") {
+  config_sources sources;
+  sources.sets = {R"(plans.pro.limits=[{ name = "traffic", cost = "byte", amount = "10MiB", )"
+                  R"(window = "1h", burst = "4GiB", scope = "key", shadow = true, )"
+                  R"(paths = ["/v1/events/a*"], methods = ["POST", "GET"] }, )"
+                  R"({ name = "bytes", cost = "byte", amount = 1000, window = "1h", )"
+                  R"(scope = "stream" }])"};
+  const auto loaded = load_config(sources);
+  REQUIRE(loaded);
+  const auto& limits = loaded->plans.at("pro").limits;
+  REQUIRE(limits.size() == 2);
+  limit traffic{"traffic", algorithm::gcra, 10 << 20, 3'600'000'000'000, UINT32_MAX};
+  traffic.scope = limit_scope::key;
+  traffic.cost = limit_cost::byte;
+  traffic.shadow = true;
+  traffic.paths = {"/v1/events/a*"};
+  traffic.methods = {"POST", "GET"};
+  CHECK(limits[0] == traffic);
+  CHECK(limits[1].amount == 1000);
+  CHECK(limits[1].scope == limit_scope::stream);
+}
+
+TEST_CASE("plans whose names hash alike are told apart at once") {
+  // Two names with the same XXH32, found by trying some hundred thousand.
+  const auto [one, other] = plans_with_one_id();
+  config_sources sources;
+  sources.sets = {"plans." + one + ".limits=[]", "plans." + other + ".limits=[]"};
+  const auto loaded = load_config(sources);
+  REQUIRE_FALSE(loaded);
+  CHECK(loaded.error().message.find("rename one of them") != std::string::npos);
 }

@@ -177,8 +177,15 @@ TEST_CASE("metrics: sums over front ends, cumulative buckets, base units") {
   from.front_ends = {&one, &two};
   auto limiter = std::make_shared<limiter_metrics>();
   limiter->refused_by_limit[1].add(7);
+  limiter->shadowed_by_limit[0].add(3);
   from.limiters = {limiter};
-  from.limit_names = [] { return std::vector<std::string>{"burst", "daily"}; };
+  auto names = std::make_shared<limit_labels>();
+  names->slot_of("free", "burst");
+  names->slot_of("free", "daily");
+  from.limit_names = names;
+  auto counters = std::make_shared<counters_metrics>();
+  counters->rows.add(9);
+  from.counters = counters;
   from.dropped_log_lines = [] { return std::uint64_t{4}; };
   one.received_lost.add(3);
   journal->damaged.set(2);
@@ -193,8 +200,10 @@ TEST_CASE("metrics: sums over front ends, cumulative buckets, base units") {
         "penstock_http_request_seconds_bucket{le=\"+Inf\"} 3\n",
         "penstock_http_request_seconds_count 3\n", "penstock_shed_total{reason=\"in_flight\"} 1\n",
         "penstock_verdicts_total{result=\"refused\",reason=\"quota\"} 0\n",
-        "penstock_limit_refusals_total{limit=\"burst\"} 0\n",
-        "penstock_limit_refusals_total{limit=\"daily\"} 7\n", "penstock_log_dropped_total 4\n",
+        "penstock_limit_refusals_total{plan=\"free\",limit=\"burst\"} 0\n",
+        "penstock_limit_refusals_total{plan=\"free\",limit=\"daily\"} 7\n",
+        "penstock_limit_shadow_refusals_total{plan=\"free\",limit=\"burst\"} 3\n",
+        "penstock_limiter_saved_rows_total 9\n", "penstock_log_dropped_total 4\n",
         "penstock_received_lost_total 3\n", "penstock_journal_damaged_segments 2\n",
         "penstock_journal_bytes 4096\n", "penstock_queue_depth{stream=\"s\"} 3\n",
         "penstock_queue_oldest_seconds{stream=\"s\"} 1.5\n",

@@ -130,14 +130,14 @@ class front_end_fixture : public stepped_loop {
     REQUIRE(to);
     std::vector<verdict> verdicts;
     for (auto& item : to->items)
-      verdicts.push_back(granted(item.cost));
+      verdicts.push_back(granted(item.events));
     reply(to, std::move(verdicts));
   }
   static std::vector<std::uint32_t> costs(const std::optional<admit_request>& of) {
     std::vector<std::uint32_t> out;
     if (of)
       for (auto& item : of->items)
-        out.push_back(item.cost);
+        out.push_back(item.events);
     return out;
   }
   bool nobody_asked() {

@@ -80,3 +80,22 @@ TEST_CASE("the refusal by a limit names it, and one by a limit that is gone name
   CHECK(headers.violated_policies(1).empty());
   CHECK(headers.refusal_body(verdict::no_limit) == headers.refusal_body(1));
 }
+
+TEST_CASE("limits of bytes tell their unit, and those in shadow are not told") {
+  auto bytes = of(algorithm::fixed_window, 1000, 60 * second);
+  bytes.name = "b";
+  bytes.cost = limit_cost::byte;
+  auto shadow = of(algorithm::fixed_window, 5, second);
+  shadow.name = "s";
+  shadow.shadow = true;
+  const auto plain = of(algorithm::fixed_window, 7, second);
+  CHECK(lines({shadow, bytes, plain}, {.remaining = 3, .reset_s = 4, .limit = 1}) ==
+        "RateLimit-Policy: \"b\";q=1000;w=60;qu=\"content-bytes\", \"l\";q=7;w=1\r\n"
+        "RateLimit: \"b\";r=3;t=4\r\n");
+  // As when a verdict was under way while a reload put its limit in shadow.
+  CHECK(lines({shadow}, {.remaining = 3, .limit = 0}).empty());
+  const auto document =
+      boost::json::parse(plan_headers{plan{"p", {bytes}}}.refusal_body(0));
+  CHECK(document.at("detail").as_string() ==
+        R"(The limit "b" of 1000 bytes in 60 s is used up; Retry-After says when to come back.)");
+}
