@@ -105,6 +105,9 @@ TEST_CASE_METHOD(front_end_fixture, "batch: none accepted: the status of the fir
   CHECK(errors_of(json_of(expect(client, 400))) == errors{{0, 400}});
   CHECK_FALSE(json_of(expect(client, 429)).as_object().contains("errors")); // as a single event
   CHECK(metrics.in_flight_bytes.value() == 0);
+  send(client, ndjson(client_for(0), "1\n2\n")); // without a bad line
+  reply(asked(limiter_0), {refused()});
+  CHECK(errors_of(json_of(expect(client, 429))) == errors{{0, 429}, {1, 429}});
 }
 
 TEST_CASE_METHOD(front_end_fixture, "batch: no more events than one may hold, and at least one") {

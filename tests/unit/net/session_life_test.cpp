@@ -240,6 +240,22 @@ TEST_CASE_METHOD(session_fixture, "drain: a request that has begun is served, as
   CHECK(client.closed());
 }
 
+TEST_CASE_METHOD(session_fixture, "drain: so is one that has begun behind an answered one") {
+  auto client = connect();
+  send(client, get("/1") + "GET /2 HTTP/1.1\r\n");
+  s->drain();
+  answer(0, "A");
+  handler.flush();
+  CHECK(client.read() == "A");
+  CHECK(s->is_open());
+  send(client, "Host: t\r\n\r\n");
+  REQUIRE(handler.requests.size() == 2);
+  answer(1, "B");
+  handler.flush();
+  CHECK(client.read() == "AB");
+  CHECK(client.closed());
+}
+
 TEST_CASE_METHOD(session_fixture,
                  "a connection that is gone: later answers and events mean nothing") {
   auto client = connect();
