@@ -180,6 +180,7 @@ TEST_CASE_METHOD(front_end_fixture, "turn: ack = received is answered as soon as
   CHECK_FALSE(batch->urgent);
   finish(batch, error{errc::disk_full, "no room"});
   CHECK(client.read().empty()); // it had its answer
+  CHECK(metrics.received_lost.value() == 1);
   CHECK(metrics.in_flight_bytes.value() == 0);
   CHECK(metrics.shed[static_cast<std::size_t>(shed_reason::disk_full)].value() == 0);
 }
