@@ -39,7 +39,8 @@ std::optional<ip_address> parse_ip(std::string_view text) {
     text = text.substr(0, text.find(':'));
   }
   char buffer[INET6_ADDRSTRLEN + 1];
-  if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
+  if (text.empty() || text.size() >= sizeof buffer || text.find('\0') != text.npos)
+    return std::nullopt;
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   std::uint8_t bytes[16];

@@ -118,6 +118,7 @@ TEST_CASE_METHOD(fetch_world, "memory that does not reach back sends to the segm
     commit({{"s", 1}});       // 5
     REQUIRE(take(self, answer));
     CHECK(answer.read_segments);
+    CHECK(answer.blocks.empty());
     fetch(self, "s", 3);
     REQUIRE(take(self, answer));
     CHECK(numbers(answer.blocks) == range(5, 5));

@@ -37,9 +37,9 @@ TEST_CASE_METHOD(journal_world, "blocks that follow each other in one stream are
   }
   SECTION("max_row_bytes ends the row") {
     send(batch(front_a, {{"s", 1, max_row_bytes - 10}, {"s", 1, 10}, {"s", 1, 10}}));
-    send(batch(front_a, {{"s", 1, max_row_bytes}}));
+    send(batch(front_a, {{"s", 1, max_row_bytes - 9}, {"s", 1, 10}}));
     run();
-    CHECK(store->rows == rows{{"s", 1, 2}, {"s", 3, 1}, {"s", 4, 1}});
+    CHECK(store->rows == rows{{"s", 1, 2}, {"s", 3, 1}, {"s", 4, 1}, {"s", 5, 1}});
   }
   SECTION("a block that is larger than any row is one of its own") {
     send(batch(front_a, {{"s", 1}, {"s", max_events_per_block}, {"s", 1}}));

@@ -99,7 +99,7 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all)
 // Stands in for a probe over the network: all but one port can be reached.
 std::atomic<std::uint16_t> unreachable_port{0};
 
-result<void> reach(const std::string&, std::uint16_t port) {
+result<void> reach(const std::string&, std::uint16_t port, std::chrono::milliseconds) {
   if (port == unreachable_port) return error{errc::unavailable, "connection timed out"};
   return {};
 }
@@ -130,10 +130,7 @@ class test_node {
     listening = publish_gate(door, settings.listen);
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
-                         reach_peer{[](const std::string& host, std::uint16_t port, auto) {
-                           return reach(host, port);
-                         }},
-                         metrics);
+                         reach_peer{reach}, metrics);
   }
 
   ~test_node() {

@@ -47,17 +47,24 @@ def wait_for(condition, what, within_s=15.0, pause_s=0.02):
         time.sleep(pause_s)
 
 
+given_ports = set()
+
+
 def free_port():
     """Below the kernel's range for outgoing connections, and at random: nodes listen with
-    SO_REUSEPORT, so two tests with the same port would share it without noticing."""
+    SO_REUSEPORT, so two tests with the same port would share it without noticing. None is given
+    twice: a node asks for several before it listens on the first."""
     for _ in range(200):
         port = random.SystemRandom().randrange(10_000, 32_000)
+        if port in given_ports:
+            continue
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        given_ports.add(port)
+        return port
     raise AssertionError("no free port")
 
 

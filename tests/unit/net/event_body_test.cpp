@@ -42,12 +42,14 @@ constexpr auto example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0
 } // namespace
 
 TEST_CASE("kinds of body by media type, whatever its case and parameters") {
-  for (const auto* type : {"application/json", "Application/JSON", "application/json; charset=utf-8",
-                           "application/json ;x", "text/json", "application/vnd.a+JSON;v=1"}) {
+  for (const auto* type : {"application/json", "Application/JSON",
+                           "application/json; charset=utf-8", "application/json ;x", "text/json",
+                           "application/vnd.a+JSON;v=1"}) {
     INFO(type);
     CHECK(classify_body(type) == body_kind::json);
   }
-  for (const auto* type : {"application/x-ndjson", "APPLICATION/NDJSON", "application/ndjson\t;a=b"})
+  for (const auto* type :
+       {"application/x-ndjson", "APPLICATION/NDJSON", "application/ndjson\t;a=b"})
     CHECK(classify_body(type) == body_kind::ndjson);
   CHECK(classify_body("application/cloudevents+json") == body_kind::cloud_event);
   CHECK(classify_body("Application/CloudEvents+JSON; charset=UTF-8") == body_kind::cloud_event);
@@ -87,9 +89,11 @@ TEST_CASE("JSON is checked in full") {
     INFO(good);
     CHECK(json.valid(padded{good, '\0'}.text()));
   }
-  for (const auto* bad : {"", " ", "{", "[1,2", "{\"a\":}", "[1,]", "1 2", "{}{}", "nul", "tru", "01",
-                          "'x'", "\"\\x\"", "\"\\ud83d\"", "\"a", "\"\t\"", "\"\xff\"", "\"\xc3\"",
-                          "NaN", "[1]]", "{\"a\" 1}", "\xff", "-", "1.", "1e"}) {
+  for (const auto* bad :
+       {"",     " ",      "{",        "[1,2",     "{\"a\":}", "[1,]",    "1 2",
+        "{}{}", "nul",    "tru",      "01",       "'x'",      "\"\\x\"", "\"\\ud83d\"",
+        "\"a",  "\"\t\"", "\"\xff\"", "\"\xc3\"", "NaN",      "[1]]",    "{\"a\" 1}",
+        "\xff", "-",      "1.",       "1e"}) {
     INFO(bad);
     CHECK_FALSE(json.valid(padded{bad, '\0'}.text()));
     CHECK(std::strlen(json.why()) > 0);
@@ -139,7 +143,9 @@ TEST_CASE("trace context: kept when well formed, else not at all") {
   CHECK(trace_attributes(text + "\x7f", "").empty());
   // A tracestate that is not as it must be does not take the traceparent with it.
   for (const auto& state : {std::string(513, 'a'), std::string{"a=\xff"}, std::string{"a\tb"}})
-    CHECK_FALSE(boost::json::parse(trace_attributes(example, state)).as_object().contains("tracestate"));
+    CHECK_FALSE(
+        boost::json::parse(trace_attributes(example, state)).as_object().contains("tracestate"));
   CHECK(boost::json::parse(trace_attributes(example, std::string(512, 'a')))
-            .as_object().contains("tracestate"));
+            .as_object()
+            .contains("tracestate"));
 }

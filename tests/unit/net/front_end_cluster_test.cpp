@@ -152,8 +152,8 @@ TEST_CASE_METHOD(front_end_fixture, "cluster: a late verdict is refused where th
   start(all_elsewhere(unreachable_policy::refuse));
   tell(peer_up{1, {handle(peer_0)}});
   auto client = connect();
-  send(client, event(client_for(0), "a") + event(client_for(0), "{", "/v1/events",
-                                                 "Content-Type: text/json\r\n"));
+  send(client, event(client_for(0), "a") +
+                   event(client_for(0), "{", "/v1/events", "Content-Type: text/json\r\n"));
   pass(501 * ms);
   CHECK(metrics.fallback_refused.value() == 2);
   expect(client, 503);

@@ -83,7 +83,8 @@ TEST_CASE_METHOD(front_end_fixture, "life: what is held goes to the journal befo
   CHECK(appended());
 }
 
-TEST_CASE_METHOD(front_end_fixture, "life: a drain without connections is over at once, and nobody gets in") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "life: a drain without connections is over at once, and nobody gets in") {
   start();
   { auto gone = connect(); }
   turn();
@@ -94,7 +95,8 @@ TEST_CASE_METHOD(front_end_fixture, "life: a drain without connections is over a
   CHECK(take(composer, done));
 }
 
-TEST_CASE_METHOD(stepped_loop, "loop: a turn serves descriptors, then the client, then actors, then time") {
+TEST_CASE_METHOD(stepped_loop,
+                 "loop: a turn serves descriptors, then the client, then actors, then time") {
   struct noting final : loop_client, io_handler {
     std::string seen;
     void on_io(std::uint32_t) override { seen += "io "; }
@@ -114,9 +116,8 @@ TEST_CASE_METHOD(stepped_loop, "loop: a turn serves descriptors, then the client
   peer.send("x");
   auto actor = spawn_hosted<no_state>(system, loop, [&](caf::stateful_actor<no_state>*) {
     client.seen += "start ";
-    return caf::behavior{[&](drain) {
-      client.seen += event_loop::current() == &loop ? "actor " : "elsewhere ";
-    }};
+    return caf::behavior{
+        [&](drain) { client.seen += event_loop::current() == &loop ? "actor " : "elsewhere "; }};
   });
   caf::anon_send(actor, drain{});
   client.seen.clear();

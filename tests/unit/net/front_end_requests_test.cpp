@@ -6,8 +6,8 @@ using namespace penstock;
 TEST_CASE_METHOD(front_end_fixture, "requests: paths and methods") {
   start();
   auto client = connect();
-  send(client, get("/") + get("/v1/eventsx") + post("/v1/event") + get("/v1/events")
-                 + post("/livez") + get("/livez") + post("/v1/events/a/b"));
+  send(client, get("/") + get("/v1/eventsx") + post("/v1/event") + get("/v1/events") +
+                   post("/livez") + get("/livez") + post("/v1/events/a/b"));
   CHECK(expect(client, 404)["content-type"] == "application/problem+json");
   expect(client, 404);
   expect(client, 404);
@@ -15,16 +15,18 @@ TEST_CASE_METHOD(front_end_fixture, "requests: paths and methods") {
   CHECK(expect(client, 405)["allow"] == "GET, HEAD");
   CHECK(expect(client, 200).body == "ok\n");
   CHECK(client.read().empty()); // a bad name of a stream waits for the client's limits
-  reply(asked(limiter_0) ? std::nullopt : asked(limiter_1), {granted(0)});
+  auto question = asked(limiter_0);
+  if (!question) question = asked(limiter_1);
+  reply(question, {granted(0)});
+  expect(client, 400);
 }
 
 TEST_CASE_METHOD(front_end_fixture, "requests: a proxy's form of target means its path") {
   start();
   auto client = connect();
-  send(client, get("http://node:80/livez?x") + get("http://node") + get("http://node?/livez"));
+  send(client, get("http://node:80/livez?x") + get("http://node"));
   expect(client, 200);
   expect(client, 404);
-  client.status();
   send(client, event(client_for(0), "a", "https://node/v1/events/s?x=http://y/livez"));
   grant(asked(limiter_0));
   auto batch = appended();
@@ -60,18 +62,20 @@ TEST_CASE_METHOD(front_end_fixture, "requests: health") {
   CHECK(client.received.empty());
 }
 
-TEST_CASE_METHOD(front_end_fixture, "requests: keys that nobody knows, clients that can't be told") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "requests: keys that nobody knows, clients that can't be told") {
   start();
   auto client = connect();
-  send(client, event("a", "x", "/v1/events", "X-Api-Key: k\r\n")
-                 + event("a", "x", "/v1/events", "X-Client: b\r\n"));
+  send(client, event("a", "x", "/v1/events", "X-Api-Key: k\r\n") +
+                   event("a", "x", "/v1/events", "X-Client: b\r\n"));
   CHECK_FALSE(expect(client, 401).fields.contains("ratelimit"));
   expect(client, 400);
   CHECK(nobody_asked());
   CHECK(metrics.in_flight_bytes.value() == 0);
 }
 
-TEST_CASE_METHOD(front_end_fixture, "requests: what is wrong with one costs nothing and tells the limits") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "requests: what is wrong with one costs nothing and tells the limits") {
   front_end_options options;
   options.streams["small"].max_body_bytes = 3;
   start(options);
@@ -106,17 +110,19 @@ TEST_CASE_METHOD(front_end_fixture, "requests: what is wrong with one costs noth
   fails(event(name, "1234", "/v1/events/small"), 413, "small");
   fails(event(name, "{", "/v1/events", "Content-Type: application/json\r\n"), 400, "JSON");
   fails(event(name, "", "/v1/events", "Content-Type: application/json\r\n"), 400, "JSON");
-  send(client, event(name, "123", "/v1/events/small") + event(name, "{}", "/v1/events",
-       "Content-Type: application/json\r\nContent-Encoding: identity\r\n"));
+  send(client, event(name, "123", "/v1/events/small") +
+                   event(name, "{}", "/v1/events",
+                         "Content-Type: application/json\r\nContent-Encoding: identity\r\n"));
   CHECK(costs(asked(limiter_0)) == std::vector<std::uint32_t>{1, 1});
 }
 
-TEST_CASE_METHOD(front_end_fixture, "requests: a wrong one among good ones stores nothing and moves nothing") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "requests: a wrong one among good ones stores nothing and moves nothing") {
   start();
   auto client = connect();
   const auto name = client_for(0);
-  send(client, event(name, "a") + event(name, "{", "/v1/events", "Content-Type: text/json\r\n")
-                 + event(name, "c"));
+  send(client, event(name, "a") + event(name, "{", "/v1/events", "Content-Type: text/json\r\n") +
+                   event(name, "c"));
   reply(asked(limiter_0), {granted(1), granted(0), granted(1)});
   auto batch = appended();
   REQUIRE(batch);
@@ -141,7 +147,8 @@ TEST_CASE_METHOD(front_end_fixture, "requests: no more streams than may be") {
     REQUIRE(batch);
     CHECK(batch->blocks.size() == 32);
     durable(batch);
-    while (client.status() == 202) {}
+    while (client.status() == 202) {
+    }
   }
   send(client, event(name, "", "/v1/events/more") + event(name, "", "/v1/events/s0"));
   reply(asked(limiter_0), {granted(0), granted(1)});
@@ -154,17 +161,21 @@ TEST_CASE_METHOD(front_end_fixture, "requests: an event keeps its type and its t
   start();
   auto client = connect();
   const auto name = client_for(0);
-  const std::string trace = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
-  send(client, event(name, "a") + event(name, "b", "/v1/events", "Content-Type: text/plain\r\n" + trace)
-                 + event(name, "c", "/v1/events", "traceparent: nonsense\r\n")
-                 + ndjson(name, "1\n2\n", trace));
+  const std::string trace =
+      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+  send(client, event(name, "a") +
+                   event(name, "b", "/v1/events", "Content-Type: text/plain\r\n" + trace) +
+                   event(name, "c", "/v1/events", "traceparent: nonsense\r\n") +
+                   ndjson(name, "1\n2\n", trace));
   grant(asked(limiter_0));
   auto batch = appended();
   REQUIRE(batch);
   const auto& block = *batch->blocks[0];
   REQUIRE(block.size() == 5);
   const auto type = [&](std::size_t i) { return block.content_types[block.events[i].type]; };
-  const auto attributes = [&](std::size_t i) { return block.attributes[block.events[i].attributes]; };
+  const auto attributes = [&](std::size_t i) {
+    return block.attributes[block.events[i].attributes];
+  };
   CHECK(type(0) == "application/octet-stream");
   CHECK(type(1) == "text/plain");
   CHECK(type(3) == "application/json");
@@ -178,8 +189,8 @@ TEST_CASE_METHOD(front_end_fixture, "requests: an event keeps its type and its t
 TEST_CASE_METHOD(front_end_fixture, "requests: HTTP/1.0 and connections that are to close") {
   start();
   auto old = connect();
-  send(old, "POST /v1/events HTTP/1.0\r\nConnection: keep-alive\r\nX-Client: " + client_for(0)
-              + "\r\nContent-Length: 1\r\n\r\na");
+  send(old, "POST /v1/events HTTP/1.0\r\nConnection: keep-alive\r\nX-Client: " + client_for(0) +
+                "\r\nContent-Length: 1\r\n\r\na");
   grant(asked(limiter_0));
   durable(appended());
   CHECK(expect(old, 202)["connection"] == "keep-alive");

@@ -38,7 +38,8 @@ class front_end_fixture : public stepped_loop {
     node.tag = "abcdefgh";
     node.ready = true;
     identity_settings who;
-    who.order = {{identity_source::x_api_key, ""}, {identity_source::header, "x-client"},
+    who.order = {{identity_source::x_api_key, ""},
+                 {identity_source::header, "x-client"},
                  {identity_source::ip, ""}};
     identify = std::make_shared<const identifier>(who, std::vector<std::string>{}, "secret");
   }
@@ -54,10 +55,18 @@ class front_end_fixture : public stepped_loop {
     address_size_ = sizeof address_;
     ::getsockname(fd, reinterpret_cast<sockaddr*>(&address_), &address_size_);
     REQUIRE(::listen(fd, 128) == 0);
-    front_end_parts parts{loop, options.http, identify, rules_of(options), node, metrics,
+    front_end_parts parts{loop,
+                          options.http,
+                          identify,
+                          rules_of(options),
+                          node,
+                          metrics,
                           caf::actor_cast<caf::actor>(journal),
-                          {handle(limiter_0), handle(limiter_1)}, options.shard_owner, 0,
-                          options.on_unreachable, std::chrono::milliseconds{500}};
+                          {handle(limiter_0), handle(limiter_1)},
+                          options.shard_owner,
+                          0,
+                          options.on_unreachable,
+                          std::chrono::milliseconds{500}};
     parts.hash_keys = std::make_shared<const idempotency_hasher>("secret");
     if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
     front_end = spawn_front_end(system, std::move(parts), fd);
@@ -99,12 +108,12 @@ class front_end_fixture : public stepped_loop {
                  "Content-Type: application/x-ndjson\r\n" + std::string{fields});
   }
   void send(test_client& from, std::string_view text) {
-    for (std::size_t at = 0; at < text.size();) {
-      const auto took = from.send(text.substr(at));
+    std::size_t at = 0;
+    for (int round = 0; at < text.size() && round < 1'000; ++round) {
+      at += from.send(text.substr(at));
       turn();
-      REQUIRE((took > 0 || at > 0));
-      at += took;
     }
+    REQUIRE(at == text.size());
   }
 
   // -- the limiters' part -------------------------------------------------------------------------
@@ -118,7 +127,9 @@ class front_end_fixture : public stepped_loop {
     return {.granted = units, .remaining = 7, .reset_s = 30, .limit = 0};
   }
   static verdict refused() {
-    return {.remaining = 0, .reset_s = 9, .limit = 0,
+    return {.remaining = 0,
+            .reset_s = 9,
+            .limit = 0,
             .reason = static_cast<std::uint8_t>(refusal::quota)};
   }
   void reply(const std::optional<admit_request>& to, std::vector<verdict> verdicts) {
@@ -152,12 +163,13 @@ class front_end_fixture : public stepped_loop {
     take(journal, out);
     return out;
   }
-  void durable(const append_batch_ptr& batch) { finish(batch, {}); }
-  void finish(const append_batch_ptr& batch, std::optional<error> why) {
+  /// Lets go of the batch, as the journal does.
+  void durable(append_batch_ptr batch) { finish(std::move(batch), {}); }
+  void finish(append_batch_ptr batch, std::optional<error> why) {
     REQUIRE(batch);
     append_done done{{batch->token}, !why, why.value_or(error{})};
-    caf::anon_send(front_end, done);
-    turn();
+    batch.reset();
+    tell(std::move(done));
   }
   static std::vector<std::string> bodies(const event_block& block) {
     std::vector<std::string> out;
@@ -167,7 +179,9 @@ class front_end_fixture : public stepped_loop {
   }
   std::string id(std::uint64_t seq) const { return event_id(seq, node.tag); }
 
-  std::uint64_t shed(shed_reason why) { return metrics.shed[static_cast<std::size_t>(why)].value(); }
+  std::uint64_t shed(shed_reason why) {
+    return metrics.shed[static_cast<std::size_t>(why)].value();
+  }
   template <class T>
   void tell(T news) {
     caf::anon_send(front_end, std::move(news));

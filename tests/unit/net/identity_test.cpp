@@ -134,12 +134,13 @@ TEST_CASE("identity: the Referer's origin, whatever its path") {
   const auto who = make({{referer, ""}, {ip, ""}});
   const auto client = ask(who, "Referer: https://a.example:8443/page?x#y\r\n").client;
   CHECK(client == client_hasher{"s"}(referer, "", "https://a.example:8443"));
-  for (const auto* same : {"Referer: https://a.example:8443\r\n",
-                           "Referer: https://a.example:8443?q=https://b\r\n",
-                           "Referer: https://a.example:8443#f\r\n"})
+  for (const auto* same :
+       {"Referer: https://a.example:8443\r\n", "Referer: https://a.example:8443?q=https://b\r\n",
+        "Referer: https://a.example:8443#f\r\n"})
     CHECK(ask(who, same).client == client);
-  for (const auto* other : {"Referer: http://a.example:8443/\r\n", "Referer: https://a.example/\r\n",
-                            "Referer: https://b.example:8443/\r\n", "Referer: /page\r\n"})
+  for (const auto* other :
+       {"Referer: http://a.example:8443/\r\n", "Referer: https://a.example/\r\n",
+        "Referer: https://b.example:8443/\r\n", "Referer: /page\r\n"})
     CHECK(ask(who, other).client != client);
   CHECK(ask(who, "Referer: about:blank\r\n").client == who.client_of(ip_of("192.0.2.1")));
 }
@@ -179,7 +180,9 @@ TEST_CASE("identity: forwarding headers count only from a trusted proxy") {
 }
 
 TEST_CASE("identity: X-Forwarded-For is read from the right, past trusted proxies") {
-  const auto xff = [](const std::string& list) { return behind("X-Forwarded-For: " + list + "\r\n"); };
+  const auto xff = [](const std::string& list) {
+    return behind("X-Forwarded-For: " + list + "\r\n");
+  };
   CHECK(xff("203.0.113.5") == ip_of("203.0.113.5"));
   CHECK(xff("1.1.1.1, 203.0.113.5") == ip_of("203.0.113.5"));
   CHECK(xff("1.1.1.1,203.0.113.5 ,10.0.0.2,\t10.0.0.3") == ip_of("203.0.113.5"));
@@ -210,8 +213,7 @@ TEST_CASE("identity: Forwarded, as RFC 7239 writes it") {
   const auto forwarded = [](const std::string& v) { return behind("Forwarded: " + v + "\r\n"); };
   CHECK(forwarded("for=203.0.113.5") == ip_of("203.0.113.5"));
   CHECK(forwarded("proto=https; For=\"203.0.113.5:80\" ;by=10.0.0.1") == ip_of("203.0.113.5"));
-  CHECK(forwarded("for=1.1.1.1, for=\"[2001:db8::5]:4711\", for=10.0.0.2") ==
-        ip_of("2001:db8::5"));
+  CHECK(forwarded("for=1.1.1.1, for=\"[2001:db8::5]:4711\", for=10.0.0.2") == ip_of("2001:db8::5"));
   for (const auto* hidden : {"for=unknown", "for=_hidden", "by=203.0.113.5", "for=", "for=\"",
                              "for=203.0.113.5, nonsense", "203.0.113.5"}) {
     INFO(hidden);

@@ -27,8 +27,9 @@ TEST_CASE("addresses: plain, in brackets, with a port; nothing else") {
 TEST_CASE("addresses: IPv4 in IPv6 is IPv4") {
   CHECK(parse_ip("::ffff:10.0.0.1") == parse_ip("10.0.0.1"));
   CHECK(parse_ip("::ffff:0:a00:1") != parse_ip("10.0.0.1"));
-  CHECK(parse_ip("10.0.0.1")->raw() == std::string_view{"\x0a\0\0\x01", 4});
-  CHECK(parse_ip("::1")->raw().size() == 16);
+  const auto v4_address = *parse_ip("10.0.0.1"), v6_address = *parse_ip("::1");
+  CHECK(v4_address.raw() == std::string_view{"\x0a\0\0\x01", 4});
+  CHECK(v6_address.raw().size() == 16);
   sockaddr_storage address{};
   auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
   v6.sin6_family = AF_INET6;
@@ -47,7 +48,8 @@ TEST_CASE("networks: every length of prefix") {
   const auto all = *parse_ip("255.255.255.255");
   for (unsigned bits = 0; bits <= 32; ++bits) {
     std::uint32_t kept = 0;
-    for (auto byte : all.masked(bits).raw())
+    const auto masked = all.masked(bits);
+    for (auto byte : masked.raw())
       kept = kept << 8 | static_cast<unsigned char>(byte);
     CHECK(kept == (bits == 0 ? 0 : ~0u << (32 - bits)));
   }

@@ -22,16 +22,18 @@ boost::beast::error_code error_of(const std::string& text) {
 }
 
 /// The request's body when it comes in pieces of `size`, each in memory of its own that is gone
-/// afterwards, as the session's buffer is; the parser gets the header whole.
+/// when the next one comes, as the session's buffer is; the parser gets the header whole.
 std::string body_in_pieces(const std::string& text, std::size_t size) {
   static const std::vector<std::string> none;
   request_parser parser{none, 16 << 10, 1 << 20};
   boost::beast::error_code ec;
   auto header = text.find("\r\n\r\n") + 4;
   std::string waiting; // what the parser left
+  std::unique_ptr<std::string> piece;
   for (std::size_t at = 0; at < text.size() && !parser.is_done();) {
     auto end = at == 0 ? header : std::min(text.size(), at + size);
-    auto piece = std::make_unique<std::string>(waiting + text.substr(at, end - at));
+    piece = std::make_unique<std::string>(waiting + text.substr(at, end - at));
+    piece->reserve(piece->size() + json_padding_bytes);
     auto used = parser.put(boost::asio::const_buffer{piece->data(), piece->size()}, ec);
     INFO(ec.message());
     REQUIRE((!ec || ec == http::error::need_more));
@@ -44,7 +46,8 @@ std::string body_in_pieces(const std::string& text, std::size_t size) {
   CHECK(parser.head().target == "/v1/events");
   CHECK(parser.head()[host] == "t");
   CHECK(parser.head()[x_forwarded_for] == "a, b"); // joined of two lines, so not in the header
-  CHECK(parser.buffered_bytes() == parser.body().size());
+  // A body that came in one piece is only looked at, though the header came before it.
+  CHECK(parser.buffered_bytes() == (lies_in(parser.body(), *piece) ? 0 : parser.body().size()));
   json_checker json{1 << 20}; // reads the padding behind the body
   CHECK(json.valid(parser.body()));
   return std::string{parser.body()};
@@ -55,7 +58,8 @@ constexpr auto forwarded_twice = "X-Forwarded-For: a\r\nX-Forwarded-For: b\r\n";
 } // namespace
 
 TEST_CASE("request parser: a request that comes whole is only looked at") {
-  const parsed_request r{post("/v1/events?x=y", "hello", "Content-Type: text/plain\r\nX-Other: z\r\n")};
+  const parsed_request r{
+      post("/v1/events?x=y", "hello", "Content-Type: text/plain\r\nX-Other: z\r\n")};
   CHECK_FALSE(r.ec);
   REQUIRE(r.parser.is_done());
   CHECK(r.head().method == request_method::post);
@@ -92,17 +96,27 @@ TEST_CASE("request parser: methods and versions") {
 
 TEST_CASE("request parser: every field that the ingest plane reads") {
   const std::vector<std::pair<const char*, request_field>> known{
-      {"Content-Type", content_type}, {"content-ENCODING", content_encoding},
-      {"Authorization", authorization}, {"X-Api-Key", x_api_key}, {"Cookie", cookie},
-      {"Referer", referer}, {"X-Forwarded-For", x_forwarded_for}, {"Forwarded", forwarded},
-      {"traceparent", traceparent}, {"TraceState", tracestate}, {"Prefer", prefer},
-      {"Expect", expect}, {"X-One", custom_0}, {"x-two", custom_1}};
+      {"Content-Type", content_type},
+      {"content-ENCODING", content_encoding},
+      {"Authorization", authorization},
+      {"X-Api-Key", x_api_key},
+      {"Cookie", cookie},
+      {"Referer", referer},
+      {"X-Forwarded-For", x_forwarded_for},
+      {"Forwarded", forwarded},
+      {"traceparent", traceparent},
+      {"TraceState", tracestate},
+      {"Prefer", prefer},
+      {"Expect", expect},
+      {"X-One", custom_0},
+      {"x-two", custom_1}};
   for (auto& [name, field] : known) {
     const parsed_request r{get("/", std::string{name} + ":  v w \t\r\n"), {"x-one", "x-two"}};
     INFO(name);
     REQUIRE(r.parser.is_done());
     CHECK(r.head()[field] == "v w");
-    CHECK(r.head().present == (1u << static_cast<unsigned>(host) | 1u << static_cast<unsigned>(field)));
+    CHECK(r.head().present ==
+          (1u << static_cast<unsigned>(host) | 1u << static_cast<unsigned>(field)));
     CHECK(r.head().repeated == 0);
   }
   const parsed_request empty{get("/", "Cookie:\r\n")};
@@ -118,8 +132,9 @@ TEST_CASE("request parser: fields that are repeated") {
   CHECK(r.head()[cookie] == "b");
   CHECK(r.head()[forwarded] == "a, b, d");
   CHECK(r.head()[x_forwarded_for] == "c");
-  CHECK(r.head().repeated == (1u << static_cast<unsigned>(cookie) | 1u << static_cast<unsigned>(forwarded)
-                              | 1u << static_cast<unsigned>(custom_1)));
+  CHECK(r.head().repeated ==
+        (1u << static_cast<unsigned>(cookie) | 1u << static_cast<unsigned>(forwarded) |
+         1u << static_cast<unsigned>(custom_1)));
 }
 
 TEST_CASE("request parser: exactly one Host") {
@@ -137,26 +152,40 @@ TEST_CASE("request parser: a field that goes on in the next line is refused") {
     INFO(folded);
     CHECK(error_of(get("/", folded)) == http::error::bad_obs_fold);
   }
-  for (const auto* plain : {"Cookie:\r\n", "Cookie: \t \r\n", "Cookie:one\r\n", "Cookie: a:b \r\n"}) {
+  for (const auto* plain :
+       {"Cookie:\r\n", "Cookie: \t \r\n", "Cookie:one\r\n", "Cookie: a:b \r\n"}) {
     INFO(plain);
     CHECK_FALSE(error_of(get("/", plain)));
   }
 }
 
 TEST_CASE("request parser: what could smuggle a request is refused") {
-  for (const auto* fields :
-       {"Content-Length: 1\r\nContent-Length: 2\r\n", "Content-Length: 1, 2\r\n",
-        "Content-Length: -1\r\n", "Content-Length: +1\r\n", "Content-Length: 1x\r\n",
-        "Content-Length: 0x1\r\n", "Content-Length: 99999999999999999999999\r\n",
-        "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", "Transfer-Encoding: gzip\r\n",
-        "Transfer-Encoding: chunked, gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n",
-        "Transfer-Encoding: chunked, chunked\r\n", "Transfer-Encoding: identity\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "Transfer-Encoding:\r\n",
-        "Transfer-Encoding : chunked\r\n", "Transfer-Encoding: \"chunked\"\r\n",
-        "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: chunked;q=1\r\n",
-        "Content-Length : 1\r\n", "Nonsense\r\n", ": x\r\n", "X-A: a\x07\r\n", "X-A: a\rX-B: b\r\n"}) {
+  for (const auto* fields : {"Content-Length: 1\r\nContent-Length: 2\r\n",
+                             "Content-Length: 1, 2\r\n",
+                             "Content-Length: -1\r\n",
+                             "Content-Length: +1\r\n",
+                             "Content-Length: 1x\r\n",
+                             "Content-Length: 0x1\r\n",
+                             "Content-Length: 99999999999999999999999\r\n",
+                             "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                             "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+                             "Transfer-Encoding: gzip\r\n",
+                             "Transfer-Encoding: chunked, gzip\r\n",
+                             "Transfer-Encoding: gzip, chunked\r\n",
+                             "Transfer-Encoding: chunked, chunked\r\n",
+                             "Transfer-Encoding: identity\r\n",
+                             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                             "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+                             "Transfer-Encoding:\r\n",
+                             "Transfer-Encoding : chunked\r\n",
+                             "Transfer-Encoding: \"chunked\"\r\n",
+                             "Transfer-Encoding: xchunked\r\n",
+                             "Transfer-Encoding: chunked;q=1\r\n",
+                             "Content-Length : 1\r\n",
+                             "Nonsense\r\n",
+                             ": x\r\n",
+                             "X-A: a\x07\r\n",
+                             "X-A: a\rX-B: b\r\n"}) {
     const auto ec = error_of(std::string{"POST / HTTP/1.1\r\nHost: t\r\n"} + fields + "\r\nx");
     INFO(fields << ec.message());
     CHECK(ec);
@@ -164,9 +193,10 @@ TEST_CASE("request parser: what could smuggle a request is refused") {
   }
   CHECK(error_of("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n") ==
         http::error::bad_transfer_encoding);
-  CHECK_FALSE(error_of("POST / HTTP/1.1\r\nHost: t\r\ntransfer-ENCODING: Chunked\r\n\r\n0\r\n\r\n"));
+  CHECK_FALSE(
+      error_of("POST / HTTP/1.1\r\nHost: t\r\ntransfer-ENCODING: Chunked\r\n\r\n0\r\n\r\n"));
   CHECK(error_of("POST / HTTP/1.1\nHost: t\n\n"));
-  CHECK(error_of(std::string{"GET /\0x HTTP/1.1\r\nHost: t\r\n\r\n", 31}));
+  CHECK(error_of(std::string{"GET /\0x HTTP/1.1\r\nHost: t\r\n\r\n", 29}));
   CHECK(error_of("GET /a b HTTP/1.1\r\nHost: t\r\n\r\n"));
 }
 
@@ -186,8 +216,12 @@ TEST_CASE("request parser: limits, at the last size that is taken and at the fir
   CHECK_FALSE(with_body(100));
   CHECK(with_body(101) == http::error::body_limit);
   const auto chunks = [](const char* more) {
-    const parsed_request r{"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n"
-                           + std::string(50, 'x') + "\r\n" + more, {}, 1'000, 100};
+    const parsed_request r{
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n" +
+            std::string(50, 'x') + "\r\n" + more,
+        {},
+        1'000,
+        100};
     return r.ec;
   };
   CHECK_FALSE(chunks(("32\r\n" + std::string(50, 'x') + "\r\n0\r\n\r\n").c_str()));
@@ -212,9 +246,10 @@ TEST_CASE("request parser: what stands behind a request is left alone") {
 }
 
 TEST_CASE("request parser: trailers change nothing") {
-  const parsed_request r{"POST / HTTP/1.1\r\nHost: t\r\nCookie: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                         "1\r\nx\r\n0\r\nCookie: b\r\nX-Api-Key: k\r\nHost: u\r\nX-One: c\r\n\r\n",
-                         {"x-one"}};
+  const parsed_request r{
+      "POST / HTTP/1.1\r\nHost: t\r\nCookie: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "1\r\nx\r\n0\r\nCookie: b\r\nX-Api-Key: k\r\nHost: u\r\nX-One: c\r\n\r\n",
+      {"x-one"}};
   REQUIRE(r.parser.is_done());
   CHECK_FALSE(r.ec);
   CHECK(r.head()[cookie] == "a");
@@ -234,8 +269,8 @@ TEST_CASE("request parser: pieces of any size make the same request") {
     body += "0123456789\\r\\n";
   body += "\"]";
   const auto whole = post("/v1/events", body, forwarded_twice);
-  auto chunked = std::string{"POST /v1/events HTTP/1.1\r\nHost: t\r\n"} + forwarded_twice
-                 + "Transfer-Encoding: chunked\r\n\r\n";
+  auto chunked = std::string{"POST /v1/events HTTP/1.1\r\nHost: t\r\n"} + forwarded_twice +
+                 "Transfer-Encoding: chunked\r\n\r\n";
   for (std::size_t at = 0; at < body.size(); at += 15) {
     auto size = std::min<std::size_t>(15, body.size() - at);
     chunked += "0123456789abcdef"[size];

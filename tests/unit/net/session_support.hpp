@@ -28,7 +28,8 @@ class noting_handler final : public request_handler {
   void on_request(session& from, const request_parser& parser) override {
     auto body = parser.body();
     // As the JSON parser may: every byte of the padding is read.
-    padding_sum += std::accumulate(body.data(), body.data() + (body.data() ? body.size() + json_padding_bytes : 0), 0);
+    if (!body.empty())
+      padding_sum += std::accumulate(body.end(), body.end() + json_padding_bytes, 0);
     requests.push_back({std::string{parser.head().target}, std::string{body},
                         from.open_exchange(parser.keep_alive() && !from.draining())});
     if (!at_once.empty()) answer(from, requests.back().exchange, at_once);
@@ -70,12 +71,20 @@ class session_fixture : public stepped_loop {
     settings.max_body_bytes = 100'000;
     settings.max_pipeline = 4;
     env.reset(new session_environment{
-        loop, handler, settings, {}, metrics,
-        std::vector<char>(session_environment::receive_bytes + json_padding_bytes), &body_bytes,
+        loop,
+        handler,
+        settings,
+        {},
+        metrics,
+        std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
+        &body_bytes,
         &in_flight_bytes});
     s = std::make_unique<session>(*env);
   }
-  ~session_fixture() { CHECK(body_bytes == 0); }
+  ~session_fixture() {
+    if (s) s->close();
+    CHECK(body_bytes == 0);
+  }
 
   /// `send_buffer`: the session's socket takes about that much unread; 0: the system's default.
   test_client connect(int send_buffer = 0) {

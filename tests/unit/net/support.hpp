@@ -115,8 +115,8 @@ class test_client {
  public:
   explicit test_client(int fd) : fd_(fd) {}
   test_client(test_client&& other) noexcept
-      : received(std::move(other.received)), ended(other.ended),
-        fd_(std::exchange(other.fd_, -1)) {}
+      : received(std::move(other.received)), ended(other.ended), fd_(std::exchange(other.fd_, -1)) {
+  }
   ~test_client() { close(); }
 
   /// Gives how many bytes the connection took.
