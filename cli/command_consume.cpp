@@ -4,6 +4,7 @@
 #include "cli/exec.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/problems.hpp"
+#include "cli/json_fields.hpp"
 #include "net/stream_name.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -39,11 +40,6 @@ struct consume_arguments {
   std::uint32_t lease_s = 30;
   bool json = false; ///< what it prints is JSON either way
 };
-
-std::string text_of(const message& what, std::string_view key) {
-  const auto* value = what.if_contains(key);
-  return value && value->is_string() ? std::string{value->get_string()} : std::string{};
-}
 
 std::string body_of(const message& what) {
   const auto encoded = text_of(what, "data_base64");

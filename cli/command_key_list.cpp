@@ -2,6 +2,7 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/table.hpp"
+#include "cli/json_fields.hpp"
 
 #include <boost/json.hpp>
 
@@ -19,11 +20,6 @@ struct key_list_arguments {
   bool all = false;
   bool json = false;
 };
-
-std::string text_of(const json::object& key, std::string_view field) {
-  const auto* value = key.if_contains(field);
-  return value && value->is_string() ? std::string{value->get_string()} : std::string{};
-}
 
 /// "streams a, b; origins https://…", or "" for a key that may be used everywhere.
 std::string restrictions_of(const json::object& key) {

@@ -5,7 +5,7 @@
 #include "actors/wall_clock.hpp"
 #include "cli/address.hpp"
 #include "cli/logging.hpp"
-#include "cli/wall_time.hpp"
+#include "net/wall_time.hpp"
 #include "net/tcp_probe.hpp"
 
 #include <spdlog/spdlog.h>

@@ -3,7 +3,7 @@
 
 #include "actors/placement.hpp"
 #include "cli/client_secret.hpp"
-#include "cli/wall_time.hpp"
+#include "net/wall_time.hpp"
 
 #include <spdlog/spdlog.h>
 

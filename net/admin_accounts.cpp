@@ -2,8 +2,10 @@
 
 #include "actors/account_messages.hpp"
 #include "actors/limit_text.hpp"
+#include "net/json_body.hpp"
 #include "net/rfc3339.hpp"
 #include "net/stream_name.hpp"
+#include "net/wall_time.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -18,16 +20,6 @@ namespace {
 namespace json = boost::json;
 using boost::asio::awaitable;
 
-std::int64_t wall_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-error invalid(std::string why) {
-  return {errc::invalid, std::move(why)};
-}
-
 std::string_view view(const json::string& text) {
   return {text.data(), text.size()};
 }
@@ -35,14 +27,6 @@ std::string_view view(const json::string& text) {
 /// An error never repeats the value: it may be a key in the wrong place.
 error wrong_type(std::string_view name, std::string_view wanted) {
   return invalid(fmt::format("'{}' must be {}", name, wanted));
-}
-
-result<json::object> object_of(std::string_view body, std::string_view example) {
-  boost::system::error_code failed;
-  auto document = json::parse({body.data(), body.size()}, failed);
-  if (failed) return invalid("the body is not JSON: " + failed.message());
-  if (!document.is_object()) return invalid(fmt::format("the body must be an object: {}", example));
-  return std::move(document.get_object());
 }
 
 // -- what a key's body says -----------------------------------------------------------------------
@@ -131,7 +115,7 @@ result<void> take_member(std::string_view key, const json::value& value, create_
 }
 
 result<create_key> key_wish_of(std::string_view body) {
-  const auto members = object_of(body, R"({"account":"acme","plan":"pro"})");
+  const auto members = json_object_of(body, R"({"account":"acme","plan":"pro"})");
   if (!members) return members.error();
   create_key wish;
   for (const auto& [key, value] : *members)
@@ -256,7 +240,7 @@ awaitable<admin_answer> get_plan(admin_context& context, admin_request& request)
 }
 
 awaitable<admin_answer> put_one_plan(admin_context& context, admin_request& request) {
-  const auto members = object_of(request.body, R"({"limits":[…]})");
+  const auto members = json_object_of(request.body, R"({"limits":[…]})");
   if (!members) co_return answer_of(members.error());
   for (const auto& [key, value] : *members)
     if (key != "limits")

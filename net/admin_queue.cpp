@@ -1,5 +1,6 @@
 #include "net/admin_queue.hpp"
 
+#include "net/json_body.hpp"
 #include "net/json_message.hpp"
 #include "net/json_text.hpp"
 #include "net/rfc3339.hpp"
@@ -16,20 +17,6 @@ namespace {
 
 namespace json = boost::json;
 using boost::asio::awaitable;
-
-error invalid(std::string why) {
-  return {errc::invalid, std::move(why)};
-}
-
-/// The body as a JSON object; an empty body is an empty object.
-result<json::object> object_of(std::string_view body) {
-  if (body.empty()) return json::object{};
-  boost::system::error_code failed;
-  auto document = json::parse({body.data(), body.size()}, failed);
-  if (failed) return invalid("the body is not JSON: " + failed.message());
-  if (!document.is_object()) return invalid("the body must be a JSON object");
-  return std::move(document.get_object());
-}
 
 /// A number of seconds as milliseconds.
 result<std::int64_t> milliseconds_of(const json::value& value, std::string_view name,
@@ -48,7 +35,7 @@ result<std::uint32_t> count_of(std::int64_t count) {
 
 /// What a receive's body says.
 result<queue_receive> receive_of(const admin_request& request) {
-  const auto body = object_of(request.body);
+  const auto body = json_object_of(request.body.empty() ? "{}" : request.body, R"({"max":10})");
   if (!body) return body.error();
   queue_receive out{.stream = request.name, .max = default_receive_messages};
   for (const auto& [key, value] : *body) {
@@ -88,7 +75,7 @@ result<queue_replay> replay_of(const admin_request& request, const std::string& 
 }
 
 result<queue_receipts> receipts_of(const admin_request& request, bool accept) {
-  const auto body = object_of(request.body);
+  const auto body = json_object_of(request.body, R"({"receipts":["…"]})");
   if (!body) return body.error();
   const auto* list = body->if_contains("receipts");
   if (!list || !list->is_array() || body->size() != 1)

@@ -4,6 +4,7 @@
 #include "net/admin_accounts.hpp"
 #include "net/admin_queue.hpp"
 #include "net/admin_usage.hpp"
+#include "net/ascii.hpp"
 #include "net/status_page.hpp"
 #include "net/stream_name.hpp"
 
@@ -90,13 +91,6 @@ admin_answer not_allowed(const std::string& allow) {
   auto out = answer_of(problem{.status = 405, .detail = "only " + allow + " is answered here"});
   out.allow = allow;
   return out;
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 } // namespace

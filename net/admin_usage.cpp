@@ -3,6 +3,7 @@
 #include "actors/usage_actor.hpp"
 #include "net/json_text.hpp"
 #include "net/rfc3339.hpp"
+#include "net/wall_time.hpp"
 
 #include <algorithm>
 #include <array>
@@ -79,11 +80,6 @@ std::string csv_field(std::string text) {
     quoted += c;
   }
   return quoted + '"';
-}
-
-std::int64_t wall_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
 /// Counts a report while it is under way.

@@ -1,5 +1,6 @@
 #include "net/cloud_events.hpp"
 
+#include "net/ascii.hpp"
 #include "net/event_body.hpp"
 #include "net/rfc3339.hpp"
 #include "storage/json_text.hpp"
@@ -44,13 +45,6 @@ bool has_control_character(std::string_view text) {
       return true;
   }
   return false;
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 // Quoted strings are unescaped first, then one round of percent-decoding (HTTP binding, 3.1.3.2).

@@ -1,5 +1,6 @@
 #include "net/event_body.hpp"
 
+#include "net/ascii.hpp"
 #include "net/json_text.hpp"
 
 #include <algorithm>
@@ -9,10 +10,6 @@ namespace penstock {
 namespace {
 
 constexpr std::size_t max_tracestate_bytes = 512;  // W3C Trace Context, section 3.3.1.5
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
 
 bool is_printable_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
@@ -38,7 +35,7 @@ body_kind classify_body(std::string_view content_type) {
   while (!media.empty() && (media.back() == ' ' || media.back() == '\t'))
     media.remove_suffix(1);
   if (media.size() > sizeof buffer) return body_kind::opaque;
-  std::transform(media.begin(), media.end(), buffer, lower);
+  std::transform(media.begin(), media.end(), buffer, lower_ascii);
   std::string_view type{buffer, media.size()};
   if (type == "application/json" || type == "text/json") return body_kind::json;
   if (type == "application/x-ndjson" || type == "application/ndjson") return body_kind::ndjson;

@@ -2,14 +2,13 @@
 #include "net/front_end.hpp"
 
 #include "net/batch_errors.hpp"
+#include "net/retry_after.hpp"
 #include "storage/event_id.hpp"
 
 namespace penstock {
 
 namespace {
 
-constexpr std::uint32_t retry_when_unreachable_s = 1;
-constexpr std::uint32_t retry_when_full_s = 10;
 constexpr std::string_view never_admitted =
   "The event is larger than a limit of its client's plan ever admits; nothing was stored.";
 // What is kept for use again by a front end, and how large a piece of it may be.
@@ -85,7 +84,7 @@ void front_end::answer_capacity(waiting_request& r) {
   }
   parts_.metrics.count(counted);
   answer(r, 503, [&](std::string& out) {
-    writer_.error(out, context_of(r), what, retry_when_unreachable_s);
+    writer_.error(out, context_of(r), what, retry_when_unavailable_s);
   });
 }
 

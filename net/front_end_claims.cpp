@@ -2,6 +2,7 @@
 #include "net/front_end.hpp"
 
 #include "actors/placement.hpp"
+#include "net/retry_after.hpp"
 
 #include <algorithm>
 
@@ -9,9 +10,6 @@ namespace penstock {
 
 namespace {
 
-constexpr std::uint16_t unavailable = 503;
-constexpr std::uint32_t retry_unavailable_s = 1;
-constexpr std::uint32_t retry_when_full_s = 10;
 
 request_claims& claims_of(turn_batch& batch) {
   return *batch.details[batch.requests[0].details].claims;
@@ -145,8 +143,8 @@ void front_end::fail_ungranted(turn_batch& batch) {
     if (one.state != claim_state::fresh) continue;
     if (fresh++ < r.count) continue;
     one.state = claim_state::failed;
-    one.status = quota ? 429 : unavailable;
-    one.retry_after_s = quota ? std::max(1u, r.state.reset_s) : retry_unavailable_s;
+    one.status = quota ? 429 : status_unavailable;
+    one.retry_after_s = quota ? std::max(1u, r.state.reset_s) : retry_when_unavailable_s;
     tell_index(one, {{.key = one.key, .content = one.content}, one.status, one.retry_after_s});
   }
 }
@@ -158,7 +156,7 @@ void front_end::settle_stored(turn_batch& batch, const append_done& done) {
   problem what;
   if (!done.ok) {
     what = problem_from(done.why);
-    if (what.status == 500) what.status = unavailable;
+    if (what.status == 500) what.status = status_unavailable;
     claims.why = done.why.message;
     parts_.metrics.count(done.why.code == errc::journal_full ? shed_reason::journal_full
                          : done.why.code == errc::disk_full  ? shed_reason::disk_full
@@ -215,8 +213,8 @@ void front_end::give_up_claims(std::uint64_t token, std::optional<std::uint16_t>
   for (auto& one : claims.all) {
     if (one.state != claim_state::waiting || (member && one.member != *member)) continue;
     one.state = claim_state::failed;
-    one.status = unavailable;
-    one.retry_after_s = retry_unavailable_s;
+    one.status = status_unavailable;
+    one.retry_after_s = retry_when_unavailable_s;
     --claims.open;
   }
   if (claims.at == request_claims::stage::waiting && claims.open == 0)

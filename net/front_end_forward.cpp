@@ -3,6 +3,7 @@
 #include "net/front_end.hpp"
 
 #include "actors/placement.hpp"
+#include "net/retry_after.hpp"
 
 #include <algorithm>
 #include <map>
@@ -11,10 +12,7 @@ namespace penstock {
 
 namespace {
 
-constexpr std::uint16_t unavailable = 503;
 constexpr std::uint16_t full = 507;
-constexpr std::uint32_t retry_unavailable_s = 1;
-constexpr std::uint32_t retry_when_full_s = 10;
 
 // Adds an event of the block, with its type and attributes unless they are the last ones again.
 void add_event(forward_request& to, const event_block& block, std::size_t i) {
@@ -59,8 +57,8 @@ void front_end::forward_others(turn_batch& batch) {
     if (one.member == parts_.self_member) continue;
     if (one.member >= peer_front_ends_.size() || peer_front_ends_[one.member].empty()) {
       one.state = claim_state::failed;
-      one.status = unavailable;
-      one.retry_after_s = retry_unavailable_s;
+      one.status = status_unavailable;
+      one.retry_after_s = retry_when_unavailable_s;
       parts_.metrics.count(shed_reason::unreachable);
       continue;
     }
@@ -106,7 +104,7 @@ void front_end::on_forward(const forward_request& request) {
   auto* const plan = plans_->find(request.plan);
   if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request)
       || !streams_.admit(request.stream))
-    return refuse(unavailable, retry_unavailable_s);
+    return refuse(status_unavailable, retry_when_unavailable_s);
 
   auto batch = new_batch(destination_of_[shard_of(request.client)]);
   auto& r = batch->requests.emplace_back();
@@ -172,7 +170,7 @@ void front_end::on_forward_reply(const forward_reply& reply) {
                          || verdict.state == claim_state::conflict;
     if (settled) continue;
     verdict.state = claim_state::failed;
-    if (verdict.status < 400 || verdict.status > 599) verdict.status = unavailable;
+    if (verdict.status < 400 || verdict.status > 599) verdict.status = status_unavailable;
   }
   take_verdicts(reply.token, verdicts, reply.tag);
 }

@@ -3,6 +3,7 @@
 
 #include "actors/placement.hpp"
 #include "net/json_text.hpp"
+#include "net/retry_after.hpp"
 #include "net/rfc3339.hpp"
 
 #include <algorithm>
@@ -11,7 +12,6 @@ namespace penstock {
 
 namespace {
 
-constexpr std::uint32_t retry_when_unreachable_s = 1;
 constexpr std::size_t fallback_limiter = 0;
 
 // The stream whose limits are asked for: ?stream=NAME.
@@ -52,9 +52,9 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
   auto method = parser.head().method;
   if (method != request_method::get && method != request_method::head)
     return answer_now(from, parser, {405, "Only GET and HEAD are answered here."}, 0, "GET, HEAD");
-  auto caller = identify(from, parser);
-  if (!caller) return;
-  auto& [who, plan] = *caller;
+  auto found = identify(from, parser);
+  if (!found) return;
+  auto& [who, plan] = *found;
   bool keep_alive = parser.keep_alive() && !from.draining();
   limits_question question;
   question.from = &from;
@@ -133,7 +133,7 @@ void front_end::answer_lost_questions(Lost lost) {
     auto& out = question.from->begin_answer(question.exchange);
     writer_.error(out, question.context,
                   {503, "The node that counts this client's requests can't be reached."},
-                  retry_when_unreachable_s);
+                  retry_when_unavailable_s);
     question.from->end_answer(question.exchange);
   }
 }

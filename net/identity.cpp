@@ -1,5 +1,7 @@
 #include "net/identity.hpp"
 
+#include "net/ascii.hpp"
+
 #include <openssl/sha.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -22,14 +24,10 @@ std::string_view trim(std::string_view text) {
 
 constexpr std::string_view bearer_scheme = "bearer ";
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
-
 bool starts_with_nocase(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size()
          && std::equal(prefix.begin(), prefix.end(), text.begin(),
-                       [](char a, char b) { return a == lower(b); });
+                       [](char a, char b) { return a == lower_ascii(b); });
 }
 
 // Takes the last element off a comma-separated list.
@@ -130,7 +128,7 @@ identifier::identifier(const identity_settings& settings,
   for (auto& wanted : settings.order) {
     rule r{wanted.source, wanted.name};
     if (r.source == identity_source::header) {
-      std::transform(r.name.begin(), r.name.end(), r.name.begin(), lower);
+      std::transform(r.name.begin(), r.name.end(), r.name.begin(), lower_ascii);
       r.field = static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0)
                                            + custom_fields_.size());
       custom_fields_.push_back(r.name);

@@ -1,21 +1,15 @@
 #include "net/status_page.hpp"
 
 #include "net/process_figures.hpp"
+#include "net/wall_time.hpp"
 
 #include <boost/json.hpp>
-
-#include <chrono>
 
 namespace penstock {
 
 namespace {
 
 namespace json = boost::json;
-
-std::int64_t now_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
 
 json::array queues_of(const node_totals& totals) {
   json::array out;
@@ -37,7 +31,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
   const json::object out{
       {"node", from.node_name},
       {"version", from.version},
-      {"uptime_s", static_cast<double>(now_ms() - from.started_ms) / 1e3},
+      {"uptime_s", static_cast<double>(wall_ms() - from.started_ms) / 1e3},
       {"ready", node.ready.load(std::memory_order_relaxed)},
       {"draining", node.draining.load(std::memory_order_relaxed)},
       {"http", json::object{{"requests", totals.requests},

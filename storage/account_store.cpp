@@ -15,7 +15,7 @@ constexpr std::int64_t schema_version = 1;
 
 // Names of streams, origins and networks hold no space, so a list of them is a text with spaces
 // between. The views are for people: times as text, and only what is in force.
-constexpr const char* schema = R"sql(
+constexpr const char* account_schema = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 BEGIN IMMEDIATE;
@@ -145,7 +145,7 @@ class sqlite_account_store final : public account_store {
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     if (auto known = check_version(); !known) return known;
-    if (auto made = db_->exec(schema); !made) return made;
+    if (auto made = db_->exec(account_schema); !made) return made;
     const std::pair<sqlite_statement*, std::string_view> wanted[] = {
         {&put_key_, "INSERT OR REPLACE INTO key VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"},
         {&put_plan_, "INSERT OR REPLACE INTO plan VALUES (?1,?2,?3,?4,?5)"},

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* schema = R"sql(
+constexpr const char* counter_schema = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS counter(
@@ -104,7 +104,7 @@ class sqlite_counter_store final : public counter_store {
     auto db = sqlite_database::open(path, sqlite_mode::create, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
-    if (auto made = db_->exec(schema); !made) return made;
+    if (auto made = db_->exec(counter_schema); !made) return made;
     const auto prepare = [this](sqlite_statement& into, const char* sql) -> result<void> {
       auto made = db_->prepare(sql, true);
       if (!made) return made.error();

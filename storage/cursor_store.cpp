@@ -18,7 +18,7 @@ namespace {
 /// all the time, and a log that does not grow needs no new blocks on a full disk.
 constexpr int checkpoint_pages = 128;
 
-constexpr const char* schema = R"sql(
+constexpr const char* cursor_schema = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS cursor(
@@ -110,7 +110,7 @@ class sqlite_cursor_store final : public cursor_store {
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     sqlite3_wal_autocheckpoint(db_->raw(), checkpoint_pages);
-    if (auto made = db_->exec(schema); !made) return made;
+    if (auto made = db_->exec(cursor_schema); !made) return made;
     auto upsert = db_->prepare("INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4)", true);
     if (!upsert) return upsert.error();
     upsert_ = std::move(*upsert);

@@ -4,6 +4,7 @@
 #include <boost/system/result.hpp>
 
 #include <cstdint>
+#include <ostream>
 #include <string>
 
 namespace penstock {
@@ -26,6 +27,11 @@ struct error {
   errc code = errc::invalid;
   std::string message;
 };
+
+/// For logs and failed checks of tests.
+inline std::ostream& operator<<(std::ostream& out, const error& what) {
+  return out << what.message;
+}
 
 template <class T>
 using result = boost::system::result<T, error>;

@@ -18,7 +18,7 @@ constexpr std::size_t number_digits = 12;
 constexpr std::string_view db_suffix = ".db";
 
 // `bodies` is last: a row's other columns can then be read without its overflow pages.
-constexpr const char* schema = R"sql(
+constexpr const char* segment_tables = R"sql(
 PRAGMA page_size = 4096;
 PRAGMA journal_mode = MEMORY;
 PRAGMA synchronous = FULL;
@@ -121,7 +121,7 @@ result<void> write_schema(const fs::path& file, std::uint64_t number, const std:
                           const std::string& vfs) {
   auto db = sqlite_database::open(file, sqlite_mode::create, vfs);
   if (!db) return db.error();
-  if (auto done = db->exec(schema); !done) return done;
+  if (auto done = db->exec(segment_tables); !done) return done;
   if (auto done = db->exec(idempotency_schema); !done) return done;
   {
     auto insert = db->prepare("INSERT INTO meta VALUES ('version', ?1), ('tag', ?2), "

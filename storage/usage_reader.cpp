@@ -12,7 +12,7 @@ namespace penstock {
 namespace {
 
 constexpr int steps_between_questions = 4096; // of SQLite's machine: well under a millisecond
-constexpr const char* pragmas = "PRAGMA busy_timeout = 1000; PRAGMA cache_size = -2048;";
+constexpr const char* reader_pragmas = "PRAGMA busy_timeout = 1000; PRAGMA cache_size = -2048;";
 
 std::uint64_t value_of(const usage_counts& counts, usage_order order) {
   switch (order) {
@@ -90,7 +90,7 @@ class sqlite_usage_reader final : public usage_reader {
 };
 
 result<void> sqlite_usage_reader::prepare() {
-  if (auto done = db_.exec(pragmas); !done) return done;
+  if (auto done = db_.exec(reader_pragmas); !done) return done;
   result<void> outcome;
   const auto make = [&](sqlite_statement& into, const std::string& sql) {
     if (!outcome) return;

@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t no_time = std::numeric_limits<std::int64_t>::max();
 
 /// The log is cut back to this after a long report held it up.
-constexpr const char* pragmas = R"sql(
+constexpr const char* writer_pragmas = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA cache_size = -8192;
@@ -91,7 +91,7 @@ class sqlite_usage_store final : public usage_store {
 };
 
 result<void> sqlite_usage_store::prepare() {
-  if (auto done = db_.exec(pragmas); !done) return done;
+  if (auto done = db_.exec(writer_pragmas); !done) return done;
   if (auto done = db_.exec(usage_schema); !done) return done;
   result<void> outcome;
   const auto make = [&](sqlite_statement& into, const std::string& sql) {

@@ -22,7 +22,7 @@ std::uint64_t fake_hash(std::string_view kind, std::string_view name) {
 }
 
 // What was told to a subscriber or a peer.
-struct heard {
+struct account_news {
   std::vector<accounts_changed> snapshots;
   std::vector<accounts_records> records;
   std::vector<accounts_digest> digests;
@@ -31,7 +31,7 @@ struct heard {
   const access_table& access() const { return *snapshots.back().access; }
 };
 
-caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all) {
+caf::behavior news_listener(caf::event_based_actor* self, std::shared_ptr<account_news> all) {
   const auto note_sender = [self, all] {
     all->sender = caf::actor_cast<caf::actor>(self->current_sender());
   };
@@ -46,10 +46,10 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all)
 // A node as far as accounts go.
 struct accounts_node {
   accounts_node(actor_fixture& world, std::vector<plan> plans = {{"anonymous", {}}, {"pro", {}}})
-      : system(world.system), news(std::make_shared<heard>()),
+      : system(world.system), news(std::make_shared<account_news>()),
         store(std::make_shared<memory_account_store>()),
         book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
-        subscriber(world.system.spawn(listener, news)),
+        subscriber(world.system.spawn(news_listener, news)),
         actor(world.system.spawn(accounts_actor,
                                  accounts_parts{store, book, hasher, {subscriber},
                                                 [now = now_us] { return (*now)++; }})) {}
@@ -65,7 +65,7 @@ struct accounts_node {
   caf::actor_system& system;
   key_hasher hasher{"secret"};
   std::shared_ptr<std::int64_t> now_us = std::make_shared<std::int64_t>(start_us);
-  std::shared_ptr<heard> news;
+  std::shared_ptr<account_news> news;
   std::shared_ptr<memory_account_store> store;
   std::shared_ptr<account_book> book;
   caf::actor subscriber, actor;
@@ -91,8 +91,8 @@ class accounts_fixture : public actor_fixture {
     return ask<account_done>(node, revoke_key{id});
   }
   void link(const accounts_node& a, const accounts_node& b) {
-    self->send(a.actor, peer_up{1, {}, b.actor});
-    self->send(b.actor, peer_up{0, {}, a.actor});
+    self->send(a.actor, peer_up{1, {}, {}, b.actor});
+    self->send(b.actor, peer_up{0, {}, {}, a.actor});
     run();
   }
 };
@@ -266,7 +266,7 @@ TEST_CASE_METHOD(accounts_fixture, "a push that was lost is made up for by the n
   const auto made = make(a);
   // Only B knows of A: nothing was pushed, and B asks by itself.
   b.news->snapshots.clear();
-  self->send(b.actor, peer_up{0, {}, a.actor});
+  self->send(b.actor, peer_up{0, {}, {}, a.actor});
   run();
   REQUIRE(b.find(made.key) != nullptr);
   CHECK(revoke(a, made.record.id).ok);
@@ -310,8 +310,8 @@ TEST_CASE_METHOD(accounts_fixture, "what the disk did not take is saved when it 
 
 TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages", "[accounts]") {
   accounts_node a{*this};
-  const auto peer = std::make_shared<heard>();
-  const auto fake = system.spawn(listener, peer);
+  const auto peer = std::make_shared<account_news>();
+  const auto fake = system.spawn(news_listener, peer);
   account_records many;
   for (int i = 0; i < 3'500; ++i) {
     key_record key;
@@ -321,7 +321,7 @@ TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages"
     many.keys.push_back(key);
   }
   self->send(a.actor, accounts_records{many});
-  self->send(a.actor, peer_up{1, {}, fake});
+  self->send(a.actor, peer_up{1, {}, {}, fake});
   run();
   REQUIRE(peer->digests.size() == 1);
   CHECK(peer->digests[0].buckets == a.book->digest());
@@ -348,7 +348,7 @@ TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages"
 
 TEST_CASE_METHOD(accounts_fixture, "a peer without an accounts actor is let be", "[accounts]") {
   accounts_node a{*this};
-  self->send(a.actor, peer_up{1, {}, {}});
+  self->send(a.actor, peer_up{1, {}, {}, {}});
   run();
   CHECK(make(a).ok);
 }

@@ -9,7 +9,7 @@ using namespace penstock;
 namespace {
 
 // A store that can be made to fail.
-struct fake_store final : counter_store {
+struct memory_counter_store final : counter_store {
   bool failing = false;
   std::vector<counter_row> saved;
   std::int64_t cleaned_at = 0;
@@ -30,7 +30,7 @@ struct fake_store final : counter_store {
 
 class counters_fixture : public actor_fixture {
  public:
-  std::shared_ptr<fake_store> store = std::make_shared<fake_store>();
+  std::shared_ptr<memory_counter_store> store = std::make_shared<memory_counter_store>();
   std::shared_ptr<counters_metrics> metrics = std::make_shared<counters_metrics>();
   caf::actor counters =
       system.spawn(counters_actor, counters_parts{store, metrics, [] { return std::int64_t{77}; }});

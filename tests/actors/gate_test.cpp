@@ -13,7 +13,7 @@ class gate_fixture : public actor_fixture {
   gate_fixture() {
     someone = system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
     door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"},
-                        std::vector<caf::actor>{someone}, someone);
+                        std::vector<caf::actor>{someone}, std::vector<caf::actor>{}, someone);
   }
   ~gate_fixture() { caf::anon_send(door, drain{}); }
 

@@ -126,7 +126,7 @@ class test_node {
     std::vector<std::string> members = std::move(peers);
     members.push_back(settings.listen);
     std::ranges::sort(members);
-    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding}, deciding);
+    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding}, std::vector<caf::actor>{}, deciding);
     listening = publish_gate(door, settings.listen);
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct fake_store final : usage_store {
+struct memory_usage_store final : usage_store {
   result<void> write(std::span<const usage_batch_ptr> batches) override {
     ++tries;
     if (fails) return error{errc::disk_full, "no room"};
@@ -69,7 +69,7 @@ class usage_world : public actor_fixture {
   }
   void tick() { pass(usage_write_interval, usage_write_interval); }
 
-  std::shared_ptr<fake_store> store = std::make_shared<fake_store>();
+  std::shared_ptr<memory_usage_store> store = std::make_shared<memory_usage_store>();
   std::shared_ptr<usage_metrics> metrics = std::make_shared<usage_metrics>();
   caf::actor usage;
 };

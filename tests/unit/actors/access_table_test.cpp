@@ -1,5 +1,6 @@
 #include "actors/access_table.hpp"
 #include "actors/plan_set.hpp"
+#include "tests/unit/actors/fake_hash.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -8,10 +9,6 @@
 using namespace penstock;
 
 namespace {
-
-std::uint64_t fake_hash(std::string_view kind, std::string_view name) {
-  return std::hash<std::string>{}(std::string{kind} + '\0' + std::string{name});
-}
 
 key_hash hash_of(std::uint64_t number, unsigned char tail = 0) {
   key_hash hash{};

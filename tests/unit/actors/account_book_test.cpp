@@ -1,4 +1,5 @@
 #include "actors/account_book.hpp"
+#include "tests/unit/actors/fake_hash.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -10,10 +11,6 @@ namespace {
 
 constexpr std::int64_t now_ms = 1'790'000'000'000;
 constexpr std::int64_t now_us = now_ms * 1000;
-
-std::uint64_t fake_hash(std::string_view kind, std::string_view name) {
-  return std::hash<std::string>{}(std::string{kind} + '\0' + std::string{name});
-}
 
 key_record key(const std::string& id, std::uint64_t version = 1) {
   key_record made;

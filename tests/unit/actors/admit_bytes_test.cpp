@@ -1,6 +1,7 @@
 // Events and bytes together, limits in shadow, limits that do not apply.
 #include "tests/unit/actors/admit_support.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -12,13 +13,12 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
 
 limit events(const char* name, std::uint32_t amount) {
   return {.name = name,
           .kind = algorithm::fixed_window,
           .amount = amount,
-          .window_ns = 10 * second};
+          .window_ns = 10 * second_ns};
 }
 
 limit bytes(const char* name, std::uint32_t amount) {
@@ -64,13 +64,13 @@ TEST_CASE("a byte limit is charged the body's bytes, beside the events", "[admit
   CHECK(states[0].used == 1);
   CHECK(states[1].used == 900);
   // 100 are left, and that is not enough: refused, and neither is charged.
-  CHECK(admit(rules, all, second, {.events = 1, .bytes = 101}).answer ==
+  CHECK(admit(rules, all, second_ns, {.events = 1, .bytes = 101}).answer ==
         verdict{.remaining = 100, .reset_s = 9, .limit = 1, .reason = reason(refusal::quota)});
   CHECK(states[0].used == 1);
   CHECK(states[1].used == 900);
-  CHECK(admit(rules, all, second, {.events = 1, .bytes = 100}).answer.granted == 1);
+  CHECK(admit(rules, all, second_ns, {.events = 1, .bytes = 100}).answer.granted == 1);
   // An event of no bytes costs none.
-  CHECK(admit(rules, all, second, {.events = 1, .bytes = 0}).answer.granted == 1);
+  CHECK(admit(rules, all, second_ns, {.events = 1, .bytes = 0}).answer.granted == 1);
 }
 
 TEST_CASE("of a batch as many events as their own bytes last for", "[admit]") {
@@ -107,7 +107,7 @@ TEST_CASE("an event that a byte limit never admits is told apart", "[admit]") {
 TEST_CASE("the wait for bytes is until the next event's fit", "[admit]") {
   limit rule = bytes("b", 100);
   rule.kind = algorithm::gcra;
-  rule.window_ns = 10 * second; // ten bytes a second
+  rule.window_ns = 10 * second_ns; // ten bytes a second
   const plan rules{"p", {rule}};
   std::vector<limit_state> states(1);
   const auto all = pointers_to(states);
@@ -165,7 +165,7 @@ TEST_CASE("partial grants are maximal, and charge just what they grant", "[admit
       limit rule{.name = "any",
                  .kind = static_cast<algorithm>(random.between(0, 4)),
                  .amount = static_cast<std::uint32_t>(random.between(1, 9)),
-                 .window_ns = random.between(1, 5 * second)};
+                 .window_ns = random.between(1, 5 * second_ns)};
       if (random.one_in(3) && rule.kind != algorithm::interval) {
         rule.cost = limit_cost::byte;
         rule.amount *= 100;
@@ -174,7 +174,7 @@ TEST_CASE("partial grants are maximal, and charge just what they grant", "[admit
       rules.limits.push_back(rule);
     }
     std::vector<limit_state> states(count);
-    std::int64_t now = random.between(0, 1'000'000 * second);
+    std::int64_t now = random.between(0, 1'000'000 * second_ns);
     for (int step = 0; step < 80; ++step) {
       limit_states asked = pointers_to(states);
       for (std::size_t i = 0; i < count; ++i)
@@ -221,9 +221,9 @@ TEST_CASE("partial grants are maximal, and charge just what they grant", "[admit
         const auto wait = wait_ns(rule, states[speaking], now,
                                   rule.cost == limit_cost::event ? 1 : sizes[granted]);
         if (wait != never)
-          REQUIRE(result.answer.reset_s == static_cast<std::uint32_t>((wait + second - 1) / second));
+          REQUIRE(result.answer.reset_s == static_cast<std::uint32_t>((wait + second_ns - 1) / second_ns));
       }
-      now += random.between(0, 2) * random.between(0, second);
+      now += random.between(0, 2) * random.between(0, second_ns);
     }
   }
 }

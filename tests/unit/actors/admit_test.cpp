@@ -2,6 +2,7 @@
 #include "actors/limits.hpp"
 #include "tests/unit/actors/admit_support.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -13,8 +14,7 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
-constexpr std::int64_t day = 86'400 * second;
+constexpr std::int64_t day = 86'400 * second_ns;
 
 limit fixed(const char* name, std::uint32_t amount, std::int64_t window_ns) {
   return {.name = name, .kind = algorithm::fixed_window, .amount = amount, .window_ns = window_ns};
@@ -36,7 +36,7 @@ TEST_CASE("a plan without limits admits everything", "[admit]") {
 }
 
 TEST_CASE("all limits must admit, and a refusal takes from none of them", "[admit]") {
-  const plan rules{"two", {fixed("short", 2, second), fixed("long", 3, 60 * second)}};
+  const plan rules{"two", {fixed("short", 2, second_ns), fixed("long", 3, 60 * second_ns)}};
   std::vector<limit_state> states(2);
   CHECK(admit_events(rules, states, 0, 1) ==
         verdict{.granted = 1, .remaining = 1, .reset_s = 1, .limit = 0});
@@ -47,14 +47,14 @@ TEST_CASE("all limits must admit, and a refusal takes from none of them", "[admi
         verdict{.remaining = 0, .reset_s = 1, .limit = 0, .reason = 1});
   CHECK(states == before);
   // The second window of the short limit; the long one has a unit left and speaks.
-  CHECK(admit_events(rules, states, second, 1) ==
+  CHECK(admit_events(rules, states, second_ns, 1) ==
         verdict{.granted = 1, .remaining = 0, .reset_s = 59, .limit = 1});
-  CHECK(admit_events(rules, states, second, 1) ==
+  CHECK(admit_events(rules, states, second_ns, 1) ==
         verdict{.remaining = 0, .reset_s = 59, .limit = 1, .reason = 1});
 }
 
 TEST_CASE("of a batch as much is granted as every limit has", "[admit]") {
-  const plan rules{"two", {fixed("wide", 100, second), fixed("narrow", 7, 10 * second)}};
+  const plan rules{"two", {fixed("wide", 100, second_ns), fixed("narrow", 7, 10 * second_ns)}};
   std::vector<limit_state> states(2);
   const verdict answer = admit_events(rules, states, 0, 10);
   CHECK(answer == verdict{.granted = 7, .remaining = 0, .reset_s = 10, .limit = 1});
@@ -64,21 +64,21 @@ TEST_CASE("of a batch as much is granted as every limit has", "[admit]") {
 
 TEST_CASE("a refusal names the limit that admits last", "[admit]") {
   const plan rules{
-      "three", {fixed("a", 1, 5 * second), fixed("b", 1, 9 * second), fixed("c", 1, 7 * second)}};
+      "three", {fixed("a", 1, 5 * second_ns), fixed("b", 1, 9 * second_ns), fixed("c", 1, 7 * second_ns)}};
   std::vector<limit_state> states(3);
   CHECK(admit_events(rules, states, 0, 1).limit == 1);
-  const verdict refused = admit_events(rules, states, second, 1);
+  const verdict refused = admit_events(rules, states, second_ns, 1);
   CHECK(refused.limit == 1);
   CHECK(refused.reset_s == 8);
   CHECK(refused.reason == static_cast<std::uint8_t>(refusal::quota));
 }
 
 TEST_CASE("a request of cost 0 looks and changes nothing", "[admit]") {
-  const plan rules{"one", {fixed("a", 2, 5 * second)}};
+  const plan rules{"one", {fixed("a", 2, 5 * second_ns)}};
   std::vector<limit_state> states(1);
   admit_events(rules, states, 0, 2);
   const std::vector<limit_state> before = states;
-  CHECK(admit_events(rules, states, second, 0) == verdict{.remaining = 0, .reset_s = 4, .limit = 0});
+  CHECK(admit_events(rules, states, second_ns, 0) == verdict{.remaining = 0, .reset_s = 4, .limit = 0});
   CHECK(states == before);
 }
 
@@ -101,7 +101,7 @@ TEST_CASE("a plan grants what its limits grant one by one", "[admit]") {
       rules.limits.push_back({.name = "any",
                               .kind = static_cast<algorithm>(random.between(0, 4)),
                               .amount = static_cast<std::uint32_t>(random.between(1, 9)),
-                              .window_ns = random.between(1, 5 * second)});
+                              .window_ns = random.between(1, 5 * second_ns)});
     std::vector<limit_state> states(count);
     std::int64_t now = random.between(0, 1000 * day);
     for (int step = 0; step < 100; ++step) {
@@ -123,10 +123,10 @@ TEST_CASE("a plan grants what its limits grant one by one", "[admit]") {
       REQUIRE((answer.reason != 0) == (answer.granted == 0));
       REQUIRE(look(rules.limits[answer.limit], states[answer.limit], now).available == left);
       if (answer.granted == 0) {
-        REQUIRE(answer.reset_s == (last_retry + second - 1) / second);
+        REQUIRE(answer.reset_s == (last_retry + second_ns - 1) / second_ns);
         REQUIRE(states == before);
       }
-      now += random.between(0, 2) * random.between(0, second);
+      now += random.between(0, 2) * random.between(0, second_ns);
     }
   }
 }
@@ -147,5 +147,5 @@ TEST_CASE("hours, days and months begin and end as the calendar says", "[calenda
   // The very edges.
   check(calendar_unit::month, utc(2024, 3, 1), utc(2024, 3, 1), utc(2024, 4, 1));
   check(calendar_unit::month, utc(2024, 3, 1) - 1, utc(2024, 2, 1), utc(2024, 3, 1));
-  CHECK(utc(2000, 1, 1) == 946'684'800 * second);
+  CHECK(utc(2000, 1, 1) == 946'684'800 * second_ns);
 }

@@ -1,6 +1,8 @@
 // What stays used when a limit's numbers change, and how long one waits for many units.
 #include "actors/limits.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random_limit.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -8,23 +10,8 @@
 
 using namespace penstock;
 
-namespace {
-
-constexpr std::int64_t second = 1'000'000'000;
-constexpr std::int64_t hour = 3600 * second;
-
-limit random_limit(algorithm kind, test_random& random) {
-  limit rule{.name = "any", .kind = kind};
-  rule.amount = static_cast<std::uint32_t>(random.between(1, random.one_in(3) ? 1'000'000 : 12));
-  rule.window_ns = random.between(1, random.one_in(2) ? 100 * second : 1'000);
-  rule.burst = static_cast<std::uint32_t>(random.one_in(2) ? 0 : random.between(1, 30));
-  return rule;
-}
-
-} // namespace
-
 TEST_CASE("half of a gcra burst used stays as many units used", "[carry_over]") {
-  const limit before{.name = "r", .kind = algorithm::gcra, .amount = 100, .window_ns = 60 * second};
+  const limit before{.name = "r", .kind = algorithm::gcra, .amount = 100, .window_ns = 60 * second_ns};
   limit after = before;
   after.amount = 1000;
   const limit_state state = charge(before, {}, 0, 50);
@@ -32,18 +19,18 @@ TEST_CASE("half of a gcra burst used stays as many units used", "[carry_over]") 
   after.amount = 20;
   const limit_state full = carry_over(before, after, state, 0);
   CHECK(look(after, full, 0).available == 0);
-  CHECK(look(after, full, 0).retry_ns == 3 * second);
+  CHECK(look(after, full, 0).retry_ns == 3 * second_ns);
 }
 
 TEST_CASE("a limit that gets quicker does not keep its clients waiting", "[carry_over]") {
-  const limit slow{.name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * hour};
-  const limit quick{.name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * second};
+  const limit slow{.name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * hour_ns};
+  const limit quick{.name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * second_ns};
   const limit_state used_up = carry_over(slow, quick, charge(slow, {}, 0, 10), 0);
-  CHECK(look(quick, used_up, second - 1).available == 0);
-  CHECK(look(quick, used_up, second).available == 1);
-  const limit rare{.name = "i", .kind = algorithm::interval, .amount = 1, .window_ns = hour};
-  const limit often{.name = "i", .kind = algorithm::interval, .amount = 1, .window_ns = second};
-  CHECK(look(often, carry_over(rare, often, charge(rare, {}, 0, 1), 0), second).available == 1);
+  CHECK(look(quick, used_up, second_ns - 1).available == 0);
+  CHECK(look(quick, used_up, second_ns).available == 1);
+  const limit rare{.name = "i", .kind = algorithm::interval, .amount = 1, .window_ns = hour_ns};
+  const limit often{.name = "i", .kind = algorithm::interval, .amount = 1, .window_ns = second_ns};
+  CHECK(look(often, carry_over(rare, often, charge(rare, {}, 0, 1), 0), second_ns).available == 1);
 }
 
 TEST_CASE("what was used stays used under other numbers, whatever they are", "[carry_over]") {
@@ -54,7 +41,7 @@ TEST_CASE("what was used stays used under other numbers, whatever they are", "[c
       test_random random(seed);
       const limit before = random_limit(kind, random);
       const limit after = random_limit(kind, random);
-      std::int64_t now = random.between(0, 1'000'000 * second);
+      std::int64_t now = random.between(0, 1'000'000 * second_ns);
       limit_state state;
       for (int i = 0; i < 10; ++i) {
         const auto available = look(before, state, now).available;
@@ -91,7 +78,7 @@ TEST_CASE("the wait for any number of units is exact", "[limits]") {
       INFO("algorithm " << static_cast<int>(kind) << ", seed " << seed);
       test_random random(seed);
       const limit rule = random_limit(kind, random);
-      std::int64_t now = random.between(0, 1'000'000 * second);
+      std::int64_t now = random.between(0, 1'000'000 * second_ns);
       limit_state state;
       for (int i = 0; i < 30; ++i) {
         const auto whole = look(rule, {}, now).available;

@@ -1,6 +1,7 @@
 #include "actors/client_table.hpp"
 #include "tests/unit/actors/admit_support.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -14,15 +15,14 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
 
 plan two_limits() {
   return {"two",
-          {{.name = "burst", .kind = algorithm::gcra, .amount = 10, .window_ns = second},
+          {{.name = "burst", .kind = algorithm::gcra, .amount = 10, .window_ns = second_ns},
            {.name = "minute",
             .kind = algorithm::fixed_window,
             .amount = 100,
-            .window_ns = 60 * second}}};
+            .window_ns = 60 * second_ns}}};
 }
 
 verdict admit_in(client_table& table, const plan& rules, std::uint64_t client, std::int64_t now,
@@ -72,17 +72,17 @@ TEST_CASE("a sweep forgets the idle, and only them", "[client_table]") {
   for (int i = 0; i < 10'000; ++i) {
     (i % 2 == 0 ? early : late).push_back(random.next());
     const std::uint64_t client = i % 2 == 0 ? early.back() : late.back();
-    admit_in(table, rules, client, i % 2 == 0 ? 0 : 30 * second, 1);
+    admit_in(table, rules, client, i % 2 == 0 ? 0 : 30 * second_ns, 1);
   }
   // At 60 s the windows of the early ones are over, those of the late ones are not.
-  const auto none = table.sweep(60 * second - 1, 20'000);
+  const auto none = table.sweep(60 * second_ns - 1, 20'000);
   CHECK(none.forgotten == 0);
   CHECK(none.visited == 10'000);
   CHECK(none.at_end);
   std::size_t forgotten = 0;
   int calls = 0;
   for (; forgotten < early.size() && calls < 1000; ++calls)
-    forgotten += table.sweep(60 * second, 100).forgotten;
+    forgotten += table.sweep(60 * second_ns, 100).forgotten;
   CHECK(forgotten == early.size());
   CHECK(calls == 100);
   CHECK(table.size() == late.size());
@@ -103,12 +103,12 @@ TEST_CASE("slots freed are used again before memory grows", "[client_table]") {
       const auto entry = table.find_or_add(client);
       REQUIRE(entry.states[0] == limit_state{});
       REQUIRE(entry.states[1] == limit_state{});
-      admit_in(table, rules, client, round * 100 * second, 3);
+      admit_in(table, rules, client, round * 100 * second_ns, 3);
       table.mark_changed(entry);
     }
     CHECK(table.size() == 10'000);
     if (round == 4) bytes = table.memory_bytes();
-    CHECK(table.sweep((round + 1) * 100 * second, 20'000).forgotten == 10'000);
+    CHECK(table.sweep((round + 1) * 100 * second_ns, 20'000).forgotten == 10'000);
     CHECK(table.size() == 0);
     CHECK_FALSE(table.has_changed());
   }
@@ -119,7 +119,7 @@ TEST_CASE("slots freed are used again before memory grows", "[client_table]") {
 TEST_CASE("changed rules keep the states of limits that stay", "[client_table]") {
   const plan before = two_limits();
   client_table table(before.limits);
-  admit_in(table, before, 42, 5 * second, 4);
+  admit_in(table, before, 42, 5 * second_ns, 4);
   const limit_state burst = table.find(42).states[0];
   const limit_state minute = table.find(42).states[1];
 
@@ -128,7 +128,7 @@ TEST_CASE("changed rules keep the states of limits that stay", "[client_table]")
                   {.name = "day", .kind = algorithm::calendar, .amount = 9},
                   before.limits[0]};
   after.limits[0].amount = 50;
-  table.change_rules(after.limits, 5 * second);
+  table.change_rules(after.limits, 5 * second_ns);
   CHECK(table.find(42).states[0] == minute);
   CHECK(table.find(42).states[1] == limit_state{});
   CHECK(table.find(42).states[2] == burst);
@@ -137,7 +137,7 @@ TEST_CASE("changed rules keep the states of limits that stay", "[client_table]")
   // Of another kind, or counting bytes, a limit of the same name begins anew.
   std::vector<limit> other{{.name = "burst", .kind = algorithm::interval}, after.limits[0]};
   other[1].cost = limit_cost::byte;
-  table.change_rules(other, 5 * second);
+  table.change_rules(other, 5 * second_ns);
   CHECK(table.find(42).states[0] == limit_state{});
   CHECK(table.find(42).states[1] == limit_state{});
   CHECK(table.size() == 2);

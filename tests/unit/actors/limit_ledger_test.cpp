@@ -1,5 +1,6 @@
 // Many plans, scopes and clients: what is counted for whom, and what stays when plans change.
 #include "actors/limit_ledger.hpp"
+#include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -9,14 +10,13 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
-constexpr std::int64_t start = 1'700'000'000 * second;
+constexpr std::int64_t start = 1'700'000'000 * second_ns;
 
 limit hourly(const char* name, std::uint32_t amount, limit_scope scope = limit_scope::account) {
   return {.name = name,
           .kind = algorithm::fixed_window,
           .amount = amount,
-          .window_ns = 3600 * second,
+          .window_ns = 3600 * second_ns,
           .scope = scope};
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("changed plans keep what was used", "[ledger]") {
   CHECK(w.ask("q", 2, 100).granted == 30);
   CHECK(w.ask("p", 1, 1000).granted == 1000);
   // What is idle goes, plans that are no more with it.
-  w.now += 3601 * second;
+  w.now += 3601 * second_ns;
   while (w.ledger.sweep(w.now, 10) != 0) {
   }
   CHECK(w.ledger.size() == 0);
@@ -172,14 +172,14 @@ TEST_CASE("no more entries than the bound, over all plans and scopes", "[ledger]
   CHECK(w.ask("q", 2).granted == 0);
   CHECK(w.ask("q", 1).granted == 1);
   CHECK(w.ask("p", 1, 1, 0, "x").granted == 1);
-  w.now += 3601 * second;
+  w.now += 3601 * second_ns;
   CHECK(w.ledger.sweep(w.now, 100) == 4);
   CHECK(w.ask("q", 2).granted == 1);
 }
 
 TEST_CASE("looking at limits costs nothing of them", "[ledger]") {
   world w({{"p", {hourly("h", 100), {.name = "g", .kind = algorithm::gcra, .amount = 10,
-                                     .window_ns = 10 * second, .burst = 20}}}});
+                                     .window_ns = 10 * second_ns, .burst = 20}}}});
   CHECK(w.look("p", 1).limits ==
         std::vector<limit_status>{{"h", 0, 100, start / 1'000'000},
                                   {"g", 0, 20, start / 1'000'000}});
@@ -187,8 +187,8 @@ TEST_CASE("looking at limits costs nothing of them", "[ledger]") {
   w.ask("p", 1, 5);
   for (int i = 0; i < 3; ++i)
     CHECK(w.look("p", 1).limits ==
-          std::vector<limit_status>{{"h", 5, 95, (start + 3600 * second) / 1'000'000},
-                                    {"g", 5, 15, (start + 5 * second) / 1'000'000}});
+          std::vector<limit_status>{{"h", 5, 95, (start + 3600 * second_ns) / 1'000'000},
+                                    {"g", 5, 15, (start + 5 * second_ns) / 1'000'000}});
   CHECK(w.look("p", 1).token == 1);
 }
 
@@ -196,10 +196,10 @@ TEST_CASE("what survives is handed over once, a part at a time, and restored", "
   const std::vector<plan> plans{
       {"p",
        {hourly("account", 100), {.name = "brief", .kind = algorithm::gcra, .amount = 9,
-                                 .window_ns = second},
+                                 .window_ns = second_ns},
         hourly("stream", 20, limit_scope::stream),
-        {.name = "rate", .kind = algorithm::gcra, .amount = 7, .window_ns = 60 * second}}},
-      {"brief", {{.name = "b", .kind = algorithm::gcra, .amount = 9, .window_ns = second}}}};
+        {.name = "rate", .kind = algorithm::gcra, .amount = 7, .window_ns = 60 * second_ns}}},
+      {"brief", {{.name = "b", .kind = algorithm::gcra, .amount = 9, .window_ns = second_ns}}}};
   world w(plans);
   for (std::uint64_t client = 1; client <= 50; ++client) {
     CHECK(w.ask("p", client, 3).granted == 3);
@@ -218,8 +218,8 @@ TEST_CASE("what survives is handed over once, a part at a time, and restored", "
   CHECK(w.ledger.take_changed(10, w.now).empty());
   for (const auto& row : saved) {
     CHECK(row.plan == plan_id("p"));
-    CHECK(row.idle_at > w.now + 20 * second);
-    CHECK(row.idle_at <= w.now + 3600 * second);
+    CHECK(row.idle_at > w.now + 20 * second_ns);
+    CHECK(row.idle_at <= w.now + 3600 * second_ns);
   }
   // Only who is charged counts as changed.
   w.ask("p", 3, 0);
@@ -232,7 +232,7 @@ TEST_CASE("what survives is handed over once, a part at a time, and restored", "
   changed[0].limits[0].amount = 90;
   changed[0].limits.erase(changed[0].limits.begin() + 1, changed[0].limits.begin() + 3);
   world later(changed);
-  later.now += 10 * second;
+  later.now += 10 * second_ns;
   for (const auto& row : saved)
     later.ledger.restore(row, later.now);
   CHECK(later.ledger.size() == 50);
@@ -241,7 +241,7 @@ TEST_CASE("what survives is handed over once, a part at a time, and restored", "
   CHECK_FALSE(later.ledger.has_changed());
   // What says nothing any more, or is of no plan or scope, is passed over.
   world idle(plans);
-  idle.now += 3600 * second;
+  idle.now += 3600 * second_ns;
   auto strange = saved.front();
   strange.scope = 200;
   saved.push_back(strange);

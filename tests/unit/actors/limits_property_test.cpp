@@ -1,6 +1,8 @@
 // What must hold for each algorithm over any schedule of requests.
 #include "actors/limits.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random_limit.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -15,7 +17,6 @@ __extension__ using wide = __int128;
 
 constexpr std::uint64_t schedules_per_algorithm = 400;
 constexpr int requests_per_schedule = 150;
-constexpr std::int64_t second = 1'000'000'000;
 
 constexpr algorithm all_algorithms[] = {algorithm::gcra, algorithm::fixed_window,
                                         algorithm::sliding_window, algorithm::interval,
@@ -25,18 +26,6 @@ struct grant {
   std::int64_t at = 0;
   std::uint32_t units = 0;
 };
-
-limit random_limit(algorithm kind, test_random& random) {
-  limit rule;
-  rule.name = "any";
-  rule.kind = kind;
-  rule.amount = static_cast<std::uint32_t>(random.between(1, random.one_in(3) ? 1'000'000 : 12));
-  // Windows from a nanosecond on, few of them divisible by the amount.
-  rule.window_ns = random.between(1, random.one_in(2) ? 100 * second : 1'000);
-  rule.burst = static_cast<std::uint32_t>(random.one_in(2) ? 0 : random.between(1, 30));
-  rule.unit = static_cast<calendar_unit>(random.between(0, 2));
-  return rule;
-}
 
 // The time scale that makes the rule bite.
 std::int64_t scale(const limit& rule) {
@@ -167,7 +156,7 @@ void run_schedule(algorithm kind, std::uint64_t seed) {
   const limit rule = random_limit(kind, random);
   INFO("amount " << rule.amount << ", window " << rule.window_ns << " ns, burst " << rule.burst
                  << ", unit " << static_cast<int>(rule.unit));
-  std::int64_t now = random.one_in(4) ? 0 : random.between(0, 2'000'000'000 * second);
+  std::int64_t now = random.one_in(4) ? 0 : random.between(0, 2'000'000'000 * second_ns);
   limit_state state;
   std::vector<grant> grants;
   for (int i = 0; i < requests_per_schedule; ++i) {
@@ -199,11 +188,11 @@ TEST_CASE("no schedule gets more than its limit, and every time given is exact",
 
 TEST_CASE("a client that takes all it can gets the whole rate, without rounding loss", "[limits]") {
   // A third of a second is no whole number of nanoseconds.
-  const limit rule{.name = "thirds", .kind = algorithm::gcra, .amount = 3, .window_ns = second};
+  const limit rule{.name = "thirds", .kind = algorithm::gcra, .amount = 3, .window_ns = second_ns};
   limit_state state;
   std::int64_t now = 0;
   std::uint64_t granted = 0;
-  while (now <= 1000 * second) {
+  while (now <= 1000 * second_ns) {
     const limit_view view = look(rule, state, now);
     state = charge(rule, state, now, view.available);
     granted += view.available;
@@ -213,9 +202,9 @@ TEST_CASE("a client that takes all it can gets the whole rate, without rounding 
 }
 
 TEST_CASE("extreme numbers neither overflow nor admit more", "[limits]") {
-  const std::int64_t times[] = {0, 1, 1'700'000'000 * second, max_now_ns};
+  const std::int64_t times[] = {0, 1, 1'700'000'000 * second_ns, max_now_ns};
   const std::uint32_t amounts[] = {0, 1, 3, UINT32_MAX};
-  const std::int64_t windows[] = {INT64_MIN, -1, 0, 1, second, max_window_ns, INT64_MAX};
+  const std::int64_t windows[] = {INT64_MIN, -1, 0, 1, second_ns, max_window_ns, INT64_MAX};
   const std::uint32_t bursts[] = {0, 1, UINT32_MAX};
   for (const algorithm kind : all_algorithms)
     for (const std::int64_t now : times)
@@ -235,7 +224,7 @@ TEST_CASE("extreme numbers neither overflow nor admit more", "[limits]") {
             REQUIRE(spent.retry_ns > 0);
             REQUIRE(spent.reset_ns >= spent.retry_ns);
             REQUIRE_FALSE(is_idle(rule, state, now));
-            if (now <= 1'700'000'000 * second && spent.reset_ns < max_now_ns - now)
+            if (now <= 1'700'000'000 * second_ns && spent.reset_ns < max_now_ns - now)
               REQUIRE(is_idle(rule, state, now + spent.reset_ns));
           }
 }

@@ -2,6 +2,7 @@
 // state.
 #include "actors/limits.hpp"
 #include "tests/unit/actors/admit_support.hpp"
+#include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -13,8 +14,7 @@ using namespace penstock;
 namespace {
 
 constexpr std::int64_t ms = 1'000'000;
-constexpr std::int64_t second = 1000 * ms;
-constexpr std::int64_t minute = 60 * second;
+constexpr std::int64_t minute = 60 * second_ns;
 
 // At `at_ns` after the start a request of `cost`; what must be granted, be left, and how long until
 // more may come (-1: the source does not say).
@@ -38,10 +38,10 @@ void check_rows(const limit& rule, std::int64_t start_ns, const std::vector<row>
   }
 }
 
-std::int64_t utc(int year, unsigned month, unsigned day, int hour, int min, int sec) {
+std::int64_t utc(int year, unsigned month, unsigned day, int hour_ns, int min, int sec) {
   using namespace std::chrono;
   const auto time =
-      sys_days{std::chrono::year{year} / month / day} + hours{hour} + minutes{min} + seconds{sec};
+      sys_days{std::chrono::year{year} / month / day} + hours{hour_ns} + minutes{min} + seconds{sec};
   return duration_cast<nanoseconds>(time.time_since_epoch()).count();
 }
 
@@ -54,16 +54,16 @@ TEST_CASE("fixed_window behaves as express-rate-limit", "[limits]") {
       .name = "api", .kind = algorithm::fixed_window, .amount = 5, .window_ns = minute};
   check_rows(rule, utc(2024, 5, 1, 12, 0, 37),
              {{0, 1, 1, 4, 60},
-              {1 * second, 1, 1, 3, 59},
-              {30 * second, 1, 1, 2, 30},
-              {30 * second, 1, 1, 1, 30},
-              {59 * second, 1, 1, 0, 1},
-              {59 * second, 1, 0, 0, 1},
-              {60 * second - 1, 1, 0, 0, 1},
+              {1 * second_ns, 1, 1, 3, 59},
+              {30 * second_ns, 1, 1, 2, 30},
+              {30 * second_ns, 1, 1, 1, 30},
+              {59 * second_ns, 1, 1, 0, 1},
+              {59 * second_ns, 1, 0, 0, 1},
+              {60 * second_ns - 1, 1, 0, 0, 1},
               // Not at the full minute of the clock, but a minute after the first request.
-              {60 * second, 1, 1, 4, 60},
+              {60 * second_ns, 1, 1, 4, 60},
               // A window that nobody opened does not run.
-              {190 * second, 1, 1, 4, 60}});
+              {190 * second_ns, 1, 1, 4, 60}});
 }
 
 // rack-throttle, README and lib/rack/throttle/interval.rb: `Interval, :min => 3.0` admits a request
@@ -71,15 +71,15 @@ TEST_CASE("fixed_window behaves as express-rate-limit", "[limits]") {
 // refusal consumes nothing, so the wait is from the last one admitted.)
 TEST_CASE("interval behaves as rack-throttle's", "[limits]") {
   const limit rule{
-      .name = "gap", .kind = algorithm::interval, .amount = 1, .window_ns = 3 * second};
+      .name = "gap", .kind = algorithm::interval, .amount = 1, .window_ns = 3 * second_ns};
   check_rows(rule, utc(2024, 5, 1, 0, 0, 0),
              {{0, 1, 1, 0, 3},
               {0, 1, 0, 0, 3},
               {2999 * ms, 1, 0, 0, 1},
               {3000 * ms, 1, 1, 0, 3},
-              {10 * second, 1, 1, 0, 3}});
+              {10 * second_ns, 1, 1, 0, 3}});
   // `:min => 0.5` is two a second, never both at once.
-  const limit two{.name = "gap", .kind = algorithm::interval, .amount = 2, .window_ns = second};
+  const limit two{.name = "gap", .kind = algorithm::interval, .amount = 2, .window_ns = second_ns};
   check_rows(two, utc(2024, 5, 1, 0, 0, 0),
              {{0, 2, 1, 0, 1}, {499 * ms, 1, 0, 0, 1}, {500 * ms, 1, 1, 0, 1}});
 }
@@ -90,7 +90,7 @@ TEST_CASE("calendar behaves as rack-throttle's Hourly and Daily", "[limits]") {
   const limit hourly{
       .name = "hourly", .kind = algorithm::calendar, .amount = 100, .unit = calendar_unit::hour};
   check_rows(hourly, utc(2024, 5, 1, 13, 59, 58),
-             {{0, 100, 100, 0, 2}, {1 * second, 1, 0, 0, 1}, {2 * second, 1, 1, 99, 3600}});
+             {{0, 100, 100, 0, 2}, {1 * second_ns, 1, 0, 0, 1}, {2 * second_ns, 1, 1, 99, 3600}});
   const limit daily{.name = "daily", .kind = algorithm::calendar, .amount = 1000};
   check_rows(daily, utc(2023, 12, 31, 23, 0, 0),
              {{0, 999, 999, 1, 3600}, {0, 2, 1, 0, 3600}, {60 * minute, 1, 1, 999, 86'400}});
@@ -106,8 +106,8 @@ TEST_CASE("gcra behaves as redis-cell", "[limits]") {
               {0, 14, 14, 1, 30},
               {0, 1, 1, 0, 2},
               {0, 1, 0, 0, 2},
-              {2 * second, 1, 1, 0, 2},
-              {34 * second, 0, 0, 16, 0}});
+              {2 * second_ns, 1, 1, 0, 2},
+              {34 * second_ns, 0, 0, 16, 0}});
 }
 
 // throttled/throttled, rate_test.go, TestRateLimit, one a second with MaxBurst 4. (Its first and
@@ -115,7 +115,7 @@ TEST_CASE("gcra behaves as redis-cell", "[limits]") {
 // nothing left is here the second until the next unit.)
 TEST_CASE("gcra behaves as throttled", "[limits]") {
   const limit rule{
-      .name = "t", .kind = algorithm::gcra, .amount = 1, .window_ns = second, .burst = 5};
+      .name = "t", .kind = algorithm::gcra, .amount = 1, .window_ns = second_ns, .burst = 5};
   check_rows(rule, 0,
              {{0, 1, 1, 4, 1},
               {0, 1, 1, 3, 2},
@@ -140,7 +140,7 @@ TEST_CASE("the buckets of gubernator", "[limits]") {
   check_rows(token, utc(2024, 5, 1, 0, 0, 0),
              {{0, 1, 1, 1, -1}, {0, 1, 1, 0, -1}, {100 * ms, 1, 1, 1, -1}});
   const limit leaky{
-      .name = "leaky", .kind = algorithm::gcra, .amount = 10, .window_ns = 30 * second};
+      .name = "leaky", .kind = algorithm::gcra, .amount = 10, .window_ns = 30 * second_ns};
   check_rows(leaky, utc(2024, 5, 1, 0, 0, 0),
              {{0, 1, 1, 9, -1},
               {1000 * ms, 1, 1, 8, -1},
@@ -162,10 +162,10 @@ TEST_CASE("sliding_window estimates as Cloudflare's", "[limits]") {
   const limit rule{
       .name = "sliding", .kind = algorithm::sliding_window, .amount = 50, .window_ns = minute};
   check_rows(rule, utc(2024, 5, 1, 12, 0, 0),
-             {{30 * second, 42, 42, 8, -1},
+             {{30 * second_ns, 42, 42, 8, -1},
               // Another than the 18 would make 50.5; its turn comes when 42 weigh 31: at 15.714 s.
-              {75 * second, 18, 18, 0, 1},
-              {75 * second, 1, 0, 0, 1},
+              {75 * second_ns, 18, 18, 0, 1},
+              {75 * second_ns, 1, 0, 0, 1},
               {75'714 * ms, 1, 0, 0, 1},
               {75'715 * ms, 1, 1, 0, -1}});
 }

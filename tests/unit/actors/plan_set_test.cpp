@@ -1,6 +1,7 @@
 // Plans in force, and limits as text.
 #include "actors/limit_text.hpp"
 #include "actors/plan_set.hpp"
+#include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -8,18 +9,17 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
 
 plan_record stored(const std::string& name, const std::string& limits, std::int64_t deleted_ms = 0) {
   return {name, 1, limits, 5, deleted_ms};
 }
 
 const std::vector<limit> all_kinds{
-    {.name = "burst", .kind = algorithm::gcra, .amount = 20, .window_ns = second, .burst = 40},
-    {.name = "steady", .kind = algorithm::gcra, .amount = 4'000'000'000, .window_ns = 5 * second},
-    {.name = "fixed", .kind = algorithm::fixed_window, .amount = 1, .window_ns = 90 * second},
-    {.name = "sliding", .kind = algorithm::sliding_window, .amount = 7, .window_ns = second / 1000},
-    {.name = "pause", .kind = algorithm::interval, .amount = 1, .window_ns = 86'400 * second},
+    {.name = "burst", .kind = algorithm::gcra, .amount = 20, .window_ns = second_ns, .burst = 40},
+    {.name = "steady", .kind = algorithm::gcra, .amount = 4'000'000'000, .window_ns = 5 * second_ns},
+    {.name = "fixed", .kind = algorithm::fixed_window, .amount = 1, .window_ns = 90 * second_ns},
+    {.name = "sliding", .kind = algorithm::sliding_window, .amount = 7, .window_ns = second_ns / 1000},
+    {.name = "pause", .kind = algorithm::interval, .amount = 1, .window_ns = 86'400 * second_ns},
     {.name = "h", .kind = algorithm::calendar, .amount = 2, .unit = calendar_unit::hour},
     {.name = "d", .kind = algorithm::calendar, .amount = 3, .unit = calendar_unit::day},
     {.name = "m", .kind = algorithm::calendar, .amount = 4, .unit = calendar_unit::month},

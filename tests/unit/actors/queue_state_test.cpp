@@ -1,3 +1,4 @@
+#include "actors/messages.hpp"
 #include "actors/queue_state.hpp"
 
 #include <catch2/catch.hpp>
@@ -11,10 +12,9 @@ using namespace penstock;
 
 namespace {
 
-using block = std::shared_ptr<const event_block>;
 
 /// A block of `count` events whose bodies are their sequence numbers.
-block block_of(std::uint64_t first_seq, std::size_t count) {
+const_block_ptr block_of(std::uint64_t first_seq, std::size_t count) {
   auto out = std::make_shared<event_block>();
   out->first_seq = first_seq;
   out->time_ms = static_cast<std::int64_t>(first_seq) * 10;
@@ -188,7 +188,7 @@ struct model {
     std::int64_t expiry = 0;
     bool returned = false;
   };
-  std::vector<block> journal;
+  std::vector<const_block_ptr> journal;
   std::set<std::uint64_t> all, acked, durable;
   std::map<std::uint64_t, holder> held; // this life's, by event
   std::vector<receipt> receipts;        // every life's
@@ -219,7 +219,7 @@ struct simulation {
   }
   void pump() {
     if (!queue.wants_blocks()) return;
-    std::vector<block> found;
+    std::vector<const_block_ptr> found;
     for (const auto& b : truth.journal)
       if (b->last_seq() > queue.position() && found.size() < 3) found.push_back(b);
     if (found.empty()) queue.pass_over(next_seq - 1);

@@ -4,6 +4,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/table.hpp"
 #include "fake_server.hpp"
+#include "tests/unit/cli/run_penstock.hpp"
 
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
@@ -21,24 +22,6 @@ using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
 
 namespace {
-
-struct run_outcome {
-  int exit = 0;
-  std::string out, err;
-};
-
-run_outcome run_penstock(std::vector<std::string> arguments) {
-  std::vector<const char*> argv{"penstock"};
-  for (const auto& argument : arguments)
-    argv.push_back(argument.c_str());
-  std::ostringstream out, err;
-  auto* const real_out = std::cout.rdbuf(out.rdbuf());
-  auto* const real_err = std::cerr.rdbuf(err.rdbuf());
-  const int exit = run_command_line(static_cast<int>(argv.size()), argv.data());
-  std::cout.rdbuf(real_out);
-  std::cerr.rdbuf(real_err);
-  return {exit, out.str(), err.str()};
-}
 
 // Runs against a server that gives one answer; what it was asked is in `request`.
 run_outcome run_against(std::vector<std::string> arguments, fake_answer answer,
@@ -194,7 +177,7 @@ TEST_CASE("the admin API and the configuration say the same of a wrong limit", "
        R"([{"name":"x","amount":1,"window":"1s"},{"name":"x","amount":1,"window":"1s"}])"}};
   for (const auto& [toml, json] : wrong) {
     const auto told = run_penstock({"plan", "set", "x", "--limits", toml}).err;
-    const auto parsed = parse_limits(json);
+    const auto parsed = parse_limits(std::string_view{json});
     REQUIRE(parsed.has_error());
     // The command has all that is wrong; the API tells the first.
     CHECK_THAT(told, StartsWith("penstock: --limits: " + parsed.error().message));
@@ -225,7 +208,7 @@ TEST_CASE("wrong command lines and refusals have their exit codes", "[accounts]"
 }
 
 TEST_CASE("every account command has help with an example", "[accounts]") {
-  for (const std::vector<std::string> command :
+  for (const std::vector<std::string>& command :
        {std::vector<std::string>{"key"}, {"key", "create"}, {"key", "list"}, {"key", "revoke"},
         {"plan"}, {"plan", "list"}, {"plan", "set"}}) {
     auto arguments = command;

@@ -1,5 +1,6 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
+#include "tests/unit/cli/run_penstock.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -10,29 +11,9 @@
 #include <vector>
 
 using namespace penstock;
+using namespace penstock::test;
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
-
-namespace {
-
-struct run_outcome {
-  int exit = 0;
-  std::string out, err;
-};
-
-run_outcome run_penstock(std::initializer_list<const char*> arguments) {
-  std::vector<const char*> argv{"penstock"};
-  argv.insert(argv.end(), arguments);
-  std::ostringstream out, err;
-  auto* const real_out = std::cout.rdbuf(out.rdbuf());
-  auto* const real_err = std::cerr.rdbuf(err.rdbuf());
-  const int exit = run_command_line(static_cast<int>(argv.size()), argv.data());
-  std::cout.rdbuf(real_out);
-  std::cerr.rdbuf(real_err);
-  return {exit, out.str(), err.str()};
-}
-
-} // namespace
 
 TEST_CASE("every command has help with an example, on stdout") {
   CHECK_THAT(run_penstock({"--help"}).out, Contains("Example"));
@@ -45,7 +26,7 @@ TEST_CASE("every command has help with an example, on stdout") {
 }
 
 TEST_CASE("a wrong command line ends with 64 and says why on stderr alone") {
-  const auto wrong = [](std::initializer_list<const char*> arguments) {
+  const auto wrong = [](const std::vector<std::string>& arguments) {
     const auto outcome = run_penstock(arguments);
     CHECK(outcome.exit == exit_usage);
     CHECK(outcome.out.empty());

@@ -2,6 +2,7 @@
 #include "actors/accounts_actor.hpp"
 #include "net/admin_server.hpp"
 #include "tests/actors/memory_account_store.hpp"
+#include "actors/system_config.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast.hpp>
@@ -16,20 +17,10 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-class plain_config : public caf::actor_system_config {
- public:
-  plain_config() {
-    add_message_types<caf::id_block::penstock>();
-    add_message_types<caf::id_block::penstock_accounts>();
-    set("scheduler.policy", caf::atom("sharing"));
-    set("scheduler.max-threads", 1);
-  }
-};
-
 using answer = http::response<http::string_body>;
 
 struct accounts_server {
-  plain_config config;
+  system_config config{1, false};
   caf::actor_system sys{config};
   node_state node;
   metrics_sources metrics;

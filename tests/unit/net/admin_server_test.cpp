@@ -1,6 +1,7 @@
 // The admin plane over a real socket, with the queue's part played by the test.
 #include "actors/queue_messages.hpp"
 #include "net/admin_server.hpp"
+#include "actors/system_config.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -16,15 +17,6 @@ namespace http = boost::beast::http;
 namespace json = boost::json;
 
 namespace {
-
-class plain_config : public caf::actor_system_config {
- public:
-  plain_config() {
-    add_message_types<caf::id_block::penstock>();
-    set("scheduler.policy", caf::atom("sharing"));
-    set("scheduler.max-threads", 1);
-  }
-};
 
 /// Notes what it is asked; a receive with a wait is answered only when released.
 struct fake_queue {
@@ -77,7 +69,7 @@ struct fake_queue {
 };
 
 struct running_server {
-  plain_config config;
+  system_config config{1, false};
   caf::actor_system sys{config};
   fake_queue queue;
   node_state node;

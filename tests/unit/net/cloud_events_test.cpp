@@ -1,6 +1,7 @@
 // CloudEvents in their three forms: the specification's examples, and what is none.
 #include "net/cloud_events.hpp"
 #include "net/event_body.hpp"
+#include "tests/unit/net/padded.hpp"
 
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
@@ -10,16 +11,6 @@
 using namespace penstock;
 
 namespace {
-
-// JSON texts need readable bytes behind them.
-struct padded {
-  explicit padded(std::string_view t) : size(t.size()), text(t) {
-    text.append(json_padding_bytes, '\0');
-  }
-  operator std::string_view() const { return std::string_view{text}.substr(0, size); }
-  std::size_t size;
-  std::string text;
-};
 
 constexpr std::string_view required =
   R"("specversion":"1.0","type":"com.example.orders.placed","source":"/shop/7","id":"A-1")";

@@ -1,5 +1,6 @@
 // What a body is: its kind, its lines, and whether it is JSON.
 #include "net/event_body.hpp"
+#include "tests/unit/net/padded.hpp"
 
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
@@ -19,22 +20,6 @@ std::vector<std::string> lines_of(std::string_view body) {
   });
   return out;
 }
-
-/// A text at the very end of what may be read: the padding is followed by nothing, so that the
-/// address sanitizer sees the first byte read beyond it.
-class padded {
- public:
-  padded(std::string_view text, char filler)
-      : bytes_(std::make_unique<char[]>(text.size() + json_padding_bytes)), size_(text.size()) {
-    std::memcpy(bytes_.get(), text.data(), text.size());
-    std::memset(bytes_.get() + size_, filler, json_padding_bytes);
-  }
-  std::string_view text() const { return {bytes_.get(), size_}; }
-
- private:
-  std::unique_ptr<char[]> bytes_;
-  std::size_t size_;
-};
 
 using lines = std::vector<std::string>;
 constexpr auto example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

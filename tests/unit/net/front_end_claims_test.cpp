@@ -316,8 +316,8 @@ TEST_CASE_METHOD(remote_fixture, "forward: the node that owns the key stores the
   reply(limits, {granted(0)});
   CHECK_FALSE(appended());
   CHECK(client.status() == 0);
-  const auto answer = [&](claim_verdict verdict, verdict limits_there = granted(1)) {
-    tell(forward_reply{sent->token, "zzzzzzzz", {verdict}, limits_there});
+  const auto answer = [&](claim_verdict what, verdict limits_there = granted(1)) {
+    tell(forward_reply{sent->token, "zzzzzzzz", {what}, limits_there});
   };
   SECTION("stored") {
     answer({0, claim_state::accepted, 9, 1, 0, 0});
@@ -354,7 +354,7 @@ TEST_CASE_METHOD(remote_fixture, "forward: an owner out of reach is 503, and not
 }
 
 TEST_CASE_METHOD(claims_fixture, "forward: a peer's events take the path of our own") {
-  forward_request request{5, client_of(client_for(0)), "orders",
+  forward_request request{5, client_of(client_for(0)), 0, plan_id("anonymous"), all_limits, "orders",
                           {{3, 1, 1, 2, 30}, {8, 1, 3, 4, 80}}, {1, 3}, {"a/b"}, {"", R"({"x":"y"})"}, "abb"};
   peer_0->send(front_end, request);
   turn();
@@ -382,7 +382,7 @@ TEST_CASE_METHOD(claims_fixture, "forward: a peer's events take the path of our 
 }
 
 TEST_CASE_METHOD(claims_fixture, "forward: what does not fit together, or can't be taken, is refused") {
-  const forward_request good{5, 7, "orders", {{0, 1, 1, 2, 30}}, {3}, {"a/b"}, {""}, "abc"};
+  const forward_request good{5, 7, 0, plan_id("anonymous"), all_limits, "orders", {{0, 1, 1, 2, 30}}, {3}, {"a/b"}, {""}, "abc"};
   const auto refusal_of = [&](forward_request request) -> unsigned {
     peer_0->send(front_end, std::move(request));
     turn();

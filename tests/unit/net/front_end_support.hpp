@@ -17,6 +17,9 @@ namespace penstock {
 struct front_end_options {
   http_settings http;
   plan rules{"anonymous", {{.name = "l", .amount = 10, .window_ns = 60'000 * ms}}};
+  std::vector<plan> more_plans{};
+  access_table_ptr keys = std::make_shared<const access_table>();
+  plan_overrides overrides{};
   std::map<std::string, stream_settings, std::less<>> streams{{"default", {}}};
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   unreachable_policy on_unreachable = unreachable_policy::local;
@@ -59,6 +62,8 @@ class front_end_fixture : public stepped_loop {
                           options.http,
                           identify,
                           rules_of(options),
+                          options.keys,
+                          plans_of(options),
                           node,
                           metrics,
                           caf::actor_cast<caf::actor>(journal),
@@ -74,7 +79,12 @@ class front_end_fixture : public stepped_loop {
   }
   static ingest_rules_ptr rules_of(const front_end_options& options) {
     return std::make_shared<const ingest_rules>(
-        ingest_rules{options.rules, plan_headers{options.rules}, options.streams});
+        ingest_rules{options.streams, options.overrides});
+  }
+  static plan_set_ptr plans_of(const front_end_options& options) {
+    std::vector<plan> all{options.rules};
+    all.insert(all.end(), options.more_plans.begin(), options.more_plans.end());
+    return std::make_shared<const plan_set>(all, std::vector<plan_record>{});
   }
   static caf::actor handle(caf::scoped_actor& self) { return caf::actor_cast<caf::actor>(self); }
 

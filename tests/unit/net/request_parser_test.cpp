@@ -309,5 +309,5 @@ TEST_CASE("request parser: the fields of a CloudEvent, also when the header is c
   CHECK(fields[0].value == "1");
   CHECK(fields[1].name == "ce-source");
   CHECK(fields[1].value == "/x");
-  CHECK(parser.head()[idempotency_key] == "\"k\"");
+  CHECK(parser.head()[request_field::idempotency_key] == "\"k\"");
 }

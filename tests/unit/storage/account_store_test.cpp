@@ -10,7 +10,7 @@ using namespace penstock::test;
 
 namespace {
 
-std::unique_ptr<account_store> open_store(const std::filesystem::path& dir) {
+std::unique_ptr<account_store> account_store_in(const std::filesystem::path& dir) {
   auto opened = account_store::open(dir);
   if (!opened) FAIL(opened.error().message);
   return std::move(*opened);
@@ -55,7 +55,7 @@ TEST_CASE("keys and plans come back after a reopen, as they were last", "[accoun
   all.keys[1].hash[3] = 0;
   all.plans = {some_plan("pro"), some_plan("quiet, \"x\" ü")};
   {
-    auto store = open_store(dir.path());
+    auto store = account_store_in(dir.path());
     CHECK(store->load()->empty());
     require_ok(store->save(all));
     CHECK(*store->load() == all);
@@ -65,12 +65,12 @@ TEST_CASE("keys and plans come back after a reopen, as they were last", "[accoun
     all.plans[0].deleted_ms = 4;
     require_ok(store->save({{all.keys[1]}, {all.plans[0]}}));
   }
-  CHECK(*open_store(dir.path())->load() == all);
+  CHECK(*account_store_in(dir.path())->load() == all);
 }
 
 TEST_CASE("a person can read what is in force", "[accounts]") {
   temporary_dir dir;
-  auto store = open_store(dir.path());
+  auto store = account_store_in(dir.path());
   auto revoked = some_key("key_b");
   revoked.revoked_ms = 1;
   require_ok(store->save({{some_key("key_a"), revoked}, {some_plan("pro")}}));
@@ -86,7 +86,7 @@ TEST_CASE("a person can read what is in force", "[accounts]") {
 
 TEST_CASE("a save is all or nothing", "[accounts]") {
   temporary_dir dir;
-  auto store = open_store(dir.path());
+  auto store = account_store_in(dir.path());
   require_ok(store->save({{some_key("key_a")}, {}}));
   {
     auto db = sqlite_database::open(dir.path() / "accounts.db", sqlite_mode::read_write);
@@ -109,7 +109,7 @@ TEST_CASE("a save is all or nothing", "[accounts]") {
 
 TEST_CASE("sweeping forgets old tombstones and nothing else", "[accounts]") {
   temporary_dir dir;
-  auto store = open_store(dir.path());
+  auto store = account_store_in(dir.path());
   account_records all{{some_key("live"), some_key("old"), some_key("new")},
                       {some_plan("live"), some_plan("old"), some_plan("new")}};
   all.keys[1].revoked_ms = all.plans[1].deleted_ms = 999;
@@ -136,7 +136,7 @@ TEST_CASE("a file that can't be used is an error that says what to do", "[accoun
   CHECK(damaged.error().message.find("restore it") != std::string::npos);
   std::filesystem::remove(file);
 
-  open_store(dir.path());
+  account_store_in(dir.path());
   {
     auto db = sqlite_database::open(file, sqlite_mode::read_write);
     require_ok(db);
@@ -152,7 +152,7 @@ TEST_CASE("a file that can't be used is an error that says what to do", "[accoun
     require_ok(db->exec("PRAGMA user_version = 1"));
     require_ok(db->exec("INSERT INTO key VALUES ('key_x',1,'a','p','12zz','','','','',0,0,0)"));
   }
-  auto loaded = open_store(dir.path())->load();
+  auto loaded = account_store_in(dir.path())->load();
   REQUIRE(loaded.has_error());
   CHECK(loaded.error().code == errc::corrupt);
   CHECK(loaded.error().message.find("key_x") != std::string::npos);

@@ -9,7 +9,7 @@ using namespace penstock::test;
 
 namespace {
 
-std::unique_ptr<cursor_store> open_store(const std::filesystem::path& dir,
+std::unique_ptr<cursor_store> cursor_store_in(const std::filesystem::path& dir,
                                          std::uint64_t reserve_bytes = 1 << 16) {
   auto opened = cursor_store::open(dir, reserve_bytes);
   if (!opened) FAIL(opened.error().message);
@@ -25,14 +25,14 @@ cursor position(const std::string& stream, std::uint64_t seq) {
 TEST_CASE("cursors come back after a reopen, the last of each", "[cursors]") {
   temporary_dir dir;
   {
-    auto store = open_store(dir.path());
+    auto store = cursor_store_in(dir.path());
     CHECK(store->load()->empty());
     auto ahead = position("errors", 100);
     ahead.acked_ahead = {{105, 105}, {110, 1ull << 62}};
     require_ok(store->save({position("default", 5), ahead}));
     require_ok(store->save({position("default", 9)}));
   }
-  auto loaded = open_store(dir.path())->load();
+  auto loaded = cursor_store_in(dir.path())->load();
   require_ok(loaded);
   REQUIRE(loaded->size() == 2);
   std::sort(loaded->begin(), loaded->end(),
@@ -47,7 +47,7 @@ TEST_CASE("cursors come back after a reopen, the last of each", "[cursors]") {
 
 TEST_CASE("no more ranges are kept than the named bound", "[cursors]") {
   temporary_dir dir;
-  auto store = open_store(dir.path());
+  auto store = cursor_store_in(dir.path());
   auto many = position("default", 1);
   for (std::uint64_t i = 0; i < max_acked_ranges + 10; ++i)
     many.acked_ahead.emplace_back(10 + 2 * i, 10 + 2 * i);
@@ -70,7 +70,7 @@ TEST_CASE("a damaged cursor file is an error that says what to do", "[cursors]")
 
 TEST_CASE("a reserve that was given back is taken again without a save", "[cursors]") {
   temporary_dir dir;
-  auto store = open_store(dir.path());
+  auto store = cursor_store_in(dir.path());
   const auto reserve = dir.path() / "cursors.reserve";
   REQUIRE(std::filesystem::file_size(reserve) == 1 << 16);
   std::filesystem::remove(reserve);

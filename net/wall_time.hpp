@@ -1,4 +1,4 @@
-// The wall clock, for the composition of a node: everything inside takes time as an argument.
+// The wall clock, for the edges: everything inside takes time as an argument.
 #pragma once
 
 #include <chrono>
