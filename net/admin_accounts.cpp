@@ -250,8 +250,10 @@ awaitable<admin_answer> put_one_plan(admin_context& context, admin_request& requ
   auto limits = parse_limits(*list);
   if (!limits) co_return answer_of(limits.error());
   json::object body{{"name", request.name}, {"limits", json::parse(limits_text(*limits))}};
-  co_return co_await change(context, put_plan{{request.name, std::move(*limits)}},
-                            {.body = json::serialize(body)});
+  // Not as temporaries: GCC 12 destroys aggregates made in an awaited expression twice.
+  put_plan wish{{request.name, std::move(*limits)}};
+  admin_answer answer{.body = json::serialize(body)};
+  co_return co_await change(context, std::move(wish), std::move(answer));
 }
 
 awaitable<admin_answer> delete_one_plan(admin_context& context, admin_request& request) {

@@ -224,7 +224,7 @@ TEST_CASE("a limit's scope, cost, shadow and rules are read") {
                   R"({ name = "bytes", cost = "byte", amount = 1000, window = "1h", )"
                   R"(scope = "stream" }])"};
   const auto loaded = load_config(sources);
-  REQUIRE(loaded);
+  REQUIRE(loaded.has_value());
   const auto& limits = loaded->plans.at("pro").limits;
   REQUIRE(limits.size() == 2);
   limit traffic{"traffic", algorithm::gcra, 10 << 20, 3'600'000'000'000, UINT32_MAX};
@@ -244,6 +244,6 @@ TEST_CASE("plans whose names hash alike are told apart at once") {
   config_sources sources;
   sources.sets = {"plans." + one + ".limits=[]", "plans." + other + ".limits=[]"};
   const auto loaded = load_config(sources);
-  REQUIRE_FALSE(loaded);
+  REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().message.find("rename one of them") != std::string::npos);
 }
