@@ -51,16 +51,15 @@ reader read_quantity(quantity& field) {
     const auto* number = value.as_integer();
     std::optional<std::uint64_t> units;
     if (text) units = parse_size(text->get());
-    if (number && number->get() >= 0) units = static_cast<std::uint64_t>(number->get());
+    if (number && number->get() < 0) return report(value, shown(value) + " is out of range");
+    if (number) units = static_cast<std::uint64_t>(number->get());
     if (!units) return report(value, shown(value) + " is neither a whole number nor a size");
     if (*units == 0 || *units > max_limit_bytes)
       return report(value, shown(value) + " is out of range");
     field = {*units, text != nullptr};
   };
   return {value_kind::number,
-          fmt::format("a whole number from 1 to {}, or, of bytes, a size up to {}",
-                      max_limit_amount, format_size(max_limit_bytes)),
-          std::move(set)};
+          quantity_type(), std::move(set)};
 }
 
 reader read_paths(std::vector<std::string>& field) {

@@ -33,9 +33,9 @@ result<parameters> parameters_of(std::string_view query) {
                                                   "top", "id",  "order", "format"};
   parameters out;
   while (!query.empty()) {
-    const auto end = std::min(query.find('&'), query.size());
+    const auto end = query.find('&');
     const auto pair = query.substr(0, end);
-    query.remove_prefix(std::min(end + 1, query.size()));
+    query = end == query.npos ? std::string_view{} : query.substr(end + 1);
     if (pair.empty()) continue;
     const auto equals = std::min(pair.find('='), pair.size());
     const auto name = pair.substr(0, equals);

@@ -132,8 +132,8 @@ TEST_CASE("plan list shows limits in words", "[accounts]") {
 TEST_CASE("plan set takes limits from the command line or a file", "[accounts]") {
   fake_request asked;
   const auto set = run_against(
-      {"plan", "set", "pro", "--limits", R"([{name = "d", algorithm = "calendar", amount = 9,
-        window = "day"}])"},
+      {"plan", "set", "pro", "--limits", R"([{name = "d", algorithm = "calendar", )"
+                                           R"(amount = 9, window = "day"}])"},
       {200, "{}"}, &asked);
   CHECK(set.exit == exit_ok);
   CHECK(set.out == "set pro with 1 limit\n");

@@ -88,8 +88,7 @@ TEST_CASE_METHOD(front_end_fixture, "charges: limits by path, also after a reloa
   CHECK(masks(question) == std::vector<int>{0b01, 0b11, 0b11});
   grant(question);
   options.rules.limits[1].paths = {"/v1/events"};
-  caf::anon_send(front_end, rules_changed{rules_of(options)});
-  turn();
+  tell(accounts_changed{options.keys, plans_of(options)});
   send(client, event(who, "a") + event(who, "a", "/v1/events/errors"));
   CHECK(masks(asked(limiter_0)) == std::vector<int>{0b11, 0b01});
 }
