@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """CloudEvents as the HTTP binding 1.0.2 has them, from the request to the consumer."""
 
+import itertools
 import json
 import unittest
 
@@ -11,8 +12,12 @@ STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json", "Prefer": "return=representation"}
 
 
+sources = itertools.count(1)
+source = ""  # one a test: source and id together are what repeats are recognised by
+
+
 def envelope(number, **more):
-    return {"specversion": "1.0", "type": "com.example.test", "source": "/tests/ü", "id": f"e{number}",
+    return {"specversion": "1.0", "type": "com.example.test", "source": source, "id": f"e{number}",
             **more}
 
 
@@ -31,7 +36,9 @@ class CloudEvents(unittest.TestCase):
         cls.node.start()
 
     def setUp(self):
+        global source
         self.stream = self.id().rsplit(".", 1)[1]
+        source = f"/ü{next(sources)}"
 
     def refused(self, body, headers, names, status=400):
         reply = self.node.post(body, self.stream, headers)

@@ -247,7 +247,7 @@ TEST_CASE("what is wrong with a plan is told as the configuration does", "[admin
     CHECK_THAT(text_at(object_of(got), "detail"), Contains(words));
   };
   check("", "not JSON");
-  check("[]", "must be an object");
+  check("[]", "not an object");
   check("{}", "'limits' is missing");
   check(R"({"limits":[],"name":"x"})", "\"name\" is not known");
   check(R"({"limits":[{"name":"a","amount":0,"window":"1s"}]})",
