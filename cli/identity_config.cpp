@@ -24,6 +24,7 @@ constexpr std::array source_names{
     source_name{"query", identity_source::query, false},
     source_name{"header", identity_source::header, true},
     source_name{"cookie", identity_source::cookie, true},
+    source_name{"path", identity_source::path, true},
     source_name{"referer", identity_source::referer, false},
     source_name{"ip", identity_source::ip, false},
 };
@@ -38,6 +39,12 @@ bool is_token(std::string_view text) {
          });
 }
 
+bool is_path(std::string_view text) {
+  constexpr std::size_t max_path = 256;
+  return text.starts_with('/') && text.size() <= max_path &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '?'; });
+}
+
 } // namespace
 
 std::optional<identity_rule> parse_identity_rule(std::string_view text) {
@@ -47,7 +54,8 @@ std::optional<identity_rule> parse_identity_rule(std::string_view text) {
     if (known.name != text.substr(0, colon) || known.takes_name != named) continue;
     if (!named) return identity_rule{known.source, ""};
     std::string name{text.substr(colon + 1)};
-    if (!is_token(name)) return std::nullopt;
+    if (known.source == identity_source::path ? !is_path(name) : !is_token(name))
+      return std::nullopt;
     if (known.source == identity_source::header)
       std::transform(name.begin(), name.end(), name.begin(),
                      [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -68,7 +76,7 @@ reader read_identity_order(std::vector<identity_rule>& field) {
   auto list =
       read_list(*texts,
                 "a list of \"bearer\", \"x-api-key\", \"query\", \"header:NAME\", "
-                "\"cookie:NAME\", \"referer\", and \"ip\" as the last",
+                "\"cookie:NAME\", \"path:/PREFIX\", \"referer\", and \"ip\" as the last",
                 max_rules, [](const std::string& text) {
                   return parse_identity_rule(text) ? "" : quote(text) + " is not among them";
                 });

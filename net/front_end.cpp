@@ -35,7 +35,7 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
            &unfinished_body_bytes_,
            &in_flight_bytes_} {
   place_destinations();
-  usage_since_ms_ = std::time(nullptr) * 1000;
+  usage_since_ms_ = parts_.wall_ms();
   writer_.set_time(std::time(nullptr));
 }
 
@@ -70,9 +70,7 @@ caf::behavior front_end::make_behavior() {
 
 std::int64_t front_end::wall_time_ms() {
   if (time_at_ns_ != parts_.loop.now_ns()) {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    time_ms_ = now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+    time_ms_ = parts_.wall_ms();
     time_at_ns_ = parts_.loop.now_ns();
   }
   return time_ms_;

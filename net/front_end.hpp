@@ -18,6 +18,7 @@
 #include "net/session.hpp"
 #include "net/stream_name.hpp"
 #include "net/turn_batch.hpp"
+#include "net/wall_time.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -49,6 +50,7 @@ struct front_end_parts {
   /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.
   std::vector<caf::actor> idempotency{};
   std::shared_ptr<const idempotency_hasher> hash_keys{};
+  std::function<std::int64_t()> wall_ms = penstock::wall_ms; ///< read at most once a turn
 };
 
 /// How long a request waits for another one with the same key, or for the node that owns the key.
@@ -183,6 +185,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void note_usage(turn_batch& batch, const identity& who, const request_head& head,
                   std::string_view stream);
   void count_usage(const turn_batch& batch, bool stored);
+  void count_claimed_usage(const turn_batch& batch);
   void hand_over_usage_if_due();
   void hand_over_usage();
 

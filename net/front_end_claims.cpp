@@ -10,7 +10,6 @@ namespace penstock {
 
 namespace {
 
-
 request_claims& claims_of(turn_batch& batch) {
   return *batch.details[batch.requests[0].details].claims;
 }
@@ -38,6 +37,9 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
                          : hash.of_event(in.client, event->source, event->id);
   claim.content = hash.of_content({in.stream, type, attributes, body});
   claim.line = line;
+  const auto& block = *batch.blocks[r.block];
+  claim.offered = count;
+  claim.bytes = block.events[first + count - 1].end - block.begin_of(first);
   claim.member = parts_.shard_owner[shard_of(claim.key.high)];
   claims->all.push_back(claim);
   batch.blocks[r.block]->keys.push_back({claim.key, claim.content, first, count});
@@ -197,10 +199,9 @@ void front_end::conclude(std::unique_ptr<turn_batch> batch) {
     return;
   }
   claimed_.erase(token);
-  if (claims.origin)
-    answer_origin(*batch);
-  else
-    answer_claimed(*batch);
+  if (claims.origin) return answer_origin(*batch), release(std::move(batch));
+  count_claimed_usage(*batch);
+  answer_claimed(*batch);
   release(std::move(batch));
 }
 

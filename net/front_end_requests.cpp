@@ -2,6 +2,7 @@
 #include "net/front_end.hpp"
 
 #include "actors/placement.hpp"
+#include "net/request_target.hpp"
 #include "net/stream_name.hpp"
 
 namespace penstock {
@@ -16,14 +17,6 @@ constexpr std::uint32_t shed_retry_s = 1;
 constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
 constexpr std::uint32_t full_retry_s = 10;
 
-// A proxy's form of target, "http://host/path", means the path (RFC 9112, section 3.2.2).
-std::string_view without_authority(std::string_view target) {
-  auto scheme = target.find("://");
-  if (target.starts_with('/') || scheme == std::string_view::npos) return target;
-  auto path = target.find('/', scheme + 3);
-  return path == std::string_view::npos ? "/" : target.substr(path);
-}
-
 answer_context plain_context(const request_parser& parser, bool keep_alive) {
   answer_context ctx;
   ctx.keep_alive = keep_alive;
@@ -35,13 +28,8 @@ answer_context plain_context(const request_parser& parser, bool keep_alive) {
 } // namespace
 
 void front_end::on_request(session& from, const request_parser& parser) {
-  auto target = without_authority(parser.head().target);
-  auto mark = target.find('?');
-  auto path = target.substr(0, mark);
-  auto query = mark == std::string_view::npos ? std::string_view{} : target.substr(mark + 1);
-  if (path.starts_with(events_path)
-      && (path.size() == events_path.size() || path[events_path.size()] == '/'))
-    return on_events(from, parser, path);
+  auto [path, query] = split_target(parser.head().target);
+  if (is_beneath(path, events_path)) return on_events(from, parser, path);
   if (path == usage_path) return on_usage(from, parser, query);
   if (path == "/livez" || path == "/readyz") return answer_health(from, parser, path, query);
   answer_now(from, parser, {404, "There is nothing here; events go to POST /v1/events/{stream}."});

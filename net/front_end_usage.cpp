@@ -1,6 +1,8 @@
 // What each request counts for, from its head to the usage actor.
 #include "net/front_end.hpp"
 
+#include <algorithm>
+
 namespace penstock {
 
 namespace {
@@ -29,7 +31,7 @@ void front_end::note_usage(turn_batch& batch, const identity& who, const request
 
 // What became of the requests is known: told once a batch. `stored`: what was granted is.
 void front_end::count_usage(const turn_batch& batch, bool stored) {
-  if (batch.usage.empty()) return;
+  if (batch.usage.empty() || batch.claim_token != 0) return;
   for (std::size_t i = 0; i < batch.requests.size(); ++i) {
     const auto& r = batch.requests[i];
     usage_counts counts{.requests = 1};
@@ -42,6 +44,22 @@ void front_end::count_usage(const turn_batch& batch, bool stored) {
     }
     usage_.add(batch.usage[i], counts);
   }
+}
+
+// A repeat stores nothing. Counted here, where the client is, also for what another node stored.
+void front_end::count_claimed_usage(const turn_batch& batch) {
+  if (batch.usage.empty()) return;
+  usage_counts counts{.requests = 1};
+  for (const auto& one : batch.details[batch.requests[0].details].claims->all) {
+    const bool accepted = one.state == claim_state::accepted;
+    const std::uint64_t stored = accepted ? std::min(one.count, one.offered) : 0;
+    counts.events += stored;
+    // Of a request that was taken in part nobody here knows which part another node took.
+    counts.bytes += one.bytes * stored / std::max(one.offered, 1u);
+    const bool quota = one.state == claim_state::failed && one.status == 429;
+    if (accepted || quota) counts.refused += one.offered - stored;
+  }
+  usage_.add(batch.usage[0], counts);
 }
 
 // Once a second, and when a minute is over, so that what was counted belongs to one.

@@ -1,6 +1,7 @@
 #include "net/identity.hpp"
 
 #include "net/ascii.hpp"
+#include "net/request_target.hpp"
 
 #include <openssl/sha.h>
 #define XXH_INLINE_ALL
@@ -68,9 +69,7 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
 
 // As it was sent: no key has a character that needs an escape.
 std::optional<std::string_view> query_value(std::string_view target, std::string_view name) {
-  auto mark = target.find('?');
-  if (mark == std::string_view::npos) return std::nullopt;
-  auto query = target.substr(mark + 1);
+  auto query = split_target(target).query;
   while (!query.empty()) {
     auto amp = query.find('&');
     auto pair = query.substr(0, amp);
@@ -157,9 +156,10 @@ std::string identifier::name_of(const ip_address& address) const {
 std::vector<std::uint64_t> identifier::clients_named(std::string_view value) const {
   std::vector<std::uint64_t> clients;
   for (auto& r : order_)
-    if (r.source == identity_source::header || r.source == identity_source::cookie
-        || r.source == identity_source::referer)
+    if (r.source == identity_source::header || r.source == identity_source::cookie)
       clients.push_back(hash_(r.source, r.name, value));
+    else if (r.source == identity_source::path || r.source == identity_source::referer)
+      clients.push_back(hash_(r.source, {}, value));
   return clients;
 }
 
@@ -235,6 +235,9 @@ std::optional<identity> identifier::by_rule(const rule& r, const request_head& h
       if (value.empty()) return std::nullopt;
       return identity{.client = hash_(cookie, r.name, value)};
     }
+    case path:
+      if (!is_beneath(split_target(head.target).path, r.name)) return std::nullopt;
+      return identity{.client = hash_(path, {}, r.name)};
     case referer: {
       auto origin = origin_of(head[request_field::referer]);
       if (origin.empty()) return std::nullopt;

@@ -32,10 +32,10 @@ struct admin_settings {
 };
 
 /// One way to tell who is calling; tried in the configured order, the first match wins.
-enum class identity_source : std::uint8_t { bearer, x_api_key, query, header, cookie, referer, ip };
+enum class identity_source : std::uint8_t { bearer, x_api_key, query, header, cookie, referer, ip, path };
 struct identity_rule {
   identity_source source = identity_source::ip;
-  std::string name;  ///< of the header (lower case) or cookie
+  std::string name;  ///< of the header (lower case) or cookie; the prefix of a path
 };
 
 struct identity_settings {

@@ -47,6 +47,8 @@ struct event_claim {
   std::uint64_t content = 0;
   claim_state state = claim_state::asked;
   std::uint32_t line = 0;    ///< among the request's events, bad ones included
+  std::uint32_t offered = 0; ///< events that came with it
+  std::uint32_t bytes = 0;   ///< of their bodies
   std::uint16_t member = 0;  ///< the node that owns the key
   std::uint16_t status = 0;  ///< with failed, as is retry_after_s
   std::uint32_t retry_after_s = 0;

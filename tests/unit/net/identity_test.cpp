@@ -1,7 +1,9 @@
 // Who is calling, from whole requests.
 #include "tests/unit/net/support.hpp"
 
-using namespace penstock;
+// A namespace of its own: the enumerators would clash with those of other tests.
+namespace penstock::identity_test {
+
 using enum identity_source;
 
 namespace {
@@ -57,6 +59,24 @@ TEST_CASE("identity: the first rule of the order that matches wins") {
   CHECK(ask(header_first, "X-Client:\r\nCookie: sid=b\r\n").client ==
         ask(header_first, "Cookie: sid=b\r\n").client);
   CHECK(ask(header_first, "").client == header_first.client_of(ip_of("192.0.2.1")));
+}
+
+TEST_CASE("identity: what comes beneath a path is one client") {
+  const auto who = make({{path, "/v1/events/open"}, {header, "x-client"}, {ip, ""}});
+  const auto at = [&](std::string_view target) {
+    return ask(who, "X-Client: a\r\n", "192.0.2.1", target).client;
+  };
+  const auto open = at("/v1/events/open");
+  CHECK(open == client_hasher{"s"}(path, {}, "/v1/events/open"));
+  for (const auto* target : {"/v1/events/open?a=/b", "/v1/events/open/", "/v1/events/open/x",
+                             "http://example.com/v1/events/open", "http://b?x@/v1/events/open"}) {
+    INFO(target);
+    CHECK((at(target) == open) == (std::string_view{target}.find("b?") == std::string_view::npos));
+  }
+  for (const auto* target : {"/v1/events/openly", "/v1/events", "/x/v1/events/open", "/v1/events?/open"})
+    CHECK(at(target) == client_hasher{"s"}(header, "x-client", "a"));
+  CHECK(who.clients_named("/v1/events/open") ==
+        std::vector<std::uint64_t>{open, client_hasher{"s"}(header, "x-client", "/v1/events/open")});
 }
 
 TEST_CASE("identity: names, kinds and secrets are all part of the hash") {
@@ -228,3 +248,5 @@ TEST_CASE("identity: a list of thousands of elements is read to its end and no f
     list += ", 10.0.0.2";
   CHECK(behind("X-Forwarded-For: " + list + "\r\n") == ip_of("203.0.113.5"));
 }
+
+} // namespace penstock::identity_test

@@ -6,9 +6,11 @@
 
 #include <memory>
 
-using namespace penstock;
-namespace http = boost::beast::http;
+// A namespace of its own: the enumerators would clash with those of other tests.
+namespace penstock::request_parser_test {
+
 using enum request_field;
+namespace http = boost::beast::http;
 
 namespace {
 
@@ -311,3 +313,5 @@ TEST_CASE("request parser: the fields of a CloudEvent, also when the header is c
   CHECK(fields[1].value == "/x");
   CHECK(parser.head()[request_field::idempotency_key] == "\"k\"");
 }
+
+} // namespace penstock::request_parser_test
