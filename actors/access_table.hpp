@@ -22,7 +22,7 @@ struct key_restrictions {
   bool has_networks = false; ///< with none in `networks`: none could be read, so nobody may
 };
 
-/// What a live key stands for. What each request needs comes first, in one cache line.
+/// What a live key stands for.
 struct access_entry {
   std::uint64_t client = 0;                     ///< of the account: whom limits count
   std::uint64_t key_client = 0;                 ///< of the key itself
@@ -49,12 +49,35 @@ enum class restriction : std::uint8_t { none, expired, network, origin, stream }
 restriction may_use(const access_entry& entry, std::string_view stream, std::string_view origin,
                     const ip_address& address, std::int64_t now_ms);
 
+/// A live key in the table: what each request needs, in one line of the processor's cache.
+struct alignas(64) access_key {
+  key_hash hash{};
+  std::uint64_t client = 0;            ///< these three as in the entry
+  std::uint64_t key_client = 0;
+  const access_entry* entry = nullptr; ///< null: revoked, or a place that is free
+  std::uint32_t plan_id = 0;
+  bool is_taken = false;
+  bool has_conditions = false;         ///< the entry has an expiry or restrictions
+};
+static_assert(sizeof(access_key) == 64);
+
+inline bool is_expired(const access_key& key, std::int64_t now_ms) {
+  return key.has_conditions && key.entry->expires_ms != 0 && now_ms >= key.entry->expires_ms;
+}
+
+/// The same for a key as find() gives it; its entry is looked at only when it has conditions.
+inline restriction may_use(const access_key& key, std::string_view stream, std::string_view origin,
+                           const ip_address& address, std::int64_t now_ms) {
+  if (!key.has_conditions) return restriction::none;
+  return may_use(*key.entry, stream, origin, address, now_ms);
+}
+
 /// "HTTPS://Example.org:443" as "https://example.org": a scheme of http or https, a host, at most
 /// a port, no path; "" when it is no such origin.
 std::string normal_origin(std::string_view text);
 
-/// Rows by key hash, sorted into buckets by its first bytes: the hash is keyed, so nobody outside
-/// can aim at one. The table of buckets is small enough to stay in a cache. Immutable once made.
+/// Rows by key hash, placed by its first bytes: the hash is keyed, so nobody outside can aim at a
+/// place. Immutable once made.
 class access_rows {
  public:
   struct row {
@@ -64,16 +87,15 @@ class access_rows {
   explicit access_rows(const std::vector<row>& rows);
 
   /// Null when the hash is not there; of several rows with it the first that was given.
-  const row* find(const key_hash& hash) const;
+  const access_key* find(const key_hash& hash) const;
   const std::vector<row>& all() const { return rows_; }
   std::size_t memory_bytes() const;
 
  private:
-  std::size_t bucket_of(const key_hash& hash) const;
+  std::size_t place_of(const key_hash& hash) const;
 
-  unsigned bits_ = 1;               // of a hash's first 8 bytes that choose its bucket
-  std::vector<std::uint32_t> ends_; // bucket b has the rows from ends_[b] to ends_[b + 1]
-  std::vector<row> rows_;
+  std::vector<row> rows_; // own the entries
+  std::vector<access_key> places_; // a power of two; a row lies at its hash's place or behind it
 };
 
 /// A snapshot. Most keys are in a base that snapshots share; what changed since lies in a small
@@ -86,11 +108,11 @@ class access_table {
   access_table();
   explicit access_table(const std::vector<access_rows::row>& rows);
 
-  /// The entry of a live key, or null. Doesn't allocate.
-  const access_entry* find(const key_hash& hash) const {
-    const auto* row = overlay_->find(hash);
-    if (!row) row = base_->find(hash);
-    return row ? row->entry.get() : nullptr;
+  /// A live key, or null; good as long as the table. Doesn't allocate.
+  const access_key* find(const key_hash& hash) const {
+    const auto* key = overlay_->find(hash);
+    if (!key) key = base_->find(hash);
+    return key && key->entry ? key : nullptr;
   }
 
   /// This table with these rows put in place of those with the same hash, or added. Of two rows

@@ -32,6 +32,8 @@ std::uint64_t same_limits_key(const limit& rule) {
   return static_cast<std::uint64_t>(rule.scope) << 32 | limit_id(rule);
 }
 
+constexpr std::size_t states_a_line = 64 / sizeof(limit_state);
+
 template <class Do>
 void for_each_bit(limit_mask mask, Do&& act) {
   for (unsigned left = mask; left != 0; left &= left - 1)
@@ -153,6 +155,7 @@ limit_ledger::location limit_ledger::locate(const admit_item& item, std::int64_t
       take_over(*found.in, scope, client, entry.states, now_ns);
     }
     __builtin_prefetch(entry.states, 1);
+    __builtin_prefetch(entry.states + states_a_line, 1);
   }
   return found;
 }

@@ -63,7 +63,7 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
   question.context.http_1_0 = parser.version_is_1_0();
   question.context.head_only = method == request_method::head;
   question.context.plan = &plan->headers;
-  if (who.key) question.account = who.key->account;
+  if (who.key) question.account = who.key->entry->account;
   question.plan = plan;
   question.plans = plans_;
   question.sent_ns = parts_.loop.now_ns();

@@ -100,7 +100,7 @@ std::optional<front_end::caller> front_end::identify(session& from, const reques
     answer_now(from, parser, {status, std::string{who.detail}});
     return std::nullopt;
   }
-  if (who.key && who.key->expires_ms != 0 && wall_time_ms() >= who.key->expires_ms) {
+  if (who.key && is_expired(*who.key, wall_time_ms())) {
     answer_now(from, parser, {401, "This API key has expired."});
     return std::nullopt;
   }

@@ -21,8 +21,8 @@ void front_end::note_usage(turn_batch& batch, const identity& who, const request
     if (text.empty()) return usage_id{};
     return usage_id{usage_hash_(text), text};
   };
-  const auto account = who.key ? std::string_view{who.key->account} : std::string_view{};
-  const auto key = who.key ? std::string_view{who.key->id} : std::string_view{};
+  const auto account = who.key ? std::string_view{who.key->entry->account} : std::string_view{};
+  const auto key = who.key ? std::string_view{who.key->entry->id} : std::string_view{};
   const auto address_hash = who.by_address ? who.client : parts_.identify->client_of(who.address);
   // By usage_dimension.
   batch.usage.add({id(account), id(key), usage_id{address_hash, who.address.raw()},

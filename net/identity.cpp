@@ -183,9 +183,11 @@ identity identifier::by_key(const request_head& head, request_field field, std::
   if (head.repeated >> static_cast<unsigned>(field) & 1u)
     return {.result = identity::outcome::malformed,
             .detail = "The header that holds the API key is repeated."};
-  const access_entry* entry = keys && is_api_key(text) ? keys->find(hash_key_(text)) : nullptr;
-  if (entry) return {.client = entry->client, .key = entry};
-  return {.result = identity::outcome::unknown_key, .detail = "This API key is not known here."};
+  const access_key* key = keys && may_be_api_key(text) ? keys->find(hash_key_(text)) : nullptr;
+  if (key) return {.client = key->client, .key = key};
+  return {.result = identity::outcome::unknown_key,
+          .detail = is_api_key(text) ? "This API key is not known here."
+                                     : "This API key is not known here: it is cut or mistyped."};
 }
 
 identity identifier::identify(const request_head& head, const ip_address& peer, bool peer_trusted,

@@ -36,7 +36,7 @@ struct identity {
   std::uint64_t client = 0;           ///< whom limits count: the account, or the anonymous client
   ip_address address{};               ///< behind trusted proxies
   bool by_address = false;            ///< that is what tells the client apart
-  const access_entry* key = nullptr;  ///< of the key that was presented; lives as long as its table
+  const access_key* key = nullptr;    ///< the key that was presented; lives as long as its table
   std::string_view detail{};          ///< what to tell the caller when it is not known
 };
 

@@ -24,6 +24,11 @@ result<std::string> make_api_key();
 
 /// True when prefix, length, alphabet and checksum are right: it may be a key that we gave out.
 bool is_api_key(std::string_view text);
+/// A glance at prefix and length. To look a key up costs less than to check its form, so the form
+/// only tells what is wrong with a key that was not found.
+inline bool may_be_api_key(std::string_view text) {
+  return text.size() == api_key_size && text.starts_with(api_key_prefix);
+}
 
 /// A key's public name: "key_" and 16 base32 characters (80 random bits). Errors: io.
 result<std::string> make_key_id();

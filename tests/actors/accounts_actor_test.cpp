@@ -58,7 +58,7 @@ struct accounts_node {
     for (const auto& one : {actor, subscriber})
       caf::anon_send_exit(one, caf::exit_reason::kill);
   }
-  const access_entry* find(const std::string& key) const {
+  const access_key* find(const std::string& key) const {
     return news->snapshots.empty() ? nullptr : news->access().find(hasher(key));
   }
 
@@ -129,7 +129,7 @@ TEST_CASE_METHOD(accounts_fixture, "a key is saved, told and found; revoked, it 
   CHECK(made.record.hash == key_hash{});
   CHECK(made.record.created_ms == start_us / 1000);
   REQUIRE(node.find(made.key) != nullptr);
-  CHECK(node.find(made.key)->id == made.record.id);
+  CHECK(node.find(made.key)->entry->id == made.record.id);
   CHECK(node.find(made.key)->client == fake_hash("account", "acme"));
   CHECK(node.store->keys.at(made.record.id).hash == node.hasher(made.key));
 

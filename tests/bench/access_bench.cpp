@@ -4,17 +4,17 @@
 #include "actors/account_book.hpp"
 #include "storage/account_store.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 using namespace penstock;
 
@@ -31,9 +31,11 @@ double ns_since(double begin) {
   return cpu_ns() - begin;
 }
 
-std::size_t allocated_bytes() {
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
 template <class Work>
@@ -78,8 +80,7 @@ void run(std::size_t count, const std::filesystem::path& dir) {
   }
   std::printf("%zu keys: saved in %.0f ms", count, ns_since(begin) / 1e6);
   records = {};
-  malloc_trim(0);
-  const auto before = allocated_bytes();
+  const auto before = resident_bytes();
   begin = cpu_ns();
   auto loaded = *(*account_store::open(dir))->load();
   const double load_ms = ns_since(begin) / 1e6;
@@ -87,9 +88,9 @@ void run(std::size_t count, const std::filesystem::path& dir) {
   account_book book{std::move(loaded), {{"pro", {}}}, [](std::string_view, std::string_view name) {
                       return std::hash<std::string_view>{}(name);
                     }};
-  std::printf(", loaded in %.0f ms, indexed in %.0f ms; %.0f bytes a key\n", load_ms,
+  std::printf(", loaded in %.0f ms, indexed in %.0f ms; %.0f resident bytes a key\n", load_ms,
               ns_since(begin) / 1e6,
-              static_cast<double>(allocated_bytes() - before) / static_cast<double>(count));
+              static_cast<double>(resident_bytes() - before) / static_cast<double>(count));
 
   const auto table = book.access();
   constexpr std::size_t rounds = 200'000;

@@ -1,10 +1,11 @@
 // What one admission costs, and one client weighs: ns a check and bytes a client for plans of 1, 2
 // and 6 limits, over clients drawn at random and over one hot client. A check is a request as the
 // limiter decides it: its plan, its clients' places in the tables, all limits asked and charged.
+// The last case begins with an API key, one of 100,000, as the front end and the limiter have it.
 // Usage: limiter_bench [clients, default 1000000] [json]
+#include "actors/access_table.hpp"
 #include "actors/limiter.hpp"
-
-#include <malloc.h>
+#include "storage/api_key.hpp"
 
 #include <chrono>
 #include <cstdio>
@@ -22,6 +23,7 @@ namespace {
 constexpr std::int64_t second = 1'000'000'000;
 constexpr std::size_t checks_per_round = 2'000'000;
 constexpr std::size_t items_per_request = 64; // a turn's
+constexpr std::size_t api_keys = 100'000;
 
 // A keyed hash stands here as a bijection of a counter, so that no list of clients is needed.
 std::uint64_t client_hash(std::uint64_t n) {
@@ -64,11 +66,6 @@ std::size_t resident_bytes() {
   std::size_t resident = 0;
   file >> total >> resident;
   return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
-std::size_t allocated_bytes() {
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
 }
 
 double cpu_ns() {
@@ -115,6 +112,72 @@ outcome measure(limiter_state& deciding, const plan& rules, std::uint64_t spread
           static_cast<double>(granted) / static_cast<double>(checks_per_round)};
 }
 
+/// Keys of accounts that are the first clients of all.
+class key_ring {
+ public:
+  key_ring() {
+    std::vector<access_rows::row> rows;
+    for (std::size_t i = 0; i < api_keys; ++i) {
+      texts_ += *make_api_key();
+      key_record record;
+      record.id = *make_key_id();
+      record.account = std::to_string(i);
+      record.plan = "bench";
+      record.hash = hash_(text(i));
+      rows.push_back({record.hash, make_access_entry(record, [](auto kind, auto name) {
+                        const auto n = std::strtoull(std::string{name}.c_str(), nullptr, 10);
+                        return client_hash(kind == "account" ? n : n + (1ull << 40));
+                      })});
+    }
+    table_ = access_table{rows};
+  }
+  std::string_view text(std::size_t i) const {
+    return std::string_view{texts_}.substr(i * api_key_size, api_key_size);
+  }
+  const access_key* find(std::string_view key) const {
+    if (!may_be_api_key(key)) return nullptr;
+    const auto* entry = table_.find(hash_(key));
+    return entry && may_use(*entry, "default", "", {}, 1) == restriction::none ? entry : nullptr;
+  }
+
+ private:
+  key_hasher hash_{"a secret of some length, as clusters have"};
+  std::string texts_;
+  access_table table_;
+};
+
+// As measure(), from the text of a key on; keys in random order, or one.
+outcome measure_keys(limiter_state& deciding, const key_ring& keys, std::uint64_t spread,
+                     std::int64_t step_ns, std::int64_t& now) {
+  std::uint64_t granted = 0;
+  admit_request request;
+  // The texts lie one behind the other, as in the buffer of a socket.
+  std::string texts;
+  for (std::size_t i = 0; i < checks_per_round; ++i)
+    texts += keys.text(client_hash(i) % spread);
+  const auto begin = std::chrono::steady_clock::now();
+  const double cpu_begin = cpu_ns();
+  for (std::size_t i = 0; i < checks_per_round; i += items_per_request) {
+    now += step_ns * static_cast<std::int64_t>(items_per_request);
+    request.items.clear();
+    for (std::size_t k = i; k < i + items_per_request; ++k) {
+      const auto* entry = keys.find(std::string_view{texts}.substr(k * api_key_size, api_key_size));
+      if (!entry) std::abort();
+      request.items.push_back({.client = entry->client,
+                               .key = entry->key_client,
+                               .plan = entry->plan_id,
+                               .events = 1,
+                               .bytes = 300});
+    }
+    for (const verdict& each : deciding.decide(request).verdicts)
+      granted += each.granted;
+  }
+  const double cpu = cpu_ns() - cpu_begin;
+  const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - begin;
+  return {passed.count() / checks_per_round, cpu / checks_per_round,
+          static_cast<double>(granted) / static_cast<double>(checks_per_round)};
+}
+
 struct report {
   bool json = false;
   bool first = true;
@@ -139,7 +202,6 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
   const plan rules = plan_of(limits, mixed);
   const std::string name = std::to_string(limits) + (mixed ? " limits, mixed" : " limits");
   const std::size_t resident_before = resident_bytes();
-  const std::size_t allocated_before = allocated_bytes();
   auto ledger = std::make_shared<limit_ledger>(std::make_shared<const std::vector<plan>>(1, rules),
                                                8 * clients, std::make_shared<limit_labels>());
   std::int64_t now = 1'700'000'000 * second;
@@ -155,16 +217,21 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
   const auto each = [clients](std::size_t bytes) {
     return static_cast<double>(bytes) / static_cast<double>(clients);
   };
-  const double bytes = each(allocated_bytes() - allocated_before);
+  const double bytes = each(ledger->memory_bytes());
   if (!out.json)
-    std::printf("%s, %zu clients: %.1f bytes a client by memory_bytes(), %.1f by malloc (%.1f a "
-                "limit), %.1f resident; slowest new client %.2f ms\n",
-                name.c_str(), clients, each(ledger->memory_bytes()), bytes,
-                bytes / static_cast<double>(limits), each(resident_bytes() - resident_before),
-                static_cast<double>(worst_ns) / 1e6);
+    std::printf("%s, %zu clients: %.1f bytes a client (%.1f a limit), %.1f resident; slowest new "
+                "client %.2f ms\n",
+                name.c_str(), clients, bytes, bytes / static_cast<double>(limits),
+                each(resident_bytes() - resident_before), static_cast<double>(worst_ns) / 1e6);
   out.line(name, "all clients at random, 1 us apart", measure(deciding, rules, clients, 1'000, now));
   out.line(name, "one hot client, refused", measure(deciding, rules, 1, 1'000, now));
   out.line(name, "one hot client, within its rate", measure(deciding, rules, 1, 60 * second, now));
+  if (limits == 6) {
+    const key_ring keys;
+    out.line(name, "API key and limits, keys at random", measure_keys(deciding, keys, api_keys, 1'000, now));
+    out.line(name, "API key and limits, one key",
+             measure_keys(deciding, keys, 1, 60 * second, now));
+  }
   out.memory(name, bytes, bytes / static_cast<double>(limits));
 
   const auto save_begin = std::chrono::steady_clock::now();
@@ -201,7 +268,6 @@ int main(int argc, char** argv) {
   if (out.json) std::printf("[");
   for (const std::size_t limits : {1u, 2u, 6u}) {
     run(limits, false, clients, out);
-    malloc_trim(0);
   }
   run(6, true, clients, out);
   if (out.json) std::printf("]\n");

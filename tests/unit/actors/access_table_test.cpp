@@ -26,7 +26,7 @@ access_entry_ptr entry(const std::string& id) {
 
 std::string id_at(const access_table& table, const key_hash& hash) {
   const auto* found = table.find(hash);
-  return found ? found->id : "-";
+  return found ? found->entry->id : "-";
 }
 
 } // namespace
