@@ -52,12 +52,12 @@ restriction may_use(const access_entry& entry, std::string_view stream, std::str
 /// A live key in the table: what each request needs, in one line of the processor's cache.
 struct alignas(64) access_key {
   key_hash hash{};
-  std::uint64_t client = 0;            ///< these three as in the entry
+  std::uint64_t client = 0; ///< these three as in the entry
   std::uint64_t key_client = 0;
   const access_entry* entry = nullptr; ///< null: revoked, or a place that is free
   std::uint32_t plan_id = 0;
   bool is_taken = false;
-  bool has_conditions = false;         ///< the entry has an expiry or restrictions
+  bool has_conditions = false; ///< the entry has an expiry or restrictions
 };
 static_assert(sizeof(access_key) == 64);
 
@@ -94,7 +94,7 @@ class access_rows {
  private:
   std::size_t place_of(const key_hash& hash) const;
 
-  std::vector<row> rows_; // own the entries
+  std::vector<row> rows_;          // own the entries
   std::vector<access_key> places_; // a power of two; a row lies at its hash's place or behind it
 };
 

@@ -32,7 +32,7 @@ struct accounts_parts {
   key_hasher hash;
   std::vector<caf::actor> subscribers; ///< told accounts_changed at each change
   std::function<std::int64_t()> wall_us;
-  std::vector<caf::actor> limiters{};  ///< told plans_changed when plans change, before the others
+  std::vector<caf::actor> limiters{}; ///< told plans_changed when plans change, before the others
 };
 
 class accounts_state {

@@ -34,8 +34,8 @@ struct admission {
 /// or all: of the one that admits the next event last); for this, a byte limit counts in events of
 /// the request's mean size. `remaining` is in the limit's units. reset_s is, after a refusal, the
 /// time until the next event is admitted, so that Retry-After is never earlier than it; else, when
-/// units remain, the time until the whole amount is back; when none do, until the next unit. An event
-/// that a limit will never admit is refusal::too_large.
+/// units remain, the time until the whole amount is back; when none do, until the next unit. An
+/// event that a limit will never admit is refusal::too_large.
 admission admit(const plan& rules, const limit_states& states, std::int64_t now_ns,
                 const request_cost& cost);
 

@@ -27,13 +27,14 @@ enum class claim_state : std::uint8_t {
 struct claim_verdict {
   std::uint32_t index = 0;
   claim_state state = claim_state::asked;
-  std::uint64_t seq = 0;  ///< of the first event stored, with accepted and repeat
+  std::uint64_t seq = 0; ///< of the first event stored, with accepted and repeat
   std::uint32_t count = 0;
-  std::uint16_t status = 0;  ///< with failed
+  std::uint16_t status = 0; ///< with failed
   std::uint32_t retry_after_s = 0;
 };
 
-// -- within a node ----------------------------------------------------------------------------------
+// -- within a node
+// ----------------------------------------------------------------------------------
 
 struct claim_item {
   std::uint32_t index = 0;
@@ -41,8 +42,8 @@ struct claim_item {
   std::uint64_t content = 0;
 };
 
-/// A request's keys that lie in one shard. Answered with claim_reply, and for those that are waiting
-/// by another claim_reply each.
+/// A request's keys that lie in one shard. Answered with claim_reply, and for those that are
+/// waiting by another claim_reply each.
 struct claim_request {
   std::uint64_t token = 0;
   std::vector<claim_item> items;
@@ -54,7 +55,7 @@ struct claim_reply {
 
 /// What came of fresh claims; told by the front end that made them, for each exactly once.
 struct claim_outcome {
-  idempotency_record record;  ///< `seq` and `count` 0: it failed
+  idempotency_record record; ///< `seq` and `count` 0: it failed
   std::uint16_t status = 0;
   std::uint32_t retry_after_s = 0;
 };
@@ -65,19 +66,20 @@ struct claims_settled {
 /// An index's timer: forget what has left the window.
 struct expiry_tick {};
 
-// -- between nodes: serialised ----------------------------------------------------------------------
+// -- between nodes: serialised
+// ----------------------------------------------------------------------
 
 /// Events whose keys belong to another node, for that node to store. Answered with forward_reply.
 struct forwarded_claim {
   std::uint32_t index = 0;
-  std::uint32_t count = 0;  ///< its events, which follow each other
+  std::uint32_t count = 0; ///< its events, which follow each other
   std::uint64_t key_high = 0;
   std::uint64_t key_low = 0;
   std::uint64_t content = 0;
 };
 struct forward_request {
   std::uint64_t token = 0;
-  std::uint64_t client = 0;  ///< these four as in admit_item
+  std::uint64_t client = 0; ///< these four as in admit_item
   std::uint64_t key = 0;
   std::uint32_t plan = 0;
   limit_mask limits = all_limits;
@@ -90,9 +92,9 @@ struct forward_request {
 };
 struct forward_reply {
   std::uint64_t token = 0;
-  std::string tag;  ///< of the ids
+  std::string tag; ///< of the ids
   std::vector<claim_verdict> verdicts;
-  verdict limits;  ///< what the client's limiter said
+  verdict limits; ///< what the client's limiter said
 };
 
 /// A message from a peer carries no more events than a request may have.
@@ -108,7 +110,8 @@ typename Inspector::result_type inspect(Inspector& f, forwarded_claim& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_request& x) {
-  return f(x.token, x.client, x.key, x.plan, x.limits, x.stream, x.claims, x.ends, x.types, x.attributes, x.bodies);
+  return f(x.token, x.client, x.key, x.plan, x.limits, x.stream, x.claims, x.ends, x.types,
+           x.attributes, x.bodies);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_reply& x) {
@@ -123,15 +126,15 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::claims_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::expiry_tick)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_claims, caf::first_custom_type_id + 150)
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_state))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_verdict))
-  CAF_ADD_TYPE_ID(penstock_claims, (std::vector<penstock::claim_verdict>))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::forwarded_claim))
-  CAF_ADD_TYPE_ID(penstock_claims, (std::vector<penstock::forwarded_claim>))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::forward_request))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::forward_reply))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_request))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_reply))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::claims_settled))
-  CAF_ADD_TYPE_ID(penstock_claims, (penstock::expiry_tick))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_state))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_verdict))
+CAF_ADD_TYPE_ID(penstock_claims, (std::vector<penstock::claim_verdict>))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::forwarded_claim))
+CAF_ADD_TYPE_ID(penstock_claims, (std::vector<penstock::forwarded_claim>))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::forward_request))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::forward_reply))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_request))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_reply))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::claims_settled))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::expiry_tick))
 CAF_END_TYPE_ID_BLOCK(penstock_claims)

@@ -104,8 +104,8 @@ void client_table::change_rules(std::vector<limit> rules, std::int64_t now_ns) {
   // What is on the disk was saved under the old numbers.
   bool renumbered = false;
   for (std::size_t i = 0; i < source.size(); ++i)
-    renumbered |= source[i] && survives_restart(rules[i]) &&
-                  !has_same_numbers(rules_[*source[i]], rules[i]);
+    renumbered |=
+        source[i] && survives_restart(rules[i]) && !has_same_numbers(rules_[*source[i]], rules[i]);
   changed_ = 0;
   for (const std::unique_ptr<chunk>& each : chunks_) {
     auto states = std::make_unique<limit_state[]>(clients_per_chunk * rules.size());
@@ -130,8 +130,9 @@ std::size_t client_table::memory_bytes() const {
   constexpr std::size_t group_bytes = 16;
   constexpr std::size_t allocation_bytes = 16;
   std::size_t bytes = sizeof *this + chunks_.capacity() * sizeof chunks_[0];
-  bytes += chunks_.size() * (sizeof(chunk) + clients_per_chunk * rules_.size() * sizeof(limit_state) +
-                             2 * allocation_bytes);
+  bytes +=
+      chunks_.size() * (sizeof(chunk) + clients_per_chunk * rules_.size() * sizeof(limit_state) +
+                        2 * allocation_bytes);
   for (const slot_index& index : index_) {
     const std::size_t buckets = index.bucket_count();
     if (buckets == 0) continue;

@@ -17,15 +17,15 @@ namespace penstock {
 
 /// Maps a client's keyed hash to the states of some limits, those of one plan and scope. States lie
 /// in chunks of a fixed size beside the hash tables, so that growing never copies them and a slot
-/// freed is used again. There is one hash table a shard: when one grows, only a 256th of the clients
-/// waits. Clients are forgotten when forgetting changes no verdict (is_idle), a few at each call of
-/// sweep(); the memory of those forgotten is kept for the next. Not synchronised.
+/// freed is used again. There is one hash table a shard: when one grows, only a 256th of the
+/// clients waits. Clients are forgotten when forgetting changes no verdict (is_idle), a few at each
+/// call of sweep(); the memory of those forgotten is kept for the next. Not synchronised.
 class client_table {
  public:
   explicit client_table(std::vector<limit> rules);
 
-  /// A client's place in the table: a state for each of rules(). Null states: it is not there. Valid
-  /// until the client is forgotten or the rules change.
+  /// A client's place in the table: a state for each of rules(). Null states: it is not there.
+  /// Valid until the client is forgotten or the rules change.
   struct entry {
     limit_state* states = nullptr;
     std::uint32_t slot = 0;

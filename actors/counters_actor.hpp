@@ -56,8 +56,8 @@ class counters_state {
   std::string last_problem_;    // told once, not twice a second
 };
 
-/// Answers counters_changed with counters_saved once the rows are durable, and `drain` with `drained`;
-/// it quits then. It blocks on the disk: spawn it detached.
+/// Answers counters_changed with counters_saved once the rows are durable, and `drain` with
+/// `drained`; it quits then. It blocks on the disk: spawn it detached.
 caf::behavior counters_actor(caf::stateful_actor<counters_state>* self, counters_parts parts);
 
 } // namespace penstock

@@ -15,9 +15,10 @@ namespace penstock {
 enum class gate_refusal : std::uint8_t { version = 1, cluster, address };
 inline constexpr caf::atom_value gate_category = caf::atom("gate");
 
-/// Answers hello with this node's limiters, front ends and accounts actor; refuses a peer that speaks another wire version, that
-/// belongs to another cluster, or whose address is not spelled as in `members`: such a node would
-/// place shards differently, and clients would be counted twice. `drain` ends it.
+/// Answers hello with this node's limiters, front ends and accounts actor; refuses a peer that
+/// speaks another wire version, that belongs to another cluster, or whose address is not spelled as
+/// in `members`: such a node would place shards differently, and clients would be counted twice.
+/// `drain` ends it.
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, std::vector<caf::actor> limiters,
                    std::vector<caf::actor> front_ends = {}, caf::actor accounts = {});

@@ -43,9 +43,10 @@ void idempotency_index::insert(const idempotency_record& record, std::int64_t no
   if (auto known = by_key_.find(record.key); known != by_key_.end()) by_key_.erase(known);
   auto position = static_cast<std::uint32_t>(first_ + entries_.size());
   constexpr auto max_count = std::numeric_limits<std::uint16_t>::max();
-  entries_.push_back({record.key, record.content, record.seq,
-                      static_cast<std::uint32_t>(record.time_ms / 1000 + 1),
-                      static_cast<std::uint16_t>(std::min<std::uint32_t>(record.count, max_count))});
+  entries_.push_back(
+      {record.key, record.content, record.seq,
+       static_cast<std::uint32_t>(record.time_ms / 1000 + 1),
+       static_cast<std::uint16_t>(std::min<std::uint32_t>(record.count, max_count))});
   by_key_.insert(position);
 }
 
@@ -67,9 +68,9 @@ std::size_t idempotency_index::memory_bytes() const {
   constexpr std::size_t piece_cost = piece_bytes + 3 * sizeof(void*);
   constexpr std::size_t group_elements = 15;
   constexpr std::size_t group_bytes = 16;
-  return sizeof *this + (entries_.size() / per_piece + 1) * piece_cost
-         + by_key_.bucket_count() * sizeof(std::uint32_t)
-         + (by_key_.bucket_count() / group_elements + 1) * group_bytes;
+  return sizeof *this + (entries_.size() / per_piece + 1) * piece_cost +
+         by_key_.bucket_count() * sizeof(std::uint32_t) +
+         (by_key_.bucket_count() / group_elements + 1) * group_bytes;
 }
 
 } // namespace penstock

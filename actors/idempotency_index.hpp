@@ -48,7 +48,7 @@ class idempotency_index {
     idempotency_key key;
     std::uint64_t content;
     std::uint64_t seq;
-    std::uint32_t time_s;  // the end of its second
+    std::uint32_t time_s; // the end of its second
     std::uint16_t count;
   };
   static_assert(sizeof(entry) == 40);
@@ -57,15 +57,21 @@ class idempotency_index {
   struct hash {
     using is_transparent = void;
     const idempotency_index* index;
-    std::size_t operator()(std::uint32_t position) const { return (*this)(index->at(position).key); }
+    std::size_t operator()(std::uint32_t position) const {
+      return (*this)(index->at(position).key);
+    }
     std::size_t operator()(const idempotency_key& key) const { return key.low; }
   };
   struct equal {
     using is_transparent = void;
     const idempotency_index* index;
     bool operator()(std::uint32_t a, std::uint32_t b) const { return a == b; }
-    bool operator()(const idempotency_key& a, std::uint32_t b) const { return a == index->at(b).key; }
-    bool operator()(std::uint32_t a, const idempotency_key& b) const { return index->at(a).key == b; }
+    bool operator()(const idempotency_key& a, std::uint32_t b) const {
+      return a == index->at(b).key;
+    }
+    bool operator()(std::uint32_t a, const idempotency_key& b) const {
+      return index->at(a).key == b;
+    }
   };
 
   const entry& at(std::uint32_t position) const { return entries_[position - first_]; }
@@ -75,7 +81,7 @@ class idempotency_index {
   std::size_t max_keys_;
   std::int64_t window_ms_;
   std::uint32_t first_ = 0;
-  std::deque<entry> entries_;  // oldest first; those that were replaced are still in it
+  std::deque<entry> entries_; // oldest first; those that were replaced are still in it
   boost::unordered_flat_set<std::uint32_t, hash, equal> by_key_;
 };
 

@@ -13,7 +13,7 @@ namespace penstock {
 /// An IPv4 or IPv6 address; IPv4-mapped IPv6 addresses become IPv4, so that a client has one name
 /// however it reached us.
 struct ip_address {
-  std::array<std::uint8_t, 16> bytes{};  ///< IPv4 in the first four
+  std::array<std::uint8_t, 16> bytes{}; ///< IPv4 in the first four
   bool v6 = false;
 
   /// The address with all bits past the prefix cleared.

@@ -7,13 +7,13 @@
 namespace penstock {
 
 void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings settings,
-                          node_state* node,
-                          std::shared_ptr<journal_metrics> metrics) {
+                          node_state* node, std::shared_ptr<journal_metrics> metrics) {
   store_ = std::move(store);
   settings_ = std::move(settings);
   node_ = node;
   metrics_ = std::move(metrics);
-  // Not node->next_ticket: front ends may have drawn from it before this actor's thread came to run.
+  // Not node->next_ticket: front ends may have drawn from it before this actor's thread came to
+  // run.
   next_ticket_ = store_->next_seq();
   auto durable = store_->catalog()->durable_seq();
   recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
@@ -21,7 +21,8 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
 }
 
-// -- appending ---------------------------------------------------------------------------------------
+// -- appending
+// ---------------------------------------------------------------------------------------
 
 void journal_state::take(const append_batch_ptr& batch) {
   metrics_->messages.add();
@@ -63,9 +64,9 @@ void journal_state::stage(const append_batch_ptr& batch) {
 
 // Whether the block can go into the row that is being gathered.
 bool journal_state::follows_row(const event_block& block) const {
-  return row_ && row_->stream == block.stream && row_->last_seq() + 1 == block.first_seq
-         && row_->size() + block.size() <= max_row_events
-         && row_->bodies.size() + block.bodies.size() <= max_row_bytes;
+  return row_ && row_->stream == block.stream && row_->last_seq() + 1 == block.first_seq &&
+         row_->size() + block.size() <= max_row_events &&
+         row_->bodies.size() + block.bodies.size() <= max_row_bytes;
 }
 
 void journal_state::gather(const block_ptr& block) {
@@ -99,7 +100,8 @@ void journal_state::commit() {
   auto bytes = staged_bytes_;
   staged_.clear();
   staged_events_ = staged_bytes_ = 0;
-  // What nobody fetches is let go before the front end is told, so that it can use the memory again.
+  // What nobody fetches is let go before the front end is told, so that it can use the memory
+  // again.
   for (auto& batch : batches)
     batch->blocks.clear();
   std::vector<const_block_ptr> fetched;
@@ -156,7 +158,8 @@ void journal_state::tell(const std::vector<append_batch_ptr>& batches, const app
     self_->send(front_end, std::move(message));
 }
 
-// -- a full journal ----------------------------------------------------------------------------------
+// -- a full journal
+// ----------------------------------------------------------------------------------
 
 void journal_state::refuse_more(const error& why) {
   if (node_->journal_full.load()) return;
@@ -180,7 +183,8 @@ void journal_state::check_full() {
   if (!node_->disk_full.load()) spdlog::info("journal: there is room again");
 }
 
-// -- fetching ----------------------------------------------------------------------------------------
+// -- fetching
+// ----------------------------------------------------------------------------------------
 
 caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
   fetch_reply reply{request.stream, false, {}};
@@ -211,12 +215,12 @@ void journal_state::publish(std::vector<const_block_ptr> blocks) {
   }
 }
 
-// -- life --------------------------------------------------------------------------------------------
+// -- life
+// --------------------------------------------------------------------------------------------
 
 void journal_state::close() {
   commit();
-  if (auto done = store_->close(); !done)
-    spdlog::error("journal: {}", done.error().message);
+  if (auto done = store_->close(); !done) spdlog::error("journal: {}", done.error().message);
 }
 
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
@@ -226,15 +230,15 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
   auto& state = self->state;
   state.start(std::move(store), std::move(settings), node, std::move(metrics));
   return {
-    [&state](const append_batch_ptr& batch) { state.take(batch); },
-    [&state](commit_due) { state.commit(); },
-    [&state](full_check) { state.check_full(); },
-    [&state](const fetch_request& request) { return state.fetch(request); },
-    [self](drain) {
-      self->state.close();
-      self->quit();
-      return drained{};
-    },
+      [&state](const append_batch_ptr& batch) { state.take(batch); },
+      [&state](commit_due) { state.commit(); },
+      [&state](full_check) { state.check_full(); },
+      [&state](const fetch_request& request) { return state.fetch(request); },
+      [self](drain) {
+        self->state.close();
+        self->quit();
+        return drained{};
+      },
   };
 }
 

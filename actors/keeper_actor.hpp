@@ -41,7 +41,7 @@ class keeper_state {
   void note(const char* what, const result<void>& outcome);
 
   keeper_parts parts_;
-  std::map<std::string, std::uint64_t> confirmed_; // by sink
+  std::map<std::string, std::uint64_t> confirmed_;  // by sink
   std::map<std::string, std::string> last_problem_; // by task; told once, not ten times a second
 };
 

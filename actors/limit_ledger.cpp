@@ -5,15 +5,16 @@
 
 namespace penstock {
 
-// -- plans ------------------------------------------------------------------------------------------
+// -- plans
+// ------------------------------------------------------------------------------------------
 
 struct limit_ledger::book {
   plan rules;
   std::uint32_t id = 0;
   bool retired = false; // no plan any more: only there to be taken over from
   std::array<std::unique_ptr<client_table>, scope_count> tables;
-  std::array<limit_mask, scope_count> of_scope{};         // its limits, by scope
-  std::array<std::uint8_t, max_limits_per_plan> place{};  // of each limit in its table's entries
+  std::array<limit_mask, scope_count> of_scope{};        // its limits, by scope
+  std::array<std::uint8_t, max_limits_per_plan> place{}; // of each limit in its table's entries
   std::array<std::uint16_t, max_limits_per_plan> labels{};
 
   bool is_empty() const {
@@ -45,7 +46,8 @@ void for_each_bit(limit_mask mask, Do&& act) {
 std::uint64_t counted_for(limit_scope scope, std::uint64_t client, std::uint64_t key,
                           std::uint32_t stream) {
   if (scope == limit_scope::account) return client;
-  // Hashes already, so mixing them is enough. The top bits, which choose the shard, are the client's.
+  // Hashes already, so mixing them is enough. The top bits, which choose the shard, are the
+  // client's.
   std::uint64_t mixed = scope == limit_scope::key ? (key != 0 ? key : client)
                                                   : client ^ (stream * 0x9e3779b97f4a7c15);
   mixed = (mixed ^ (mixed >> 32)) * 0xd6e8feb86659fd93;
@@ -127,12 +129,12 @@ void limit_ledger::index_limits() {
       same_limits_[same_limits_key(limits[i])].push_back(
           {each.get(), static_cast<std::uint8_t>(i)});
     for (std::size_t scope = 0; scope < scope_count; ++scope)
-      if (each->tables[scope])
-        tables_.emplace_back(each.get(), static_cast<std::uint8_t>(scope));
+      if (each->tables[scope]) tables_.emplace_back(each.get(), static_cast<std::uint8_t>(scope));
   }
 }
 
-// -- decisions --------------------------------------------------------------------------------------
+// -- decisions
+// --------------------------------------------------------------------------------------
 
 limit_ledger::location limit_ledger::locate(const admit_item& item, std::int64_t now_ns) {
   location found;
@@ -237,7 +239,8 @@ limits_reply limit_ledger::look_up(const limits_query& query, std::int64_t now_n
   return reply;
 }
 
-// -- upkeep -----------------------------------------------------------------------------------------
+// -- upkeep
+// -----------------------------------------------------------------------------------------
 
 std::size_t limit_ledger::sweep(std::int64_t now_ns, std::size_t max_visits) {
   std::size_t forgotten = 0;
@@ -271,17 +274,17 @@ std::vector<counter_row> limit_ledger::take_changed(std::size_t max_rows, std::i
     client_table& table = *in->tables[scope];
     const auto& rules = table.rules();
     const auto most = (max_rows - rows.size() + rules.size() - 1) / rules.size();
-    table.take_changed(most, [&, in = in, scope = scope](std::uint64_t client,
-                                                         const limit_state* states) {
-      for (std::size_t i = 0; i < rules.size(); ++i) {
-        if (!survives_restart(rules[i]) || is_idle(rules[i], states[i], now_ns)) continue;
-        limit_state state = states[i];
-        // The fraction of a nanosecond is one of the amount, which may be another by then.
-        if (rules[i].kind == algorithm::gcra && state.used != 0) state = {state.at + 1, 0, 0};
-        rows.push_back({client, in->id, limit_id(rules[i]), scope, state.at, state.used,
-                        state.previous, now_ns + look(rules[i], state, now_ns).reset_ns});
-      }
-    });
+    table.take_changed(
+        most, [&, in = in, scope = scope](std::uint64_t client, const limit_state* states) {
+          for (std::size_t i = 0; i < rules.size(); ++i) {
+            if (!survives_restart(rules[i]) || is_idle(rules[i], states[i], now_ns)) continue;
+            limit_state state = states[i];
+            // The fraction of a nanosecond is one of the amount, which may be another by then.
+            if (rules[i].kind == algorithm::gcra && state.used != 0) state = {state.at + 1, 0, 0};
+            rows.push_back({client, in->id, limit_id(rules[i]), scope, state.at, state.used,
+                            state.previous, now_ns + look(rules[i], state, now_ns).reset_ns});
+          }
+        });
     if (table.has_changed()) break; // the bound was reached; the next call goes on here
     if (++take_at_ >= tables_.size()) take_at_ = 0;
   }
@@ -294,8 +297,7 @@ void limit_ledger::restore(const counter_row& row, std::int64_t now_ns) {
   client_table& table = *in->tables[row.scope];
   const auto rule = std::ranges::find(table.rules(), row.limit, limit_id);
   if (rule == table.rules().end()) return;
-  const limit_state state =
-      carry_over(*rule, *rule, {row.at, row.used, row.previous}, now_ns);
+  const limit_state state = carry_over(*rule, *rule, {row.at, row.used, row.previous}, now_ns);
   if (is_idle(*rule, state, now_ns)) return;
   const auto entry = size_ < max_clients_ ? table.find_or_add(row.client) : table.find(row.client);
   if (!entry.states) return;

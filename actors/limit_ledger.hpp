@@ -51,8 +51,8 @@ class limit_ledger {
     /// Where metrics count the plan's limits; see limit_labels.
     const std::array<std::uint16_t, max_limits_per_plan>* labels = nullptr; ///< null: no such plan
   };
-  /// `sizes`: see admit_request. With many items at once, locating all before deciding any is quicker:
-  /// their ways through memory overlap.
+  /// `sizes`: see admit_request. With many items at once, locating all before deciding any is
+  /// quicker: their ways through memory overlap.
   decision decide(const location& at, const admit_item& item, std::span<const std::uint32_t> sizes,
                   std::int64_t now_ns);
   decision decide(const admit_item& item, std::span<const std::uint32_t> sizes,
@@ -70,7 +70,8 @@ class limit_ledger {
   /// more can still be taken over until it says nothing any more.
   void change_plans(const plan_list& plans, std::int64_t now_ns);
 
-  // -- what survives a restart ---------------------------------------------------------------------
+  // -- what survives a restart
+  // ---------------------------------------------------------------------
 
   bool has_changed() const;
   /// Rows of clients that changed since they were taken last, of about `max_rows`.
@@ -98,7 +99,8 @@ class limit_ledger {
   boost::unordered_flat_map<std::uint32_t, book*> book_of_; // by plan id
   // Limits that count the same, by scope and limit id.
   boost::unordered_flat_map<std::uint64_t, std::vector<place_of>> same_limits_;
-  std::vector<std::pair<book*, std::uint8_t>> tables_; // all, as sweep() and take_changed() go round
+  std::vector<std::pair<book*, std::uint8_t>>
+      tables_; // all, as sweep() and take_changed() go round
   std::size_t sweep_at_ = 0;
   std::size_t take_at_ = 0;
 };

@@ -127,7 +127,8 @@ limit_field quantity_field(std::string key, std::string example, quantity& into)
 }
 
 limit_field flag_field(std::string key, bool& into) {
-  return {std::move(key), "true or false", "true", [&into](const json::value& value) -> std::string {
+  return {std::move(key), "true or false", "true",
+          [&into](const json::value& value) -> std::string {
             if (!value.is_bool()) return shown(value) + " is neither true nor false";
             into = value.get_bool();
             return {};
@@ -185,8 +186,8 @@ std::vector<limit_field> limit_fields(limit_draft& draft) {
       flag_field("shadow", draft.shadow),
       list_field("paths", "a list of paths", "[\"/v1/events/errors\"]", draft.paths,
                  max_paths_per_limit, check_path),
-      list_field("methods", "a list of methods", "[\"POST\"]", draft.methods,
-                 max_methods_per_limit, check_method),
+      list_field("methods", "a list of methods", "[\"POST\"]", draft.methods, max_methods_per_limit,
+                 check_method),
   };
 }
 
@@ -242,7 +243,9 @@ std::string check_window(const std::string& text) {
 }
 
 choices<limit_scope> scope_names() {
-  return {{"account", limit_scope::account}, {"key", limit_scope::key}, {"stream", limit_scope::stream}};
+  return {{"account", limit_scope::account},
+          {"key", limit_scope::key},
+          {"stream", limit_scope::stream}};
 }
 
 choices<limit_cost> cost_names() {
@@ -256,8 +259,8 @@ std::string quantity_type() {
 
 std::string check_path(const std::string& text) {
   const bool rooted = text.starts_with('/');
-  const bool plain = std::all_of(text.begin(), text.end(),
-                                 [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
   const auto star = text.find('*');
   const bool star_ends = star == std::string::npos || star + 1 == text.size();
   if (!rooted || !plain || text.find('?') != std::string::npos)
@@ -280,8 +283,8 @@ std::string check_limit(const limit_draft& draft) {
   if (draft.window.empty())
     return fmt::format("the limit {} has no window; add window = {}", quote(draft.name),
                        calendar ? "\"day\"" : "\"1s\"");
-  for (auto wrong : {check_quantity(draft, draft.amount, "amount"),
-                     check_quantity(draft, draft.burst, "burst")})
+  for (auto wrong :
+       {check_quantity(draft, draft.amount, "amount"), check_quantity(draft, draft.burst, "burst")})
     if (!wrong.empty()) return wrong;
   if (draft.kind == algorithm::interval && draft.cost == limit_cost::byte)
     return "an interval lies between events and counts no bytes; leave cost out, or take "

@@ -21,11 +21,11 @@ struct alignas(64) limiter_metrics {
   std::array<counter, max_counted_limits> refused_by_limit;  ///< indexed as limit_labels says
   std::array<counter, max_counted_limits> shadowed_by_limit; ///< would have been, but for `shadow`
   std::array<counter, refusal_count> refused_by_reason;      ///< indexed by refusal
-  gauge live_clients;                                        ///< as of the last sweep, like table_bytes
+  gauge live_clients; ///< as of the last sweep, like table_bytes
   gauge table_bytes;
   counter clients_forgotten;
-  counter messages;    ///< admit requests taken from the mailbox
-  counter rows_saved;  ///< of counters that survive a restart, confirmed by the store
+  counter messages;   ///< admit requests taken from the mailbox
+  counter rows_saved; ///< of counters that survive a restart, confirmed by the store
 };
 
 /// Gives nanoseconds since the epoch and never goes back; see wall_clock. The limiter calls it from
@@ -37,10 +37,11 @@ using limiter_clock = std::function<std::int64_t()>;
 inline constexpr std::chrono::milliseconds sweep_interval{50};
 inline constexpr std::size_t sweep_visits = 2048;
 
-/// Every `save_interval` a limiter hands over what changed of the counters that survive a restart, in
-/// at most about this many rows, and not before the last hand-over is durable. So a crash forgets
-/// what was charged since the last one that is: half a second's use and the time of a commit, as
-/// long as no more rows than that change in an interval. Beyond it the rest waits its turn.
+/// Every `save_interval` a limiter hands over what changed of the counters that survive a restart,
+/// in at most about this many rows, and not before the last hand-over is durable. So a crash
+/// forgets what was charged since the last one that is: half a second's use and the time of a
+/// commit, as long as no more rows than that change in an interval. Beyond it the rest waits its
+/// turn.
 inline constexpr std::chrono::milliseconds save_interval{500};
 inline constexpr std::size_t max_rows_a_save = 16'384;
 

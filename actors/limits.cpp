@@ -160,9 +160,9 @@ std::uint32_t available_sliding(const limit& rule, const limit_state& rolled, st
   std::uint64_t estimate = rolled.used;
   if (rolled.previous != 0) {
     const auto left = static_cast<wide>(window - elapsed_in(rolled, now_ns));
-    estimate += static_cast<std::uint64_t>(
-        divide(rolled.previous * left + static_cast<wide>(window) - 1,
-               static_cast<std::uint64_t>(window)));
+    estimate +=
+        static_cast<std::uint64_t>(divide(rolled.previous * left + static_cast<wide>(window) - 1,
+                                          static_cast<std::uint64_t>(window)));
   }
   return static_cast<std::uint32_t>(amount - std::min<std::uint64_t>(estimate, amount));
 }

@@ -22,13 +22,13 @@ inline constexpr std::uint32_t wire_version = 2;
 
 /// One client's wish to send `events` events.
 struct admit_item {
-  std::uint64_t client = 0;  ///< keyed hash of the account, or of who is calling without a key
-  std::uint64_t key = 0;     ///< keyed hash of the key's id; 0: none, the client stands for it
-  std::uint32_t plan = 0;    ///< plan_id()
-  std::uint32_t stream = 0;  ///< stream_id()
+  std::uint64_t client = 0; ///< keyed hash of the account, or of who is calling without a key
+  std::uint64_t key = 0;    ///< keyed hash of the key's id; 0: none, the client stands for it
+  std::uint32_t plan = 0;   ///< plan_id()
+  std::uint32_t stream = 0; ///< stream_id()
   std::uint32_t events = 1;
-  std::uint32_t bytes = 0;   ///< of all events; 0 when no limit of the plan counts them
-  limit_mask limits = all_limits;  ///< those of the plan that apply; see limits_that_apply()
+  std::uint32_t bytes = 0;        ///< of all events; 0 when no limit of the plan counts them
+  limit_mask limits = all_limits; ///< those of the plan that apply; see limits_that_apply()
 };
 
 /// A loop turn's wishes for one limiter. The reply carries the same token. `sizes` has, one item
@@ -48,18 +48,18 @@ struct admit_reply {
 /// How do the limits of a plan stand for a client? It costs nothing of them.
 struct limits_query {
   std::uint64_t token = 0;
-  std::uint64_t client = 0;  ///< these four as in admit_item
+  std::uint64_t client = 0; ///< these four as in admit_item
   std::uint64_t key = 0;
   std::uint32_t plan = 0;
-  std::uint32_t stream = 0;  ///< the one whose limits of scope `stream` are told
+  std::uint32_t stream = 0; ///< the one whose limits of scope `stream` are told
 };
 
 /// One limit as it stands, in its units (events or bytes).
 struct limit_status {
   std::string name;
   std::uint32_t used = 0;
-  std::uint32_t remaining = 0;    ///< would be admitted at once now
-  std::int64_t resets_at_ms = 0;  ///< wall clock, when the whole amount is back; now, if it is
+  std::uint32_t remaining = 0;   ///< would be admitted at once now
+  std::int64_t resets_at_ms = 0; ///< wall clock, when the whole amount is back; now, if it is
 
   bool operator==(const limit_status&) const = default;
 };
@@ -67,7 +67,7 @@ struct limit_status {
 /// All limits of the plan, in its order.
 struct limits_reply {
   std::uint64_t token = 0;
-  bool plan_known = false;  ///< false: this limiter has no such plan
+  bool plan_known = false; ///< false: this limiter has no such plan
   std::vector<limit_status> limits;
 };
 
@@ -75,7 +75,7 @@ struct limits_reply {
 struct hello {
   std::uint32_t version = wire_version;
   std::string cluster;
-  std::string address;  ///< the cluster address the sender is known by
+  std::string address; ///< the cluster address the sender is known by
 };
 
 /// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size]. And its
@@ -120,7 +120,8 @@ typename Inspector::result_type inspect(Inspector& f, welcome& x) {
   return f(x.version, x.limiters, x.front_ends, x.accounts);
 }
 
-// -- within a node: never serialised ---------------------------------------------------------------
+// -- within a node: never serialised
+// ---------------------------------------------------------------
 
 using block_ptr = std::shared_ptr<event_block>;
 using const_block_ptr = std::shared_ptr<const event_block>;
@@ -132,7 +133,7 @@ struct append_batch {
   std::uint64_t first_ticket = 0;
   std::uint64_t events = 0;
   std::uint64_t token = 0;
-  bool urgent = true;  ///< a client waits for it (ack = "journaled"); else the group may grow
+  bool urgent = true; ///< a client waits for it (ack = "journaled"); else the group may grow
   caf::actor front_end;
   std::vector<block_ptr> blocks;
 };
@@ -185,7 +186,7 @@ struct drained {};
 /// A peer's actors came (again) within reach, or went out of it. Told to front ends and to the
 /// accounts actor.
 struct peer_up {
-  std::uint16_t member = 0;  ///< index into the sorted member list
+  std::uint16_t member = 0; ///< index into the sorted member list
   std::vector<caf::actor> limiters;
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
@@ -234,32 +235,32 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::save_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sweep_tick)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock, caf::first_custom_type_id)
-  CAF_ADD_TYPE_ID(penstock, (penstock::verdict))
-  CAF_ADD_TYPE_ID(penstock, (penstock::admit_item))
-  CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::verdict>))
-  CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::admit_item>))
-  CAF_ADD_TYPE_ID(penstock, (penstock::admit_request))
-  CAF_ADD_TYPE_ID(penstock, (penstock::admit_reply))
-  CAF_ADD_TYPE_ID(penstock, (penstock::hello))
-  CAF_ADD_TYPE_ID(penstock, (penstock::welcome))
-  CAF_ADD_TYPE_ID(penstock, (penstock::append_batch_ptr))
-  CAF_ADD_TYPE_ID(penstock, (penstock::append_done))
-  CAF_ADD_TYPE_ID(penstock, (penstock::commit_due))
-  CAF_ADD_TYPE_ID(penstock, (penstock::full_check))
-  CAF_ADD_TYPE_ID(penstock, (penstock::fetch_request))
-  CAF_ADD_TYPE_ID(penstock, (penstock::fetch_reply))
-  CAF_ADD_TYPE_ID(penstock, (penstock::confirmed_up_to))
-  CAF_ADD_TYPE_ID(penstock, (penstock::drain))
-  CAF_ADD_TYPE_ID(penstock, (penstock::drained))
-  CAF_ADD_TYPE_ID(penstock, (penstock::peer_up))
-  CAF_ADD_TYPE_ID(penstock, (penstock::peer_down))
-  CAF_ADD_TYPE_ID(penstock, (penstock::plans_changed))
-  CAF_ADD_TYPE_ID(penstock, (penstock::sweep_tick))
-  CAF_ADD_TYPE_ID(penstock, (penstock::limits_query))
-  CAF_ADD_TYPE_ID(penstock, (penstock::limit_status))
-  CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::limit_status>))
-  CAF_ADD_TYPE_ID(penstock, (penstock::limits_reply))
-  CAF_ADD_TYPE_ID(penstock, (penstock::counters_changed))
-  CAF_ADD_TYPE_ID(penstock, (penstock::counters_saved))
-  CAF_ADD_TYPE_ID(penstock, (penstock::save_tick))
+CAF_ADD_TYPE_ID(penstock, (penstock::verdict))
+CAF_ADD_TYPE_ID(penstock, (penstock::admit_item))
+CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::verdict>))
+CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::admit_item>))
+CAF_ADD_TYPE_ID(penstock, (penstock::admit_request))
+CAF_ADD_TYPE_ID(penstock, (penstock::admit_reply))
+CAF_ADD_TYPE_ID(penstock, (penstock::hello))
+CAF_ADD_TYPE_ID(penstock, (penstock::welcome))
+CAF_ADD_TYPE_ID(penstock, (penstock::append_batch_ptr))
+CAF_ADD_TYPE_ID(penstock, (penstock::append_done))
+CAF_ADD_TYPE_ID(penstock, (penstock::commit_due))
+CAF_ADD_TYPE_ID(penstock, (penstock::full_check))
+CAF_ADD_TYPE_ID(penstock, (penstock::fetch_request))
+CAF_ADD_TYPE_ID(penstock, (penstock::fetch_reply))
+CAF_ADD_TYPE_ID(penstock, (penstock::confirmed_up_to))
+CAF_ADD_TYPE_ID(penstock, (penstock::drain))
+CAF_ADD_TYPE_ID(penstock, (penstock::drained))
+CAF_ADD_TYPE_ID(penstock, (penstock::peer_up))
+CAF_ADD_TYPE_ID(penstock, (penstock::peer_down))
+CAF_ADD_TYPE_ID(penstock, (penstock::plans_changed))
+CAF_ADD_TYPE_ID(penstock, (penstock::sweep_tick))
+CAF_ADD_TYPE_ID(penstock, (penstock::limits_query))
+CAF_ADD_TYPE_ID(penstock, (penstock::limit_status))
+CAF_ADD_TYPE_ID(penstock, (std::vector<penstock::limit_status>))
+CAF_ADD_TYPE_ID(penstock, (penstock::limits_reply))
+CAF_ADD_TYPE_ID(penstock, (penstock::counters_changed))
+CAF_ADD_TYPE_ID(penstock, (penstock::counters_saved))
+CAF_ADD_TYPE_ID(penstock, (penstock::save_tick))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -86,22 +86,23 @@ enum class shed_reason : std::uint8_t {
   unknown_plan,  ///< the limiter that was asked does not have the client's plan
 };
 inline constexpr std::array<const char*, 8> shed_names{
-    "connections", "in_flight", "table_full",    "unreachable", "journal_full",
-    "disk_full",   "journal_error", "unknown_plan"};
+    "connections",  "in_flight", "table_full",    "unreachable",
+    "journal_full", "disk_full", "journal_error", "unknown_plan"};
 
 /// One front end's, written by its thread only.
 struct alignas(64) front_end_metrics {
   std::array<counter, counted_statuses.size()> requests;
-  latency_histogram request_us; ///< request complete to answer written; those a limiter was asked for
+  latency_histogram
+      request_us; ///< request complete to answer written; those a limiter was asked for
   counter bytes_in;
   counter bytes_out;
-  counter events;    ///< accepted, whatever the number of requests
+  counter events;        ///< accepted, whatever the number of requests
   counter received_lost; ///< events of ack = "received" whose commit failed after their 202
-  gauge connections; ///< open now
+  gauge connections;     ///< open now
   counter connections_total;
   std::array<counter, timeout_names.size()> timeouts;
   std::array<counter, shed_names.size()> shed;
-  gauge in_flight_bytes; ///< bodies between socket and disk
+  gauge in_flight_bytes;    ///< bodies between socket and disk
   counter fallback_local;   ///< requests decided here because the shard's owner was out of reach
   counter fallback_refused; ///< requests refused for that reason
   counter limiter_messages; ///< sent to this node's limiters

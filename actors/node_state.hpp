@@ -15,12 +15,12 @@ struct node_state {
   alignas(64) std::atomic<std::uint64_t> next_ticket{1};
   /// The journal can't take more (its cap, or a full disk): 507 before anything is charged.
   alignas(64) std::atomic<bool> journal_full{false};
-  std::atomic<bool> disk_full{false};  ///< with journal_full: it is the disk, not the cap
+  std::atomic<bool> disk_full{false}; ///< with journal_full: it is the disk, not the cap
   /// Open connections of all front ends, against http.max_connections; not touched by requests.
   std::atomic<std::int64_t> connections{0};
   std::atomic<bool> draining{false};
   std::atomic<bool> ready{false};
-  std::string tag;  ///< of event ids; set before the first actor starts
+  std::string tag; ///< of event ids; set before the first actor starts
 };
 
 } // namespace penstock

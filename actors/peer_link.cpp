@@ -54,8 +54,7 @@ static std::string sentence_of(const caf::error& refusal) {
 static caf::behavior prober(caf::event_based_actor* self, const reach_peer& reach) {
   end_process_on_exception(self);
   return {
-      [reach](caf::connect_atom, const std::string& host,
-              std::uint16_t port) -> caf::result<void> {
+      [reach](caf::connect_atom, const std::string& host, std::uint16_t port) -> caf::result<void> {
         if (const auto reached = reach(host, port, reach_timeout); !reached)
           return caf::make_error(caf::sec::cannot_connect_to_node, reached.error().message);
         return caf::unit;
@@ -229,8 +228,7 @@ caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_se
                          reach_peer reach, std::shared_ptr<link_metrics> metrics) {
   end_process_on_exception(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down.source); });
-  self->state.start(settings, members, std::move(front_ends), std::move(reach),
-                    std::move(metrics));
+  self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics));
   return {
       [self](caf::connect_atom, std::uint64_t link) { self->state.want_turn(link); },
       [self](drain) { self->state.drain(); },

@@ -103,10 +103,10 @@ class peer_links_state {
   std::shared_ptr<link_metrics> metrics_;
 };
 
-/// Keeps a link to every member but this node (`settings.listen`), tells each of `front_ends` (and the
-/// accounts actor, if it is among them) peer_up and peer_down, and tries again every `settings.reconnect_interval_ms`. `members`: the cluster
-/// addresses of all nodes, sorted; valid addresses. `drain` ends it. Needs the middleman. `reach` is
-/// called on a thread of its own.
+/// Keeps a link to every member but this node (`settings.listen`), tells each of `front_ends` (and
+/// the accounts actor, if it is among them) peer_up and peer_down, and tries again every
+/// `settings.reconnect_interval_ms`. `members`: the cluster addresses of all nodes, sorted; valid
+/// addresses. `drain` ends it. Needs the middleman. `reach` is called on a thread of its own.
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
                          reach_peer reach, std::shared_ptr<link_metrics> metrics);

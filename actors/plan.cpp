@@ -55,9 +55,8 @@ limit_mask limits_that_apply(const plan& rules, std::string_view method, std::st
 }
 
 bool is_selective(const plan& rules) {
-  return std::ranges::any_of(rules.limits, [](const limit& rule) {
-    return !rule.paths.empty() || !rule.methods.empty();
-  });
+  return std::ranges::any_of(
+      rules.limits, [](const limit& rule) { return !rule.paths.empty() || !rule.methods.empty(); });
 }
 
 bool counts_bytes(const plan& rules) {

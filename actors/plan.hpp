@@ -25,15 +25,15 @@ enum class limit_cost : std::uint8_t { event, byte };
 struct limit {
   std::string name;
   algorithm kind = algorithm::gcra;
-  std::uint32_t amount = 1;    ///< units (events or bytes) admitted per window; at least 1
-  std::int64_t window_ns = 0;  ///< unused by `calendar`
-  std::uint32_t burst = 0;     ///< gcra: units admitted at once; 0 means `amount`
+  std::uint32_t amount = 1;   ///< units (events or bytes) admitted per window; at least 1
+  std::int64_t window_ns = 0; ///< unused by `calendar`
+  std::uint32_t burst = 0;    ///< gcra: units admitted at once; 0 means `amount`
   calendar_unit unit = calendar_unit::day;
   limit_scope scope = limit_scope::account;
   limit_cost cost = limit_cost::event;
-  bool shadow = false;         ///< counted and told in metrics; never refuses nor speaks
-  std::vector<std::string> paths{};    ///< none: all; one that ends in '*' means all that begin so
-  std::vector<std::string> methods{};  ///< none: all; in capitals
+  bool shadow = false;                ///< counted and told in metrics; never refuses nor speaks
+  std::vector<std::string> paths{};   ///< none: all; one that ends in '*' means all that begin so
+  std::vector<std::string> methods{}; ///< none: all; in capitals
 
   bool operator==(const limit&) const = default;
 };
@@ -52,11 +52,11 @@ struct plan {
 /// The answer for one request of cost n: how much of it is admitted, and the state of the limit
 /// that is nearest to refusing (or that refused).
 struct verdict {
-  std::uint32_t granted = 0;    ///< units admitted, 0 to the cost asked for
-  std::uint32_t remaining = 0;  ///< units of that limit still available
-  std::uint32_t reset_s = 0;    ///< seconds, rounded up, until it is available again (RateLimit t=)
-  std::uint8_t limit = no_limit;  ///< index into plan.limits
-  std::uint8_t reason = 0;      ///< why nothing was granted; see refusal
+  std::uint32_t granted = 0;   ///< units admitted, 0 to the cost asked for
+  std::uint32_t remaining = 0; ///< units of that limit still available
+  std::uint32_t reset_s = 0;   ///< seconds, rounded up, until it is available again (RateLimit t=)
+  std::uint8_t limit = no_limit; ///< index into plan.limits
+  std::uint8_t reason = 0;       ///< why nothing was granted; see refusal
 
   static constexpr std::uint8_t no_limit = 255;
   bool operator==(const verdict&) const = default;
@@ -73,7 +73,8 @@ enum class refusal : std::uint8_t {
 };
 inline constexpr std::size_t refusal_count = 6;
 
-// -- what is known of a plan without any state: pure ------------------------------------------------
+// -- what is known of a plan without any state: pure
+// ------------------------------------------------
 
 /// Names a plan between nodes and on the disk: XXH32 of its name.
 std::uint32_t plan_id(std::string_view name);
@@ -83,7 +84,8 @@ std::uint32_t stream_id(std::string_view name);
 /// what was used stays, however the numbers change.
 std::uint32_t limit_id(const limit& rule);
 
-/// True when the second goes on with what was used under the first: name, algorithm, cost and scope.
+/// True when the second goes on with what was used under the first: name, algorithm, cost and
+/// scope.
 bool counts_the_same(const limit& a, const limit& b);
 
 /// Limits that count for this long or longer survive a restart, and so do all of the calendar.

@@ -17,7 +17,7 @@ enum class ack_level : std::uint8_t { received, journaled };
 struct stream_settings {
   ack_level ack = ack_level::journaled;
   std::vector<std::string> sinks{"queue"};
-  std::uint64_t max_body_bytes = 0;  ///< 0: as http.max_body
+  std::uint64_t max_body_bytes = 0; ///< 0: as http.max_body
   bool operator==(const stream_settings&) const = default;
 };
 
@@ -36,23 +36,23 @@ struct cluster_settings {
   std::string listen = "127.0.0.1:4200";
   std::vector<std::string> peers;
   unreachable_policy on_owner_unreachable = unreachable_policy::local;
-  std::string secret;  ///< keys the client hash; the same on every node. Empty: see operator's guide
+  std::string secret; ///< keys the client hash; the same on every node. Empty: see operator's guide
   std::chrono::milliseconds verdict_timeout_ms{500};
   std::chrono::milliseconds reconnect_interval_ms{500};
 };
 
 struct limiter_settings {
-  std::uint64_t max_clients = 10'000'000;  ///< per node; beyond it new clients get 503
+  std::uint64_t max_clients = 10'000'000; ///< per node; beyond it new clients get 503
 };
 
 struct idempotency_settings {
   std::chrono::milliseconds window_ms{24 * 3'600'000};
-  std::uint64_t max_keys = 1'000'000;  ///< per node; the oldest are forgotten first. 0: none is kept
+  std::uint64_t max_keys = 1'000'000; ///< per node; the oldest are forgotten first. 0: none is kept
 };
 
 struct queue_settings {
-  std::uint64_t max_in_flight = 100'000;         ///< leased messages per stream
-  std::uint64_t memory_bytes = 64ull << 20;      ///< recent blocks kept for publishers that keep up
+  std::uint64_t max_in_flight = 100'000;    ///< leased messages per stream
+  std::uint64_t memory_bytes = 64ull << 20; ///< recent blocks kept for publishers that keep up
   std::chrono::milliseconds default_lease_ms{30'000};
 };
 
@@ -61,7 +61,7 @@ struct usage_settings {
   std::chrono::milliseconds minute_retention_ms{std::chrono::hours{48}};
   std::chrono::milliseconds hour_retention_ms{std::chrono::hours{24 * 60}};
   std::chrono::milliseconds day_retention_ms{std::chrono::hours{24 * 730}};
-  std::uint64_t max_rows = 20'000'000;  ///< of all periods
+  std::uint64_t max_rows = 20'000'000; ///< of all periods
 };
 
 } // namespace penstock

@@ -22,8 +22,8 @@ result<std::string> make_secret(const std::filesystem::path& path) {
   if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), secret_bytes) != 1)
     return error{errc::io, "the system gives no random bytes"};
   auto fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  bool written = fd >= 0 && ::write(fd, secret.data(), secret.size()) == ssize_t{secret_bytes}
-                 && ::fsync(fd) == 0;
+  bool written = fd >= 0 && ::write(fd, secret.data(), secret.size()) == ssize_t{secret_bytes} &&
+                 ::fsync(fd) == 0;
   if (fd >= 0) ::close(fd);
   if (!written) {
     std::error_code ignored;

@@ -3,8 +3,8 @@
 #include "cli/consumer.hpp"
 #include "cli/exec.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/problems.hpp"
 #include "cli/json_fields.hpp"
+#include "cli/problems.hpp"
 #include "net/stream_name.hpp"
 
 #include <boost/json/serialize.hpp>

@@ -1,8 +1,8 @@
 #include "cli/admin_call.hpp"
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/table.hpp"
 #include "cli/json_fields.hpp"
+#include "cli/table.hpp"
 
 #include <boost/json.hpp>
 

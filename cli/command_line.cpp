@@ -1,6 +1,6 @@
+#include "actors/nearest.hpp"
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
-#include "actors/nearest.hpp"
 #include "cli/problems.hpp"
 
 #include <algorithm>

@@ -13,15 +13,16 @@
 namespace penstock {
 
 struct log_settings {
-  std::string level = "info";   ///< trace | debug | info | warn | error | off
-  std::string format = "text";  ///< text | json
+  std::string level = "info";  ///< trace | debug | info | warn | error | off
+  std::string format = "text"; ///< text | json
 };
 
 struct journal_settings {
   std::uint64_t max_size_bytes = 10ull << 30;
   std::uint64_t segment_size_bytes = 64ull << 20;
-  std::chrono::milliseconds retention_ms{0};        ///< kept this long after every sink is past it
-  std::chrono::milliseconds received_delay_ms{10};  ///< how long `received` events may wait for a group
+  std::chrono::milliseconds retention_ms{0}; ///< kept this long after every sink is past it
+  std::chrono::milliseconds received_delay_ms{
+      10}; ///< how long `received` events may wait for a group
 };
 
 struct config {
@@ -33,9 +34,9 @@ struct config {
   identity_settings identity;
   limiter_settings limiter;
   std::map<std::string, override_settings> overrides;
-  std::map<std::string, plan> plans;                ///< "anonymous" is always there
-  std::map<std::string, stream_settings> streams;   ///< "default" is always there
-  std::map<std::string, sink_settings> sinks;       ///< "queue" (embedded) is always there
+  std::map<std::string, plan> plans;              ///< "anonymous" is always there
+  std::map<std::string, stream_settings> streams; ///< "default" is always there
+  std::map<std::string, sink_settings> sinks;     ///< "queue" (embedded) is always there
   queue_settings queue;
   journal_settings journal;
   idempotency_settings idempotency;
@@ -46,9 +47,9 @@ struct config {
 
 /// Where values come from, later ones winning: defaults, file, environment, --set.
 struct config_sources {
-  std::optional<std::string> file;             ///< --config
-  std::vector<std::string> sets;               ///< --set section.key=value
-  std::map<std::string, std::string> environment;  ///< PENSTOCK_SECTION_KEY
+  std::optional<std::string> file;                ///< --config
+  std::vector<std::string> sets;                  ///< --set section.key=value
+  std::map<std::string, std::string> environment; ///< PENSTOCK_SECTION_KEY
 };
 
 /// Errors (errc::config) name file, line, key and what would do; all problems found are in the

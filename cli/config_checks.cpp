@@ -1,7 +1,7 @@
 #include "cli/config_checks.hpp"
 
-#include "cli/address.hpp"
 #include "actors/units.hpp"
+#include "cli/address.hpp"
 
 #include <fmt/format.h>
 
@@ -141,8 +141,7 @@ void checker::check_overrides() const {
   for (const auto& [name, entry] : config_.overrides) {
     const auto key = "overrides." + name;
     const auto said = !entry.account.empty() + !entry.client.empty() + !entry.ip.empty();
-    if (said != 1)
-      complain(key, "it must say to whom it applies by one of account, client and ip");
+    if (said != 1) complain(key, "it must say to whom it applies by one of account, client and ip");
     if (entry.plan.empty()) complain(key + ".plan", "no plan is named; add plan = \"...\"");
   }
 }

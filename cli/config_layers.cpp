@@ -1,7 +1,7 @@
 #include "cli/config_layers.hpp"
 
-#include "cli/config_shape.hpp"
 #include "actors/nearest.hpp"
+#include "cli/config_shape.hpp"
 
 #include <fmt/format.h>
 

@@ -42,8 +42,7 @@ const config_shape& config_shape::get() {
 }
 
 bool config_shape::is_named(std::string_view section) {
-  return section == "plans" || section == "streams" || section == "sinks" ||
-         section == "overrides";
+  return section == "plans" || section == "streams" || section == "sinks" || section == "overrides";
 }
 
 bool config_shape::is_section(std::string_view section) const {

@@ -42,7 +42,8 @@ bool is_token(std::string_view text) {
 bool is_path(std::string_view text) {
   constexpr std::size_t max_path = 256;
   return text.starts_with('/') && text.size() <= max_path &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != '?'; });
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return c > ' ' && c < 0x7f && c != '?'; });
 }
 
 } // namespace
@@ -92,9 +93,8 @@ reader read_identity_order(std::vector<identity_rule>& field) {
     if (ip + 1 != texts->end())
       return report.plain(value, "move \"ip\" to the end: it matches every request, so nothing "
                                  "after it is ever looked at");
-    const auto headers = std::count_if(texts->begin(), texts->end(), [](const auto& text) {
-      return text.starts_with("header:");
-    });
+    const auto headers = std::count_if(
+        texts->begin(), texts->end(), [](const auto& text) { return text.starts_with("header:"); });
     if (headers > static_cast<std::ptrdiff_t>(max_custom_fields))
       return report.plain(value, "name at most " + std::to_string(max_custom_fields) +
                                      " headers; each is looked for in every request");

@@ -58,8 +58,7 @@ reader read_quantity(quantity& field) {
       return report(value, shown(value) + " is out of range");
     field = {*units, text != nullptr};
   };
-  return {value_kind::number,
-          quantity_type(), std::move(set)};
+  return {value_kind::number, quantity_type(), std::move(set)};
 }
 
 reader read_paths(std::vector<std::string>& field) {

@@ -71,7 +71,8 @@ std::vector<option> loader::rows_for(const assignment& given) {
   make(given.key, given.name);
   if (given.key.starts_with("plans.")) return plan_options(config_.plans.at(given.name));
   if (given.key.starts_with("streams.")) return stream_options(config_.streams.at(given.name));
-  if (given.key.starts_with("overrides.")) return override_options(config_.overrides.at(given.name));
+  if (given.key.starts_with("overrides."))
+    return override_options(config_.overrides.at(given.name));
   return sink_options(config_.sinks.at(given.name));
 }
 

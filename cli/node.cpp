@@ -5,8 +5,8 @@
 #include "actors/wall_clock.hpp"
 #include "cli/address.hpp"
 #include "cli/logging.hpp"
-#include "net/wall_time.hpp"
 #include "net/tcp_probe.hpp"
+#include "net/wall_time.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -72,7 +72,8 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   return made;
 }
 
-// -- starting ----------------------------------------------------------------------------------------
+// -- starting
+// ----------------------------------------------------------------------------------------
 
 result<void> node::open_listeners() {
   auto address = parse_host_port(settings_.http.listen);
@@ -87,7 +88,8 @@ result<void> node::open_listeners() {
     http_port_ = lane.socket.port(); // of port 0, what the first was given
   }
   bool v6 = address->host.find(':') != std::string::npos;
-  http_address_ = (v6 ? "[" + address->host + "]" : address->host) + ":" + std::to_string(http_port_);
+  http_address_ =
+      (v6 ? "[" + address->host + "]" : address->host) + ":" + std::to_string(http_port_);
   return {};
 }
 
@@ -107,34 +109,47 @@ result<void> node::start_lanes() {
   auto ledgers = restore_ledgers();
   if (!ledgers) return ledgers.error();
   counters_ = system_.spawn<caf::detached>(
-    counters_actor, counters_parts{counter_store_, counters_metrics_, wall_ns});
+      counters_actor, counters_parts{counter_store_, counters_metrics_, wall_ns});
   std::vector<caf::actor> limiters, indexes;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     auto& lane = lanes_[i];
     lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
     lane.limiter = spawn_hosted<limiter_state>(
-      system_, *lane.loop,
-      [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_}](
-        auto* self) { return limiter(self, parts); },
-      residence::with_sender);
+        system_, *lane.loop,
+        [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_}](
+            auto* self) { return limiter(self, parts); },
+        residence::with_sender);
     limiters.push_back(lane.limiter);
     if (!lane.keys) continue;
     lane.idempotency = spawn_hosted<idempotency_state>(
-      system_, *lane.loop, [=, keys = lane.keys, counts = lane.key_counts](auto* self) {
-        return idempotency_actor(self, keys, wall_ms, counts);
-      },
-      residence::with_sender);
+        system_, *lane.loop,
+        [=, keys = lane.keys, counts = lane.key_counts](auto* self) {
+          return idempotency_actor(self, keys, wall_ms, counts);
+        },
+        residence::with_sender);
     indexes.push_back(lane.idempotency);
   }
   auto hash_keys = std::make_shared<const idempotency_hasher>(secret_);
   auto all = members();
   auto self = std::lower_bound(all.begin(), all.end(), settings_.cluster.listen) - all.begin();
   for (auto& lane : lanes_) {
-    front_end_parts parts{*lane.loop, settings_.http, identify_, rules, account_book_->access(),
-                          account_book_->plans(), state_, *lane.metrics, journal_actor_, limiters,
+    front_end_parts parts{*lane.loop,
+                          settings_.http,
+                          identify_,
+                          rules,
+                          account_book_->access(),
+                          account_book_->plans(),
+                          state_,
+                          *lane.metrics,
+                          journal_actor_,
+                          limiters,
                           place_shards(all),
-                          static_cast<std::uint16_t>(self), settings_.cluster.on_owner_unreachable,
-                          settings_.cluster.verdict_timeout_ms, usage_, indexes, hash_keys};
+                          static_cast<std::uint16_t>(self),
+                          settings_.cluster.on_owner_unreachable,
+                          settings_.cluster.verdict_timeout_ms,
+                          usage_,
+                          indexes,
+                          hash_keys};
     parts.http.max_in_flight_bytes /= lanes_.size();
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
@@ -205,8 +220,8 @@ result<void> node::start_admin() {
       sent += one->limiter_messages.value();
     return sent > taken ? sent - taken : 0;
   });
-  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
-                                      usage_reader_});
+  auto started = admin_server::start(
+      {settings_.admin, system_, queue_, state_, metrics_, accounts_, usage_reader_});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -217,7 +232,8 @@ void node::start_threads() {
     lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
 }
 
-// -- while running -----------------------------------------------------------------------------------
+// -- while running
+// -----------------------------------------------------------------------------------
 
 void node::reload(const config& settings) {
   auto rules = rules_of(settings, *identify_);
@@ -227,15 +243,17 @@ void node::reload(const config& settings) {
   set_log_level(settings.log.level);
 }
 
-// -- ending ------------------------------------------------------------------------------------------
+// -- ending
+// ------------------------------------------------------------------------------------------
 
 bool node::ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline) {
   if (!who) return true;
-  auto left = std::max<std::chrono::steady_clock::duration>(deadline - std::chrono::steady_clock::now(), 1ms);
+  auto left = std::max<std::chrono::steady_clock::duration>(
+      deadline - std::chrono::steady_clock::now(), 1ms);
   bool ok = false;
   caf::scoped_actor self{system_};
   self->request(who, std::chrono::duration_cast<std::chrono::milliseconds>(left), penstock::drain{})
-    .receive([&](drained) { ok = true; }, [](caf::error&) {});
+      .receive([&](drained) { ok = true; }, [](caf::error&) {});
   return ok;
 }
 

@@ -93,7 +93,7 @@ class node {
   std::shared_ptr<account_store> account_store_;
   std::shared_ptr<account_book> account_book_;
   std::shared_ptr<const identifier> identify_;
-  std::string secret_;  // keys the hashes of clients and of API keys
+  std::string secret_; // keys the hashes of clients and of API keys
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
@@ -106,7 +106,7 @@ class node {
   caf::actor journal_actor_;
   caf::actor keeper_;
   caf::actor queue_;
-  caf::actor usage_;        // null when usage.enabled is false
+  caf::actor usage_; // null when usage.enabled is false
   caf::actor usage_reader_;
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor accounts_;

@@ -82,7 +82,7 @@ result<void> node::open_usage() {
   parts.wall_ms = wall_ms;
   usage_ = system_.spawn<caf::detached>(usage_actor, std::move(parts));
   usage_reader_ = system_.spawn<caf::detached>(
-    usage_reader_actor, usage_reader_parts{std::move(*reader), stopping_, true});
+      usage_reader_actor, usage_reader_parts{std::move(*reader), stopping_, true});
   return {};
 }
 
@@ -144,8 +144,8 @@ void node::start_storage_actors() {
                                                 &state_, journal_metrics_);
   keeper_parts keeper;
   keeper.segments = segment_keeper::make(
-    *journal_, journal_options_,
-    {kept_keys_, settings_.idempotency.window_ms, settings_.idempotency.max_keys, wall_ms});
+      *journal_, journal_options_,
+      {kept_keys_, settings_.idempotency.window_ms, settings_.idempotency.max_keys, wall_ms});
   keeper.catalog = journal_->catalog();
   if (!sink.empty()) keeper.sinks = {sink};
   keeper.retention_ms = settings_.journal.retention_ms;
@@ -168,8 +168,8 @@ void node::start_storage_actors() {
   queue_ = system_.spawn<caf::detached>(queue_actor, std::move(queue));
 }
 
-// One ledger a lane, with what clients had used when it was saved last. The counters of absent peers'
-// clients are those of the first lane: see front_end::fall_back.
+// One ledger a lane, with what clients had used when it was saved last. The counters of absent
+// peers' clients are those of the first lane: see front_end::fall_back.
 result<std::vector<std::shared_ptr<limit_ledger>>> node::restore_ledgers() {
   auto plans = limiters_plans(*account_book_->plans());
   auto max_clients = std::max<std::uint64_t>(1, settings_.limiter.max_clients / lanes_.size());

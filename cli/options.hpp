@@ -25,9 +25,9 @@ struct option {
 
 // Each gives rows whose readers store into `target`, which must outlive them.
 std::vector<option> node_options(config& target);
-std::vector<option> plan_options(plan& target);              // plans.NAME.*
-std::vector<option> stream_options(stream_settings& target); // streams.NAME.*
-std::vector<option> sink_options(sink_settings& target);     // sinks.NAME.*
+std::vector<option> plan_options(plan& target);                  // plans.NAME.*
+std::vector<option> stream_options(stream_settings& target);     // streams.NAME.*
+std::vector<option> sink_options(sink_settings& target);         // sinks.NAME.*
 std::vector<option> override_options(override_settings& target); // overrides.NAME.*
 /// Keys of one entry of plans.NAME.limits; "limits.amount" and so on.
 std::vector<option> limit_options(limit_draft& target);

@@ -42,10 +42,13 @@ void raise_descriptor_limit(std::uint64_t max_connections) {
 
 int exit_code_of(const error& why) {
   switch (why.code) {
-    case errc::config: return exit_config;
-    case errc::unavailable:
-    case errc::locked: return exit_unavailable;
-    default: return exit_internal;
+  case errc::config:
+    return exit_config;
+  case errc::unavailable:
+  case errc::locked:
+    return exit_unavailable;
+  default:
+    return exit_internal;
   }
 }
 
@@ -54,7 +57,8 @@ void reload(node& running, const config_sources& sources) {
   auto settings = load_config(sources);
   if (settings) {
     running.reload(*settings);
-    spdlog::info("reloaded: limits, ack levels and sizes of streams, and the log level are as configured now");
+    spdlog::info("reloaded: limits, ack levels and sizes of streams, and the log level are as "
+                 "configured now");
   } else {
     spdlog::error("not reloaded, the old configuration stays:\n{}", settings.error().message);
   }

@@ -1,8 +1,8 @@
 #include "cli/summary.hpp"
 
+#include "actors/units.hpp"
 #include "cli/identity_config.hpp"
 #include "cli/limits_config.hpp"
-#include "actors/units.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -43,8 +43,8 @@ std::string describe_limits(const std::vector<limit>& limits) {
   if (limits.empty()) return "no limits";
   std::vector<std::string> texts;
   for (const auto& rule : limits) {
-    auto text = fmt::format("{} {} per {}", rule.name, amount_of(rule, rule.amount),
-                            window_of(rule));
+    auto text =
+        fmt::format("{} {} per {}", rule.name, amount_of(rule, rule.amount), window_of(rule));
     if (rule.burst > 0) text += fmt::format(", burst {}", amount_of(rule, rule.burst));
     if (rule.scope == limit_scope::key) text += " for each key";
     if (rule.scope == limit_scope::stream) text += " in each stream";

@@ -29,7 +29,7 @@ struct admin_parts {
   const node_state& node;
   const metrics_sources& metrics;
   caf::actor accounts{}; ///< see accounts_actor.hpp; without one keys and plans are a 503
-  caf::actor usage{}; ///< see usage_actor.hpp; null: usage is not counted
+  caf::actor usage{};    ///< see usage_actor.hpp; null: usage is not counted
 };
 
 /// Runs from start() to its destruction, which closes every connection at once.

@@ -9,7 +9,7 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view accepted_head =
-  "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 34\r\n";
+    "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 34\r\n";
 constexpr std::string_view accepted_open = "\r\n{\"id\":\"";
 constexpr std::string_view replayed_line = "Idempotent-Replayed: true\r\n";
 constexpr std::string_view accepted_close = "\"}";
@@ -41,8 +41,8 @@ void answer_writer::set_time(std::time_t now) {
   gmtime_r(&now, &utc);
   char line[64];
   auto size = std::snprintf(line, sizeof line, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
-                            days[utc.tm_wday], utc.tm_mday, months[utc.tm_mon],
-                            utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+                            days[utc.tm_wday], utc.tm_mday, months[utc.tm_mon], utc.tm_year + 1900,
+                            utc.tm_hour, utc.tm_min, utc.tm_sec);
   date_line_.assign(line, static_cast<std::size_t>(size));
 }
 

@@ -14,10 +14,10 @@ namespace penstock {
 /// What every answer of one exchange shares.
 struct answer_context {
   bool keep_alive = true;
-  bool http_1_0 = false;   ///< such a client must be told that the connection stays open
-  bool head_only = false;  ///< answer to HEAD: no body
-  bool replayed = false;   ///< what an earlier request with the same key was told
-  const plan_headers* plan = nullptr;  ///< null: the client was not identified
+  bool http_1_0 = false;              ///< such a client must be told that the connection stays open
+  bool head_only = false;             ///< answer to HEAD: no body
+  bool replayed = false;              ///< what an earlier request with the same key was told
+  const plan_headers* plan = nullptr; ///< null: the client was not identified
   verdict state{};
 };
 

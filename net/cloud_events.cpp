@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view header_prefix = "ce-";
 constexpr std::size_t max_name_chars = 20;
-constexpr std::size_t max_quoted_chars = 32;  // of what a client wrote, in an error
+constexpr std::size_t max_quoted_chars = 32; // of what a client wrote, in an error
 
 // A client's own words in an error, cut short: it need not read a kilobyte back.
 std::string quoted(std::string_view text) {
@@ -30,10 +30,9 @@ std::string about(std::string_view name, std::string_view what) {
 }
 
 bool is_attribute_name(std::string_view name) {
-  return !name.empty() && name.size() <= max_name_chars
-         && std::all_of(name.begin(), name.end(), [](char c) {
-              return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-            });
+  return !name.empty() && name.size() <= max_name_chars &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
 }
 
 // U+0000 to U+001F and U+007F to U+009F (CloudEvents 1.0.2, section 2.1); `text` is UTF-8.
@@ -70,7 +69,8 @@ bool decode_header_value(std::string_view value, std::string& out, std::string_v
     auto high = i + 2 < plain.size() ? hex_digit(plain[i + 1]) : -1;
     auto low = i + 2 < plain.size() ? hex_digit(plain[i + 2]) : -1;
     if (high < 0 || low < 0)
-      return why = "has a '%' without two hexadecimal digits; a percent sign is sent as %25.", false;
+      return why = "has a '%' without two hexadecimal digits; a percent sign is sent as %25.",
+             false;
     out += static_cast<char>(high << 4 | low);
     i += 2;
   }
@@ -118,8 +118,8 @@ class attribute_set {
   static std::string check(std::string_view name, std::string_view value) {
     if (name == "specversion")
       return value == "1.0" ? "" : about(name, "must be \"1.0\", not " + quoted(value) + '.');
-    bool filled = name == "id" || name == "source" || name == "type" || name == "subject"
-                  || name == "dataschema" || name == "datacontenttype";
+    bool filled = name == "id" || name == "source" || name == "type" || name == "subject" ||
+                  name == "dataschema" || name == "datacontenttype";
     if (filled && value.empty()) return about(name, "must not be empty.");
     if (name == "time" && !parse_rfc3339(value))
       return about(name, "must be an RFC 3339 time, not " + quoted(value) + '.');
@@ -134,19 +134,20 @@ class attribute_set {
 // A JSON member as an attribute's canonical string; false if it is of no type that one may have.
 bool canonical(simdjson::dom::element value, std::string& out) {
   switch (value.type()) {
-    case simdjson::dom::element_type::STRING:
-      out = std::string_view{value};
-      return true;
-    case simdjson::dom::element_type::BOOL:
-      out = bool{value} ? "true" : "false";
-      return true;
-    case simdjson::dom::element_type::INT64: {
-      auto number = std::int64_t{value};
-      out = std::to_string(number);
-      return number >= std::numeric_limits<std::int32_t>::min()
-             && number <= std::numeric_limits<std::int32_t>::max();
-    }
-    default: return false;
+  case simdjson::dom::element_type::STRING:
+    out = std::string_view{value};
+    return true;
+  case simdjson::dom::element_type::BOOL:
+    out = bool{value} ? "true" : "false";
+    return true;
+  case simdjson::dom::element_type::INT64: {
+    auto number = std::int64_t{value};
+    out = std::to_string(number);
+    return number >= std::numeric_limits<std::int32_t>::min() &&
+           number <= std::numeric_limits<std::int32_t>::max();
+  }
+  default:
+    return false;
   }
 }
 
@@ -155,8 +156,8 @@ bool is_base64(std::string_view text) {
   auto padding = text.ends_with("==") ? 2u : text.ends_with('=') ? 1u : 0u;
   text.remove_suffix(padding);
   return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+'
-           || c == '/';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/';
   });
 }
 
@@ -180,13 +181,14 @@ bool cloud_event_reader::read(simdjson::dom::element element, cloud_event& out) 
   for (auto [name, member] : members) {
     bool encoded = name == "data_base64";
     if (encoded || name == "data") {
-      if (++data_members > 1) return fail("An event has one of \"data\" and \"data_base64\", once.");
+      if (++data_members > 1)
+        return fail("An event has one of \"data\" and \"data_base64\", once.");
       std::string_view text;
       if (encoded && (member.get(text) != simdjson::SUCCESS || !is_base64(text)))
         return fail("\"data_base64\" must be a string in Base64 (RFC 4648, section 4).");
       continue;
     }
-    if (member.is_null()) continue;  // as if it were not there (JSON format, section 2.2)
+    if (member.is_null()) continue; // as if it were not there (JSON format, section 2.2)
     if (!canonical(member, value))
       return fail(about(name, "must be a string, a boolean or a whole number of 32 bits."));
     if (auto why = attributes.add(name, value); !why.empty()) return fail(std::move(why));
@@ -197,11 +199,11 @@ bool cloud_event_reader::read(simdjson::dom::element element, cloud_event& out) 
 
 bool cloud_event_reader::structured(std::string_view text, cloud_event& out) {
   simdjson::dom::element document;
-  auto error = text.empty() ? simdjson::EMPTY
-                            : parser_.parse(text.data(), text.size(), false).get(document);
+  auto error =
+      text.empty() ? simdjson::EMPTY : parser_.parse(text.data(), text.size(), false).get(document);
   if (error != simdjson::SUCCESS)
-    return fail(std::string{"The body is not the JSON it claims to be: "}
-                + simdjson::error_message(error));
+    return fail(std::string{"The body is not the JSON it claims to be: "} +
+                simdjson::error_message(error));
   return read(document, out);
 }
 
@@ -209,11 +211,11 @@ bool cloud_event_reader::open_batch(std::string_view text) {
   slices_.clear();
   batch_ = {};
   simdjson::dom::element document;
-  auto error = text.empty() ? simdjson::EMPTY
-                            : parser_.parse(text.data(), text.size(), false).get(document);
+  auto error =
+      text.empty() ? simdjson::EMPTY : parser_.parse(text.data(), text.size(), false).get(document);
   if (error != simdjson::SUCCESS)
-    return fail(std::string{"The body is not the JSON it claims to be: "}
-                + simdjson::error_message(error));
+    return fail(std::string{"The body is not the JSON it claims to be: "} +
+                simdjson::error_message(error));
   if (document.get(batch_) != simdjson::SUCCESS)
     return fail("A batch of CloudEvents is a JSON array; the body is none.");
   // The document is valid, so this second pass only has to find where its elements begin and end.
@@ -225,9 +227,9 @@ bool cloud_event_reader::open_batch(std::string_view text) {
   for (auto element : elements) {
     simdjson::ondemand::object object;
     std::string_view raw;
-    if (element.get_object().get(object) == simdjson::SUCCESS
-        && object.raw_json().get(raw) == simdjson::SUCCESS)
-      raw = raw.substr(0, raw.find_last_of('}') + 1);  // what follows is white space
+    if (element.get_object().get(object) == simdjson::SUCCESS &&
+        object.raw_json().get(raw) == simdjson::SUCCESS)
+      raw = raw.substr(0, raw.find_last_of('}') + 1); // what follows is white space
     else
       raw = {};
     slices_.push_back(raw);
@@ -248,8 +250,8 @@ bool cloud_event_reader::binary(const std::vector<header_field>& fields, cloud_e
     std::transform(name.begin(), name.end(), name.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     if (name == "datacontenttype" || name == "data")
-      return fail("The header field ce-" + name + " must not be sent: "
-                  + (name == "data" ? "the data is the body." : "Content-Type says it."));
+      return fail("The header field ce-" + name + " must not be sent: " +
+                  (name == "data" ? "the data is the body." : "Content-Type says it."));
     std::string_view undecodable;
     if (!decode_header_value(field.value, value, undecodable))
       return fail(about(name, undecodable));

@@ -9,7 +9,7 @@ namespace penstock {
 
 namespace {
 
-constexpr std::size_t max_tracestate_bytes = 512;  // W3C Trace Context, section 3.3.1.5
+constexpr std::size_t max_tracestate_bytes = 512; // W3C Trace Context, section 3.3.1.5
 
 bool is_printable_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
@@ -50,8 +50,7 @@ json_checker::json_checker(std::size_t max_document_bytes) : parser_(max_documen
 
 bool json_checker::valid(std::string_view text) {
   // An empty document is an error of its own; simdjson would read it as one too.
-  error_ = text.empty() ? simdjson::EMPTY
-                        : parser_.parse(text.data(), text.size(), false).error();
+  error_ = text.empty() ? simdjson::EMPTY : parser_.parse(text.data(), text.size(), false).error();
   return error_ == simdjson::SUCCESS;
 }
 
@@ -66,8 +65,8 @@ std::string trace_attributes(std::string_view traceparent, std::string_view trac
   if (!is_traceparent(traceparent)) return {};
   std::string out = R"({"traceparent":)";
   append_json_string(out, traceparent);
-  if (!tracestate.empty() && tracestate.size() <= max_tracestate_bytes
-      && is_printable_ascii(tracestate)) {
+  if (!tracestate.empty() && tracestate.size() <= max_tracestate_bytes &&
+      is_printable_ascii(tracestate)) {
     out += R"(,"tracestate":)";
     append_json_string(out, tracestate);
   }

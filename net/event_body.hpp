@@ -41,7 +41,7 @@ class json_checker {
 
 /// A line or element of a batch that was not taken in.
 struct line_error {
-  std::uint32_t index = 0;  ///< among the lines that are not blank
+  std::uint32_t index = 0; ///< among the lines that are not blank
   std::string detail;
 };
 

@@ -26,8 +26,8 @@ thread_local event_loop* current_loop = nullptr;
 
 std::int64_t event_loop::steady_clock_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
-           std::chrono::steady_clock::now().time_since_epoch())
-    .count();
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 event_loop::event_loop(caf::actor_system& sys, std::string name, clock now)
@@ -92,16 +92,16 @@ bool event_loop::run_ready_actors() {
   for (std::size_t round = 0; round < max_actor_rounds; ++round) {
     if (!ready_.pop(job)) return false;
     switch (job->resume(this, std::numeric_limits<std::size_t>::max())) {
-      case caf::resumable::resume_later:
-        ready_.push(job);
-        break;
-      case caf::resumable::shutdown_execution_unit:
-        stopped_.store(true);
-        [[fallthrough]];
-      case caf::resumable::done:
-      case caf::resumable::awaiting_message:
-        intrusive_ptr_release(job);
-        break;
+    case caf::resumable::resume_later:
+      ready_.push(job);
+      break;
+    case caf::resumable::shutdown_execution_unit:
+      stopped_.store(true);
+      [[fallthrough]];
+    case caf::resumable::done:
+    case caf::resumable::awaiting_message:
+      intrusive_ptr_release(job);
+      break;
     }
   }
   return true;

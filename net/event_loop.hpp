@@ -28,9 +28,9 @@ class io_handler {
 /// Hooks into the phases of a turn; see event_loop.
 class loop_client {
  public:
-  virtual void after_io() = 0;  ///< every ready descriptor was served: send what was collected
-  virtual void end_turn() = 0;  ///< every ready actor ran: write answers, destroy what was closed
-  virtual void on_tick() = 0;   ///< every event_loop::tick_ms: look at deadlines
+  virtual void after_io() = 0; ///< every ready descriptor was served: send what was collected
+  virtual void end_turn() = 0; ///< every ready actor ran: write answers, destroy what was closed
+  virtual void on_tick() = 0;  ///< every event_loop::tick_ms: look at deadlines
 
  protected:
   ~loop_client() = default;

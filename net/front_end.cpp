@@ -15,25 +15,26 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view too_many_connections =
-  "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-  "Content-Type: application/problem+json\r\nContent-Length: 168\r\n\r\n"
-  "{\"type\":\"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity\","
-  "\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"http.max_connections reached\"}";
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    "Content-Type: application/problem+json\r\nContent-Length: 168\r\n\r\n"
+    "{\"type\":\"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity\","
+    "\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"http.max_connections reached\"}";
 
 } // namespace
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
       plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
-      cloud_events_(parts_.http.max_body_bytes),
-      env_{parts_.loop,
-           *this,
-           parts_.http,
-           parts_.identify->custom_fields(),
-           parts_.metrics,
-           std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
-           &unfinished_body_bytes_,
-           &in_flight_bytes_} {
+      cloud_events_(parts_.http.max_body_bytes), env_{parts_.loop,
+                                                      *this,
+                                                      parts_.http,
+                                                      parts_.identify->custom_fields(),
+                                                      parts_.metrics,
+                                                      std::vector<char>(
+                                                          session_environment::receive_bytes +
+                                                          json_padding_bytes),
+                                                      &unfinished_body_bytes_,
+                                                      &in_flight_bytes_} {
   place_destinations();
   usage_since_ms_ = parts_.wall_ms();
   writer_.set_time(std::time(nullptr));
@@ -46,25 +47,25 @@ front_end::~front_end() {
 
 caf::behavior front_end::make_behavior() {
   return {
-    [this](const admit_reply& reply) { on_verdicts(reply); },
-    [this](const append_done& done) { on_durable(done); },
-    [this](const claim_reply& reply) { on_claims(reply); },
-    [this](const forward_request& request) { on_forward(request); },
-    [this](const forward_reply& reply) { on_forward_reply(reply); },
-    [this](const peer_up& news) { on_peer_up(news); },
-    [this](const peer_down& news) { on_peer_down(news); },
-    [this](const limits_reply& reply) { on_limits(reply); },
-    [this](const rules_changed& news) { rules_ = news.rules; },
-    [this](const accounts_changed& news) {
-      access_ = news.access;
-      // Requests under way keep the plans that they began with.
-      plans_ = std::make_shared<served_plans>(news.plans);
-    },
-    [this](drain) -> caf::result<drained> {
-      drained_ = self_->make_response_promise();
-      begin_drain();
-      return drained_;
-    },
+      [this](const admit_reply& reply) { on_verdicts(reply); },
+      [this](const append_done& done) { on_durable(done); },
+      [this](const claim_reply& reply) { on_claims(reply); },
+      [this](const forward_request& request) { on_forward(request); },
+      [this](const forward_reply& reply) { on_forward_reply(reply); },
+      [this](const peer_up& news) { on_peer_up(news); },
+      [this](const peer_down& news) { on_peer_down(news); },
+      [this](const limits_reply& reply) { on_limits(reply); },
+      [this](const rules_changed& news) { rules_ = news.rules; },
+      [this](const accounts_changed& news) {
+        access_ = news.access;
+        // Requests under way keep the plans that they began with.
+        plans_ = std::make_shared<served_plans>(news.plans);
+      },
+      [this](drain) -> caf::result<drained> {
+        drained_ = self_->make_response_promise();
+        begin_drain();
+        return drained_;
+      },
   };
 }
 
@@ -76,7 +77,8 @@ std::int64_t front_end::wall_time_ms() {
   return time_ms_;
 }
 
-// -- connections -------------------------------------------------------------------------------------
+// -- connections
+// -------------------------------------------------------------------------------------
 
 void front_end::listen(int fd) {
   listen_fd_ = fd;
@@ -100,12 +102,12 @@ void front_end::accept_all() {
       return;
     }
     parts_.metrics.connections_total.add();
-    if (parts_.node.connections.load(std::memory_order_relaxed)
-        >= static_cast<std::int64_t>(parts_.http.max_connections)) {
+    if (parts_.node.connections.load(std::memory_order_relaxed) >=
+        static_cast<std::int64_t>(parts_.http.max_connections)) {
       parts_.metrics.count(shed_reason::connections);
       parts_.metrics.count_status(503);
       [[maybe_unused]] auto n =
-        ::send(fd, too_many_connections.data(), too_many_connections.size(), MSG_NOSIGNAL);
+          ::send(fd, too_many_connections.data(), too_many_connections.size(), MSG_NOSIGNAL);
       ::close(fd);
       continue;
     }
@@ -134,7 +136,8 @@ void front_end::on_closed(session& from) {
   closed_.push_back(&from);
 }
 
-// -- turns -------------------------------------------------------------------------------------------
+// -- turns
+// -------------------------------------------------------------------------------------------
 
 void front_end::after_io() {
   ask_limiters();
@@ -175,12 +178,13 @@ void front_end::on_tick() {
   hand_over_usage_if_due();
 }
 
-// -- draining ----------------------------------------------------------------------------------------
+// -- draining
+// ----------------------------------------------------------------------------------------
 
 void front_end::begin_drain() {
   draining_ = true;
   if (listen_fd_ >= 0) {
-    accept_all();  // whoever is in the backlog already is served
+    accept_all(); // whoever is in the backlog already is served
     if (accepting_) parts_.loop.remove(listen_fd_);
     ::close(listen_fd_);
     listen_fd_ = -1;
@@ -200,14 +204,13 @@ void front_end::finish_drain_if_idle() {
 caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd) {
   auto& loop = parts.loop;
   return spawn_hosted<front_end_state>(
-    sys, loop,
-    [parts = std::move(parts), listen_fd](caf::stateful_actor<front_end_state>* self) {
-      auto& impl = self->state.impl;
-      impl = std::make_unique<front_end>(parts, self);
-      parts.loop.set_client(impl.get());
-      impl->listen(listen_fd);
-      return impl->make_behavior();
-    });
+      sys, loop, [parts = std::move(parts), listen_fd](caf::stateful_actor<front_end_state>* self) {
+        auto& impl = self->state.impl;
+        impl = std::make_unique<front_end>(parts, self);
+        parts.loop.set_client(impl.get());
+        impl->listen(listen_fd);
+        return impl->make_behavior();
+      });
 }
 
 } // namespace penstock

@@ -33,10 +33,10 @@ namespace penstock {
 /// What a front end is made of; everything outlives it.
 struct front_end_parts {
   event_loop& loop;
-  http_settings http;          ///< max_in_flight is this front end's share
+  http_settings http; ///< max_in_flight is this front end's share
   std::shared_ptr<const identifier> identify;
   ingest_rules_ptr rules;
-  access_table_ptr access;     ///< these two until accounts_changed brings others
+  access_table_ptr access; ///< these two until accounts_changed brings others
   plan_set_ptr plans;
   node_state& node;
   front_end_metrics& metrics;
@@ -46,7 +46,7 @@ struct front_end_parts {
   std::uint16_t self_member = 0;
   unreachable_policy on_unreachable = unreachable_policy::local;
   std::chrono::milliseconds verdict_timeout_ms{500};
-  caf::actor usage{};                     ///< takes usage_batch_ptr; null: usage is not counted
+  caf::actor usage{}; ///< takes usage_batch_ptr; null: usage is not counted
   /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.
   std::vector<caf::actor> idempotency{};
   std::shared_ptr<const idempotency_hasher> hash_keys{};
@@ -61,8 +61,8 @@ inline constexpr std::int64_t max_claim_wait_ns = 10'000'000'000;
 ///   after_io → ask_limiters              (front_end_admission.cpp) one message a limiter
 ///   on_verdicts → to_journal             (front_end_admission.cpp) one message to the journal
 ///   on_durable → answer_…                (front_end_answers.cpp)   202
-/// One that carries an idempotency key (front_end_claims.cpp) claims it first, in a batch of its own,
-/// and joins the others' path at admit; a key of another node's takes its events there
+/// One that carries an idempotency key (front_end_claims.cpp) claims it first, in a batch of its
+/// own, and joins the others' path at admit; a key of another node's takes its events there
 /// (front_end_forward.cpp).
 class front_end final : public request_handler, public io_handler, public loop_client {
  public:
@@ -92,12 +92,13 @@ class front_end final : public request_handler, public io_handler, public loop_c
  private:
   /// A limiter that requests may be sent to: one of ours, or one of a peer's.
   struct destination {
-    caf::actor limiter;  ///< null: can't be reached now
+    caf::actor limiter; ///< null: can't be reached now
     std::uint16_t member = 0;
     std::unique_ptr<turn_batch> open;
   };
 
-  // -- front_end_requests.cpp ----------------------------------------------------------------------
+  // -- front_end_requests.cpp
+  // ----------------------------------------------------------------------
   /// Who sent a request, under which plan; nothing when it has been answered with an error.
   struct caller {
     identity who;
@@ -112,16 +113,17 @@ class front_end final : public request_handler, public io_handler, public loop_c
     std::string_view body;
     std::uint64_t client = 0;
     body_kind kind = body_kind::opaque;
-    bool binary = false;    ///< a CloudEvent in binary mode
-    bool has_key = false;   ///< Idempotency-Key, which is in key_
-    bool is_keyed = false;  ///< by that, or by what its CloudEvents say
+    bool binary = false;   ///< a CloudEvent in binary mode
+    bool has_key = false;  ///< Idempotency-Key, which is in key_
+    bool is_keyed = false; ///< by that, or by what its CloudEvents say
   };
   std::optional<problem> check_restrictions(const identity& who, const incoming& in);
   std::optional<problem> check(const request_parser& parser, incoming& in);
   std::optional<problem> check_body(incoming& in);
   std::optional<problem> check_key(incoming& in);
 
-  // -- front_end_take.cpp --------------------------------------------------------------------------
+  // -- front_end_take.cpp
+  // --------------------------------------------------------------------------
   void take_event(waiting_request& r, turn_batch& batch, const incoming& in);
   void take_lines(waiting_request& r, turn_batch& batch, const incoming& in);
   void take_cloud_events(waiting_request& r, turn_batch& batch, const incoming& in);
@@ -143,7 +145,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,
                                 admit_item item, served_plan& plan);
 
-  // -- front_end_admission.cpp ---------------------------------------------------------------------
+  // -- front_end_admission.cpp
+  // ---------------------------------------------------------------------
   void place_destinations();
   void ask_limiters();
   void admit(std::unique_ptr<turn_batch> batch);
@@ -160,18 +163,19 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_peer_down(const peer_down& news);
   void check_verdict_timeouts();
 
-  // -- front_end_limits.cpp ------------------------------------------------------------------------
+  // -- front_end_limits.cpp
+  // ------------------------------------------------------------------------
   /// A GET /v1/usage that waits for the limiter.
   struct limits_question {
     session* from = nullptr;
     std::uint32_t generation = 0;
     std::uint32_t exchange = 0;
     answer_context context;
-    std::uint16_t member = 0;  ///< of the limiter that was asked
+    std::uint16_t member = 0; ///< of the limiter that was asked
     std::int64_t sent_ns = 0;
     std::string account;
     served_plan* plan = nullptr;
-    std::shared_ptr<served_plans> plans;  ///< keeps `plan` alive
+    std::shared_ptr<served_plans> plans; ///< keeps `plan` alive
   };
   void on_usage(session& from, const request_parser& parser, std::string_view query);
   void on_limits(const limits_reply& reply);
@@ -181,7 +185,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void drop_questions_to(std::uint16_t member);
   void drop_late_questions(std::int64_t oldest_ns);
 
-  // -- front_end_usage.cpp -------------------------------------------------------------------------
+  // -- front_end_usage.cpp
+  // -------------------------------------------------------------------------
   void note_usage(turn_batch& batch, const identity& who, const request_head& head,
                   std::string_view stream);
   void count_usage(const turn_batch& batch, bool stored);
@@ -189,7 +194,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void hand_over_usage_if_due();
   void hand_over_usage();
 
-  // -- front_end_claims.cpp ------------------------------------------------------------------------
+  // -- front_end_claims.cpp
+  // ------------------------------------------------------------------------
   /// A batch whose keys were claimed; it is here, or on the path of the others.
   struct claimed_batch {
     turn_batch* batch = nullptr;
@@ -210,13 +216,15 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void give_up_claims(std::uint64_t token, std::optional<std::uint16_t> member);
   void check_claim_timeouts();
 
-  // -- front_end_forward.cpp -----------------------------------------------------------------------
+  // -- front_end_forward.cpp
+  // -----------------------------------------------------------------------
   void forward_others(turn_batch& batch);
   void on_forward(const forward_request& request);
   void on_forward_reply(const forward_reply& reply);
   void answer_origin(const turn_batch& batch);
 
-  // -- front_end_answers.cpp, front_end_claim_answers.cpp --------------------------------------------------------------------------------
+  // -- front_end_answers.cpp, front_end_claim_answers.cpp
+  // --------------------------------------------------------------------------------
   bool still_there(const waiting_request& r) const;
   answer_context context_of(const waiting_request& r) const;
   template <class Write>
@@ -224,7 +232,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void answer_not_taken(turn_batch& batch, waiting_request& r);
   void answer_capacity(waiting_request& r);
   void answer_accepted(turn_batch& batch, waiting_request& r);
-  void answer_stored(turn_batch& batch, waiting_request& r, std::uint64_t seq, std::string_view tag);
+  void answer_stored(turn_batch& batch, waiting_request& r, std::uint64_t seq,
+                     std::string_view tag);
   void answer_failed(waiting_request& r, const error& why);
   std::string batch_summary(const turn_batch& batch, const waiting_request& r,
                             std::uint64_t first_seq, std::string_view tag) const;
@@ -235,7 +244,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   std::int64_t wall_time_ms();
 
-  // -- front_end.cpp -------------------------------------------------------------------------------
+  // -- front_end.cpp
+  // -------------------------------------------------------------------------------
   void accept_all();
   void pause_accepting();
   void resume_accepting();
@@ -252,37 +262,37 @@ class front_end final : public request_handler, public io_handler, public loop_c
   json_checker json_;
   usage_hasher usage_hash_;
   usage_tally usage_;
-  std::int64_t usage_since_ms_ = 0;  // wall clock of the last hand-over
+  std::int64_t usage_since_ms_ = 0; // wall clock of the last hand-over
   cloud_event_reader cloud_events_;
-  cloud_event event_;  // of the request that is being taken in
-  std::string key_;    // likewise
+  cloud_event event_; // of the request that is being taken in
+  std::string key_;   // likewise
   std::size_t unfinished_body_bytes_ = 0;
   session_environment env_;
   int listen_fd_ = -1;
   bool accepting_ = true;
   stream_names streams_;
-  std::int64_t time_ms_ = 0;     // wall clock of the turn that began at…
-  std::int64_t time_at_ns_ = 0;  // …this steady time
+  std::int64_t time_ms_ = 0;    // wall clock of the turn that began at…
+  std::int64_t time_at_ns_ = 0; // …this steady time
 
-  std::vector<std::unique_ptr<session>> sessions_;  // all that ever were open; reused
+  std::vector<std::unique_ptr<session>> sessions_; // all that ever were open; reused
   std::vector<session*> free_sessions_;
-  std::vector<session*> closed_;    // of this turn: free at its end
+  std::vector<session*> closed_; // of this turn: free at its end
   std::vector<session*> to_flush_;
 
   std::vector<destination> destinations_;
-  std::vector<std::uint16_t> destination_of_;  // shard → destination
+  std::vector<std::uint16_t> destination_of_; // shard → destination
   std::uint64_t next_token_ = 1;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_verdict_;
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_disk_;
   boost::unordered_flat_map<std::uint64_t, limits_question> asking_;
-  std::vector<append_batch_ptr> held_;  // of ack = "received" streams, to go together
+  std::vector<append_batch_ptr> held_; // of ack = "received" streams, to go together
   std::size_t held_events_ = 0;
   std::int64_t held_until_ns_ = 0;
   std::size_t in_flight_bytes_ = 0;
   std::vector<std::unique_ptr<turn_batch>> spare_batches_;
   std::vector<block_ptr> spare_blocks_;
   boost::unordered_flat_map<std::uint64_t, claimed_batch> claimed_;
-  std::vector<std::vector<caf::actor>> peer_front_ends_;  // by member
+  std::vector<std::vector<caf::actor>> peer_front_ends_; // by member
   bool draining_ = false;
   caf::response_promise drained_;
 };

@@ -128,7 +128,7 @@ void front_end::fall_back(std::unique_ptr<turn_batch> batch) {
 
 void front_end::on_verdicts(const admit_reply& reply) {
   auto found = awaiting_verdict_.find(reply.token);
-  if (found == awaiting_verdict_.end()) return;  // it came after its timeout
+  if (found == awaiting_verdict_.end()) return; // it came after its timeout
   auto batch = std::move(found->second);
   awaiting_verdict_.erase(found);
   if (reply.verdicts.size() != batch->requests.size()) return fall_back(std::move(batch));
@@ -189,7 +189,7 @@ void front_end::to_journal(std::unique_ptr<turn_batch> batch) {
   }
   // Nothing may come between drawing the tickets and sending: the journal waits for gaps to fill.
   append->first_ticket =
-    parts_.node.next_ticket.fetch_add(append->events, std::memory_order_relaxed);
+      parts_.node.next_ticket.fetch_add(append->events, std::memory_order_relaxed);
   auto seq = append->first_ticket;
   for (auto& b : append->blocks) {
     b->first_seq = seq;

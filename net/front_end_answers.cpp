@@ -10,7 +10,7 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view never_admitted =
-  "The event is larger than a limit of its client's plan ever admits; nothing was stored.";
+    "The event is larger than a limit of its client's plan ever admits; nothing was stored.";
 // What is kept for use again by a front end, and how large a piece of it may be.
 constexpr std::size_t max_spares = 64;
 constexpr std::size_t max_spare_block_bytes = 256 << 10;
@@ -48,9 +48,8 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
     return answer_capacity(r);
   auto* details = r.details == waiting_request::no_details ? nullptr : &batch.details[r.details];
   if (details && details->failure)
-    return answer(r, details->failure->status, [&](std::string& out) {
-      writer_.error(out, context_of(r), *details->failure);
-    });
+    return answer(r, details->failure->status,
+                  [&](std::string& out) { writer_.error(out, context_of(r), *details->failure); });
   // A batch without an event is a valid one (CloudEvents HTTP binding, section 3.3.2).
   if (details && details->is_batch && details->lines == 0)
     return answer_stored(batch, r, 0, parts_.node.tag);
@@ -113,10 +112,9 @@ void front_end::answer_failed(waiting_request& r, const error& why) {
                 : why.code == errc::disk_full  ? shed_reason::disk_full
                                                : shed_reason::journal_error;
   parts_.metrics.count(reason);
-  if (what.status == 500) what.status = 503;  // the client may try again elsewhere or later
-  answer(r, what.status, [&](std::string& out) {
-    writer_.error(out, context_of(r), what, retry_when_full_s);
-  });
+  if (what.status == 500) what.status = 503; // the client may try again elsewhere or later
+  answer(r, what.status,
+         [&](std::string& out) { writer_.error(out, context_of(r), what, retry_when_full_s); });
 }
 
 // The members of a batch's answer, without braces. Events are granted from the first on, so the
@@ -164,8 +162,8 @@ void front_end::release(std::unique_ptr<turn_batch> batch) {
   in_flight_bytes_ -= batch->memory_bytes;
   parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
   for (auto& block : batch->blocks) {
-    if (spare_blocks_.size() < max_spares && is_ours_alone(block)
-        && block->memory_bytes() <= max_spare_block_bytes) {
+    if (spare_blocks_.size() < max_spares && is_ours_alone(block) &&
+        block->memory_bytes() <= max_spare_block_bytes) {
       block->clear();
       spare_blocks_.push_back(std::move(block));
     }

@@ -11,7 +11,7 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view other_content =
-  "This idempotency key was used for another request: its stream, content type or body differ.";
+    "This idempotency key was used for another request: its stream, content type or body differ.";
 
 std::string_view tag_of(const event_claim& claim) {
   return {claim.tag.data(), claim.tag.size()};
@@ -27,12 +27,15 @@ unsigned status_of(const event_claim& claim) {
 
 std::string_view reason_of(const event_claim& claim) {
   switch (status_of(claim)) {
-    case 422: return other_content;
-    case 429: return "The client's limit is used up.";
-    case 507: return "The journal is full; nothing was stored.";
-    default:
-      return "Whether it was stored can't be told now; a repeat with the same key is never stored "
-             "twice.";
+  case 422:
+    return other_content;
+  case 429:
+    return "The client's limit is used up.";
+  case 507:
+    return "The journal is full; nothing was stored.";
+  default:
+    return "Whether it was stored can't be told now; a repeat with the same key is never stored "
+           "twice.";
   }
 }
 
@@ -61,9 +64,8 @@ void front_end::answer_one_claim(turn_batch& batch, waiting_request& r, const ev
   problem what{status_of(claim), std::string{reason_of(claim)}};
   const auto& why = batch.details[r.details].claims->why;
   if (what.status >= 500 && !why.empty()) what.detail = why;
-  answer(r, what.status, [&](std::string& out) {
-    writer_.error(out, context_of(r), what, claim.retry_after_s);
-  });
+  answer(r, what.status,
+         [&](std::string& out) { writer_.error(out, context_of(r), what, claim.retry_after_s); });
 }
 
 // A batch of CloudEvents, each with a key of its own.
@@ -98,8 +100,7 @@ void front_end::answer_each_claim(turn_batch& batch, waiting_request& r) {
   }
   std::string members = "\"accepted\":" + std::to_string(accepted);
   members += ",\"rejected\":" + std::to_string(details.lines - accepted);
-  if (accepted > 0)
-    members += ",\"first_id\":\"" + first_id + "\",\"last_id\":\"" + last_id + '"';
+  if (accepted > 0) members += ",\"first_id\":\"" + first_id + "\",\"last_id\":\"" + last_id + '"';
   members += ",\"errors\":[" + errors + ']';
   if (details.wants_ids) members += ",\"ids\":[" + ids + ']';
   r.replayed = accepted > 0 && repeats == accepted;
@@ -110,7 +111,8 @@ void front_end::answer_each_claim(turn_batch& batch, waiting_request& r) {
   problem what{first_status, "No event of the batch was accepted."};
   what.members = std::move(members);
   answer(r, what.status, [&](std::string& out) {
-    writer_.error(out, context_of(r), what, first_status == 400 || first_status == 422 ? 0 : retry_after_s);
+    writer_.error(out, context_of(r), what,
+                  first_status == 400 || first_status == 422 ? 0 : retry_after_s);
   });
 }
 

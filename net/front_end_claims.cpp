@@ -27,8 +27,8 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
   }
   const auto& hash = *parts_.hash_keys;
   auto type = in.kind == body_kind::cloud_events && !in.has_key
-                ? cloud_event_content_type
-                : in.head[request_field::content_type];
+                  ? cloud_event_content_type
+                  : in.head[request_field::content_type];
   // A structured event is the same one alone and in a batch, whatever the header's parameters.
   if (in.kind == body_kind::cloud_event) type = cloud_event_content_type;
   auto attributes = in.binary ? std::string_view{event_.attributes} : std::string_view{};
@@ -50,7 +50,7 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
 void front_end::claim(std::unique_ptr<turn_batch> batch) {
   const auto details = batch->requests[0].details;
   if (details == waiting_request::no_details || !batch->details[details].claims)
-    return admit(std::move(batch));  // nothing of it can be stored
+    return admit(std::move(batch)); // nothing of it can be stored
   auto& claims = claims_of(*batch);
   batch->claim_token = next_token_++;
   const auto token = batch->claim_token;
@@ -80,7 +80,7 @@ void front_end::on_claims(const claim_reply& reply) {
 void front_end::take_verdicts(std::uint64_t token, const std::vector<claim_verdict>& verdicts,
                               std::string_view tag) {
   auto found = claimed_.find(token);
-  if (found == claimed_.end()) return;  // it was answered when its time was over
+  if (found == claimed_.end()) return; // it was answered when its time was over
   auto& claims = claims_of(*found->second.batch);
   const bool deciding = claims.asked > 0;
   for (const auto& verdict : verdicts) {
@@ -105,7 +105,8 @@ void front_end::take_verdicts(std::uint64_t token, const std::vector<claim_verdi
     conclude(std::move(found->second.parked));
 }
 
-// Only what is new goes on to the limiter; it is asked in any case, for what the answer tells of it.
+// Only what is new goes on to the limiter; it is asked in any case, for what the answer tells of
+// it.
 void front_end::decided(std::uint64_t token) {
   auto batch = std::move(claimed_[token].parked);
   auto& claims = claims_of(*batch);
@@ -226,8 +227,8 @@ void front_end::check_claim_timeouts() {
   std::vector<std::uint64_t> late;
   for (auto& [token, one] : claimed_) {
     const auto& claims = claims_of(*one.batch);
-    if (claims.at == request_claims::stage::waiting
-        && claims.since_ns + max_claim_wait_ns < parts_.loop.now_ns())
+    if (claims.at == request_claims::stage::waiting &&
+        claims.since_ns + max_claim_wait_ns < parts_.loop.now_ns())
       late.push_back(token);
   }
   for (auto token : late)

@@ -38,10 +38,10 @@ bool is_well_formed(const forward_request& request) {
     return texts.size() == 1 || texts.size() == events;
   };
   const bool one_each = request.claims.size() == events;
-  return events > 0 && events <= max_forwarded_events && claimed == events
-         && (one_each || request.claims.size() == 1) && fits(request.types)
-         && fits(request.attributes) && std::is_sorted(request.ends.begin(), request.ends.end())
-         && request.ends.back() == request.bodies.size() && is_stream_name(request.stream);
+  return events > 0 && events <= max_forwarded_events && claimed == events &&
+         (one_each || request.claims.size() == 1) && fits(request.types) &&
+         fits(request.attributes) && std::is_sorted(request.ends.begin(), request.ends.end()) &&
+         request.ends.back() == request.bodies.size() && is_stream_name(request.stream);
 }
 
 } // namespace
@@ -98,12 +98,11 @@ void front_end::on_forward(const forward_request& request) {
   };
   if (parts_.node.journal_full.load(std::memory_order_relaxed))
     return refuse(full, retry_when_full_s);
-  const bool overloaded =
-    in_flight_bytes_ > 0
-    && in_flight_bytes_ + request.bodies.size() > parts_.http.max_in_flight_bytes;
+  const bool overloaded = in_flight_bytes_ > 0 && in_flight_bytes_ + request.bodies.size() >
+                                                      parts_.http.max_in_flight_bytes;
   auto* const plan = plans_->find(request.plan);
-  if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request)
-      || !streams_.admit(request.stream))
+  if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request) ||
+      !streams_.admit(request.stream))
     return refuse(status_unavailable, retry_when_unavailable_s);
 
   auto batch = new_batch(destination_of_[shard_of(request.client)]);
@@ -152,7 +151,7 @@ void front_end::answer_origin(const turn_batch& batch) {
   forward_reply reply{claims.origin_token, parts_.node.tag, {}, r.state};
   for (const auto& one : claims.all)
     reply.verdicts.push_back(
-      {one.line, one.state, one.seq, one.count, one.status, one.retry_after_s});
+        {one.line, one.state, one.seq, one.count, one.status, one.retry_after_s});
   self_->send(claims.origin, std::move(reply));
 }
 
@@ -165,9 +164,9 @@ void front_end::on_forward_reply(const forward_reply& reply) {
   auto verdicts = reply.verdicts;
   for (auto& verdict : verdicts) {
     // A peer's last word; anything else it might say would leave the request without an end.
-    const bool settled = verdict.state == claim_state::accepted
-                         || verdict.state == claim_state::repeat
-                         || verdict.state == claim_state::conflict;
+    const bool settled = verdict.state == claim_state::accepted ||
+                         verdict.state == claim_state::repeat ||
+                         verdict.state == claim_state::conflict;
     if (settled) continue;
     verdict.state = claim_state::failed;
     if (verdict.status < 400 || verdict.status > 599) verdict.status = status_unavailable;

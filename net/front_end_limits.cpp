@@ -41,7 +41,8 @@ verdict tightest(const plan& rules, const std::vector<limit_status>& limits, std
     v.limit = static_cast<std::uint8_t>(i);
     v.remaining = limits[i].remaining;
     auto wait_ms = std::max<std::int64_t>(0, limits[i].resets_at_ms - now_ms);
-    v.reset_s = static_cast<std::uint32_t>(std::min<std::int64_t>((wait_ms + 999) / 1000, UINT32_MAX));
+    v.reset_s =
+        static_cast<std::uint32_t>(std::min<std::int64_t>((wait_ms + 999) / 1000, UINT32_MAX));
   }
   return v;
 }
@@ -85,7 +86,7 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
 
 void front_end::on_limits(const limits_reply& reply) {
   auto found = asking_.find(reply.token);
-  if (found == asking_.end()) return;  // it came after its timeout
+  if (found == asking_.end()) return; // it came after its timeout
   auto question = std::move(found->second);
   asking_.erase(found);
   answer_limits(question, reply.limits);
@@ -140,7 +141,7 @@ void front_end::answer_lost_questions(Lost lost) {
 
 void front_end::drop_questions_to(std::uint16_t member) {
   answer_lost_questions(
-    [member](std::uint64_t, const limits_question& q) { return q.member == member; });
+      [member](std::uint64_t, const limits_question& q) { return q.member == member; });
 }
 
 void front_end::drop_late_questions(std::int64_t oldest_ns) {

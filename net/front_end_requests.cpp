@@ -158,16 +158,16 @@ std::optional<problem> front_end::check_restrictions(const identity& who, const 
   auto why = may_use(*who.key, in.stream, origin_of(in.head[request_field::referer]), who.address,
                      wall_time_ms());
   switch (why) {
-    case restriction::none:
-      return std::nullopt;
-    case restriction::expired:
-      return problem{401, "This API key has expired."};
-    case restriction::network:
-      return problem{403, "This API key may not be used from this address."};
-    case restriction::origin:
-      return problem{403, "This API key may not be used from this Referer, or from none."};
-    case restriction::stream:
-      return problem{403, "This API key may not be used for this stream."};
+  case restriction::none:
+    return std::nullopt;
+  case restriction::expired:
+    return problem{401, "This API key has expired."};
+  case restriction::network:
+    return problem{403, "This API key may not be used from this address."};
+  case restriction::origin:
+    return problem{403, "This API key may not be used from this Referer, or from none."};
+  case restriction::stream:
+    return problem{403, "This API key may not be used for this stream."};
   }
   return std::nullopt;
 }
@@ -175,21 +175,20 @@ std::optional<problem> front_end::check_restrictions(const identity& who, const 
 // What is wrong with the request, apart from its lines; nothing if it can be taken.
 std::optional<problem> front_end::check(const request_parser& parser, incoming& in) {
   const auto& head = in.head;
-  if (!is_stream_name(in.stream))
-    return problem{400, std::string{stream_name_rule}};
+  if (!is_stream_name(in.stream)) return problem{400, std::string{stream_name_rule}};
   auto encoding = head[request_field::content_encoding];
   if (!encoding.empty() && encoding != "identity")
-    return problem{415, "Content-Encoding \"" + std::string{encoding}
-                          + "\" is not taken; send the body as it is."};
+    return problem{415, "Content-Encoding \"" + std::string{encoding} +
+                            "\" is not taken; send the body as it is."};
   if (in.kind == body_kind::unsupported)
     return problem{415, "This format of CloudEvents is not taken; send "
                         "application/cloudevents+json, application/cloudevents-batch+json or "
                         "binary mode."};
   const auto& settings = stream_settings_of(in.stream);
   if (settings.max_body_bytes > 0 && parser.body().size() > settings.max_body_bytes)
-    return problem{413, "The body is larger than the stream \"" + std::string{in.stream}
-                          + "\" takes, which is " + std::to_string(settings.max_body_bytes)
-                          + " bytes."};
+    return problem{413, "The body is larger than the stream \"" + std::string{in.stream} +
+                            "\" takes, which is " + std::to_string(settings.max_body_bytes) +
+                            " bytes."};
   if (auto failure = check_body(in)) return failure;
   if (auto failure = check_key(in)) return failure;
   if (!streams_.admit(in.stream))
@@ -208,7 +207,7 @@ std::optional<problem> front_end::check_body(incoming& in) {
   if (in.binary) {
     if (!cloud_events_.binary(in.head.cloud_event_fields, event_))
       return problem{400, cloud_events_.why()};
-    if (in.kind == body_kind::ndjson) in.kind = body_kind::opaque;  // the data of one event
+    if (in.kind == body_kind::ndjson) in.kind = body_kind::opaque; // the data of one event
   }
   // An event in binary mode may have no data at all.
   bool no_data = in.binary && in.body.empty();
@@ -224,13 +223,14 @@ std::optional<problem> front_end::check_key(incoming& in) {
     bool repeated = in.head.repeated >> static_cast<unsigned>(request_field::idempotency_key) & 1u;
     auto key = parse_idempotency_key(in.head[request_field::idempotency_key]);
     if (repeated || !key)
-      return problem{400, "Idempotency-Key must be one string, quoted or bare, of 1 to 255 printable "
-                          "ASCII characters."};
+      return problem{400,
+                     "Idempotency-Key must be one string, quoted or bare, of 1 to 255 printable "
+                     "ASCII characters."};
     key_ = std::move(*key);
   }
-  in.is_keyed = !parts_.idempotency.empty()
-                && (in.has_key || in.binary || in.kind == body_kind::cloud_event
-                    || in.kind == body_kind::cloud_events);
+  in.is_keyed = !parts_.idempotency.empty() &&
+                (in.has_key || in.binary || in.kind == body_kind::cloud_event ||
+                 in.kind == body_kind::cloud_events);
   return std::nullopt;
 }
 
@@ -281,7 +281,7 @@ std::uint32_t front_end::block_for(turn_batch& batch, std::string_view stream, s
     if (b.stream != stream) continue;
     if (b.size() + events <= max_events_per_block && b.bodies.size() + bytes <= max_block_bytes)
       return static_cast<std::uint32_t>(i);
-    break;  // an earlier block of the stream must not get later events
+    break; // an earlier block of the stream must not get later events
   }
   block_ptr block;
   if (spare_blocks_.empty()) {

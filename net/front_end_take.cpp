@@ -36,8 +36,7 @@ void front_end::take_event(waiting_request& r, turn_batch& batch, const incoming
   add_claim(batch, r, in, is_cloud_event ? &event_ : nullptr, in.body, 0, r.first, 1);
 }
 
-request_details& front_end::begin_batch(waiting_request& r, turn_batch& batch,
-                                        const incoming& in) {
+request_details& front_end::begin_batch(waiting_request& r, turn_batch& batch, const incoming& in) {
   r.details = static_cast<std::uint32_t>(batch.details.size());
   auto& details = batch.details.emplace_back();
   details.is_batch = true;
@@ -61,7 +60,8 @@ void front_end::end_batch(waiting_request& r, turn_batch& batch, const incoming&
     add_claim(batch, r, in, nullptr, in.body, 0, r.first, r.count);
 }
 
-// For a plan with limits by bytes: those of each event of the batch's last request, which is a batch.
+// For a plan with limits by bytes: those of each event of the batch's last request, which is a
+// batch.
 void front_end::tell_sizes(turn_batch& batch) {
   const auto& r = batch.requests.back();
   const auto& block = *batch.blocks[r.block];
@@ -70,7 +70,7 @@ void front_end::tell_sizes(turn_batch& batch) {
   for (std::uint32_t i = r.first; i < r.first + r.count; ++i) {
     auto bytes = static_cast<std::uint32_t>(block.body(i).size());
     item.bytes += bytes;
-    if (r.count > 1) batch.sizes.push_back(bytes);  // one event's size is the sum
+    if (r.count > 1) batch.sizes.push_back(bytes); // one event's size is the sum
   }
 }
 
@@ -92,9 +92,9 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const incoming
     return true;
   });
   if (too_many)
-    details.failure = problem{413, "The batch has more events than the "
-                                     + std::to_string(parts_.http.max_batch_events)
-                                     + " this node takes at once; nothing was stored."};
+    details.failure = problem{413, "The batch has more events than the " +
+                                       std::to_string(parts_.http.max_batch_events) +
+                                       " this node takes at once; nothing was stored."};
   else if (details.lines == 0)
     details.failure = problem{400, "The batch has no event: every line is blank."};
   end_batch(r, batch, in);
@@ -106,9 +106,9 @@ void front_end::take_cloud_events(waiting_request& r, turn_batch& batch, const i
   if (!cloud_events_.open_batch(in.body))
     details.failure = problem{400, cloud_events_.why()};
   else if (cloud_events_.batch_size() > parts_.http.max_batch_events)
-    details.failure = problem{413, "The batch has more events than the "
-                                     + std::to_string(parts_.http.max_batch_events)
-                                     + " this node takes at once; nothing was stored."};
+    details.failure = problem{413, "The batch has more events than the " +
+                                       std::to_string(parts_.http.max_batch_events) +
+                                       " this node takes at once; nothing was stored."};
   if (details.failure) return end_batch(r, batch, in);
   auto traces = traces_of(in.head);
   std::size_t attribute_bytes = 0;

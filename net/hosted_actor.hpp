@@ -18,8 +18,8 @@ enum class residence : std::uint8_t {
 };
 
 /// The same behaviour function that a test spawns on CAF's scheduler runs here beside the sockets
-/// of `loop`: its messages are handled between I/O phases, on the thread that `residence` tells. All
-/// loops outlive the actor's last message.
+/// of `loop`: its messages are handled between I/O phases, on the thread that `residence` tells.
+/// All loops outlive the actor's last message.
 template <class State>
 class hosted_actor : public caf::stateful_actor<State> {
  public:

@@ -61,8 +61,7 @@ static idempotency_key hash_key(const std::array<char, idempotency_hasher::secre
   text.append(reinterpret_cast<const char*>(&client), sizeof client);
   text.append(reinterpret_cast<const char*>(&size), sizeof size);
   text.append(a).append(b);
-  const auto hash =
-    XXH3_128bits_withSecret(text.data(), text.size(), secret.data(), secret.size());
+  const auto hash = XXH3_128bits_withSecret(text.data(), text.size(), secret.data(), secret.size());
   return {hash.high64, hash.low64};
 }
 
@@ -75,13 +74,12 @@ idempotency_key idempotency_hasher::of_event(std::uint64_t client, std::string_v
   return hash_key(secret_, 'c', client, source, id);
 }
 
-std::uint64_t
-idempotency_hasher::of_content(std::initializer_list<std::string_view> parts) const {
+std::uint64_t idempotency_hasher::of_content(std::initializer_list<std::string_view> parts) const {
   // A hash of hashes, so that no byte can move from one part to the next unnoticed.
   std::uint64_t whole = 0;
   for (auto part : parts) {
     const std::uint64_t pair[] = {
-      whole, XXH3_64bits_withSecret(part.data(), part.size(), secret_.data(), secret_.size())};
+        whole, XXH3_64bits_withSecret(part.data(), part.size(), secret_.data(), secret_.size())};
     whole = XXH3_64bits_withSecret(pair, sizeof pair, secret_.data(), secret_.size());
   }
   return whole;

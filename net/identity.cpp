@@ -26,9 +26,9 @@ std::string_view trim(std::string_view text) {
 constexpr std::string_view bearer_scheme = "bearer ";
 
 bool starts_with_nocase(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size()
-         && std::equal(prefix.begin(), prefix.end(), text.begin(),
-                       [](char a, char b) { return a == lower_ascii(b); });
+  return text.size() >= prefix.size() &&
+         std::equal(prefix.begin(), prefix.end(), text.begin(),
+                    [](char a, char b) { return a == lower_ascii(b); });
 }
 
 // Takes the last element off a comma-separated list.
@@ -44,8 +44,8 @@ std::string_view forwarded_for(std::string_view element) {
   while (!element.empty()) {
     auto semicolon = element.find(';');
     auto pair = trim(element.substr(0, semicolon));
-    element = semicolon == std::string_view::npos ? std::string_view{}
-                                                  : element.substr(semicolon + 1);
+    element =
+        semicolon == std::string_view::npos ? std::string_view{} : element.substr(semicolon + 1);
     if (!starts_with_nocase(pair, "for=")) continue;
     auto value = pair.substr(4);
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
@@ -59,8 +59,8 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
   while (!cookies.empty()) {
     auto semicolon = cookies.find(';');
     auto pair = trim(cookies.substr(0, semicolon));
-    cookies = semicolon == std::string_view::npos ? std::string_view{}
-                                                  : cookies.substr(semicolon + 1);
+    cookies =
+        semicolon == std::string_view::npos ? std::string_view{} : cookies.substr(semicolon + 1);
     if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
       return pair.substr(name.size() + 1);
   }
@@ -128,8 +128,8 @@ identifier::identifier(const identity_settings& settings,
     rule r{wanted.source, wanted.name};
     if (r.source == identity_source::header) {
       std::transform(r.name.begin(), r.name.end(), r.name.begin(), lower_ascii);
-      r.field = static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0)
-                                           + custom_fields_.size());
+      r.field = static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0) +
+                                           custom_fields_.size());
       custom_fields_.push_back(r.name);
     }
     order_.push_back(std::move(r));
@@ -196,8 +196,8 @@ identity identifier::identify(const request_head& head, const ip_address& peer, 
   for (auto& r : order_) {
     auto found = by_rule(r, head, keys);
     if (r.source == identity_source::ip)
-      found = identity{.client = peer_trusted ? client_of(address) : peer_client,
-                       .by_address = true};
+      found =
+          identity{.client = peer_trusted ? client_of(address) : peer_client, .by_address = true};
     if (!found) continue;
     found->address = address;
     return *found;
@@ -210,43 +210,43 @@ std::optional<identity> identifier::by_rule(const rule& r, const request_head& h
                                             const access_table* keys) const {
   using enum identity_source;
   switch (r.source) {
-    case bearer: {
-      auto value = head[request_field::authorization];
-      if (!starts_with_nocase(value, bearer_scheme)) return std::nullopt;
-      return by_key(head, request_field::authorization, trim(value.substr(bearer_scheme.size())),
-                    keys);
-    }
-    case x_api_key:
-      if (!head.has(request_field::x_api_key)) return std::nullopt;
-      return by_key(head, request_field::x_api_key, head[request_field::x_api_key], keys);
-    case query: {
-      auto key = query_value(head.target, "api_key");
-      if (!key) return std::nullopt;
-      return by_key(head, request_field::count, *key, keys);
-    }
-    case header: {
-      if (head.repeated >> static_cast<unsigned>(r.field) & 1u)
-        return identity{.result = identity::outcome::malformed,
-                        .detail = "The header that names the client is repeated."};
-      auto value = head[r.field];
-      if (value.empty()) return std::nullopt;
-      return identity{.client = hash_(header, r.name, value)};
-    }
-    case cookie: {
-      auto value = cookie_value(head[request_field::cookie], r.name);
-      if (value.empty()) return std::nullopt;
-      return identity{.client = hash_(cookie, r.name, value)};
-    }
-    case path:
-      if (!is_beneath(split_target(head.target).path, r.name)) return std::nullopt;
-      return identity{.client = hash_(path, {}, r.name)};
-    case referer: {
-      auto origin = origin_of(head[request_field::referer]);
-      if (origin.empty()) return std::nullopt;
-      return identity{.client = hash_(referer, {}, origin)};
-    }
-    case ip:
-      break;
+  case bearer: {
+    auto value = head[request_field::authorization];
+    if (!starts_with_nocase(value, bearer_scheme)) return std::nullopt;
+    return by_key(head, request_field::authorization, trim(value.substr(bearer_scheme.size())),
+                  keys);
+  }
+  case x_api_key:
+    if (!head.has(request_field::x_api_key)) return std::nullopt;
+    return by_key(head, request_field::x_api_key, head[request_field::x_api_key], keys);
+  case query: {
+    auto key = query_value(head.target, "api_key");
+    if (!key) return std::nullopt;
+    return by_key(head, request_field::count, *key, keys);
+  }
+  case header: {
+    if (head.repeated >> static_cast<unsigned>(r.field) & 1u)
+      return identity{.result = identity::outcome::malformed,
+                      .detail = "The header that names the client is repeated."};
+    auto value = head[r.field];
+    if (value.empty()) return std::nullopt;
+    return identity{.client = hash_(header, r.name, value)};
+  }
+  case cookie: {
+    auto value = cookie_value(head[request_field::cookie], r.name);
+    if (value.empty()) return std::nullopt;
+    return identity{.client = hash_(cookie, r.name, value)};
+  }
+  case path:
+    if (!is_beneath(split_target(head.target).path, r.name)) return std::nullopt;
+    return identity{.client = hash_(path, {}, r.name)};
+  case referer: {
+    auto origin = origin_of(head[request_field::referer]);
+    if (origin.empty()) return std::nullopt;
+    return identity{.client = hash_(referer, {}, origin)};
+  }
+  case ip:
+    break;
   }
   return std::nullopt;
 }

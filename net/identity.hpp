@@ -33,11 +33,11 @@ class client_hasher {
 struct identity {
   enum class outcome : std::uint8_t { known, unknown_key, malformed };
   outcome result = outcome::known;
-  std::uint64_t client = 0;           ///< whom limits count: the account, or the anonymous client
-  ip_address address{};               ///< behind trusted proxies
-  bool by_address = false;            ///< that is what tells the client apart
-  const access_key* key = nullptr;    ///< the key that was presented; lives as long as its table
-  std::string_view detail{};          ///< what to tell the caller when it is not known
+  std::uint64_t client = 0;        ///< whom limits count: the account, or the anonymous client
+  ip_address address{};            ///< behind trusted proxies
+  bool by_address = false;         ///< that is what tells the client apart
+  const access_key* key = nullptr; ///< the key that was presented; lives as long as its table
+  std::string_view detail{};       ///< what to tell the caller when it is not known
 };
 
 /// scheme://host[:port] of a URL, without the path; empty if it is none.

@@ -17,8 +17,8 @@ namespace {
 constexpr int backlog = 4096;
 
 error cannot_listen(const std::string& host, std::uint16_t port) {
-  return {errc::unavailable, "can't listen on " + host + " port " + std::to_string(port) + ": "
-                               + std::generic_category().message(errno)};
+  return {errc::unavailable, "can't listen on " + host + " port " + std::to_string(port) + ": " +
+                                 std::generic_category().message(errno)};
 }
 
 // Fills `address` and gives its size; 0 if `host` is no IP address.

@@ -15,7 +15,7 @@ namespace penstock {
 
 /// What a reload can change for the front ends. Immutable.
 struct ingest_rules {
-  std::map<std::string, stream_settings, std::less<>> streams;  ///< "default" is always there
+  std::map<std::string, stream_settings, std::less<>> streams; ///< "default" is always there
   plan_overrides overrides;
 };
 using ingest_rules_ptr = std::shared_ptr<const ingest_rules>;
@@ -30,5 +30,5 @@ struct rules_changed {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::rules_changed)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_net, caf::first_custom_type_id + 100)
-  CAF_ADD_TYPE_ID(penstock_net, (penstock::rules_changed))
+CAF_ADD_TYPE_ID(penstock_net, (penstock::rules_changed))
 CAF_END_TYPE_ID_BLOCK(penstock_net)

@@ -95,9 +95,10 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   std::vector<const latency_histogram*> latencies;
   for (const auto* front_end : all)
     latencies.push_back(&front_end->request_us);
-  out.histogram("penstock_http_request_seconds",
-                "Time from a complete request to its answer, for requests that a limiter was asked for.",
-                microseconds_per_second, latencies);
+  out.histogram(
+      "penstock_http_request_seconds",
+      "Time from a complete request to its answer, for requests that a limiter was asked for.",
+      microseconds_per_second, latencies);
   out.counter("penstock_http_received_bytes_total", "Bytes received on the ingest plane.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.bytes_in; }));
@@ -158,7 +159,8 @@ void add_limiters(page& out, const metrics_sources& from) {
                   all, [at](const m& l) -> auto& { return l.refused_by_reason[at]; }),
               {{"result", "refused"}, {"reason", name}});
   }
-  const auto names = from.limit_names ? from.limit_names->all() : std::vector<limit_labels::label>{};
+  const auto names =
+      from.limit_names ? from.limit_names->all() : std::vector<limit_labels::label>{};
   out.counter("penstock_limit_refusals_total", "Refusals by the limit that was used up.");
   for (std::size_t i = 0; i < names.size(); ++i)
     out.value(sum(
@@ -227,8 +229,8 @@ void add_journal(page& out, const journal_metrics& j) {
   out.counter("penstock_journal_failures_total", "Transactions rolled back.")
       .value(j.failures.value());
   out.histogram<latency_histogram>("penstock_journal_fsync_seconds",
-                                   "Time of a commit until its data is on the disk.", microseconds_per_second,
-                                   {&j.fsync_us});
+                                   "Time of a commit until its data is on the disk.",
+                                   microseconds_per_second, {&j.fsync_us});
   out.histogram<group_size_histogram>("penstock_journal_group_events", "Events in one commit.", 1,
                                       {&j.group_size});
   out.gauge("penstock_journal_durable_seq", "The last durable sequence number.")

@@ -13,7 +13,8 @@ limit_mask plan_charges::limits(std::string_view method, std::string_view path) 
   if (const auto found = known_.find(target_view{method, path}); found != known_.end())
     return found->second;
   const limit_mask mask = limits_that_apply(rules_, method, path);
-  if (known_.size() < max_paths) known_.emplace(target{std::string{method}, std::string{path}}, mask);
+  if (known_.size() < max_paths)
+    known_.emplace(target{std::string{method}, std::string{path}}, mask);
   return mask;
 }
 

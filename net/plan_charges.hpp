@@ -17,10 +17,10 @@ class plan_charges {
  public:
   explicit plan_charges(const plan& rules);
 
-  std::uint32_t plan() const { return id_; }        ///< admit_item::plan
+  std::uint32_t plan() const { return id_; } ///< admit_item::plan
   bool counts_bytes() const { return counts_bytes_; }
-  /// admit_item::limits of a request. Most plans have no rules by method and path, and this looks at
-  /// nothing; for the others the masks of up to max_paths are remembered.
+  /// admit_item::limits of a request. Most plans have no rules by method and path, and this looks
+  /// at nothing; for the others the masks of up to max_paths are remembered.
   limit_mask limits(std::string_view method, std::string_view path);
 
   static constexpr std::size_t max_paths = 1024;

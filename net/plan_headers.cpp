@@ -14,9 +14,12 @@ constexpr std::int64_t ns_per_s = 1'000'000'000;
 std::int64_t window_s(const limit& rule) {
   if (rule.kind == algorithm::calendar) {
     switch (rule.unit) {
-      case calendar_unit::hour: return 3600;
-      case calendar_unit::day: return 86400;
-      case calendar_unit::month: return 30 * 86400;
+    case calendar_unit::hour:
+      return 3600;
+    case calendar_unit::day:
+      return 86400;
+    case calendar_unit::month:
+      return 30 * 86400;
     }
   }
   return (rule.window_ns + ns_per_s - 1) / ns_per_s;
@@ -46,13 +49,14 @@ plan_headers::plan_headers(const plan& rules)
       policy_line_ += quoted(rule.name) + ";q=" + q + ";w=" + w;
       if (bytes) policy_line_ += ";qu=\"content-bytes\"";
     }
-    problem refusal{429, "The limit \"" + rule.name + "\" of " + q + (bytes ? " bytes in " : " in ") + w
-                           + " s is used up; Retry-After says when to come back."};
+    problem refusal{429, "The limit \"" + rule.name + "\" of " + q +
+                             (bytes ? " bytes in " : " in ") + w +
+                             " s is used up; Retry-After says when to come back."};
     refusal.members = "\"violated-policies\":[";
     append_json_string(refusal.members, rule.name);
     refusal.members += ']';
     limits_.push_back(
-      {"\r\nRateLimit: " + quoted(rule.name) + ";r=", to_json(refusal), refusal.members});
+        {"\r\nRateLimit: " + quoted(rule.name) + ";r=", to_json(refusal), refusal.members});
   }
 }
 

@@ -31,7 +31,7 @@ class plan_headers {
 
  private:
   struct one_limit {
-    std::string prefix;  // RateLimit: "name";r=
+    std::string prefix; // RateLimit: "name";r=
     std::string refusal_body;
     std::string violated;
   };

@@ -15,10 +15,10 @@ namespace penstock {
 
 /// One entry of the configuration: just one of account, client and ip is set.
 struct override_settings {
-  std::string account;  ///< an account, whichever of its keys is used
-  std::string client;   ///< what the header, cookie or Referer says by which clients are told apart
-  std::string ip;       ///< a network, for clients told apart by address
-  std::string plan;     ///< one without limits exempts them
+  std::string account; ///< an account, whichever of its keys is used
+  std::string client;  ///< what the header, cookie or Referer says by which clients are told apart
+  std::string ip;      ///< a network, for clients told apart by address
+  std::string plan;    ///< one without limits exempts them
   bool operator==(const override_settings&) const = default;
 };
 
@@ -39,7 +39,7 @@ class plan_overrides {
 
  private:
   boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_client_;
-  std::vector<std::pair<ip_network, std::uint32_t>> by_network_;  // the smallest first
+  std::vector<std::pair<ip_network, std::uint32_t>> by_network_; // the smallest first
 };
 
 } // namespace penstock

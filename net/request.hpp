@@ -26,7 +26,7 @@ enum class request_field : std::uint8_t {
   prefer,
   expect,
   idempotency_key,
-  custom_0,  // the header names that the identity order mentions
+  custom_0, // the header names that the identity order mentions
   custom_1,
   custom_2,
   custom_3,
@@ -58,9 +58,7 @@ struct request_head {
   std::vector<header_field> cloud_event_fields;
 
   bool has(request_field f) const { return present >> static_cast<unsigned>(f) & 1u; }
-  std::string_view operator[](request_field f) const {
-    return fields[static_cast<std::size_t>(f)];
-  }
+  std::string_view operator[](request_field f) const { return fields[static_cast<std::size_t>(f)]; }
   /// Views outside [from, from + size) stay as they are.
   void rebase(const char* from, std::size_t size, const char* to);
 };

@@ -19,16 +19,26 @@ constexpr std::size_t first_reserve_bytes = 16 << 10;
 
 std::optional<request_field> known_field(http::field name) {
   switch (name) {
-    case http::field::host: return request_field::host;
-    case http::field::content_type: return request_field::content_type;
-    case http::field::content_encoding: return request_field::content_encoding;
-    case http::field::authorization: return request_field::authorization;
-    case http::field::cookie: return request_field::cookie;
-    case http::field::referer: return request_field::referer;
-    case http::field::forwarded: return request_field::forwarded;
-    case http::field::expect: return request_field::expect;
-    case http::field::prefer: return request_field::prefer;
-    default: return std::nullopt;
+  case http::field::host:
+    return request_field::host;
+  case http::field::content_type:
+    return request_field::content_type;
+  case http::field::content_encoding:
+    return request_field::content_encoding;
+  case http::field::authorization:
+    return request_field::authorization;
+  case http::field::cookie:
+    return request_field::cookie;
+  case http::field::referer:
+    return request_field::referer;
+  case http::field::forwarded:
+    return request_field::forwarded;
+  case http::field::expect:
+    return request_field::expect;
+  case http::field::prefer:
+    return request_field::prefer;
+  default:
+    return std::nullopt;
   }
 }
 
@@ -50,9 +60,9 @@ std::optional<request_field> extra_field(boost::beast::string_view text) {
   return std::nullopt;
 }
 
-// A value that goes on in the next line (RFC 9112, section 5.2, lets us refuse it). Beast gives such
-// a one, joined, in a buffer that is gone when the header has been parsed; any other value stands
-// right behind its name.
+// A value that goes on in the next line (RFC 9112, section 5.2, lets us refuse it). Beast gives
+// such a one, joined, in a buffer that is gone when the header has been parsed; any other value
+// stands right behind its name.
 bool is_folded(boost::beast::string_view name, boost::beast::string_view value) {
   auto* begin = name.data() + name.size() + 1;
   while (*begin == ' ' || *begin == '\t')
@@ -134,8 +144,8 @@ void request_parser::on_field_impl(http::field name, beast_view name_text, beast
     return;
   }
   // Beast reads a body it knows no end of as none, so what follows would pass for a request.
-  if (name == http::field::transfer_encoding
-      && (!http_1_1_ || !is_field(value, "chunked") || std::exchange(chunked_, true))) {
+  if (name == http::field::transfer_encoding &&
+      (!http_1_1_ || !is_field(value, "chunked") || std::exchange(chunked_, true))) {
     ec = http::error::bad_transfer_encoding;
     return;
   }
@@ -145,11 +155,12 @@ void request_parser::on_field_impl(http::field name, beast_view name_text, beast
     note(*extra, value);
   } else if (is_cloud_event_field(name_text)) {
     head_.cloud_event_fields.push_back(
-      {{name_text.data(), name_text.size()}, {value.data(), value.size()}});
+        {{name_text.data(), name_text.size()}, {value.data(), value.size()}});
   }
   for (std::size_t i = 0; i < custom_fields_->size(); ++i) {
     if (is_field(name_text, (*custom_fields_)[i]))
-      note(static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0) + i), value);
+      note(static_cast<request_field>(static_cast<std::size_t>(request_field::custom_0) + i),
+           value);
   }
 }
 
@@ -179,7 +190,7 @@ std::size_t request_parser::on_body_impl(beast_view bytes, error_code&) {
 }
 
 std::size_t request_parser::on_chunk_body_impl(std::uint64_t, beast_view bytes, error_code& ec) {
-  body_length_ = 0;  // never in place
+  body_length_ = 0; // never in place
   return bytes.empty() ? 0 : on_body_impl(bytes, ec);
 }
 

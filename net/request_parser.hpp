@@ -57,7 +57,7 @@ class request_parser final : public boost::beast::http::basic_parser<true> {
   bool header_done_ = false;
   request_head head_;
   std::string header_copy_;
-  std::string joined_forwarded_, joined_x_forwarded_for_;  // where they came in several lines
+  std::string joined_forwarded_, joined_x_forwarded_for_; // where they came in several lines
   std::string body_;
   std::string_view body_in_place_;
 };

@@ -7,7 +7,7 @@ namespace penstock {
 
 struct request_target {
   std::string_view path;
-  std::string_view query;  ///< without its '?'
+  std::string_view query; ///< without its '?'
 };
 
 /// A proxy's form of target, "http://host/path", means the path (RFC 9112, section 3.2.2).
@@ -24,8 +24,8 @@ inline request_target split_target(std::string_view target) {
 /// Whether the path is the prefix or lies beneath it: /v1/events/a/b and /v1/events/a, but not
 /// /v1/events/ab, lie beneath /v1/events/a.
 inline bool is_beneath(std::string_view path, std::string_view prefix) {
-  return path.starts_with(prefix)
-         && (path.size() == prefix.size() || prefix.ends_with('/') || path[prefix.size()] == '/');
+  return path.starts_with(prefix) &&
+         (path.size() == prefix.size() || prefix.ends_with('/') || path[prefix.size()] == '/');
 }
 
 } // namespace penstock

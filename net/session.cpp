@@ -53,7 +53,7 @@ void session::open(int fd, const ip_address& peer, bool peer_trusted, std::uint6
 
 void session::close() {
   if (fd_ < 0) return;
-  ::close(fd_);  // also takes it out of epoll
+  ::close(fd_); // also takes it out of epoll
   fd_ = -1;
   ++generation_;
   parser_.reset();
@@ -73,17 +73,24 @@ void session::set_phase(phase p) {
   const auto& s = env_.settings;
   auto in = [&](std::int64_t ms) { return env_.loop.now_ns() + ms * ns_per_ms; };
   switch (p) {
-    case phase::idle:
-      // A new connection gets as long for its first byte as a request for its header.
-      deadline_ns_ = in(served_before_ ? s.idle_timeout_ms.count() : s.header_timeout_ms.count());
-      break;
-    case phase::header: deadline_ns_ = in(s.header_timeout_ms.count()); break;
-    case phase::body: deadline_ns_ = in(s.body_timeout_ms.count()); break;
-    case phase::lingering: deadline_ns_ = in(linger_ms); break;
+  case phase::idle:
+    // A new connection gets as long for its first byte as a request for its header.
+    deadline_ns_ = in(served_before_ ? s.idle_timeout_ms.count() : s.header_timeout_ms.count());
+    break;
+  case phase::header:
+    deadline_ns_ = in(s.header_timeout_ms.count());
+    break;
+  case phase::body:
+    deadline_ns_ = in(s.body_timeout_ms.count());
+    break;
+  case phase::lingering:
+    deadline_ns_ = in(linger_ms);
+    break;
   }
 }
 
-// -- exchanges ---------------------------------------------------------------------------------------
+// -- exchanges
+// ---------------------------------------------------------------------------------------
 
 std::uint32_t session::open_exchange(bool keep_alive) {
   exchanges_.push_back({{}, false, keep_alive});
@@ -123,7 +130,8 @@ void session::end_answer(std::uint32_t number) {
   }
 }
 
-// -- input -------------------------------------------------------------------------------------------
+// -- input
+// -------------------------------------------------------------------------------------------
 
 void session::on_io(std::uint32_t events) {
   if (fd_ < 0) return;
@@ -137,8 +145,7 @@ void session::on_io(std::uint32_t events) {
 }
 
 bool session::may_read() const {
-  return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size()
-         && pipeline_has_room();
+  return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size() && pipeline_has_room();
 }
 
 void session::read() {
@@ -163,7 +170,7 @@ void session::read() {
       take(env_.scratch.data(), size, true);
     } else {
       in_.append(env_.scratch.data(), size);
-      in_.reserve(in_.size() + 64);  // what the JSON parser may look at past the end
+      in_.reserve(in_.size() + 64); // what the JSON parser may look at past the end
       take(in_.data(), in_.size(), false);
     }
   }
@@ -185,8 +192,8 @@ void session::take(const char* data, std::size_t size, bool is_scratch) {
 std::size_t session::parse(const char* data, std::size_t size) {
   std::size_t used = 0;
   while (used < size && fd_ >= 0 && !no_more_requests_ && pipeline_has_room()) {
-    auto n = parser_ ? continue_body(data + used, size - used)
-                     : begin_request(data + used, size - used);
+    auto n =
+        parser_ ? continue_body(data + used, size - used) : begin_request(data + used, size - used);
     used += n;
     if (n == 0) break;
   }
@@ -203,7 +210,7 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
   if (phase_ != phase::header) set_phase(phase::header);
   auto from = scanned_ < size ? scanned_ : 0;
   auto* end = static_cast<const char*>(
-    memmem(data + from, size - from, header_end.data(), header_end.size()));
+      memmem(data + from, size - from, header_end.data(), header_end.size()));
   if (!end) {
     scanned_ = size > 3 ? size - 3 : 0;
     if (size > env_.settings.max_header_bytes) {
@@ -293,8 +300,7 @@ bool session::looks_wrong_already(const char* data, std::size_t size) {
 void session::reject(boost::beast::error_code ec) {
   if (ec == http::error::header_limit)
     return reject(431, "The request's header has more bytes or fields than this node takes.");
-  if (ec == http::error::body_limit)
-    return reject(413, "The body is larger than this node takes.");
+  if (ec == http::error::body_limit) return reject(413, "The body is larger than this node takes.");
   reject(400, ec.message());
 }
 
@@ -316,8 +322,10 @@ void session::on_end_of_input() {
   no_more_requests_ = true;
   if (pending() == 0 && sent_ == out_.size()) return close();
   // Half-closed: the answers under way are still wanted, and are the last.
-  if (pending() == 0) close_when_sent_ = true;
-  else exchanges_.back().keep_alive = false;
+  if (pending() == 0)
+    close_when_sent_ = true;
+  else
+    exchanges_.back().keep_alive = false;
 }
 
 void session::note_body_bytes() {
@@ -327,7 +335,8 @@ void session::note_body_bytes() {
   counted_body_bytes_ = held;
 }
 
-// -- output ------------------------------------------------------------------------------------------
+// -- output
+// ------------------------------------------------------------------------------------------
 
 void session::flush() {
   output_noted_ = false;
@@ -352,7 +361,7 @@ void session::after_sent() {
   sent_ = unsent_answers_ = 0;
   if (close_when_sent_) return failed_ && !input_ended_ ? linger() : close();
   if (draining_ && pending() == 0 && phase_ == phase::idle && in_.empty()) return close();
-  if (in_take_) return;  // a 100 Continue: parsing goes on below us
+  if (in_take_) return; // a 100 Continue: parsing goes on below us
   if (deadline_moved_ || phase_ == phase::idle) set_phase(phase_);
   // What the full pipeline or the full socket kept waiting.
   if (!in_.empty() && !no_more_requests_) {
@@ -383,7 +392,8 @@ void session::discard() {
   close();
 }
 
-// -- time --------------------------------------------------------------------------------------------
+// -- time
+// --------------------------------------------------------------------------------------------
 
 void session::check_deadline(std::int64_t now_ns) {
   if (fd_ < 0 || now_ns < deadline_ns_) return;
@@ -394,7 +404,7 @@ void session::check_deadline(std::int64_t now_ns) {
   }
   if (phase_ == phase::lingering) return close();
   if (pending() > 0) {
-    deadline_ns_ = never;  // it is we who are late; after_sent() sets a new one
+    deadline_ns_ = never; // it is we who are late; after_sent() sets a new one
     deadline_moved_ = true;
     return;
   }

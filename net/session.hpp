@@ -44,9 +44,9 @@ struct session_environment {
   http_settings settings;
   std::vector<std::string> custom_fields;
   front_end_metrics& metrics;
-  std::vector<char> scratch;  ///< one receive buffer for all: a session keeps only what is left over
-  std::size_t* body_bytes;    ///< bytes of unfinished bodies held by all sessions
-  const std::size_t* in_flight_bytes;  ///< of whole ones, on their way to the disk
+  std::vector<char> scratch; ///< one receive buffer for all: a session keeps only what is left over
+  std::size_t* body_bytes;   ///< bytes of unfinished bodies held by all sessions
+  const std::size_t* in_flight_bytes; ///< of whole ones, on their way to the disk
 
   static constexpr std::size_t receive_bytes = 64 << 10;
 };
@@ -80,7 +80,8 @@ class session final : public io_handler {
   std::string& begin_answer(std::uint32_t number);
   void end_answer(std::uint32_t number);
 
-  // -- called by the front end ---------------------------------------------------------------------
+  // -- called by the front end
+  // ---------------------------------------------------------------------
 
   void on_io(std::uint32_t events) override;
   /// Sends what is there to send.
@@ -130,30 +131,30 @@ class session final : public io_handler {
   bool peer_trusted_ = false;
 
   phase phase_ = phase::idle;
-  bool readable_ = false;     // edge-triggered: bytes may wait in the socket
-  bool peer_closed_ = false;  // the end of input was announced
-  bool input_ended_ = false;  // and reached
+  bool readable_ = false;    // edge-triggered: bytes may wait in the socket
+  bool peer_closed_ = false; // the end of input was announced
+  bool input_ended_ = false; // and reached
   bool no_more_requests_ = false;
   bool close_when_sent_ = false;
-  bool failed_ = false;       // closing because of bad input: unread bytes may remain
+  bool failed_ = false; // closing because of bad input: unread bytes may remain
   bool output_noted_ = false;
   bool draining_ = false;
   bool served_before_ = false;
   bool in_take_ = false;
-  bool deadline_moved_ = false;  // it is about our answer now, not about the client's request
+  bool deadline_moved_ = false; // it is about our answer now, not about the client's request
   std::int64_t deadline_ns_ = 0;
   std::size_t lingered_bytes_ = 0;
   std::size_t counted_body_bytes_ = 0;
 
   std::optional<request_parser> parser_;
-  std::string in_;       // what is left over of a request that is not all there
+  std::string in_; // what is left over of a request that is not all there
   std::size_t scanned_ = 0;
   std::string out_;
   std::size_t sent_ = 0;
-  std::size_t unsent_answers_ = 0;  // in out_: many requests can be answered as they are read
+  std::size_t unsent_answers_ = 0; // in out_: many requests can be answered as they are read
   std::vector<exchange> exchanges_;
-  std::size_t done_exchanges_ = 0;    // at the front of exchanges_, already moved to out_
-  std::uint32_t first_exchange_ = 0;  // number of exchanges_[0]
+  std::size_t done_exchanges_ = 0;   // at the front of exchanges_, already moved to out_
+  std::uint32_t first_exchange_ = 0; // number of exchanges_[0]
 };
 
 } // namespace penstock

@@ -12,30 +12,39 @@ namespace penstock {
 
 struct http_settings {
   std::string listen = "127.0.0.1:8080";
-  std::uint32_t threads = 0;                     ///< 0: one a core
-  std::vector<std::string> trusted_proxies;      ///< networks, e.g. "127.0.0.1/32"
+  std::uint32_t threads = 0;                ///< 0: one a core
+  std::vector<std::string> trusted_proxies; ///< networks, e.g. "127.0.0.1/32"
   std::uint64_t max_body_bytes = 1ull << 20;
   std::uint64_t max_header_bytes = 16ull << 10;
-  std::uint64_t max_connections = 10'000;        ///< per node
-  std::uint32_t max_pipeline = 64;               ///< requests under way per connection
-  std::uint32_t max_batch_events = 10'000;       ///< events in one request
-  std::uint64_t max_in_flight_bytes = 256ull << 20;  ///< bodies between socket and disk, per node
-  std::chrono::milliseconds header_timeout_ms{10'000};  ///< first byte to end of header
-  std::chrono::milliseconds body_timeout_ms{30'000};    ///< end of header to end of body
-  std::chrono::milliseconds idle_timeout_ms{75'000};    ///< no request under way
-  std::chrono::milliseconds write_timeout_ms{30'000};   ///< no progress while an answer is unsent
+  std::uint64_t max_connections = 10'000;              ///< per node
+  std::uint32_t max_pipeline = 64;                     ///< requests under way per connection
+  std::uint32_t max_batch_events = 10'000;             ///< events in one request
+  std::uint64_t max_in_flight_bytes = 256ull << 20;    ///< bodies between socket and disk, per node
+  std::chrono::milliseconds header_timeout_ms{10'000}; ///< first byte to end of header
+  std::chrono::milliseconds body_timeout_ms{30'000};   ///< end of header to end of body
+  std::chrono::milliseconds idle_timeout_ms{75'000};   ///< no request under way
+  std::chrono::milliseconds write_timeout_ms{30'000};  ///< no progress while an answer is unsent
 };
 
 struct admin_settings {
   std::string listen = "127.0.0.1:8081";
-  std::string token;  ///< Authorization: Bearer; needed off loopback
+  std::string token; ///< Authorization: Bearer; needed off loopback
 };
 
 /// One way to tell who is calling; tried in the configured order, the first match wins.
-enum class identity_source : std::uint8_t { bearer, x_api_key, query, header, cookie, referer, ip, path };
+enum class identity_source : std::uint8_t {
+  bearer,
+  x_api_key,
+  query,
+  header,
+  cookie,
+  referer,
+  ip,
+  path
+};
 struct identity_rule {
   identity_source source = identity_source::ip;
-  std::string name;  ///< of the header (lower case) or cookie; the prefix of a path
+  std::string name; ///< of the header (lower case) or cookie; the prefix of a path
 };
 
 struct identity_settings {

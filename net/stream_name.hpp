@@ -10,14 +10,14 @@ namespace penstock {
 
 inline constexpr std::size_t max_stream_name_bytes = 64;
 inline constexpr std::string_view stream_name_rule =
-  "A stream's name is 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'.";
+    "A stream's name is 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'.";
 
 inline bool is_stream_name(std::string_view name) {
-  return !name.empty() && name.size() <= max_stream_name_bytes
-         && std::all_of(name.begin(), name.end(), [](char c) {
-              return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-                     || c == '.' || c == '_' || c == '-';
-            });
+  return !name.empty() && name.size() <= max_stream_name_bytes &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+         });
 }
 
 /// Streams come into being by being sent to; this bounds how many a front end lets come.

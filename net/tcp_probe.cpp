@@ -15,10 +15,9 @@ result<void> probe_tcp(const std::string& host, std::uint16_t port,
   if (outcome) return error{errc::unavailable, outcome.message()};
   tcp::socket socket{io};
   outcome = boost::asio::error::timed_out;
-  boost::asio::async_connect(socket, found,
-                             [&](const boost::system::error_code& ec, const tcp::endpoint&) {
-                               outcome = ec;
-                             });
+  boost::asio::async_connect(
+      socket, found,
+      [&](const boost::system::error_code& ec, const tcp::endpoint&) { outcome = ec; });
   io.run_for(timeout);
   if (outcome) return error{errc::unavailable, outcome.message()};
   return {};

@@ -22,19 +22,19 @@ struct served_plan;
 
 /// A request that waits for its verdict, and then perhaps for the disk.
 struct waiting_request {
-  session* from = nullptr;       ///< null: forwarded by a peer
-  std::uint32_t generation = 0;  ///< of the session, which may be used again meanwhile
+  session* from = nullptr;      ///< null: forwarded by a peer
+  std::uint32_t generation = 0; ///< of the session, which may be used again meanwhile
   std::uint32_t exchange = 0;
-  std::uint32_t block = 0;       ///< index into turn_batch::blocks
-  std::uint32_t first = 0;       ///< its first event in that block
-  std::uint32_t count = 0;       ///< its events: valid ones before the verdict, granted ones after
-  std::uint32_t details = no_details;  ///< index into turn_batch::details
+  std::uint32_t block = 0; ///< index into turn_batch::blocks
+  std::uint32_t first = 0; ///< its first event in that block
+  std::uint32_t count = 0; ///< its events: valid ones before the verdict, granted ones after
+  std::uint32_t details = no_details; ///< index into turn_batch::details
   bool keep_alive = true;
   bool http_1_0 = false;
   bool answered = false;
-  bool replayed = false;  ///< answered with what an earlier request stored
-  bool received = false;  ///< ack = "received": answered as soon as it is admitted
-  const served_plan* plan = nullptr;  ///< under which it was let in; one of turn_batch::plans
+  bool replayed = false;             ///< answered with what an earlier request stored
+  bool received = false;             ///< ack = "received": answered as soon as it is admitted
+  const served_plan* plan = nullptr; ///< under which it was let in; one of turn_batch::plans
   verdict state{};
   std::int64_t start_ns = 0;
 
@@ -52,7 +52,7 @@ struct event_claim {
   std::uint16_t member = 0;  ///< the node that owns the key
   std::uint16_t status = 0;  ///< with failed, as is retry_after_s
   std::uint32_t retry_after_s = 0;
-  std::uint32_t count = 0;   ///< with accepted and repeat, as are seq and tag
+  std::uint32_t count = 0; ///< with accepted and repeat, as are seq and tag
   std::uint64_t seq = 0;
   std::array<char, journal_tag_size> tag{};
 };
@@ -61,7 +61,7 @@ struct event_claim {
 /// answered when its own events are stored and all claims of the same keys by others are settled.
 struct request_claims {
   enum class stage : std::uint8_t { deciding, travelling, waiting };
-  std::vector<event_claim> all;  ///< one for each valid event, or one for all of them
+  std::vector<event_claim> all; ///< one for each valid event, or one for all of them
   bool one_for_all = true;
   stage at = stage::deciding;
   std::uint32_t asked = 0;       ///< not answered by our own indexes yet
@@ -74,12 +74,13 @@ struct request_claims {
 };
 
 /// What only some requests have: a batch's lines, or an error that was found before the limiter
-/// was asked (it is asked all the same, for no event, so that the answer tells the client its limits).
+/// was asked (it is asked all the same, for no event, so that the answer tells the client its
+/// limits).
 struct request_details {
   bool is_batch = false;
-  bool wants_ids = false;  ///< Prefer: return=representation
+  bool wants_ids = false; ///< Prefer: return=representation
   std::uint32_t lines = 0;
-  std::uint32_t offered = 0;  ///< valid lines, before the verdict
+  std::uint32_t offered = 0; ///< valid lines, before the verdict
   std::vector<line_error> bad_lines;
   std::optional<problem> failure;
   std::unique_ptr<request_claims> claims;
@@ -89,18 +90,18 @@ struct request_details {
 /// until they are on the disk. Requests, items and verdicts are in the same order.
 struct turn_batch {
   std::uint64_t token = 0;
-  std::uint64_t claim_token = 0;   ///< not 0: one request, whose keys were claimed
+  std::uint64_t claim_token = 0; ///< not 0: one request, whose keys were claimed
   std::uint16_t destination = 0;
-  std::int64_t sent_ns = 0;        ///< when the limiter was asked, for the verdict timeout
-  std::size_t memory_bytes = 0;    ///< counted against max_in_flight
+  std::int64_t sent_ns = 0;     ///< when the limiter was asked, for the verdict timeout
+  std::size_t memory_bytes = 0; ///< counted against max_in_flight
   std::vector<admit_item> items;
-  std::vector<std::uint32_t> sizes;  ///< see admit_request
+  std::vector<std::uint32_t> sizes; ///< see admit_request
   std::vector<waiting_request> requests;
-  std::shared_ptr<served_plans> plans;  ///< in force when it was opened
-  bool limited = false;                 ///< a request in it has a plan with limits
+  std::shared_ptr<served_plans> plans; ///< in force when it was opened
+  bool limited = false;                ///< a request in it has a plan with limits
   std::vector<request_details> details;
   std::vector<block_ptr> blocks;
-  usage_notes usage;               ///< of each request; empty when usage is not counted
+  usage_notes usage; ///< of each request; empty when usage is not counted
 };
 
 } // namespace penstock

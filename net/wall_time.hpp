@@ -12,7 +12,11 @@ inline std::int64_t wall_ns() {
              std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
-inline std::int64_t wall_us() { return wall_ns() / 1000; }
-inline std::int64_t wall_ms() { return wall_ns() / 1'000'000; }
+inline std::int64_t wall_us() {
+  return wall_ns() / 1000;
+}
+inline std::int64_t wall_ms() {
+  return wall_ns() / 1'000'000;
+}
 
 } // namespace penstock

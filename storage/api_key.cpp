@@ -97,8 +97,8 @@ std::string hide_keys(std::string_view text) {
     out.append(text.substr(0, shown));
     text.remove_prefix(shown);
     // The next key may follow without a gap.
-    const auto end = std::find_if_not(text.begin(), text.end(),
-                                      [](char c) { return is_base62(c) || c == '_'; });
+    const auto end =
+        std::find_if_not(text.begin(), text.end(), [](char c) { return is_base62(c) || c == '_'; });
     if (end != text.begin()) out += "…";
     text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
   }

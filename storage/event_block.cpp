@@ -52,7 +52,8 @@ void event_block::append(const event_block& next) {
   for (auto meta : next.events) {
     meta.end += offset;
     if (!same_types) meta.type = type_index(*this, next.content_types[meta.type]);
-    if (meta.attributes != 0) meta.attributes = attributes_index(*this, next.attributes[meta.attributes]);
+    if (meta.attributes != 0)
+      meta.attributes = attributes_index(*this, next.attributes[meta.attributes]);
     events.push_back(meta);
   }
 }
@@ -64,7 +65,8 @@ void event_block::truncate(std::size_t count) {
   while (!keys.empty() && keys.back().first >= count)
     keys.pop_back();
   if (!keys.empty())
-    keys.back().count = std::min(keys.back().count, static_cast<std::uint32_t>(count) - keys.back().first);
+    keys.back().count =
+        std::min(keys.back().count, static_cast<std::uint32_t>(count) - keys.back().first);
 }
 
 void event_block::clear() {
@@ -81,8 +83,8 @@ void event_block::clear() {
 // A key goes with the last of its events. Those that are kept stay together: between them lie none
 // of another key.
 static void keep_keys(std::vector<block_key>& keys, const std::vector<bool>& keep) {
-  std::size_t at = 0;        // event
-  std::uint32_t kept = 0;    // events before it that stay
+  std::size_t at = 0;     // event
+  std::uint32_t kept = 0; // events before it that stay
   std::size_t keys_kept = 0;
   for (auto key : keys) {
     for (; at < key.first; ++at)

@@ -27,7 +27,8 @@ std::uint64_t read_number(const char* from) {
 } // namespace
 
 result<void> idempotency_inserter::prepare(sqlite_database& db) {
-  auto prepared = db.prepare("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)", true);
+  auto prepared =
+      db.prepare("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)", true);
   if (!prepared) return prepared.error();
   insert_ = std::move(*prepared);
   return {};

@@ -19,8 +19,9 @@ class sqlite_idempotency_store final : public idempotency_store {
   result<void> start(const std::string& tag) {
     // A rollback journal: records are only added at the end and removed at the beginning, so it
     // stays small, and the file needs no second copy of what is added.
-    auto done = db_.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
-                         "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;");
+    auto done =
+        db_.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
+                 "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;");
     if (done) done = db_.exec(idempotency_schema);
     if (done) done = claim(tag);
     if (done) done = rows_.prepare(db_);
@@ -102,9 +103,10 @@ class sqlite_idempotency_store final : public idempotency_store {
 
 } // namespace
 
-result<std::unique_ptr<idempotency_store>>
-idempotency_store::open(const fs::path& dir, const std::string& tag, std::uint64_t reserve_bytes,
-                        const std::string& vfs) {
+result<std::unique_ptr<idempotency_store>> idempotency_store::open(const fs::path& dir,
+                                                                   const std::string& tag,
+                                                                   std::uint64_t reserve_bytes,
+                                                                   const std::string& vfs) {
   if (auto made = make_directory(dir); !made) return made.error();
   const auto path = dir / "idempotency.db";
   disk_reserve reserve{dir / "idempotency.reserve", reserve_bytes};

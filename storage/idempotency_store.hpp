@@ -18,9 +18,10 @@ class idempotency_store {
   /// `tag`: of the journal whose numbers the records hold; those of another are dropped.
   /// `reserve_bytes`: held so that records can be copied, and so a segment freed, when the disk is
   /// full. Errors: disk_full, io.
-  static result<std::unique_ptr<idempotency_store>>
-  open(const std::filesystem::path& dir, const std::string& tag,
-       std::uint64_t reserve_bytes = 4u << 20, const std::string& vfs = {});
+  static result<std::unique_ptr<idempotency_store>> open(const std::filesystem::path& dir,
+                                                         const std::string& tag,
+                                                         std::uint64_t reserve_bytes = 4u << 20,
+                                                         const std::string& vfs = {});
   virtual ~idempotency_store() = default;
 
   /// Visits the records that are not older than `since_ms`, in journal order.

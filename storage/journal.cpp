@@ -104,8 +104,9 @@ result<void> journal_writer::append(const event_block& block) {
     if (auto activated = activate(); !activated) return undo(activated.error());
   if (auto covered = ids_.cover(block.last_seq()); !covered) return undo(covered.error());
   encoder_.encode(block);
-  const auto added = wal_bytes_for(encoder_.row_bytes()) +
-                     (block.keys.empty() ? 0 : wal_bytes_for(block.keys.size() * idempotency_row_bytes));
+  const auto added =
+      wal_bytes_for(encoder_.row_bytes()) +
+      (block.keys.empty() ? 0 : wal_bytes_for(block.keys.size() * idempotency_row_bytes));
   if (!has_room_for(open_bytes_ + added))
     return undo({errc::journal_full, "the journal has reached its cap of " +
                                          std::to_string(options_.max_bytes) + " bytes"});

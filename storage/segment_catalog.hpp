@@ -36,7 +36,7 @@ struct segment_growth {
   std::int64_t last_time_ms = 0;
   std::uint64_t bytes = 0;                                   ///< the segment's size now
   std::vector<std::pair<std::string, std::uint64_t>> events; ///< added, by stream
-  std::uint64_t keys = 0; ///< idempotency records added
+  std::uint64_t keys = 0;                                    ///< idempotency records added
 };
 
 /// Thread-safe; used once a commit or less often, never once a request.

@@ -13,10 +13,10 @@ namespace penstock {
 
 /// What is kept of a segment's idempotency records when it goes.
 struct record_retention {
-  std::shared_ptr<idempotency_store> store;  ///< null: nothing
+  std::shared_ptr<idempotency_store> store; ///< null: nothing
   std::chrono::milliseconds window_ms{0};
   std::size_t max_records = 0;
-  std::function<std::int64_t()> wall_ms;  ///< milliseconds since the Unix epoch
+  std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
 
 /// Opening and unlinking a segment takes 15 to 100 ms, which no commit should wait for. One
@@ -32,8 +32,9 @@ class segment_keeper {
 
   /// Unlinks (or keeps for recycling) every sealed segment that lies wholly at or before
   /// `confirmed_seq` and whose last event is older than `before_time_ms`. Damaged ones are moved
-  /// to `damaged/` instead. Needs no free space, but for idempotency records, which are copied first;
-  /// a segment whose records can't be is kept, and the others go. Gives the number of segments retired.
+  /// to `damaged/` instead. Needs no free space, but for idempotency records, which are copied
+  /// first; a segment whose records can't be is kept, and the others go. Gives the number of
+  /// segments retired.
   virtual result<std::size_t> retire(std::uint64_t confirmed_seq, std::int64_t before_time_ms) = 0;
 };
 

@@ -51,8 +51,9 @@ struct accounts_node {
         book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
         subscriber(world.system.spawn(news_listener, news)),
         actor(world.system.spawn(accounts_actor,
-                                 accounts_parts{store, book, hasher, {subscriber},
-                                                [now = now_us] { return (*now)++; }})) {}
+                                 accounts_parts{store, book, hasher, {subscriber}, [now = now_us] {
+                                                  return (*now)++;
+                                                }})) {}
   ~accounts_node() {
     news->sender = nullptr;
     for (const auto& one : {actor, subscriber})

@@ -16,9 +16,9 @@ class idempotency_fixture : public actor_fixture {
  public:
   std::int64_t now_ms = start_ms;
   std::shared_ptr<idempotency_metrics> metrics = std::make_shared<idempotency_metrics>();
-  caf::actor index = system.spawn(
-    idempotency_actor, std::make_shared<idempotency_index>(100, 10'000),
-    std::function<std::int64_t()>{[this] { return now_ms; }}, metrics);
+  caf::actor index =
+      system.spawn(idempotency_actor, std::make_shared<idempotency_index>(100, 10'000),
+                   std::function<std::int64_t()>{[this] { return now_ms; }}, metrics);
 
   ~idempotency_fixture() {
     caf::anon_send_exit(index, caf::exit_reason::user_shutdown);
@@ -55,7 +55,8 @@ class idempotency_fixture : public actor_fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(idempotency_fixture, "idempotency: a first request, and its repeats", "[idempotency]") {
+TEST_CASE_METHOD(idempotency_fixture, "idempotency: a first request, and its repeats",
+                 "[idempotency]") {
   ask(1, {{0, key_a, 11}, {1, key_b, 12}});
   auto first = replies();
   REQUIRE(first.size() == 1);
@@ -78,7 +79,8 @@ TEST_CASE_METHOD(idempotency_fixture, "idempotency: a first request, and its rep
   CHECK(only().state == claim_state::fresh);
 }
 
-TEST_CASE_METHOD(idempotency_fixture, "idempotency: repeats wait for the first one's outcome", "[idempotency]") {
+TEST_CASE_METHOD(idempotency_fixture, "idempotency: repeats wait for the first one's outcome",
+                 "[idempotency]") {
   ask(1, {{0, key_a, 11}});
   CHECK(only().state == claim_state::fresh);
   ask(2, {{3, key_a, 11}});
@@ -103,7 +105,8 @@ TEST_CASE_METHOD(idempotency_fixture, "idempotency: repeats wait for the first o
   }
 }
 
-TEST_CASE_METHOD(idempotency_fixture, "idempotency: the same key twice in a request", "[idempotency]") {
+TEST_CASE_METHOD(idempotency_fixture, "idempotency: the same key twice in a request",
+                 "[idempotency]") {
   ask(1, {{0, key_a, 11}, {1, key_a, 11}, {2, key_a, 12}});
   auto first = replies();
   REQUIRE(first.size() == 1);

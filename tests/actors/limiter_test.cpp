@@ -139,7 +139,8 @@ TEST_CASE_METHOD(limiter_fixture, "three front ends together get exactly 100 of 
 
 TEST_CASE_METHOD(limiter_fixture, "a reply has a verdict for each item, in order", "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute());
-  const std::vector<verdict> answer = ask(deciding, std::vector<wish>{{7, 60}, {8, 1}, {7, 60}, {7, 1}});
+  const std::vector<verdict> answer =
+      ask(deciding, std::vector<wish>{{7, 60}, {8, 1}, {7, 60}, {7, 1}});
   REQUIRE(answer.size() == 4);
   CHECK(answer[0] == verdict{.granted = 60, .remaining = 40, .reset_s = 60, .limit = 0});
   CHECK(answer[1] == verdict{.granted = 1, .remaining = 99, .reset_s = 60, .limit = 0});
@@ -194,7 +195,8 @@ TEST_CASE_METHOD(limiter_fixture, "a changed plan keeps what was spent", "[limit
 TEST_CASE_METHOD(limiter_fixture, "a full table refuses new clients and serves the old",
                  "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute(), 2);
-  const std::vector<verdict> answer = ask(deciding, std::vector<wish>{{1, 1}, {2, 1}, {3, 1}, {1, 1}});
+  const std::vector<verdict> answer =
+      ask(deciding, std::vector<wish>{{1, 1}, {2, 1}, {3, 1}, {1, 1}});
   CHECK(answer[1].granted == 1);
   CHECK(answer[2].granted == 0);
   CHECK(answer[2].reason == static_cast<std::uint8_t>(refusal::table_full));
@@ -207,8 +209,7 @@ TEST_CASE_METHOD(limiter_fixture, "a full table refuses new clients and serves t
   self->send(deciding, drain{});
 }
 
-TEST_CASE_METHOD(limiter_fixture, "the sizes of a batch's events go with their item",
-                 "[limiter]") {
+TEST_CASE_METHOD(limiter_fixture, "the sizes of a batch's events go with their item", "[limiter]") {
   plan rules = hundred_a_minute();
   rules.limits.push_back({.name = "bytes",
                           .kind = algorithm::fixed_window,

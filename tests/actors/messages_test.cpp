@@ -130,7 +130,16 @@ TEST_CASE_METHOD(wire_fixture, "accounts_records and accounts_digest", "[message
 }
 
 TEST_CASE_METHOD(wire_fixture, "forward_request and forward_reply", "[messages]") {
-  forward_request sent{1, UINT64_MAX, 9, 8, 7, "orders", {{2, 1, UINT64_MAX, 4, 5}}, {3, 6}, {"a/b"}, {"", "{}"},
+  forward_request sent{1,
+                       UINT64_MAX,
+                       9,
+                       8,
+                       7,
+                       "orders",
+                       {{2, 1, UINT64_MAX, 4, 5}},
+                       {3, 6},
+                       {"a/b"},
+                       {"", "{}"},
                        std::string("a\0bcde", 6)};
   const auto got = round_trip(sent);
   CHECK(got.token == 1);
@@ -149,8 +158,8 @@ TEST_CASE_METHOD(wire_fixture, "forward_request and forward_reply", "[messages]"
   CHECK(got.types == sent.types);
   CHECK(got.attributes == sent.attributes);
   CHECK(got.bodies == sent.bodies);
-  const auto reply = round_trip(
-    forward_reply{7, "abcdefgh", {{1, claim_state::conflict, UINT64_MAX, 3, 507, 10}}, full_verdict});
+  const auto reply = round_trip(forward_reply{
+      7, "abcdefgh", {{1, claim_state::conflict, UINT64_MAX, 3, 507, 10}}, full_verdict});
   CHECK(reply.token == 7);
   CHECK(reply.tag == "abcdefgh");
   REQUIRE(reply.verdicts.size() == 1);

@@ -126,7 +126,8 @@ class test_node {
     std::vector<std::string> members = std::move(peers);
     members.push_back(settings.listen);
     std::ranges::sort(members);
-    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding}, std::vector<caf::actor>{}, deciding);
+    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding},
+                        std::vector<caf::actor>{}, deciding);
     listening = publish_gate(door, settings.listen);
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
@@ -159,7 +160,8 @@ std::optional<verdict> ask(test_node& from, const caf::actor& deciding, std::uin
                            std::uint32_t cost) {
   std::optional<verdict> answer;
   caf::scoped_actor self{from.system};
-  self->request(deciding, deadline, admit_request{1, {{.client = client, .plan = plan_id("ten"), .events = cost}}, {}})
+  self->request(deciding, deadline,
+                admit_request{1, {{.client = client, .plan = plan_id("ten"), .events = cost}}, {}})
       .receive([&](const admit_reply& reply) { answer = reply.verdicts.at(0); },
                [](const caf::error&) {});
   return answer;

@@ -24,12 +24,13 @@ double cpu_seconds() {
 
 std::int64_t wall_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
-           std::chrono::system_clock::now().time_since_epoch())
-    .count();
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 // Fills a journal in commits of 64 rows of one event; gives the events a second.
-double fill(const journal_options& options, std::uint64_t bytes, std::size_t body_bytes, bool keyed) {
+double fill(const journal_options& options, std::uint64_t bytes, std::size_t body_bytes,
+            bool keyed) {
   auto log = journal::open(options);
   if (!log) std::exit((std::fprintf(stderr, "%s\n", log.error().message.c_str()), 1));
   std::mt19937_64 random{1};
@@ -57,7 +58,8 @@ double fill(const journal_options& options, std::uint64_t bytes, std::size_t bod
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fprintf(stderr, "usage: %s DIR [MEGABYTES [BODY_BYTES]]\n", argv[0]), 64;
+  if (argc < 2)
+    return std::fprintf(stderr, "usage: %s DIR [MEGABYTES [BODY_BYTES]]\n", argv[0]), 64;
   const std::uint64_t bytes = (argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1024) << 20;
   const std::size_t body_bytes = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 300;
   journal_options options;
@@ -76,11 +78,13 @@ int main(int argc, char** argv) {
     std::uint64_t keys = 0;
     for (const auto& segment : (*log)->catalog()->list()) {
       if (segment.keys == 0) continue;
-      if (!visit_records(segment.path, 0, [&](const auto& one) { index.insert(one, wall_ms()), ++keys; }))
+      if (!visit_records(segment.path, 0,
+                         [&](const auto& one) { index.insert(one, wall_ms()), ++keys; }))
         return 1;
     }
-    std::printf("%s: journal opened in %.2f s (CPU %.2f s), %llu keys read in %.2f s (CPU %.2f s)\n",
-                keyed ? "keyed" : "plain", opened, opened_cpu,
-                static_cast<unsigned long long>(keys), seconds_since(begin), cpu_seconds() - cpu);
+    std::printf(
+        "%s: journal opened in %.2f s (CPU %.2f s), %llu keys read in %.2f s (CPU %.2f s)\n",
+        keyed ? "keyed" : "plain", opened, opened_cpu, static_cast<unsigned long long>(keys),
+        seconds_since(begin), cpu_seconds() - cpu);
   }
 }

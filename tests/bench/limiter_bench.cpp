@@ -223,12 +223,14 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
                 "client %.2f ms\n",
                 name.c_str(), clients, bytes, bytes / static_cast<double>(limits),
                 each(resident_bytes() - resident_before), static_cast<double>(worst_ns) / 1e6);
-  out.line(name, "all clients at random, 1 us apart", measure(deciding, rules, clients, 1'000, now));
+  out.line(name, "all clients at random, 1 us apart",
+           measure(deciding, rules, clients, 1'000, now));
   out.line(name, "one hot client, refused", measure(deciding, rules, 1, 1'000, now));
   out.line(name, "one hot client, within its rate", measure(deciding, rules, 1, 60 * second, now));
   if (limits == 6) {
     const key_ring keys;
-    out.line(name, "API key and limits, keys at random", measure_keys(deciding, keys, api_keys, 1'000, now));
+    out.line(name, "API key and limits, keys at random",
+             measure_keys(deciding, keys, api_keys, 1'000, now));
     out.line(name, "API key and limits, one key",
              measure_keys(deciding, keys, 1, 60 * second, now));
   }
@@ -236,7 +238,8 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
 
   const auto save_begin = std::chrono::steady_clock::now();
   const std::size_t rows = ledger->take_changed(max_rows_a_save, now).size();
-  const std::chrono::duration<double, std::milli> save = std::chrono::steady_clock::now() - save_begin;
+  const std::chrono::duration<double, std::milli> save =
+      std::chrono::steady_clock::now() - save_begin;
   now += 100 * 86'400 * second;
   std::int64_t worst_sweep_ns = 0;
   std::size_t sweeps = 0;

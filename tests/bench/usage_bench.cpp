@@ -56,9 +56,7 @@ std::size_t draw(std::size_t i, std::size_t count) {
 void measure(std::size_t count) {
   const auto clients = make_clients(count);
   const usage_hasher hash;
-  const auto id = [&](std::string_view text) {
-    return usage_id{hash(text), text};
-  };
+  const auto id = [&](std::string_view text) { return usage_id{hash(text), text}; };
   std::vector<usage_ids> ids;
   for (const auto& one : clients)
     ids.push_back({id(one.account), id(one.key), id(one.address), id(one.referer), id("default")});

@@ -35,7 +35,8 @@ int read_file(sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
   for (const auto& write : *me.unsynced) {
     const sqlite3_int64 write_end = write.offset + static_cast<sqlite3_int64>(write.bytes.size());
     known_to = std::max(known_to, write_end);
-    const auto from = std::max<sqlite3_int64>(offset, write.offset), to = std::min(offset + size, write_end);
+    const auto from = std::max<sqlite3_int64>(offset, write.offset),
+               to = std::min(offset + size, write_end);
     if (from < to)
       std::memcpy(static_cast<char*>(out) + (from - offset),
                   write.bytes.data() + (from - write.offset), static_cast<std::size_t>(to - from));
@@ -76,7 +77,8 @@ int size_of_file(sqlite3_file* file, sqlite3_int64* size) {
   auto& me = self(file);
   const int done = me.base()->pMethods->xFileSize(me.base(), size);
   for (const auto& write : *me.unsynced)
-    *size = std::max<sqlite3_int64>(*size, write.offset + static_cast<sqlite3_int64>(write.bytes.size()));
+    *size = std::max<sqlite3_int64>(*size,
+                                    write.offset + static_cast<sqlite3_int64>(write.bytes.size()));
   return done;
 }
 

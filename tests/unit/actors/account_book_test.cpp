@@ -63,13 +63,12 @@ TEST_CASE("a book holds what was saved, and versions go on from there", "[accoun
   CHECK(book.key("key_c") == nullptr);
   CHECK(book.plans()->by_name("pro") != nullptr);
   CHECK(book.stored_plan_count() == 1);
-  CHECK(book.next_version(now_us) == now_us + 51);      // a clock that went back
+  CHECK(book.next_version(now_us) == now_us + 51); // a clock that went back
   CHECK(book.next_version(now_us + 99) == now_us + 99);
   CHECK(book.next_version(-1) == now_us + 51);
 }
 
-TEST_CASE("of two records the higher version is right, in whatever order they come",
-          "[accounts]") {
+TEST_CASE("of two records the higher version is right, in whatever order they come", "[accounts]") {
   const auto live = key("key_a", 5);
   const auto gone = revoked(live, 6);
   account_book first = book_of(), second = book_of();
@@ -192,8 +191,7 @@ TEST_CASE("keys are listed by id, in pages, and counted by plan", "[accounts]") 
   REQUIRE(acme.size() == 3);
   CHECK(acme[1].id == "key_c");
   CHECK(book.keys("nobody", "", 10, more).empty());
-  CHECK(book.keys_by_plan(now_ms) ==
-        std::map<std::string, std::uint64_t>{{"pro", 2}, {"free", 1}});
+  CHECK(book.keys_by_plan(now_ms) == std::map<std::string, std::uint64_t>{{"pro", 2}, {"free", 1}});
 }
 
 TEST_CASE("expired keys do not count as use of a plan", "[accounts]") {

@@ -1,7 +1,7 @@
 // Events and bytes together, limits in shadow, limits that do not apply.
 #include "tests/unit/actors/admit_support.hpp"
-#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -13,12 +13,9 @@ using namespace penstock;
 
 namespace {
 
-
 limit events(const char* name, std::uint32_t amount) {
-  return {.name = name,
-          .kind = algorithm::fixed_window,
-          .amount = amount,
-          .window_ns = 10 * second_ns};
+  return {
+      .name = name, .kind = algorithm::fixed_window, .amount = amount, .window_ns = 10 * second_ns};
 }
 
 limit bytes(const char* name, std::uint32_t amount) {
@@ -47,8 +44,7 @@ bool takes(const limit& rule, const limit_state& state, std::int64_t now,
   return units <= look(rule, state, now).available;
 }
 
-std::uint32_t units(const limit& rule, const std::vector<std::uint32_t>& sizes,
-                    std::size_t count) {
+std::uint32_t units(const limit& rule, const std::vector<std::uint32_t>& sizes, std::size_t count) {
   if (rule.cost == limit_cost::event) return static_cast<std::uint32_t>(count);
   return std::accumulate(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(count), 0u);
 }
@@ -221,7 +217,8 @@ TEST_CASE("partial grants are maximal, and charge just what they grant", "[admit
         const auto wait = wait_ns(rule, states[speaking], now,
                                   rule.cost == limit_cost::event ? 1 : sizes[granted]);
         if (wait != never)
-          REQUIRE(result.answer.reset_s == static_cast<std::uint32_t>((wait + second_ns - 1) / second_ns));
+          REQUIRE(result.answer.reset_s ==
+                  static_cast<std::uint32_t>((wait + second_ns - 1) / second_ns));
       }
       now += random.between(0, 2) * random.between(0, second_ns);
     }

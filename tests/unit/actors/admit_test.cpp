@@ -1,8 +1,8 @@
 // Several limits together, calendar arithmetic.
 #include "actors/limits.hpp"
 #include "tests/unit/actors/admit_support.hpp"
-#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -64,7 +64,8 @@ TEST_CASE("of a batch as much is granted as every limit has", "[admit]") {
 
 TEST_CASE("a refusal names the limit that admits last", "[admit]") {
   const plan rules{
-      "three", {fixed("a", 1, 5 * second_ns), fixed("b", 1, 9 * second_ns), fixed("c", 1, 7 * second_ns)}};
+      "three",
+      {fixed("a", 1, 5 * second_ns), fixed("b", 1, 9 * second_ns), fixed("c", 1, 7 * second_ns)}};
   std::vector<limit_state> states(3);
   CHECK(admit_events(rules, states, 0, 1).limit == 1);
   const verdict refused = admit_events(rules, states, second_ns, 1);
@@ -78,7 +79,8 @@ TEST_CASE("a request of cost 0 looks and changes nothing", "[admit]") {
   std::vector<limit_state> states(1);
   admit_events(rules, states, 0, 2);
   const std::vector<limit_state> before = states;
-  CHECK(admit_events(rules, states, second_ns, 0) == verdict{.remaining = 0, .reset_s = 4, .limit = 0});
+  CHECK(admit_events(rules, states, second_ns, 0) ==
+        verdict{.remaining = 0, .reset_s = 4, .limit = 0});
   CHECK(states == before);
 }
 

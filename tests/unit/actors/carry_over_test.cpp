@@ -1,7 +1,7 @@
 // What stays used when a limit's numbers change, and how long one waits for many units.
 #include "actors/limits.hpp"
-#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/random_limit.hpp"
 
 #include <catch2/catch.hpp>
@@ -11,7 +11,8 @@
 using namespace penstock;
 
 TEST_CASE("half of a gcra burst used stays as many units used", "[carry_over]") {
-  const limit before{.name = "r", .kind = algorithm::gcra, .amount = 100, .window_ns = 60 * second_ns};
+  const limit before{
+      .name = "r", .kind = algorithm::gcra, .amount = 100, .window_ns = 60 * second_ns};
   limit after = before;
   after.amount = 1000;
   const limit_state state = charge(before, {}, 0, 50);
@@ -24,7 +25,8 @@ TEST_CASE("half of a gcra burst used stays as many units used", "[carry_over]") 
 
 TEST_CASE("a limit that gets quicker does not keep its clients waiting", "[carry_over]") {
   const limit slow{.name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * hour_ns};
-  const limit quick{.name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * second_ns};
+  const limit quick{
+      .name = "r", .kind = algorithm::gcra, .amount = 10, .window_ns = 10 * second_ns};
   const limit_state used_up = carry_over(slow, quick, charge(slow, {}, 0, 10), 0);
   CHECK(look(quick, used_up, second_ns - 1).available == 0);
   CHECK(look(quick, used_up, second_ns).available == 1);
@@ -46,7 +48,8 @@ TEST_CASE("what was used stays used under other numbers, whatever they are", "[c
       limit_state state;
       for (int i = 0; i < 10; ++i) {
         const auto available = look(before, state, now).available;
-        state = charge(before, state, now, static_cast<std::uint32_t>(random.between(0, available)));
+        state =
+            charge(before, state, now, static_cast<std::uint32_t>(random.between(0, available)));
         now += random.between(0, before.window_ns / before.amount);
       }
       const limit_state carried = carry_over(before, after, state, now);

@@ -1,7 +1,7 @@
 #include "actors/client_table.hpp"
 #include "tests/unit/actors/admit_support.hpp"
-#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -14,7 +14,6 @@
 using namespace penstock;
 
 namespace {
-
 
 plan two_limits() {
   return {"two",
@@ -143,8 +142,7 @@ TEST_CASE("changed rules keep the states of limits that stay", "[client_table]")
   CHECK(table.size() == 2);
 }
 
-TEST_CASE("clients that changed are visited once, all of them, a few at a time",
-          "[client_table]") {
+TEST_CASE("clients that changed are visited once, all of them, a few at a time", "[client_table]") {
   client_table table(two_limits().limits);
   test_random random(11);
   std::set<std::uint64_t> changed;

@@ -14,7 +14,8 @@ constexpr std::int64_t day_ms = 24 * 3'600'000;
 constexpr std::int64_t start_ms = 1'790'000'000'000;
 
 idempotency_record record(std::uint64_t n, std::int64_t time_ms) {
-  return {{n * 0x9e3779b97f4a7c15, n}, n + 7, n + 1, static_cast<std::uint32_t>(n % 100 + 1), time_ms};
+  return {
+      {n * 0x9e3779b97f4a7c15, n}, n + 7, n + 1, static_cast<std::uint32_t>(n % 100 + 1), time_ms};
 }
 
 } // namespace

@@ -73,7 +73,7 @@ TEST_CASE("a limit counts the account, its key or its stream", "[ledger]") {
              hourly("stream", 20, limit_scope::stream)}}});
   // Two keys of an account, in two streams.
   CHECK(w.ask("p", 7, 20, 1, "a").granted == 20);
-  CHECK(w.ask("p", 7, 20, 1, "a").limit == 2); // the stream's 20 are used
+  CHECK(w.ask("p", 7, 20, 1, "a").limit == 2);    // the stream's 20 are used
   CHECK(w.ask("p", 7, 20, 1, "b").granted == 10); // the key's 30 are
   CHECK(w.ask("p", 7, 20, 2, "b").granted == 10); // the stream's other 10
   CHECK(w.ask("p", 7, 20, 2, "c").granted == 20);
@@ -111,8 +111,8 @@ TEST_CASE("where a scope's use is counted lies in the client's shard", "[ledger]
 }
 
 TEST_CASE("a client new to a plan takes over what it used under another", "[ledger]") {
-  limit month{.name = "month", .kind = algorithm::calendar, .amount = 1000,
-              .unit = calendar_unit::month};
+  limit month{
+      .name = "month", .kind = algorithm::calendar, .amount = 1000, .unit = calendar_unit::month};
   limit more = month;
   more.amount = 5000;
   world w({{"free", {month, hourly("h", 50)}}, {"pro", {hourly("other", 9), more}}});
@@ -178,11 +178,15 @@ TEST_CASE("no more entries than the bound, over all plans and scopes", "[ledger]
 }
 
 TEST_CASE("looking at limits costs nothing of them", "[ledger]") {
-  world w({{"p", {hourly("h", 100), {.name = "g", .kind = algorithm::gcra, .amount = 10,
-                                     .window_ns = 10 * second_ns, .burst = 20}}}});
-  CHECK(w.look("p", 1).limits ==
-        std::vector<limit_status>{{"h", 0, 100, start / 1'000'000},
-                                  {"g", 0, 20, start / 1'000'000}});
+  world w({{"p",
+            {hourly("h", 100),
+             {.name = "g",
+              .kind = algorithm::gcra,
+              .amount = 10,
+              .window_ns = 10 * second_ns,
+              .burst = 20}}}});
+  CHECK(w.look("p", 1).limits == std::vector<limit_status>{{"h", 0, 100, start / 1'000'000},
+                                                           {"g", 0, 20, start / 1'000'000}});
   CHECK(w.ledger.size() == 0);
   w.ask("p", 1, 5);
   for (int i = 0; i < 3; ++i)
@@ -195,8 +199,8 @@ TEST_CASE("looking at limits costs nothing of them", "[ledger]") {
 TEST_CASE("what survives is handed over once, a part at a time, and restored", "[ledger]") {
   const std::vector<plan> plans{
       {"p",
-       {hourly("account", 100), {.name = "brief", .kind = algorithm::gcra, .amount = 9,
-                                 .window_ns = second_ns},
+       {hourly("account", 100),
+        {.name = "brief", .kind = algorithm::gcra, .amount = 9, .window_ns = second_ns},
         hourly("stream", 20, limit_scope::stream),
         {.name = "rate", .kind = algorithm::gcra, .amount = 7, .window_ns = 60 * second_ns}}},
       {"brief", {{.name = "b", .kind = algorithm::gcra, .amount = 9, .window_ns = second_ns}}}};

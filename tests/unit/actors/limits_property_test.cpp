@@ -1,7 +1,7 @@
 // What must hold for each algorithm over any schedule of requests.
 #include "actors/limits.hpp"
-#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/random_limit.hpp"
 
 #include <catch2/catch.hpp>

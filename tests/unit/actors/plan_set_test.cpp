@@ -9,16 +9,22 @@ using namespace penstock;
 
 namespace {
 
-
-plan_record stored(const std::string& name, const std::string& limits, std::int64_t deleted_ms = 0) {
+plan_record stored(const std::string& name, const std::string& limits,
+                   std::int64_t deleted_ms = 0) {
   return {name, 1, limits, 5, deleted_ms};
 }
 
 const std::vector<limit> all_kinds{
     {.name = "burst", .kind = algorithm::gcra, .amount = 20, .window_ns = second_ns, .burst = 40},
-    {.name = "steady", .kind = algorithm::gcra, .amount = 4'000'000'000, .window_ns = 5 * second_ns},
+    {.name = "steady",
+     .kind = algorithm::gcra,
+     .amount = 4'000'000'000,
+     .window_ns = 5 * second_ns},
     {.name = "fixed", .kind = algorithm::fixed_window, .amount = 1, .window_ns = 90 * second_ns},
-    {.name = "sliding", .kind = algorithm::sliding_window, .amount = 7, .window_ns = second_ns / 1000},
+    {.name = "sliding",
+     .kind = algorithm::sliding_window,
+     .amount = 7,
+     .window_ns = second_ns / 1000},
     {.name = "pause", .kind = algorithm::interval, .amount = 1, .window_ns = 86'400 * second_ns},
     {.name = "h", .kind = algorithm::calendar, .amount = 2, .unit = calendar_unit::hour},
     {.name = "d", .kind = algorithm::calendar, .amount = 3, .unit = calendar_unit::day},

@@ -46,9 +46,9 @@ TEST_CASE("what counts the same goes on with what was used", "[plan]") {
   other.paths = {"/x"};
   CHECK(counts_the_same(one, other));
   CHECK(limit_id(one) == limit_id(other));
-  for (auto change : {+[](limit& l) { l.name = "m"; },
-                      +[](limit& l) { l.kind = algorithm::interval; },
-                      +[](limit& l) { l.cost = limit_cost::byte; }}) {
+  for (auto change :
+       {+[](limit& l) { l.name = "m"; }, +[](limit& l) { l.kind = algorithm::interval; },
+        +[](limit& l) { l.cost = limit_cost::byte; }}) {
     limit changed = one;
     change(changed);
     CHECK_FALSE(counts_the_same(one, changed));
@@ -60,7 +60,8 @@ TEST_CASE("what counts the same goes on with what was used", "[plan]") {
 }
 
 TEST_CASE("limits of a minute and longer survive, and the calendar's", "[plan]") {
-  CHECK_FALSE(survives_restart({.name = "l", .kind = algorithm::gcra, .window_ns = 59'999'999'999}));
+  CHECK_FALSE(
+      survives_restart({.name = "l", .kind = algorithm::gcra, .window_ns = 59'999'999'999}));
   CHECK(survives_restart({.name = "l", .kind = algorithm::gcra, .window_ns = 60'000'000'000}));
   CHECK(survives_restart({.name = "l", .kind = algorithm::calendar}));
 }

@@ -12,7 +12,6 @@ using namespace penstock;
 
 namespace {
 
-
 /// A block of `count` events whose bodies are their sequence numbers.
 const_block_ptr block_of(std::uint64_t first_seq, std::size_t count) {
   auto out = std::make_shared<event_block>();

@@ -10,7 +10,7 @@ using namespace penstock;
 namespace {
 
 const_block_ptr recent_block(std::uint64_t first_seq, std::size_t events,
-                         const std::string& stream = "s", std::size_t body_bytes = 1) {
+                             const std::string& stream = "s", std::size_t body_bytes = 1) {
   auto block = std::make_shared<event_block>();
   block->first_seq = first_seq;
   block->stream = stream;

@@ -1,6 +1,6 @@
 #include "actors/wall_clock.hpp"
-#include "tests/unit/actors/random.hpp"
 #include "tests/unit/actors/durations.hpp"
+#include "tests/unit/actors/random.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -56,9 +56,9 @@ TEST_CASE("key create asks for what was said and prints the key", "[accounts]") 
   CHECK_THAT(made.out, StartsWith("key      psk_live_abc\nid       key_a\n"));
   CHECK_THAT(made.err, Contains("not shown again"));
 
-  const auto json = run_against({"key", "create", "acme", "--plan", "pro", "--expires", "30d",
-                                 "--json"},
-                                {201, made_key}, &asked);
+  const auto json =
+      run_against({"key", "create", "acme", "--plan", "pro", "--expires", "30d", "--json"},
+                  {201, made_key}, &asked);
   CHECK(boost::json::parse(json.out) == boost::json::parse(made_key));
   CHECK(json.err.empty());
   CHECK_THAT(std::string{boost::json::parse(asked.body).at("expires").as_string()},
@@ -87,8 +87,7 @@ TEST_CASE("key list prints a table of all pages", "[accounts]") {
         "key_b  psk_live_cd…  acme     pro   2026-01-01T00:00:00.000Z  2027-01-01T00:00:00.000Z  "
         "streams x, y; networks ::1\n");
   CHECK(server.requests().front().method == "GET");
-  CHECK(server.requests().front().target ==
-        "/v1/admin/keys?limit=10000&account=a%40b&after=");
+  CHECK(server.requests().front().target == "/v1/admin/keys?limit=10000&account=a%40b&after=");
   const auto all = run_penstock({"key", "list", "--all", "--admin", server.url()});
   CHECK_THAT(all.out, Contains("REVOKED") && Contains("key_c"));
   const auto json = run_penstock({"key", "list", "--json", "--admin", server.url()});
@@ -96,8 +95,7 @@ TEST_CASE("key list prints a table of all pages", "[accounts]") {
 }
 
 TEST_CASE("a server whose pages never end does not hold up key list", "[accounts]") {
-  const auto outcome =
-      run_against({"key", "list"}, {200, R"({"keys":[],"next":"key_a"})"});
+  const auto outcome = run_against({"key", "list"}, {200, R"({"keys":[],"next":"key_a"})"});
   CHECK(outcome.exit == exit_unavailable);
 }
 
@@ -131,10 +129,10 @@ TEST_CASE("plan list shows limits in words", "[accounts]") {
 
 TEST_CASE("plan set takes limits from the command line or a file", "[accounts]") {
   fake_request asked;
-  const auto set = run_against(
-      {"plan", "set", "pro", "--limits", R"([{name = "d", algorithm = "calendar", )"
-                                           R"(amount = 9, window = "day"}])"},
-      {200, "{}"}, &asked);
+  const auto set = run_against({"plan", "set", "pro", "--limits",
+                                R"([{name = "d", algorithm = "calendar", )"
+                                R"(amount = 9, window = "day"}])"},
+                               {200, "{}"}, &asked);
   CHECK(set.exit == exit_ok);
   CHECK(set.out == "set pro with 1 limit\n");
   CHECK(asked.method == "PUT");
@@ -196,8 +194,7 @@ TEST_CASE("wrong command lines and refusals have their exit codes", "[accounts]"
              StartsWith("penstock: --limits: limits[0]: the limit \"x\" has no window"));
   CHECK(run_penstock({"key", "list", "--admin", "http://127.0.0.1:1"}).exit == exit_unavailable);
   const std::string problem = R"({"title":"Bad Request","detail":"there is no plan"})";
-  const auto refused =
-      run_against({"key", "create", "a", "--plan", "x"}, {400, problem});
+  const auto refused = run_against({"key", "create", "a", "--plan", "x"}, {400, problem});
   CHECK(refused.exit == exit_usage);
   CHECK(refused.out.empty());
   CHECK_THAT(refused.err, Contains("there is no plan"));
@@ -208,9 +205,13 @@ TEST_CASE("wrong command lines and refusals have their exit codes", "[accounts]"
 }
 
 TEST_CASE("every account command has help with an example", "[accounts]") {
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"key"}, {"key", "create"}, {"key", "list"}, {"key", "revoke"},
-        {"plan"}, {"plan", "list"}, {"plan", "set"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"key"},
+                                                  {"key", "create"},
+                                                  {"key", "list"},
+                                                  {"key", "revoke"},
+                                                  {"plan"},
+                                                  {"plan", "list"},
+                                                  {"plan", "set"}}) {
     auto arguments = command;
     arguments.push_back("--help");
     const auto outcome = run_penstock(arguments);
@@ -224,10 +225,9 @@ TEST_CASE("every account command has help with an example", "[accounts]") {
 }
 
 TEST_CASE("tables line up, whatever is in them", "[accounts]") {
-  CHECK(table_text({{"A", "B", "C"}, {"ü", "", "x"}, {"long", "b", ""}}) ==
-        "A     B  C\n"
-        "ü        x\n"
-        "long  b\n");
+  CHECK(table_text({{"A", "B", "C"}, {"ü", "", "x"}, {"long", "b", ""}}) == "A     B  C\n"
+                                                                            "ü        x\n"
+                                                                            "long  b\n");
   CHECK(table_text({{"a\nb", "c"}}) == "a?b  c\n");
   CHECK(table_text({}) == "");
 }

@@ -1,6 +1,6 @@
-#include "cli/address.hpp"
 #include "actors/nearest.hpp"
 #include "actors/units.hpp"
+#include "cli/address.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,8 +1,8 @@
 // Keys and plans over a real socket, with the real accounts actor and a store in memory.
 #include "actors/accounts_actor.hpp"
+#include "actors/system_config.hpp"
 #include "net/admin_server.hpp"
 #include "tests/actors/memory_account_store.hpp"
-#include "actors/system_config.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast.hpp>
@@ -32,8 +32,8 @@ struct accounts_server {
   boost::beast::flat_buffer buffer;
 
   explicit accounts_server(bool with_accounts = true, const std::string& token = "") {
-    const std::vector<plan> plans{{"anonymous", {}}, {"pro", {{.name = "burst", .amount = 5,
-                                                               .window_ns = 1'000'000'000}}}};
+    const std::vector<plan> plans{
+        {"anonymous", {}}, {"pro", {{.name = "burst", .amount = 5, .window_ns = 1'000'000'000}}}};
     auto book = std::make_shared<account_book>(
         account_records{}, plans, [](std::string_view, std::string_view) { return 1u; });
     if (with_accounts)
@@ -183,14 +183,14 @@ TEST_CASE("a key sent in the wrong place is not repeated", "[admin]") {
   accounts_server s;
   const auto key = *make_api_key();
   const auto part = key.substr(14, 10);
-  for (const auto& got : {s.post_key(R"({"account":"a","plan":"pro","streams":[")" + key + " \"]}"),
-                          s.post_key(R"({"account":"a","plan":"pro","origins":[")" + key + "\"]}"),
-                          s.post_key(R"({"account":"a","plan":"pro","networks":[")" + key + "\"]}"),
-                          s.post_key(R"({"account":"a","plan":")" + key + "\"}"),
-                          s.post_key(R"({"account":"a","plan":"pro",")" + key + "\":1}"),
-                          s.send(http::verb::delete_, "/v1/admin/keys/" + key),
-                          s.get("/v1/admin/plans/" + key), s.put(key + "!", "{}"),
-                          s.put("p", R"({"limits":[{"name":")" + key + " \"}]}")}) {
+  for (const auto& got :
+       {s.post_key(R"({"account":"a","plan":"pro","streams":[")" + key + " \"]}"),
+        s.post_key(R"({"account":"a","plan":"pro","origins":[")" + key + "\"]}"),
+        s.post_key(R"({"account":"a","plan":"pro","networks":[")" + key + "\"]}"),
+        s.post_key(R"({"account":"a","plan":")" + key + "\"}"),
+        s.post_key(R"({"account":"a","plan":"pro",")" + key + "\":1}"),
+        s.send(http::verb::delete_, "/v1/admin/keys/" + key), s.get("/v1/admin/plans/" + key),
+        s.put(key + "!", "{}"), s.put("p", R"({"limits":[{"name":")" + key + " \"}]}")}) {
     INFO(got.body());
     CHECK(got.result_int() >= 400);
     CHECK(got.result_int() < 500);

@@ -1,7 +1,7 @@
 // The admin plane over a real socket, with the queue's part played by the test.
 #include "actors/queue_messages.hpp"
-#include "net/admin_server.hpp"
 #include "actors/system_config.hpp"
+#include "net/admin_server.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -13,7 +13,7 @@ using namespace penstock;
 namespace {
 
 constexpr std::string_view required =
-  R"("specversion":"1.0","type":"com.example.orders.placed","source":"/shop/7","id":"A-1")";
+    R"("specversion":"1.0","type":"com.example.orders.placed","source":"/shop/7","id":"A-1")";
 
 std::string event_with(std::string_view more) {
   return "{" + std::string{required} + (more.empty() ? "" : ",") + std::string{more} + "}";
@@ -56,14 +56,15 @@ std::string decoded(std::string_view value) {
 TEST_CASE("cloud events: a structured event with every kind of attribute") {
   cloud_event_reader reader{1 << 20};
   cloud_event event;
-  padded text{event_with(R"("time":"2024-02-29T12:00:00.5+01:00","subject":null,"comexampleword":"w",)"
-                         R"("comexamplenumber":-5,"comexampleflag":true,"unset":null,)"
-                         R"("datacontenttype":"application/json","data":{"a":[1,2,{"b":null}]})")};
+  padded text{
+      event_with(R"("time":"2024-02-29T12:00:00.5+01:00","subject":null,"comexampleword":"w",)"
+                 R"("comexamplenumber":-5,"comexampleflag":true,"unset":null,)"
+                 R"("datacontenttype":"application/json","data":{"a":[1,2,{"b":null}]})")};
   REQUIRE(reader.structured(text, event));
   CHECK(event.id == "A-1");
   CHECK(event.source == "/shop/7");
-  CHECK(attributes_of(event)
-        == boost::json::parse(R"({"ce_specversion":"1.0","ce_type":"com.example.orders.placed",
+  CHECK(attributes_of(event) ==
+        boost::json::parse(R"({"ce_specversion":"1.0","ce_type":"com.example.orders.placed",
              "ce_source":"/shop/7","ce_id":"A-1","ce_time":"2024-02-29T12:00:00.5+01:00",
              "ce_comexampleword":"w","ce_comexamplenumber":"-5","ce_comexampleflag":"true",
              "ce_datacontenttype":"application/json"})"));
@@ -73,10 +74,14 @@ TEST_CASE("cloud events: data of any JSON value, or in Base64, or none") {
   for (auto data : {"", R"("data":null)", R"("data":"text")", R"("data":17)", R"("data":[])",
                     R"("data_base64":"AAEC/+==")", R"("data_base64":"")"})
     CHECK(structured_error(event_with(data)) == "");
-  CHECK(structured_error(event_with(R"("data_base64":"AAE")")).find("data_base64") != std::string::npos);
-  CHECK(structured_error(event_with(R"("data_base64":"AA-_")")).find("data_base64") != std::string::npos);
-  CHECK(structured_error(event_with(R"("data_base64":7)")).find("data_base64") != std::string::npos);
-  CHECK(structured_error(event_with(R"("data":1,"data_base64":"AAEC")")).find("data") != std::string::npos);
+  CHECK(structured_error(event_with(R"("data_base64":"AAE")")).find("data_base64") !=
+        std::string::npos);
+  CHECK(structured_error(event_with(R"("data_base64":"AA-_")")).find("data_base64") !=
+        std::string::npos);
+  CHECK(structured_error(event_with(R"("data_base64":7)")).find("data_base64") !=
+        std::string::npos);
+  CHECK(structured_error(event_with(R"("data":1,"data_base64":"AAEC")")).find("data") !=
+        std::string::npos);
   CHECK(structured_error(event_with(R"("data":1,"data":2)")).find("once") != std::string::npos);
 }
 
@@ -84,39 +89,40 @@ TEST_CASE("cloud events: an error names the attribute") {
   struct {
     std::string text, names;
   } cases[] = {
-    {R"({"type":"t","source":"s","id":"i"})", "specversion"},
-    {R"({"specversion":"1.0","source":"s","id":"i"})", "type"},
-    {R"({"specversion":"1.0","type":"t","id":"i"})", "source"},
-    {R"({"specversion":"1.0","type":"t","source":"s"})", "id"},
-    {R"({"specversion":"1.0","type":"t","source":"s","id":null})", "id"},
-    {R"({"specversion":"1.0","type":"t","source":"s","id":""})", "id"},
-    {R"({"specversion":"1.0","type":"","source":"s","id":"i"})", "type"},
-    {R"({"specversion":"0.3","type":"t","source":"s","id":"i"})", "specversion"},
-    {R"({"specversion":1.0,"type":"t","source":"s","id":"i"})", "specversion"},
-    {R"({"specversion":"1.0","type":"t","source":"s","id":7.5})", "id"},
-    {event_with(R"("id":"again")"), "id"},
-    {event_with(R"("subject":"")"), "subject"},
-    {event_with(R"("time":"yesterday")"), "time"},
-    {event_with(R"("dataschema":"")"), "dataschema"},
-    {event_with(R"("datacontenttype":"")"), "datacontenttype"},
-    {event_with(R"("Upper":"x")"), "Upper"},
-    {event_with(R"("with_underscore":"x")"), "with_underscore"},
-    {event_with(R"("":"x")"), "\"\""},
-    {event_with(R"("abcdefghijklmnopqrstu":"21 characters")"), "abcdefghijklmnopqrstu"},
-    {event_with(R"("map":{})"), "map"},
-    {event_with(R"("list":[])"), "list"},
-    {event_with(R"("half":0.5)"), "half"},
-    {event_with(R"("wide":2147483648)"), "wide"},
-    {event_with(R"("wider":18446744073709551615)"), "wider"},
-    {event_with(R"("bell":"\u0007")"), "bell"},
-    {event_with(R"("nextline":"a\u0085b")"), "nextline"},
-    {event_with("\"long\":\"" + std::string(max_cloud_event_attribute_bytes, 'x') + '"'), "long"},
+      {R"({"type":"t","source":"s","id":"i"})", "specversion"},
+      {R"({"specversion":"1.0","source":"s","id":"i"})", "type"},
+      {R"({"specversion":"1.0","type":"t","id":"i"})", "source"},
+      {R"({"specversion":"1.0","type":"t","source":"s"})", "id"},
+      {R"({"specversion":"1.0","type":"t","source":"s","id":null})", "id"},
+      {R"({"specversion":"1.0","type":"t","source":"s","id":""})", "id"},
+      {R"({"specversion":"1.0","type":"","source":"s","id":"i"})", "type"},
+      {R"({"specversion":"0.3","type":"t","source":"s","id":"i"})", "specversion"},
+      {R"({"specversion":1.0,"type":"t","source":"s","id":"i"})", "specversion"},
+      {R"({"specversion":"1.0","type":"t","source":"s","id":7.5})", "id"},
+      {event_with(R"("id":"again")"), "id"},
+      {event_with(R"("subject":"")"), "subject"},
+      {event_with(R"("time":"yesterday")"), "time"},
+      {event_with(R"("dataschema":"")"), "dataschema"},
+      {event_with(R"("datacontenttype":"")"), "datacontenttype"},
+      {event_with(R"("Upper":"x")"), "Upper"},
+      {event_with(R"("with_underscore":"x")"), "with_underscore"},
+      {event_with(R"("":"x")"), "\"\""},
+      {event_with(R"("abcdefghijklmnopqrstu":"21 characters")"), "abcdefghijklmnopqrstu"},
+      {event_with(R"("map":{})"), "map"},
+      {event_with(R"("list":[])"), "list"},
+      {event_with(R"("half":0.5)"), "half"},
+      {event_with(R"("wide":2147483648)"), "wide"},
+      {event_with(R"("wider":18446744073709551615)"), "wider"},
+      {event_with(R"("bell":"\u0007")"), "bell"},
+      {event_with(R"("nextline":"a\u0085b")"), "nextline"},
+      {event_with("\"long\":\"" + std::string(max_cloud_event_attribute_bytes, 'x') + '"'), "long"},
   };
   for (auto& one : cases) {
     INFO(one.text.substr(0, 200));
     CHECK(structured_error(one.text).find(one.names) != std::string::npos);
   }
-  CHECK(structured_error(event_with(R"("abcdefghijklmnopqrst":"20 characters","small":-2147483648)")) == "");
+  CHECK(structured_error(
+            event_with(R"("abcdefghijklmnopqrst":"20 characters","small":-2147483648)")) == "");
 }
 
 TEST_CASE("cloud events: no more attributes than an event may have") {
@@ -176,8 +182,7 @@ TEST_CASE("cloud events: binary mode, whatever the case of the fields") {
                          {"ce-comexampleflag", "true"}},
                         event));
   CHECK(event.id == "A-1");
-  CHECK(attributes_of(event)
-        == boost::json::parse(R"({"ce_id":"A-1","ce_source":"/shop/7",
+  CHECK(attributes_of(event) == boost::json::parse(R"({"ce_id":"A-1","ce_source":"/shop/7",
              "ce_type":"com.example.orders.placed","ce_specversion":"1.0","ce_comexampleflag":"true"})"));
 }
 
@@ -191,8 +196,8 @@ TEST_CASE("cloud events: values of header fields are unquoted, then percent-deco
   CHECK(decoded(R"("a \"word\" and a \\")") == R"(a "word" and a \)");
   CHECK(decoded("\"%E2%82%AC\"") == "€");
   CHECK(decoded("€") == "€"); // raw UTF-8, as some clients send it
-  for (auto bad : {"%C0%A0", "%ff", "%", "%4", "100%", "%zz", "a%0g", "\"open", "%0A", "%C2%85", "\xff",
-                   "%ED%A0%80"}) {
+  for (auto bad : {"%C0%A0", "%ff", "%", "%4", "100%", "%zz", "a%0g", "\"open", "%0A", "%C2%85",
+                   "\xff", "%ED%A0%80"}) {
     INFO(bad);
     CHECK(decoded(bad).find("\"subject\"") != std::string::npos);
   }
@@ -205,15 +210,16 @@ TEST_CASE("cloud events: binary mode's errors name the attribute") {
   CHECK(binary_error(headers({{"ce-", "2"}})).find("named") != std::string::npos);
   CHECK(binary_error(headers({{"ce-a-b", "2"}})).find("a-b") != std::string::npos);
   CHECK(binary_error(headers({{"ce-time", "noon"}})).find("time") != std::string::npos);
-  CHECK(binary_error(headers({{"ce-datacontenttype", "text/plain"}})).find("Content-Type")
-        != std::string::npos);
+  CHECK(binary_error(headers({{"ce-datacontenttype", "text/plain"}})).find("Content-Type") !=
+        std::string::npos);
   CHECK(binary_error(headers({{"ce-data", "x"}})).find("ce-data") != std::string::npos);
 }
 
 TEST_CASE("cloud events: broken input is refused or read, never more") {
   std::mt19937 random{7};
-  const auto whole = "[" + event_with(R"("data":{"x":[1,"two",null]},"time":"2024-01-01T00:00:00Z")")
-                     + "," + event_with(R"("data_base64":"AAEC")") + "]";
+  const auto whole = "[" +
+                     event_with(R"("data":{"x":[1,"two",null]},"time":"2024-01-01T00:00:00Z")") +
+                     "," + event_with(R"("data_base64":"AAEC")") + "]";
   cloud_event_reader reader{1 << 20};
   constexpr std::string_view alphabet = "{}[]\",:\\u00e9019truefalsn \xc3\xff\x00";
   std::size_t read = 0, refused = 0;
@@ -222,9 +228,15 @@ TEST_CASE("cloud events: broken input is refused or read, never more") {
     for (auto edits = random() % 3 + 1; edits > 0; --edits) {
       auto at = random() % text.size();
       switch (random() % 3) {
-        case 0: text[at] = alphabet[random() % alphabet.size()]; break;
-        case 1: text.erase(at, random() % 8 + 1); break;
-        default: text.insert(at, 1, alphabet[random() % alphabet.size()]); break;
+      case 0:
+        text[at] = alphabet[random() % alphabet.size()];
+        break;
+      case 1:
+        text.erase(at, random() % 8 + 1);
+        break;
+      default:
+        text.insert(at, 1, alphabet[random() % alphabet.size()]);
+        break;
       }
       if (text.empty()) text = "x";
     }

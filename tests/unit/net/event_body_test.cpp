@@ -27,9 +27,9 @@ constexpr auto example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0
 } // namespace
 
 TEST_CASE("kinds of body by media type, whatever its case and parameters") {
-  for (const auto* type : {"application/json", "Application/JSON",
-                           "application/json; charset=utf-8", "application/json ;x", "text/json",
-                           "application/vnd.a+JSON;v=1"}) {
+  for (const auto* type :
+       {"application/json", "Application/JSON", "application/json; charset=utf-8",
+        "application/json ;x", "text/json", "application/vnd.a+JSON;v=1"}) {
     INFO(type);
     CHECK(classify_body(type) == body_kind::json);
   }

@@ -22,8 +22,7 @@ limit bytes(std::uint32_t amount) {
 TEST_CASE_METHOD(front_end_fixture, "charges: plan and stream by their ids, events by number") {
   start();
   auto client = connect();
-  send(client, event(client_for(0), "abc", "/v1/events/errors") +
-                   ndjson(client_for(0), "1\n22\n"));
+  send(client, event(client_for(0), "abc", "/v1/events/errors") + ndjson(client_for(0), "1\n22\n"));
   const auto question = asked(limiter_0);
   REQUIRE(question);
   REQUIRE(question->items.size() == 2);
@@ -47,8 +46,8 @@ TEST_CASE_METHOD(front_end_fixture, "charges: bytes where a limit counts them") 
   auto client = connect();
   const auto who = client_for(0);
   send(client, event(who, "abc") + ndjson(who, "1\n{\n22\n\n333\n") + ndjson(who, "4444\n{\n") +
-                   ndjson(who, "{\n") + event(who, "no json", "/v1/events",
-                                             "Content-Type: application/json\r\n") +
+                   ndjson(who, "{\n") +
+                   event(who, "no json", "/v1/events", "Content-Type: application/json\r\n") +
                    ndjson(who, "1\n22\n"));
   const auto question = asked(limiter_0);
   REQUIRE(question);
@@ -105,7 +104,9 @@ TEST_CASE_METHOD(front_end_fixture, "charges: a plan that the limiter does not k
 TEST_CASE_METHOD(front_end_fixture, "charges: what a limit never admits is 413") {
   start(with({bytes(100)}));
   auto client = connect();
-  const verdict large{.remaining = 100, .reset_s = 1, .limit = 0,
+  const verdict large{.remaining = 100,
+                      .reset_s = 1,
+                      .limit = 0,
                       .reason = static_cast<std::uint8_t>(refusal::too_large)};
   send(client, event(client_for(0), "a") + ndjson(client_for(0), "1\n2\n") +
                    ndjson(client_for(0), "{\n2\n"));

@@ -32,7 +32,9 @@ class claims_fixture : public front_end_fixture {
     }
     tell(reply);
   }
-  void fresh(const std::optional<claim_request>& to) { verdicts(to, {.state = claim_state::fresh}); }
+  void fresh(const std::optional<claim_request>& to) {
+    verdicts(to, {.state = claim_state::fresh});
+  }
   std::vector<claim_outcome> settled() {
     std::vector<claim_outcome> out;
     claims_settled news;
@@ -95,7 +97,8 @@ TEST_CASE_METHOD(claims_fixture, "claims: a first request is claimed, charged, s
   CHECK(outcomes[0].record.time_ms > 0);
 }
 
-TEST_CASE_METHOD(claims_fixture, "claims: a repeat costs and stores nothing, and is told its limits") {
+TEST_CASE_METHOD(claims_fixture,
+                 "claims: a repeat costs and stores nothing, and is told its limits") {
   auto client = connect();
   send(client, keyed("k", "body"));
   verdicts(claimed(), {.state = claim_state::repeat, .seq = 77, .count = 1});
@@ -215,7 +218,8 @@ TEST_CASE_METHOD(claims_fixture, "claims: each event of a batch by itself") {
     if (!*part) continue;
     for (auto& item : (*part)->items) {
       claim_verdict verdict{.index = item.index, .state = claim_state::fresh};
-      if (item.index == 1) verdict = {.index = 1, .state = claim_state::repeat, .seq = 50, .count = 1};
+      if (item.index == 1)
+        verdict = {.index = 1, .state = claim_state::repeat, .seq = 50, .count = 1};
       if (item.index == 2) verdict = {.index = 2, .state = claim_state::conflict};
       (part == &first ? one : other).verdicts.push_back(verdict);
     }
@@ -253,10 +257,10 @@ TEST_CASE_METHOD(claims_fixture, "claims: each event of a batch by itself") {
 
 TEST_CASE_METHOD(claims_fixture, "claims: what can't be stored claims nothing") {
   auto client = connect();
-  send(client, keyed("k", "{", "Content-Type: application/json\r\n")
-                 + keyed("k", "x\n", "Content-Type: application/x-ndjson\r\n")
-                 + keyed("k", "\n", "Content-Type: application/x-ndjson\r\n")
-                 + keyed("k", "[]", "Content-Type: application/cloudevents-batch+json\r\n"));
+  send(client, keyed("k", "{", "Content-Type: application/json\r\n") +
+                   keyed("k", "x\n", "Content-Type: application/x-ndjson\r\n") +
+                   keyed("k", "\n", "Content-Type: application/x-ndjson\r\n") +
+                   keyed("k", "[]", "Content-Type: application/cloudevents-batch+json\r\n"));
   CHECK_FALSE(claimed());
   while (auto limits = asked(limiter_0))
     reply(limits, std::vector<verdict>(limits->items.size(), granted(0)));
@@ -354,8 +358,17 @@ TEST_CASE_METHOD(remote_fixture, "forward: an owner out of reach is 503, and not
 }
 
 TEST_CASE_METHOD(claims_fixture, "forward: a peer's events take the path of our own") {
-  forward_request request{5, client_of(client_for(0)), 0, plan_id("anonymous"), all_limits, "orders",
-                          {{3, 1, 1, 2, 30}, {8, 1, 3, 4, 80}}, {1, 3}, {"a/b"}, {"", R"({"x":"y"})"}, "abb"};
+  forward_request request{5,
+                          client_of(client_for(0)),
+                          0,
+                          plan_id("anonymous"),
+                          all_limits,
+                          "orders",
+                          {{3, 1, 1, 2, 30}, {8, 1, 3, 4, 80}},
+                          {1, 3},
+                          {"a/b"},
+                          {"", R"({"x":"y"})"},
+                          "abb"};
   peer_0->send(front_end, request);
   turn();
   for (int part = 0; part < 2; ++part)
@@ -381,8 +394,11 @@ TEST_CASE_METHOD(claims_fixture, "forward: a peer's events take the path of our 
   CHECK(got.verdicts[1].status == 429);
 }
 
-TEST_CASE_METHOD(claims_fixture, "forward: what does not fit together, or can't be taken, is refused") {
-  const forward_request good{5, 7, 0, plan_id("anonymous"), all_limits, "orders", {{0, 1, 1, 2, 30}}, {3}, {"a/b"}, {""}, "abc"};
+TEST_CASE_METHOD(claims_fixture,
+                 "forward: what does not fit together, or can't be taken, is refused") {
+  const forward_request good{
+      5,       7,    0,    plan_id("anonymous"), all_limits, "orders", {{0, 1, 1, 2, 30}}, {3},
+      {"a/b"}, {""}, "abc"};
   const auto refusal_of = [&](forward_request request) -> unsigned {
     peer_0->send(front_end, std::move(request));
     turn();

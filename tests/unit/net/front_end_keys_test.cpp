@@ -18,8 +18,8 @@ class keys_fixture : public front_end_fixture {
     record.id = "key_good";
     record.account = "acme";
     record.plan = "pro";
-    options.more_plans = {
-        {"pro", {{.name = "daily", .amount = 1000, .window_ns = 60'000 * ms}}}, {"free", {}}};
+    options.more_plans = {{"pro", {{.name = "daily", .amount = 1000, .window_ns = 60'000 * ms}}},
+                          {"free", {}}};
     options.usage = handle(usage);
   }
   /// `good` is a key with this record.
@@ -122,7 +122,8 @@ TEST_CASE_METHOD(keys_fixture, "keys: expired to the millisecond, and revoked") 
   CHECK(sent(with_key(good)).status == 401);
 }
 
-TEST_CASE_METHOD(keys_fixture, "keys: a restriction that does not fit is 403, and charges nothing") {
+TEST_CASE_METHOD(keys_fixture,
+                 "keys: a restriction that does not fit is 403, and charges nothing") {
   record.streams = {"orders"};
   record.origins = {"https://shop.example"};
   begin();

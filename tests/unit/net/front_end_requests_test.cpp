@@ -99,12 +99,12 @@ TEST_CASE_METHOD(front_end_fixture,
     fails(event(name, "x", target), 400, "name");
   fails(event(name, "x", "/v1/events/" + std::string(65, 'a')), 400, "name");
   fails(event(name, "x", "/v1/events", "Content-Encoding: gzip\r\n"), 415, "gzip");
-  fails(event(name, "[]", "/v1/events", "Content-Type: application/cloudevents-batch+avro\r\n"), 415,
-        "CloudEvents");
+  fails(event(name, "[]", "/v1/events", "Content-Type: application/cloudevents-batch+avro\r\n"),
+        415, "CloudEvents");
   fails(event(name, "{}", "/v1/events", "Content-Type: application/cloudevents+json\r\n"), 400,
         "specversion");
-  fails(event(name, "{}", "/v1/events", "Content-Type: application/cloudevents-batch+json\r\n"), 400,
-        "array");
+  fails(event(name, "{}", "/v1/events", "Content-Type: application/cloudevents-batch+json\r\n"),
+        400, "array");
   fails(event(name, "x", "/v1/events", "ce-id: 1\r\n"), 400, "specversion");
   fails(event(name, "x", "/v1/events", "Idempotency-Key: \"open\r\n"), 400, "Idempotency-Key");
   fails(event(name, "1234", "/v1/events/small"), 413, "small");

@@ -20,7 +20,7 @@ struct front_end_options {
   std::vector<plan> more_plans{};
   access_table_ptr keys = std::make_shared<const access_table>();
   plan_overrides overrides{};
-  caf::actor usage{};   ///< told what was used
+  caf::actor usage{}; ///< told what was used
   std::map<std::string, stream_settings, std::less<>> streams{{"default", {}}};
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   unreachable_policy on_unreachable = unreachable_policy::local;
@@ -83,8 +83,7 @@ class front_end_fixture : public stepped_loop {
   /// In the summer of 2026, and as much later as time has passed.
   std::int64_t wall_ms() const { return 1'785'000'000'000 + now_ns / ms; }
   static ingest_rules_ptr rules_of(const front_end_options& options) {
-    return std::make_shared<const ingest_rules>(
-        ingest_rules{options.streams, options.overrides});
+    return std::make_shared<const ingest_rules>(ingest_rules{options.streams, options.overrides});
   }
   static plan_set_ptr plans_of(const front_end_options& options) {
     std::vector<plan> all{options.rules};

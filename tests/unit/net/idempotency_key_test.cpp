@@ -17,8 +17,9 @@ TEST_CASE("idempotency key: quoted or bare") {
 }
 
 TEST_CASE("idempotency key: what is none") {
-  for (std::string_view bad : {"", "\"\"", "\"", "\"a", "a\"", "a\"b", "\"a\"b\"", "\"a\\", "\"a\\\"",
-                               "\"a\\b\"", "a\tb", "\"a\tb\"", "\x7f", "é", "\"a\";p=1"}) {
+  for (std::string_view bad :
+       {"", "\"\"", "\"", "\"a", "a\"", "a\"b", "\"a\"b\"", "\"a\\", "\"a\\\"", "\"a\\b\"", "a\tb",
+        "\"a\tb\"", "\x7f", "é", "\"a\";p=1"}) {
     INFO(bad);
     CHECK_FALSE(parse_idempotency_key(bad));
   }
@@ -41,9 +42,10 @@ TEST_CASE("idempotency key: hashes keep clients, kinds and parts apart") {
   CHECK(is_new(hash.of_event(1, "a", "bc")));
   CHECK_FALSE(is_new(hash.of_event(1, "a", "bc")));
 
-  std::set<std::uint64_t> contents{hash.of_content({"s", "t", "ab"}), hash.of_content({"s", "ta", "b"}),
-                                   hash.of_content({"st", "", "ab"}), hash.of_content({"s", "t", "ab", ""}),
-                                   other.of_content({"s", "t", "ab"})};
+  std::set<std::uint64_t> contents{
+      hash.of_content({"s", "t", "ab"}), hash.of_content({"s", "ta", "b"}),
+      hash.of_content({"st", "", "ab"}), hash.of_content({"s", "t", "ab", ""}),
+      other.of_content({"s", "t", "ab"})};
   CHECK(contents.size() == 5);
   CHECK(hash.of_content({"s", "t", "ab"}) == hash.of_content({"s", "t", "ab"}));
 }

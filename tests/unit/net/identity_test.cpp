@@ -73,10 +73,12 @@ TEST_CASE("identity: what comes beneath a path is one client") {
     INFO(target);
     CHECK((at(target) == open) == (std::string_view{target}.find("b?") == std::string_view::npos));
   }
-  for (const auto* target : {"/v1/events/openly", "/v1/events", "/x/v1/events/open", "/v1/events?/open"})
+  for (const auto* target :
+       {"/v1/events/openly", "/v1/events", "/x/v1/events/open", "/v1/events?/open"})
     CHECK(at(target) == client_hasher{"s"}(header, "x-client", "a"));
-  CHECK(who.clients_named("/v1/events/open") ==
-        std::vector<std::uint64_t>{open, client_hasher{"s"}(header, "x-client", "/v1/events/open")});
+  CHECK(
+      who.clients_named("/v1/events/open") ==
+      std::vector<std::uint64_t>{open, client_hasher{"s"}(header, "x-client", "/v1/events/open")});
 }
 
 TEST_CASE("identity: names, kinds and secrets are all part of the hash") {

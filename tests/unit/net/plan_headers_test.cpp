@@ -94,8 +94,7 @@ TEST_CASE("limits of bytes tell their unit, and those in shadow are not told") {
         "RateLimit: \"b\";r=3;t=4\r\n");
   // As when a verdict was under way while a reload put its limit in shadow.
   CHECK(lines({shadow}, {.remaining = 3, .limit = 0}).empty());
-  const auto document =
-      boost::json::parse(plan_headers{plan{"p", {bytes}}}.refusal_body(0));
+  const auto document = boost::json::parse(plan_headers{plan{"p", {bytes}}}.refusal_body(0));
   CHECK(document.at("detail").as_string() ==
         R"(The limit "b" of 1000 bytes in 60 s is used up; Retry-After says when to come back.)");
 }

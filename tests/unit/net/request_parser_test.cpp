@@ -295,8 +295,9 @@ TEST_CASE("request parser: a large body in pieces always has its padding") {
 
 TEST_CASE("request parser: the fields of a CloudEvent, also when the header is copied") {
   static const std::vector<std::string> none;
-  const auto text = post("/v1/events", "hello", "CE-Id: 1\r\nce-source:  /x \r\nceremony: y\r\nce: z\r\n"
-                                                "Idempotency-Key: \"k\"\r\n");
+  const auto text = post("/v1/events", "hello",
+                         "CE-Id: 1\r\nce-source:  /x \r\nceremony: y\r\nce: z\r\n"
+                         "Idempotency-Key: \"k\"\r\n");
   const auto header = text.find("\r\n\r\n") + 4;
   request_parser parser{none, 16 << 10, 1 << 20};
   boost::beast::error_code ec;

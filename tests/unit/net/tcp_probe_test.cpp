@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto far_off = 20s;  // reached only by a fault
+constexpr auto far_off = 20s; // reached only by a fault
 
 // Listens on a free port of the loopback interface.
 struct listening {

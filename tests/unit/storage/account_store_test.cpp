@@ -75,9 +75,9 @@ TEST_CASE("a person can read what is in force", "[accounts]") {
   revoked.revoked_ms = 1;
   require_ok(store->save({{some_key("key_a"), revoked}, {some_plan("pro")}}));
   const auto file = dir.path() / "accounts.db";
-  CHECK(scalar(file, "SELECT group_concat(id || ' ' || account || ' ' || plan || ' ' || created || "
-                     "' ' || expires) FROM live_key") ==
-        "key_a acme pro 2026-09-21 14:13:20 never");
+  CHECK(scalar(file,
+               "SELECT group_concat(id || ' ' || account || ' ' || plan || ' ' || created || "
+               "' ' || expires) FROM live_key") == "key_a acme pro 2026-09-21 14:13:20 never");
   CHECK(scalar(file, "SELECT name || limits FROM live_plan") == R"(pro[{"name":"daily"}])");
   // Nothing of a key but the hash, in hexadecimal.
   CHECK(scalar(file, "SELECT length(hash) || typeof(hash) FROM key") == "64text");

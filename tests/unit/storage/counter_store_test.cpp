@@ -57,8 +57,8 @@ TEST_CASE("idle counters are removed, going round the table", "[counter_store]")
   REQUIRE(store);
   std::vector<counter_row> rows;
   for (std::uint64_t i = 0; i < 1000; ++i)
-    rows.push_back(row(i * 0x4189374bc6a7ef9, static_cast<std::uint32_t>(i % 3), 1,
-                       i % 2 == 0 ? 50 : 500));
+    rows.push_back(
+        row(i * 0x4189374bc6a7ef9, static_cast<std::uint32_t>(i % 3), 1, i % 2 == 0 ? 50 : 500));
   for (std::uint32_t limit = 0; limit < 30; ++limit) // more for one client than are looked at
     rows.push_back(row(UINT64_MAX, limit, 1, 50));
   REQUIRE((*store)->save(rows));

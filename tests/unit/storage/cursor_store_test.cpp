@@ -10,7 +10,7 @@ using namespace penstock::test;
 namespace {
 
 std::unique_ptr<cursor_store> cursor_store_in(const std::filesystem::path& dir,
-                                         std::uint64_t reserve_bytes = 1 << 16) {
+                                              std::uint64_t reserve_bytes = 1 << 16) {
   auto opened = cursor_store::open(dir, reserve_bytes);
   if (!opened) FAIL(opened.error().message);
   return std::move(*opened);

@@ -1,4 +1,5 @@
-// Keys are stored with their events or not at all, outlive their segment, and old segments are read.
+// Keys are stored with their events or not at all, outlive their segment, and old segments are
+// read.
 #include "storage/idempotency_store.hpp"
 #include "storage/segment.hpp"
 #include "tests/unit/storage/support.hpp"
@@ -22,7 +23,8 @@ event_block keyed_block(std::uint64_t first_seq, std::size_t n) {
 std::vector<idempotency_record> records_of(journal& log, std::int64_t since_ms = 0) {
   std::vector<idempotency_record> found;
   for (const auto& segment : log.catalog()->list())
-    require_ok(visit_records(segment.path, since_ms, [&](const auto& one) { found.push_back(one); }));
+    require_ok(
+        visit_records(segment.path, since_ms, [&](const auto& one) { found.push_back(one); }));
   return found;
 }
 
@@ -123,8 +125,8 @@ TEST_CASE("keys of a retired segment are kept while they are in the window", "[i
   std::shared_ptr<idempotency_store> store = std::move(*opened);
   // The block's times are some_time_ms + seq; at `now` the window reaches back to that of seq 150.
   const auto now = some_time_ms + 1'150;
-  auto keeper =
-    segment_keeper::make(*log, options, {store, std::chrono::milliseconds{1000}, 1000, [=] { return now; }});
+  auto keeper = segment_keeper::make(
+      *log, options, {store, std::chrono::milliseconds{1000}, 1000, [=] { return now; }});
   for (std::uint64_t first : {101, 201, 301}) {
     append_and_commit(*log, keyed_block(first, 3));
     require_ok(log->rotate());
@@ -170,7 +172,8 @@ TEST_CASE("a segment of the first format is read, and gone on with", "[idempoten
   auto segments = log->catalog()->list();
   log.reset();
   for (const auto& segment : segments)
-    run_sql(segment.path, "DROP TABLE idempotency; UPDATE meta SET value = 1 WHERE key = 'version'");
+    run_sql(segment.path,
+            "DROP TABLE idempotency; UPDATE meta SET value = 1 WHERE key = 'version'");
 
   recovery_report report;
   log = open_journal(options, &report);
