@@ -197,13 +197,17 @@ bool cloud_event_reader::read(simdjson::dom::element element, cloud_event& out) 
   return why.empty() || fail(std::move(why));
 }
 
-bool cloud_event_reader::structured(std::string_view text, cloud_event& out) {
-  simdjson::dom::element document;
+bool cloud_event_reader::parse(std::string_view text, simdjson::dom::element& document) {
   auto error =
       text.empty() ? simdjson::EMPTY : parser_.parse(text.data(), text.size(), false).get(document);
-  if (error != simdjson::SUCCESS)
-    return fail(std::string{"The body is not the JSON it claims to be: "} +
-                simdjson::error_message(error));
+  return error == simdjson::SUCCESS ||
+         fail(std::string{"The body is not the JSON it claims to be: "} +
+              simdjson::error_message(error));
+}
+
+bool cloud_event_reader::structured(std::string_view text, cloud_event& out) {
+  simdjson::dom::element document;
+  if (!parse(text, document)) return false;
   return read(document, out);
 }
 
@@ -211,17 +215,14 @@ bool cloud_event_reader::open_batch(std::string_view text) {
   slices_.clear();
   batch_ = {};
   simdjson::dom::element document;
-  auto error =
-      text.empty() ? simdjson::EMPTY : parser_.parse(text.data(), text.size(), false).get(document);
-  if (error != simdjson::SUCCESS)
-    return fail(std::string{"The body is not the JSON it claims to be: "} +
-                simdjson::error_message(error));
+  if (!parse(text, document)) return false;
   if (document.get(batch_) != simdjson::SUCCESS)
     return fail("A batch of CloudEvents is a JSON array; the body is none.");
   // The document is valid, so this second pass only has to find where its elements begin and end.
   simdjson::ondemand::document again;
   simdjson::ondemand::array elements;
-  error = slicer_.iterate(text.data(), text.size(), text.size() + json_padding_bytes).get(again);
+  auto error =
+      slicer_.iterate(text.data(), text.size(), text.size() + json_padding_bytes).get(again);
   if (error == simdjson::SUCCESS) error = again.get_array().get(elements);
   if (error != simdjson::SUCCESS) return fail("The batch can't be read.");
   for (auto element : elements) {

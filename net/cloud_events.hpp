@@ -61,6 +61,7 @@ class cloud_event_reader {
  private:
   bool read(simdjson::dom::element element, cloud_event& out);
   bool fail(std::string why);
+  bool parse(std::string_view text, simdjson::dom::element& document);
 
   simdjson::dom::parser parser_;
   simdjson::ondemand::parser slicer_;

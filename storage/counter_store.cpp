@@ -105,24 +105,12 @@ class sqlite_counter_store final : public counter_store {
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     if (auto made = db_->exec(counter_schema); !made) return made;
-    const auto prepare = [this](sqlite_statement& into, const char* sql) -> result<void> {
-      auto made = db_->prepare(sql, true);
-      if (!made) return made.error();
-      into = std::move(*made);
-      return {};
-    };
-    if (auto done = prepare(upsert_, "INSERT OR REPLACE INTO counter VALUES "
-                                     "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-        !done)
-      return done;
-    if (auto done = prepare(end_of_range_, "SELECT client FROM counter WHERE client >= ?1 "
-                                           "ORDER BY client LIMIT 1 OFFSET ?2");
-        !done)
-      return done;
-    if (auto done = prepare(remove_, "DELETE FROM counter WHERE client BETWEEN ?1 AND ?2 "
-                                     "AND idle_at <= ?3");
-        !done)
-      return done;
+    sqlite_preparer make{*db_};
+    make(upsert_, "INSERT OR REPLACE INTO counter VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    make(end_of_range_, "SELECT client FROM counter WHERE client >= ?1 "
+                        "ORDER BY client LIMIT 1 OFFSET ?2");
+    make(remove_, "DELETE FROM counter WHERE client BETWEEN ?1 AND ?2 AND idle_at <= ?3");
+    if (!make.outcome()) return make.outcome();
     return sync_directory(path.parent_path());
   }
 

@@ -78,6 +78,25 @@ class sqlite_database {
   std::unique_ptr<sqlite3, closer> raw_;
 };
 
+/// Prepares long-lived statements one after the other; after a failure it does nothing more.
+class sqlite_preparer {
+ public:
+  explicit sqlite_preparer(sqlite_database& db) : db_(db) {}
+  void operator()(sqlite_statement& into, std::string_view sql) {
+    if (!outcome_) return;
+    auto made = db_.prepare(sql, true);
+    if (made)
+      into = std::move(*made);
+    else
+      outcome_ = made.error();
+  }
+  const result<void>& outcome() const { return outcome_; } ///< the first failure
+
+ private:
+  sqlite_database& db_;
+  result<void> outcome_;
+};
+
 /// Maps what SQLite reported last on this connection: no room → disk_full, damaged or not a
 /// database → corrupt, busy or locked → locked, everything else → io.
 error sqlite_error(sqlite3* db, int code);

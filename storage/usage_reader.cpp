@@ -91,15 +91,7 @@ class sqlite_usage_reader final : public usage_reader {
 
 result<void> sqlite_usage_reader::prepare() {
   if (auto done = db_.exec(reader_pragmas); !done) return done;
-  result<void> outcome;
-  const auto make = [&](sqlite_statement& into, const std::string& sql) {
-    if (!outcome) return;
-    auto made = db_.prepare(sql, true);
-    if (made)
-      into = std::move(*made);
-    else
-      outcome = made.error();
-  };
+  sqlite_preparer make{db_};
   for (std::size_t p = 0; p < usage_periods; ++p) {
     const std::string table{name_of(static_cast<usage_period>(p))};
     make(of_[p].scan, "SELECT start, name, requests, events, bytes, refused FROM " + table +
@@ -111,7 +103,7 @@ result<void> sqlite_usage_reader::prepare() {
   make(last_name_, "SELECT max(id) FROM name");
   make(find_name_, "SELECT id FROM name WHERE text = ?1");
   make(text_of_name_, "SELECT text FROM name WHERE id = ?1");
-  if (!outcome) return outcome;
+  if (!make.outcome()) return make.outcome();
   sqlite3_progress_handler(
       db_.raw(), steps_between_questions,
       [](void* self) {

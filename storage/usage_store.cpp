@@ -93,15 +93,7 @@ class sqlite_usage_store final : public usage_store {
 result<void> sqlite_usage_store::prepare() {
   if (auto done = db_.exec(writer_pragmas); !done) return done;
   if (auto done = db_.exec(usage_schema); !done) return done;
-  result<void> outcome;
-  const auto make = [&](sqlite_statement& into, const std::string& sql) {
-    if (!outcome) return;
-    auto made = db_.prepare(sql, true);
-    if (made)
-      into = std::move(*made);
-    else
-      outcome = made.error();
-  };
+  sqlite_preparer make{db_};
   for (std::size_t p = 0; p < usage_periods; ++p) {
     const std::string table{name_of(static_cast<usage_period>(p))};
     auto& of = of_[p];
@@ -124,7 +116,7 @@ result<void> sqlite_usage_store::prepare() {
   make(last_name_, "SELECT max(id) FROM name");
   make(remove_names_, "DELETE FROM name WHERE id > ?1 AND id <= ?2 AND last_month < ?3");
   make(save_size_, "UPDATE size SET rows = ?2 WHERE period = ?1");
-  if (!outcome) return outcome;
+  if (!make.outcome()) return make.outcome();
   auto sizes = db_.prepare("SELECT period, rows FROM size");
   if (!sizes) return sizes.error();
   for (;;) {

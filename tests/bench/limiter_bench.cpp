@@ -89,20 +89,18 @@ struct outcome {
   double admitted = 0;
 };
 
-// `spread` clients in random order (1: the hot one), `step_ns` apart.
-outcome measure(limiter_state& deciding, const plan& rules, std::uint64_t spread,
-                std::int64_t step_ns, std::int64_t& now) {
+// Checks `step_ns` apart. `item(i)` is the i-th.
+template <class Item>
+outcome measure(limiter_state& deciding, std::int64_t step_ns, std::int64_t& now, Item item) {
   std::uint64_t granted = 0;
   admit_request request;
-  std::vector<admit_item> items(checks_per_round);
-  for (std::size_t i = 0; i < items.size(); ++i)
-    items[i] = item_of(client_hash(i) % spread, rules);
   const auto begin = std::chrono::steady_clock::now();
   const double cpu_begin = cpu_ns();
   for (std::size_t i = 0; i < checks_per_round; i += items_per_request) {
     now += step_ns * static_cast<std::int64_t>(items_per_request);
-    request.items.assign(items.begin() + static_cast<std::ptrdiff_t>(i),
-                         items.begin() + static_cast<std::ptrdiff_t>(i + items_per_request));
+    request.items.clear();
+    for (std::size_t k = i; k < i + items_per_request; ++k)
+      request.items.push_back(item(k));
     for (const verdict& each : deciding.decide(request).verdicts)
       granted += each.granted;
   }
@@ -110,6 +108,15 @@ outcome measure(limiter_state& deciding, const plan& rules, std::uint64_t spread
   const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - begin;
   return {passed.count() / checks_per_round, cpu / checks_per_round,
           static_cast<double>(granted) / static_cast<double>(checks_per_round)};
+}
+
+// `spread` clients in random order (1: the hot one).
+outcome measure_clients(limiter_state& deciding, const plan& rules, std::uint64_t spread,
+                        std::int64_t step_ns, std::int64_t& now) {
+  std::vector<admit_item> items(checks_per_round);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    items[i] = item_of(client_hash(i) % spread, rules);
+  return measure(deciding, step_ns, now, [&](std::size_t i) { return items[i]; });
 }
 
 /// Keys of accounts that are the first clients of all.
@@ -146,36 +153,22 @@ class key_ring {
   access_table table_;
 };
 
-// As measure(), from the text of a key on; keys in random order, or one.
+// From the text of a key on; `spread` keys in random order. The texts lie one behind the other, as
+// in the buffer of a socket.
 outcome measure_keys(limiter_state& deciding, const key_ring& keys, std::uint64_t spread,
                      std::int64_t step_ns, std::int64_t& now) {
-  std::uint64_t granted = 0;
-  admit_request request;
-  // The texts lie one behind the other, as in the buffer of a socket.
   std::string texts;
   for (std::size_t i = 0; i < checks_per_round; ++i)
     texts += keys.text(client_hash(i) % spread);
-  const auto begin = std::chrono::steady_clock::now();
-  const double cpu_begin = cpu_ns();
-  for (std::size_t i = 0; i < checks_per_round; i += items_per_request) {
-    now += step_ns * static_cast<std::int64_t>(items_per_request);
-    request.items.clear();
-    for (std::size_t k = i; k < i + items_per_request; ++k) {
-      const auto* entry = keys.find(std::string_view{texts}.substr(k * api_key_size, api_key_size));
-      if (!entry) std::abort();
-      request.items.push_back({.client = entry->client,
-                               .key = entry->key_client,
-                               .plan = entry->plan_id,
-                               .events = 1,
-                               .bytes = 300});
-    }
-    for (const verdict& each : deciding.decide(request).verdicts)
-      granted += each.granted;
-  }
-  const double cpu = cpu_ns() - cpu_begin;
-  const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - begin;
-  return {passed.count() / checks_per_round, cpu / checks_per_round,
-          static_cast<double>(granted) / static_cast<double>(checks_per_round)};
+  return measure(deciding, step_ns, now, [&](std::size_t i) {
+    const auto* key = keys.find(std::string_view{texts}.substr(i * api_key_size, api_key_size));
+    if (!key) std::abort();
+    return admit_item{.client = key->client,
+                      .key = key->key_client,
+                      .plan = key->plan_id,
+                      .events = 1,
+                      .bytes = 300};
+  });
 }
 
 struct report {
@@ -224,9 +217,10 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
                 name.c_str(), clients, bytes, bytes / static_cast<double>(limits),
                 each(resident_bytes() - resident_before), static_cast<double>(worst_ns) / 1e6);
   out.line(name, "all clients at random, 1 us apart",
-           measure(deciding, rules, clients, 1'000, now));
-  out.line(name, "one hot client, refused", measure(deciding, rules, 1, 1'000, now));
-  out.line(name, "one hot client, within its rate", measure(deciding, rules, 1, 60 * second, now));
+           measure_clients(deciding, rules, clients, 1'000, now));
+  out.line(name, "one hot client, refused", measure_clients(deciding, rules, 1, 1'000, now));
+  out.line(name, "one hot client, within its rate",
+           measure_clients(deciding, rules, 1, 60 * second, now));
   if (limits == 6) {
     const key_ring keys;
     out.line(name, "API key and limits, keys at random",
