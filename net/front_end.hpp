@@ -117,7 +117,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
     bool has_key = false;  ///< Idempotency-Key, which is in key_
     bool is_keyed = false; ///< by that, or by what its CloudEvents say
   };
-  std::optional<problem> check_restrictions(const identity& who, const incoming& in);
+  std::optional<problem> check_restrictions(const identity& who, const request_head& head,
+                                            std::optional<std::string_view> stream);
   std::optional<problem> check(const request_parser& parser, incoming& in);
   std::optional<problem> check_body(incoming& in);
   std::optional<problem> check_key(incoming& in);

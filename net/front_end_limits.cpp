@@ -56,6 +56,8 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
   auto found = identify(from, parser);
   if (!found) return;
   auto& [who, plan] = *found;
+  if (auto failure = check_restrictions(who, parser.head(), std::nullopt))
+    return answer_now(from, parser, *failure);
   bool keep_alive = parser.keep_alive() && !from.draining();
   limits_question question;
   question.from = &from;

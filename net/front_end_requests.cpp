@@ -128,7 +128,7 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
                                                   : path.substr(events_path.size() + 1);
   incoming in{head, stream, parser.body(), who.client};
   in.kind = classify_body(head[request_field::content_type]);
-  auto failure = check_restrictions(who, in);
+  auto failure = check_restrictions(who, head, stream);
   if (!failure) failure = check(parser, in);
   auto to = destination_of_[shard_of(who.client)];
   auto own = in.is_keyed && !failure ? new_batch(to) : nullptr;
@@ -152,11 +152,14 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   if (own) claim(std::move(own));
 }
 
-// Whether the API key may be used for this.
-std::optional<problem> front_end::check_restrictions(const identity& who, const incoming& in) {
+// Whether the API key may be used for this; `stream` is none where it is not for a stream.
+std::optional<problem> front_end::check_restrictions(const identity& who, const request_head& head,
+                                                     std::optional<std::string_view> stream) {
   if (!who.key) return std::nullopt;
-  auto why = may_use(*who.key, in.stream, origin_of(in.head[request_field::referer]), who.address,
-                     wall_time_ms());
+  auto why = may_use(*who.key, stream.value_or(""), origin_of(head[request_field::referer]),
+                     who.address, wall_time_ms());
+  // Looked at last, so nothing else stands against it.
+  if (why == restriction::stream && !stream) return std::nullopt;
   switch (why) {
   case restriction::none:
     return std::nullopt;

@@ -172,6 +172,8 @@ class Keys(unittest.TestCase):
         for address in ("198.51.100.128", "192.0.2.1", "2001:db9::1", "::ffff:198.51.100.200"):
             self.refused(send(self.node, key, "orders", **{**good, "X_Forwarded_For": address}), 403, "address")
         self.assertEqual(used(self.node, key, "?stream=orders", **good)["all"], 2)
+        self.assertEqual(used(self.node, key, **good)["all"], 2)
+        self.refused(self.node.request("GET", "/v1/usage", headers={"X-Api-Key": key}), 403, "address")
 
     def test_ten_megabytes_of_forwarded_for(self):
         with self.node.client() as client:
