@@ -49,15 +49,15 @@ access_entry_ptr make_access_entry(const key_record& record, const name_hasher& 
   return entry;
 }
 
-restriction may_use(const access_entry& entry, std::string_view stream, std::string_view origin,
-                    const ip_address& address, std::int64_t now_ms) {
+restriction may_use(const access_entry& entry, std::optional<std::string_view> stream,
+                    std::string_view origin, const ip_address& address, std::int64_t now_ms) {
   if (entry.expires_ms != 0 && now_ms >= entry.expires_ms) return restriction::expired;
   if (!entry.only) return restriction::none;
   const auto& only = *entry.only;
   if (only.has_networks && !any_contains(only.networks, address)) return restriction::network;
   if (!allows(only.origins, [&](const auto& one) { return equal_nocase(origin, one); }))
     return restriction::origin;
-  if (!allows(only.streams, [&](const auto& one) { return stream == one; }))
+  if (stream && !allows(only.streams, [&](const auto& one) { return *stream == one; }))
     return restriction::stream;
   return restriction::none;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +46,10 @@ access_entry_ptr make_access_entry(const key_record& record, const name_hasher& 
 enum class restriction : std::uint8_t { none, expired, network, origin, stream };
 
 /// Pure. `origin`: the Referer's, "" when there is none, which a key that is restricted to origins
-/// refuses. Host and scheme are compared without regard to case.
-restriction may_use(const access_entry& entry, std::string_view stream, std::string_view origin,
-                    const ip_address& address, std::int64_t now_ms);
+/// refuses. Host and scheme are compared without regard to case. `stream`: none for what is not
+/// for a stream.
+restriction may_use(const access_entry& entry, std::optional<std::string_view> stream,
+                    std::string_view origin, const ip_address& address, std::int64_t now_ms);
 
 /// A live key in the table: what each request needs, in one line of the processor's cache.
 struct alignas(64) access_key {
@@ -61,13 +63,10 @@ struct alignas(64) access_key {
 };
 static_assert(sizeof(access_key) == 64);
 
-inline bool is_expired(const access_key& key, std::int64_t now_ms) {
-  return key.has_conditions && key.entry->expires_ms != 0 && now_ms >= key.entry->expires_ms;
-}
-
 /// The same for a key as find() gives it; its entry is looked at only when it has conditions.
-inline restriction may_use(const access_key& key, std::string_view stream, std::string_view origin,
-                           const ip_address& address, std::int64_t now_ms) {
+inline restriction may_use(const access_key& key, std::optional<std::string_view> stream,
+                           std::string_view origin, const ip_address& address,
+                           std::int64_t now_ms) {
   if (!key.has_conditions) return restriction::none;
   return may_use(*key.entry, stream, origin, address, now_ms);
 }

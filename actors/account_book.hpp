@@ -34,8 +34,7 @@ class account_book {
  public:
   account_book(account_records records, std::vector<plan> configured, name_hasher hash);
 
-  // -- what is in force
-  // -----------------------------------------------------------------------------
+  // -- what is in force ---------------------------------------------------------------------------
 
   access_table_ptr access() const { return access_; }
   plan_set_ptr plans() const { return plans_; }
@@ -51,8 +50,7 @@ class account_book {
   std::size_t key_count() const { return keys_.size(); }
   std::size_t stored_plan_count() const;
 
-  // -- changes
-  // --------------------------------------------------------------------------------------
+  // -- changes ------------------------------------------------------------------------------------
 
   /// The version for a change made here now: higher than any that was seen.
   std::uint64_t next_version(std::int64_t now_us) const;
@@ -65,8 +63,7 @@ class account_book {
   /// Forgets keys revoked and plans deleted before that time.
   void sweep(std::int64_t before_ms);
 
-  // -- comparing with other nodes
-  // -------------------------------------------------------------------
+  // -- comparing with other nodes -----------------------------------------------------------------
 
   std::vector<std::uint64_t> digest() const { return {digest_.begin(), digest_.end()}; }
   /// All records of the buckets in which `theirs` differs from ours, in messages' portions.

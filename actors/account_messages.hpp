@@ -57,8 +57,7 @@ typename Inspector::result_type inspect(Inspector& f, accounts_records& x) {
   return f(x.records.keys, x.records.plans);
 }
 
-// -- within a node: never serialised
-// ---------------------------------------------------------------
+// -- within a node: never serialised --------------------------------------------------------------
 
 /// The keys and plans in force now; told to all who decide by them whenever something changes.
 struct accounts_changed {

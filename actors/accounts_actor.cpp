@@ -41,8 +41,7 @@ void accounts_state::start(accounts_parts parts) {
   sweep();
 }
 
-// -- what the admin plane asks for
-// ------------------------------------------------------------------
+// -- what the admin plane asks for ----------------------------------------------------------------
 
 // With what is unsaved yet, which must not be written over something newer later on.
 result<void> accounts_state::keep(const account_records& changed) {
@@ -186,16 +185,14 @@ plan_listing accounts_state::list_plans() const {
   return {parts_->book->plans(), parts_->book->keys_by_plan(now_ms())};
 }
 
-// -- the configuration
-// ------------------------------------------------------------------------------
+// -- the configuration ----------------------------------------------------------------------------
 
 void accounts_state::configure(const plans_configured& news) {
   parts_->book->configure(news.plans);
   publish();
 }
 
-// -- other nodes
-// ------------------------------------------------------------------------------------
+// -- other nodes ----------------------------------------------------------------------------------
 
 void accounts_state::peer_came(const peer_up& peer) {
   if (!peer.accounts) return;

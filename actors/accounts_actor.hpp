@@ -44,8 +44,7 @@ class accounts_state {
 
   void start(accounts_parts parts);
 
-  // -- what the admin plane asks for
-  // ----------------------------------------------------------------
+  // -- what the admin plane asks for --------------------------------------------------------------
 
   key_created create(const create_key& wish);
   key_list_ptr list(const list_keys& wish) const;
@@ -54,13 +53,11 @@ class accounts_state {
   account_done remove(const delete_plan& wish);
   plan_listing list_plans() const;
 
-  // -- the configuration
-  // ----------------------------------------------------------------------------
+  // -- the configuration --------------------------------------------------------------------------
 
   void configure(const plans_configured& news);
 
-  // -- other nodes
-  // ----------------------------------------------------------------------------------
+  // -- other nodes --------------------------------------------------------------------------------
 
   void peer_came(const peer_up& peer);
   void peer_went(const peer_down& peer);

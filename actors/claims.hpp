@@ -33,8 +33,7 @@ struct claim_verdict {
   std::uint32_t retry_after_s = 0;
 };
 
-// -- within a node
-// ----------------------------------------------------------------------------------
+// -- within a node --------------------------------------------------------------------------------
 
 struct claim_item {
   std::uint32_t index = 0;
@@ -66,8 +65,7 @@ struct claims_settled {
 /// An index's timer: forget what has left the window.
 struct expiry_tick {};
 
-// -- between nodes: serialised
-// ----------------------------------------------------------------------
+// -- between nodes: serialised --------------------------------------------------------------------
 
 /// Events whose keys belong to another node, for that node to store. Answered with forward_reply.
 struct forwarded_claim {

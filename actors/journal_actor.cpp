@@ -21,8 +21,7 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
 }
 
-// -- appending
-// ---------------------------------------------------------------------------------------
+// -- appending ------------------------------------------------------------------------------------
 
 void journal_state::take(const append_batch_ptr& batch) {
   metrics_->messages.add();
@@ -158,8 +157,7 @@ void journal_state::tell(const std::vector<append_batch_ptr>& batches, const app
     self_->send(front_end, std::move(message));
 }
 
-// -- a full journal
-// ----------------------------------------------------------------------------------
+// -- a full journal -------------------------------------------------------------------------------
 
 void journal_state::refuse_more(const error& why) {
   if (node_->journal_full.load()) return;
@@ -183,8 +181,7 @@ void journal_state::check_full() {
   if (!node_->disk_full.load()) spdlog::info("journal: there is room again");
 }
 
-// -- fetching
-// ----------------------------------------------------------------------------------------
+// -- fetching -------------------------------------------------------------------------------------
 
 caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
   fetch_reply reply{request.stream, false, {}};
@@ -215,8 +212,7 @@ void journal_state::publish(std::vector<const_block_ptr> blocks) {
   }
 }
 
-// -- life
-// --------------------------------------------------------------------------------------------
+// -- life -----------------------------------------------------------------------------------------
 
 void journal_state::close() {
   commit();

@@ -5,8 +5,7 @@
 
 namespace penstock {
 
-// -- plans
-// ------------------------------------------------------------------------------------------
+// -- plans ----------------------------------------------------------------------------------------
 
 struct limit_ledger::book {
   plan rules;
@@ -133,8 +132,7 @@ void limit_ledger::index_limits() {
   }
 }
 
-// -- decisions
-// --------------------------------------------------------------------------------------
+// -- decisions ------------------------------------------------------------------------------------
 
 limit_ledger::location limit_ledger::locate(const admit_item& item, std::int64_t now_ns) {
   location found;
@@ -157,7 +155,7 @@ limit_ledger::location limit_ledger::locate(const admit_item& item, std::int64_t
       take_over(*found.in, scope, client, entry.states, now_ns);
     }
     __builtin_prefetch(entry.states, 1);
-    __builtin_prefetch(entry.states + states_a_line, 1);
+    if (table.rules().size() > states_a_line) __builtin_prefetch(entry.states + states_a_line, 1);
   }
   return found;
 }
@@ -239,8 +237,7 @@ limits_reply limit_ledger::look_up(const limits_query& query, std::int64_t now_n
   return reply;
 }
 
-// -- upkeep
-// -----------------------------------------------------------------------------------------
+// -- upkeep ---------------------------------------------------------------------------------------
 
 std::size_t limit_ledger::sweep(std::int64_t now_ns, std::size_t max_visits) {
   std::size_t forgotten = 0;

@@ -70,8 +70,7 @@ class limit_ledger {
   /// more can still be taken over until it says nothing any more.
   void change_plans(const plan_list& plans, std::int64_t now_ns);
 
-  // -- what survives a restart
-  // ---------------------------------------------------------------------
+  // -- what survives a restart --------------------------------------------------------------------
 
   bool has_changed() const;
   /// Rows of clients that changed since they were taken last, of about `max_rows`.

@@ -58,8 +58,7 @@ limits_reply limiter_state::look_up(const limits_query& query) {
   return parts_.ledger->look_up(query, parts_.clock());
 }
 
-// -- upkeep
-// -----------------------------------------------------------------------------------------
+// -- upkeep ---------------------------------------------------------------------------------------
 
 void limiter_state::sweep() {
   parts_.metrics->clients_forgotten.add(parts_.ledger->sweep(parts_.clock(), sweep_visits));
@@ -76,8 +75,7 @@ void limiter_state::publish_size() {
   parts_.metrics->table_bytes.set(static_cast<std::int64_t>(parts_.ledger->memory_bytes()));
 }
 
-// -- what survives
-// ----------------------------------------------------------------------------------
+// -- what survives --------------------------------------------------------------------------------
 
 std::shared_ptr<const std::vector<counter_row>> limiter_state::begin_save() {
   if (!parts_.counters || saving_ || !parts_.ledger->has_changed()) return nullptr;

@@ -120,8 +120,7 @@ typename Inspector::result_type inspect(Inspector& f, welcome& x) {
   return f(x.version, x.limiters, x.front_ends, x.accounts);
 }
 
-// -- within a node: never serialised
-// ---------------------------------------------------------------
+// -- within a node: never serialised --------------------------------------------------------------
 
 using block_ptr = std::shared_ptr<event_block>;
 using const_block_ptr = std::shared_ptr<const event_block>;

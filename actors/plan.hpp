@@ -73,8 +73,7 @@ enum class refusal : std::uint8_t {
 };
 inline constexpr std::size_t refusal_count = 6;
 
-// -- what is known of a plan without any state: pure
-// ------------------------------------------------
+// -- what is known of a plan without any state: pure ----------------------------------------------
 
 /// Names a plan between nodes and on the disk: XXH32 of its name.
 std::uint32_t plan_id(std::string_view name);

@@ -72,8 +72,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   return made;
 }
 
-// -- starting
-// ----------------------------------------------------------------------------------------
+// -- starting -------------------------------------------------------------------------------------
 
 result<void> node::open_listeners() {
   auto address = parse_host_port(settings_.http.listen);
@@ -232,8 +231,7 @@ void node::start_threads() {
     lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
 }
 
-// -- while running
-// -----------------------------------------------------------------------------------
+// -- while running --------------------------------------------------------------------------------
 
 void node::reload(const config& settings) {
   auto rules = rules_of(settings, *identify_);
@@ -243,8 +241,7 @@ void node::reload(const config& settings) {
   set_log_level(settings.log.level);
 }
 
-// -- ending
-// ------------------------------------------------------------------------------------------
+// -- ending ---------------------------------------------------------------------------------------
 
 bool node::ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline) {
   if (!who) return true;

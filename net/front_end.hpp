@@ -57,7 +57,8 @@ struct front_end_parts {
 inline constexpr std::int64_t max_claim_wait_ns = 10'000'000'000;
 
 /// State of the front-end actor. A request's path:
-///   on_request → take_event/take_lines   (front_end_requests.cpp)  parse, identify, into a batch
+///   on_request → on_events               (front_end_requests.cpp)  identify, check
+///   take_event, take_lines, …            (front_end_take.cpp)      into a batch
 ///   after_io → ask_limiters              (front_end_admission.cpp) one message a limiter
 ///   on_verdicts → to_journal             (front_end_admission.cpp) one message to the journal
 ///   on_durable → answer_…                (front_end_answers.cpp)   202
@@ -97,14 +98,15 @@ class front_end final : public request_handler, public io_handler, public loop_c
     std::unique_ptr<turn_batch> open;
   };
 
-  // -- front_end_requests.cpp
-  // ----------------------------------------------------------------------
+  // -- front_end_requests.cpp ---------------------------------------------------------------------
   /// Who sent a request, under which plan; nothing when it has been answered with an error.
   struct caller {
     identity who;
     served_plan* plan = nullptr;
   };
-  std::optional<caller> identify(session& from, const request_parser& parser);
+  /// `stream`: none for what is not for a stream.
+  std::optional<caller> identify(session& from, const request_parser& parser,
+                                 std::optional<std::string_view> stream);
   void on_events(session& from, const request_parser& parser, std::string_view path);
   /// A request's events before they are in a block.
   struct incoming {
@@ -117,37 +119,33 @@ class front_end final : public request_handler, public io_handler, public loop_c
     bool has_key = false;  ///< Idempotency-Key, which is in key_
     bool is_keyed = false; ///< by that, or by what its CloudEvents say
   };
-  std::optional<problem> check_restrictions(const identity& who, const request_head& head,
-                                            std::optional<std::string_view> stream);
   std::optional<problem> check(const request_parser& parser, incoming& in);
   std::optional<problem> check_body(incoming& in);
   std::optional<problem> check_key(incoming& in);
-
-  // -- front_end_take.cpp
-  // --------------------------------------------------------------------------
-  void take_event(waiting_request& r, turn_batch& batch, const incoming& in);
-  void take_lines(waiting_request& r, turn_batch& batch, const incoming& in);
-  void take_cloud_events(waiting_request& r, turn_batch& batch, const incoming& in);
-  request_details& begin_batch(waiting_request& r, turn_batch& batch, const incoming& in);
-  void end_batch(waiting_request& r, turn_batch& batch, const incoming& in);
-  void tell_sizes(turn_batch& batch);
-  const stream_settings& stream_settings_of(std::string_view stream) const;
-  void note_in_flight(turn_batch& batch, std::size_t bytes);
   bool shed(session& from, const request_parser& parser);
   void answer_health(session& from, const request_parser& parser, std::string_view path,
                      std::string_view query);
   void answer_and_close(session& from, const problem& what, std::uint32_t retry_after_s = 0);
   void answer_now(session& from, const request_parser& parser, const problem& what,
                   std::uint32_t retry_after_s = 0, std::string_view allow = {});
+  const stream_settings& stream_settings_of(std::string_view stream) const;
   turn_batch& open_batch(std::uint16_t to);
   std::unique_ptr<turn_batch> new_batch(std::uint16_t to);
-  std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
-                          std::size_t bytes);
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,
                                 admit_item item, served_plan& plan);
+  std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
+                          std::size_t bytes);
+  void note_in_flight(turn_batch& batch, std::size_t bytes);
 
-  // -- front_end_admission.cpp
-  // ---------------------------------------------------------------------
+  // -- front_end_take.cpp -------------------------------------------------------------------------
+  void take_event(waiting_request& r, turn_batch& batch, const incoming& in);
+  void take_lines(waiting_request& r, turn_batch& batch, const incoming& in);
+  void take_cloud_events(waiting_request& r, turn_batch& batch, const incoming& in);
+  request_details& begin_batch(waiting_request& r, turn_batch& batch, const incoming& in);
+  void end_batch(waiting_request& r, turn_batch& batch, const incoming& in);
+  void tell_sizes(turn_batch& batch);
+
+  // -- front_end_admission.cpp --------------------------------------------------------------------
   void place_destinations();
   void ask_limiters();
   void admit(std::unique_ptr<turn_batch> batch);
@@ -164,8 +162,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_peer_down(const peer_down& news);
   void check_verdict_timeouts();
 
-  // -- front_end_limits.cpp
-  // ------------------------------------------------------------------------
+  // -- front_end_limits.cpp -----------------------------------------------------------------------
   /// A GET /v1/usage that waits for the limiter.
   struct limits_question {
     session* from = nullptr;
@@ -186,8 +183,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void drop_questions_to(std::uint16_t member);
   void drop_late_questions(std::int64_t oldest_ns);
 
-  // -- front_end_usage.cpp
-  // -------------------------------------------------------------------------
+  // -- front_end_usage.cpp ------------------------------------------------------------------------
   void note_usage(turn_batch& batch, const identity& who, const request_head& head,
                   std::string_view stream);
   void count_usage(const turn_batch& batch, bool stored);
@@ -195,8 +191,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void hand_over_usage_if_due();
   void hand_over_usage();
 
-  // -- front_end_claims.cpp
-  // ------------------------------------------------------------------------
+  // -- front_end_claims.cpp -----------------------------------------------------------------------
   /// A batch whose keys were claimed; it is here, or on the path of the others.
   struct claimed_batch {
     turn_batch* batch = nullptr;
@@ -217,15 +212,13 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void give_up_claims(std::uint64_t token, std::optional<std::uint16_t> member);
   void check_claim_timeouts();
 
-  // -- front_end_forward.cpp
-  // -----------------------------------------------------------------------
+  // -- front_end_forward.cpp ----------------------------------------------------------------------
   void forward_others(turn_batch& batch);
   void on_forward(const forward_request& request);
   void on_forward_reply(const forward_reply& reply);
   void answer_origin(const turn_batch& batch);
 
-  // -- front_end_answers.cpp, front_end_claim_answers.cpp
-  // --------------------------------------------------------------------------------
+  // -- front_end_answers.cpp, front_end_claim_answers.cpp -----------------------------------------
   bool still_there(const waiting_request& r) const;
   answer_context context_of(const waiting_request& r) const;
   template <class Write>
@@ -245,8 +238,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   std::int64_t wall_time_ms();
 
-  // -- front_end.cpp
-  // -------------------------------------------------------------------------------
+  // -- front_end.cpp ------------------------------------------------------------------------------
   void accept_all();
   void pause_accepting();
   void resume_accepting();

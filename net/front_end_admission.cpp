@@ -152,8 +152,8 @@ void front_end::apply(std::unique_ptr<turn_batch> batch) {
   }
   if (batch->claim_token != 0) fail_ungranted(*batch);
   if (granted > 0) return to_journal(std::move(batch));
-  count_usage(*batch, false);
   if (batch->claim_token != 0) return conclude(std::move(batch));
+  count_usage(*batch, false);
   release(std::move(batch));
 }
 
@@ -236,7 +236,6 @@ void front_end::on_durable(const append_done& done) {
     auto batch = std::move(found->second);
     awaiting_disk_.erase(found);
     if (batch->claim_token != 0) {
-      count_usage(*batch, done.ok);
       settle_stored(*batch, done);
       conclude(std::move(batch));
       continue;

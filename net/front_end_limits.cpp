@@ -53,11 +53,9 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
   auto method = parser.head().method;
   if (method != request_method::get && method != request_method::head)
     return answer_now(from, parser, {405, "Only GET and HEAD are answered here."}, 0, "GET, HEAD");
-  auto found = identify(from, parser);
+  auto found = identify(from, parser, std::nullopt);
   if (!found) return;
   auto& [who, plan] = *found;
-  if (auto failure = check_restrictions(who, parser.head(), std::nullopt))
-    return answer_now(from, parser, *failure);
   bool keep_alive = parser.keep_alive() && !from.draining();
   limits_question question;
   question.from = &from;

@@ -3,6 +3,7 @@
 
 #include "actors/placement.hpp"
 #include "net/request_target.hpp"
+#include "net/retry_after.hpp"
 #include "net/stream_name.hpp"
 
 namespace penstock {
@@ -13,9 +14,7 @@ constexpr std::string_view events_path = "/v1/events";
 constexpr std::string_view usage_path = "/v1/usage";
 // A block of a turn is closed when its bodies reach this size, so that one row stays moderate.
 constexpr std::size_t max_block_bytes = 8 << 20;
-constexpr std::uint32_t shed_retry_s = 1;
 constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
-constexpr std::uint32_t full_retry_s = 10;
 
 answer_context plain_context(const request_parser& parser, bool keep_alive) {
   answer_context ctx;
@@ -23,6 +22,23 @@ answer_context plain_context(const request_parser& parser, bool keep_alive) {
   ctx.http_1_0 = parser.version_is_1_0();
   ctx.head_only = parser.head().method == request_method::head;
   return ctx;
+}
+
+// Why an API key may not be used for a request.
+std::optional<problem> problem_of(restriction why) {
+  switch (why) {
+  case restriction::none:
+    return std::nullopt;
+  case restriction::expired:
+    return problem{401, "This API key has expired."};
+  case restriction::network:
+    return problem{403, "This API key may not be used from this address."};
+  case restriction::origin:
+    return problem{403, "This API key may not be used from this Referer, or from none."};
+  case restriction::stream:
+    return problem{403, "This API key may not be used for this stream."};
+  }
+  return std::nullopt;
 }
 
 } // namespace
@@ -76,21 +92,22 @@ bool front_end::shed(session& from, const request_parser& parser) {
     answer_now(from, parser,
                {507, disk ? "The disk that holds the journal is full; nothing was stored."
                           : "The journal has reached journal.max_size; nothing was stored."},
-               full_retry_s);
+               retry_when_full_s);
     return true;
   }
   // What others hold; a single body is taken whatever this lane's share of the bound is.
   auto others = in_flight_bytes_ + unfinished_body_bytes_ - parser.buffered_bytes();
   if (others > 0 && others + parser.body().size() > parts_.http.max_in_flight_bytes) {
     parts_.metrics.count(shed_reason::in_flight);
-    answer_now(from, parser, {503, std::string{too_much_under_way}}, shed_retry_s);
+    answer_now(from, parser, {503, std::string{too_much_under_way}}, retry_when_unavailable_s);
     return true;
   }
   return false;
 }
 
-// Who sent it, and under which plan; nothing when that is answered with an error already.
-std::optional<front_end::caller> front_end::identify(session& from, const request_parser& parser) {
+// What a key may not do is answered here, before anything is asked or charged.
+std::optional<front_end::caller> front_end::identify(session& from, const request_parser& parser,
+                                                     std::optional<std::string_view> stream) {
   caller result;
   auto& who = result.who;
   who = parts_.identify->identify(parser.head(), from.peer(), from.peer_trusted(),
@@ -100,9 +117,13 @@ std::optional<front_end::caller> front_end::identify(session& from, const reques
     answer_now(from, parser, {status, std::string{who.detail}});
     return std::nullopt;
   }
-  if (who.key && is_expired(*who.key, wall_time_ms())) {
-    answer_now(from, parser, {401, "This API key has expired."});
-    return std::nullopt;
+  if (who.key) {
+    auto why = may_use(*who.key, stream, origin_of(parser.head()[request_field::referer]),
+                       who.address, wall_time_ms());
+    if (auto refused = problem_of(why)) {
+      answer_now(from, parser, *refused);
+      return std::nullopt;
+    }
   }
   auto plan = who.key ? std::optional{who.key->plan_id} : std::nullopt;
   if (!rules_->overrides.empty())
@@ -112,7 +133,8 @@ std::optional<front_end::caller> front_end::identify(session& from, const reques
   if (result.plan) return result;
   // A key may come from another node sooner than its plan.
   parts_.metrics.count(shed_reason::unknown_plan);
-  answer_now(from, parser, {503, "The client's plan is not known to this node yet."}, shed_retry_s);
+  answer_now(from, parser, {503, "The client's plan is not known to this node yet."},
+             retry_when_unavailable_s);
   return std::nullopt;
 }
 
@@ -121,15 +143,14 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   if (head.method != request_method::post)
     return answer_now(from, parser, {405, "Events are sent with POST."}, 0, "POST");
   if (shed(from, parser)) return;
-  auto sender = identify(from, parser);
-  if (!sender) return;
-  auto& [who, plan] = *sender;
   auto stream = path.size() == events_path.size() ? std::string_view{"default"}
                                                   : path.substr(events_path.size() + 1);
+  auto sender = identify(from, parser, stream);
+  if (!sender) return;
+  auto& [who, plan] = *sender;
   incoming in{head, stream, parser.body(), who.client};
   in.kind = classify_body(head[request_field::content_type]);
-  auto failure = check_restrictions(who, head, stream);
-  if (!failure) failure = check(parser, in);
+  auto failure = check(parser, in);
   auto to = destination_of_[shard_of(who.client)];
   auto own = in.is_keyed && !failure ? new_batch(to) : nullptr;
   auto& batch = own ? *own : open_batch(to);
@@ -150,29 +171,6 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
     take_event(request, batch, in);
   }
   if (own) claim(std::move(own));
-}
-
-// Whether the API key may be used for this; `stream` is none where it is not for a stream.
-std::optional<problem> front_end::check_restrictions(const identity& who, const request_head& head,
-                                                     std::optional<std::string_view> stream) {
-  if (!who.key) return std::nullopt;
-  auto why = may_use(*who.key, stream.value_or(""), origin_of(head[request_field::referer]),
-                     who.address, wall_time_ms());
-  // Looked at last, so nothing else stands against it.
-  if (why == restriction::stream && !stream) return std::nullopt;
-  switch (why) {
-  case restriction::none:
-    return std::nullopt;
-  case restriction::expired:
-    return problem{401, "This API key has expired."};
-  case restriction::network:
-    return problem{403, "This API key may not be used from this address."};
-  case restriction::origin:
-    return problem{403, "This API key may not be used from this Referer, or from none."};
-  case restriction::stream:
-    return problem{403, "This API key may not be used for this stream."};
-  }
-  return std::nullopt;
 }
 
 // What is wrong with the request, apart from its lines; nothing if it can be taken.
@@ -311,7 +309,7 @@ void front_end::on_bad_request(session& from, unsigned status, std::string_view 
 
 void front_end::on_overload(session& from) {
   parts_.metrics.count(shed_reason::in_flight);
-  answer_and_close(from, {503, std::string{too_much_under_way}}, shed_retry_s);
+  answer_and_close(from, {503, std::string{too_much_under_way}}, retry_when_unavailable_s);
 }
 
 void front_end::answer_and_close(session& from, const problem& what, std::uint32_t retry_after_s) {

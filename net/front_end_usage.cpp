@@ -29,9 +29,10 @@ void front_end::note_usage(turn_batch& batch, const identity& who, const request
                    id(origin_of(head[request_field::referer])), id(stream)});
 }
 
-// What became of the requests is known: told once a batch. `stored`: what was granted is.
+// What became of requests without claims is known: told once a batch. `stored`: what was granted
+// is.
 void front_end::count_usage(const turn_batch& batch, bool stored) {
-  if (batch.usage.empty() || batch.claim_token != 0) return;
+  if (batch.usage.empty()) return;
   for (std::size_t i = 0; i < batch.requests.size(); ++i) {
     const auto& r = batch.requests[i];
     usage_counts counts{.requests = 1};

@@ -80,8 +80,7 @@ class session final : public io_handler {
   std::string& begin_answer(std::uint32_t number);
   void end_answer(std::uint32_t number);
 
-  // -- called by the front end
-  // ---------------------------------------------------------------------
+  // -- called by the front end --------------------------------------------------------------------
 
   void on_io(std::uint32_t events) override;
   /// Sends what is there to send.

@@ -151,8 +151,7 @@ result<std::string> sqlite_usage_reader::text_of(std::int64_t name) {
   return text;
 }
 
-// -- the top
-// -----------------------------------------------------------------------------------------
+// -- the top --------------------------------------------------------------------------------------
 
 result<usage_report> sqlite_usage_reader::run_top(const usage_query& query) {
   usage_report report;
@@ -204,8 +203,7 @@ result<void> sqlite_usage_reader::sum_names(const usage_query& query, std::int64
   return {};
 }
 
-// -- one id
-// ------------------------------------------------------------------------------------------
+// -- one id ---------------------------------------------------------------------------------------
 
 // A look-up a bucket: the key has the bucket before the name.
 result<usage_report> sqlite_usage_reader::run_one(const usage_query& query) {

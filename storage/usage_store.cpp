@@ -145,8 +145,7 @@ auto sqlite_usage_store::in_transaction(Work&& work) -> decltype(work()) {
   return ended.error();
 }
 
-// -- writing
-// -----------------------------------------------------------------------------------------
+// -- writing --------------------------------------------------------------------------------------
 
 result<void> sqlite_usage_store::write(std::span<const usage_batch_ptr> batches) {
   return in_transaction([&] { return add_all(batches); });
@@ -224,8 +223,7 @@ sqlite_usage_store::save_sizes(const std::array<std::uint64_t, usage_periods>& b
   return {};
 }
 
-// -- forgetting
-// --------------------------------------------------------------------------------------
+// -- forgetting -----------------------------------------------------------------------------------
 
 // `left` is what may still be deleted in this transaction.
 result<bool> sqlite_usage_store::trim(const usage_retention& keep, std::int64_t now_ms,

@@ -203,8 +203,7 @@ TEST_CASE_METHOD(journal_world, "a drain commits what is staged, closes and quit
   CHECK(numbers(read_all(*log, "s")) == range(1, 3));
 }
 
-// -- failures
-// ----------------------------------------------------------------------------------------
+// -- failures -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(journal_world, "a group fails as a whole", "[journal]") {
   start();

@@ -27,6 +27,8 @@ namespace {
 
 constexpr std::chrono::seconds deadline{20};
 
+// Two actor systems over real sockets know no virtual time, and what is waited for here is told by
+// counters alone: a condition with a deadline.
 bool eventually(const std::function<bool()>& condition) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   while (std::chrono::steady_clock::now() < end) {
