@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/plan.hpp"
+#include "actors/sink_settings.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -19,12 +20,6 @@ struct stream_settings {
   std::vector<std::string> sinks{"queue"};
   std::uint64_t max_body_bytes = 0; ///< 0: as http.max_body
   bool operator==(const stream_settings&) const = default;
-};
-
-/// `embedded` is the only kind so far.
-struct sink_settings {
-  std::string kind = "embedded";
-  bool operator==(const sink_settings&) const = default;
 };
 
 enum class directory_kind : std::uint8_t { none, static_peers };

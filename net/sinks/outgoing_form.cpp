@@ -1,0 +1,140 @@
+#include "net/sinks/outgoing_form.hpp"
+
+#include "net/base64.hpp"
+#include "net/event_body.hpp"
+#include "net/json_text.hpp"
+#include "net/rfc3339.hpp"
+#include "storage/event_id.hpp"
+
+#include <boost/json.hpp>
+#include <simdjson.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view our_id = "penstockid";
+constexpr std::string_view partition_key = "partitionkey";
+constexpr std::string_view ce_prefix = "ce_";
+
+void append_member(std::string& out, std::string_view name, std::string_view value) {
+  if (out.back() != '{') out += ',';
+  append_json_any(out, name);
+  out += ':';
+  append_json_any(out, value);
+}
+
+/// What the event's attributes say: those of a CloudEvent without their prefix, and traces.
+std::vector<std::pair<std::string, std::string>> parse_attributes(std::string_view text) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (text.empty()) return out;
+  json::error_code failed;
+  const auto parsed = json::parse(text, failed);
+  if (failed || !parsed.is_object()) return out;
+  for (const auto& [key, value] : parsed.get_object()) {
+    if (!value.is_string()) continue;
+    std::string_view name{key.data(), key.size()};
+    if (name.starts_with(ce_prefix)) name.remove_prefix(ce_prefix.size());
+    const std::string_view said{value.get_string().data(), value.get_string().size()};
+    out.emplace_back(name, said);
+  }
+  return out;
+}
+
+bool has(const std::vector<std::pair<std::string, std::string>>& all, std::string_view name) {
+  return std::any_of(all.begin(), all.end(), [&](const auto& one) { return one.first == name; });
+}
+
+bool is_structured(const outgoing_event& event) {
+  return classify_body(event.content_type()) == body_kind::cloud_event &&
+         event.body().find('{') != std::string_view::npos;
+}
+
+void append_data(std::string& out, const outgoing_event& event) {
+  const auto body = event.body();
+  if (classify_body(event.content_type()) == body_kind::json) {
+    out += R"(,"data":)";
+    out += body; // checked when it came in
+  } else if (simdjson::validate_utf8(body.data(), body.size())) {
+    out += R"(,"data":)";
+    append_json_string(out, body);
+  } else {
+    out += R"(,"data_base64":")";
+    append_base64(out, body);
+    out += '"';
+  }
+}
+
+} // namespace
+
+std::string outgoing_form::id(const outgoing_event& event, const sink_batch& batch) {
+  return event_id(event.seq(), batch.tag);
+}
+
+std::string outgoing_form::client_key(const outgoing_event& event) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out(16, '0');
+  auto client = event.client();
+  for (auto at = out.rbegin(); at != out.rend(); ++at, client >>= 4)
+    *at = digits[client & 15];
+  return out;
+}
+
+std::string outgoing_form::fill_template(std::string_view pattern, std::string_view stream) {
+  constexpr std::string_view slot = "{stream}";
+  std::string out;
+  for (;;) {
+    const auto at = pattern.find(slot);
+    out += pattern.substr(0, at);
+    if (at == pattern.npos) return out;
+    out += stream;
+    pattern.remove_prefix(at + slot.size());
+  }
+}
+
+const std::vector<std::pair<std::string, std::string>>&
+outgoing_form::attributes(const outgoing_event& event, const sink_batch& batch) {
+  auto said = parse_attributes(event.attributes());
+  const bool structured = is_structured(event);
+  const bool foreign = has(said, "id") && has(said, "source");
+  const bool knows_our_id = has(said, our_id), knows_key = has(said, partition_key);
+  attributes_.clear();
+  if (!structured) attributes_ = std::move(said);
+  if (!structured && !foreign) {
+    attributes_.emplace_back("specversion", "1.0");
+    attributes_.emplace_back("id", id(event, batch));
+    attributes_.emplace_back("source", source_);
+    attributes_.emplace_back("type", "penstock." + batch.stream);
+    attributes_.emplace_back("time", rfc3339(event.block->time_ms));
+  } else if (!structured && !has(attributes_, "specversion")) {
+    attributes_.emplace_back("specversion", "1.0");
+  }
+  if ((structured || foreign) && !knows_our_id) attributes_.emplace_back(our_id, id(event, batch));
+  if (!knows_key) attributes_.emplace_back(partition_key, client_key(event));
+  return attributes_;
+}
+
+void outgoing_form::append_structured(std::string& out, const outgoing_event& event,
+                                      const sink_batch& batch) {
+  const auto& all = attributes(event, batch);
+  out += '{';
+  for (const auto& [name, value] : all)
+    append_member(out, name, value);
+  if (!is_structured(event)) {
+    if (!has(all, "datacontenttype")) append_member(out, "datacontenttype", event.content_type());
+    append_data(out, event);
+    out += '}';
+    return;
+  }
+  // Its own bytes from the first member on.
+  auto rest = event.body().substr(event.body().find('{') + 1);
+  rest.remove_prefix(std::min(rest.find_first_not_of(" \t\r\n"), rest.size()));
+  if (!all.empty() && !rest.starts_with('}')) out += ',';
+  out += rest;
+}
+
+} // namespace penstock
