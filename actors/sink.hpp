@@ -21,9 +21,7 @@ struct outgoing_event {
   std::uint64_t seq() const { return block->first_seq + index; }
   std::uint64_t client() const { return block->events[index].client; }
   std::string_view body() const { return block->body(index); }
-  std::string_view content_type() const {
-    return block->content_types[block->events[index].type];
-  }
+  std::string_view content_type() const { return block->content_types[block->events[index].type]; }
   /// A JSON object with "ce_…", "traceparent", "tracestate"; "" for none.
   std::string_view attributes() const { return block->attributes[block->events[index].attributes]; }
 };

@@ -10,9 +10,9 @@ namespace penstock {
 
 /// How a publisher hands events to a sink, whatever its kind.
 struct delivery_settings {
-  std::uint32_t lanes = 4;         ///< batches under way; a client's events all go through one lane
-  std::uint32_t batch_events = 0;  ///< 0: the kind's own
-  std::uint64_t batch_bytes = 0;   ///< of bodies; 0: the kind's own
+  std::uint32_t lanes = 4;        ///< batches under way; a client's events all go through one lane
+  std::uint32_t batch_events = 0; ///< 0: the kind's own
+  std::uint64_t batch_bytes = 0;  ///< of bodies; 0: the kind's own
   std::chrono::milliseconds linger_ms{5};         ///< how long a batch that is not full waits
   std::chrono::milliseconds timeout_ms{10'000};   ///< for one batch to be confirmed
   std::chrono::milliseconds retry_min_ms{100};    ///< the first pause after a failure
@@ -27,17 +27,17 @@ struct sink_settings {
   std::string kind = "embedded";
   delivery_settings delivery;
 
-  std::string url;       ///< nats (several with commas), redis, http
-  std::string stream;    ///< nats: of JetStream, checked if set. kinesis: where the records go
-  std::string subject;   ///< nats, a template
-  std::string brokers;   ///< kafka
-  std::string topic;     ///< kafka, a template
-  std::string region;    ///< kinesis, sqs
-  std::string endpoint;  ///< kinesis, sqs: only to leave AWS's own
-  std::string queue_url; ///< sqs
-  std::string key;       ///< redis, a template
+  std::string url;           ///< nats (several with commas), redis, http
+  std::string stream;        ///< nats: of JetStream, checked if set. kinesis: where the records go
+  std::string subject;       ///< nats, a template
+  std::string brokers;       ///< kafka
+  std::string topic;         ///< kafka, a template
+  std::string region;        ///< kinesis, sqs
+  std::string endpoint;      ///< kinesis, sqs: only to leave AWS's own
+  std::string queue_url;     ///< sqs
+  std::string key;           ///< redis, a template
   std::uint64_t max_len = 0; ///< redis: about how many entries a stream keeps; 0: all
-  std::string format = "ndjson"; ///< http: ndjson | cloudevents-batch
+  std::string format = "ndjson";                 ///< http: ndjson | cloudevents-batch
   std::map<std::string, std::string> headers;    ///< http, sent with each request
   std::map<std::string, std::string> properties; ///< kafka: of librdkafka, by its names
   std::string source; ///< of CloudEvents made here; empty: "/penstock/NODE"

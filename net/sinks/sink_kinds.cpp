@@ -24,7 +24,8 @@ result<std::shared_ptr<sink>> make_sink(const sink_settings& settings,
                                         const sink_context& context) {
   for (const auto& [kind, make] : sink_makers)
     if (kind == settings.kind) return make(settings, context);
-  return error{errc::config, "sinks." + context.name + ".kind: there is no '" + settings.kind + "'"};
+  return error{errc::config,
+               "sinks." + context.name + ".kind: there is no '" + settings.kind + "'"};
 }
 
 } // namespace penstock
