@@ -199,6 +199,7 @@ result<void> node::start_admin() {
     if (lane.idempotency) m.idempotency.push_back(lane.key_counts);
   }
   m.journal = journal_metrics_;
+  m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
