@@ -202,6 +202,8 @@ result<void> node::start_admin() {
   m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
   m.keeper = keeper_metrics_;
+  for (auto& [name, out] : sinks_)
+    m.sinks.push_back(out.metrics);
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
   m.dropped_log_lines = dropped_log_messages;
