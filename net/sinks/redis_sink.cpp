@@ -207,7 +207,7 @@ class redis_sink : public sink {
   explicit redis_sink(redis_configuration with)
       : with_{std::make_shared<redis_configuration>(std::move(with))} {}
 
-  sink_traits traits() const override { return {}; }
+  sink_traits traits() const override { return {.in_order = true}; }
   std::unique_ptr<sink_connection> connect() override {
     return std::make_unique<redis_lane>(with_);
   }

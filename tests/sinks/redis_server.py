@@ -106,8 +106,9 @@ class SecureRedisServer(RedisServer):
     needs allowed to it."""
 
     username, password = "penstock", "p@ss/w:rd"
-    rules = ["~events:*", "~*:penstock:*", "+xadd", "+set", "+get", "+type", "+multi", "+exec",
-             "+watch", "+unwatch", "+auth", "+select"]
+    # As docs/sinks/redis.md says.
+    rules = ["~events:*", "~{events:*", "+xadd", "+set", "+get", "+type", "+multi", "+exec",
+             "+watch", "+unwatch", "+select"]
 
     def __init__(self):
         super().__init__()
