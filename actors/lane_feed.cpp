@@ -11,6 +11,7 @@ batch_rules rules_for(const delivery_settings& settings, const sink_traits& trai
   out.max_events = std::min(events, traits.max_batch_events);
   out.max_bytes = settings.batch_bytes == 0 ? traits.batch_bytes : settings.batch_bytes;
   out.one_per_client = traits.breaks_batches;
+  out.in_order = traits.in_order;
   out.linger_ms = settings.linger_ms.count();
   out.retry_min_ms = settings.retry_min_ms.count();
   out.retry_max_ms = settings.retry_max_ms.count();
@@ -127,7 +128,7 @@ void lane_feed::note_failure(const delivery& outcome, std::int64_t now_ms, doubl
     failures_ = 0;
   else
     // A batch of one that fails may be to blame itself: find out whether others get through.
-    step_aside_ = outcome.events.size() == 1 && failures_ % 2 == 1;
+    step_aside_ = !rules_.in_order && outcome.events.size() == 1 && failures_ % 2 == 1;
   const auto pause = retry_pause_ms(failures_, rules_.retry_min_ms, rules_.retry_max_ms, random);
   not_before_ms_ = now_ms + std::max(pause, static_cast<std::int64_t>(outcome.pause_ms.count()));
   ++failures_;

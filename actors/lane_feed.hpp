@@ -18,6 +18,7 @@ struct batch_rules {
   std::uint32_t max_events = 1000;
   std::uint64_t max_bytes = 1u << 20; ///< of bodies; one event may exceed it
   bool one_per_client = false;        ///< see sink_traits::breaks_batches
+  bool in_order = false;              ///< see sink_traits
   std::int64_t linger_ms = 5;
   std::int64_t retry_min_ms = 100;
   std::int64_t retry_max_ms = 30'000;

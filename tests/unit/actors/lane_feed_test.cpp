@@ -185,6 +185,24 @@ TEST_CASE("an event that makes its batch fail is found and does not block its la
   CHECK(arrived == seq_ids{1, 3, 4, 5, 6});
 }
 
+TEST_CASE("where the sink counts on order, nobody steps in front, however often a batch fails") {
+  const auto orders = [](bool in_order) {
+    auto rules = small_batches();
+    rules.in_order = in_order;
+    lane_feed feed{rules};
+    fill(feed, 1, {7, 8, 9});
+    bool always_first = true;
+    for (int i = 0; i < 20; ++i) {
+      const auto batch = feed.take(all);
+      always_first = always_first && seqs(batch).front() == 1;
+      feed.settle(outcome_of(std::vector(batch.size(), no)), 0, 0, 0);
+    }
+    return always_first;
+  };
+  CHECK_FALSE(orders(false));
+  CHECK(orders(true));
+}
+
 TEST_CASE("a breaker opens after failures in a row, lets one probe through and closes") {
   sink_breaker breaker{100, 1000};
   for (std::uint32_t i = 1; i < sink_breaker::max_failures; ++i)
