@@ -47,9 +47,9 @@ std::size_t request_series::pick(std::size_t at) {
   std::size_t bytes = 0;
   for (; at < batch_.events.size() && picked_.size() < window_; ++at) {
     const auto& piece = encoded_.pieces[at];
-    if (!piece.refusal.empty()) {
+    if (!piece.refusal.empty()) { // for ever, so nothing waits for it
       if (out_.refusal.empty()) out_.refusal = piece.refusal;
-      settle(at, settled_as::refused);
+      out_.events[at] = settled_as::refused;
       continue;
     }
     if (waits(at)) continue;

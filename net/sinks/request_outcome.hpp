@@ -33,7 +33,7 @@ struct encoded_events {
     std::size_t begin = 0;
     std::size_t end = 0;
     std::size_t counted_bytes = 0; ///< as the server counts its limits
-    std::string refusal{};         ///< not empty: it can't be sent, for this reason
+    std::string refusal{};         ///< not empty: it can never be sent, for this reason
   };
   std::string text;
   std::vector<piece> pieces; ///< one an event
@@ -47,8 +47,8 @@ struct encoded_events {
 struct request_limits {
   std::size_t max_events = 1;
   std::size_t max_bytes = 1u << 20; ///< of counted_bytes; one event may be more
-  /// Nothing of a client is sent after what failed or was refused, and what is delivered all the
-  /// same counts as failed.
+  /// Nothing of a client is sent after what failed or what the server refused, and what is
+  /// delivered all the same counts as failed.
   bool keeps_order = true;
 };
 

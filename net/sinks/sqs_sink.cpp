@@ -16,6 +16,7 @@ using std::chrono::steady_clock;
 // What the service takes; bytes are those of message bodies.
 constexpr std::size_t sqs_request_messages = 10;
 constexpr std::size_t sqs_request_bytes = 1u << 20;
+constexpr std::uint32_t sqs_batch_messages = 10 * sqs_request_messages;
 
 struct sqs_parts {
   std::shared_ptr<aws_service> service;
@@ -103,9 +104,10 @@ class sqs_sink final : public sink {
  public:
   explicit sqs_sink(std::shared_ptr<const sqs_parts> parts) : parts_{std::move(parts)} {}
 
-  // A standard queue promises no order, so nothing is held back for it.
+  // A batch of ten requests: a FIFO queue's has one event a client, and the look-ahead for others
+  // is a multiple of it. A standard queue promises no order, so nothing is held back for it.
   sink_traits traits() const override {
-    return {.batch_events = sqs_request_messages,
+    return {.batch_events = sqs_batch_messages,
             .batch_bytes = 512u << 10,
             .breaks_batches = parts_->is_fifo};
   }

@@ -5,6 +5,7 @@ emulator would forget all with its process."""
 import fcntl
 import http.client
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 NPM_DIR = HERE.parent.parent / "build" / "npm"
 INSTALL_S = 300
 REGION = "eu-west-1"
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]  # nodes shall not see what the tester has
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a/secret+of=tests"}
 
 
@@ -75,9 +78,20 @@ class AwsServer(delivery.ProcessServer):
         install()
         self.port = free_port()
         self.session_token = session_token
+        self.credentials = self.folder / "credentials"
+        self.write_credentials(KEYS)
         self.emulator = Emulator(self.script)
         self.emulator.start()
         self.reader = None
+
+    def write_credentials(self, keys):
+        lines = [f"{name.lower()} = {value}" for name, value in keys.items()]
+        self.credentials.write_text("\n".join(["[default]", *lines, ""]))
+
+    def sink_options(self, name):
+        return {f"sinks.{name}.{key}": value for key, value in {
+            "kind": self.service, "region": REGION, "endpoint": self.endpoint,
+            "credentials_file": str(self.credentials)}.items()}
 
     def command(self):
         return [sys.executable, "-B", str(HERE / "fault_proxy.py"), str(self.port),
@@ -184,8 +198,7 @@ class KinesisServer(AwsServer):
         return self.ask("DescribeStream", StreamName="events")["StreamDescription"]
 
     def sink_options(self, name):
-        return {f"sinks.{name}.kind": "kinesis", f"sinks.{name}.region": REGION,
-                f"sinks.{name}.stream": "events", f"sinks.{name}.endpoint": self.endpoint}
+        return {**super().sink_options(name), f"sinks.{name}.stream": "events"}
 
     def read_records(self):
         for shard, iterator in enumerate(self.iterators):
@@ -211,8 +224,7 @@ class SqsServer(AwsServer):
         self.read = []
 
     def sink_options(self, name):
-        return {f"sinks.{name}.kind": "sqs", f"sinks.{name}.region": REGION,
-                f"sinks.{name}.queue_url": self.queue_url, f"sinks.{name}.endpoint": self.endpoint}
+        return {**super().sink_options(name), f"sinks.{name}.queue_url": self.queue_url}
 
     def read_messages(self):
         """All that were sent so far, as they were received."""

@@ -61,17 +61,17 @@ struct instance_world {
 
 TEST_CASE("a profile of the shared file") {
   auto key = parse_aws_profile(shared_file, "default");
-  REQUIRE(key);
+  REQUIRE(key.has_value());
   CHECK(key->id == "AKDEFAULT");
   CHECK(key->secret == "sec/ret+=");
   CHECK(key->session_token.empty());
   key = parse_aws_profile(shared_file, "other");
-  REQUIRE(key);
+  REQUIRE(key.has_value());
   CHECK(key->secret == "two");
   CHECK(key->session_token == "tok=en");
   CHECK(parse_aws_profile(shared_file, "half").error().message.find("AKHALF") == std::string::npos);
   CHECK(parse_aws_profile(shared_file, "none").error().message.find("[none]") != std::string::npos);
-  CHECK_FALSE(parse_aws_profile("[default", "default"));
+  CHECK(parse_aws_profile("[default", "default").has_error());
 }
 
 TEST_CASE("the environment comes before the file, the file before the instance") {
@@ -112,7 +112,7 @@ TEST_CASE("the instance is asked in three steps, and again before its key expire
   instance_world world;
   aws_credentials credentials{{.metadata_url = world.server.url()}, not_stopping};
   const auto key = credentials.get(noon);
-  REQUIRE(key);
+  REQUIRE(key.has_value());
   CHECK(key->id == "AK1");
   CHECK(key->session_token == "t");
   CHECK(world.server.requests().size() == 3);
@@ -126,7 +126,7 @@ TEST_CASE("the instance is asked in three steps, and again before its key expire
 TEST_CASE("while the instance does not answer a key serves until it expires") {
   instance_world world;
   aws_credentials credentials{{.metadata_url = world.server.url()}, not_stopping};
-  REQUIRE(credentials.get(noon));
+  REQUIRE(credentials.get(noon).has_value());
   world.broken = true;
   CHECK(credentials.get(noon + 5h + 56min)->id == "AK1");
   const auto asked = world.server.requests().size();
