@@ -19,7 +19,6 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
-  metrics_->max_bytes.set(static_cast<std::int64_t>(settings_.max_bytes));
   check_scarce();
 }
 
@@ -226,9 +225,19 @@ caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
   return promise;
 }
 
+void journal_state::watch(const caf::actor& publisher) {
+  for (const auto& stream : seen_)
+    self_->send(publisher, stream_seen{stream});
+  watchers_.push_back(publisher);
+}
+
 void journal_state::publish(std::vector<const_block_ptr> blocks) {
-  for (auto& block : blocks)
+  for (auto& block : blocks) {
     recent_->add(block);
+    if (!seen_.insert(block->stream).second) continue;
+    for (auto& watcher : watchers_)
+      self_->send(watcher, stream_seen{block->stream});
+  }
   if (waiters_.empty()) return;
   for (auto& block : blocks) {
     auto found = waiters_.find(block->stream);
@@ -260,6 +269,9 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](const fetch_request& request) { return state.fetch(request); },
+      [self](watch_streams) {
+        self->state.watch(caf::actor_cast<caf::actor>(self->current_sender()));
+      },
       [self](drain) {
         self->state.close();
         self->quit();

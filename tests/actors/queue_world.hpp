@@ -63,10 +63,12 @@ struct fake_reader final : journal_reader {
   result<std::uint64_t> seq_before_time(const std::string&, std::int64_t time_ms) override {
     return static_cast<std::uint64_t>(time_ms);
   }
-  result<std::uint64_t> count_after(const std::string& stream, std::uint64_t seq) override {
-    std::uint64_t count = 0;
-    for (const auto& block : journal.after(stream, seq))
-      count += block->last_seq() - std::max(seq, block->first_seq - 1);
+  result<event_volume> count_after(const std::string& stream, std::uint64_t seq) override {
+    event_volume count;
+    for (const auto& block : journal.after(stream, seq)) {
+      const auto events = block->last_seq() - std::max(seq, block->first_seq - 1);
+      count += {events, block->bodies.size() - block->begin_of(block->size() - events)};
+    }
     return count;
   }
   void release() override {}
