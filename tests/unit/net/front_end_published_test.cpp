@@ -1,66 +1,9 @@
-// Streams with ack = "published": who is asked, what is waited for, and what is told after all.
-#include "tests/unit/net/front_end_support.hpp"
+// Streams with ack = "published": who is asked, what is waited for, what is told after all. And
+// streams that are refused first.
+#include "tests/unit/net/front_end_published_support.hpp"
 
 using namespace penstock;
 using namespace std::chrono_literals;
-
-namespace {
-
-stream_settings published_to(std::vector<std::string> sinks,
-                             unpublished_policy policy = unpublished_policy::accept) {
-  stream_settings out;
-  out.ack = ack_level::published;
-  out.sinks = std::move(sinks);
-  out.publish_timeout_ms = 1s;
-  out.on_publish_timeout = policy;
-  return out;
-}
-
-class published_fixture : public front_end_fixture {
- public:
-  front_end_options options;
-  caf::scoped_actor composer{system};
-
-  published_fixture() {
-    options.streams["default"] = published_to({"queue", "bus", "log"});
-    options.streams["strict"] = published_to({"bus"}, unpublished_policy::refuse);
-    options.streams["queued"] = published_to({"queue"});
-    options.streams["plain"] = {};
-  }
-
-  /// The next question to a publisher.
-  static await_published_ptr awaited(caf::scoped_actor& publisher) {
-    await_published_ptr out;
-    take(publisher, out);
-    return out;
-  }
-  /// A publisher's word on all items of a question.
-  void settle(const await_published_ptr& question, bool published = true) {
-    REQUIRE(question);
-    published_news news;
-    for (auto& item : question->items)
-      news.items.push_back({item.token, published});
-    tell(news);
-  }
-  /// Sends a request of client_for(0), and has it on the disk.
-  void store(test_client& client, const std::string& request) {
-    send(client, request);
-    grant(asked(limiter_0));
-    durable(appended());
-  }
-  static std::string to(std::string_view stream, std::string_view body = "body",
-                        std::string_view fields = "") {
-    return event(client_for(0), body, "/v1/events/" + std::string{stream}, fields);
-  }
-  std::uint64_t unconfirmed(unpublished why) {
-    return metrics.unpublished_answers[static_cast<std::size_t>(why)].value();
-  }
-  std::string text(const http_answer& answer, const char* member) {
-    return std::string{json_of(answer).at(member).as_string()};
-  }
-};
-
-} // namespace
 
 TEST_CASE_METHOD(published_fixture, "published: answered when every sink has the events") {
   start(options);
@@ -294,183 +237,28 @@ TEST_CASE_METHOD(published_fixture, "published: a reload changes level, deadline
   expect(client, 503);
 }
 
-// -- with idempotency keys ------------------------------------------------------------------------
-
-namespace {
-
-class published_claims : public published_fixture {
- public:
-  published_claims() { options.with_keys = true; }
-
-  void verdicts(claim_verdict what) {
-    claim_request question;
-    REQUIRE((take(index_0, question) || take(index_1, question)));
-    claim_reply reply{question.token, {}};
-    for (auto& item : question.items) {
-      what.index = item.index;
-      reply.verdicts.push_back(what);
-    }
-    tell(reply);
-  }
-  void grant_and_store() {
-    grant(asked(limiter_0));
-    durable(appended());
-  }
-};
-
-constexpr std::string_view with_key = "Idempotency-Key: k\r\n";
-
-} // namespace
-
-TEST_CASE_METHOD(published_claims, "published: a request with a key waits as any other") {
+TEST_CASE_METHOD(published_fixture, "published: usage counts what is stored, once, when it is") {
+  caf::scoped_actor usage{system};
+  options.usage = handle(usage);
   start(options);
   auto client = connect();
-  send(client, to("strict", "body", with_key));
-  verdicts({.state = claim_state::fresh});
-  grant_and_store();
-  CHECK(client.status() == 0);
-  SECTION("confirmed") {
-    settle(awaited(bus));
-    CHECK(expect(client, 202).body == R"({"id":")" + id(1) + "\"}");
-  }
-  SECTION("late") {
-    pass(1'000 * ms);
-    auto got = expect(client, 503);
-    CHECK(text(got, "id") == id(1));
-    CHECK(text(got, "detail").find("same key") != std::string::npos);
-  }
-  SECTION("a repeat is told what is known") {
-    auto second = connect();
-    send(second, to("strict", "body", with_key));
-    verdicts({.state = claim_state::repeat, .seq = 1, .count = 1});
-    reply(asked(limiter_0), {granted(0)});
-    auto got = expect(second, 202);
-    CHECK(got["idempotent-replayed"] == "true");
-    CHECK(got.body == R"({"id":")" + id(1) + R"(","ack":"journaled"})");
-    CHECK(unconfirmed(unpublished::earlier) == 1);
-  }
-}
-
-TEST_CASE_METHOD(published_claims, "published: CloudEvents, some of them known") {
-  start(options);
-  auto client = connect();
-  const auto batch = [&](std::string_view first, std::string_view second) {
-    const auto one = [](std::string_view id) {
-      return R"({"specversion":"1.0","type":"t","source":"s","id":")" + std::string{id} + "\"}";
-    };
-    return to("strict", "[" + one(first) + "," + one(second) + "]",
-              "Content-Type: application/cloudevents-batch+json\r\n");
+  store(client, to("strict"));
+  const auto counted = [&] {
+    usage_counts sum;
+    usage_batch_ptr batch;
+    while (take(usage, batch))
+      for (auto& entry : batch->entries[static_cast<std::size_t>(usage_dimension::stream)])
+        sum += entry.counts;
+    return sum;
   };
-  send(client, batch("a", "b"));
-  claim_request question;
-  while (take(index_0, question) || take(index_1, question)) {
-    claim_reply reply{question.token, {}};
-    for (auto& item : question.items)
-      reply.verdicts.push_back(
-          item.index == 0
-              ? claim_verdict{.index = 0, .state = claim_state::repeat, .seq = 77, .count = 1}
-              : claim_verdict{.index = item.index, .state = claim_state::fresh});
-    tell(reply);
-  }
-  grant_and_store();
-  auto waits = awaited(bus);
-  REQUIRE(waits);
-  CHECK(waits->items[0].first_seq == 1);
-  CHECK(waits->items[0].last_seq == 1);
-  SECTION("confirmed: no more than what is known of the repeat") {
-    settle(waits);
-    auto got = expect(client, 202);
-    CHECK(text(got, "ack") == "journaled");
-    CHECK(text(got, "last_id") == id(1));
-  }
-  SECTION("late") {
-    pass(1'000 * ms);
-    CHECK(text(expect(client, 503), "first_id") == id(77));
-  }
-}
-
-TEST_CASE_METHOD(published_claims, "published: the node that owns a key says whether it waited") {
-  options.shard_owner.assign(shard_count, 1);
-  start(options);
-  tell(peer_up{1, {handle(peer_0)}, {handle(peer_1)}});
-  auto client = connect();
-  send(client, to("strict", "body", with_key));
-  forward_request sent;
-  REQUIRE(take(peer_1, sent));
-  reply(asked(peer_0), {granted(0)});
-  const auto answer = [&](unpublished lack) {
-    tell(forward_reply{sent.token,
-                       "zzzzzzzz",
-                       {{0, claim_state::accepted, 9, 1, 0, 0}},
-                       granted(1),
-                       static_cast<std::uint8_t>(lack)});
-  };
-  SECTION("it did") {
-    answer(unpublished::no);
-    CHECK(id_in(expect(client, 202)) == event_id(9, "zzzzzzzz"));
-  }
-  SECTION("in vain") {
-    answer(unpublished::dead_letter);
-    auto got = expect(client, 503);
-    CHECK(text(got, "id") == event_id(9, "zzzzzzzz"));
-    CHECK(text(got, "detail").find("dead letter") != std::string::npos);
-  }
-  SECTION("nonsense") {
-    answer(static_cast<unpublished>(99));
-    expect(client, 503);
-  }
-  SECTION("it may take as much longer as the sinks may") {
-    pass(10'500 * ms);
-    CHECK(client.status() == 0);
-    pass(600 * ms);
-    expect(client, 503);
-  }
-  CHECK_FALSE(awaited(bus)); // that is the other node's
-}
-
-TEST_CASE_METHOD(published_claims, "published: events of a peer wait here") {
-  start(options);
-  caf::scoped_actor peer{system};
-  forward_request request;
-  request.token = 5;
-  request.client = client_of(client_for(0));
-  request.plan = plan_id("anonymous");
-  request.stream = "strict";
-  request.claims = {{0, 1, 1, 2, 3}};
-  request.ends = {4};
-  request.types = {"text/plain"};
-  request.attributes = {""};
-  request.bodies = "body";
-  const auto answered = [&] {
-    forward_reply got;
-    return take(peer, got) ? std::optional{got} : std::nullopt;
-  };
-  peer->send(front_end, request);
-  turn();
-  verdicts({.state = claim_state::fresh});
-  grant_and_store();
-  CHECK_FALSE(answered());
-  SECTION("confirmed") {
-    settle(awaited(bus));
-    auto got = answered();
-    REQUIRE(got);
-    CHECK(got->lack == 0);
-    CHECK(got->verdicts[0].state == claim_state::accepted);
-  }
-  SECTION("late") {
-    pass(1'000 * ms);
-    auto got = answered();
-    REQUIRE(got);
-    CHECK(got->lack == static_cast<std::uint8_t>(unpublished::late));
-    CHECK(got->verdicts[0].state == claim_state::accepted);
-  }
-  SECTION("a drain here does not wait") {
-    composer->send(front_end, drain{});
-    turn();
-    auto got = answered();
-    REQUIRE(got);
-    CHECK(got->lack == static_cast<std::uint8_t>(unpublished::draining));
-  }
+  pass(999 * ms);
+  pass(1 * ms);
+  expect(client, 503);
+  pass(2'000 * ms);
+  CHECK(counted() == usage_counts{1, 1, 4, 0});
+  settle(awaited(bus));
+  pass(2'000 * ms);
+  CHECK(counted() == usage_counts{});
 }
 
 // -- a journal that nears its cap -----------------------------------------------------------------
