@@ -37,10 +37,19 @@ std::size_t lane_count(const config& settings) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-ingest_rules_ptr rules_of(const config& settings, const identifier& identify) {
+// `began`: what the node was started with. Where events go can't change while it runs.
+ingest_rules_ptr rules_of(const config& settings, const config& began, const identifier& identify) {
   ingest_rules rules;
-  for (auto& [name, stream] : settings.streams)
-    rules.streams.emplace(name, stream);
+  for (auto& [name, stream] : settings.streams) {
+    const auto before = began.streams.find(name);
+    auto& rule = rules.streams.emplace(name, stream).first->second;
+    rule.sinks =
+        (before != began.streams.end() ? before->second : began.streams.at("default")).sinks;
+  }
+  for (auto& [name, stream] : began.streams)
+    if (!settings.streams.contains(name))
+      rules.streams.emplace(name, settings.streams.at("default")).first->second.sinks =
+          stream.sinks;
   std::vector<override_settings> overrides;
   for (auto& [name, entry] : settings.overrides)
     overrides.push_back(entry);
@@ -106,7 +115,7 @@ std::vector<std::string> node::members() const {
 result<void> node::start_lanes() {
   identify_ = std::make_shared<const identifier>(settings_.identity, settings_.http.trusted_proxies,
                                                  secret_);
-  auto rules = rules_of(settings_, *identify_);
+  auto rules = rules_of(settings_, settings_, *identify_);
   auto ledgers = restore_ledgers();
   if (!ledgers) return ledgers.error();
   counters_ = system_.spawn<caf::detached>(
@@ -152,6 +161,9 @@ result<void> node::start_lanes() {
                           indexes,
                           hash_keys};
     parts.http.max_in_flight_bytes /= lanes_.size();
+    for (const auto& [name, out] : sinks_)
+      parts.publishers.emplace(name, out.publisher);
+    parts.drain_timeout_ms = settings_.drain_timeout_ms;
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
   return {};
@@ -239,7 +251,7 @@ void node::start_threads() {
 // -- while running --------------------------------------------------------------------------------
 
 void node::reload(const config& settings) {
-  auto rules = rules_of(settings, *identify_);
+  auto rules = rules_of(settings, settings_, *identify_);
   for (auto& lane : lanes_)
     caf::anon_send(lane.front_end, rules_changed{rules});
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});

@@ -140,6 +140,13 @@ void node::start_storage_actors() {
   journal_actor_settings settings;
   settings.recent_bytes = settings_.queue.memory_bytes;
   settings.received_delay_ms = settings_.journal.received_delay_ms;
+  const auto percent_of_cap = [this](std::uint64_t percent) {
+    const auto cap = settings_.journal.max_size_bytes;
+    return cap / 100 * percent + cap % 100 * percent / 100;
+  };
+  settings.max_bytes = settings_.journal.max_size_bytes;
+  settings.scarce_above_bytes = percent_of_cap(settings_.journal.high_watermark);
+  settings.scarce_until_bytes = percent_of_cap(settings_.journal.low_watermark);
   settings.is_fetched = [streams = settings_.streams](const std::string& stream) {
     const auto found = streams.find(stream);
     return !(found != streams.end() ? found->second : streams.at("default")).sinks.empty();

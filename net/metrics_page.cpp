@@ -69,6 +69,19 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
     out.value(sum(
                   all, [i](const m& f) -> auto& { return f.shed[i]; }),
               {{"reason", shed_names[i]}});
+  out.gauge("penstock_publish_waits", "Requests that wait until sinks have their events.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.publish_waits; }));
+  out.counter("penstock_published_answers_total",
+              "Requests of streams with ack = published, answered when the sinks had the events.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.published; }));
+  out.counter("penstock_unpublished_answers_total",
+              "And those answered without that, as their events were durable, by reason.");
+  for (std::size_t i = 1; i < unpublished_names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& f) -> auto& { return f.unpublished_answers[i]; }),
+              {{"reason", unpublished_names[i]}});
   out.counter("penstock_limiter_fallback_total",
               "Requests whose shard's owner was out of reach, by what was done with them.")
       .value(sum(
@@ -176,6 +189,8 @@ void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
   if (max_bytes > 0)
     out.gauge("penstock_journal_max_bytes", "The cap on the size of all segment files.")
         .value(max_bytes);
+  out.gauge("penstock_journal_scarce", "1 while expendable streams are refused.")
+      .value(j.scarce.value());
   out.gauge("penstock_journal_full", "1 while the journal takes nothing more.")
       .value(j.full.value());
   out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
@@ -294,6 +309,7 @@ node_totals totals_of(const metrics_sources& from) {
     out.events = from.journal->events.value();
     out.journal_bytes = from.journal->bytes.value();
     out.durable_seq = from.journal->durable_seq.value();
+    out.journal_scarce = from.journal->scarce.value() != 0;
     out.journal_full = from.journal->full.value() != 0;
   }
   if (from.links) out.peers_up = from.links->links_up.value();

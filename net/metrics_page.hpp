@@ -53,6 +53,7 @@ struct node_totals {
   std::int64_t journal_bytes = 0;
   std::uint64_t journal_max_bytes = 0;
   std::int64_t durable_seq = 0;
+  bool journal_scarce = false; ///< expendable streams are refused
   bool journal_full = false;
   std::int64_t peers_up = 0;
   std::vector<queue_stats> queues;
