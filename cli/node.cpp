@@ -202,6 +202,8 @@ result<void> node::start_admin() {
   m.journal = journal_metrics_;
   m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
+  for (auto& [name, out] : sinks_)
+    if (out.metrics) m.sinks.push_back(out.metrics);
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
