@@ -60,10 +60,11 @@ struct rebuild_world {
   name_hasher hash = [](std::string_view, std::string_view name) -> std::uint64_t {
     return name == "acme" ? 7 : 8;
   };
-  segment_info segment{.number = 1};
+  segment_info segment;
   bool is_cluster = false;
   std::vector<usage_batch_ptr> corrections;
 
+  rebuild_world() { segment.number = 1; }
   void accept(std::int64_t at_s, std::vector<std::uint64_t> clients,
               const std::string& stream = "s") {
     auto block = std::make_shared<event_block>();
