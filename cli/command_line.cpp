@@ -39,6 +39,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_run_command(app, exit);
   add_check_command(app, exit);
   add_consume_command(app, exit);
+  add_status_command(app, exit);
   add_usage_command(app, exit);
   add_key_command(app, exit);
   add_plan_command(app, exit);

@@ -12,12 +12,14 @@ namespace penstock {
 void add_run_command(CLI::App& app, int& exit);
 void add_check_command(CLI::App& app, int& exit);
 void add_consume_command(CLI::App& app, int& exit);
+void add_status_command(CLI::App& app, int& exit);
 void add_usage_command(CLI::App& app, int& exit);
 void add_key_command(CLI::App& app, int& exit);
 void add_plan_command(CLI::App& app, int& exit);
 void add_version_command(CLI::App& app, int& exit);
 
-/// What is below `key` and `plan`.
+/// What is below `usage`, `key` and `plan`.
+void add_usage_rebuild_command(CLI::App& app, int& exit);
 void add_key_create_command(CLI::App& app, int& exit);
 void add_key_list_command(CLI::App& app, int& exit);
 void add_key_revoke_command(CLI::App& app, int& exit);

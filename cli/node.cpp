@@ -76,6 +76,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
   made->start_accounts();
+  made->start_usage_rebuilder();
   if (auto done = made->start_cluster(); !done) return done.error();
   if (auto done = made->start_admin(); !done) return done.error();
   made->start_threads();
@@ -213,6 +214,8 @@ result<void> node::start_admin() {
   m.journal = journal_metrics_;
   m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
+  for (auto& [name, out] : sinks_)
+    if (out.metrics) m.sinks.push_back(out.metrics);
   m.keeper = keeper_metrics_;
   for (auto& [name, out] : sinks_)
     m.sinks.push_back(out.metrics);
@@ -236,8 +239,8 @@ result<void> node::start_admin() {
       sent += one->limiter_messages.value();
     return sent > taken ? sent - taken : 0;
   });
-  auto started = admin_server::start(
-      {settings_.admin, system_, queue_, state_, metrics_, accounts_, usage_reader_});
+  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
+                                      usage_reader_, usage_rebuilder_, usage_rebuild_board_});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -299,8 +302,8 @@ node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   stopping_->store(true);
   admin_.reset();
-  const auto all = {&journal_actor_, &queue_,    &keeper_, &usage_, &usage_reader_,
-                    &accounts_,      &counters_, &gate_,   &links_};
+  const auto all = {&journal_actor_,   &queue_,    &keeper_,   &usage_, &usage_reader_,
+                    &usage_rebuilder_, &accounts_, &counters_, &gate_,  &links_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& [name, out] : sinks_) {

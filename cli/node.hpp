@@ -13,6 +13,7 @@
 #include "actors/queue_actor.hpp"
 #include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
+#include "actors/usage_rebuilder.hpp"
 #include "cli/config.hpp"
 #include "net/admin_server.hpp"
 #include "net/front_end.hpp"
@@ -81,6 +82,7 @@ class node {
   void start_publishers();
   result<void> start_lanes();
   void start_accounts();
+  void start_usage_rebuilder();
   result<void> start_cluster();
   result<void> start_admin();
   void start_threads();
@@ -124,6 +126,9 @@ class node {
   caf::actor queue_;
   caf::actor usage_; // null when usage.enabled is false
   caf::actor usage_reader_;
+  caf::actor usage_rebuilder_;
+  std::shared_ptr<usage_rebuild_board> usage_rebuild_board_ =
+      std::make_shared<usage_rebuild_board>();
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor accounts_;
   caf::actor counters_;

@@ -4,6 +4,7 @@
 #include "net/admin_accounts.hpp"
 #include "net/admin_queue.hpp"
 #include "net/admin_usage.hpp"
+#include "net/admin_usage_rebuild.hpp"
 #include "net/ascii.hpp"
 #include "net/status_page.hpp"
 #include "net/stream_name.hpp"
@@ -75,6 +76,8 @@ constexpr std::array routes{
     route{http::verb::get, "/", get_page},
     route{http::verb::get, "/v1/admin/status", get_status},
     route{http::verb::get, "/v1/admin/usage", get_usage},
+    route{http::verb::get, "/v1/admin/usage/rebuild", get_usage_rebuild},
+    route{http::verb::post, "/v1/admin/usage/rebuild", post_usage_rebuild},
     route{http::verb::get, "/v1/queue/{stream}", get_queue, false, &stream_name},
     route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue, false, &stream_name},
     route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue, false, &stream_name},

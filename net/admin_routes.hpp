@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/node_state.hpp"
+#include "actors/usage_rebuilder.hpp"
 #include "net/ask.hpp"
 #include "net/bearer_token.hpp"
 #include "net/metrics_page.hpp"
@@ -28,6 +29,8 @@ struct admin_context {
   const metrics_sources& metrics;
   const bearer_token& token;
   caf::actor usage{}; ///< answers usage_query_ptr; null: usage is not counted
+  caf::actor usage_rebuilder{};
+  std::shared_ptr<usage_rebuild_board> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
 };
