@@ -3,6 +3,7 @@
 #include "storage/block_codec.hpp"
 #include "storage/segment.hpp"
 
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -115,6 +116,9 @@ class open_segment_reader {
   sqlite_statement find_, next_, load_;
 };
 
+/// The greatest that SQLite's integers hold.
+constexpr std::uint64_t max_seq = std::numeric_limits<std::int64_t>::max();
+
 class segment_journal_reader final : public journal_reader {
  public:
   segment_journal_reader(std::shared_ptr<segment_catalog> catalog, std::string vfs)
@@ -156,11 +160,17 @@ class segment_journal_reader final : public journal_reader {
   }
 
   result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) override {
+    return count_between(stream, after_seq, max_seq);
+  }
+
+  result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
+                                      std::uint64_t up_to_seq) override {
     std::uint64_t count = 0;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
       if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
-      if (segment.first_seq > after_seq) {
+      if (segment.first_seq > up_to_seq) break;
+      if (segment.first_seq > after_seq && segment.last_seq <= up_to_seq) {
         count += events->second;
         continue;
       }
@@ -168,11 +178,13 @@ class segment_journal_reader final : public journal_reader {
         if (!skippable(opened.error(), nullptr)) return opened.error();
         continue;
       }
-      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)) FROM block "
-                                     "WHERE stream = ?1 AND seq + n - 1 > ?2");
+      auto sum = held_->db().prepare("SELECT sum(min(seq + n - 1, ?3) - max(seq - 1, ?2)) "
+                                     "FROM block WHERE stream = ?1 AND seq + n - 1 > ?2 "
+                                     "AND seq <= ?3");
       if (!sum) return sum.error();
       sum->bind_text(1, stream);
       sum->bind(2, after_seq);
+      sum->bind(3, up_to_seq);
       auto row = sum->step();
       if (!row) return row.error();
       count += static_cast<std::uint64_t>(sum->integer(0));
