@@ -3,7 +3,6 @@
 #include "storage/block_codec.hpp"
 #include "storage/segment.hpp"
 
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -116,9 +115,6 @@ class open_segment_reader {
   sqlite_statement find_, next_, load_;
 };
 
-/// The greatest that SQLite's integers hold.
-constexpr std::uint64_t max_seq = std::numeric_limits<std::int64_t>::max();
-
 class segment_journal_reader final : public journal_reader {
  public:
   segment_journal_reader(std::shared_ptr<segment_catalog> catalog, std::string vfs)
@@ -160,7 +156,28 @@ class segment_journal_reader final : public journal_reader {
   }
 
   result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) override {
-    return count_between(stream, after_seq, max_seq);
+    std::uint64_t count = 0;
+    for (const auto& segment : catalog_->list()) {
+      const auto events = segment.events.find(stream);
+      if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
+      if (segment.first_seq > after_seq) {
+        count += events->second;
+        continue;
+      }
+      if (auto opened = hold(segment); !opened) {
+        if (!skippable(opened.error(), nullptr)) return opened.error();
+        continue;
+      }
+      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)) FROM block "
+                                     "WHERE stream = ?1 AND seq + n - 1 > ?2");
+      if (!sum) return sum.error();
+      sum->bind_text(1, stream);
+      sum->bind(2, after_seq);
+      auto row = sum->step();
+      if (!row) return row.error();
+      count += static_cast<std::uint64_t>(sum->integer(0));
+    }
+    return count;
   }
 
   result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,

@@ -33,14 +33,10 @@ class journal_reader {
 
   /// How many events of `stream` lie after `after_seq` in what is durable now.
   virtual result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
-  /// How many lie after `after_seq` and not after `up_to_seq`.
+  /// How many events of `stream` lie after `after_seq` and not after `up_to_seq`, exactly, however
+  /// much is appended meanwhile.
   virtual result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
-                                              std::uint64_t up_to_seq) {
-    const auto all = count_after(stream, after_seq), beyond = count_after(stream, up_to_seq);
-    if (!all) return all.error();
-    if (!beyond) return beyond.error();
-    return *all - *beyond;
-  }
+                                              std::uint64_t up_to_seq) = 0;
 
   /// Lets go of the open segment, so that it can be retired.
   virtual void release() = 0;
