@@ -87,6 +87,8 @@ class server final : public admin_server {
         port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token},
         actors_{parts.sys, *io_}, context_{actors_,       parts.queue, parts.accounts, parts.node,
                                            parts.metrics, token_,      parts.usage} {
+    context_.dead_letters = parts.dead_letters;
+    context_.replays = parts.replays;
     asio::co_spawn(*io_, accept_all(), asio::detached);
     thread_ = std::thread{[this] { io_->run(); }};
     pthread_setname_np(thread_.native_handle(), "admin");
