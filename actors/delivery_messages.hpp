@@ -5,6 +5,7 @@
 #include "actors/sink.hpp"
 #include "storage/dead_letter.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -52,16 +53,26 @@ struct buried {
   error why;
 };
 
-/// From a front end: tell me when the sinks of the stream have the events of a client up to a
-/// sequence number. Answered to `front_end` with published_news.
+/// From a front end, to each publisher that a stream feeds: tell me when your sink has these
+/// events. One message a stream, front end and turn; its items are in the order of their numbers.
+/// Each item is answered to `front_end` once, in a published_news. The events are durable, so that
+/// the sink may have them already.
 struct await_published {
-  std::uint64_t token = 0;
+  struct item {
+    std::uint64_t token = 0;
+    std::uint64_t client = 0; ///< of all its events: they go through one lane
+    std::uint64_t first_seq = 0;
+    std::uint64_t last_seq = 0;
+  };
   std::string stream;
-  std::uint64_t client = 0;
-  std::uint64_t first_seq = 0;
-  std::uint64_t last_seq = 0;
+  std::vector<item> items;
+  /// The front end waits no longer than this from when it sent; then the publisher may forget them.
+  std::chrono::milliseconds timeout_ms{0};
   caf::actor front_end;
 };
+using await_published_ptr = std::shared_ptr<const await_published>;
+/// A front end waits for no more requests than this; one that is over is done at once.
+inline constexpr std::size_t max_publish_waits = 65'536;
 /// One message for all that a publisher's step settled.
 struct published_news {
   struct item {
@@ -79,7 +90,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::deliver_again_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::again_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::bury_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::buried)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_published)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_published_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::published_news)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_delivery, caf::first_custom_type_id + 130)
@@ -89,6 +100,6 @@ CAF_ADD_TYPE_ID(penstock_delivery, (penstock::deliver_again_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::again_done))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::bury_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::buried))
-CAF_ADD_TYPE_ID(penstock_delivery, (penstock::await_published))
+CAF_ADD_TYPE_ID(penstock_delivery, (penstock::await_published_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::published_news))
 CAF_END_TYPE_ID_BLOCK(penstock_delivery)

@@ -196,9 +196,19 @@ caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
   return promise;
 }
 
+void journal_state::watch(const caf::actor& publisher) {
+  for (const auto& stream : seen_)
+    self_->send(publisher, stream_seen{stream});
+  watchers_.push_back(publisher);
+}
+
 void journal_state::publish(std::vector<const_block_ptr> blocks) {
-  for (auto& block : blocks)
+  for (auto& block : blocks) {
     recent_->add(block);
+    if (!seen_.insert(block->stream).second) continue;
+    for (auto& watcher : watchers_)
+      self_->send(watcher, stream_seen{block->stream});
+  }
   if (waiters_.empty()) return;
   for (auto& block : blocks) {
     auto found = waiters_.find(block->stream);
@@ -230,6 +240,9 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.check_full(); },
       [&state](const fetch_request& request) { return state.fetch(request); },
+      [self](watch_streams) {
+        self->state.watch(caf::actor_cast<caf::actor>(self->current_sender()));
+      },
       [self](drain) {
         self->state.close();
         self->quit();

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ class journal_state {
   void take(const append_batch_ptr& batch);
   void commit();
   caf::result<fetch_reply> fetch(const fetch_request& request);
+  void watch(const caf::actor& publisher);
   void check_full();
   void close();
 
@@ -89,11 +91,14 @@ class journal_state {
 
   std::unique_ptr<recent_blocks> recent_;
   std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream
+  std::set<std::string> seen_;                               // streams that got events
+  std::vector<caf::actor> watchers_;                         // are told of those
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
-/// (answered with fetch_reply) and drain (commits, closes the journal, answers drained and quits).
-/// It blocks on the disk: spawn it detached. `store` is open; `node` outlives it.
+/// (answered with fetch_reply), watch_streams and drain (commits, closes the journal, answers
+/// drained and quits). It blocks on the disk: spawn it detached. `store` is open; `node` outlives
+/// it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
                             std::shared_ptr<journal> store, journal_actor_settings settings,
                             node_state* node, std::shared_ptr<journal_metrics> metrics);

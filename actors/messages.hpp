@@ -170,6 +170,13 @@ struct fetch_reply {
   std::vector<const_block_ptr> blocks;
 };
 
+/// A publisher wants to know which streams get events; answered with a stream_seen for each that
+/// has got some since the node started, and for each further one when its first is durable.
+struct watch_streams {};
+struct stream_seen {
+  std::string stream;
+};
+
 /// A sink has confirmed everything up to this sequence number. Told to the keeper, which retires
 /// segments that every sink is past.
 struct confirmed_up_to {
@@ -223,6 +230,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::full_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::watch_streams)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::stream_seen)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_up)
@@ -262,4 +271,6 @@ CAF_ADD_TYPE_ID(penstock, (penstock::limits_reply))
 CAF_ADD_TYPE_ID(penstock, (penstock::counters_changed))
 CAF_ADD_TYPE_ID(penstock, (penstock::counters_saved))
 CAF_ADD_TYPE_ID(penstock, (penstock::save_tick))
+CAF_ADD_TYPE_ID(penstock, (penstock::watch_streams))
+CAF_ADD_TYPE_ID(penstock, (penstock::stream_seen))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -139,6 +139,7 @@ struct queue_stats {
   std::uint64_t depth = 0;     ///< events not yet acknowledged, in flight ones included
   std::uint64_t in_flight = 0; ///< under a lease
   std::int64_t oldest_ms = 0;  ///< age of the oldest event not acknowledged; 0 when there is none
+  std::uint64_t bytes = 0;     ///< of the bodies of those that make up the depth
 };
 
 /// The queue actor's.
@@ -166,6 +167,73 @@ struct alignas(64) queue_metrics {
  private:
   mutable std::mutex mutex_;
   std::vector<queue_stats> streams_;
+};
+
+enum class sink_state : std::uint8_t {
+  ok,
+  retrying, ///< the last batch of a lane failed; it is being tried again
+  open,     ///< the breaker is open: only a probe now and then
+};
+inline constexpr std::array<const char*, 3> sink_state_names{"ok", "retrying", "open"};
+
+/// How far a sink is behind in one stream: events that are durable and that it has not settled.
+struct sink_lag {
+  std::string sink;
+  std::string kind;
+  std::string stream;
+  std::uint64_t events = 0;
+  std::uint64_t bytes = 0;    ///< of their bodies
+  std::int64_t oldest_ms = 0; ///< age of the oldest of them; 0 when there is none
+};
+
+/// A sink in words.
+struct sink_status {
+  std::string sink;
+  std::string kind;
+  sink_state state = sink_state::ok;
+  std::string last_error; ///< of the last batch that failed; names no secret; "" for none yet
+  std::int64_t last_error_ms = 0; ///< wall clock, Unix time
+};
+
+/// A publisher's, one a sink. Counters have the publisher actor as their only writer.
+class alignas(64) sink_metrics {
+ public:
+  sink_metrics(std::string sink, std::string kind) {
+    status_.sink = std::move(sink);
+    status_.kind = std::move(kind);
+  }
+
+  counter delivered; ///< events that the sink confirmed, repeats included
+  counter refused;   ///< events given up after max_tries: dead letters
+  counter failures;  ///< batches that the sink did not confirm, wholly or in part
+  counter batches;   ///< handed to a lane
+  counter repeats;   ///< events handed to a lane once more
+  gauge inflight_batches;
+  latency_histogram batch_us; ///< handed to a lane until its outcome is known
+
+  /// Called about once a second, and when the state changes, by the publisher actor. The lags name
+  /// this sink. Read by any thread.
+  void publish(sink_state state, std::string last_error, std::int64_t last_error_ms,
+               std::vector<sink_lag> lags) {
+    const std::lock_guard hold{mutex_};
+    status_.state = state;
+    status_.last_error = std::move(last_error);
+    status_.last_error_ms = last_error_ms;
+    lags_ = std::move(lags);
+  }
+  sink_status status() const {
+    const std::lock_guard hold{mutex_};
+    return status_;
+  }
+  std::vector<sink_lag> lags() const {
+    const std::lock_guard hold{mutex_};
+    return lags_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  sink_status status_;
+  std::vector<sink_lag> lags_;
 };
 
 /// The keeper actor's.

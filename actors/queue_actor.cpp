@@ -65,7 +65,7 @@ void queue_actor_state::pump(stream& of) {
 void queue_actor_state::add_blocks(stream& of, const std::vector<const_block_ptr>& blocks) {
   refresh_unread(of);
   const auto taken = of.state.add(blocks);
-  of.unread -= std::min<std::uint64_t>(of.unread, taken);
+  of.unread -= taken;
 }
 
 void queue_actor_state::read_segments(stream& of, std::size_t max_bytes) {

@@ -91,8 +91,8 @@ class queue_actor_state {
     bool read_failed = false;            // wait for the next upkeep before reading again
     bool dirty = false;                  // acknowledgements not yet saved
     std::uint64_t durable_confirmed = 0; // what the keeper may be told
-    std::uint64_t unread = 0;            // events after state.position()
-    std::uint64_t appended = 0;          // the catalog's count that `unread` takes in
+    event_volume unread;                 // what lies after state.position()
+    event_volume appended;               // the catalog's count that `unread` takes in
     bool counted = false;                // the backlog was counted, once
     std::pair<std::uint64_t, std::uint64_t> newest{}; // last segment with events, and how many
   };

@@ -44,12 +44,13 @@ bool queue_state::wants_blocks() const {
   return window_bytes_ < limits_.window_bytes && fresh_bytes_ < limits_.read_ahead_bytes;
 }
 
-std::size_t queue_state::add(const std::vector<std::shared_ptr<const event_block>>& blocks) {
-  std::size_t taken = 0;
+event_volume queue_state::add(const std::vector<std::shared_ptr<const event_block>>& blocks) {
+  event_volume taken;
   for (const auto& block : blocks) {
     if (block->empty() || block->last_seq() <= position_) continue;
     if (window_bytes_ >= limits_.window_bytes) break;
-    taken += block->last_seq() - std::max(position_, block->first_seq - 1);
+    const auto count = block->last_seq() - std::max(position_, block->first_seq - 1);
+    taken += {count, block->bodies.size() - block->begin_of(block->size() - count)};
     add_block(block);
   }
   return taken;
@@ -59,10 +60,12 @@ void queue_state::add_block(const std::shared_ptr<const event_block>& block) {
   entry fresh{.block = block, .after = position_, .slots = std::vector<slot>(block->size())};
   for (std::size_t i = 0; i < block->size(); ++i) {
     const auto seq = block->first_seq + i;
-    if (seq <= saved_.seq || acked_.contains(seq))
+    if (seq <= saved_.seq || acked_.contains(seq)) {
       fresh.slots[i].at = phase::acked;
-    else
+    } else {
       ++fresh.unacked;
+      unacked_bytes_ += block->body(i).size();
+    }
   }
   // Acknowledged before it was read: now we know that no event lies between it and the last.
   if (fresh.slots[0].at == phase::acked && block->first_seq > position_) {
@@ -169,6 +172,7 @@ void queue_state::mark_acked(const place& where) {
     used_fresh(here);
   state.at = phase::acked;
   --unacked_;
+  unacked_bytes_ -= here.block->body(where.index).size();
   acked_.add(where.index == 0 ? here.after + 1 : seq, seq);
   saved_.seq = acked_.advance(saved_.seq);
   if (--here.unacked == 0) {

@@ -67,8 +67,8 @@ class queue_state {
   /// True while there is room to read further.
   bool wants_blocks() const;
   /// Adds blocks that follow position(), in order; skips what lies before it and stops when the
-  /// window is full. Gives how many events it took.
-  std::size_t add(const std::vector<std::shared_ptr<const event_block>>& blocks);
+  /// window is full. Gives what it took.
+  event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks);
   /// The stream has no event in (position(), seq].
   void pass_over(std::uint64_t seq);
 
@@ -94,6 +94,7 @@ class queue_state {
   std::uint64_t in_flight() const { return in_flight_; }
   /// Events in the window that are not acknowledged.
   std::uint64_t unacked_in_window() const { return unacked_; }
+  std::uint64_t unacked_bytes_in_window() const { return unacked_bytes_; }
   /// Of the oldest event that is not acknowledged, if the window holds one.
   std::optional<std::int64_t> oldest_time_ms() const;
   std::size_t window_bytes() const { return window_bytes_; }
@@ -141,6 +142,7 @@ class queue_state {
   std::uint64_t fresh_from_ = 0; // no event before it is fresh
   std::uint64_t in_flight_ = 0;
   std::uint64_t unacked_ = 0;
+  std::uint64_t unacked_bytes_ = 0; // of bodies
   std::uint64_t fresh_ = 0;
   std::size_t fresh_bytes_ = 0;
   std::size_t window_bytes_ = 0;

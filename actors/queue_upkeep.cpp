@@ -121,24 +121,26 @@ void queue_actor_state::on_upkeep() {
 // The backlog is counted once, when the stream is first looked at; from then on it grows by what
 // is appended and shrinks by what is read, so that a long backlog costs nothing to know.
 void queue_actor_state::refresh_unread(stream& of) {
-  const auto appended = parts_.catalog->appended_of(of.name);
+  const auto appended = parts_.catalog->appended_volume_of(of.name);
   if (parts_.catalog->durable_seq() <= of.state.position()) {
-    of.unread = 0;
+    of.unread = {};
     of.counted = true;
   } else if (of.counted) {
-    of.unread += appended - of.appended;
+    of.unread += appended;
+    of.unread -= of.appended;
   } else if (const auto count = parts_.reader->count_after(of.name, of.state.position())) {
     of.unread = *count;
     // What was appended while we counted may or may not be in the count: then count again later.
-    of.counted = parts_.catalog->appended_of(of.name) == appended;
+    of.counted = parts_.catalog->appended_volume_of(of.name) == appended;
   }
   of.appended = appended;
 }
 
 queue_stats queue_actor_state::stats_of(const stream& of) const {
   queue_stats out{.stream = of.name,
-                  .depth = of.state.unacked_in_window() + of.unread,
-                  .in_flight = of.state.in_flight()};
+                  .depth = of.state.unacked_in_window() + of.unread.events,
+                  .in_flight = of.state.in_flight(),
+                  .bytes = of.state.unacked_bytes_in_window() + of.unread.bytes};
   if (const auto oldest = of.state.oldest_time_ms())
     out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
   return out;

@@ -2,6 +2,7 @@
 
 #include "actors/units.hpp"
 #include "cli/address.hpp"
+#include "cli/sink_options.hpp"
 
 #include <fmt/format.h>
 
@@ -20,6 +21,7 @@ class checker {
   void check_addresses() const;
   void check_sizes() const;
   void check_cluster() const;
+  void check_sinks() const;
   void check_streams() const;
   void check_plans() const;
   void check_overrides() const;
@@ -124,6 +126,24 @@ void checker::check_streams() const {
   }
 }
 
+void checker::check_sinks() const {
+  for (const auto& [name, sink] : config_.sinks) {
+    if (!readable({"sinks." + name + ".kind"})) continue;
+    const auto prefix = "sinks." + name + '.';
+    for (const auto& [key, place] : origins_.place)
+      if (key.starts_with(prefix) && !sink_kind_has(sink.kind, key.substr(prefix.size())))
+        complain(key, fmt::format("a sink of the kind {} has no such key; leave it out, or change "
+                                  "the kind",
+                                  quote(sink.kind)));
+    const auto missing = missing_sink_key(sink);
+    if (!missing.empty() && readable({prefix + std::string{missing}}))
+      complain(prefix + "kind", fmt::format("a sink of the kind {} needs {}{}; add it",
+                                            quote(sink.kind), prefix, missing));
+    if (sink.delivery.retry_max_ms < sink.delivery.retry_min_ms)
+      complain(prefix + "retry_max", "this is less than retry_min; raise it or lower that");
+  }
+}
+
 // Limiters know plans by a hash of 32 bits.
 void checker::check_plans() const {
   std::map<std::uint32_t, std::string> names;
@@ -153,6 +173,7 @@ void check_together(const config& c, const config_origins& origins, problem_list
   check.check_addresses();
   check.check_sizes();
   check.check_cluster();
+  check.check_sinks();
   check.check_streams();
   check.check_plans();
   check.check_overrides();

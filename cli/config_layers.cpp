@@ -99,12 +99,8 @@ void layer_reader::read_named(std::string_view section, const toml::key& name,
     return complain(name.source(), key, fmt::format("more than {} {}", max_named_tables, section));
   layers_.assignments.push_back(
       {key, "", std::string{name.str()}, nullptr, source_, name.source()});
-  // The keys of a sink depend on its kind; of one that this version lacks only that is told.
-  const auto kind = (*table)["kind"].value<std::string_view>();
-  const bool other_kind = section == "sinks" && kind && *kind != "embedded";
   for (const auto& [field, below] : *table)
-    if (!other_kind || field == "kind")
-      read_key(fmt::format("{}.{}", key, field.str()), field, below);
+    read_key(fmt::format("{}.{}", key, field.str()), field, below);
 }
 
 void layer_reader::read_key(std::string key, const toml::key& at, const toml::node& value) {

@@ -62,7 +62,9 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->open_accounts(); !done) return done.error();
   if (auto done = made->open_listeners(); !done) return done.error();
   if (auto done = made->open_idempotency(); !done) return done.error();
+  if (auto done = made->make_sinks(); !done) return done.error();
   made->start_storage_actors();
+  made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
   made->start_accounts();
   if (auto done = made->start_cluster(); !done) return done.error();
@@ -197,6 +199,7 @@ result<void> node::start_admin() {
     if (lane.idempotency) m.idempotency.push_back(lane.key_counts);
   }
   m.journal = journal_metrics_;
+  m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
@@ -269,6 +272,8 @@ bool node::drain() {
   deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
+  for (auto& [name, out] : sinks_)
+    all = ask_to_drain(out.publisher, deadline) && all;
   all = ask_to_drain(usage_, deadline) && all;
   for (auto& lane : lanes_)
     all = ask_to_drain(lane.limiter, deadline) && all;
@@ -284,6 +289,11 @@ node::~node() {
                     &accounts_,      &counters_, &gate_,   &links_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
+  for (auto& [name, out] : sinks_) {
+    out.to->stop();
+    if (out.publisher) caf::anon_send_exit(out.publisher, caf::exit_reason::user_shutdown);
+    out.publisher = nullptr;
+  }
   for (auto& lane : lanes_) {
     if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
     if (lane.idempotency) caf::anon_send_exit(lane.idempotency, caf::exit_reason::user_shutdown);

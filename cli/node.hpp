@@ -9,6 +9,7 @@
 #include "actors/limiter.hpp"
 #include "actors/node_state.hpp"
 #include "actors/peer_link.hpp"
+#include "actors/publisher.hpp"
 #include "actors/queue_actor.hpp"
 #include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
@@ -18,6 +19,8 @@
 #include "net/listener.hpp"
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,6 +30,9 @@ namespace penstock {
 
 /// The plans of a configuration, by name.
 std::vector<plan> plans_of(const config& settings);
+
+/// Whether a stream's events go to the sink of that name.
+std::function<bool(const std::string& stream)> feeds(const config& settings, std::string sink);
 
 /// Members are in the order they are made; the destructor undoes it. One thread uses a node (the
 /// one that waits for signals).
@@ -70,7 +76,9 @@ class node {
   result<void> open_accounts();
   result<void> open_idempotency();
   result<void> open_listeners();
+  result<void> make_sinks();
   void start_storage_actors();
+  void start_publishers();
   result<void> start_lanes();
   void start_accounts();
   result<void> start_cluster();
@@ -102,6 +110,14 @@ class node {
   std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
   std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
+
+  /// A sink that is not embedded, with the actor that moves events there.
+  struct outgoing_sink {
+    std::shared_ptr<sink> to;
+    std::shared_ptr<sink_metrics> metrics;
+    caf::actor publisher;
+  };
+  std::map<std::string, outgoing_sink> sinks_; // by name
 
   caf::actor journal_actor_;
   caf::actor keeper_;

@@ -15,21 +15,22 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Whether a stream's events go to the embedded sink of that name.
-std::function<bool(const std::string&)> feeds(const config& settings, std::string sink) {
-  return [streams = settings.streams, sink = std::move(sink)](const std::string& stream) {
-    auto found = streams.find(stream);
-    const auto& sinks = (found != streams.end() ? found->second : streams.at("default")).sinks;
-    return std::find(sinks.begin(), sinks.end(), sink) != sinks.end();
-  };
-}
-
 // The embedded sink that streams use; there is one queue, whatever name it goes by.
 std::string queue_name(const config& settings) {
   for (auto& [name, stream] : settings.streams)
     for (auto& sink : stream.sinks)
       if (settings.sinks.at(sink).kind == "embedded") return sink;
   return {};
+}
+
+// The sinks that some stream feeds: what they have not confirmed stays in the journal.
+std::vector<std::string> fed_sinks(const config& settings) {
+  std::vector<std::string> names;
+  for (auto& [name, stream] : settings.streams)
+    names.insert(names.end(), stream.sinks.begin(), stream.sinks.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 } // namespace
@@ -139,7 +140,10 @@ void node::start_storage_actors() {
   journal_actor_settings settings;
   settings.recent_bytes = settings_.queue.memory_bytes;
   settings.received_delay_ms = settings_.journal.received_delay_ms;
-  settings.is_fetched = feeds(settings_, sink);
+  settings.is_fetched = [streams = settings_.streams](const std::string& stream) {
+    const auto found = streams.find(stream);
+    return !(found != streams.end() ? found->second : streams.at("default")).sinks.empty();
+  };
   journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
                                                 &state_, journal_metrics_);
   keeper_parts keeper;
@@ -147,7 +151,7 @@ void node::start_storage_actors() {
       *journal_, journal_options_,
       {kept_keys_, settings_.idempotency.window_ms, settings_.idempotency.max_keys, wall_ms});
   keeper.catalog = journal_->catalog();
-  if (!sink.empty()) keeper.sinks = {sink};
+  keeper.sinks = fed_sinks(settings_);
   keeper.retention_ms = settings_.journal.retention_ms;
   keeper.metrics = keeper_metrics_;
   keeper.wall_ms = wall_ms;
@@ -156,7 +160,7 @@ void node::start_storage_actors() {
   queue.sink = sink;
   queue.settings = settings_.queue;
   queue.feeds = feeds(settings_, sink);
-  queue.saved = std::move(saved_cursors_);
+  queue.saved = saved_cursors_;
   queue.cursors = cursors_;
   queue.reader = journal_reader::make(journal_->catalog());
   queue.replay = journal_reader::make(journal_->catalog());

@@ -287,14 +287,6 @@ std::vector<option> override_options(override_settings& target) {
   };
 }
 
-std::vector<option> sink_options(sink_settings& target) {
-  return {{"sinks.NAME.kind",
-           read_choice(target.kind, choices<std::string>{{"embedded", "embedded"}},
-                       {"nats", "kafka", "kinesis", "sqs", "redis", "http"}),
-           "embedded", "embedded",
-           "The embedded queue, which consumers read through the admin plane."}};
-}
-
 std::string environment_name(std::string_view key) {
   std::string name = "PENSTOCK_";
   for (const char c : key) {

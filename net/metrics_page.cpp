@@ -1,74 +1,14 @@
 #include "net/metrics_page.hpp"
 
 #include "net/process_figures.hpp"
-
-#include <prometheus/text_serializer.h>
-
-#include <limits>
-#include <sstream>
+#include "net/prometheus_page.hpp"
+#include "net/sink_figures.hpp"
 
 namespace penstock {
 
 namespace {
 
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using labels = std::vector<ClientMetric::Label>;
-
-/// Collects families in the order in which they are added.
-class page {
- public:
-  page& counter(const char* name, const char* help) {
-    return begin(name, help, MetricType::Counter);
-  }
-  page& gauge(const char* name, const char* help) { return begin(name, help, MetricType::Gauge); }
-
-  /// A value of the family begun last.
-  template <class Number>
-  page& value(Number number, labels with = {}) {
-    ClientMetric metric;
-    metric.label = std::move(with);
-    (families_.back().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) =
-        static_cast<double>(number);
-    families_.back().metric.push_back(std::move(metric));
-    return *this;
-  }
-
-  /// The sum of several histograms of one kind; an observation is a `per_unit`-th of the base unit.
-  template <class Histogram>
-  page& histogram(const char* name, const char* help, double per_unit,
-                  const std::vector<const Histogram*>& parts) {
-    begin(name, help, MetricType::Histogram);
-    ClientMetric metric;
-    auto& out = metric.histogram;
-    for (std::size_t i = 0; i <= Histogram::bounds.size(); ++i) {
-      for (const auto* part : parts)
-        out.sample_count += part->bucket(i);
-      const bool last = i == Histogram::bounds.size();
-      out.bucket.push_back(
-          {out.sample_count, last ? std::numeric_limits<double>::infinity()
-                                  : static_cast<double>(Histogram::bounds[i]) / per_unit});
-    }
-    for (const auto* part : parts)
-      out.sample_sum += static_cast<double>(part->sum()) / per_unit;
-    families_.back().metric.push_back(std::move(metric));
-    return *this;
-  }
-
-  std::string text() const {
-    std::ostringstream out;
-    prometheus::TextSerializer{}.Serialize(out, families_);
-    return out.str();
-  }
-
- private:
-  page& begin(const char* name, const char* help, MetricType type) {
-    families_.push_back({name, help, type, {}});
-    return *this;
-  }
-  std::vector<MetricFamily> families_;
-};
+using page = prometheus_page;
 
 /// The sum of one figure over sources of one kind.
 template <class Sources, class Figure>
@@ -78,8 +18,6 @@ auto sum(const Sources& sources, Figure figure) {
     total += figure(*source).value();
   return total;
 }
-
-constexpr double microseconds_per_second = 1e6;
 
 void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   if (all.empty()) return;
@@ -96,9 +34,9 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   for (const auto* front_end : all)
     latencies.push_back(&front_end->request_us);
   out.histogram(
-      "penstock_http_request_seconds",
-      "Time from a complete request to its answer, for requests that a limiter was asked for.",
-      microseconds_per_second, latencies);
+         "penstock_http_request_seconds",
+         "Time from a complete request to its answer, for requests that a limiter was asked for.")
+      .value(microseconds_per_second, latencies);
   out.counter("penstock_http_received_bytes_total", "Bytes received on the ingest plane.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.bytes_in; }));
@@ -237,21 +175,23 @@ void add_idempotency(page& out, const metrics_sources& from) {
           all, [](const m& i) -> auto& { return i.bytes; }));
 }
 
-void add_journal(page& out, const journal_metrics& j) {
+void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
   out.counter("penstock_journal_events_total", "Events made durable.").value(j.events.value());
   out.counter("penstock_journal_commits_total", "Transactions committed.").value(j.commits.value());
   out.counter("penstock_journal_appended_bytes_total", "Bytes of bodies made durable.")
       .value(j.appended_bytes.value());
   out.counter("penstock_journal_failures_total", "Transactions rolled back.")
       .value(j.failures.value());
-  out.histogram<latency_histogram>("penstock_journal_fsync_seconds",
-                                   "Time of a commit until its data is on the disk.",
-                                   microseconds_per_second, {&j.fsync_us});
-  out.histogram<group_size_histogram>("penstock_journal_group_events", "Events in one commit.", 1,
-                                      {&j.group_size});
+  out.histogram("penstock_journal_fsync_seconds", "Time of a commit until its data is on the disk.")
+      .value<latency_histogram>(microseconds_per_second, {&j.fsync_us});
+  out.histogram("penstock_journal_group_events", "Events in one commit.")
+      .value<group_size_histogram>(1, {&j.group_size});
   out.gauge("penstock_journal_durable_seq", "The last durable sequence number.")
       .value(j.durable_seq.value());
   out.gauge("penstock_journal_bytes", "Size of all segment files.").value(j.bytes.value());
+  if (max_bytes > 0)
+    out.gauge("penstock_journal_max_bytes", "The cap on the size of all segment files.")
+        .value(max_bytes);
   out.gauge("penstock_journal_full", "1 while the journal takes nothing more.")
       .value(j.full.value());
   out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
@@ -265,6 +205,9 @@ void add_queue(page& out, const queue_metrics& q) {
   out.gauge("penstock_queue_depth", "Events of the embedded queue not yet acknowledged.");
   for (const auto& s : streams)
     out.value(s.depth, {{"stream", s.stream}});
+  out.gauge("penstock_queue_depth_bytes", "Bytes of their bodies.");
+  for (const auto& s : streams)
+    out.value(s.bytes, {{"stream", s.stream}});
   out.gauge("penstock_queue_in_flight", "Events that a consumer holds under a lease.");
   for (const auto& s : streams)
     out.value(s.in_flight, {{"stream", s.stream}});
@@ -305,8 +248,9 @@ std::string metrics_page(const metrics_sources& from) {
   add_limiters(out, from);
   if (from.counters) add_counters(out, *from.counters);
   add_idempotency(out, from);
-  if (from.journal) add_journal(out, *from.journal);
+  if (from.journal) add_journal(out, *from.journal, from.journal_max_bytes);
   if (from.queue) add_queue(out, *from.queue);
+  add_sinks(out, from.sinks);
   if (from.keeper) {
     out.counter("penstock_journal_segments_retired_total", "Segments retired.")
         .value(from.keeper->retired.value());
@@ -376,6 +320,7 @@ node_totals totals_of(const metrics_sources& from) {
     out.journal_full = from.journal->full.value() != 0;
   }
   if (from.links) out.peers_up = from.links->links_up.value();
+  out.journal_max_bytes = from.journal_max_bytes;
   if (from.queue) out.queues = from.queue->streams();
   return out;
 }

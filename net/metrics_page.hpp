@@ -26,7 +26,9 @@ struct metrics_sources {
   std::vector<std::shared_ptr<const limiter_metrics>> limiters;
   std::vector<std::shared_ptr<const idempotency_metrics>> idempotency;
   std::shared_ptr<const journal_metrics> journal;
+  std::uint64_t journal_max_bytes = 0; ///< journal.max_size
   std::shared_ptr<const queue_metrics> queue;
+  std::vector<std::shared_ptr<const sink_metrics>> sinks; ///< one a publisher
   std::shared_ptr<const keeper_metrics> keeper;
   std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
@@ -52,6 +54,7 @@ struct node_totals {
   std::int64_t connections = 0;
   std::int64_t live_clients = 0;
   std::int64_t journal_bytes = 0;
+  std::uint64_t journal_max_bytes = 0;
   std::int64_t durable_seq = 0;
   bool journal_full = false;
   std::int64_t peers_up = 0;

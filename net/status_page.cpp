@@ -1,6 +1,7 @@
 #include "net/status_page.hpp"
 
 #include "net/process_figures.hpp"
+#include "net/sink_figures.hpp"
 #include "net/wall_time.hpp"
 
 #include <boost/json.hpp>
@@ -17,6 +18,7 @@ json::array queues_of(const node_totals& totals) {
     out.push_back(json::object{
         {"stream", queue.stream},
         {"depth", queue.depth},
+        {"bytes", queue.bytes},
         {"in_flight", queue.in_flight},
         {"oldest_age_s", static_cast<double>(queue.oldest_ms) / 1e3},
     });
@@ -28,10 +30,11 @@ json::array queues_of(const node_totals& totals) {
 std::string status_json(const metrics_sources& from, const node_state& node) {
   const auto totals = totals_of(from);
   const auto self = read_process_figures();
+  const auto now_ms = wall_ms();
   const json::object out{
       {"node", from.node_name},
       {"version", from.version},
-      {"uptime_s", static_cast<double>(wall_ms() - from.started_ms) / 1e3},
+      {"uptime_s", static_cast<double>(now_ms - from.started_ms) / 1e3},
       {"ready", node.ready.load(std::memory_order_relaxed)},
       {"draining", node.draining.load(std::memory_order_relaxed)},
       {"http", json::object{{"requests", totals.requests},
@@ -42,12 +45,14 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
       {"limiter", json::object{{"clients", totals.live_clients}}},
       {"journal", json::object{{"events", totals.events},
                                {"bytes", totals.journal_bytes},
+                               {"max_bytes", totals.journal_max_bytes},
                                {"durable_seq", totals.durable_seq},
                                {"full", totals.journal_full}}},
       {"cluster", json::object{{"peers_up", totals.peers_up}}},
       {"process",
        json::object{{"cpu_s", self.cpu_seconds}, {"resident_bytes", self.resident_bytes}}},
       {"queues", queues_of(totals)},
+      {"sinks", sinks_json(from.sinks, now_ms)},
   };
   return json::serialize(out);
 }
@@ -72,6 +77,8 @@ th:first-child,td:first-child{text-align:left}
 <dl id="figures"></dl>
 <table><thead><tr><th>Stream</th><th>Waiting</th><th>In flight</th><th>Oldest</th></tr></thead>
 <tbody id="queues"></tbody></table>
+<table id="sinks" hidden><thead><tr><th>Sink</th><th>Stream</th><th>State</th><th>Lag</th><th>Bytes</th><th>Oldest</th></tr></thead>
+<tbody></tbody></table>
 <script>
 const $=id=>document.getElementById(id);
 const count=n=>n.toLocaleString();
@@ -101,12 +108,18 @@ async function refresh(){
    figure("Connections",count(s.http.connections)),
    figure("Clients tracked",count(s.limiter.clients)),
    figure("Events durable",count(s.journal.events)),
-   figure("Journal",bytes(s.journal.bytes)),
+   figure("Journal",bytes(s.journal.bytes)+(s.journal.max_bytes?" of "+bytes(s.journal.max_bytes):"")),
    figure("Peers up",count(s.cluster.peers_up)),
    figure("Memory",bytes(s.process.resident_bytes)),
    figure("CPU",age(s.process.cpu_s)));
   $("queues").replaceChildren(...s.queues.map(q=>
    row([q.stream,count(q.depth),count(q.in_flight),q.depth?age(q.oldest_age_s):"–"])));
+  $("sinks").hidden=!s.sinks.length;
+  $("sinks").tBodies[0].replaceChildren(...s.sinks.flatMap(k=>
+   (k.streams.length?k.streams:[null]).map(t=>{
+    const r=row([k.sink,t?t.stream:"–",k.state].concat(
+     t?[count(t.lag_events),bytes(t.lag_bytes),t.lag_events?age(t.lag_s):"–"]:["–","–","–"]));
+    if(k.last_error)r.title=k.last_error;return r})));
  }catch(e){$("state").textContent="No answer: "+e.message}
  setTimeout(refresh,2000)}
 refresh();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <mutex>
 #include <optional>
 
 namespace penstock {
@@ -77,6 +78,7 @@ class sqlite_cursor_store final : public cursor_store {
   }
 
   result<std::vector<cursor>> load() override {
+    const std::lock_guard hold{mutex_};
     auto select = db_->prepare("SELECT stream, sink, seq, acked_ahead FROM cursor");
     if (!select) return select.error();
     std::vector<cursor> cursors;
@@ -94,13 +96,17 @@ class sqlite_cursor_store final : public cursor_store {
   }
 
   result<void> save(const std::vector<cursor>& cursors) override {
+    const std::lock_guard hold{mutex_};
     auto saved = write(cursors);
     if (!saved && saved.error().code == errc::disk_full && reserve_.release())
       return write(cursors);
     return saved;
   }
 
-  void restore_reserve() override { reserve_.take(); }
+  void restore_reserve() override {
+    const std::lock_guard hold{mutex_};
+    reserve_.take();
+  }
 
  private:
   result<void> connect(const fs::path& path, const std::string& vfs) {
@@ -133,6 +139,7 @@ class sqlite_cursor_store final : public cursor_store {
     return done;
   }
 
+  std::mutex mutex_;
   disk_reserve reserve_;
   std::optional<sqlite_database> db_;
   sqlite_statement upsert_;

@@ -25,7 +25,8 @@ struct cursor {
 /// forgotten on a restart and their events come again with the same id.
 inline constexpr std::size_t max_acked_ranges = 4096;
 
-/// `cursors.db` beside the journal. One thread uses it at a time; it blocks on the disk.
+/// `cursors.db` beside the journal. The queue and all publishers share it, so it is thread-safe; it
+/// blocks on the disk.
 class cursor_store {
  public:
   /// `reserve_bytes`: a file of that size is held so that a cursor can still be written, and so a

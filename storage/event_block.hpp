@@ -3,6 +3,7 @@
 
 #include "storage/idempotency.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,6 +20,25 @@ struct event_meta {
   std::uint16_t type = 0;       ///< index into `content_types`
   std::uint16_t attributes = 0; ///< index into `attributes`; 0 means none
   std::uint64_t client = 0;     ///< keyed hash of who sent it; orders delivery per client
+};
+
+/// So many events, and the bytes of their bodies.
+struct event_volume {
+  std::uint64_t events = 0;
+  std::uint64_t bytes = 0;
+
+  event_volume& operator+=(const event_volume& more) {
+    events += more.events;
+    bytes += more.bytes;
+    return *this;
+  }
+  /// Nothing goes below zero.
+  event_volume& operator-=(const event_volume& less) {
+    events -= std::min(events, less.events);
+    bytes -= std::min(bytes, less.bytes);
+    return *this;
+  }
+  bool operator==(const event_volume&) const = default;
 };
 
 /// Events of one stream that were accepted together. Their sequence numbers are contiguous:

@@ -126,17 +126,18 @@ void journal_writer::note(const event_block& block) {
   growth_.first_time_ms = std::min(growth_.first_time_ms, block.time_ms);
   growth_.last_time_ms = std::max(growth_.last_time_ms, block.time_ms);
   growth_.keys += block.keys.size();
-  for (auto& [stream, events] : growth_.events) {
+  const event_volume more{block.size(), block.bodies.size()};
+  for (auto& [stream, added] : growth_.added) {
     if (stream != block.stream) continue;
-    events += block.size();
+    added += more;
     return;
   }
-  growth_.events.emplace_back(block.stream, block.size());
+  growth_.added.emplace_back(block.stream, more);
 }
 
 void journal_writer::forget_transaction() {
   growth_.first_seq = 0;
-  growth_.events.clear();
+  growth_.added.clear();
   growth_.keys = 0;
   open_bytes_ = 0;
 }

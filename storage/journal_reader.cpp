@@ -155,27 +155,31 @@ class segment_journal_reader final : public journal_reader {
     return catalog_->durable_seq();
   }
 
-  result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) override {
-    std::uint64_t count = 0;
+  result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) override {
+    event_volume count;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
       if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
       if (segment.first_seq > after_seq) {
-        count += events->second;
+        const auto bytes = segment.body_bytes.find(stream);
+        count += {events->second, bytes == segment.body_bytes.end() ? 0 : bytes->second};
         continue;
       }
       if (auto opened = hold(segment); !opened) {
         if (!skippable(opened.error(), nullptr)) return opened.error();
         continue;
       }
-      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)) FROM block "
-                                     "WHERE stream = ?1 AND seq + n - 1 > ?2");
+      // length() of a blob needs its row's header only, not the pages that hold it.
+      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)), "
+                                     "sum(length(bodies) * min(n, seq + n - 1 - ?2) / n) "
+                                     "FROM block WHERE stream = ?1 AND seq + n - 1 > ?2");
       if (!sum) return sum.error();
       sum->bind_text(1, stream);
       sum->bind(2, after_seq);
       auto row = sum->step();
       if (!row) return row.error();
-      count += static_cast<std::uint64_t>(sum->integer(0));
+      count += {static_cast<std::uint64_t>(sum->integer(0)),
+                static_cast<std::uint64_t>(sum->integer(1))};
     }
     return count;
   }

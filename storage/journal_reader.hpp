@@ -31,8 +31,10 @@ class journal_reader {
   virtual result<std::uint64_t> seq_before_time(const std::string& stream,
                                                 std::int64_t time_ms) = 0;
 
-  /// How many events of `stream` lie after `after_seq` in what is durable now.
-  virtual result<std::uint64_t> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
+  /// How many events of `stream` lie after `after_seq` in what is durable now, and the bytes of
+  /// their bodies: from the catalog, and for the segment that holds `after_seq` from its rows,
+  /// without their bodies. Of the row that holds `after_seq` the bytes are its events' share.
+  virtual result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
   /// How many events of `stream` lie after `after_seq` and not after `up_to_seq`, exactly, however
   /// much is appended meanwhile.
   virtual result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,

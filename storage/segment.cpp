@@ -60,19 +60,37 @@ result<void> read_extent(sqlite_database& db, segment_info& info) {
 result<void> read_counts(sqlite_database& db, segment_info& info) {
   auto counts = db.prepare(
       info.sealed ? "SELECT name, events, (SELECT value FROM meta WHERE key = 'first_time_ms'), "
-                    "(SELECT value FROM meta WHERE key = 'last_time_ms') FROM stream"
-                  : "SELECT stream, sum(n), min(time_ms), max(time_ms) FROM block GROUP BY stream");
+                    "(SELECT value FROM meta WHERE key = 'last_time_ms'), "
+                    "(SELECT value FROM meta WHERE key = 'body_bytes:' || name) FROM stream"
+                  : "SELECT stream, sum(n), min(time_ms), max(time_ms), sum(length(bodies)) "
+                    "FROM block GROUP BY stream");
   if (!counts) return counts.error();
   for (bool first = true;; first = false) {
     auto row = counts->step();
     if (!row) return row.error();
     if (!*row) return {};
-    info.events[std::string{counts->bytes(0)}] = static_cast<std::uint64_t>(counts->integer(1));
+    const std::string stream{counts->bytes(0)};
+    info.events[stream] = static_cast<std::uint64_t>(counts->integer(1));
+    if (!counts->is_null(4))
+      info.body_bytes[stream] = static_cast<std::uint64_t>(counts->integer(4));
     info.first_time_ms =
         first ? counts->integer(2) : std::min(info.first_time_ms, counts->integer(2));
     info.last_time_ms =
         first ? counts->integer(3) : std::max(info.last_time_ms, counts->integer(3));
   }
+}
+
+/// A seal of an older version does not tell the bytes: then each event counts for its share of the
+/// file.
+void estimate_bytes(segment_info& info) {
+  std::uint64_t events = 0;
+  for (const auto& [stream, count] : info.events)
+    events += count;
+  for (const auto& [stream, count] : info.events)
+    if (info.body_bytes.count(stream) == 0)
+      info.body_bytes[stream] =
+          static_cast<std::uint64_t>(static_cast<double>(info.bytes) * static_cast<double>(count) /
+                                     static_cast<double>(events));
 }
 
 result<bool> has_keys_table(sqlite_database& db) {
@@ -122,6 +140,7 @@ result<segment_info> inspect_segment(const fs::path& path, const std::string& ta
   if (auto read = read_counts(*db, info); !read) return read.error();
   if (auto read = read_keys(*db, info); !read) return read.error();
   info.bytes = file_bytes(path) + file_bytes(wal_path(path));
+  estimate_bytes(info);
   return info;
 }
 
@@ -225,10 +244,16 @@ result<void> segment_writer::seal(const segment_info& now) {
     if (auto done = meta->run(); !done) return done;
     auto stream = db_.prepare("INSERT OR REPLACE INTO stream VALUES (?1, ?2)");
     if (!stream) return stream.error();
+    auto bytes = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('body_bytes:' || ?1, ?2)");
+    if (!bytes) return bytes.error();
     for (const auto& [name, events] : now.events) {
       stream->bind_text(1, name);
       stream->bind(2, events);
       if (auto done = stream->run(); !done) return done;
+      const auto sum = now.body_bytes.find(name);
+      bytes->bind_text(1, name);
+      bytes->bind(2, sum == now.body_bytes.end() ? std::uint64_t{0} : sum->second);
+      if (auto done = bytes->run(); !done) return done;
     }
     return commit_.run();
   };

@@ -82,17 +82,26 @@ void segment_catalog::extend(std::uint64_t number, const segment_growth& growth)
   info.last_time_ms = std::max(info.last_time_ms, growth.last_time_ms);
   info.bytes = growth.bytes;
   info.keys += growth.keys;
-  for (const auto& [stream, events] : growth.events) {
-    info.events[stream] += events;
-    appended_[stream] += events;
+  for (const auto& [stream, added] : growth.added) {
+    info.events[stream] += added.events;
+    info.body_bytes[stream] += added.bytes;
+    appended_[stream] += added;
   }
   durable_seq_ = std::max(durable_seq_, growth.last_seq);
 }
 
 std::uint64_t segment_catalog::appended_of(const std::string& stream) const {
+  return appended_volume_of(stream).events;
+}
+
+std::uint64_t segment_catalog::appended_bytes_of(const std::string& stream) const {
+  return appended_volume_of(stream).bytes;
+}
+
+event_volume segment_catalog::appended_volume_of(const std::string& stream) const {
   const std::lock_guard lock{mutex_};
   const auto found = appended_.find(stream);
-  return found == appended_.end() ? 0 : found->second;
+  return found == appended_.end() ? event_volume{} : found->second;
 }
 
 bool segment_catalog::remove(std::uint64_t number) {

@@ -1,6 +1,8 @@
 // Which segments exist: shared by the writer, the readers and the one who retires them.
 #pragma once
 
+#include "storage/event_block.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -25,6 +27,9 @@ struct segment_info {
   bool sealed = false;
   bool damaged = false; ///< readable only in part; set aside, not unlinked, when done
   std::map<std::string, std::uint64_t> events;
+  /// Of their bodies, likewise. Of segments whose seal does not tell them, an estimate by the
+  /// size of the file.
+  std::map<std::string, std::uint64_t> body_bytes;
   std::uint64_t keys = 0; ///< idempotency records; after a restart at least as many
 };
 
@@ -34,9 +39,9 @@ struct segment_growth {
   std::uint64_t last_seq = 0;
   std::int64_t first_time_ms = 0;
   std::int64_t last_time_ms = 0;
-  std::uint64_t bytes = 0;                                   ///< the segment's size now
-  std::vector<std::pair<std::string, std::uint64_t>> events; ///< added, by stream
-  std::uint64_t keys = 0;                                    ///< idempotency records added
+  std::uint64_t bytes = 0;                                 ///< the segment's size now
+  std::vector<std::pair<std::string, event_volume>> added; ///< by stream
+  std::uint64_t keys = 0;                                  ///< idempotency records added
 };
 
 /// Thread-safe; used once a commit or less often, never once a request.
@@ -53,6 +58,10 @@ class segment_catalog {
   /// Events of one stream made durable since the journal was opened; only ever grows, so that a
   /// reader which counted once need not count again.
   std::uint64_t appended_of(const std::string& stream) const;
+  /// The bytes of their bodies.
+  std::uint64_t appended_bytes_of(const std::string& stream) const;
+  /// Both, of one moment.
+  event_volume appended_volume_of(const std::string& stream) const;
   std::vector<std::string> streams() const;
   std::uint64_t bytes() const;
 
@@ -71,7 +80,7 @@ class segment_catalog {
   mutable std::mutex mutex_;
   std::map<std::uint64_t, segment_info> segments_;
   std::map<std::uint64_t, std::size_t> pins_;
-  std::map<std::string, std::uint64_t> appended_;
+  std::map<std::string, event_volume> appended_;
   std::uint64_t durable_seq_ = 0; // outlives the retirement of the segment that held it
 };
 

@@ -66,10 +66,12 @@ struct fake_reader final : journal_reader {
   result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
     return std::uint64_t{0}; // only replays ask for it
   }
-  result<std::uint64_t> count_after(const std::string& stream, std::uint64_t seq) override {
-    std::uint64_t count = 0;
-    for (const auto& block : journal.after(stream, seq))
-      count += block->last_seq() - std::max(seq, block->first_seq - 1);
+  result<event_volume> count_after(const std::string& stream, std::uint64_t seq) override {
+    event_volume count;
+    for (const auto& block : journal.after(stream, seq)) {
+      const auto events = block->last_seq() - std::max(seq, block->first_seq - 1);
+      count += {events, block->bodies.size() - block->begin_of(block->size() - events)};
+    }
     return count;
   }
   void release() override {}

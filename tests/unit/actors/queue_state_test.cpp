@@ -56,7 +56,7 @@ TEST_CASE("a receipt survives its text form and nothing else parses") {
 
 TEST_CASE("events come in journal order, once") {
   auto q = make();
-  CHECK(q.add({block_of(1, 3), block_of(10, 2)}) == 5);
+  CHECK(q.add({block_of(1, 3), block_of(10, 2)}).events == 5);
   CHECK(seqs(q.receive(2, any_bytes, 100, 0)) == list{1, 2});
   CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == list{3, 10, 11});
   CHECK(q.receive(9, any_bytes, 100, 0).empty());
@@ -140,7 +140,7 @@ TEST_CASE("the cursor follows what is acknowledged without a gap") {
 TEST_CASE("a restart takes up where the saved cursor stands") {
   auto q = make({"s", "queue", 2, {{4, 5}}});
   CHECK(q.position() == 2);
-  CHECK(q.add({block_of(1, 7)}) == 5); // begins before the cursor
+  CHECK(q.add({block_of(1, 7)}).events == 5); // begins before the cursor
   CHECK(q.unacked_in_window() == 3);
   CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == list{3, 6, 7});
 }
@@ -161,7 +161,7 @@ TEST_CASE("receipts of an earlier life count until the event goes out again") {
 TEST_CASE("the bounds hold: leases, window, saved ranges") {
   queue_limits limits{.max_in_flight = 3, .window_bytes = 1, .read_ahead_bytes = 1u << 20};
   auto q = make(at(0), limits);
-  CHECK(q.add({block_of(1, 5), block_of(6, 5)}) == 5);
+  CHECK(q.add({block_of(1, 5), block_of(6, 5)}).events == 5);
   CHECK_FALSE(q.wants_blocks());
   CHECK(q.position() == 5);
   CHECK(q.receive(9, any_bytes, 100, 0).size() == 3);

@@ -1,0 +1,180 @@
+#include "actors/publisher.hpp"
+
+#include "actors/fail_fast.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+std::int64_t publisher_state::now_ms() const {
+  const auto since = self_->clock().now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+}
+
+void publisher_state::start(publisher_parts parts) {
+  parts_ = std::move(parts);
+  rules_ = rules_for(parts_.settings, parts_.traits);
+  breaker_ = sink_breaker{rules_.retry_min_ms, rules_.retry_max_ms};
+  for (auto& worker : parts_.lanes)
+    lanes_.emplace_back().worker = worker;
+  for (const auto& stream_name : parts_.catalog->streams())
+    on_stream_seen(stream_name);
+  self_->send(parts_.journal, watch_streams{});
+  self_->send(self_, upkeep_tick{});
+}
+
+// -- streams --------------------------------------------------------------------------------------
+
+publisher_state::stream* publisher_state::find(const std::string& wanted) {
+  if (const auto at = streams_.find(wanted); at != streams_.end()) return &at->second;
+  if (!parts_.feeds(wanted) || streams_.size() >= max_publisher_streams) return nullptr;
+  const auto lanes = static_cast<std::uint32_t>(lanes_.size());
+  stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_};
+  return &streams_.try_emplace(wanted, std::move(feed), lanes).first->second;
+}
+
+void publisher_state::on_stream_seen(const std::string& seen) {
+  if (auto* of = find(seen)) pump(*of);
+}
+
+// -- reading --------------------------------------------------------------------------------------
+
+void publisher_state::pump(stream& of) {
+  if (of.fetching || of.read_failed || draining_ || !of.feed.wants_blocks()) return;
+  of.fetching = true;
+  self_->send(parts_.journal, fetch_request{of.feed.stream(), of.feed.position()});
+}
+
+void publisher_state::add_blocks(stream& of, const std::vector<const_block_ptr>& blocks) {
+  refresh_unread(of);
+  of.unread -= of.feed.add(blocks, now_ms());
+  for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
+    enqueue(i, {&of, nullptr});
+}
+
+void publisher_state::read_segments(stream& of, std::size_t max_bytes) {
+  std::vector<std::string> damage;
+  const auto before = of.feed.position();
+  // Taken before the read: what becomes durable meanwhile must not be passed over.
+  const auto durable = parts_.catalog->durable_seq();
+  const auto blocks = parts_.reader->read(of.feed.stream(), before, max_bytes, &damage);
+  for (const auto& sentence : damage)
+    spdlog::warn("sink {}: {}", parts_.sink, sentence);
+  if (!blocks) {
+    of.read_failed = true;
+    spdlog::error("sink {}: reading stream '{}' failed, trying again: {}", parts_.sink,
+                  of.feed.stream(), blocks.error().message);
+    return;
+  }
+  if (blocks->empty())
+    of.feed.pass_over(durable);
+  else
+    add_blocks(of, *blocks);
+}
+
+void publisher_state::on_fetched(const fetch_reply& reply) {
+  const auto at = streams_.find(reply.stream);
+  if (at == streams_.end()) return;
+  auto& of = at->second;
+  of.fetching = false;
+  if (draining_) return;
+  if (reply.read_segments)
+    read_segments(of, publisher_read_bytes);
+  else
+    add_blocks(of, reply.blocks);
+  dispatch();
+  pump(of);
+}
+
+// -- sending --------------------------------------------------------------------------------------
+
+lane_feed& publisher_state::feed_of(const source& from, std::uint32_t lane_number) {
+  return from.of ? from.of->feed.lane(lane_number) : from.job->lanes[lane_number];
+}
+
+void publisher_state::enqueue(std::uint32_t lane_number, const source& from) {
+  auto& queue = lanes_[lane_number].queue;
+  if (!feed_of(from, lane_number).due_ms()) return;
+  if (std::find(queue.begin(), queue.end(), from) == queue.end()) queue.push_back(from);
+}
+
+void publisher_state::dispatch() {
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i)
+    dispatch(i);
+}
+
+// Gives an idle lane the next batch; the sources take turns.
+void publisher_state::dispatch(std::uint32_t lane_number) {
+  auto& to = lanes_[lane_number];
+  if (to.token != 0 || to.queue.empty() || draining_) return;
+  const auto now = now_ms();
+  const auto allowance = breaker_.allowance(now);
+  if (allowance == 0) {
+    if (!breaker_.probing()) wake_at(breaker_.probe_ms());
+    return;
+  }
+  std::optional<std::int64_t> next;
+  for (auto left = to.queue.size(); left > 0; --left) {
+    const auto from = to.queue.front();
+    to.queue.pop_front();
+    const auto due = feed_of(from, lane_number).due_ms();
+    if (!due) continue;
+    if (*due <= now) return send_batch(lane_number, from, allowance);
+    to.queue.push_back(from);
+    next = std::min(next.value_or(*due), *due);
+  }
+  if (next) wake_at(*next);
+}
+
+void publisher_state::send_batch(std::uint32_t lane_number, const source& from,
+                                 std::uint32_t allowance) {
+  auto& to = lanes_[lane_number];
+  auto& feed = feed_of(from, lane_number);
+  auto order = std::make_shared<lane_deliver>();
+  order->token = to.token = next_token_++;
+  auto& batch = order->batch;
+  if (from.of) {
+    batch.stream = from.of->feed.stream();
+    batch.tag = parts_.tag;
+    batch.lane = std::to_string(lane_number) + '/' + std::to_string(lanes_.size());
+  } else {
+    batch.stream = from.job->request->batch.stream;
+    batch.tag = from.job->request->batch.tag;
+    batch.again = from.job->request->batch.again;
+  }
+  batch.events = feed.take(allowance);
+  to.events = batch.events.size();
+  to.busy_with = from;
+  breaker_.on_sent();
+  parts_.metrics->batches.add();
+  parts_.metrics->repeats.add(feed.repeats());
+  parts_.metrics->inflight_batches.add(1);
+  self_->send(to.worker, lane_deliver_ptr{std::move(order)});
+}
+
+caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts) {
+  end_process_on_exception(self);
+  self->state.start(std::move(parts));
+  return {
+      [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
+      [self](const stream_seen& news) { self->state.on_stream_seen(news.stream); },
+      [self](const lane_delivered& news) { self->state.on_delivered(news); },
+      [self](const deliver_again_ptr& request) -> caf::result<again_done> {
+        self->state.on_again(request, self->make_response_promise());
+        return caf::delegated<again_done>{};
+      },
+      [self](const await_published_ptr& request) { self->state.on_await(request); },
+      [self](const buried& news) { self->state.on_buried(news); },
+      [self](const queue_wake& wake) { self->state.on_wake(wake); },
+      [self](const upkeep_tick&) { self->state.on_upkeep(); },
+      [self](caf::tick_atom) { self->state.give_up(); },
+      [self](const drain&) -> caf::result<drained> {
+        self->state.on_drain(self->make_response_promise());
+        return caf::delegated<drained>{};
+      },
+  };
+}
+
+} // namespace penstock

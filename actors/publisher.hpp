@@ -1,0 +1,185 @@
+// The publisher: one actor a sink, which moves all streams that feed it from the journal to the
+// sink.
+#pragma once
+
+#include "actors/delivery_messages.hpp"
+#include "actors/metrics.hpp"
+#include "actors/publish_watches.hpp"
+#include "actors/queue_messages.hpp"
+#include "actors/sink_breaker.hpp"
+#include "actors/stream_feed.hpp"
+#include "storage/cursor_store.hpp"
+#include "storage/journal_reader.hpp"
+#include "storage/segment_catalog.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// Cursors are saved this often at most: after a crash what was delivered since comes again, and a
+/// save is an fsync.
+inline constexpr std::chrono::milliseconds publisher_save_interval{100};
+/// After a failed save, or a dead letter that could not be kept, the next try is this much later.
+inline constexpr std::chrono::milliseconds publisher_retry_interval{1000};
+inline constexpr std::chrono::milliseconds publisher_upkeep_interval{1000};
+/// A drain waits so long for batches under way before it asks the sink to give up.
+inline constexpr std::chrono::milliseconds publisher_drain_time{3000};
+/// One read of the journal gives about this much.
+inline constexpr std::size_t publisher_read_bytes = 4u << 20;
+inline constexpr std::size_t max_publisher_streams = 4096;
+/// Requests to send events again that are under way at one time.
+inline constexpr std::size_t max_again_requests = 64;
+/// Dead letters in one message.
+inline constexpr std::size_t max_buried_at_once = 256;
+
+/// What a publisher is made of; plain values and things that the actor owns.
+struct publisher_parts {
+  std::string sink; ///< its name
+  std::string kind;
+  delivery_settings settings;
+  sink_traits traits;
+  std::function<void()> stop_sink; ///< see sink::stop()
+  /// Whether a stream feeds this sink; called on the actor's thread.
+  std::function<bool(const std::string& stream)> feeds;
+  std::vector<cursor> saved; ///< of all sinks
+  std::shared_ptr<cursor_store> cursors;
+  std::shared_ptr<journal_reader> reader;
+  std::shared_ptr<segment_catalog> catalog;
+  caf::actor journal;            ///< answers fetch_request, watch_streams
+  caf::actor keeper;             ///< is told confirmed_up_to
+  caf::actor dead_letters;       ///< answers bury_ptr
+  std::vector<caf::actor> lanes; ///< each answers lane_deliver_ptr; they end with the publisher
+  std::shared_ptr<sink_metrics> metrics;
+  std::string tag; ///< of the journal
+  std::function<std::int64_t()> wall_ms;
+  std::function<double()> random; ///< in [0, 1)
+};
+
+/// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
+/// await_published_ptr, buried. On `drain` it waits for the batches under way, saves the cursors,
+/// answers `drained` and quits. It blocks on the disk: spawn it detached.
+class publisher_state {
+ public:
+  static constexpr const char* name = "publisher"; // CAF shows it
+  using self_ptr = caf::stateful_actor<publisher_state>*;
+
+  explicit publisher_state(self_ptr self) : self_{self} {}
+
+  void start(publisher_parts parts);
+
+  void on_stream_seen(const std::string& stream);
+  void on_fetched(const fetch_reply& reply);
+  void on_delivered(const lane_delivered& news);
+  void on_again(const deliver_again_ptr& request, caf::response_promise promise);
+  void on_buried(const buried& news);
+  void on_await(const await_published_ptr& request);
+  void on_wake(const queue_wake& wake);
+  void on_upkeep();
+  void on_drain(caf::response_promise promise);
+  void give_up();
+
+ private:
+  struct stream {
+    stream(stream_feed from, std::uint32_t lanes) : feed{std::move(from)}, watches{lanes} {}
+    stream_feed feed;
+    publish_watches watches;
+    bool fetching = false;
+    bool read_failed = false; // wait for the next upkeep before reading again
+    bool dirty = false;       // its cursors moved since they were saved
+    std::uint64_t durable_confirmed = 0;
+    bool counted = false;  // the backlog was counted, once
+    event_volume unread;   // events after feed.position()
+    event_volume appended; // the catalog's count that `unread` takes in
+  };
+  /// Events that someone asked to be sent again.
+  struct again_job {
+    deliver_again_ptr request;
+    caf::response_promise promise;
+    std::vector<lane_feed> lanes;
+    again_done out;
+    std::vector<std::string> reasons; // by event
+    std::size_t open = 0;
+  };
+  /// Whose events may be next on a lane.
+  struct source {
+    stream* of = nullptr;
+    again_job* job = nullptr;
+    bool operator==(const source&) const = default;
+  };
+  struct lane {
+    caf::actor worker;
+    std::uint64_t token = 0; // of the batch under way; 0: none
+    std::size_t events = 0;
+    source busy_with;
+    std::deque<source> queue; // those with events that wait; each once
+  };
+
+  std::int64_t now_ms() const;
+  // -- publisher.cpp
+  stream* find(const std::string& stream_name);
+  void pump(stream& of);
+  void read_segments(stream& of, std::size_t max_bytes);
+  void add_blocks(stream& of, const std::vector<const_block_ptr>& blocks);
+  void enqueue(std::uint32_t lane_number, const source& from);
+  lane_feed& feed_of(const source& from, std::uint32_t lane_number);
+  void dispatch();
+  void dispatch(std::uint32_t lane_number);
+  void send_batch(std::uint32_t lane_number, const source& from, std::uint32_t allowance);
+  // -- publisher_outcomes.cpp
+  void judge(const lane_delivered& news);
+  void settle_stream(std::uint32_t lane_number, stream& of, const delivery& outcome);
+  void settle_again(std::uint32_t lane_number, again_job& job, const delivery& outcome);
+  void finish_again(again_job& job);
+  void advance_watches(stream& of, std::uint32_t lane_number);
+  void tell_front_ends(const std::vector<publish_watches::answer>& answers);
+  void send_bury();
+  void set_state(sink_state state);
+  // -- publisher_upkeep.cpp
+  void wake_at(std::int64_t at_ms);
+  void save_if_due();
+  void save();
+  void refresh_unread(stream& of);
+  void tell_keeper();
+  void publish_status();
+  void finish_drain_if_idle();
+
+  self_ptr self_;
+  publisher_parts parts_;
+  batch_rules rules_;
+  sink_breaker breaker_{0, 0};
+  std::map<std::string, stream> streams_;
+  std::list<again_job> jobs_;
+  std::vector<lane> lanes_;
+  std::uint64_t next_token_ = 1;
+  std::uint64_t deliveries_ = 0; // events that the sink took, ever
+  std::vector<caf::actor> front_ends_;
+
+  std::deque<dead_letter> dead_; // not kept yet
+  std::size_t burying_ = 0;      // how many of them were sent to be kept
+  bool bury_failed_ = false;
+  std::int64_t bury_again_ms_ = 0;
+
+  sink_state state_ = sink_state::ok;
+  std::string last_error_;
+  std::int64_t last_error_ms_ = 0;
+
+  bool dirty_ = false; // some stream is
+  bool save_failed_ = false;
+  std::int64_t next_save_ms_ = 0;
+  std::int64_t wake_at_ms_ = 0; // 0: no wake is under way
+  std::uint64_t told_confirmed_ = 0;
+  bool draining_ = false;
+  caf::response_promise drained_;
+};
+
+caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts);
+
+} // namespace penstock

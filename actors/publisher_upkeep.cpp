@@ -1,0 +1,168 @@
+// The publisher's third part: saving cursors, what may be retired, lag, the end.
+#include "actors/publisher.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+// -- time -----------------------------------------------------------------------------------------
+
+void publisher_state::wake_at(std::int64_t at_ms) {
+  if (wake_at_ms_ != 0 && wake_at_ms_ <= at_ms) return;
+  wake_at_ms_ = at_ms;
+  const auto delay = std::chrono::milliseconds{std::max<std::int64_t>(0, at_ms - now_ms())};
+  self_->delayed_send(self_, delay, queue_wake{at_ms});
+}
+
+void publisher_state::on_wake(const queue_wake& wake) {
+  if (wake.at_ms != wake_at_ms_)
+    return; // an earlier one was planned since, and planned this one again
+  wake_at_ms_ = 0;
+  dispatch();
+  save_if_due();
+}
+
+// -- saving ---------------------------------------------------------------------------------------
+
+void publisher_state::save_if_due() {
+  if (!dirty_) return;
+  if (now_ms() >= next_save_ms_)
+    save();
+  else
+    wake_at(next_save_ms_);
+}
+
+void publisher_state::save() {
+  std::vector<cursor> cursors;
+  std::vector<std::pair<stream*, std::uint64_t>> moved;
+  for (auto& [key, of] : streams_) {
+    if (!of.dirty) continue;
+    for (auto& one : of.feed.to_save(parts_.sink))
+      cursors.push_back(std::move(one));
+    moved.emplace_back(&of, of.feed.confirmed());
+  }
+  const auto saved = parts_.cursors->save(cursors);
+  if (saved) {
+    if (save_failed_) spdlog::info("sink {}: cursors are saved again", parts_.sink);
+    for (const auto& [of, confirmed] : moved) {
+      of->dirty = false;
+      of->durable_confirmed = confirmed;
+    }
+  } else if (!save_failed_) {
+    spdlog::error("sink {}: cursors can't be saved, going on in memory: {}", parts_.sink,
+                  saved.error().message);
+  }
+  save_failed_ = !saved;
+  dirty_ = save_failed_;
+  next_save_ms_ = now_ms() + (saved ? publisher_save_interval : publisher_retry_interval).count();
+  if (dirty_) wake_at(next_save_ms_);
+}
+
+// -- lag, and what may be retired -----------------------------------------------------------------
+
+// The backlog is counted once, when the stream is first looked at; from then on it grows by what
+// is appended and shrinks by what is read.
+void publisher_state::refresh_unread(stream& of) {
+  const auto& key = of.feed.stream();
+  const auto& catalog = *parts_.catalog;
+  // In this order: what is appended in between is seen as not read yet.
+  const auto durable = catalog.durable_seq();
+  const auto appended = catalog.appended_volume_of(key);
+  if (catalog.durable_seq() <= of.feed.position()) {
+    of.unread = {};
+    of.counted = true;
+  } else if (of.counted) {
+    of.unread += appended;
+    of.unread -= of.appended;
+  } else if (const auto count = parts_.reader->count_after(key, of.feed.position())) {
+    of.unread = *count;
+    // What was appended while we counted may or may not be in the count: then count again later.
+    of.counted = catalog.appended_volume_of(key) == appended;
+  }
+  of.appended = appended;
+  if (of.counted && of.unread.events == 0) of.feed.pass_over(durable);
+}
+
+void publisher_state::tell_keeper() {
+  auto confirmed = parts_.catalog->durable_seq();
+  for (auto& [key, of] : streams_) {
+    if (!of.dirty) of.durable_confirmed = of.feed.confirmed();
+    confirmed = std::min(confirmed, of.durable_confirmed);
+  }
+  if (confirmed <= told_confirmed_) return;
+  told_confirmed_ = confirmed;
+  self_->send(parts_.keeper, confirmed_up_to{confirmed, parts_.sink});
+}
+
+void publisher_state::publish_status() {
+  std::vector<sink_lag> lags;
+  for (const auto& [key, of] : streams_) {
+    sink_lag lag{.sink = parts_.sink, .kind = parts_.kind, .stream = key};
+    lag.events = of.feed.open_events() + of.unread.events;
+    lag.bytes = of.feed.open_bytes() + of.unread.bytes;
+    if (const auto oldest = of.feed.oldest_time_ms())
+      lag.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
+    lags.push_back(std::move(lag));
+  }
+  parts_.metrics->publish(state_, last_error_, last_error_ms_, std::move(lags));
+}
+
+void publisher_state::on_upkeep() {
+  // Before the streams are looked for: one that gets its first event now is not passed over.
+  const auto streams = parts_.catalog->streams();
+  for (const auto& key : streams)
+    find(key);
+  for (auto& [key, of] : streams_) {
+    of.read_failed = false;
+    refresh_unread(of);
+    of.watches.forget_expired(now_ms());
+    pump(of);
+  }
+  tell_keeper();
+  publish_status();
+  parts_.reader->release(); // an open segment can't be retired
+  send_bury();
+  save_if_due();
+  dispatch();
+  self_->delayed_send(self_, publisher_upkeep_interval, upkeep_tick{});
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+void publisher_state::on_drain(caf::response_promise promise) {
+  draining_ = true;
+  drained_ = std::move(promise);
+  self_->delayed_send(self_, publisher_drain_time, caf::tick_atom::value);
+  finish_drain_if_idle();
+}
+
+void publisher_state::give_up() {
+  parts_.stop_sink();
+}
+
+void publisher_state::finish_drain_if_idle() {
+  if (!draining_) return;
+  const bool busy =
+      std::any_of(lanes_.begin(), lanes_.end(), [](const lane& one) { return one.token != 0; });
+  if (busy) return;
+  if (dirty_) save();
+  if (dirty_)
+    spdlog::error("sink {}: the last cursors could not be saved; their events will be sent again, "
+                  "with the same ids",
+                  parts_.sink);
+  for (auto& job : jobs_) {
+    job.out.ok = false;
+    job.out.why = {errc::unavailable, "the node is draining"};
+    job.promise.deliver(std::move(job.out));
+  }
+  jobs_.clear();
+  parts_.stop_sink();
+  for (auto& one : lanes_)
+    self_->send_exit(one.worker, caf::exit_reason::user_shutdown);
+  drained_.deliver(drained{});
+  self_->quit();
+}
+
+} // namespace penstock

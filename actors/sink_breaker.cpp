@@ -1,0 +1,29 @@
+#include "actors/sink_breaker.hpp"
+
+#include "actors/lane_feed.hpp"
+
+namespace penstock {
+
+std::uint32_t sink_breaker::allowance(std::int64_t now_ms) const {
+  if (!is_open()) return ~0u;
+  return !probing_ && now_ms >= not_before_ms_ ? probe_events : 0;
+}
+
+bool sink_breaker::on_success() {
+  const bool was_open = is_open();
+  failures_ = 0;
+  probing_ = false;
+  return was_open;
+}
+
+bool sink_breaker::on_failure(std::int64_t now_ms, double random) {
+  const bool was_open = is_open();
+  ++failures_;
+  probing_ = false;
+  if (!is_open()) return false;
+  not_before_ms_ =
+      now_ms + retry_pause_ms(failures_ - max_failures, retry_min_ms_, retry_max_ms_, random);
+  return !was_open;
+}
+
+} // namespace penstock

@@ -1,0 +1,172 @@
+#include "actors/stream_feed.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace penstock {
+
+std::string lane_cursor_name(const std::string& sink, std::uint32_t lane, std::uint32_t lanes) {
+  return sink + '#' + std::to_string(lane) + '/' + std::to_string(lanes);
+}
+
+namespace {
+
+struct lane_name {
+  std::uint32_t lane = 0;
+  std::uint32_t lanes = 0;
+};
+
+/// "bus#0/4" of the sink "bus"; names of sinks have no '#'.
+std::optional<lane_name> parse_lane_name(std::string_view text, std::string_view sink) {
+  if (!text.starts_with(sink) || text.substr(sink.size()).substr(0, 1) != "#") return std::nullopt;
+  lane_name out;
+  const auto* end = text.data() + text.size();
+  const auto lane = std::from_chars(text.data() + sink.size() + 1, end, out.lane);
+  if (lane.ec != std::errc{} || lane.ptr == end || *lane.ptr != '/') return std::nullopt;
+  const auto lanes = std::from_chars(lane.ptr + 1, end, out.lanes);
+  constexpr std::uint32_t max_lanes = 4096;
+  if (lanes.ec != std::errc{} || lanes.ptr != end || out.lanes > max_lanes || out.lane >= out.lanes)
+    return std::nullopt;
+  return out;
+}
+
+} // namespace
+
+// -- what was delivered before --------------------------------------------------------------------
+
+delivered_before::delivered_before(const std::vector<cursor>& saved, const std::string& sink,
+                                   const std::string& stream) {
+  for (const auto& one : saved) {
+    if (one.stream != stream) continue;
+    const auto name = parse_lane_name(one.sink, sink);
+    if (!name) continue;
+    auto life = std::find_if(lives_.begin(), lives_.end(),
+                             [&](const auto& lanes) { return lanes.size() == name->lanes; });
+    if (life == lives_.end()) life = lives_.insert(life, std::vector<lane>(name->lanes));
+    auto& to = (*life)[name->lane];
+    to.seq = one.seq;
+    end_ = std::max(end_, one.seq);
+    for (const auto& [first, last] : one.acked_ahead) {
+      to.ahead.add(first, last);
+      end_ = std::max(end_, last);
+    }
+  }
+  for (const auto& lanes : lives_) {
+    const auto least = std::min_element(lanes.begin(), lanes.end(),
+                                        [](const lane& a, const lane& b) { return a.seq < b.seq; });
+    position_ = std::max(position_, least->seq);
+  }
+}
+
+bool delivered_before::contains(std::uint64_t seq, std::uint64_t client) const {
+  if (seq > end_) return false;
+  return std::any_of(lives_.begin(), lives_.end(), [&](const std::vector<lane>& lanes) {
+    const auto& its = lanes[client % lanes.size()];
+    return seq <= its.seq || its.ahead.contains(seq);
+  });
+}
+
+// -- the feed -------------------------------------------------------------------------------------
+
+stream_feed::stream_feed(std::string stream, delivered_before before, std::uint32_t lanes,
+                         const batch_rules& rules)
+    : stream_{std::move(stream)}, before_{std::move(before)}, position_{before_.position()},
+      lanes_(lanes, lane_feed{rules}) {}
+
+event_volume stream_feed::add(const std::vector<std::shared_ptr<const event_block>>& blocks,
+                              std::int64_t now_ms) {
+  event_volume out;
+  for (const auto& block : blocks) {
+    if (block->empty() || block->last_seq() <= position_) continue;
+    if (!wants_blocks()) break;
+    const auto ref = first_held_ + static_cast<std::uint32_t>(held_.size());
+    std::uint32_t open = 0;
+    for (std::uint32_t i = 0; i < block->size(); ++i) {
+      const auto seq = block->first_seq + i;
+      if (seq <= position_) continue;
+      ++out.events;
+      out.bytes += block->body(i).size();
+      const auto client = block->events[i].client;
+      if (before_.contains(seq, client)) continue;
+      lanes_[lane_of(client)].add({block, i}, ref, now_ms);
+      open_bytes_ += block->body(i).size();
+      ++open;
+    }
+    position_ = block->last_seq();
+    if (open == 0) continue;
+    held_.push_back({block->memory_bytes(), open});
+    held_bytes_ += held_.back().memory_bytes;
+  }
+  return out;
+}
+
+void stream_feed::pass_over(std::uint64_t seq) {
+  position_ = std::max(position_, seq);
+}
+
+void stream_feed::release(const lane_feed::done_event& done) {
+  auto& held = held_[done.ref - first_held_];
+  open_bytes_ -= done.bytes;
+  if (--held.open == 0) held_bytes_ -= held.memory_bytes;
+}
+
+void stream_feed::drop_released() {
+  while (!held_.empty() && held_.front().open == 0) {
+    held_.pop_front();
+    ++first_held_;
+  }
+}
+
+lane_feed::settlement stream_feed::settle(std::uint32_t lane, const delivery& outcome,
+                                          std::int64_t now_ms, std::uint64_t sink_deliveries,
+                                          double random) {
+  auto out = lanes_[lane].settle(outcome, now_ms, sink_deliveries, random);
+  for (const auto& done : out.delivered)
+    release(done);
+  drop_released();
+  return out;
+}
+
+void stream_feed::bury_done(std::uint64_t seq, std::uint64_t client) {
+  const auto done = lanes_[lane_of(client)].bury_done(seq);
+  if (!done) return;
+  release(*done);
+  drop_released();
+}
+
+std::uint64_t stream_feed::confirmed(std::uint32_t lane) const {
+  const auto open = lanes_[lane].first_open_seq();
+  return open ? *open - 1 : position_;
+}
+
+std::uint64_t stream_feed::confirmed() const {
+  auto lowest = position_;
+  for (std::uint32_t i = 0; i < lanes(); ++i)
+    lowest = std::min(lowest, confirmed(i));
+  return lowest;
+}
+
+std::vector<cursor> stream_feed::to_save(const std::string& sink) const {
+  std::vector<cursor> out;
+  for (std::uint32_t i = 0; i < lanes(); ++i)
+    out.push_back({stream_, lane_cursor_name(sink, i, lanes()), confirmed(i),
+                   lanes_[i].done_ahead(max_done_ranges_per_lane)});
+  return out;
+}
+
+std::uint64_t stream_feed::open_events() const {
+  std::uint64_t sum = 0;
+  for (const auto& lane : lanes_)
+    sum += lane.open();
+  return sum;
+}
+
+std::optional<std::int64_t> stream_feed::oldest_time_ms() const {
+  std::optional<std::int64_t> oldest;
+  for (const auto& lane : lanes_)
+    if (const auto time = lane.oldest_time_ms(); time && (!oldest || *time < *oldest))
+      oldest = time;
+  return oldest;
+}
+
+} // namespace penstock
