@@ -232,10 +232,9 @@ caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
       [self](const publishers_known& news) { self->state.runner().on_publishers(news); },
       [self](job_step due) { self->state.runner().on_step(due); },
       [self](caf::tick_atom) { self->state.publish(); },
-      [self](const drain&) {
-        self->state.runner().drain();
-        self->quit();
-        return drained{};
+      [self](const drain&) -> caf::result<drained> {
+        self->state.runner().drain(self->make_response_promise());
+        return caf::delegated<drained>{};
       },
   };
 }

@@ -68,8 +68,9 @@ class dead_letters_state {
 
 /// Takes bury_ptr, and what letter_messages.hpp says of letters and retries. A retry sends letters
 /// with the ids that they had: a sink that refused an event does not take its id for a duplicate,
-/// and one that a crash repeats is dropped by sinks that deduplicate. At `drain` it answers drained
-/// and quits, so publishers drain before it. It blocks on the disk: spawn it detached.
+/// and one that a crash repeats is dropped by sinks that deduplicate. At `drain` it starts
+/// no more, and answers drained when nothing is under way; it still keeps what publishers bury. It
+/// blocks on the disk: spawn it detached.
 caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
                                  dead_letters_parts parts);
 

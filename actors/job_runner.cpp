@@ -66,6 +66,21 @@ result<delivery_job> job_runner::cancel(std::uint64_t number) {
   return ended;
 }
 
+void job_runner::drain(caf::response_promise promise) {
+  draining_ = true;
+  drained_.push_back(std::move(promise));
+  tell_drained();
+}
+
+void job_runner::tell_drained() {
+  const bool busy =
+      std::any_of(jobs_.begin(), jobs_.end(), [](const auto& one) { return one.second.under_way; });
+  if (!draining_ || busy) return;
+  for (auto& promise : drained_)
+    promise.deliver(drained{});
+  drained_.clear();
+}
+
 // -- sending --------------------------------------------------------------------------------------
 
 void job_runner::step(running_job& of) {
@@ -144,19 +159,20 @@ void job_runner::on_settled(std::uint64_t number, const delivery_job& after,
     if (auto saved = hooks_.save(of.job); !saved)
       spdlog::error("job {}: {}", job_id(of.job), saved.error().message);
     jobs_.erase(found);
-    return;
+  } else {
+    // Not straight on: other messages have their turn, and no stack grows.
+    wake(of, of.due_us);
   }
-  // Not straight on: other messages have their turn, and no stack grows.
-  wake(of, of.due_us);
+  tell_drained();
 }
 
 // -- ends -----------------------------------------------------------------------------------------
 
 void job_runner::try_again(running_job& of, const std::string& why) {
   of.under_way = false;
-  if (of.job.state != job_state::running) {
-    jobs_.erase(of.job.number);
-    return;
+  if (of.job.state != job_state::running || draining_) {
+    if (of.job.state != job_state::running) jobs_.erase(of.job.number);
+    return tell_drained();
   }
   if (of.job.why != why) spdlog::warn("job {}: {}; trying again", job_id(of.job), why);
   of.job.why = why;

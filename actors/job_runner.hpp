@@ -52,8 +52,9 @@ class job_runner {
   void add(const delivery_job& job);
   void on_publishers(const publishers_known& news);
   void on_step(const job_step& due);
-  /// Nothing new is sent from now on; jobs stay running on disk and go on at the next start.
-  void drain() { draining_ = true; }
+  /// Nothing new is sent from now on; jobs stay running on disk and go on at the next start. The
+  /// promise is answered with `drained` when what is under way is settled or given back.
+  void drain(caf::response_promise promise);
 
   /// The job as it stands, if it runs or has a chunk under way.
   const delivery_job* find(std::uint64_t number) const;
@@ -79,6 +80,7 @@ class job_runner {
   void fail(running_job& of, const std::string& why);
   void end(running_job& of);
   void wake(running_job& of, std::int64_t at_us);
+  void tell_drained();
 
   caf::event_based_actor* self_ = nullptr;
   job_hooks hooks_;
@@ -86,6 +88,7 @@ class job_runner {
   std::map<std::string, caf::actor> publishers_;
   bool publishers_known_ = false;
   bool draining_ = false;
+  std::vector<caf::response_promise> drained_;
   std::map<std::uint64_t, running_job> jobs_;
 };
 

@@ -280,10 +280,9 @@ caf::behavior replay_actor(caf::stateful_actor<replay_state>* self, replay_parts
       [self](resume_job which) { return self->state.resume(which.number); },
       [self](const publishers_known& news) { self->state.runner().on_publishers(news); },
       [self](job_step due) { self->state.runner().on_step(due); },
-      [self](const drain&) {
-        self->state.runner().drain();
-        self->quit();
-        return drained{};
+      [self](const drain&) -> caf::result<drained> {
+        self->state.runner().drain(self->make_response_promise());
+        return caf::delegated<drained>{};
       },
   };
 }

@@ -77,8 +77,8 @@ class replay_state {
 /// Takes what letter_messages.hpp says of replays and jobs. Each job adds "-rN" to the ids of its
 /// events, so that a sink which deduplicates takes them once more, and only once also when a crash
 /// makes the job repeat some. Events that the sink refuses become dead letters. At `drain` it
-/// answers drained and quits; jobs go on at the next start. It blocks on the disk: spawn it
-/// detached.
+/// sends nothing more and answers drained when nothing is under way; jobs go on at the next start.
+/// It blocks on the disk: spawn it detached.
 caf::behavior replay_actor(caf::stateful_actor<replay_state>* self, replay_parts parts);
 
 } // namespace penstock
