@@ -214,8 +214,6 @@ result<void> node::start_admin() {
   m.journal = journal_metrics_;
   m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
-  for (auto& [name, out] : sinks_)
-    if (out.metrics) m.sinks.push_back(out.metrics);
   m.keeper = keeper_metrics_;
   for (auto& [name, out] : sinks_)
     m.sinks.push_back(out.metrics);
