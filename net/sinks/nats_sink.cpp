@@ -6,9 +6,8 @@
 // delivered only if no earlier one of its client failed; sending the others again does no harm, as
 // the server drops what it has by Nats-Msg-Id. One hole is left, which no client can close while
 // several lanes write to one stream: when the stream's leader moves without breaking our
-// connection, a message that was under way may be lost while one published after it is stored by
-// the new leader. It spans the messages published until the first refusal comes back, about a round
-// trip.
+// connection, messages may be lost that were under way to the old one, while the new one stores
+// those published after them. Hence the window: what may be out of order is what fits into it.
 //
 // libnats' own asynchronous publishing is not used: js_PublishAsyncComplete says OK when publishes
 // failed, waits out its time when the connection is lost, and calls back from a thread that may
@@ -32,7 +31,7 @@ using std::chrono::milliseconds;
 using nats_clock = std::chrono::steady_clock;
 
 constexpr milliseconds nats_slice_ms{100}; ///< how often a wait looks whether it should end
-constexpr std::size_t nats_answers_every = 64;
+constexpr std::size_t nats_window = 256;   ///< messages of a lane without an answer
 
 struct nats_plan {
   sink_settings settings;
@@ -65,7 +64,7 @@ class nats_lane final : public sink_connection {
   void leave();
   void explain();
   void publish(const sink_batch& batch);
-  void await();
+  void await(std::size_t at_most);
   bool take(const nats_link::incoming& answer);
   void fail(std::string why);
   void refuse(std::size_t index, std::string why);
@@ -104,7 +103,7 @@ delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
     fail("the node is stopping");
   else if (link_.is_open() || connect()) {
     publish(batch);
-    await();
+    await(0);
   }
   if (no_responders_) explain();
   return settle(batch);
@@ -157,24 +156,22 @@ void nats_lane::publish(const sink_batch& batch) {
       continue;
     }
     if (!link_.publish(made.message.get())) {
-      fail(link_.fault());
+      const auto fault = link_.fault();
+      fail(fault.empty() ? "the server takes no more" : fault);
       return leave();
     }
     events_[i] = state::sent;
-    ++waiting_;
-    if (i % nats_answers_every != nats_answers_every - 1) continue;
-    while (take(link_.next(milliseconds{0}))) {
-    }
-    if (plan_->stopped) fail("the node is stopping");
-    if (nats_left(deadline_).count() == 0) fail("no confirmation in time");
+    if (++waiting_ < nats_window) continue;
+    await(nats_window / 2);
     if (!failure_.empty() || no_responders_) return;
   }
 }
 
-/// Until each message that was published has its answer.
-void nats_lane::await() {
-  if (link_.is_open() && waiting_ > 0) link_.flush(std::min(nats_left(deadline_), nats_slice_ms));
-  while (link_.is_open() && waiting_ > 0) {
+/// Until no more than so many messages wait for their answers.
+void nats_lane::await(std::size_t at_most) {
+  if (link_.is_open() && waiting_ > at_most)
+    link_.flush(std::min(nats_left(deadline_), nats_slice_ms));
+  while (link_.is_open() && waiting_ > at_most) {
     const auto left = nats_left(deadline_);
     if (take(link_.next(std::min(left, nats_slice_ms)))) continue;
     auto fault = link_.fault();
