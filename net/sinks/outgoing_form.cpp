@@ -57,6 +57,7 @@ bool is_structured(const outgoing_event& event) {
 void append_data(std::string& out, const outgoing_event& event) {
   const auto body = event.body();
   if (classify_body(event.content_type()) == body_kind::json) {
+    if (body.empty()) return; // a CloudEvent in binary mode may have no data
     out += R"(,"data":)";
     out += body; // checked when it came in
   } else if (simdjson::validate_utf8(body.data(), body.size())) {

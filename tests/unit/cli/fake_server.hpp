@@ -10,6 +10,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -21,6 +22,13 @@ struct fake_request {
   std::string body;
   std::string authorization;
   std::string method{};
+  std::vector<std::pair<std::string, std::string>> fields{}; ///< the header, as it came
+
+  std::string field(std::string_view name) const {
+    for (const auto& [key, value] : fields)
+      if (boost::beast::iequals(key, name)) return value;
+    return {};
+  }
 };
 
 struct fake_answer {
@@ -79,6 +87,8 @@ class fake_server {
       fake_request seen{std::string{request.target()}, request.body(),
                         std::string{request[http::field::authorization]},
                         std::string{request.method_string()}};
+      for (const auto& field : request)
+        seen.fields.emplace_back(field.name_string(), field.value());
       {
         const std::lock_guard lock{mutex_};
         requests_.push_back(seen);

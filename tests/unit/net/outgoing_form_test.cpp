@@ -29,10 +29,11 @@ std::string structured(const outgoing_event& event) {
 } // namespace
 
 TEST_CASE("an ordinary event becomes a CloudEvent with our id") {
-  CHECK(structured(event_with("{\"a\":1}", "application/json")) ==
-        R"({"specversion":"1.0","id":"000000000000000b-nbjoxe3h","source":"/penstock/a",)"
-        R"("type":"penstock.errors","time":"2023-11-14T22:13:20.123Z",)"
-        R"("partitionkey":"0000000000000abc","datacontenttype":"application/json","data":{"a":1}})");
+  CHECK(
+      structured(event_with("{\"a\":1}", "application/json")) ==
+      R"({"specversion":"1.0","id":"000000000000000b-nbjoxe3h","source":"/penstock/a",)"
+      R"("type":"penstock.errors","time":"2023-11-14T22:13:20.123Z",)"
+      R"("partitionkey":"0000000000000abc","datacontenttype":"application/json","data":{"a":1}})");
 }
 
 TEST_CASE("text is a string, other bytes are base 64") {
@@ -40,10 +41,17 @@ TEST_CASE("text is a string, other bytes are base 64") {
   CHECK(structured(event_with("\xff", "image/png")).ends_with(R"("data_base64":"/w=="})"));
 }
 
+TEST_CASE("an event without data has none") {
+  const auto text =
+      structured(event_with("", "application/json", R"({"ce_id":"7","ce_source":"/s"})"));
+  CHECK(text.ends_with(R"("datacontenttype":"application/json"})"));
+  CHECK(structured(event_with("", "text/plain")).ends_with(R"("data":""})"));
+}
+
 TEST_CASE("a structured CloudEvent keeps its bytes and gets our id and the key") {
-  const auto text = structured(event_with(R"( { "id" : "7",  "source":"/s","specversion":"1.0"})",
-                                          "application/cloudevents+json",
-                                          R"({"ce_id":"7","ce_source":"/s"})"));
+  const auto text =
+      structured(event_with(R"( { "id" : "7",  "source":"/s","specversion":"1.0"})",
+                            "application/cloudevents+json", R"({"ce_id":"7","ce_source":"/s"})"));
   CHECK(text == R"({"penstockid":"000000000000000b-nbjoxe3h","partitionkey":"0000000000000abc",)"
                 R"("id" : "7",  "source":"/s","specversion":"1.0"})");
 }
@@ -52,19 +60,24 @@ TEST_CASE("what a Penstock before us added stays") {
   const std::string body = R"({"penstockid":"x","partitionkey":"k","id":"7","source":"/s"})";
   CHECK(structured(event_with(
             body, "application/cloudevents+json",
-            R"({"ce_penstockid":"x","ce_partitionkey":"k","ce_id":"7","ce_source":"/s"})")) == body);
+            R"({"ce_penstockid":"x","ce_partitionkey":"k","ce_id":"7","ce_source":"/s"})")) ==
+        body);
 }
 
 TEST_CASE("attributes of a binary CloudEvent are its own") {
   outgoing_form form{"/penstock/a"};
-  const auto event = event_with("<a/>", "text/xml",
-                                R"({"traceparent":"00-1","ce_id":"7","ce_source":"/s","ce_type":"t",)"
-                                R"("ce_specversion":"1.0"})");
+  const auto event =
+      event_with("<a/>", "text/xml",
+                 R"({"traceparent":"00-1","ce_id":"7","ce_source":"/s","ce_type":"t",)"
+                 R"("ce_specversion":"1.0"})");
   const auto& all = form.attributes(event, errors_batch);
   const std::vector<std::pair<std::string, std::string>> expected{
-      {"traceparent", "00-1"},  {"id", "7"},
-      {"source", "/s"},         {"type", "t"},
-      {"specversion", "1.0"},   {"penstockid", "000000000000000b-nbjoxe3h"},
+      {"traceparent", "00-1"},
+      {"id", "7"},
+      {"source", "/s"},
+      {"type", "t"},
+      {"specversion", "1.0"},
+      {"penstockid", "000000000000000b-nbjoxe3h"},
       {"partitionkey", "0000000000000abc"}};
   CHECK(all == expected);
 }
