@@ -168,6 +168,15 @@ std::map<std::string, std::uint64_t> account_book::keys_by_plan(std::int64_t now
   return counts;
 }
 
+std::vector<std::string> account_book::accounts() const {
+  std::vector<std::string> names;
+  for (const auto& [id, key] : keys_)
+    names.push_back(key.account);
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
 std::size_t account_book::stored_plan_count() const {
   return static_cast<std::size_t>(
       std::count_if(stored_plans_.begin(), stored_plans_.end(),

@@ -47,6 +47,8 @@ class account_book {
                                std::size_t max, bool& more) const;
   /// Live keys, by plan: those neither revoked nor expired.
   std::map<std::string, std::uint64_t> keys_by_plan(std::int64_t now_ms) const;
+  /// Of all keys, revoked ones too; each once, sorted.
+  std::vector<std::string> accounts() const;
   std::size_t key_count() const { return keys_.size(); }
   std::size_t stored_plan_count() const;
 

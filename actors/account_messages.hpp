@@ -101,6 +101,10 @@ struct key_list {
 };
 using key_list_ptr = std::shared_ptr<const key_list>;
 
+/// Asks for the accounts that any key is or was of; answered with account_names_ptr.
+struct list_accounts {};
+using account_names_ptr = std::shared_ptr<const std::vector<std::string>>;
+
 /// Makes a key useless, for good; answered with account_done. To revoke it again is no error.
 struct revoke_key {
   std::string id;
@@ -145,6 +149,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::account_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::get_plans)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_listing)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::accounts_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_accounts)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::account_names_ptr)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_accounts, caf::first_custom_type_id + 200)
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_record))
@@ -166,4 +172,6 @@ CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_done))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::get_plans))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_listing))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_tick))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::list_accounts))
+CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_names_ptr))
 CAF_END_TYPE_ID_BLOCK(penstock_accounts)

@@ -181,6 +181,10 @@ account_done accounts_state::remove(const delete_plan& wish) {
   return {};
 }
 
+account_names_ptr accounts_state::list_names() const {
+  return std::make_shared<const std::vector<std::string>>(parts_->book->accounts());
+}
+
 plan_listing accounts_state::list_plans() const {
   return {parts_->book->plans(), parts_->book->keys_by_plan(now_ms())};
 }
@@ -254,6 +258,7 @@ caf::behavior accounts_actor(caf::stateful_actor<accounts_state>* self, accounts
       [&state](const put_plan& wish) { return state.put(wish); },
       [&state](const delete_plan& wish) { return state.remove(wish); },
       [&state](get_plans) { return state.list_plans(); },
+      [&state](list_accounts) { return state.list_names(); },
       [&state](const plans_configured& news) { state.configure(news); },
       [&state](const peer_up& peer) { state.peer_came(peer); },
       [&state](const peer_down& peer) { state.peer_went(peer); },

@@ -52,6 +52,7 @@ class accounts_state {
   account_done put(const put_plan& wish);
   account_done remove(const delete_plan& wish);
   plan_listing list_plans() const;
+  account_names_ptr list_names() const;
 
   // -- the configuration --------------------------------------------------------------------------
 

@@ -92,7 +92,8 @@ struct forward_reply {
   std::uint64_t token = 0;
   std::string tag; ///< of the ids
   std::vector<claim_verdict> verdicts;
-  verdict limits; ///< what the client's limiter said
+  verdict limits;        ///< what the client's limiter said
+  std::uint8_t lack = 0; ///< of what was accepted, as `unpublished`
 };
 
 /// A message from a peer carries no more events than a request may have.
@@ -113,7 +114,7 @@ typename Inspector::result_type inspect(Inspector& f, forward_request& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_reply& x) {
-  return f(x.token, x.tag, x.verdicts, x.limits);
+  return f(x.token, x.tag, x.verdicts, x.limits, x.lack);
 }
 
 } // namespace penstock

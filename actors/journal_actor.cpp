@@ -19,6 +19,7 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
+  check_scarce();
 }
 
 // -- appending ------------------------------------------------------------------------------------
@@ -115,6 +116,7 @@ void journal_state::commit() {
       spdlog::warn("journal: the next segment can't be made: {}", done.error().message);
   }
   if (store_->full()) refuse_more({errc::journal_full, {}});
+  check_scarce();
 }
 
 void journal_state::note_commit(std::size_t events, std::size_t bytes) {
@@ -157,7 +159,8 @@ void journal_state::tell(const std::vector<append_batch_ptr>& batches, const app
     self_->send(front_end, std::move(message));
 }
 
-// -- a full journal -------------------------------------------------------------------------------
+// -- a journal that is full, or nearly
+// -------------------------------------------------------------------------------
 
 void journal_state::refuse_more(const error& why) {
   if (node_->journal_full.load()) return;
@@ -166,15 +169,41 @@ void journal_state::refuse_more(const error& why) {
   metrics_->full.set(1);
   spdlog::warn("journal: full ({}); new events are refused with 507 until there is room",
                why.code == errc::disk_full ? "no space on the disk" : "journal.max_size");
+  look_again_soon();
+}
+
+void journal_state::look_again_soon() {
+  if (look_sent_) return;
+  look_sent_ = true;
   self_->delayed_send(self_, full_check_interval, full_check{});
+}
+
+void journal_state::look_again() {
+  look_sent_ = false;
+  if (node_->journal_full.load()) check_full();
+  check_scarce();
+}
+
+// Two marks, so that a journal at one of them does not change its mind with every commit.
+void journal_state::check_scarce() {
+  const bool was = node_->journal_scarce.load();
+  const auto used = store_->used_bytes();
+  const bool is = was ? used > settings_.scarce_until_bytes : used > settings_.scarce_above_bytes;
+  if (is) look_again_soon();
+  if (is == was) return;
+  node_->journal_scarce.store(is);
+  metrics_->scarce.set(is ? 1 : 0);
+  if (is)
+    spdlog::warn("journal: {} bytes of at most {} are used; expendable streams are refused with "
+                 "507 until there are {}",
+                 used, settings_.max_bytes, settings_.scarce_until_bytes);
+  else
+    spdlog::info("journal: expendable streams are taken again");
 }
 
 void journal_state::check_full() {
   // Whether a full disk has room again only an append can tell: let one try.
-  if (!node_->disk_full.load() && store_->full()) {
-    self_->delayed_send(self_, full_check_interval, full_check{});
-    return;
-  }
+  if (!node_->disk_full.load() && store_->full()) return look_again_soon();
   metrics_->full.set(0);
   node_->journal_full.store(false);
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
@@ -238,7 +267,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
   return {
       [&state](const append_batch_ptr& batch) { state.take(batch); },
       [&state](commit_due) { state.commit(); },
-      [&state](full_check) { state.check_full(); },
+      [&state](full_check) { state.look_again(); },
       [&state](const fetch_request& request) { return state.fetch(request); },
       [self](watch_streams) {
         self->state.watch(caf::actor_cast<caf::actor>(self->current_sender()));

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -22,6 +23,10 @@ namespace penstock {
 struct journal_actor_settings {
   std::size_t recent_bytes = 64u << 20;
   std::chrono::milliseconds received_delay_ms{10};
+  std::uint64_t max_bytes = 0; ///< the journal's cap, for the log
+  /// Expendable streams are refused from the first on, until the second is reached again.
+  std::uint64_t scarce_above_bytes = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t scarce_until_bytes = std::numeric_limits<std::uint64_t>::max();
   /// Whether anyone will fetch this stream's events; those of others are not kept in memory.
   std::function<bool(const std::string& stream)> is_fetched;
 };
@@ -33,7 +38,7 @@ inline constexpr std::size_t max_group_bytes = 16u << 20;
 /// costs about as much as ten events in it.
 inline constexpr std::size_t max_row_events = 4096;
 inline constexpr std::size_t max_row_bytes = 1u << 20;
-/// While the journal can't take more, this often it looks whether it can again.
+/// While the journal can't take more, or not from all, this often it looks whether it can again.
 inline constexpr std::chrono::milliseconds full_check_interval{200};
 
 /// Group commit: batches are written into the open transaction as they come; the first that someone
@@ -54,7 +59,7 @@ class journal_state {
   void commit();
   caf::result<fetch_reply> fetch(const fetch_request& request);
   void watch(const caf::actor& publisher);
-  void check_full();
+  void look_again();
   void close();
 
  private:
@@ -71,6 +76,9 @@ class journal_state {
   void tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome);
   void publish(std::vector<const_block_ptr> blocks);
   void refuse_more(const error& why);
+  void check_full();
+  void check_scarce();
+  void look_again_soon();
   void note_commit(std::size_t events, std::size_t bytes);
 
   self_ptr self_;
@@ -88,6 +96,7 @@ class journal_state {
   std::size_t staged_bytes_ = 0;
   bool commit_sent_ = false;
   bool delayed_commit_sent_ = false;
+  bool look_sent_ = false;
 
   std::unique_ptr<recent_blocks> recent_;
   std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream

@@ -11,6 +11,7 @@ batch_rules rules_for(const delivery_settings& settings, const sink_traits& trai
   out.max_events = std::min(events, traits.max_batch_events);
   out.max_bytes = settings.batch_bytes == 0 ? traits.batch_bytes : settings.batch_bytes;
   out.one_per_client = traits.breaks_batches;
+  out.in_order = traits.in_order;
   out.linger_ms = settings.linger_ms.count();
   out.retry_min_ms = settings.retry_min_ms.count();
   out.retry_max_ms = settings.retry_max_ms.count();
@@ -37,10 +38,7 @@ std::optional<std::int64_t> lane_feed::due_ms() const {
   if (!in_flight_.empty() || waiting_ == 0) return std::nullopt;
   const bool full = waiting_ >= rules_.max_events || waiting_bytes_ >= rules_.max_bytes;
   if (full || failures_ > 0) return not_before_ms_;
-  // Entries before the first waiting one are few: those that are being buried.
-  const auto first = std::find_if(entries_.begin(), entries_.end(),
-                                  [](const entry& one) { return one.at == phase::waiting; });
-  return std::max(not_before_ms_, first->added_ms + rules_.linger_ms);
+  return std::max(not_before_ms_, first_waiting()->added_ms + rules_.linger_ms);
 }
 
 std::vector<outgoing_event> lane_feed::take(std::uint32_t max_events) {
@@ -98,11 +96,19 @@ void lane_feed::pop_done() {
   }
 }
 
-/// Whether the event has failed alone so often, while the sink took others, that it is to blame.
-bool lane_feed::settle_failed(entry& one, std::uint64_t sink_deliveries, bool alone) {
-  if (alone && sink_deliveries != one.deliveries_at_try) ++one.tries;
+/// Whether an event that failed alone has done so often enough while the sink took others.
+bool lane_feed::is_to_blame(entry& one, std::uint64_t sink_deliveries) {
+  if (one.failed_alone && sink_deliveries == one.deliveries_at_try) return false;
+  one.failed_alone = true;
   one.deliveries_at_try = sink_deliveries;
-  return alone && one.tries >= rules_.max_tries;
+  return ++one.tries >= rules_.max_tries;
+}
+
+const lane_feed::entry* lane_feed::first_waiting() const {
+  // Entries before it are few: those that are being buried.
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [](const entry& one) { return one.at == phase::waiting; });
+  return found == entries_.end() ? nullptr : &*found;
 }
 
 void lane_feed::note_failure(const delivery& outcome, std::int64_t now_ms, double random) {
@@ -113,6 +119,8 @@ void lane_feed::note_failure(const delivery& outcome, std::int64_t now_ms, doubl
   if (failed == 0) {
     failures_ = 0;
     not_before_ms_ = 0;
+    const auto* first = first_waiting();
+    if (first && first->failed_alone) return; // others were tried in its place
     batch_limit_ = batch_limit_ > rules_.max_events ? ~0u : batch_limit_ * 2;
     return;
   }
@@ -120,7 +128,7 @@ void lane_feed::note_failure(const delivery& outcome, std::int64_t now_ms, doubl
     failures_ = 0;
   else
     // A batch of one that fails may be to blame itself: find out whether others get through.
-    step_aside_ = outcome.events.size() == 1 && failures_ % 2 == 1;
+    step_aside_ = !rules_.in_order && outcome.events.size() == 1 && failures_ % 2 == 1;
   const auto pause = retry_pause_ms(failures_, rules_.retry_min_ms, rules_.retry_max_ms, random);
   not_before_ms_ = now_ms + std::max(pause, static_cast<std::int64_t>(outcome.pause_ms.count()));
   ++failures_;
@@ -144,7 +152,7 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
     }
     const bool refused = how == settled_as::refused && ++one.tries >= rules_.max_tries;
     const bool blamed =
-        how == settled_as::failed && settle_failed(one, sink_deliveries, numbers.size() == 1);
+        how == settled_as::failed && numbers.size() == 1 && is_to_blame(one, sink_deliveries);
     if (!refused && !blamed) {
       back_to_wait(one);
       continue;

@@ -18,6 +18,7 @@ struct batch_rules {
   std::uint32_t max_events = 1000;
   std::uint64_t max_bytes = 1u << 20; ///< of bodies; one event may exceed it
   bool one_per_client = false;        ///< see sink_traits::breaks_batches
+  bool in_order = false;              ///< see sink_traits
   std::int64_t linger_ms = 5;
   std::int64_t retry_min_ms = 100;
   std::int64_t retry_max_ms = 30'000;
@@ -97,6 +98,7 @@ class lane_feed {
     std::uint64_t deliveries_at_try = 0;
     phase at = phase::waiting;
     bool was_taken = false;
+    bool failed_alone = false;
   };
 
   entry& of(std::uint64_t number) { return entries_[number - popped_]; }
@@ -105,7 +107,8 @@ class lane_feed {
   static done_event done_of(const entry& one);
   void pop_done();
   void note_failure(const delivery& outcome, std::int64_t now_ms, double random);
-  bool settle_failed(entry& one, std::uint64_t sink_deliveries, bool alone);
+  bool is_to_blame(entry& one, std::uint64_t sink_deliveries);
+  const entry* first_waiting() const;
 
   batch_rules rules_;
   std::deque<entry> entries_; // the first is open

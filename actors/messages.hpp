@@ -18,7 +18,7 @@ namespace penstock {
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
 
 /// The version of the messages below that this build speaks.
-inline constexpr std::uint32_t wire_version = 2;
+inline constexpr std::uint32_t wire_version = 3;
 
 /// One client's wish to send `events` events.
 struct admit_item {
@@ -150,7 +150,8 @@ struct append_done {
 /// was there before it, which is what makes a group.
 struct commit_due {};
 
-/// The journal's timer while it can take no more: look whether there is room again.
+/// The journal's timer while it can take no more, or not from all: look whether there is room
+/// again.
 struct full_check {};
 
 /// A publisher wants what is durable in `stream` after a sequence number. Answered with

@@ -84,10 +84,23 @@ enum class shed_reason : std::uint8_t {
   disk_full,     ///< the file system has no room
   journal_error, ///< the journal failed otherwise
   unknown_plan,  ///< the limiter that was asked does not have the client's plan
+  expendable,    ///< the journal nears its cap, and the stream is expendable
 };
-inline constexpr std::array<const char*, 8> shed_names{
-    "connections",  "in_flight", "table_full",    "unreachable",
-    "journal_full", "disk_full", "journal_error", "unknown_plan"};
+inline constexpr std::array<const char*, 9> shed_names{
+    "connections", "in_flight",     "table_full",   "unreachable", "journal_full",
+    "disk_full",   "journal_error", "unknown_plan", "expendable"};
+
+/// Why a 202 can't say that the sinks have the events, although the stream's ack is "published".
+enum class unpublished : std::uint8_t {
+  no,          ///< it can
+  earlier,     ///< an earlier request stored them; what became of them since is not looked up
+  late,        ///< not every sink had them within the stream's publish_timeout
+  dead_letter, ///< a sink refused one for good
+  draining,    ///< the node ends before they are confirmed
+  too_many,    ///< as many requests wait as may
+};
+inline constexpr std::array<const char*, 6> unpublished_names{
+    "", "earlier", "late", "dead_letter", "draining", "too_many"};
 
 /// One front end's, written by its thread only.
 struct alignas(64) front_end_metrics {
@@ -107,6 +120,9 @@ struct alignas(64) front_end_metrics {
   counter fallback_refused; ///< requests refused for that reason
   counter limiter_messages; ///< sent to this node's limiters
   counter journal_messages; ///< sent to the journal
+  gauge publish_waits;      ///< requests that wait until the sinks have their events
+  counter published;        ///< those that were answered when they had
+  std::array<counter, unpublished_names.size()> unpublished_answers; ///< and those before, by why
 
   void count_status(unsigned status) {
     const auto end = counted_statuses.end() - 1;
@@ -114,6 +130,7 @@ struct alignas(64) front_end_metrics {
     requests[static_cast<std::size_t>(at - counted_statuses.begin())].add();
   }
   void count(timeout_kind kind) { timeouts[static_cast<std::size_t>(kind)].add(); }
+  void count(unpublished why) { unpublished_answers[static_cast<std::size_t>(why)].add(); }
   void count(shed_reason why) { shed[static_cast<std::size_t>(why)].add(); }
 };
 
@@ -127,6 +144,7 @@ struct alignas(64) journal_metrics {
   group_size_histogram group_size; ///< events in one commit
   gauge durable_seq;
   gauge bytes;          ///< of all segment files
+  gauge scarce;         ///< 1 while expendable streams are refused
   gauge full;           ///< 1 while the cap or the disk refuses more
   gauge damaged;        ///< segments set aside or cut short at this start
   gauge queued_batches; ///< waiting for a commit

@@ -16,6 +16,8 @@ struct node_state {
   /// The journal can't take more (its cap, or a full disk): 507 before anything is charged.
   alignas(64) std::atomic<bool> journal_full{false};
   std::atomic<bool> disk_full{false}; ///< with journal_full: it is the disk, not the cap
+  /// The journal nears its cap: 507 for the streams that are expendable.
+  std::atomic<bool> journal_scarce{false};
   /// Open connections of all front ends, against http.max_connections; not touched by requests.
   std::atomic<std::int64_t> connections{0};
   std::atomic<bool> draining{false};

@@ -12,11 +12,20 @@
 
 namespace penstock {
 
-/// What a 202 promises. (`replicated` and `published` come with later versions.)
-enum class ack_level : std::uint8_t { received, journaled };
+/// What a 202 promises. (`replicated` comes with a later version.)
+enum class ack_level : std::uint8_t { received, journaled, published };
+
+/// What a client is told whose events are durable, and that not every sink has in time.
+enum class unpublished_policy : std::uint8_t {
+  accept, ///< 202, which says that they are journaled
+  refuse, ///< 503, which says so, too
+};
 
 struct stream_settings {
   ack_level ack = ack_level::journaled;
+  std::chrono::milliseconds publish_timeout_ms{5'000}; ///< with ack_level::published…
+  unpublished_policy on_publish_timeout = unpublished_policy::accept; ///< …as is this
+  bool expendable = false; ///< refused first when the journal is nearly full
   std::vector<std::string> sinks{"queue"};
   std::uint64_t max_body_bytes = 0; ///< 0: as http.max_body
   bool operator==(const stream_settings&) const = default;

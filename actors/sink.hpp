@@ -72,6 +72,9 @@ struct sink_traits {
   /// The sink may take a later event of a batch and not an earlier one (PutRecords,
   /// SendMessageBatch): then a batch never has two events of one client, so that order holds.
   bool breaks_batches = false;
+  /// It notes how far a lane came by the last seq() that it took, so that a lane's batches must
+  /// come in order of seq() even while some fail: no client steps in front of another.
+  bool in_order = false;
 };
 
 /// A lane's way to the sink. Used by one thread; it may block.

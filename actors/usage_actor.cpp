@@ -21,13 +21,21 @@ void usage_actor_state::take(const usage_batch_ptr& batch) {
   pending_.push_back(batch);
 }
 
-void usage_actor_state::write() {
-  if (pending_.empty()) return;
+result<void> usage_actor_state::write() {
+  if (pending_.empty()) return {};
   const auto written = parts_.store->write(pending_);
   note(written);
-  if (!written) return; // all of it again with the next
+  if (!written) return written; // all of it again with the next
   pending_.clear();
   pending_entries_ = 0;
+  return {};
+}
+
+usage_written usage_actor_state::write_now(const usage_write& more) {
+  auto done = write();
+  if (done && !more.batches.empty()) done = parts_.store->write(more.batches);
+  if (!done) return {false, done.error()};
+  return {};
 }
 
 void usage_actor_state::trim() {
@@ -56,13 +64,14 @@ caf::behavior usage_actor(caf::stateful_actor<usage_actor_state>* self, usage_pa
   self->delayed_send(self, usage_write_interval, caf::tick_atom::value);
   return {
       [self](const usage_batch_ptr& batch) { self->state.take(batch); },
+      [self](const usage_write& more) { return self->state.write_now(more); },
       [self](caf::tick_atom) {
-        self->state.write();
+        (void)self->state.write();
         self->state.trim();
         self->delayed_send(self, usage_write_interval, caf::tick_atom::value);
       },
       [self](const drain&) {
-        self->state.write();
+        (void)self->state.write();
         self->quit();
         return drained{};
       },
@@ -71,14 +80,12 @@ caf::behavior usage_actor(caf::stateful_actor<usage_actor_state>* self, usage_pa
 
 // -- reading --------------------------------------------------------------------------------------
 
-namespace {
-
-// Runs only where nothing else wants to; where the kernel does not have that, at the end of the
-// queue. Neither needs a privilege.
 void lower_thread_priority() {
   const sched_param none{};
   if (::sched_setscheduler(0, SCHED_IDLE, &none) != 0) ::setpriority(PRIO_PROCESS, 0, 19);
 }
+
+namespace {
 
 usage_answer answer_to(const usage_reader_parts& parts, const usage_query& query) {
   const auto deadline = std::chrono::steady_clock::now() + max_usage_report_time;

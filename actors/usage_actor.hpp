@@ -37,7 +37,8 @@ class usage_actor_state {
 
   void start(usage_parts parts) { parts_ = std::move(parts); }
   void take(const usage_batch_ptr& batch);
-  void write();
+  result<void> write();
+  usage_written write_now(const usage_write& more);
   void trim();
 
  private:
@@ -49,9 +50,13 @@ class usage_actor_state {
   std::string last_problem_; // told once, not every second
 };
 
-/// Takes usage_batch_ptr; at `drain` writes what it has, answers drained and quits. A crash of the
-/// process loses what came in the last usage_write_interval and what front ends still held. It
-/// blocks on the disk: spawn it detached.
+/// Runs where nothing else wants to; where the kernel does not have that, at the end of the queue.
+/// Neither needs a privilege. For the thread of a detached actor.
+void lower_thread_priority();
+
+/// Takes usage_batch_ptr and usage_write; at `drain` writes what it has, answers drained and quits.
+/// A crash of the process loses what came in the last usage_write_interval and what front ends
+/// still held. It blocks on the disk: spawn it detached.
 caf::behavior usage_actor(caf::stateful_actor<usage_actor_state>* self, usage_parts parts);
 
 struct usage_reader_parts {

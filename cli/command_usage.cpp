@@ -82,7 +82,8 @@ void add_usage_command(CLI::App& app, int& exit) {
       "Prints a table; on a terminal with bars. Times are UTC: RFC 3339, now, or so long before\n"
       "now (-90m, -24h, -7d). What the last second or two brought may be missing.\n"
       "Examples:\n  penstock usage --by ip --from -1h --per minute\n"
-      "  penstock usage --by account --id acme --per day --from -30d --csv");
+      "  penstock usage --by account --id acme --per day --from -30d --csv\n"
+      "  penstock usage rebuild --from -2h");
   const auto option = [&](const char* name, auto& into, const char* help, const char* type) {
     return command->add_option(name, into, help)->type_name(type)->capture_default_str();
   };
@@ -100,7 +101,10 @@ void add_usage_command(CLI::App& app, int& exit) {
   auto* json = command->add_flag("--json", arguments->json, "Print what the admin plane answers");
   command->add_flag("--csv", arguments->csv, "Print comma-separated values")->excludes(json);
   add_admin_options(*command, arguments->admin);
-  command->callback([arguments, &exit] { exit = run_usage(*arguments); });
+  add_usage_rebuild_command(*command, exit);
+  command->callback([arguments, command, &exit] {
+    if (command->get_subcommands().empty()) exit = run_usage(*arguments);
+  });
 }
 
 } // namespace penstock

@@ -20,6 +20,8 @@ struct log_settings {
 struct journal_settings {
   std::uint64_t max_size_bytes = 10ull << 30;
   std::uint64_t segment_size_bytes = 64ull << 20;
+  std::uint32_t high_watermark = 80; ///< percent of max_size; expendable streams are refused…
+  std::uint32_t low_watermark = 70;  ///< …until it is down to this
   std::chrono::milliseconds retention_ms{0}; ///< kept this long after every sink is past it
   std::chrono::milliseconds received_delay_ms{
       10}; ///< how long `received` events may wait for a group
@@ -43,6 +45,7 @@ struct config {
   cluster_settings cluster;
   log_settings log;
   usage_settings usage;
+  std::uint64_t dead_letters_max_bytes = 1ull << 30;
 };
 
 /// Where values come from, later ones winning: defaults, file, environment, --set.

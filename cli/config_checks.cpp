@@ -82,6 +82,18 @@ void checker::check_sizes() const {
                          "freed by whole segments; raise it or lower that",
                          format_size(journal.max_size_bytes),
                          format_size(journal.segment_size_bytes)));
+  if (!readable({"journal.low_watermark"})) return;
+  if (readable({"journal.high_watermark"}) && journal.low_watermark > journal.high_watermark)
+    complain("journal.low_watermark",
+             fmt::format("{} is more than journal.high_watermark ({}); lower it or raise that",
+                         journal.low_watermark, journal.high_watermark));
+  if (readable({"journal.max_size", "journal.segment_size"}) &&
+      journal.max_size_bytes / 100 * journal.low_watermark < journal.segment_size_bytes)
+    complain("journal.low_watermark",
+             fmt::format("{} percent of journal.max_size ({}) is less than a segment of "
+                         "journal.segment_size ({}), which stays in use; raise it or lower that",
+                         journal.low_watermark, format_size(journal.max_size_bytes),
+                         format_size(journal.segment_size_bytes)));
 }
 
 void checker::check_cluster() const {

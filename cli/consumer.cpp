@@ -24,36 +24,32 @@ struct received {
 
 class consuming {
  public:
-  consuming(http_client& client, const consume_options& options, const std::atomic<bool>& stopping)
-      : client_(client), options_(options), stopping_(stopping), from_(options.from) {}
+  consuming(http_client& client, const consume_options& options, message_budget& budget,
+            const std::atomic<bool>& stopping)
+      : client_(client), options_(options), budget_(budget), stopping_(stopping),
+        from_(options.from) {}
 
   result<consume_totals> run(const message_handler& handle, const batch_end& finish);
 
  private:
   bool again() const { return !options_.from.empty(); }
-  std::uint64_t wanted() const;
-  result<std::vector<received>> receive();
+  result<std::vector<received>> receive(std::uint64_t wanted);
   result<std::vector<received>> parse(const std::string& body);
   result<void> tell(std::string_view verb, const std::vector<std::string>& receipts);
   void pause(std::chrono::milliseconds duration) const;
 
   http_client& client_;
   const consume_options& options_;
+  message_budget& budget_;
   const std::atomic<bool>& stopping_;
   std::string from_;    // where to go on reading again
   std::string last_id_; // read already, when reading again
-  std::uint64_t handled_ = 0;
   consume_totals totals_;
 };
 
-std::uint64_t consuming::wanted() const {
-  if (options_.max_messages == 0) return options_.batch;
-  return std::min<std::uint64_t>(options_.batch, options_.max_messages - handled_);
-}
-
-result<std::vector<received>> consuming::receive() {
+result<std::vector<received>> consuming::receive(std::uint64_t wanted) {
   // Reading again begins at the last message that was read, so ask for one more.
-  const auto max = wanted() + (last_id_.empty() ? 0 : 1);
+  const auto max = wanted + (last_id_.empty() ? 0 : 1);
   json::object body{{"max", std::min<std::uint64_t>(max, max_batch_messages)}};
   auto target = "/v1/queue/" + percent_encode(options_.stream) + "/receive";
   if (again()) {
@@ -117,11 +113,14 @@ void consuming::pause(std::chrono::milliseconds duration) const {
 result<consume_totals> consuming::run(const message_handler& handle, const batch_end& finish) {
   auto retry_pause = 100ms;
   bool ended = false;
-  while (!ended && !stopping_ && (options_.max_messages == 0 || handled_ < options_.max_messages)) {
+  while (!ended && !stopping_) {
+    const auto wanted = budget_.take(options_.batch);
+    if (wanted == 0) break;
     const auto asked = clock::now();
-    auto batch = receive();
+    auto batch = receive(wanted);
     if (batch.has_error()) return batch.error();
     if (batch->empty()) {
+      budget_.give_back(wanted);
       if (!options_.follow || again()) break;
       // A server that answers before its time is up, draining say, is not asked in a tight loop.
       pause(std::chrono::duration_cast<std::chrono::milliseconds>(asked + options_.wait -
@@ -143,7 +142,7 @@ result<consume_totals> consuming::run(const message_handler& handle, const batch
       done.clear();
       ended = true;
     }
-    handled_ += done.size();
+    budget_.give_back(wanted - std::min<std::uint64_t>(wanted, done.size()));
     totals_.acknowledged += done.size();
     totals_.given_back += back.size();
     if (!again()) {
@@ -165,9 +164,9 @@ result<consume_totals> consuming::run(const message_handler& handle, const batch
 } // namespace
 
 result<consume_totals> consume(http_client& client, const consume_options& options,
-                               const std::atomic<bool>& stopping, const message_handler& handle,
-                               const batch_end& finish) {
-  return consuming{client, options, stopping}.run(handle, finish);
+                               message_budget& budget, const std::atomic<bool>& stopping,
+                               const message_handler& handle, const batch_end& finish) {
+  return consuming{client, options, budget, stopping}.run(handle, finish);
 }
 
 } // namespace penstock

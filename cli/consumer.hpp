@@ -5,6 +5,7 @@
 
 #include <boost/json/object.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -17,9 +18,32 @@ namespace penstock {
 /// The most messages that the server gives at once.
 inline constexpr std::uint32_t max_batch_messages = 10'000;
 
+/// How many messages may still be handled; workers of one group share it. Any thread.
+class message_budget {
+ public:
+  /// 0: no end.
+  explicit message_budget(std::uint64_t most) : endless_{most == 0}, left_{most} {}
+
+  /// At most `wanted`; 0 when nothing is left.
+  std::uint64_t take(std::uint64_t wanted) {
+    if (endless_) return wanted;
+    auto left = left_.load();
+    while (!left_.compare_exchange_weak(left, left - std::min(left, wanted))) {
+    }
+    return std::min(left, wanted);
+  }
+  /// What was taken and not handled after all.
+  void give_back(std::uint64_t count) {
+    if (!endless_) left_ += count;
+  }
+
+ private:
+  const bool endless_;
+  std::atomic<std::uint64_t> left_;
+};
+
 struct consume_options {
   std::string stream = "default";
-  std::uint64_t max_messages = 0; ///< 0: no end
   std::uint32_t batch = 100;      ///< messages a receive asks for, up to max_batch_messages
   std::chrono::seconds lease{30}; ///< how long a received message is ours
   std::chrono::seconds wait{1};   ///< how long the server may wait for a message
@@ -51,12 +75,12 @@ struct consume_totals {
 /// second, each further one twice the one before.
 inline constexpr std::chrono::milliseconds max_retry_pause{5'000};
 
-/// Until `max_messages`, an empty queue without `follow`, `handled::stop`, or `stopping` turns
+/// Until `budget` is used up, an empty queue without `follow`, `handled::stop`, or `stopping` turns
 /// true (from a signal handler). Whatever was received and not done is given back at the end.
 /// Messages that are read again (`from`) have no receipt and are not acknowledged. Errors:
 /// unavailable; config when the server refuses the token; invalid for what else it refuses.
 result<consume_totals> consume(http_client& client, const consume_options& options,
-                               const std::atomic<bool>& stopping, const message_handler& handle,
-                               const batch_end& finish);
+                               message_budget& budget, const std::atomic<bool>& stopping,
+                               const message_handler& handle, const batch_end& finish);
 
 } // namespace penstock

@@ -31,16 +31,27 @@ using namespace std::chrono_literals;
 constexpr std::size_t scheduler_threads = 1;
 // How long the actors behind the front ends get to finish after those have drained.
 constexpr std::chrono::seconds storage_drain_time{10};
+// How long a chunk of a replay may take to arrive; a sink may be down.
+constexpr std::chrono::seconds jobs_drain_time{2};
 
 std::size_t lane_count(const config& settings) {
   if (settings.http.threads > 0) return settings.http.threads;
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-ingest_rules_ptr rules_of(const config& settings, const identifier& identify) {
+// `began`: what the node was started with. Where events go can't change while it runs.
+ingest_rules_ptr rules_of(const config& settings, const config& began, const identifier& identify) {
   ingest_rules rules;
-  for (auto& [name, stream] : settings.streams)
-    rules.streams.emplace(name, stream);
+  for (auto& [name, stream] : settings.streams) {
+    const auto before = began.streams.find(name);
+    auto& rule = rules.streams.emplace(name, stream).first->second;
+    rule.sinks =
+        (before != began.streams.end() ? before->second : began.streams.at("default")).sinks;
+  }
+  for (auto& [name, stream] : began.streams)
+    if (!settings.streams.contains(name))
+      rules.streams.emplace(name, settings.streams.at("default")).first->second.sinks =
+          stream.sinks;
   std::vector<override_settings> overrides;
   for (auto& [name, entry] : settings.overrides)
     overrides.push_back(entry);
@@ -64,9 +75,11 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->open_idempotency(); !done) return done.error();
   if (auto done = made->make_sinks(); !done) return done.error();
   made->start_storage_actors();
+  if (auto done = made->start_delivery_keepers(); !done) return done.error();
   made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
   made->start_accounts();
+  made->start_usage_rebuilder();
   if (auto done = made->start_cluster(); !done) return done.error();
   if (auto done = made->start_admin(); !done) return done.error();
   made->start_threads();
@@ -106,7 +119,7 @@ std::vector<std::string> node::members() const {
 result<void> node::start_lanes() {
   identify_ = std::make_shared<const identifier>(settings_.identity, settings_.http.trusted_proxies,
                                                  secret_);
-  auto rules = rules_of(settings_, *identify_);
+  auto rules = rules_of(settings_, settings_, *identify_);
   auto ledgers = restore_ledgers();
   if (!ledgers) return ledgers.error();
   counters_ = system_.spawn<caf::detached>(
@@ -152,6 +165,9 @@ result<void> node::start_lanes() {
                           indexes,
                           hash_keys};
     parts.http.max_in_flight_bytes /= lanes_.size();
+    for (const auto& [name, out] : sinks_)
+      parts.publishers.emplace(name, out.publisher);
+    parts.drain_timeout_ms = settings_.drain_timeout_ms;
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
   return {};
@@ -201,9 +217,13 @@ result<void> node::start_admin() {
   m.journal = journal_metrics_;
   m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
+  for (auto& [name, out] : sinks_)
+    m.sinks.push_back(out.metrics);
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
+  m.dead_letters = dead_letter_metrics_;
+  m.replays = replay_metrics_;
   m.dropped_log_lines = dropped_log_messages;
   m.limit_names = limit_labels_;
   m.counters = counters_metrics_;
@@ -222,8 +242,9 @@ result<void> node::start_admin() {
       sent += one->limiter_messages.value();
     return sent > taken ? sent - taken : 0;
   });
-  auto started = admin_server::start(
-      {settings_.admin, system_, queue_, state_, metrics_, accounts_, usage_reader_});
+  auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
+                                      usage_reader_, usage_rebuilder_, usage_rebuild_board_,
+                                      dead_letters_, replays_});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -237,7 +258,7 @@ void node::start_threads() {
 // -- while running --------------------------------------------------------------------------------
 
 void node::reload(const config& settings) {
-  auto rules = rules_of(settings, *identify_);
+  auto rules = rules_of(settings, settings_, *identify_);
   for (auto& lane : lanes_)
     caf::anon_send(lane.front_end, rules_changed{rules});
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});
@@ -272,8 +293,14 @@ bool node::drain() {
   deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
+  // While sinks still take events: what is under way then need not be repeated.
+  const auto soon = std::chrono::steady_clock::now() + jobs_drain_time;
+  for (auto* jobs : {&replays_, &dead_letters_})
+    (void)ask_to_drain(*jobs, soon);
   for (auto& [name, out] : sinks_)
     all = ask_to_drain(out.publisher, deadline) && all;
+  all = ask_to_drain(replays_, deadline) && all;
+  all = ask_to_drain(dead_letters_, deadline) && all;
   all = ask_to_drain(usage_, deadline) && all;
   for (auto& lane : lanes_)
     all = ask_to_drain(lane.limiter, deadline) && all;
@@ -285,8 +312,9 @@ node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   stopping_->store(true);
   admin_.reset();
-  const auto all = {&journal_actor_, &queue_,    &keeper_, &usage_, &usage_reader_,
-                    &accounts_,      &counters_, &gate_,   &links_};
+  const auto all = {&journal_actor_, &queue_,           &keeper_,   &usage_,
+                    &usage_reader_,  &usage_rebuilder_, &accounts_, &counters_,
+                    &gate_,          &links_,           &replays_,  &dead_letters_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& [name, out] : sinks_) {

@@ -3,6 +3,7 @@
 
 #include "actors/accounts_actor.hpp"
 #include "actors/counters_actor.hpp"
+#include "actors/dead_letters_actor.hpp"
 #include "actors/idempotency_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
@@ -11,8 +12,10 @@
 #include "actors/peer_link.hpp"
 #include "actors/publisher.hpp"
 #include "actors/queue_actor.hpp"
+#include "actors/replay_actor.hpp"
 #include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
+#include "actors/usage_rebuilder.hpp"
 #include "cli/config.hpp"
 #include "net/admin_server.hpp"
 #include "net/front_end.hpp"
@@ -78,9 +81,11 @@ class node {
   result<void> open_listeners();
   result<void> make_sinks();
   void start_storage_actors();
+  result<void> start_delivery_keepers();
   void start_publishers();
   result<void> start_lanes();
   void start_accounts();
+  void start_usage_rebuilder();
   result<void> start_cluster();
   result<void> start_admin();
   void start_threads();
@@ -109,6 +114,9 @@ class node {
   std::shared_ptr<usage_metrics> usage_metrics_ = std::make_shared<usage_metrics>();
   std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
   std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
+  std::shared_ptr<dead_letter_metrics> dead_letter_metrics_ =
+      std::make_shared<dead_letter_metrics>();
+  std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
 
   /// A sink that is not embedded, with the actor that moves events there.
@@ -121,9 +129,14 @@ class node {
 
   caf::actor journal_actor_;
   caf::actor keeper_;
+  caf::actor dead_letters_;
+  caf::actor replays_;
   caf::actor queue_;
   caf::actor usage_; // null when usage.enabled is false
   caf::actor usage_reader_;
+  caf::actor usage_rebuilder_;
+  std::shared_ptr<usage_rebuild_board> usage_rebuild_board_ =
+      std::make_shared<usage_rebuild_board>();
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor accounts_;
   caf::actor counters_;

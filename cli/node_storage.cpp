@@ -23,6 +23,12 @@ std::string queue_name(const config& settings) {
   return {};
 }
 
+name_hasher name_hasher_of(const std::string& secret) {
+  return [hash = client_hasher{secret}](std::string_view kind, std::string_view name) {
+    return hash(identity_source::bearer, kind, name);
+  };
+}
+
 // The sinks that some stream feeds: what they have not confirmed stays in the journal.
 std::vector<std::string> fed_sinks(const config& settings) {
   std::vector<std::string> names;
@@ -87,6 +93,22 @@ result<void> node::open_usage() {
   return {};
 }
 
+// Usage is rebuilt with what the journal has and the accounts that are known.
+void node::start_usage_rebuilder() {
+  if (!usage_) return;
+  usage_rebuilder_parts parts;
+  parts.data_dir = settings_.data_dir;
+  parts.journal = journal_reader::make(journal_->catalog());
+  parts.catalog = journal_->catalog();
+  parts.usage = usage_;
+  parts.accounts = accounts_;
+  parts.hash = name_hasher_of(secret_);
+  parts.is_cluster = settings_.cluster.directory != directory_kind::none;
+  parts.board = usage_rebuild_board_;
+  parts.stopping = stopping_;
+  usage_rebuilder_ = system_.spawn<caf::detached>(usage_rebuilder_actor, std::move(parts));
+}
+
 // Fills the indexes of the lanes with the keys that the journal still tells of.
 result<void> node::open_idempotency() {
   const auto& settings = settings_.idempotency;
@@ -127,10 +149,8 @@ result<void> node::open_accounts() {
   if (!store) return store.error();
   auto records = (*store)->load();
   if (!records) return records.error();
-  auto hash = [hash = client_hasher{secret_}](std::string_view kind, std::string_view name) {
-    return hash(identity_source::bearer, kind, name);
-  };
-  account_book_ = std::make_shared<account_book>(std::move(*records), plans_of(settings_), hash);
+  account_book_ = std::make_shared<account_book>(std::move(*records), plans_of(settings_),
+                                                 name_hasher_of(secret_));
   account_store_ = std::move(*store);
   return {};
 }
@@ -140,6 +160,13 @@ void node::start_storage_actors() {
   journal_actor_settings settings;
   settings.recent_bytes = settings_.queue.memory_bytes;
   settings.received_delay_ms = settings_.journal.received_delay_ms;
+  const auto percent_of_cap = [this](std::uint64_t percent) {
+    const auto cap = settings_.journal.max_size_bytes;
+    return cap / 100 * percent + cap % 100 * percent / 100;
+  };
+  settings.max_bytes = settings_.journal.max_size_bytes;
+  settings.scarce_above_bytes = percent_of_cap(settings_.journal.high_watermark);
+  settings.scarce_until_bytes = percent_of_cap(settings_.journal.low_watermark);
   settings.is_fetched = [streams = settings_.streams](const std::string& stream) {
     const auto found = streams.find(stream);
     return !(found != streams.end() ? found->second : streams.at("default")).sinks.empty();

@@ -102,6 +102,10 @@ std::vector<option> storage_options(config& c) {
        "How long a received message stays hidden from others when a receive does not say."},
       {"journal.max_size", read_size(c.journal.max_size_bytes, 1 * MiB, 1024 * TiB), "10GiB",
        "100GiB", "Cap on the journal's files; when it is reached clients get 507."},
+      {"journal.high_watermark", read_number(c.journal.high_watermark, 1, 100), "80", "90",
+       "Percent of max_size; above it streams with expendable = true get 507…"},
+      {"journal.low_watermark", read_number(c.journal.low_watermark, 1, 100), "70", "50",
+       "…until the journal is down to this percent again."},
       {"journal.segment_size", read_size(c.journal.segment_size_bytes, 256 * KiB, 4 * GiB), "64MiB",
        "128MiB", "A new segment is begun at about this size; space is freed by whole segments."},
       {"journal.retention", read_duration(c.journal.retention_ms, 0ms, 3650 * day), "0s", "1d",
@@ -109,6 +113,13 @@ std::vector<option> storage_options(config& c) {
       {"journal.received_delay", read_duration(c.journal.received_delay_ms, 0ms, 10s), "10ms",
        "50ms", "How long events of ack = \"received\" streams may wait to share an fsync."},
   };
+}
+
+std::vector<option> dead_letters_options(config& c) {
+  return {{"dead_letters.max_size", read_size(c.dead_letters_max_bytes, 1 * MiB, 1024 * TiB),
+           "1GiB", "10GiB",
+           "Cap on the dead letters that are kept. When it is reached the sink's lanes that have "
+           "another one wait, rather than lose it."}};
 }
 
 std::vector<option> usage_options(usage_settings& usage) {
@@ -202,6 +213,7 @@ std::vector<option> node_options(config& target) {
   add(http_options(target.http));
   add(admin_and_identity_options(target));
   add(storage_options(target));
+  add(dead_letters_options(target));
   add(usage_options(target.usage));
   add(idempotency_options(target.idempotency));
   add(cluster_options(target.cluster));
@@ -251,10 +263,23 @@ std::vector<option> stream_options(stream_settings& target) {
       {"streams.NAME.ack",
        read_choice(target.ack,
                    choices<ack_level>{{"received", ack_level::received},
-                                      {"journaled", ack_level::journaled}},
-                   {"replicated", "published"}),
-       "journaled", "received",
-       "What a 202 promises: the event is on this node's disk, or in its memory."},
+                                      {"journaled", ack_level::journaled},
+                                      {"published", ack_level::published}},
+                   {"replicated"}),
+       "journaled", "published",
+       "What a 202 promises: the event is in this node's memory, on its disk, or in every sink of "
+       "the stream."},
+      {"streams.NAME.publish_timeout", read_duration(target.publish_timeout_ms, 10ms, 10min), "5s",
+       "500ms", "With ack = \"published\": how long a request waits for the sinks."},
+      {"streams.NAME.on_publish_timeout",
+       read_choice(target.on_publish_timeout,
+                   choices<unpublished_policy>{{"accept", unpublished_policy::accept},
+                                               {"refuse", unpublished_policy::refuse}}),
+       "accept", "refuse",
+       "What it is answered then: 202 with \"ack\":\"journaled\", or 503 that says the same. The "
+       "events are stored and will be published either way."},
+      {"streams.NAME.expendable", read_flag(target.expendable), "false", "true",
+       "Refused first: with 507 already above journal.high_watermark."},
       {"streams.NAME.sinks",
        read_list(target.sinks, "a list of sinks' names", max_sinks_per_stream, check_name),
        "[\"queue\"]", "[\"queue\"]", "Where its events go."},

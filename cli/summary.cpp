@@ -13,7 +13,15 @@ namespace {
 namespace json = boost::json;
 
 std::string_view name_of(ack_level level) {
-  return level == ack_level::received ? "received" : "journaled";
+  switch (level) {
+  case ack_level::received:
+    return "received";
+  case ack_level::journaled:
+    return "journaled";
+  case ack_level::published:
+    return "published";
+  }
+  return "";
 }
 
 std::string_view name_of(unreachable_policy policy) {
@@ -113,8 +121,8 @@ std::string summary_text(const config& c) {
   for (const auto& [name, rules] : c.plans)
     text += fmt::format("plan      {}: {}\n", name, describe_limits(rules.limits));
   for (const auto& [name, stream] : c.streams)
-    text += fmt::format("stream    {}: ack {}, to {}\n", name, name_of(stream.ack),
-                        fmt::join(stream.sinks, ", "));
+    text += fmt::format("stream    {}: ack {}, to {}{}\n", name, name_of(stream.ack),
+                        fmt::join(stream.sinks, ", "), stream.expendable ? ", expendable" : "");
   text +=
       fmt::format("journal   up to {} in segments of {}, kept {} after delivery\n",
                   format_size(c.journal.max_size_bytes), format_size(c.journal.segment_size_bytes),
@@ -130,6 +138,7 @@ std::string summary_json(const config& c) {
   for (const auto& [name, stream] : c.streams)
     streams[name] = json::object{{"ack", name_of(stream.ack)},
                                  {"sinks", texts(stream.sinks)},
+                                 {"expendable", stream.expendable},
                                  {"max_body_bytes", stream.max_body_bytes}};
   const bool clustered = c.cluster.directory != directory_kind::none;
   return json::serialize(

@@ -2,8 +2,11 @@
 
 #include "actors/wording.hpp"
 #include "net/admin_accounts.hpp"
+#include "net/admin_dead_letters.hpp"
 #include "net/admin_queue.hpp"
+#include "net/admin_replay.hpp"
 #include "net/admin_usage.hpp"
+#include "net/admin_usage_rebuild.hpp"
 #include "net/ascii.hpp"
 #include "net/status_page.hpp"
 #include "net/stream_name.hpp"
@@ -39,11 +42,12 @@ awaitable<admin_answer> get_live(admin_context&, admin_request&) {
 awaitable<admin_answer> get_ready(admin_context& context, admin_request& request) {
   const bool draining = context.node.draining.load(std::memory_order_relaxed);
   const bool full = context.node.journal_full.load(std::memory_order_relaxed);
+  const bool scarce = context.node.journal_scarce.load(std::memory_order_relaxed);
   const bool ready = context.node.ready.load(std::memory_order_relaxed) && !draining && !full;
   std::string body = ready ? "ok\n" : "not ready\n";
   if (request.query.find("verbose") != request.query.npos) {
     body += draining ? "draining: yes\n" : "draining: no\n";
-    body += full ? "journal: full\n" : "journal: ok\n";
+    body += full ? "journal: full\n" : scarce ? "journal: scarce\n" : "journal: ok\n";
   }
   co_return admin_answer{.status = ready ? 200u : 503u,
                          .content_type = "text/plain; charset=utf-8",
@@ -74,6 +78,8 @@ constexpr std::array routes{
     route{http::verb::get, "/", get_page},
     route{http::verb::get, "/v1/admin/status", get_status},
     route{http::verb::get, "/v1/admin/usage", get_usage},
+    route{http::verb::get, "/v1/admin/usage/rebuild", get_usage_rebuild},
+    route{http::verb::post, "/v1/admin/usage/rebuild", post_usage_rebuild},
     route{http::verb::get, "/v1/queue/{stream}", get_queue, false, &stream_name},
     route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue, false, &stream_name},
     route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue, false, &stream_name},
@@ -85,6 +91,17 @@ constexpr std::array routes{
     route{http::verb::get, "/v1/admin/plans/{name}", get_plan, false, &plan_name},
     route{http::verb::put, "/v1/admin/plans/{name}", put_one_plan, false, &plan_name},
     route{http::verb::delete_, "/v1/admin/plans/{name}", delete_one_plan, false, &plan_name},
+    route{http::verb::get, "/v1/admin/dead-letters", get_dead_letters},
+    route{http::verb::get, "/v1/admin/dead-letters/{id}", get_dead_letter},
+    // After {id}: of routes that match the last counts.
+    route{http::verb::get, "/v1/admin/dead-letters/export", export_dead_letters},
+    route{http::verb::post, "/v1/admin/dead-letters/replay", retry_dead_letters},
+    route{http::verb::post, "/v1/admin/dead-letters/drop", drop_dead_letters},
+    route{http::verb::get, "/v1/admin/replay", get_replays},
+    route{http::verb::post, "/v1/admin/replay", post_replay},
+    route{http::verb::get, "/v1/admin/replay/{id}", get_replay},
+    route{http::verb::post, "/v1/admin/replay/{id}/cancel", cancel_replay},
+    route{http::verb::post, "/v1/admin/replay/{id}/resume", resume_replay},
 };
 
 admin_answer not_allowed(const std::string& allow) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/node_state.hpp"
+#include "actors/usage_rebuilder.hpp"
 #include "net/ask.hpp"
 #include "net/bearer_token.hpp"
 #include "net/metrics_page.hpp"
@@ -28,8 +29,12 @@ struct admin_context {
   const metrics_sources& metrics;
   const bearer_token& token;
   caf::actor usage{}; ///< answers usage_query_ptr; null: usage is not counted
+  caf::actor usage_rebuilder{};
+  std::shared_ptr<usage_rebuild_board> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
+  caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: there are none
+  caf::actor replays{};      ///< see replay_actor.hpp; null: there are none
 };
 
 /// A request; the views last as long as its connection waits for the answer.

@@ -84,9 +84,12 @@ class server final : public admin_server {
  public:
   server(admin_parts parts, tcp::acceptor acceptor, std::unique_ptr<asio::io_context> io)
       : io_{std::move(io)}, acceptor_{std::move(acceptor)},
-        port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token},
-        actors_{parts.sys, *io_}, context_{actors_,       parts.queue, parts.accounts, parts.node,
-                                           parts.metrics, token_,      parts.usage} {
+        port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token}, actors_{parts.sys,
+                                                                                        *io_},
+        context_{actors_, parts.queue, parts.accounts,        parts.node,         parts.metrics,
+                 token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
+    context_.dead_letters = parts.dead_letters;
+    context_.replays = parts.replays;
     asio::co_spawn(*io_, accept_all(), asio::detached);
     thread_ = std::thread{[this] { io_->run(); }};
     pthread_setname_np(thread_.native_handle(), "admin");

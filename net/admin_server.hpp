@@ -3,6 +3,7 @@
 
 #include "actors/compat.hpp"
 #include "actors/node_state.hpp"
+#include "actors/usage_rebuilder.hpp"
 #include "net/metrics_page.hpp"
 #include "net/settings.hpp"
 #include "storage/result.hpp"
@@ -28,8 +29,12 @@ struct admin_parts {
   caf::actor queue; ///< see queue_actor.hpp
   const node_state& node;
   const metrics_sources& metrics;
-  caf::actor accounts{}; ///< see accounts_actor.hpp; without one keys and plans are a 503
-  caf::actor usage{};    ///< see usage_actor.hpp; null: usage is not counted
+  caf::actor accounts{};        ///< see accounts_actor.hpp; without one keys and plans are a 503
+  caf::actor usage{};           ///< see usage_actor.hpp; null: usage is not counted
+  caf::actor usage_rebuilder{}; ///< see usage_rebuilder.hpp; null likewise
+  std::shared_ptr<usage_rebuild_board> usage_rebuild{};
+  caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: 503
+  caf::actor replays{};      ///< see replay_actor.hpp; null: 503
 };
 
 /// Runs from start() to its destruction, which closes every connection at once.

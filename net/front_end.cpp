@@ -49,6 +49,7 @@ caf::behavior front_end::make_behavior() {
   return {
       [this](const admit_reply& reply) { on_verdicts(reply); },
       [this](const append_done& done) { on_durable(done); },
+      [this](const published_news& news) { on_published(news); },
       [this](const claim_reply& reply) { on_claims(reply); },
       [this](const forward_request& request) { on_forward(request); },
       [this](const forward_reply& reply) { on_forward_reply(reply); },
@@ -142,6 +143,7 @@ void front_end::after_io() {
 }
 
 void front_end::end_turn() {
+  if (!waits_.empty()) end_late_waits();
   // Flushing may parse what was held back, and so answer and flush again.
   for (std::size_t i = 0; i < to_flush_.size(); ++i)
     to_flush_[i]->flush();
@@ -150,6 +152,7 @@ void front_end::end_turn() {
   free_sessions_.insert(free_sessions_.end(), closed_.begin(), closed_.end());
   closed_.clear();
   if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
+  if (!to_ask_.empty()) ask_publishers();
   if (draining_) finish_drain_if_idle();
 }
 
@@ -188,6 +191,7 @@ void front_end::begin_drain() {
   }
   for (auto& s : sessions_)
     s->drain();
+  hurry_waits();
   finish_drain_if_idle();
 }
 

@@ -14,6 +14,7 @@
 #include "net/idempotency_key.hpp"
 #include "net/identity.hpp"
 #include "net/messages.hpp"
+#include "net/publish_waits.hpp"
 #include "net/served_plans.hpp"
 #include "net/session.hpp"
 #include "net/stream_name.hpp"
@@ -23,6 +24,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,10 +53,12 @@ struct front_end_parts {
   std::vector<caf::actor> idempotency{};
   std::shared_ptr<const idempotency_hasher> hash_keys{};
   std::function<std::int64_t()> wall_ms = penstock::wall_ms; ///< read at most once a turn
+  /// By the names of the sinks that have one; the others are embedded.
+  std::map<std::string, caf::actor, std::less<>> publishers{};
+  /// How long a drain may take; shortly before, what still waits for sinks is answered.
+  std::chrono::milliseconds drain_timeout_ms{30'000};
+  std::size_t max_publish_waits = penstock::max_publish_waits;
 };
-
-/// How long a request waits for another one with the same key, or for the node that owns the key.
-inline constexpr std::int64_t max_claim_wait_ns = 10'000'000'000;
 
 /// State of the front-end actor. A request's path:
 ///   on_request → on_events               (front_end_requests.cpp)  identify, check
@@ -62,6 +66,8 @@ inline constexpr std::int64_t max_claim_wait_ns = 10'000'000'000;
 ///   after_io → ask_limiters              (front_end_admission.cpp) one message a limiter
 ///   on_verdicts → to_journal             (front_end_admission.cpp) one message to the journal
 ///   on_durable → answer_…                (front_end_answers.cpp)   202
+/// On a stream with ack = "published" it waits in between until the sinks have its events
+/// (front_end_published.cpp).
 /// One that carries an idempotency key (front_end_claims.cpp) claims it first, in a batch of its
 /// own, and joins the others' path at admit; a key of another node's takes its events there
 /// (front_end_forward.cpp).
@@ -122,7 +128,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::optional<problem> check(const request_parser& parser, incoming& in);
   std::optional<problem> check_body(incoming& in);
   std::optional<problem> check_key(incoming& in);
-  bool shed(session& from, const request_parser& parser);
+  bool shed(session& from, const request_parser& parser, std::string_view stream);
   void answer_health(session& from, const request_parser& parser, std::string_view path,
                      std::string_view query);
   void answer_and_close(session& from, const problem& what, std::uint32_t retry_after_s = 0);
@@ -216,24 +222,43 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void forward_others(turn_batch& batch);
   void on_forward(const forward_request& request);
   void on_forward_reply(const forward_reply& reply);
-  void answer_origin(const turn_batch& batch);
+  void answer_origin(const waiting_request& r, const request_claims& claims);
+
+  // -- front_end_published.cpp --------------------------------------------------------------------
+  bool feeds_publisher(const stream_settings& settings) const;
+  ack_level ack_of(const incoming& in) const;
+  std::unique_ptr<publish_wait> take_out(turn_batch& batch, waiting_request& r);
+  void await_sinks(turn_batch& batch);
+  void await_claimed(std::unique_ptr<turn_batch> batch);
+  void begin_wait(const std::string& stream, await_published::item events,
+                  std::unique_ptr<publish_wait> wait);
+  void ask_publishers();
+  void on_published(const published_news& news);
+  void end_late_waits();
+  void hurry_waits();
+  void end_wait(publish_wait& wait, unpublished lack);
+  void note_waits(std::size_t bytes_before);
 
   // -- front_end_answers.cpp, front_end_claim_answers.cpp -----------------------------------------
   bool still_there(const waiting_request& r) const;
   answer_context context_of(const waiting_request& r) const;
   template <class Write>
   void answer(waiting_request& r, unsigned status, Write&& write);
-  void answer_not_taken(turn_batch& batch, waiting_request& r);
+  void answer_not_taken(waiting_request& r, const request_details* details);
   void answer_capacity(waiting_request& r);
   void answer_accepted(turn_batch& batch, waiting_request& r);
-  void answer_stored(turn_batch& batch, waiting_request& r, std::uint64_t seq,
+  void answer_stored(waiting_request& r, const request_details* details, std::uint64_t seq,
                      std::string_view tag);
+  void answer_unpublished(waiting_request& r, std::string members, unpublished_policy policy,
+                          bool has_key);
   void answer_failed(waiting_request& r, const error& why);
-  std::string batch_summary(const turn_batch& batch, const waiting_request& r,
-                            std::uint64_t first_seq, std::string_view tag) const;
-  void answer_claimed(turn_batch& batch);
-  void answer_one_claim(turn_batch& batch, waiting_request& r, const event_claim& claim);
-  void answer_each_claim(turn_batch& batch, waiting_request& r);
+  static std::string batch_summary(const waiting_request& r, const request_details& details,
+                                   std::uint64_t first_seq, std::string_view tag);
+  static std::string stored_members(const waiting_request& r, const request_details* details,
+                                    std::uint64_t first_seq, std::string_view tag);
+  void answer_claimed(waiting_request& r, const request_details& details);
+  void answer_one_claim(waiting_request& r, const request_details& details);
+  void answer_each_claim(waiting_request& r, const request_details& details);
   void release(std::unique_ptr<turn_batch> batch);
 
   std::int64_t wall_time_ms();
@@ -286,6 +311,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<block_ptr> spare_blocks_;
   boost::unordered_flat_map<std::uint64_t, claimed_batch> claimed_;
   std::vector<std::vector<caf::actor>> peer_front_ends_; // by member
+  publish_waits waits_;
+  std::vector<std::shared_ptr<await_published>> to_ask_; // one a stream, for this turn
   bool draining_ = false;
   caf::response_promise drained_;
 };

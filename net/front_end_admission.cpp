@@ -148,7 +148,7 @@ void front_end::apply(std::unique_ptr<turn_batch> batch) {
   if (dropped) drop_refused(*batch);
   for (auto& r : batch->requests) {
     r.count = std::min(r.state.granted, r.count);
-    if (r.count == 0 && batch->claim_token == 0) answer_not_taken(*batch, r);
+    if (r.count == 0 && batch->claim_token == 0) answer_not_taken(r, batch->details_of(r));
   }
   if (batch->claim_token != 0) fail_ungranted(*batch);
   if (granted > 0) return to_journal(std::move(batch));
@@ -197,11 +197,11 @@ void front_end::to_journal(std::unique_ptr<turn_batch> batch) {
   }
   append->urgent = false;
   for (auto& r : batch->requests)
-    append->urgent = append->urgent || (r.count > 0 && !r.received);
+    append->urgent = append->urgent || (r.count > 0 && r.ack != ack_level::received);
   parts_.metrics.events.add(append->events);
   hand_over(std::move(append));
   for (auto& r : batch->requests)
-    if (r.count > 0 && r.received) answer_accepted(*batch, r);
+    if (r.count > 0 && r.ack == ack_level::received) answer_accepted(*batch, r);
   auto token = batch->token;
   awaiting_disk_.emplace(token, std::move(batch));
 }
@@ -240,6 +240,7 @@ void front_end::on_durable(const append_done& done) {
       conclude(std::move(batch));
       continue;
     }
+    if (batch->published && done.ok) await_sinks(*batch);
     for (auto& r : batch->requests) {
       if (r.answered) {
         if (!done.ok) parts_.metrics.received_lost.add(r.count);

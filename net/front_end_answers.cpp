@@ -41,18 +41,17 @@ answer_context front_end::context_of(const waiting_request& r) const {
 }
 
 // Nothing of the request is stored: because of what it is, its client's quota, or our capacity.
-void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
+void front_end::answer_not_taken(waiting_request& r, const request_details* details) {
   auto reason = static_cast<refusal>(r.state.reason);
   if (reason == refusal::table_full || reason == refusal::unreachable ||
       reason == refusal::unknown_plan)
     return answer_capacity(r);
-  auto* details = r.details == waiting_request::no_details ? nullptr : &batch.details[r.details];
   if (details && details->failure)
     return answer(r, details->failure->status,
                   [&](std::string& out) { writer_.error(out, context_of(r), *details->failure); });
   // A batch without an event is a valid one (CloudEvents HTTP binding, section 3.3.2).
   if (details && details->is_batch && details->lines == 0)
-    return answer_stored(batch, r, 0, parts_.node.tag);
+    return answer_stored(r, details, 0, parts_.node.tag);
   bool first_is_bad = details && !details->bad_lines.empty() && details->bad_lines[0].index == 0;
   if (reason == refusal::too_large && !first_is_bad)
     return answer(r, 413, [&](std::string& out) {
@@ -62,7 +61,7 @@ void front_end::answer_not_taken(turn_batch& batch, waiting_request& r) {
     return answer(r, 429, [&](std::string& out) { writer_.refused(out, context_of(r)); });
   // A batch of which nothing was accepted: the first error's status, and all errors.
   problem what{first_is_bad ? 400u : 429u, "No event of the batch was accepted."};
-  what.members = batch_summary(batch, r, 0, parts_.node.tag);
+  what.members = batch_summary(r, *details, 0, parts_.node.tag);
   auto violated = r.plan->headers.violated_policies(r.state.limit);
   if (what.status == 429 && !violated.empty()) what.members.append(",").append(violated);
   answer(r, what.status, [&](std::string& out) {
@@ -89,20 +88,20 @@ void front_end::answer_capacity(waiting_request& r) {
 
 void front_end::answer_accepted(turn_batch& batch, waiting_request& r) {
   const auto& block = *batch.blocks[r.block];
-  answer_stored(batch, r, block.first_seq + r.first, parts_.node.tag);
+  answer_stored(r, batch.details_of(r), block.first_seq + r.first, parts_.node.tag);
 }
 
 // 202 for the events from `seq` on, whenever they were stored.
-void front_end::answer_stored(turn_batch& batch, waiting_request& r, std::uint64_t seq,
+void front_end::answer_stored(waiting_request& r, const request_details* details, std::uint64_t seq,
                               std::string_view tag) {
-  if (r.details == waiting_request::no_details || !batch.details[r.details].is_batch) {
+  if (!details || !details->is_batch) {
     char id[event_id_size];
     format_event_id(id, seq, tag);
     return answer(r, 202, [&](std::string& out) {
       writer_.accepted(out, context_of(r), {id, event_id_size});
     });
   }
-  auto body = "{" + batch_summary(batch, r, seq, tag) + "}";
+  auto body = "{" + batch_summary(r, *details, seq, tag) + "}";
   answer(r, 202, [&](std::string& out) { writer_.json(out, context_of(r), 202, body); });
 }
 
@@ -119,9 +118,8 @@ void front_end::answer_failed(waiting_request& r, const error& why) {
 
 // The members of a batch's answer, without braces. Events are granted from the first on, so the
 // lines that are neither bad nor among the first `count` good ones were refused by the limit.
-std::string front_end::batch_summary(const turn_batch& batch, const waiting_request& r,
-                                     std::uint64_t first_seq, std::string_view tag) const {
-  const auto& details = batch.details[r.details];
+std::string front_end::batch_summary(const waiting_request& r, const request_details& details,
+                                     std::uint64_t first_seq, std::string_view tag) {
   std::string out = "\"accepted\":";
   out += std::to_string(r.count);
   out += ",\"rejected\":";
@@ -173,6 +171,7 @@ void front_end::release(std::unique_ptr<turn_batch> batch) {
   batch->sizes.clear();
   batch->plans = nullptr;
   batch->limited = false;
+  batch->published = false;
   batch->requests.clear();
   batch->details.clear();
   batch->usage.clear();

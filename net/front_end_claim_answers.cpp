@@ -32,7 +32,7 @@ std::string_view reason_of(const event_claim& claim) {
   case 429:
     return "The client's limit is used up.";
   case 507:
-    return "The journal is full; nothing was stored.";
+    return "The journal is full, or too full for this stream; nothing was stored.";
   default:
     return "Whether it was stored can't be told now; a repeat with the same key is never stored "
            "twice.";
@@ -41,36 +41,37 @@ std::string_view reason_of(const event_claim& claim) {
 
 } // namespace
 
-void front_end::answer_claimed(turn_batch& batch) {
-  auto& r = batch.requests[0];
-  auto& claims = *batch.details[r.details].claims;
+void front_end::answer_claimed(waiting_request& r, const request_details& details) {
+  const auto& claims = *details.claims;
   if (claims.limits && r.count == 0) r.state = *claims.limits;
   if (claims.one_for_all)
-    answer_one_claim(batch, r, claims.all[0]);
+    answer_one_claim(r, details);
   else
-    answer_each_claim(batch, r);
+    answer_each_claim(r, details);
 }
 
-void front_end::answer_one_claim(turn_batch& batch, waiting_request& r, const event_claim& claim) {
+void front_end::answer_one_claim(waiting_request& r, const request_details& details) {
+  const auto& claim = details.claims->all[0];
   if (is_stored(claim)) {
     r.count = claim.count;
     r.replayed = claim.state == claim_state::repeat;
-    return answer_stored(batch, r, claim.seq, tag_of(claim));
+    if (r.lack == unpublished::no) return answer_stored(r, &details, claim.seq, tag_of(claim));
+    return answer_unpublished(r, stored_members(r, &details, claim.seq, tag_of(claim)),
+                              details.claims->policy, true);
   }
   // Refused by the limiter just now: as any other request.
   bool refused = claim.state == claim_state::failed && r.state.reason != 0;
   r.count = 0;
-  if (refused) return answer_not_taken(batch, r);
+  if (refused) return answer_not_taken(r, &details);
   problem what{status_of(claim), std::string{reason_of(claim)}};
-  const auto& why = batch.details[r.details].claims->why;
+  const auto& why = details.claims->why;
   if (what.status >= 500 && !why.empty()) what.detail = why;
   answer(r, what.status,
          [&](std::string& out) { writer_.error(out, context_of(r), what, claim.retry_after_s); });
 }
 
 // A batch of CloudEvents, each with a key of its own.
-void front_end::answer_each_claim(turn_batch& batch, waiting_request& r) {
-  const auto& details = batch.details[r.details];
+void front_end::answer_each_claim(waiting_request& r, const request_details& details) {
   const auto& all = details.claims->all;
   std::string ids, errors, first_id, last_id;
   bool no_error = true;
@@ -104,6 +105,8 @@ void front_end::answer_each_claim(turn_batch& batch, waiting_request& r) {
   members += ",\"errors\":[" + errors + ']';
   if (details.wants_ids) members += ",\"ids\":[" + ids + ']';
   r.replayed = accepted > 0 && repeats == accepted;
+  if (accepted > 0 && r.lack != unpublished::no)
+    return answer_unpublished(r, std::move(members), details.claims->policy, true);
   if (accepted > 0)
     return answer(r, 202, [&](std::string& out) {
       writer_.json(out, context_of(r), 202, "{" + members + "}");

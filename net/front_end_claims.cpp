@@ -24,6 +24,11 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
   if (!claims) {
     claims = std::make_unique<request_claims>();
     claims->one_for_all = in.has_key || in.kind != body_kind::cloud_events;
+    if (r.ack == ack_level::published) {
+      const auto& settings = stream_settings_of(in.stream);
+      claims->policy = settings.on_publish_timeout;
+      claims->max_wait_ns += std::chrono::nanoseconds{settings.publish_timeout_ms}.count();
+    }
   }
   const auto& hash = *parts_.hash_keys;
   auto type = in.kind == body_kind::cloud_events && !in.has_key
@@ -200,9 +205,13 @@ void front_end::conclude(std::unique_ptr<turn_batch> batch) {
     return;
   }
   claimed_.erase(token);
-  if (claims.origin) return answer_origin(*batch), release(std::move(batch));
-  count_claimed_usage(*batch);
-  answer_claimed(*batch);
+  if (!claims.origin) count_claimed_usage(*batch);
+  auto& r = batch->requests[0];
+  if (r.ack == ack_level::published) return await_claimed(std::move(batch));
+  if (claims.origin)
+    answer_origin(r, claims);
+  else
+    answer_claimed(r, *batch->details_of(r));
   release(std::move(batch));
 }
 
@@ -228,7 +237,7 @@ void front_end::check_claim_timeouts() {
   for (auto& [token, one] : claimed_) {
     const auto& claims = claims_of(*one.batch);
     if (claims.at == request_claims::stage::waiting &&
-        claims.since_ns + max_claim_wait_ns < parts_.loop.now_ns())
+        claims.since_ns + claims.max_wait_ns < parts_.loop.now_ns())
       late.push_back(token);
   }
   for (auto token : late)

@@ -98,6 +98,9 @@ void front_end::on_forward(const forward_request& request) {
   };
   if (parts_.node.journal_full.load(std::memory_order_relaxed))
     return refuse(full, retry_when_full_s);
+  const auto& settings = stream_settings_of(request.stream);
+  if (settings.expendable && parts_.node.journal_scarce.load(std::memory_order_relaxed))
+    return refuse(full, retry_when_full_s);
   const bool overloaded = in_flight_bytes_ > 0 && in_flight_bytes_ + request.bodies.size() >
                                                       parts_.http.max_in_flight_bytes;
   auto* const plan = plans_->find(request.plan);
@@ -112,6 +115,12 @@ void front_end::on_forward(const forward_request& request) {
   r.details = 0;
   r.block = block_for(*batch, request.stream, r.count, request.bodies.size());
   r.plan = plan;
+  if (feeds_publisher(settings)) {
+    if (settings.ack == ack_level::published)
+      r.ack = ack_level::published;
+    else
+      r.lack = unpublished::late; // should the node where the client is promise more
+  }
   batch->limited = !plan->rules.limits.empty();
   admit_item item{.client = request.client, .key = request.key, .plan = request.plan};
   item.stream = stream_id(request.stream);
@@ -145,10 +154,9 @@ void front_end::on_forward(const forward_request& request) {
   claim(std::move(batch));
 }
 
-void front_end::answer_origin(const turn_batch& batch) {
-  const auto& r = batch.requests[0];
-  const auto& claims = *batch.details[r.details].claims;
-  forward_reply reply{claims.origin_token, parts_.node.tag, {}, r.state};
+void front_end::answer_origin(const waiting_request& r, const request_claims& claims) {
+  forward_reply reply{
+      claims.origin_token, parts_.node.tag, {}, r.state, static_cast<std::uint8_t>(r.lack)};
   for (const auto& one : claims.all)
     reply.verdicts.push_back(
         {one.line, one.state, one.seq, one.count, one.status, one.retry_after_s});
@@ -160,7 +168,12 @@ void front_end::on_forward_reply(const forward_reply& reply) {
   if (found == claimed_.end()) return;
   auto& batch = *found->second.batch;
   // Where several nodes have a part the client's limits were charged by each; the last one knows.
-  batch.details[batch.requests[0].details].claims->limits = reply.limits;
+  auto& claims = *batch.details[batch.requests[0].details].claims;
+  claims.limits = reply.limits;
+  if (reply.lack >= unpublished_names.size())
+    claims.lack = unpublished::late;
+  else if (reply.lack > 0)
+    claims.lack = static_cast<unpublished>(reply.lack);
   auto verdicts = reply.verdicts;
   for (auto& verdict : verdicts) {
     // A peer's last word; anything else it might say would leave the request without an end.

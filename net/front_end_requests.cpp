@@ -14,6 +14,9 @@ constexpr std::string_view events_path = "/v1/events";
 constexpr std::string_view usage_path = "/v1/usage";
 // A block of a turn is closed when its bodies reach this size, so that one row stays moderate.
 constexpr std::size_t max_block_bytes = 8 << 20;
+constexpr std::string_view expendable_refused =
+    "The journal nears its cap, and this stream is expendable; nothing was stored. It is taken "
+    "again when there is more room.";
 constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
 
 answer_context plain_context(const request_parser& parser, bool keep_alive) {
@@ -69,11 +72,12 @@ void front_end::answer_health(session& from, const request_parser& parser, std::
   auto& node = parts_.node;
   bool draining = node.draining.load(std::memory_order_relaxed);
   bool full = node.journal_full.load(std::memory_order_relaxed);
+  bool scarce = node.journal_scarce.load(std::memory_order_relaxed);
   bool ok = path == "/livez" || (node.ready.load(std::memory_order_relaxed) && !draining && !full);
   std::string body = ok ? "ok\n" : "not ready\n";
   if (query.find("verbose") != std::string_view::npos) {
     body += draining ? "draining: yes\n" : "draining: no\n";
-    body += full ? "journal: full\n" : "journal: ok\n";
+    body += full ? "journal: full\n" : scarce ? "journal: scarce\n" : "journal: ok\n";
   }
   bool keep_alive = parser.keep_alive() && !from.draining();
   auto number = from.open_exchange(keep_alive);
@@ -84,7 +88,7 @@ void front_end::answer_health(session& from, const request_parser& parser, std::
 }
 
 // Our own limits come before anything is charged to the client.
-bool front_end::shed(session& from, const request_parser& parser) {
+bool front_end::shed(session& from, const request_parser& parser, std::string_view stream) {
   auto& node = parts_.node;
   if (node.journal_full.load(std::memory_order_relaxed)) {
     bool disk = node.disk_full.load(std::memory_order_relaxed);
@@ -93,6 +97,12 @@ bool front_end::shed(session& from, const request_parser& parser) {
                {507, disk ? "The disk that holds the journal is full; nothing was stored."
                           : "The journal has reached journal.max_size; nothing was stored."},
                retry_when_full_s);
+    return true;
+  }
+  if (node.journal_scarce.load(std::memory_order_relaxed) &&
+      stream_settings_of(stream).expendable) {
+    parts_.metrics.count(shed_reason::expendable);
+    answer_now(from, parser, {507, std::string{expendable_refused}}, retry_when_full_s);
     return true;
   }
   // What others hold; a single body is taken whatever this lane's share of the bound is.
@@ -142,9 +152,9 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   const auto& head = parser.head();
   if (head.method != request_method::post)
     return answer_now(from, parser, {405, "Events are sent with POST."}, 0, "POST");
-  if (shed(from, parser)) return;
   auto stream = path.size() == events_path.size() ? std::string_view{"default"}
                                                   : path.substr(events_path.size() + 1);
+  if (shed(from, parser, stream)) return;
   auto sender = identify(from, parser, stream);
   if (!sender) return;
   auto& [who, plan] = *sender;

@@ -17,7 +17,8 @@ std::string traces_of(const request_head& head) {
 } // namespace
 
 void front_end::take_event(waiting_request& r, turn_batch& batch, const incoming& in) {
-  r.received = !in.is_keyed && stream_settings_of(in.stream).ack == ack_level::received;
+  r.ack = ack_of(in);
+  batch.published = batch.published || r.ack == ack_level::published;
   r.block = block_for(batch, in.stream, 1, in.body.size());
   auto& block = *batch.blocks[r.block];
   r.first = static_cast<std::uint32_t>(block.size());
@@ -41,7 +42,8 @@ request_details& front_end::begin_batch(waiting_request& r, turn_batch& batch, c
   auto& details = batch.details.emplace_back();
   details.is_batch = true;
   details.wants_ids = wants_representation(in.head[request_field::prefer]);
-  r.received = !in.is_keyed && stream_settings_of(in.stream).ack == ack_level::received;
+  r.ack = ack_of(in);
+  batch.published = batch.published || r.ack == ack_level::published;
   r.block = block_for(batch, in.stream, parts_.http.max_batch_events, in.body.size());
   r.first = static_cast<std::uint32_t>(batch.blocks[r.block]->size());
   return details;

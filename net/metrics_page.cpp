@@ -69,6 +69,19 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
     out.value(sum(
                   all, [i](const m& f) -> auto& { return f.shed[i]; }),
               {{"reason", shed_names[i]}});
+  out.gauge("penstock_publish_waits", "Requests that wait until sinks have their events.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.publish_waits; }));
+  out.counter("penstock_published_answers_total",
+              "Requests of streams with ack = published, answered when the sinks had the events.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.published; }));
+  out.counter("penstock_unpublished_answers_total",
+              "And those answered without that, as their events were durable, by reason.");
+  for (std::size_t i = 1; i < unpublished_names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& f) -> auto& { return f.unpublished_answers[i]; }),
+              {{"reason", unpublished_names[i]}});
   out.counter("penstock_limiter_fallback_total",
               "Requests whose shard's owner was out of reach, by what was done with them.")
       .value(sum(
@@ -134,6 +147,22 @@ void add_counters(page& out, const counters_metrics& c) {
       .value(c.removed.value());
 }
 
+void add_dead_letters(page& out, const dead_letter_metrics& letters) {
+  out.gauge("penstock_dead_letters", "Events that a sink refused for good and that are kept.");
+  for (const auto& tally : letters.tallies())
+    out.value(tally.letters, {{"sink", tally.sink}, {"stream", tally.stream}});
+  out.gauge("penstock_dead_letters_bytes", "What they take of dead_letters.max_size.")
+      .value(letters.bytes.value());
+  out.counter("penstock_dead_letters_buried_total", "Events that became dead letters.")
+      .value(letters.buried.value());
+  out.counter("penstock_dead_letters_failures_total",
+              "Times that some could not be kept; their part of the sink waits and tries again.")
+      .value(letters.bury_failures.value());
+  out.counter("penstock_dead_letters_retried_total", "Dead letters sent again, by the outcome.")
+      .value(letters.retried.value(), {{"result", "sent"}})
+      .value(letters.refused_again.value(), {{"result", "refused"}});
+}
+
 void add_idempotency(page& out, const metrics_sources& from) {
   const auto& all = from.idempotency;
   if (all.empty()) return;
@@ -176,6 +205,8 @@ void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
   if (max_bytes > 0)
     out.gauge("penstock_journal_max_bytes", "The cap on the size of all segment files.")
         .value(max_bytes);
+  out.gauge("penstock_journal_scarce", "1 while expendable streams are refused.")
+      .value(j.scarce.value());
   out.gauge("penstock_journal_full", "1 while the journal takes nothing more.")
       .value(j.full.value());
   out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
@@ -263,6 +294,13 @@ std::string metrics_page(const metrics_sources& from) {
                 "Links refused because the peer is of another cluster or version.")
         .value(from.links->refusals.value());
   }
+  if (from.dead_letters) add_dead_letters(out, *from.dead_letters);
+  if (from.replays) {
+    out.counter("penstock_replay_events_total", "Events of replays, by what their sink did.")
+        .value(from.replays->sent.value(), {{"result", "sent"}})
+        .value(from.replays->refused.value(), {{"result", "refused"}});
+    out.gauge("penstock_replays_running", "Replays that run.").value(from.replays->running.value());
+  }
   if (!from.mailboxes.empty()) {
     out.gauge("penstock_mailbox_depth", "Messages that wait for an actor.");
     for (const auto& [actor, depth] : from.mailboxes)
@@ -294,6 +332,7 @@ node_totals totals_of(const metrics_sources& from) {
     out.events = from.journal->events.value();
     out.journal_bytes = from.journal->bytes.value();
     out.durable_seq = from.journal->durable_seq.value();
+    out.journal_scarce = from.journal->scarce.value() != 0;
     out.journal_full = from.journal->full.value() != 0;
   }
   if (from.links) out.peers_up = from.links->links_up.value();

@@ -1,5 +1,7 @@
 #include "net/request_parser.hpp"
 
+#include "net/event_body.hpp"
+
 #include <boost/beast/http/error.hpp>
 
 #include <algorithm>
@@ -12,8 +14,6 @@ namespace http = boost::beast::http;
 
 namespace {
 
-// simdjson reads, but does not use, up to this many bytes past a document.
-constexpr std::size_t json_padding_bytes = 64;
 // A body that arrives in pieces is not given its whole announced size before it has come.
 constexpr std::size_t first_reserve_bytes = 16 << 10;
 

@@ -47,6 +47,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
                                {"bytes", totals.journal_bytes},
                                {"max_bytes", totals.journal_max_bytes},
                                {"durable_seq", totals.durable_seq},
+                               {"scarce", totals.journal_scarce},
                                {"full", totals.journal_full}}},
       {"cluster", json::object{{"peers_up", totals.peers_up}}},
       {"process",

@@ -3,6 +3,8 @@
 
 #include "actors/claims.hpp"
 #include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "actors/settings.hpp"
 #include "net/event_body.hpp"
 #include "net/problem.hpp"
 #include "net/usage_notes.hpp"
@@ -32,9 +34,10 @@ struct waiting_request {
   bool keep_alive = true;
   bool http_1_0 = false;
   bool answered = false;
-  bool replayed = false;             ///< answered with what an earlier request stored
-  bool received = false;             ///< ack = "received": answered as soon as it is admitted
-  const served_plan* plan = nullptr; ///< under which it was let in; one of turn_batch::plans
+  bool replayed = false;                ///< answered with what an earlier request stored
+  ack_level ack = ack_level::journaled; ///< when it is answered; published: it feeds a publisher
+  unpublished lack = unpublished::no;   ///< with published: what its answer must admit
+  const served_plan* plan = nullptr;    ///< under which it was let in; one of turn_batch::plans
   verdict state{};
   std::int64_t start_ns = 0;
 
@@ -57,6 +60,10 @@ struct event_claim {
   std::array<char, journal_tag_size> tag{};
 };
 
+/// How long a request waits for another one with the same key, or for the node that owns the key;
+/// for that one as much longer as it may wait for sinks.
+inline constexpr std::int64_t max_claim_wait_ns = 10'000'000'000;
+
 /// The claims of a request that carries a key. Such a request has a turn_batch of its own, and is
 /// answered when its own events are stored and all claims of the same keys by others are settled.
 struct request_claims {
@@ -64,12 +71,15 @@ struct request_claims {
   std::vector<event_claim> all; ///< one for each valid event, or one for all of them
   bool one_for_all = true;
   stage at = stage::deciding;
-  std::uint32_t asked = 0;       ///< not answered by our own indexes yet
-  std::uint32_t open = 0;        ///< being settled by another request or node
-  std::int64_t since_ns = 0;     ///< when it began to wait for those
-  std::string why;               ///< what failed here, if something did
-  std::optional<verdict> limits; ///< from the node that stored the events
-  caf::actor origin;             ///< the front end of a peer that forwarded this; null: ours
+  std::uint32_t asked = 0;                      ///< not answered by our own indexes yet
+  std::uint32_t open = 0;                       ///< being settled by another request or node
+  std::int64_t since_ns = 0;                    ///< when it began to wait for those…
+  std::int64_t max_wait_ns = max_claim_wait_ns; ///< …and for how long it may
+  std::string why;                              ///< what failed here, if something did
+  std::optional<verdict> limits;                ///< from the node that stored the events
+  unpublished lack = unpublished::no;           ///< of the events that other nodes stored
+  unpublished_policy policy = unpublished_policy::accept; ///< of the stream
+  caf::actor origin; ///< the front end of a peer that forwarded this; null: ours
   std::uint64_t origin_token = 0;
 };
 
@@ -99,9 +109,14 @@ struct turn_batch {
   std::vector<waiting_request> requests;
   std::shared_ptr<served_plans> plans; ///< in force when it was opened
   bool limited = false;                ///< a request in it has a plan with limits
+  bool published = false;              ///< a request in it waits for more than the disk
   std::vector<request_details> details;
   std::vector<block_ptr> blocks;
   usage_notes usage; ///< of each request; empty when usage is not counted
+
+  const request_details* details_of(const waiting_request& r) const {
+    return r.details == waiting_request::no_details ? nullptr : &details[r.details];
+  }
 };
 
 } // namespace penstock

@@ -89,6 +89,12 @@ bool journal_writer::has_room_for(std::uint64_t added_bytes) const {
   return bytes() + growth <= options_.max_bytes;
 }
 
+std::uint64_t journal_writer::used_bytes() const {
+  const auto all = catalog_->bytes();
+  const auto spare = active_ ? active_->bytes() - active_->used_bytes() : 0;
+  return all > spare ? all - spare : 0;
+}
+
 bool journal_writer::full() const {
   return !has_room_for(open_bytes_ + std::min(max_headroom_bytes, options_.max_bytes / 16));
 }

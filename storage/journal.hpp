@@ -70,6 +70,8 @@ class journal {
   /// Total bytes of all segment files, and whether the cap leaves room for another block.
   virtual std::uint64_t bytes() const = 0;
   virtual bool full() const = 0;
+  /// bytes() without what is allocated ahead, in the active segment or for the next ones.
+  virtual std::uint64_t used_bytes() const = 0;
 
   /// Seals nothing, syncs what is open and closes. Called by a drain; the destructor just closes.
   virtual result<void> close() = 0;

@@ -71,6 +71,9 @@ class sqlite_usage_reader final : public usage_reader {
   explicit sqlite_usage_reader(sqlite_database db) : db_(std::move(db)) {}
   result<void> prepare();
   result<usage_report> run(const usage_query& query, const std::function<bool()>& give_up) override;
+  result<void> visit(usage_dimension by, usage_period per, std::int64_t from_s, std::int64_t to_s,
+                     const std::function<void(const usage_row&)>& visit,
+                     const std::function<bool()>& give_up) override;
 
  private:
   struct period_statements {
@@ -149,6 +152,38 @@ result<std::string> sqlite_usage_reader::text_of(std::int64_t name) {
   text_of_name_.reset();
   if (!found) return found.error();
   return text;
+}
+
+// In slices, as sum_names.
+result<void> sqlite_usage_reader::visit(usage_dimension by, usage_period per, std::int64_t from_s,
+                                        std::int64_t to_s,
+                                        const std::function<void(const usage_row&)>& visit,
+                                        const std::function<bool()>& give_up) {
+  auto& scan = of_[static_cast<std::size_t>(per)].scan;
+  std::int64_t start = from_s, name = 0;
+  std::int64_t rows = usage_rows_a_slice;
+  while (rows == usage_rows_a_slice) {
+    if (give_up()) return error{errc::unavailable, "reading usage was given up"};
+    scan.bind(1, static_cast<std::int64_t>(by));
+    scan.bind(2, to_s);
+    scan.bind(3, start);
+    scan.bind(4, name);
+    scan.bind(5, usage_rows_a_slice);
+    auto more = scan.step();
+    for (rows = 0; more && *more; more = scan.step(), ++rows) {
+      start = scan.integer(0);
+      name = scan.integer(1);
+      auto text = text_of(name);
+      if (!text) {
+        scan.reset();
+        return text.error();
+      }
+      visit({std::move(*text), start, counts_at(scan, 2)});
+    }
+    scan.reset();
+    if (!more) return more.error();
+  }
+  return {};
 }
 
 // -- the top --------------------------------------------------------------------------------------

@@ -63,6 +63,12 @@ class usage_reader {
   /// Errors: invalid for a range of too many buckets.
   virtual result<usage_report> run(const usage_query& query,
                                    const std::function<bool()>& give_up) = 0;
+
+  /// Calls `visit` with each row of a dimension in the buckets that begin in [from_s, to_s), by
+  /// time; not in one transaction. `give_up` as above.
+  virtual result<void> visit(usage_dimension by, usage_period per, std::int64_t from_s,
+                             std::int64_t to_s, const std::function<void(const usage_row&)>& visit,
+                             const std::function<bool()>& give_up) = 0;
 };
 
 } // namespace penstock

@@ -158,3 +158,71 @@ TEST_CASE_METHOD(journal_world, "an append that hits the cap fails its group as 
   pass(full_check_interval, 1ms);
   CHECK_FALSE(node.journal_full.load());
 }
+
+TEST_CASE_METHOD(journal_world, "expendable streams: refused above one mark, taken below another",
+                 "[journal]") {
+  settings.max_bytes = 1000;
+  settings.scarce_above_bytes = 800;
+  settings.scarce_until_bytes = 700;
+  start();
+  const auto commit_at = [&](std::uint64_t used) {
+    store->claims_used = used;
+    post(front_a, "s");
+    run();
+    CHECK(told(front_a).ok); // the journal itself takes them all
+    return node.journal_scarce.load();
+  };
+  CHECK_FALSE(commit_at(800));
+  CHECK(commit_at(801));
+  CHECK(metrics->scarce.value() == 1);
+  CHECK_FALSE(node.journal_full.load());
+  CHECK(commit_at(701)); // between the marks nothing changes
+  CHECK_FALSE(commit_at(700));
+  CHECK(metrics->scarce.value() == 0);
+  CHECK_FALSE(commit_at(800));
+  CHECK(commit_at(801));
+
+  // Without a commit, too, as segments are retired.
+  store->claims_used = 700;
+  CHECK(node.journal_scarce.load());
+  pass(full_check_interval, 10ms);
+  CHECK_FALSE(node.journal_scarce.load());
+  CHECK(metrics->scarce.value() == 0);
+
+  // Full and scarce, they are looked at together, and each ends by itself.
+  CHECK(commit_at(900));
+  store->claims_full = true;
+  post(front_a, "s");
+  run();
+  CHECK_FALSE(told(front_a).ok);
+  CHECK(node.journal_full.load());
+  store->asked_full = 0;
+  pass(1s, 10ms);
+  CHECK(store->asked_full == 5);
+  store->claims_full = false;
+  pass(full_check_interval, 10ms);
+  CHECK_FALSE(node.journal_full.load());
+  CHECK(node.journal_scarce.load());
+  store->claims_used = 0;
+  pass(full_check_interval, 10ms);
+  CHECK_FALSE(node.journal_scarce.load());
+
+  // What is there already counts from the start.
+  settings.scarce_above_bytes = 1;
+  settings.scarce_until_bytes = 0;
+  restart();
+  CHECK(node.journal_scarce.load());
+}
+
+TEST_CASE_METHOD(journal_world, "what is allocated ahead is not used", "[journal]") {
+  start();
+  send(batch(front_a, {{"s", 10, 2000}}));
+  run();
+  const auto before = store->used_bytes();
+  CHECK(before > 20'000);
+  CHECK(before <= store->bytes());
+  auto keeper = segment_keeper::make(store->real(), options);
+  require_ok(keeper->prepare());
+  CHECK(store->used_bytes() == before);
+  CHECK(store->bytes() > before);
+}

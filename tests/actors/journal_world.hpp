@@ -44,6 +44,7 @@ class watched_journal final : public journal {
     ++asked_full;
     return claims_full || real_->full();
   }
+  std::uint64_t used_bytes() const override { return claims_used.value_or(real_->used_bytes()); }
   result<void> close() override { return real_->close(); }
   std::shared_ptr<segment_catalog> catalog() const override { return real_->catalog(); }
 
@@ -54,6 +55,7 @@ class watched_journal final : public journal {
   int fail_after_rows = 0;
   std::optional<errc> fail_commit; ///< once
   bool claims_full = false;
+  std::optional<std::uint64_t> claims_used;
   mutable int asked_full = 0;
 
  private:

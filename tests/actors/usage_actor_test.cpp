@@ -33,6 +33,11 @@ struct memory_usage_store final : usage_store {
 };
 
 struct fake_reader final : usage_reader {
+  result<void> visit(usage_dimension, usage_period, std::int64_t, std::int64_t,
+                     const std::function<void(const usage_row&)>&,
+                     const std::function<bool()>&) override {
+    return {};
+  }
   result<usage_report> run(const usage_query& query,
                            const std::function<bool()>& give_up) override {
     if (give_up()) return error{errc::unavailable, "given up"};

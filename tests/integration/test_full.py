@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -102,6 +103,48 @@ class FullJournal(Full):
             # One request may have been charged before the journal said no.
             self.assertIn(left, [f'"l";r={100_000 - taken - 2 - extra};{left.split(";")[2]}'
                                  for extra in range(0, 4)])
+
+    def test_expendable_streams_go_first(self):
+        def traces(status):
+            return node.post(b"x", "traces").status == status
+        with Node({**self.OPTIONS, "streams.traces.expendable": True,
+                   "streams.traces.sinks": []}) as node, node.client() as client:
+            self.assertTrue(traces(202))
+            wait_for(lambda: self.send_one(client) and not traces(202), "one stream is refused",
+                     30, pause_s=0)
+            reply = node.post(b"x", "traces")
+            self.assertEqual(reply.status, 507, reply)
+            self.assertRegex(reply.json()["detail"], "expendable")
+            self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
+            metrics = node.metrics()
+            self.assertEqual(metrics.get("penstock_journal_scarce"), 1)
+            self.assertEqual(metrics.get("penstock_journal_full"), 0)
+            self.assertEqual(metrics.get("penstock_journal_max_bytes"), 4 << 20)
+            self.assertGreater(metrics.get("penstock_journal_bytes"), 3 << 20)
+            self.assertGreaterEqual(metrics.get("penstock_shed_total", reason="expendable"), 2)
+            for plane in (node.request, node.admin):
+                self.assertEqual(plane("GET", "/readyz").status, 200)
+                self.assertIn(b"journal: scarce", plane("GET", "/readyz?verbose").body)
+            # The others are taken until there is no room at all.
+            reply = self.fill(node)
+            self.assert_full(node, reply, "journal_full", "max_size")
+            self.consume_all(node)
+            self.assert_recovers(node)
+            wait_for(lambda: traces(202), "it is taken again")
+            self.assertEqual(node.metrics().get("penstock_journal_scarce"), 0)
+            # A reload takes over which streams are expendable.
+            wait_for(lambda: self.send_one(client) and traces(507), "scarce again", 30, pause_s=0)
+            node.configure({"streams.traces.expendable": False})
+            node.signal(signal.SIGHUP)
+            wait_for(lambda: traces(202), "it is not expendable any more")
+            self.consume_all(node)
+
+    def send_one(self, client):
+        self.sent += 1
+        reply = client.post(event(self.sent))
+        self.assertEqual(reply.status, 202, reply)
+        self.promised[reply.json()["id"]] = self.sent
+        return True
 
     def test_killed_while_full(self):
         with Node(self.OPTIONS) as node:

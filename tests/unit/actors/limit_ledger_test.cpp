@@ -10,7 +10,7 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t start = 1'700'000'000 * second_ns;
+constexpr std::int64_t ledger_start = 1'700'000'000 * second_ns;
 
 limit hourly(const char* name, std::uint32_t amount, limit_scope scope = limit_scope::account) {
   return {.name = name,
@@ -20,14 +20,14 @@ limit hourly(const char* name, std::uint32_t amount, limit_scope scope = limit_s
           .scope = scope};
 }
 
-plan_list list(std::vector<plan> plans) {
+plan_list shared_plans(std::vector<plan> plans) {
   return std::make_shared<const std::vector<plan>>(std::move(plans));
 }
 
 // A ledger at a time, with requests by plan's name.
 struct world {
   explicit world(std::vector<plan> plans, std::size_t max_clients = 1000)
-      : ledger(list(std::move(plans)), max_clients, labels) {}
+      : ledger(shared_plans(std::move(plans)), max_clients, labels) {}
 
   verdict ask(const char* plan, std::uint64_t client, std::uint32_t events = 1,
               std::uint64_t key = 0, const char* stream = "default",
@@ -48,7 +48,7 @@ struct world {
   }
 
   std::shared_ptr<limit_labels> labels = std::make_shared<limit_labels>();
-  std::int64_t now = start;
+  std::int64_t now = ledger_start;
   limit_ledger ledger;
 };
 
@@ -139,15 +139,15 @@ TEST_CASE("changed plans keep what was used", "[ledger]") {
   w.ask("p", 1, 70);
   w.ask("q", 2, 70);
   // p changes, and q is renamed.
-  w.ledger.change_plans(list({{"p", {hourly("x", 5), hourly("h", 90)}}, {"r", {hourly("h", 80)}}}),
-                        w.now);
+  w.ledger.change_plans(
+      shared_plans({{"p", {hourly("x", 5), hourly("h", 90)}}, {"r", {hourly("h", 80)}}}), w.now);
   CHECK(w.ask("p", 1, 0).limit == 0);
   CHECK(w.look("p", 1).limits[1].used == 70);
   CHECK(w.ask("r", 2, 50).granted == 10);
   CHECK(w.ask("q", 2).reason == static_cast<std::uint8_t>(refusal::unknown_plan));
   CHECK_FALSE(w.look("q", 2).plan_known);
   // It comes back, and goes on.
-  w.ledger.change_plans(list({{"p", {}}, {"q", {hourly("h", 100)}}}), w.now);
+  w.ledger.change_plans(shared_plans({{"p", {}}, {"q", {hourly("h", 100)}}}), w.now);
   CHECK(w.ask("q", 2, 100).granted == 30);
   CHECK(w.ask("p", 1, 1000).granted == 1000);
   // What is idle goes, plans that are no more with it.
@@ -155,7 +155,7 @@ TEST_CASE("changed plans keep what was used", "[ledger]") {
   while (w.ledger.sweep(w.now, 10) != 0) {
   }
   CHECK(w.ledger.size() == 0);
-  w.ledger.change_plans(list({{"r", {hourly("h", 80)}}}), w.now);
+  w.ledger.change_plans(shared_plans({{"r", {hourly("h", 80)}}}), w.now);
   CHECK(w.ask("r", 2, 100).granted == 80);
 }
 
@@ -185,14 +185,14 @@ TEST_CASE("looking at limits costs nothing of them", "[ledger]") {
               .amount = 10,
               .window_ns = 10 * second_ns,
               .burst = 20}}}});
-  CHECK(w.look("p", 1).limits == std::vector<limit_status>{{"h", 0, 100, start / 1'000'000},
-                                                           {"g", 0, 20, start / 1'000'000}});
+  CHECK(w.look("p", 1).limits == std::vector<limit_status>{{"h", 0, 100, ledger_start / 1'000'000},
+                                                           {"g", 0, 20, ledger_start / 1'000'000}});
   CHECK(w.ledger.size() == 0);
   w.ask("p", 1, 5);
   for (int i = 0; i < 3; ++i)
     CHECK(w.look("p", 1).limits ==
-          std::vector<limit_status>{{"h", 5, 95, (start + 3600 * second_ns) / 1'000'000},
-                                    {"g", 5, 15, (start + 5 * second_ns) / 1'000'000}});
+          std::vector<limit_status>{{"h", 5, 95, (ledger_start + 3600 * second_ns) / 1'000'000},
+                                    {"g", 5, 15, (ledger_start + 5 * second_ns) / 1'000'000}});
   CHECK(w.look("p", 1).token == 1);
 }
 

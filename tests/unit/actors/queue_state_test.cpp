@@ -41,7 +41,7 @@ std::vector<std::uint64_t> seqs(const std::vector<queued_message>& messages) {
   return out;
 }
 
-using list = std::vector<std::uint64_t>;
+using seq_list = std::vector<std::uint64_t>;
 constexpr std::size_t any_bytes = 1u << 30;
 
 } // namespace
@@ -57,10 +57,23 @@ TEST_CASE("a receipt survives its text form and nothing else parses") {
 TEST_CASE("events come in journal order, once") {
   auto q = make();
   CHECK(q.add({block_of(1, 3), block_of(10, 2)}).events == 5);
-  CHECK(seqs(q.receive(2, any_bytes, 100, 0)) == list{1, 2});
-  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == list{3, 10, 11});
+  CHECK(seqs(q.receive(2, any_bytes, 100, 0)) == seq_list{1, 2});
+  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == seq_list{3, 10, 11});
   CHECK(q.receive(9, any_bytes, 100, 0).empty());
   CHECK(q.in_flight() == 5);
+}
+
+TEST_CASE("the bytes that wait are those of what is not acknowledged") {
+  auto q = make(at(1));
+  CHECK(q.add({block_of(1, 3), block_of(10, 2)}) == event_volume{4, 6}); // 2, 3, 10 and 11
+  CHECK(q.unacked_bytes_in_window() == 6);
+  const auto first = q.receive(9, any_bytes, 100, 0);
+  CHECK(q.unacked_bytes_in_window() == 6);
+  q.ack(first[2].ticket);
+  CHECK(q.unacked_bytes_in_window() == 4);
+  q.ack(first[2].ticket);
+  q.nack(first[0].ticket);
+  CHECK(q.unacked_bytes_in_window() == 4);
 }
 
 TEST_CASE("a receive is bounded by the bytes of its bodies") {
@@ -77,7 +90,7 @@ TEST_CASE("an expired lease is handed out again before new events") {
   CHECK(q.expire(99) == 0);
   CHECK(q.expire(100) == 2);
   const auto again = q.receive(3, any_bytes, 100, 100);
-  CHECK(seqs(again) == list{1, 2, 3});
+  CHECK(seqs(again) == seq_list{1, 2, 3});
   CHECK(again[0].repeat);
   CHECK_FALSE(again[2].repeat);
   SECTION("then the first consumer's receipt is refused") {
@@ -94,7 +107,7 @@ TEST_CASE("a late acknowledgement counts while nobody else has the event") {
   const auto got = q.receive(2, any_bytes, 100, 0);
   q.expire(500);
   CHECK(q.ack(got[0].ticket) == receipt_outcome::done);
-  CHECK(seqs(q.receive(9, any_bytes, 100, 500)) == list{2});
+  CHECK(seqs(q.receive(9, any_bytes, 100, 500)) == seq_list{2});
 }
 
 TEST_CASE("an event given back is handed out at once, and its receipt is void") {
@@ -104,7 +117,7 @@ TEST_CASE("an event given back is handed out at once, and its receipt is void") 
   CHECK(q.nack(got[1].ticket) == receipt_outcome::done);
   CHECK(q.ack(got[1].ticket) == receipt_outcome::stale);
   CHECK(q.nack(got[1].ticket) == receipt_outcome::stale);
-  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == list{2, 3});
+  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == seq_list{2, 3});
 }
 
 TEST_CASE("receipts that were never given out are refused") {
@@ -142,7 +155,7 @@ TEST_CASE("a restart takes up where the saved cursor stands") {
   CHECK(q.position() == 2);
   CHECK(q.add({block_of(1, 7)}).events == 5); // begins before the cursor
   CHECK(q.unacked_in_window() == 3);
-  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == list{3, 6, 7});
+  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == seq_list{3, 6, 7});
 }
 
 TEST_CASE("receipts of an earlier life count until the event goes out again") {
@@ -152,10 +165,10 @@ TEST_CASE("receipts of an earlier life count until the event goes out again") {
   CHECK(q.ack({40, 7}) == receipt_outcome::done);  // not read yet
   CHECK(q.ack({51, 7}) == receipt_outcome::stale); // did not exist then
   const auto got = q.receive(9, any_bytes, 100, 0);
-  CHECK(seqs(got) == list{1, 3});
+  CHECK(seqs(got) == seq_list{1, 3});
   CHECK(q.ack({1, 7}) == receipt_outcome::stale);
   q.add({block_of(39, 3)});
-  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == list{39, 41});
+  CHECK(seqs(q.receive(9, any_bytes, 100, 0)) == seq_list{39, 41});
 }
 
 TEST_CASE("the bounds hold: leases, window, saved ranges") {

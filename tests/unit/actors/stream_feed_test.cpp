@@ -8,7 +8,7 @@ using namespace penstock;
 
 namespace {
 
-constexpr auto no_limit = ~0u;
+constexpr auto no_feed_cap = ~0u;
 
 std::shared_ptr<const event_block> feed_block(std::uint64_t first_seq,
                                               const std::vector<std::uint64_t>& clients,
@@ -21,7 +21,7 @@ std::shared_ptr<const event_block> feed_block(std::uint64_t first_seq,
 }
 
 void deliver_all(stream_feed& feed, std::uint32_t lane) {
-  const auto events = feed.lane(lane).take(no_limit);
+  const auto events = feed.lane(lane).take(no_feed_cap);
   feed.settle(lane, delivery::all(events.size(), settled_as::delivered), 0, 1, 0);
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("what was delivered before a restart is not delivered again") {
   auto before = two_lanes();
   before.add({feed_block(1, {0, 1, 2, 3, 5, 7})}, 0);
   deliver_all(before, 0);
-  (void)before.lane(1).take(no_limit);
+  (void)before.lane(1).take(no_feed_cap);
   before.settle(1,
                 {.events = {settled_as::failed, settled_as::delivered, settled_as::delivered,
                             settled_as::failed}},

@@ -63,9 +63,9 @@ TEST_CASE("what this version lacks is told as such") {
   CHECK(errors_of("[sinks.bus]\nkind = 'kafka'\nbrokers = 'x'\ntopic = 'y'\n") ==
         "node.toml:2: sinks.bus.kind: \"kafka\" is not in this version of penstock; write "
         "\"embedded\", for example \"embedded\"");
-  for (const auto* level : {"replicated", "published"})
-    CHECK_THAT(errors_of("[streams.default]\nack = '" + std::string{level} + "'\n"),
-               Contains("is not in this version of penstock; write \"received\" or \"journaled\""));
+  CHECK_THAT(errors_of("[streams.default]\nack = 'replicated'\n"),
+             Contains("is not in this version of penstock; write \"received\", \"journaled\" or "
+                      "\"published\""));
 }
 
 TEST_CASE("identity rules are checked") {
@@ -171,6 +171,16 @@ TEST_CASE("keys are checked against each other") {
              Contains("more than http.max_body (1MiB)"));
   CHECK_THAT(errors_of("[http]\nmax_in_flight = '512KiB'\n"), Contains("less than one body"));
   CHECK_THAT(errors_of("[journal]\nmax_size = '100MiB'\n"), Contains("less than two segments"));
+  CHECK_THAT(errors_of("[journal]\nlow_watermark = 81\n"),
+             Contains("node.toml:2: journal.low_watermark: 81 is more than journal.high_watermark "
+                      "(80)"));
+  CHECK(errors_of("[journal]\nlow_watermark = 80\n").empty());
+  CHECK_THAT(errors_of("[journal]\nmax_size = '128MiB'\nlow_watermark = 40\n"),
+             Contains("less than a segment of journal.segment_size (64MiB)"));
+  CHECK_THAT(errors_of("[journal]\nhigh_watermark = 101\n"), Contains("out of range"));
+  CHECK_THAT(errors_of("[streams.a]\npublish_timeout = '9ms'\n"), Contains("out of range"));
+  CHECK_THAT(errors_of("[streams.a]\non_publish_timeout = 'acept'\n"),
+             Contains("did you mean \"accept\"?"));
   CHECK_THAT(errors_of("[cluster]\ndirectory = 'static'\n"),
              Contains("default: cluster.peers: directory = \"static\" needs the addresses"));
   CHECK_THAT(errors_of("[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4200']\n"),

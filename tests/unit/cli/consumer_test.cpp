@@ -77,13 +77,14 @@ using decision = std::function<handled(const std::string& id)>;
 outcome consume_all(
     const fake_server& server, consume_options options,
     const decision& decide = [](const std::string&) { return handled::done; },
-    bool finish_ok = true) {
+    bool finish_ok = true, std::uint64_t most = 0) {
   options.follow = false;
+  message_budget budget{most};
   outcome seen;
   http_client client{*server_url::parse(server.url()), "token-of-ours"};
   const std::atomic<bool> stopping{false};
   seen.totals = consume(
-      client, options, stopping,
+      client, options, budget, stopping,
       [&](const message& what) {
         CHECK_FALSE(what.contains("receipt"));
         seen.ids.emplace_back(what.at("id").as_string());
@@ -121,9 +122,22 @@ TEST_CASE("a consumer stops at the number it was given") {
   const fake_server server{std::ref(queue)};
   consume_options options;
   options.batch = 3;
-  options.max_messages = 4;
-  CHECK(consume_all(server, options).ids.size() == 4);
+  const auto always = [](const std::string&) { return handled::done; };
+  CHECK(consume_all(server, options, always, true, 4).ids.size() == 4);
   CHECK(queue.acked.size() == 4);
+}
+
+TEST_CASE("workers that share a budget handle so many messages together") {
+  message_budget budget{5};
+  CHECK(budget.take(3) == 3);
+  CHECK(budget.take(3) == 2);
+  CHECK(budget.take(3) == 0);
+  budget.give_back(1); // one of them could not be handled
+  CHECK(budget.take(3) == 1);
+  message_budget endless{0};
+  CHECK(endless.take(1000) == 1000);
+  endless.give_back(1000);
+  CHECK(endless.take(1000) == 1000);
 }
 
 TEST_CASE("what fails goes back, what follows goes on") {
@@ -159,8 +173,9 @@ TEST_CASE("a signal ends it after the message under way, and the rest goes back"
   const fake_server server{std::ref(queue)};
   http_client client{*server_url::parse(server.url()), ""};
   std::atomic<bool> stopping{false};
+  message_budget budget{0};
   const auto totals = consume(
-      client, {}, stopping,
+      client, {}, budget, stopping,
       [&](const message&) {
         stopping = true;
         return handled::done;
@@ -218,8 +233,10 @@ TEST_CASE("an admin plane that is not there is unavailable") {
   }
   http_client client{*server_url::parse(url), ""};
   const std::atomic<bool> stopping{false};
+  message_budget budget{0};
   const auto ended = consume(
-      client, {}, stopping, [](const message&) { return handled::done; }, [] { return true; });
+      client, {}, budget, stopping, [](const message&) { return handled::done; },
+      [] { return true; });
   REQUIRE(ended.has_error());
   CHECK(ended.error().code == errc::unavailable);
   CHECK(ended.error().message ==

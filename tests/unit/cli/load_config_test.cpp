@@ -209,6 +209,23 @@ TEST_CASE("a stream follows default in what it leaves out, wherever it stands") 
   CHECK(loaded->streams.at("b").max_body_bytes == 2048);
 }
 
+TEST_CASE("what a published stream waits for, and which streams go first") {
+  const auto loaded = load_text("[journal]\nhigh_watermark = 90\nlow_watermark = 60\n"
+                                "[streams.orders]\nack = 'published'\npublish_timeout = '10ms'\n"
+                                "on_publish_timeout = 'refuse'\n"
+                                "[streams.traces]\nexpendable = true\n");
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->journal.high_watermark == 90);
+  CHECK(loaded->journal.low_watermark == 60);
+  const auto& orders = loaded->streams.at("orders");
+  CHECK(orders.ack == ack_level::published);
+  CHECK(orders.publish_timeout_ms == std::chrono::milliseconds{10});
+  CHECK(orders.on_publish_timeout == unpublished_policy::refuse);
+  CHECK_FALSE(orders.expendable);
+  CHECK(loaded->streams.at("traces").expendable);
+  CHECK(loaded->streams.at("default").publish_timeout_ms == std::chrono::seconds{5});
+}
+
 TEST_CASE("a node leaves itself out of a shared list of peers") {
   const auto loaded = load_text("[cluster]\ndirectory = 'static'\nlisten = '127.0.0.1:4201'\n"
                                 "peers = ['127.0.0.1:4200', '127.0.0.1:4201']\n");

@@ -1,5 +1,6 @@
 // What the admin plane writes and reads, without a socket.
 #include "net/admin_routes.hpp"
+#include "net/admin_usage_rebuild.hpp"
 #include "net/bearer_token.hpp"
 #include "net/json_message.hpp"
 #include "net/json_text.hpp"
@@ -146,6 +147,76 @@ TEST_CASE("routes") {
   CHECK(query_value("from", "from") == "");
   CHECK_FALSE(query_value("xfrom=1", "from").has_value());
   CHECK_FALSE(query_value("from=%2", "from").has_value());
+}
+
+TEST_CASE("a sink: its lag, its counts and its state, as metrics and in the status") {
+  auto sink = std::make_shared<sink_metrics>("bus", "nats");
+  metrics_sources from;
+  from.sinks = {sink};
+  CHECK(metrics_page(from).find("penstock_sink_up{sink=\"bus\"} 1\n") != std::string::npos);
+  node_state node;
+  const auto before = parsed(status_json(from, node)).at("sinks").at(0).as_object();
+  CHECK(before.at("last_error").is_null());
+  CHECK(before.at("streams").as_array().empty());
+
+  sink->delivered.add(5);
+  sink->refused.add(1);
+  sink->failures.add(2);
+  sink->inflight_batches.set(3);
+  sink->batch_us.observe(60);
+  sink->publish(sink_state::open, "connection refused", 1,
+                {{"bus", "nats", "orders", 7, 700, 1'500}});
+  const auto page = metrics_page(from);
+  for (const auto* line :
+       {"penstock_sink_lag_events{sink=\"bus\",stream=\"orders\"} 7\n",
+        "penstock_sink_lag_bytes{sink=\"bus\",stream=\"orders\"} 700\n",
+        "penstock_sink_lag_seconds{sink=\"bus\",stream=\"orders\"} 1.5\n",
+        "penstock_sink_up{sink=\"bus\"} 0\n", "penstock_sink_delivered_total{sink=\"bus\"} 5\n",
+        "penstock_sink_refused_total{sink=\"bus\"} 1\n",
+        "penstock_sink_failures_total{sink=\"bus\"} 2\n",
+        "penstock_sink_inflight_batches{sink=\"bus\"} 3\n",
+        "penstock_sink_batch_seconds_bucket{sink=\"bus\",le=\"0.0001\"} 1\n",
+        "penstock_sink_batch_seconds_count{sink=\"bus\"} 1\n"}) {
+    INFO(line << page);
+    CHECK(page.find(line) != page.npos);
+  }
+  const auto after = parsed(status_json(from, node)).at("sinks").at(0).as_object();
+  CHECK(after.at("state").as_string() == "open");
+  CHECK(after.at("last_error").as_string() == "connection refused");
+  CHECK(after.at("last_error_age_s").to_number<double>() > 0);
+  CHECK(after.at("streams").at(0).at("lag_events").to_number<int>() == 7);
+}
+
+TEST_CASE("what a rebuild of usage is asked for, and what it tells") {
+  constexpr std::int64_t now_ms = 1'800'000'000'500;
+  const auto hour = parse_rebuild_request("", now_ms);
+  REQUIRE(hour.has_value());
+  CHECK(hour->to_s == 1'800'000'001);
+  CHECK(hour->from_s == 1'799'996'400);
+  CHECK_FALSE(hour->dry_run);
+  CHECK(parse_rebuild_request(R"({"to":"2090-01-01T00:00:00Z"})", now_ms)->to_s == 1'800'000'001);
+  CHECK(parse_rebuild_request(R"({"from":"-5m","dry_run":true})", now_ms)->dry_run);
+  for (const auto* wrong : {"[]", R"({"form":"-1h"})", R"({"from":5})", R"({"from":"soon"})",
+                            R"({"from":"now","to":"-1h"})", R"({"dry_run":1})"})
+    CHECK(parse_rebuild_request(wrong, now_ms).error().code == errc::invalid);
+
+  usage_rebuild_board board;
+  CHECK(rebuild_json(board.read()) == R"({"state":"none"})");
+  CHECK(board.begin());
+  CHECK_FALSE(board.begin());
+  board.progress(5, 10);
+  CHECK(rebuild_json(board.read()) == R"({"state":"running","done_bytes":5,"all_bytes":10})");
+  board.finish(error{errc::io, "the disk is gone"});
+  CHECK(parsed(rebuild_json(board.read())).at("error").as_string() == "the disk is gone");
+  CHECK(board.begin());
+  usage_rebuilt outcome;
+  outcome.read = {3, 30};
+  outcome.ids.push_back({usage_dimension::account, "acme", {3, 30}, {1, 10}, {2, 20}});
+  board.finish(outcome);
+  const auto told = parsed(rebuild_json(board.read())).at("result").as_object();
+  CHECK(told.at("read").at("events").to_number<int>() == 3);
+  CHECK(told.at("ids").at(0).at("by").as_string() == "account");
+  CHECK(told.at("ids").at(0).at("added").at("bytes").to_number<int>() == 20);
 }
 
 TEST_CASE("the token") {

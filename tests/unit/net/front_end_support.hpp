@@ -24,6 +24,8 @@ struct front_end_options {
   std::map<std::string, stream_settings, std::less<>> streams{{"default", {}}};
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   unreachable_policy on_unreachable = unreachable_policy::local;
+  std::chrono::milliseconds drain_timeout_ms{30'000};
+  std::size_t max_publish_waits = 100;
   bool with_keys = false; ///< index_0 and index_1 are asked about idempotency keys
 };
 
@@ -34,7 +36,7 @@ class front_end_fixture : public stepped_loop {
   node_state node;
   front_end_metrics metrics;
   caf::scoped_actor journal{system}, limiter_0{system}, limiter_1{system}, peer_0{system},
-      peer_1{system}, index_0{system}, index_1{system};
+      peer_1{system}, index_0{system}, index_1{system}, bus{system}, log{system};
   caf::actor front_end;
   std::shared_ptr<const identifier> identify;
 
@@ -76,6 +78,9 @@ class front_end_fixture : public stepped_loop {
     parts.hash_keys = std::make_shared<const idempotency_hasher>("secret");
     parts.usage = options.usage;
     parts.wall_ms = [this] { return wall_ms(); };
+    parts.publishers = {{"bus", handle(bus)}, {"log", handle(log)}};
+    parts.drain_timeout_ms = options.drain_timeout_ms;
+    parts.max_publish_waits = options.max_publish_waits;
     if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
     front_end = spawn_front_end(system, std::move(parts), fd);
     turn();

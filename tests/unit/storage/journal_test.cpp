@@ -156,6 +156,34 @@ TEST_CASE("the log of a retired segment is used again, unless someone reads it",
   CHECK(numbers(read_all(*log)) == range(1001, 1006));
 }
 
+TEST_CASE("a backlog is known in bytes, also of sealed segments and after a reopen", "[reader]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  std::uint64_t each = 0;
+  for (std::uint64_t seq = 1; seq <= 60; seq += 10) {
+    const auto block = numbered_block(seq, 10, seq % 20 == 1 ? "default" : "errors", 100);
+    each = block.bodies.size() / 10;
+    REQUIRE(block.bodies.size() == each * 10);
+    append_and_commit(*log, block);
+    if (seq == 31) require_ok(log->rotate());
+  }
+  const auto appended = log->catalog()->appended_volume_of("errors");
+  CHECK(appended == event_volume{30, 30 * each});
+  CHECK(log->catalog()->appended_bytes_of("errors") == 30 * each);
+  CHECK(log->catalog()->appended_bytes_of("nothing") == 0);
+  for (int reopened = 0; reopened < 2; ++reopened) {
+    auto reader = journal_reader::make(log->catalog());
+    CHECK(*reader->count_after("default", 0) == event_volume{30, 30 * each});
+    CHECK(*reader->count_after("default", 24) == event_volume{16, 16 * each}); // within a row
+    CHECK(*reader->count_after("default", 44) == event_volume{6, 6 * each});   // of the open one
+    CHECK(*reader->count_after("default", 60) == event_volume{});
+    reader.reset();
+    log.reset();
+    log = open_journal(options);
+  }
+}
+
 TEST_CASE("nothing unconfirmed, too young or unsealed is retired", "[journal]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
@@ -229,6 +257,12 @@ TEST_CASE("a reader takes a stream's blocks in bites and from anywhere", "[reade
   CHECK((*reader->count_after("default", 44)).events == 126);
   CHECK((*reader->count_after("default", 290)).events == 0);
   CHECK((*reader->count_after("errors", 290)).events == 10);
+  CHECK(*reader->count_between("default", 0, 290) == 150);
+  CHECK(*reader->count_between("default", 44, 44) == 0);
+  std::uint64_t one_by_one = 0;
+  for (std::uint64_t seq = 0; seq < 290; ++seq)
+    one_by_one += *reader->count_between("default", seq, seq + 1);
+  CHECK(one_by_one == 150);
   CHECK(log->catalog()->events_of("errors") == 150);
   CHECK(log->catalog()->streams() == std::vector<std::string>{"default", "errors"});
 

@@ -1,0 +1,177 @@
+#include "cli/status_view.hpp"
+
+#include "cli/json_fields.hpp"
+#include "cli/table.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <stdexcept>
+#include <vector>
+
+namespace penstock {
+namespace {
+
+namespace json = boost::json;
+using table_rows = std::vector<std::vector<std::string>>;
+
+constexpr std::size_t max_error_columns = 60;
+
+// Readers of a document whose shape was promised; what is missing throws, see status_text.
+std::uint64_t count_at(const json::object& from, std::string_view name) {
+  return from.at(name).to_number<std::uint64_t>();
+}
+double seconds_at(const json::object& from, std::string_view name) {
+  return from.at(name).to_number<double>();
+}
+
+std::string state_of(const json::object& status) {
+  std::string out = status.at("draining").as_bool() ? "draining"
+                    : status.at("ready").as_bool()  ? "ready"
+                                                    : "not ready";
+  if (status.at("journal").at("full").as_bool()) out += ", journal full";
+  return out;
+}
+
+std::string journal_of(const json::object& status) {
+  const auto& journal = status.at("journal").as_object();
+  const auto bytes = count_at(journal, "bytes");
+  const auto* cap = journal.if_contains("max_bytes");
+  const auto most = cap ? cap->to_number<std::uint64_t>() : 0;
+  auto out = size_text(bytes);
+  if (most > 0)
+    out += fmt::format(" of {} ({:.0f}%)", size_text(most),
+                       100.0 * static_cast<double>(bytes) / static_cast<double>(most));
+  return out + fmt::format(", {} events since the start", count_at(journal, "events"));
+}
+
+std::string head_of(const json::object& status) {
+  const auto& http = status.at("http").as_object();
+  table_rows rows{
+      {"node", text_of(status, "node")},
+      {"state", state_of(status)},
+      {"uptime", age_text(seconds_at(status, "uptime_s"))},
+      {"version", text_of(status, "version")},
+      {"requests", fmt::format("{}: {} accepted, {} over their limit, {} turned away",
+                               count_at(http, "requests"), count_at(http, "accepted"),
+                               count_at(http, "refused"), count_at(http, "shed"))},
+      {"connections", std::to_string(count_at(http, "connections"))},
+      {"journal", journal_of(status)},
+      {"peers up", std::to_string(count_at(status.at("cluster").as_object(), "peers_up"))},
+  };
+  if (const auto* letters = status.if_contains("dead_letters"); letters && letters->is_number())
+    rows.push_back({"dead letters", std::to_string(letters->to_number<std::uint64_t>())});
+  return table_text(rows);
+}
+
+std::string rates_of(const status_sample& before, const status_sample& now) {
+  const auto seconds = now.taken_s - before.taken_s;
+  // A node that was started again counts from 0.
+  if (seconds <= 0 || now.requests < before.requests || now.events < before.events) return {};
+  const auto rate = [&](std::uint64_t from, std::uint64_t to) {
+    return static_cast<double>(to - from) / seconds;
+  };
+  return fmt::format("rates  {:.0f} requests/s, {:.0f} events/s durable\n",
+                     rate(before.requests, now.requests), rate(before.events, now.events));
+}
+
+std::string queues_of(const json::array& queues) {
+  if (queues.empty()) return {};
+  table_rows rows{{"QUEUE OF STREAM", "WAITING", "IN FLIGHT", "SIZE", "OLDEST"}};
+  for (const auto& entry : queues) {
+    const auto& queue = entry.as_object();
+    const auto depth = count_at(queue, "depth");
+    rows.push_back({text_of(queue, "stream"), std::to_string(depth),
+                    std::to_string(count_at(queue, "in_flight")),
+                    queue.contains("bytes") ? size_text(count_at(queue, "bytes")) : "-",
+                    depth > 0 ? age_text(seconds_at(queue, "oldest_age_s")) : "-"});
+  }
+  return '\n' + table_text(rows);
+}
+
+std::string last_error_of(const json::object& sink) {
+  auto text = text_of(sink, "last_error");
+  if (text.empty()) return {};
+  if (text.size() > max_error_columns) {
+    auto end = max_error_columns;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+      --end; // not within a character
+    text = text.substr(0, end) + "...";
+  }
+  return age_text(seconds_at(sink, "last_error_age_s")) + " ago: " + text;
+}
+
+std::string sinks_of(const json::array& sinks) {
+  if (sinks.empty()) return {};
+  table_rows rows{{"SINK", "KIND", "STATE", "STREAM", "LAG", "SIZE", "OLDEST", "LAST ERROR"}};
+  for (const auto& entry : sinks) {
+    const auto& sink = entry.as_object();
+    std::vector<std::string> first{text_of(sink, "sink"), text_of(sink, "kind"),
+                                   text_of(sink, "state")};
+    auto why = last_error_of(sink);
+    const auto& streams = sink.at("streams").as_array();
+    if (streams.empty()) {
+      first.insert(first.end(), {"-", "-", "-", "-", why});
+      rows.push_back(std::move(first));
+      continue;
+    }
+    for (const auto& of : streams) {
+      const auto& stream = of.as_object();
+      const auto lag = count_at(stream, "lag_events");
+      auto row = first;
+      row.insert(row.end(), {text_of(stream, "stream"), std::to_string(lag),
+                             size_text(count_at(stream, "lag_bytes")),
+                             lag > 0 ? age_text(seconds_at(stream, "lag_s")) : "-", why});
+      rows.push_back(std::move(row));
+      why.clear(); // once a sink is enough
+    }
+  }
+  return '\n' + table_text(rows);
+}
+
+const error not_a_status{errc::unavailable, "the admin plane's answer is no status of a node"};
+
+} // namespace
+
+result<status_sample> sample_of(const json::object& status, double taken_s) {
+  try {
+    return status_sample{taken_s, count_at(status.at("http").as_object(), "requests"),
+                         count_at(status.at("journal").as_object(), "events")};
+  } catch (const std::exception&) {
+    return not_a_status;
+  }
+}
+
+result<std::string> status_text(const json::object& status,
+                                const std::optional<status_sample>& before,
+                                const std::optional<status_sample>& now) {
+  try {
+    auto out = head_of(status);
+    if (before && now) out += rates_of(*before, *now);
+    out += queues_of(status.at("queues").as_array());
+    // A node of an earlier version has none.
+    if (const auto* sinks = status.if_contains("sinks")) out += sinks_of(sinks->as_array());
+    return out;
+  } catch (const std::exception&) {
+    return not_a_status;
+  }
+}
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::array<const char*, 6> units{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < units.size(); ++unit)
+    value /= 1024;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::string age_text(double seconds) {
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
+  if (seconds < 2 * 86400) return fmt::format("{:.1f} h", seconds / 3600);
+  return fmt::format("{:.1f} d", seconds / 86400);
+}
+
+} // namespace penstock
