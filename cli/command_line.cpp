@@ -43,6 +43,8 @@ int run_command_line(int argc, const char* const* argv) {
   add_usage_command(app, exit);
   add_key_command(app, exit);
   add_plan_command(app, exit);
+  add_dead_letters_command(app, exit);
+  add_replay_command(app, exit);
   add_version_command(app, exit);
   if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
     std::cerr << "penstock: " << unknown << "\nRun with --help for more information.\n";

@@ -45,6 +45,7 @@ struct config {
   cluster_settings cluster;
   log_settings log;
   usage_settings usage;
+  std::uint64_t dead_letters_max_bytes = 1ull << 30;
 };
 
 /// Where values come from, later ones winning: defaults, file, environment, --set.

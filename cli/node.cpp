@@ -31,6 +31,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t scheduler_threads = 1;
 // How long the actors behind the front ends get to finish after those have drained.
 constexpr std::chrono::seconds storage_drain_time{10};
+// How long a chunk of a replay may take to arrive; a sink may be down.
+constexpr std::chrono::seconds jobs_drain_time{2};
 
 std::size_t lane_count(const config& settings) {
   if (settings.http.threads > 0) return settings.http.threads;
@@ -73,6 +75,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->open_idempotency(); !done) return done.error();
   if (auto done = made->make_sinks(); !done) return done.error();
   made->start_storage_actors();
+  if (auto done = made->start_delivery_keepers(); !done) return done.error();
   made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
   made->start_accounts();
@@ -214,11 +217,13 @@ result<void> node::start_admin() {
   m.journal = journal_metrics_;
   m.journal_max_bytes = settings_.journal.max_size_bytes;
   m.queue = queue_metrics_;
-  m.keeper = keeper_metrics_;
   for (auto& [name, out] : sinks_)
     m.sinks.push_back(out.metrics);
+  m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
+  m.dead_letters = dead_letter_metrics_;
+  m.replays = replay_metrics_;
   m.dropped_log_lines = dropped_log_messages;
   m.limit_names = limit_labels_;
   m.counters = counters_metrics_;
@@ -238,7 +243,8 @@ result<void> node::start_admin() {
     return sent > taken ? sent - taken : 0;
   });
   auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
-                                      usage_reader_, usage_rebuilder_, usage_rebuild_board_});
+                                      usage_reader_, usage_rebuilder_, usage_rebuild_board_,
+                                      dead_letters_, replays_});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -287,8 +293,14 @@ bool node::drain() {
   deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
+  // While sinks still take events: what is under way then need not be repeated.
+  const auto soon = std::chrono::steady_clock::now() + jobs_drain_time;
+  for (auto* jobs : {&replays_, &dead_letters_})
+    (void)ask_to_drain(*jobs, soon);
   for (auto& [name, out] : sinks_)
     all = ask_to_drain(out.publisher, deadline) && all;
+  all = ask_to_drain(replays_, deadline) && all;
+  all = ask_to_drain(dead_letters_, deadline) && all;
   all = ask_to_drain(usage_, deadline) && all;
   for (auto& lane : lanes_)
     all = ask_to_drain(lane.limiter, deadline) && all;
@@ -300,8 +312,9 @@ node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   stopping_->store(true);
   admin_.reset();
-  const auto all = {&journal_actor_,   &queue_,    &keeper_,   &usage_, &usage_reader_,
-                    &usage_rebuilder_, &accounts_, &counters_, &gate_,  &links_};
+  const auto all = {&journal_actor_, &queue_,           &keeper_,   &usage_,
+                    &usage_reader_,  &usage_rebuilder_, &accounts_, &counters_,
+                    &gate_,          &links_,           &replays_,  &dead_letters_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& [name, out] : sinks_) {

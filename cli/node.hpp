@@ -3,6 +3,7 @@
 
 #include "actors/accounts_actor.hpp"
 #include "actors/counters_actor.hpp"
+#include "actors/dead_letters_actor.hpp"
 #include "actors/idempotency_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
@@ -11,6 +12,7 @@
 #include "actors/peer_link.hpp"
 #include "actors/publisher.hpp"
 #include "actors/queue_actor.hpp"
+#include "actors/replay_actor.hpp"
 #include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
 #include "actors/usage_rebuilder.hpp"
@@ -79,6 +81,7 @@ class node {
   result<void> open_listeners();
   result<void> make_sinks();
   void start_storage_actors();
+  result<void> start_delivery_keepers();
   void start_publishers();
   result<void> start_lanes();
   void start_accounts();
@@ -111,6 +114,9 @@ class node {
   std::shared_ptr<usage_metrics> usage_metrics_ = std::make_shared<usage_metrics>();
   std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
   std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
+  std::shared_ptr<dead_letter_metrics> dead_letter_metrics_ =
+      std::make_shared<dead_letter_metrics>();
+  std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
 
   /// A sink that is not embedded, with the actor that moves events there.
@@ -123,6 +129,8 @@ class node {
 
   caf::actor journal_actor_;
   caf::actor keeper_;
+  caf::actor dead_letters_;
+  caf::actor replays_;
   caf::actor queue_;
   caf::actor usage_; // null when usage.enabled is false
   caf::actor usage_reader_;

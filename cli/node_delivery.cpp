@@ -30,6 +30,31 @@ result<void> node::make_sinks() {
   return {};
 }
 
+// Before the publishers, which bury what their sinks refuse.
+result<void> node::start_delivery_keepers() {
+  sink_kinds kinds;
+  for (const auto& [name, settings] : settings_.sinks)
+    kinds.emplace(name, settings.kind);
+  auto letters = dead_letter_store::open(settings_.data_dir, settings_.dead_letters_max_bytes);
+  if (!letters) return letters.error();
+  auto replays = replay_store::open(settings_.data_dir);
+  if (!replays) return replays.error();
+  dead_letters_ = system_.spawn<caf::detached>(
+      dead_letters_actor,
+      dead_letters_parts{std::move(*letters), kinds, dead_letter_metrics_, wall_ms});
+  replay_parts parts;
+  parts.store = std::move(*replays);
+  parts.reader = journal_reader::make(journal_->catalog());
+  parts.catalog = journal_->catalog();
+  parts.tag = journal_->tag();
+  parts.sinks = std::move(kinds);
+  parts.dead_letters = dead_letters_;
+  parts.metrics = replay_metrics_;
+  parts.wall_ms = wall_ms;
+  replays_ = system_.spawn<caf::detached>(replay_actor, std::move(parts));
+  return {};
+}
+
 // One publisher and `lanes` threads a sink; also for sinks that no stream feeds, to which events
 // may be sent again by hand.
 void node::start_publishers() {
@@ -48,6 +73,7 @@ void node::start_publishers() {
     parts.catalog = journal_->catalog();
     parts.journal = journal_actor_;
     parts.keeper = keeper_;
+    parts.dead_letters = dead_letters_;
     for (std::uint32_t i = 0; i < settings.delivery.lanes; ++i)
       parts.lanes.push_back(system_.spawn<caf::detached>(
           delivery_lane, delivery_lane_parts{i, out.to, settings.delivery.timeout_ms}));
@@ -60,6 +86,11 @@ void node::start_publishers() {
     out.publisher = system_.spawn<caf::detached>(publisher, std::move(parts));
   }
   saved_cursors_.clear();
+  publishers_known publishers;
+  for (const auto& [name, out] : sinks_)
+    publishers.publishers.emplace(name, out.publisher);
+  caf::anon_send(dead_letters_, publishers);
+  caf::anon_send(replays_, std::move(publishers));
 }
 
 } // namespace penstock

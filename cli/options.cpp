@@ -115,6 +115,13 @@ std::vector<option> storage_options(config& c) {
   };
 }
 
+std::vector<option> dead_letters_options(config& c) {
+  return {{"dead_letters.max_size", read_size(c.dead_letters_max_bytes, 1 * MiB, 1024 * TiB),
+           "1GiB", "10GiB",
+           "Cap on the dead letters that are kept. When it is reached the sink's lanes that have "
+           "another one wait, rather than lose it."}};
+}
+
 std::vector<option> usage_options(usage_settings& usage) {
   constexpr auto longest = 36'500 * day;
   return {
@@ -206,6 +213,7 @@ std::vector<option> node_options(config& target) {
   add(http_options(target.http));
   add(admin_and_identity_options(target));
   add(storage_options(target));
+  add(dead_letters_options(target));
   add(usage_options(target.usage));
   add(idempotency_options(target.idempotency));
   add(cluster_options(target.cluster));

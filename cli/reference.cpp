@@ -42,6 +42,8 @@ std::string_view section_help(std::string_view section) {
   if (section == "idempotency") return "How repeated requests are recognised.";
   if (section == "queue") return "The embedded queue.";
   if (section == "journal") return "The durable log of accepted events.";
+  if (section == "dead_letters")
+    return "Events that sinks refused; see [dead letters](dead-letters.md).";
   if (section == "usage") return "Who sent how much; see [usage](usage.md).";
   if (section == "cluster") return "Nodes that share one space of limits.";
   if (section == "plans")

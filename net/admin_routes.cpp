@@ -2,7 +2,9 @@
 
 #include "actors/wording.hpp"
 #include "net/admin_accounts.hpp"
+#include "net/admin_dead_letters.hpp"
 #include "net/admin_queue.hpp"
+#include "net/admin_replay.hpp"
 #include "net/admin_usage.hpp"
 #include "net/admin_usage_rebuild.hpp"
 #include "net/ascii.hpp"
@@ -89,6 +91,17 @@ constexpr std::array routes{
     route{http::verb::get, "/v1/admin/plans/{name}", get_plan, false, &plan_name},
     route{http::verb::put, "/v1/admin/plans/{name}", put_one_plan, false, &plan_name},
     route{http::verb::delete_, "/v1/admin/plans/{name}", delete_one_plan, false, &plan_name},
+    route{http::verb::get, "/v1/admin/dead-letters", get_dead_letters},
+    route{http::verb::get, "/v1/admin/dead-letters/{id}", get_dead_letter},
+    // After {id}: of routes that match the last counts.
+    route{http::verb::get, "/v1/admin/dead-letters/export", export_dead_letters},
+    route{http::verb::post, "/v1/admin/dead-letters/replay", retry_dead_letters},
+    route{http::verb::post, "/v1/admin/dead-letters/drop", drop_dead_letters},
+    route{http::verb::get, "/v1/admin/replay", get_replays},
+    route{http::verb::post, "/v1/admin/replay", post_replay},
+    route{http::verb::get, "/v1/admin/replay/{id}", get_replay},
+    route{http::verb::post, "/v1/admin/replay/{id}/cancel", cancel_replay},
+    route{http::verb::post, "/v1/admin/replay/{id}/resume", resume_replay},
 };
 
 admin_answer not_allowed(const std::string& allow) {

@@ -33,6 +33,8 @@ struct admin_context {
   std::shared_ptr<usage_rebuild_board> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
+  caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: there are none
+  caf::actor replays{};      ///< see replay_actor.hpp; null: there are none
 };
 
 /// A request; the views last as long as its connection waits for the answer.

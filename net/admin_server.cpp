@@ -88,6 +88,8 @@ class server final : public admin_server {
                                                                                         *io_},
         context_{actors_, parts.queue, parts.accounts,        parts.node,         parts.metrics,
                  token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
+    context_.dead_letters = parts.dead_letters;
+    context_.replays = parts.replays;
     asio::co_spawn(*io_, accept_all(), asio::detached);
     thread_ = std::thread{[this] { io_->run(); }};
     pthread_setname_np(thread_.native_handle(), "admin");

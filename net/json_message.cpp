@@ -9,9 +9,7 @@
 
 namespace penstock {
 
-namespace {
-
-void append_body(std::string& out, std::string_view body) {
+void append_json_body(std::string& out, std::string_view body) {
   if (simdjson::validate_utf8(body.data(), body.size())) {
     out += R"("data":)";
     append_json_string(out, body);
@@ -21,6 +19,8 @@ void append_body(std::string& out, std::string_view body) {
     out += '"';
   }
 }
+
+namespace {
 
 std::size_t expected_size(const queue_delivery& delivery) {
   std::size_t bytes = 64;
@@ -49,7 +49,7 @@ void append_message(std::string& out, const queued_message& message, std::string
   out += R"(","content_type":)";
   append_json_any(out, block.content_types[meta.type]);
   out += ',';
-  append_body(out, block.body(message.index));
+  append_json_body(out, block.body(message.index));
   out += R"(,"attributes":)";
   const auto& attributes = block.attributes[meta.attributes];
   out += attributes.empty() ? std::string_view{"{}"} : std::string_view{attributes};

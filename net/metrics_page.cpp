@@ -147,6 +147,22 @@ void add_counters(page& out, const counters_metrics& c) {
       .value(c.removed.value());
 }
 
+void add_dead_letters(page& out, const dead_letter_metrics& letters) {
+  out.gauge("penstock_dead_letters", "Events that a sink refused for good and that are kept.");
+  for (const auto& tally : letters.tallies())
+    out.value(tally.letters, {{"sink", tally.sink}, {"stream", tally.stream}});
+  out.gauge("penstock_dead_letters_bytes", "What they take of dead_letters.max_size.")
+      .value(letters.bytes.value());
+  out.counter("penstock_dead_letters_buried_total", "Events that became dead letters.")
+      .value(letters.buried.value());
+  out.counter("penstock_dead_letters_failures_total",
+              "Times that some could not be kept; their part of the sink waits and tries again.")
+      .value(letters.bury_failures.value());
+  out.counter("penstock_dead_letters_retried_total", "Dead letters sent again, by the outcome.")
+      .value(letters.retried.value(), {{"result", "sent"}})
+      .value(letters.refused_again.value(), {{"result", "refused"}});
+}
+
 void add_idempotency(page& out, const metrics_sources& from) {
   const auto& all = from.idempotency;
   if (all.empty()) return;
@@ -277,6 +293,13 @@ std::string metrics_page(const metrics_sources& from) {
     out.counter("penstock_cluster_refusals_total",
                 "Links refused because the peer is of another cluster or version.")
         .value(from.links->refusals.value());
+  }
+  if (from.dead_letters) add_dead_letters(out, *from.dead_letters);
+  if (from.replays) {
+    out.counter("penstock_replay_events_total", "Events of replays, by what their sink did.")
+        .value(from.replays->sent.value(), {{"result", "sent"}})
+        .value(from.replays->refused.value(), {{"result", "refused"}});
+    out.gauge("penstock_replays_running", "Replays that run.").value(from.replays->running.value());
   }
   if (!from.mailboxes.empty()) {
     out.gauge("penstock_mailbox_depth", "Messages that wait for an actor.");

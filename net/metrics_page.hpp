@@ -3,6 +3,7 @@
 
 #include "actors/counters_actor.hpp"
 #include "actors/idempotency_actor.hpp"
+#include "actors/letter_metrics.hpp"
 #include "actors/limiter.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
@@ -31,6 +32,8 @@ struct metrics_sources {
   std::shared_ptr<const keeper_metrics> keeper;
   std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
+  std::shared_ptr<const dead_letter_metrics> dead_letters;
+  std::shared_ptr<const replay_metrics> replays;
   /// What the limiters' counters by limit are those of.
   std::shared_ptr<const limit_labels> limit_names;
   std::shared_ptr<const counters_metrics> counters;

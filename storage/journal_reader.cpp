@@ -184,6 +184,35 @@ class segment_journal_reader final : public journal_reader {
     return count;
   }
 
+  result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
+                                      std::uint64_t up_to_seq) override {
+    std::uint64_t count = 0;
+    for (const auto& segment : catalog_->list()) {
+      const auto events = segment.events.find(stream);
+      if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
+      if (segment.first_seq > up_to_seq) break;
+      if (segment.first_seq > after_seq && segment.last_seq <= up_to_seq) {
+        count += events->second;
+        continue;
+      }
+      if (auto opened = hold(segment); !opened) {
+        if (!skippable(opened.error(), nullptr)) return opened.error();
+        continue;
+      }
+      auto sum = held_->db().prepare("SELECT sum(min(seq + n - 1, ?3) - max(seq - 1, ?2)) "
+                                     "FROM block WHERE stream = ?1 AND seq + n - 1 > ?2 "
+                                     "AND seq <= ?3");
+      if (!sum) return sum.error();
+      sum->bind_text(1, stream);
+      sum->bind(2, after_seq);
+      sum->bind(3, up_to_seq);
+      auto row = sum->step();
+      if (!row) return row.error();
+      count += static_cast<std::uint64_t>(sum->integer(0));
+    }
+    return count;
+  }
+
   void release() override { held_.reset(); }
 
  private:

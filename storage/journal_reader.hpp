@@ -35,6 +35,10 @@ class journal_reader {
   /// their bodies: from the catalog, and for the segment that holds `after_seq` from its rows,
   /// without their bodies. Of the row that holds `after_seq` the bytes are its events' share.
   virtual result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
+  /// How many events of `stream` lie after `after_seq` and not after `up_to_seq`, exactly, however
+  /// much is appended meanwhile.
+  virtual result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
+                                              std::uint64_t up_to_seq) = 0;
 
   /// Lets go of the open segment, so that it can be retired.
   virtual void release() = 0;

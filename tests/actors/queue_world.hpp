@@ -63,6 +63,9 @@ struct fake_reader final : journal_reader {
   result<std::uint64_t> seq_before_time(const std::string&, std::int64_t time_ms) override {
     return static_cast<std::uint64_t>(time_ms);
   }
+  result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
+    return std::uint64_t{0}; // only replays ask for it
+  }
   result<event_volume> count_after(const std::string& stream, std::uint64_t seq) override {
     event_volume count;
     for (const auto& block : journal.after(stream, seq)) {

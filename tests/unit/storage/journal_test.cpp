@@ -257,6 +257,12 @@ TEST_CASE("a reader takes a stream's blocks in bites and from anywhere", "[reade
   CHECK((*reader->count_after("default", 44)).events == 126);
   CHECK((*reader->count_after("default", 290)).events == 0);
   CHECK((*reader->count_after("errors", 290)).events == 10);
+  CHECK(*reader->count_between("default", 0, 290) == 150);
+  CHECK(*reader->count_between("default", 44, 44) == 0);
+  std::uint64_t one_by_one = 0;
+  for (std::uint64_t seq = 0; seq < 290; ++seq)
+    one_by_one += *reader->count_between("default", seq, seq + 1);
+  CHECK(one_by_one == 150);
   CHECK(log->catalog()->events_of("errors") == 150);
   CHECK(log->catalog()->streams() == std::vector<std::string>{"default", "errors"});
 
