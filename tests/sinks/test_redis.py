@@ -44,7 +44,9 @@ class Outages(unittest.TestCase):
     def test_states_in_which_it_takes_nothing(self):
         with RedisServer() as server:
             exercise(self, server, events=6000, schedule=[
-                (0.1, out_of_memory, 0), (0.4, be_a_replica, 0), (0.7, cut_connections, 0)])
+                (0.1, out_of_memory, 0), (0.3, be_a_replica, 0), (0.5, cut_connections, 0),
+                (0.6, "kill_server", 4.0)  # batches shrink to single events meanwhile
+            ], options={f"sinks.{SINK}.retry_min": "5ms", f"sinks.{SINK}.retry_max": "20ms"})
 
 
 class Settings(unittest.TestCase):
