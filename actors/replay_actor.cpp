@@ -31,8 +31,8 @@ void replay_state::start(replay_parts parts) {
   job_hooks hooks;
   hooks.next = [this](const delivery_job& job, std::size_t max) { return next(job, max); };
   hooks.settle = [this](const delivery_job& after, const job_chunk& chunk, const again_done& done,
-                        std::function<void(result<void>)> then) {
-    settle(after, chunk, done, std::move(then));
+                        const std::function<void(result<void>)>& then) {
+    settle(after, chunk, done, then);
   };
   hooks.finish = [this](delivery_job& job) { return finish(job); };
   hooks.save = [this](const delivery_job& job) {
@@ -166,7 +166,7 @@ result<job_chunk> replay_state::next(const delivery_job& job, std::size_t max_ev
 }
 
 void replay_state::settle(const delivery_job& after, const job_chunk& chunk, const again_done& done,
-                          std::function<void(result<void>)> then) {
+                          const std::function<void(result<void>)>& then) {
   auto wish = std::make_shared<bury>();
   for (std::size_t i = 0; i < done.events.size(); ++i) {
     if (done.events[i] != settled_as::refused) continue;
@@ -187,7 +187,7 @@ void replay_state::settle(const delivery_job& after, const job_chunk& chunk, con
   }
   const auto sent = done.events.size() - wish->letters.size();
   const auto refused = wish->letters.size();
-  auto save = [this, after, sent, refused, then = std::move(then)] {
+  auto save = [this, after, sent, refused, then] {
     const auto saved = parts_.store->save(after);
     if (saved) parts_.metrics->sent.add(sent);
     if (saved) parts_.metrics->refused.add(refused);

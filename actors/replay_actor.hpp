@@ -64,7 +64,7 @@ class replay_state {
   error retired(const segment_info& begin) const;
   result<job_chunk> next(const delivery_job& job, std::size_t max_events);
   void settle(const delivery_job& after, const job_chunk& chunk, const again_done& done,
-              std::function<void(result<void>)> then);
+              const std::function<void(result<void>)>& then);
   result<void> finish(delivery_job& job);
   void note_running();
 

@@ -25,6 +25,7 @@ struct fake_sink {
   std::optional<error> gives_back; ///< all of the next chunk, once
   bool holds = false;              ///< answers only when the test calls answer()
   std::vector<caf::response_promise> waiting;
+  caf::actor publisher;
 
   again_done outcome_of(const deliver_again& request) {
     again_done done;
@@ -42,8 +43,9 @@ struct fake_sink {
     }
     return done;
   }
-  /// Answers the oldest request that waits.
-  void answer() {
+  /// Has the oldest request that waits answered in the next run().
+  void answer() { caf::anon_send(publisher, caf::tick_atom::value); }
+  void answer_oldest() {
     const auto nth = got.size() - waiting.size();
     waiting.front().deliver(outcome_of(*got[nth]));
     waiting.erase(waiting.begin());
@@ -59,23 +61,24 @@ struct fake_sink {
 };
 
 inline caf::behavior fake_publisher(caf::event_based_actor* self, fake_sink* sink) {
-  return {[self, sink](const deliver_again_ptr& request) -> caf::result<again_done> {
-    sink->got.push_back(request);
-    sink->at_us.push_back(std::chrono::duration_cast<std::chrono::microseconds>(
-                              self->home_system().clock().now().time_since_epoch())
-                              .count());
-    if (!sink->holds) return sink->outcome_of(*request);
-    sink->waiting.push_back(self->make_response_promise());
-    return caf::delegated<again_done>{};
-  }};
+  return {[sink](caf::tick_atom) { sink->answer_oldest(); },
+          [self, sink](const deliver_again_ptr& request) -> caf::result<again_done> {
+            sink->got.push_back(request);
+            sink->at_us.push_back(std::chrono::duration_cast<std::chrono::microseconds>(
+                                      self->home_system().clock().now().time_since_epoch())
+                                      .count());
+            if (!sink->holds) return sink->outcome_of(*request);
+            sink->waiting.push_back(self->make_response_promise());
+            return caf::delegated<again_done>{};
+          }};
 }
 
 class jobs_world : public actor_fixture {
  public:
   jobs_world() {
     log = open_journal(options_in(dir.path()));
-    publishers.publishers["bus"] = system.spawn(fake_publisher, &bus);
-    publishers.publishers["next"] = system.spawn(fake_publisher, &next);
+    bus.publisher = publishers.publishers["bus"] = system.spawn(fake_publisher, &bus);
+    next.publisher = publishers.publishers["next"] = system.spawn(fake_publisher, &next);
   }
   ~jobs_world() {
     stop();
