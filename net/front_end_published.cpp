@@ -184,11 +184,11 @@ void front_end::end_wait(publish_wait& wait, unpublished lack) {
     }
   }
   r.lack = lack;
+  if (claims && claims->origin) return answer_origin(r, *claims); // counted where the client is
   if (stored && lack == unpublished::no)
     parts_.metrics.published.add();
   else if (stored)
     parts_.metrics.count(lack);
-  if (claims && claims->origin) return answer_origin(r, *claims);
   if (claims) return answer_claimed(r, wait.details);
   const auto* details = r.details == waiting_request::no_details ? nullptr : &wait.details;
   if (lack == unpublished::no) return answer_stored(r, details, wait.first_seq, parts_.node.tag);

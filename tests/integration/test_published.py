@@ -232,6 +232,37 @@ class Published(unittest.TestCase):
         node.signal(signal.SIGHUP)
         wait_for(lambda: list(node.post(b'"4"').json()) == ["id"], "journaled")
 
+    def test_in_a_cluster_the_node_that_stores_waits(self):
+        # About half of the keys belong to either node, so their events go to its sink.
+        nodes = harness.cluster(2, {**self.sink.options("out"), **published(publish_timeout="3s")})
+        for node in nodes:
+            self.enterContext_(node)
+        for node in nodes:
+            wait_for(lambda: node.metrics().get("penstock_cluster_peers_up") == 1, "a peer is up")
+        tags = set()
+        for n in range(12):
+            reply = nodes[n % 2].post(b'"k%d"' % n, "", {"Idempotency-Key": f"k{n}"})
+            self.assertEqual((reply.status, list(reply.json())), (202, ["id"]), reply)
+            self.assertTrue(self.sink.has(b'"k%d"' % n))
+            tags.add(reply.json()["id"][-8:])
+            again = nodes[(n + 1) % 2].post(b'"k%d"' % n, "", {"Idempotency-Key": f"k{n}"})
+            self.assertEqual(again.json(), {"id": reply.json()["id"], "ack": "journaled"})
+        self.assertEqual(len(tags), 2)
+        for node in nodes:
+            node.configure({"streams.default.publish_timeout": "100ms"})
+            node.signal(signal.SIGHUP)
+        self.sink.set("hang")
+        for n in range(12):
+            numbers = iter(range(1000))
+            reply = wait_for(lambda: self.late(nodes[n % 2], n, next(numbers)), "it is late")
+            self.assertEqual(reply.status, 202, reply)
+
+    def late(self, node, n, attempt):
+        began = time.monotonic()
+        reply = node.post(b'"l"', "", {"Idempotency-Key": f"l{n}-{attempt}"})
+        return reply if reply.json().get("ack") == "journaled" \
+            and time.monotonic() - began < 2 else None
+
 
 if __name__ == "__main__":
     harness.main()

@@ -1,7 +1,7 @@
 // How many events a second one lane of a request sink (http, kinesis, sqs) delivers, without a
 // node:
-//   request_sink_bench KIND EVENTS BATCH BODY_BYTES KEY=VALUE…
-// Prints one line of JSON. Every event of a batch has a client of its own.
+//   request_sink_bench KIND EVENTS BATCH BODY_BYTES FIRST_NUMBER KEY=VALUE…
+// Prints one line of JSON. Events are numbered from FIRST_NUMBER on; each has a client of its own.
 #include "net/sinks/sink_kinds.hpp"
 
 #include <chrono>
@@ -59,11 +59,12 @@ void keep_undelivered(sink_batch& batch, const delivery& outcome) {
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) {
-    std::fprintf(stderr, "usage: %s KIND EVENTS BATCH BODY_BYTES KEY=VALUE...\n", argv[0]);
+  if (argc < 6) {
+    std::fprintf(stderr, "usage: %s KIND EVENTS BATCH BODY_BYTES FIRST_NUMBER KEY=VALUE...\n",
+                 argv[0]);
     return 64;
   }
-  const auto made = make_sink(settings_of(argv[1], argc - 5, argv + 5), {"bench", "bench"});
+  const auto made = make_sink(settings_of(argv[1], argc - 6, argv + 6), {"bench", "bench"});
   if (!made) {
     std::fprintf(stderr, "%s\n", made.error().message.c_str());
     return 78;
@@ -71,11 +72,12 @@ int main(int argc, char** argv) {
   const auto events = std::strtoull(argv[2], nullptr, 10);
   const auto batch_events = std::strtoull(argv[3], nullptr, 10);
   const auto body_bytes = std::max(16ull, std::strtoull(argv[4], nullptr, 10));
+  const auto first = std::strtoull(argv[5], nullptr, 10);
   const auto connection = (*made)->connect();
   const auto began = std::chrono::steady_clock::now();
   std::uint64_t repeats = 0;
   for (std::uint64_t done = 0; done < events; done += batch_events) {
-    auto batch = batch_from(done + 1, std::min(batch_events, events - done), body_bytes);
+    auto batch = batch_from(first + done, std::min(batch_events, events - done), body_bytes);
     for (int tries = 0; !batch.events.empty(); ++tries) {
       const auto outcome = connection->deliver(batch, std::chrono::seconds{10});
       keep_undelivered(batch, outcome);

@@ -51,8 +51,10 @@ def plain_client(port, path, headers, requests):
     return sum(count for _, count in requests) / took
 
 
-def our_sink(program, kind, events, batch, options):
-    done = subprocess.run([program, kind, str(events), str(batch), str(BODY_BYTES), *options],
+def our_sink(program, kind, events, batch, round_number, options):
+    first = 1 + round_number * 10**7  # a round's ids are new
+    done = subprocess.run([program, kind, str(events), str(batch), str(BODY_BYTES), str(first),
+                           *options],
                           env={**os.environ, **aws_servers.KEYS}, stdout=subprocess.PIPE, check=True,
                           timeout=300)
     return json.loads(done.stdout)["events_per_s"]
@@ -88,8 +90,8 @@ def kinesis(program):
                 for n in range(batch)]}).encode(), batch) for first in range(0, events, batch)]
             return plain_client(server.emulator.port, "/", aws_headers(server, "PutRecords"), requests)
         endpoint = f"endpoint=http://127.0.0.1:{server.emulator.port}"
-        compare("kinesis (kinesalite)", batch, plain, lambda _: our_sink(
-            program, "kinesis", events, batch,
+        compare("kinesis (kinesalite)", batch, plain, lambda number: our_sink(
+            program, "kinesis", events, batch, number,
             ["stream=events", f"region={aws_servers.REGION}", endpoint]))
 
 
@@ -112,7 +114,7 @@ def sqs(program, fifo=False):
         options = [f"queue_url={server.queue_url}", f"region={aws_servers.REGION}",
                    f"endpoint=http://127.0.0.1:{server.emulator.port}"]
         compare("sqs FIFO (fauxqs)" if fifo else "sqs standard (fauxqs)", batch, plain,
-                lambda _: our_sink(program, "sqs", events, 100, options))
+                lambda number: our_sink(program, "sqs", events, 100, number, options))
 
 
 def into_a_node(program, form):
@@ -131,7 +133,8 @@ def into_a_node(program, form):
             return plain_client(node.http_port, f"/v1/events/plain{round_number}",
                                 {"Content-Type": kinds[form]}, requests)
         compare(f"http {form}", batch, plain, lambda round_number: our_sink(
-            program, "http", events, batch, [f"url={url}ours{round_number}", f"format={form}"]))
+            program, "http", events, batch, round_number,
+            [f"url={url}ours{round_number}", f"format={form}"]))
 
 
 if __name__ == "__main__":
