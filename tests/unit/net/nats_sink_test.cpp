@@ -43,7 +43,7 @@ std::string nats_config_fault(sink_settings settings) {
 
 TEST_CASE("a nats sink's URLs are read one by one and shown without secrets") {
   const auto servers = parse_nats_servers("nats://a:4222, tls://me:p@ss@[::1]:4333,nats://t0ken@b");
-  REQUIRE(servers);
+  REQUIRE(servers.has_value());
   REQUIRE(servers->size() == 3);
   CHECK((*servers)[0].shown == "nats://a:4222");
   CHECK_FALSE((*servers)[0].tls);
@@ -54,7 +54,7 @@ TEST_CASE("a nats sink's URLs are read one by one and shown without secrets") {
                           "nats://me:secret@", "nats://a/secret", "nats://a b"}) {
     const auto wrong = parse_nats_servers(bad);
     CAPTURE(bad);
-    REQUIRE_FALSE(wrong);
+    REQUIRE_FALSE(wrong.has_value());
     CHECK(wrong.error().message.find("secret") == std::string::npos);
   }
 }
