@@ -13,7 +13,7 @@ struct progress {
   std::uint64_t total = 0;
   double elapsed_s = 0; ///< in which `since_start` were done
   std::uint64_t since_start = 0;
-  std::string note; ///< why it stands still, say
+  std::string note{}; ///< why it stands still, say
 };
 
 /// One line of at most `width` columns: "r7 [#####-----]  50% 500/1000 120/s 4s left". Pure.

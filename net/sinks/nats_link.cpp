@@ -56,8 +56,9 @@ std::optional<std::string> nats_set_credentials(natsOptions* to, const sink_sett
   return std::nullopt;
 }
 
-std::optional<std::string> nats_set_tls(natsOptions* to, const sink_settings& from) {
-  if (auto status = natsOptions_SetSecure(to, true); status != NATS_OK)
+/// Files also without `required`: a server may insist on TLS.
+std::optional<std::string> nats_set_tls(natsOptions* to, const sink_settings& from, bool required) {
+  if (auto status = natsOptions_SetSecure(to, required); status != NATS_OK)
     return "TLS: " + nats_last_error(status);
   if (!from.ca_file.empty()) {
     const auto status = natsOptions_LoadCATrustedCertificates(to, from.ca_file.c_str());
@@ -117,7 +118,7 @@ std::optional<std::string> nats_link::open(const nats_server& server,
       {"errors", natsOptions_SetErrorHandler(made, nats_ignore_error, nullptr)},
   });
   if (!fault) fault = nats_set_credentials(made, settings_);
-  if (!fault && server.tls) fault = nats_set_tls(made, settings_);
+  if (!fault) fault = nats_set_tls(made, settings_, server.tls);
   if (fault) return fault;
 
   natsConnection* connected = nullptr;
@@ -160,10 +161,11 @@ void nats_link::flush(std::chrono::milliseconds timeout) {
   natsConnection_FlushTimeout(connection_.get(), std::max<std::int64_t>(1, timeout.count()));
 }
 
-nats_ptr<natsMsg> nats_link::next(std::chrono::milliseconds timeout) {
+nats_link::incoming nats_link::next(std::chrono::milliseconds timeout) {
   natsMsg* message = nullptr;
-  natsSubscription_NextMsg(&message, subscription_.get(), timeout.count());
-  return nats_ptr<natsMsg>{message};
+  const auto status = natsSubscription_NextMsg(&message, subscription_.get(),
+                                               std::max<std::int64_t>(0, timeout.count()));
+  return {nats_ptr<natsMsg>{message}, status == NATS_NO_RESPONDERS};
 }
 
 std::string nats_link::fault() {

@@ -50,8 +50,12 @@ class nats_link {
   bool publish(natsMsg* message);
   /// Sends what is in the buffer now, rather than within a millisecond.
   void flush(std::chrono::milliseconds timeout);
-  /// The next message in the inbox; null when there is none within the time, or never will be.
-  nats_ptr<natsMsg> next(std::chrono::milliseconds timeout);
+  struct incoming {
+    nats_ptr<natsMsg> message{}; ///< null when there is none within the time
+    /// In its place: the server says that nobody takes one of our messages, but not which.
+    bool no_responders = false;
+  };
+  incoming next(std::chrono::milliseconds timeout);
   /// Why no more will come: the connection is lost, or the server forbade something. Else empty.
   std::string fault();
 

@@ -6,9 +6,8 @@
 // delivered only if no earlier one of its client failed; sending the others again does no harm, as
 // the server drops what it has by Nats-Msg-Id. One hole is left, which no client can close while
 // several lanes write to one stream: when the stream's leader moves without breaking our
-// connection, a message that was under way may be lost while one published after it is stored by
-// the new leader. It spans the messages published until the first refusal comes back, about a round
-// trip.
+// connection, messages may be lost that were under way to the old one, while the new one stores
+// those published after them. Hence the window: what may be out of order is what fits into it.
 //
 // libnats' own asynchronous publishing is not used: js_PublishAsyncComplete says OK when publishes
 // failed, waits out its time when the connection is lost, and calls back from a thread that may
@@ -32,7 +31,7 @@ using std::chrono::milliseconds;
 using nats_clock = std::chrono::steady_clock;
 
 constexpr milliseconds nats_slice_ms{100}; ///< how often a wait looks whether it should end
-constexpr std::size_t nats_answers_every = 64;
+constexpr std::size_t nats_window = 256;   ///< messages of a lane without an answer
 
 struct nats_plan {
   sink_settings settings;
@@ -65,8 +64,8 @@ class nats_lane final : public sink_connection {
   void leave();
   void explain();
   void publish(const sink_batch& batch);
-  void await();
-  void take(natsMsg* answer);
+  void await(std::size_t at_most);
+  bool take(const nats_link::incoming& answer);
   void fail(std::string why);
   void refuse(std::size_t index, std::string why);
   delivery settle(const sink_batch& batch);
@@ -83,7 +82,7 @@ class nats_lane final : public sink_connection {
   std::string subject_;
   std::string reply_head_; ///< of this round: inbox and round
   std::vector<state> events_;
-  std::size_t waiting_ = 0; ///< of events_, those that are `sent`
+  std::size_t waiting_ = 0; ///< for so many answers
   bool no_responders_ = false;
   std::string failure_, refusal_;
 };
@@ -104,7 +103,7 @@ delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
     fail("the node is stopping");
   else if (link_.is_open() || connect()) {
     publish(batch);
-    await();
+    await(0);
   }
   if (no_responders_) explain();
   return settle(batch);
@@ -134,7 +133,7 @@ bool nats_lane::connect() {
     leave();
   }
   if (faults.empty()) faults = plan_->stopped ? "the node is stopping" : "no time to connect";
-  failure_ = "sinks." + plan_->context.name + ": " + faults;
+  failure_ = std::move(faults);
   return false;
 }
 
@@ -157,29 +156,24 @@ void nats_lane::publish(const sink_batch& batch) {
       continue;
     }
     if (!link_.publish(made.message.get())) {
-      fail(link_.fault());
+      const auto fault = link_.fault();
+      fail(fault.empty() ? "the server takes no more" : fault);
       return leave();
     }
     events_[i] = state::sent;
-    ++waiting_;
-    if (i % nats_answers_every != nats_answers_every - 1) continue;
-    while (auto answer = link_.next(milliseconds{0}))
-      take(answer.get());
-    if (plan_->stopped) fail("the node is stopping");
-    if (nats_left(deadline_).count() == 0) fail("no confirmation in time");
+    if (++waiting_ < nats_window) continue;
+    await(nats_window / 2);
     if (!failure_.empty() || no_responders_) return;
   }
 }
 
-/// Until each message that was published has its answer.
-void nats_lane::await() {
-  if (link_.is_open() && waiting_ > 0) link_.flush(std::min(nats_left(deadline_), nats_slice_ms));
-  while (link_.is_open() && waiting_ > 0) {
+/// Until no more than so many messages wait for their answers.
+void nats_lane::await(std::size_t at_most) {
+  if (link_.is_open() && waiting_ > at_most)
+    link_.flush(std::min(nats_left(deadline_), nats_slice_ms));
+  while (link_.is_open() && waiting_ > at_most) {
     const auto left = nats_left(deadline_);
-    if (auto answer = link_.next(std::min(left, nats_slice_ms))) {
-      take(answer.get());
-      continue;
-    }
+    if (take(link_.next(std::min(left, nats_slice_ms)))) continue;
     auto fault = link_.fault();
     if (fault.empty() && plan_->stopped) fault = "the node is stopping";
     if (fault.empty() && left.count() == 0) fault = "no confirmation in time";
@@ -189,26 +183,34 @@ void nats_lane::await() {
   }
 }
 
-void nats_lane::take(natsMsg* answer) {
-  std::string_view to = natsMsg_GetSubject(answer);
-  if (!to.starts_with(reply_head_)) return; // late, of a round before
+/// False when nothing came.
+bool nats_lane::take(const nats_link::incoming& answer) {
+  if (answer.no_responders) { // the events that stay `sent` in the end are those nobody took
+    no_responders_ = true;
+    --waiting_;
+    return true;
+  }
+  if (!answer.message) return false;
+  std::string_view to = natsMsg_GetSubject(answer.message.get());
+  const auto data = natsMsg_GetData(answer.message.get());
+  const auto size = natsMsg_GetDataLength(answer.message.get());
+  if (!to.starts_with(reply_head_)) return true; // late, of a round before
   to.remove_prefix(reply_head_.size());
   std::size_t index = events_.size();
   std::from_chars(to.data(), to.data() + to.size(), index);
-  if (index >= events_.size() || events_[index] != state::sent) return;
-  if (natsMsg_IsNoResponders(answer)) {
-    no_responders_ = true;
-    events_[index] = state::failed;
-    --waiting_;
-    return;
-  }
-  const auto read = read_nats_answer(
-      {natsMsg_GetData(answer), static_cast<std::size_t>(natsMsg_GetDataLength(answer))});
-  if (!read) return; // of a service that listens to the subject too
+  const auto read = read_nats_answer({data, static_cast<std::size_t>(size)});
+  // It may also be of a service that listens to the subject.
+  if (!read || index >= events_.size() || events_[index] != state::sent) return true;
   --waiting_;
-  if (read->how == settled_as::refused) return refuse(index, read->why);
-  events_[index] = read->how == settled_as::delivered ? state::confirmed : state::failed;
-  if (read->how == settled_as::failed) fail(read->why);
+  if (read->how == settled_as::delivered) {
+    events_[index] = state::confirmed;
+  } else if (read->how == settled_as::refused) {
+    refuse(index, read->why);
+  } else {
+    events_[index] = state::failed;
+    fail(read->why);
+  }
+  return true;
 }
 
 void nats_lane::fail(std::string why) {
@@ -238,8 +240,7 @@ delivery nats_lane::settle(const sink_batch& batch) {
 }
 
 std::string nats_lane::say(std::string_view what) const {
-  return "sinks." + plan_->context.name + ": " + plan_->servers[server_].shown + ": " +
-         std::string{what};
+  return plan_->servers[server_].shown + ": " + std::string{what};
 }
 
 class nats_sink final : public sink {

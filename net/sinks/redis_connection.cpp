@@ -127,10 +127,14 @@ void redis_connection::state::close() {
 
 result<void> redis_connection::state::handshake(time_point deadline) {
   secured.emplace(socket, tls->context);
+  auto* ssl = secured->native_handle();
   redis_error_code is_name;
   asio::ip::make_address(address.host, is_name);
-  if (is_name) SSL_set_tlsext_host_name(secured->native_handle(), address.host.c_str());
-  secured->set_verify_callback(asio::ssl::host_name_verification{address.host});
+  if (is_name) SSL_set_tlsext_host_name(ssl, address.host.c_str());
+  const int set = is_name
+                      ? SSL_set1_host(ssl, address.host.c_str())
+                      : X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), address.host.c_str());
+  if (set != 1) return redis_unavailable("a certificate can't be for the host " + address.host);
   return wait(deadline, "TLS handshake failed", [&](auto done) {
     secured->async_handshake(asio::ssl::stream_base::client, std::move(done));
   });

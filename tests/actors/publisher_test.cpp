@@ -6,10 +6,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using seqs = std::vector<std::uint64_t>;
+using seq_order = std::vector<std::uint64_t>;
 
-seqs up_to(std::uint64_t last) {
-  seqs out;
+seq_order up_to(std::uint64_t last) {
+  seq_order out;
   for (std::uint64_t seq = 1; seq <= last; ++seq)
     out.push_back(seq);
   return out;
@@ -47,7 +47,7 @@ TEST_CASE("a stream that does not feed the sink is left alone, and does not hold
   w.append("a", 1);
   w.append("elsewhere", 4);
   w.pass(2s);
-  CHECK(w.arrived == seqs{1});
+  CHECK(w.arrived == seq_order{1});
   CHECK(w.confirmed.back() == 5);
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("a refused event is a dead letter before the cursor passes it") {
   };
   w.append("a", 2);
   w.pass(3s);
-  CHECK(w.arrived == seqs{2, 3}); // the rest is not held up
+  CHECK(w.arrived == seq_order{2, 3}); // the rest is not held up
   CHECK(w.cursors->by_name.at("a/bus#0/1").seq == 0);
   w.graveyard_full = false;
   w.pass(3s);

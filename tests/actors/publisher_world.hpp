@@ -144,10 +144,10 @@ struct publisher_world {
     for (bool more = true; more;) {
       more = false;
       for (auto& [stream, after] : std::map{fetching}) {
-        auto blocks = journal.after(stream, after);
-        if (blocks.empty()) continue;
+        auto found = journal.after(stream, after);
+        if (found.empty()) continue;
         fetching.erase(stream);
-        caf::anon_send(publisher_actor, fetch_reply{stream, false, std::move(blocks)});
+        caf::anon_send(publisher_actor, fetch_reply{stream, false, std::move(found)});
         sched.run();
         more = true;
       }

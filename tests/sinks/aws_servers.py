@@ -2,6 +2,7 @@
 each behind a fault proxy that stands for the server: it is what is killed and frozen, as the
 emulator would forget all with its process."""
 
+import collections
 import fcntl
 import http.client
 import json
@@ -10,6 +11,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
 import delivery
@@ -18,6 +20,7 @@ from harness import free_port, wait_for
 HERE = pathlib.Path(__file__).resolve().parent
 NPM_DIR = HERE.parent.parent / "build" / "npm"
 INSTALL_S = 300
+REUSE_S = 2  # of a connection; the emulators close one after 5 s without a request
 REGION = "eu-west-1"
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]  # nodes shall not see what the tester has
@@ -78,11 +81,13 @@ class AwsServer(delivery.ProcessServer):
         install()
         self.port = free_port()
         self.session_token = session_token
+        self.counts = collections.Counter()
         self.credentials = self.folder / "credentials"
         self.write_credentials(KEYS)
         self.emulator = Emulator(self.script)
         self.emulator.start()
-        self.reader = None
+        self.reader = http.client.HTTPConnection("127.0.0.1", self.emulator.port, timeout=30)
+        self.asked = 0
 
     def write_credentials(self, keys):
         lines = [f"{name.lower()} = {value}" for name, value in keys.items()]
@@ -101,10 +106,20 @@ class AwsServer(delivery.ProcessServer):
     def is_ready(self):
         return "requests" in self.state()
 
+    def kill(self):
+        if self.process.poll() is None:
+            self.counts.update({k: v for k, v in self.state().items() if isinstance(v, int)})
+        super().kill()
+
+    def counted(self, what):
+        """Requests that a fault befell, over all lives of the proxy."""
+        return self.counts[what] + self.state().get(what, 0)
+
     def stop(self):
+        if self.process and self.process.poll() is None:
+            super().kill()
         super().stop()
-        if self.reader:
-            self.reader.close()
+        self.reader.close()
         self.emulator.stop()
 
     @property
@@ -134,8 +149,9 @@ class AwsServer(delivery.ProcessServer):
 
     def ask(self, action, **members):
         """A call of the service's API, past the proxy."""
-        if not self.reader:
-            self.reader = http.client.HTTPConnection("127.0.0.1", self.emulator.port, timeout=30)
+        if time.monotonic() - self.asked > REUSE_S:
+            self.reader.close()  # opened again by the next request
+        self.asked = time.monotonic()
         headers = {
             "Content-Type": self.content_type, "X-Amz-Target": f"{self.target}.{action}",
             "X-Amz-Date": "20260101T000000Z",

@@ -148,7 +148,7 @@ class NatsServer(ProcessServer):
     def command(self):
         (self.folder / "server.conf").write_text(
             f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self.folder}/js" }}\n'
-            f'max_payload: 1MB\n{self.config}')
+            f'max_payload: 1000000\n{self.config}')
         return ["nats-server", "-c", str(self.folder / "server.conf")]
 
     def client(self):

@@ -186,12 +186,12 @@ class IntoAPlainServer(unittest.TestCase):
     def test_lines_and_headers(self):
         with Receiver() as to, Node(to.sink_options(headers={"Authorization": "Bearer s3cr3t-key"})) \
                 as node:
-            node.post(b'{\n "a": 1.10\n}', "orders")
-            node.post(b'{\n "a": 1.10\n}', headers={"Content-Type": "application/json"})
-            wait_for(lambda: to.taken, "a line is there")
-            self.assertEqual([b'{  "a": 1.10 }'], to.taken)
-            _, path, headers, _ = to.requests[0]
-            self.assertEqual("/in/default", path)
+            for stream in ("orders", ""):
+                node.post(b'{\n "a": 1.10\n}', stream, {"Content-Type": "application/json"})
+            wait_for(lambda: len(to.taken) == 2, "the lines are there")
+            self.assertEqual([b'{  "a": 1.10 }'] * 2, to.taken)
+            self.assertEqual({"/in/default", "/in/orders"}, {path for _, path, *_ in to.requests})
+            _, _, headers, _ = to.requests[0]
             self.assertEqual("Bearer s3cr3t-key", headers["Authorization"])
             self.assertEqual("application/x-ndjson", headers["Content-Type"])
             self.assertNotIn("s3cr3t", node.log())

@@ -42,10 +42,9 @@ class Sqs(unittest.TestCase):
     def exercise(self, server):
         delivery.exercise(self, server, events=EVENTS, clients=CLIENTS, events_per_s=1000,
                           schedule=aws_servers.SCHEDULE, options={"sinks.out.lanes": 8})
-        state = server.state()
-        self.assertEqual(0, state["bad_signatures"], state)
         for fault in ("throttle", "partial", "lose_answer", "status"):
-            self.assertGreater(state.get(fault, 0), 0, state)
+            self.assertGreater(server.counted(fault), 0, fault)
+        self.assertEqual(0, server.counted("bad_signatures"), server.state())
 
     def test_outages_fifo(self):
         with Fifo() as server:
@@ -65,7 +64,8 @@ class Sqs(unittest.TestCase):
         return [delivery.event_of(m["Body"].encode()) for m in server.read]
 
     def test_characters_that_sqs_does_not_take(self):
-        bodies = ["\ufffe\uffff \x01 \x7f \U0001fffe \ud7ff \ue000 ä \t\r\n".encode(), b"\x00\xff\xfe"]
+        # Nothing beyond U+FFFF, which SQS takes and fauxqs does not.
+        bodies = ["\ufffe\uffff \x01 \x7f \ud7ff \ue000 ä \t\r\n".encode(), b"\x00\xff\xfe"]
         with aws_servers.FifoServer() as server, self.node(server) as node:
             for body in bodies:
                 self.assertEqual(202, node.post(body, headers={"Content-Type": "text/plain"}).status)
