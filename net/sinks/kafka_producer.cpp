@@ -15,8 +15,8 @@ using std::chrono::steady_clock;
 constexpr milliseconds kafka_look_up_ms{100};   ///< how soon stop() is seen
 constexpr milliseconds kafka_last_word_ms{500}; ///< for reports of a producer that is given up
 
-/// librdkafka's threads call this. Whatever fails is told by deliveries as well, so nothing here is
-/// more than a warning; and a producer that stops at a gap ("FATAL") does what it is asked to.
+/// Whatever fails is told by deliveries as well, so nothing here is more than a warning; and a
+/// producer that stops at a gap ("FATAL") does what it is asked to.
 void kafka_log(const rd_kafka_t* producer, int level, const char* facility, const char* text) {
   const auto* reports = static_cast<const kafka_reports*>(rd_kafka_opaque(producer));
   const bool expected = level == 7 || std::string_view{facility} == "FATAL";
@@ -65,6 +65,7 @@ std::string kafka_producer::begin(std::size_t events, const std::string& topic) 
     producer_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), why.data(), why.size()));
     if (!producer_) return std::string{"librdkafka can't start: "} + why.data();
     (void)conf.release(); // the producer's now
+    rd_kafka_set_log_queue(producer_.get(), nullptr);
   }
   if (!topic_ || topic_name_ != topic) {
     topic_.reset(rd_kafka_topic_new(producer_.get(), topic.c_str(), nullptr));

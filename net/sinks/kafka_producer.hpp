@@ -12,8 +12,8 @@
 
 namespace penstock {
 
-/// What librdkafka's callbacks write to. All but logging is called by the lane's own thread, from
-/// within kafka_producer::wait and abandon.
+/// What librdkafka's callbacks write to; only the lane's own thread calls them, from within
+/// kafka_producer::wait and abandon.
 struct kafka_reports {
   /// Of an event that was not handed over, or about which nothing was said yet.
   static constexpr auto none = RD_KAFKA_RESP_ERR__IN_PROGRESS;

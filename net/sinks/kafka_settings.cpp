@@ -22,6 +22,7 @@ constexpr kafka_property kafka_fixed[] = {
     {"enable.idempotence", "true"},
     {"enable.gapless.guarantee", "true"},
     {"message.timeout.ms", "0"},
+    {"log.queue", "true"}, // no callback comes from a thread of librdkafka's
 };
 
 /// Ours unless `properties` says otherwise.
@@ -44,6 +45,7 @@ constexpr kafka_property kafka_owned[] = {
     {"queue.buffering.max.messages", "batch_events bounds the queue"},
     {"queue.buffering.max.kbytes", "batch_bytes bounds the queue"},
     {"delivery.report.only.error", "every report is needed"},
+    {"log.queue", "log lines go to ours"},
     {"transactional.id", "there are no transactions"},
     {"bootstrap.servers", "use brokers"},
     {"metadata.broker.list", "use brokers"},
