@@ -41,8 +41,9 @@ def plain_client(port, path, headers, requests):
     """Events a second, where `requests` are (body, number of events)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     began = time.monotonic()
-    for data, _ in requests:
-        connection.request("POST", path, data, headers)
+    for number, (data, _) in enumerate(requests):
+        key = {"Idempotency-Key": f"{path}-{number}"} if "ndjson" in headers["Content-Type"] else {}
+        connection.request("POST", path, data, {**headers, **key})
         reply = connection.getresponse()
         answer = reply.read()
         assert reply.status in (200, 202), (reply.status, answer[:300])
