@@ -7,7 +7,8 @@
 // the server drops what it has by Nats-Msg-Id. One hole is left, which no client can close while
 // several lanes write to one stream: when the stream's leader moves without breaking our
 // connection, messages may be lost that were under way to the old one, while the new one stores
-// those published after them. Hence the window: what may be out of order is what fits into it.
+// those published after them. What may be out of order is what fits into a batch;
+// docs/sinks/nats.md says what smaller ones gain and cost.
 //
 // libnats' own asynchronous publishing is not used: js_PublishAsyncComplete says OK when publishes
 // failed, waits out its time when the connection is lost, and calls back from a thread that may
@@ -30,8 +31,8 @@ namespace {
 using std::chrono::milliseconds;
 using nats_clock = std::chrono::steady_clock;
 
-constexpr milliseconds nats_slice_ms{100}; ///< how often a wait looks whether it should end
-constexpr std::size_t nats_window = 256;   ///< messages of a lane without an answer
+constexpr milliseconds nats_slice_ms{100};     ///< how often a wait looks whether it should end
+constexpr std::size_t nats_answers_every = 64; ///< messages: then failures are looked for
 
 struct nats_plan {
   sink_settings settings;
@@ -64,7 +65,7 @@ class nats_lane final : public sink_connection {
   void leave();
   void explain();
   void publish(const sink_batch& batch);
-  void await(std::size_t at_most);
+  void await();
   bool take(const nats_link::incoming& answer);
   void fail(std::string why);
   void refuse(std::size_t index, std::string why);
@@ -103,7 +104,7 @@ delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
     fail("the node is stopping");
   else if (link_.is_open() || connect()) {
     publish(batch);
-    await(0);
+    await();
   }
   if (no_responders_) explain();
   return settle(batch);
@@ -161,17 +162,19 @@ void nats_lane::publish(const sink_batch& batch) {
       return leave();
     }
     events_[i] = state::sent;
-    if (++waiting_ < nats_window) continue;
-    await(nats_window / 2);
+    if (++waiting_ % nats_answers_every != 0) continue;
+    while (take(link_.next(milliseconds{0}))) {
+    }
+    if (plan_->stopped) fail("the node is stopping");
+    if (nats_left(deadline_).count() == 0) fail("no confirmation in time");
     if (!failure_.empty() || no_responders_) return;
   }
 }
 
-/// Until no more than so many messages wait for their answers.
-void nats_lane::await(std::size_t at_most) {
-  if (link_.is_open() && waiting_ > at_most)
-    link_.flush(std::min(nats_left(deadline_), nats_slice_ms));
-  while (link_.is_open() && waiting_ > at_most) {
+/// Until each message that was published has its answer.
+void nats_lane::await() {
+  if (link_.is_open() && waiting_ > 0) link_.flush(std::min(nats_left(deadline_), nats_slice_ms));
+  while (link_.is_open() && waiting_ > 0) {
     const auto left = nats_left(deadline_);
     if (take(link_.next(std::min(left, nats_slice_ms)))) continue;
     auto fault = link_.fault();
