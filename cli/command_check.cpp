@@ -2,6 +2,7 @@
 #include "cli/config.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/summary.hpp"
+#include "net/sinks/sink_kinds.hpp"
 
 #include <boost/json.hpp>
 
@@ -42,6 +43,10 @@ int check(check_arguments& arguments) {
   arguments.sources.environment = penstock_environment();
   const auto loaded = load_config(arguments.sources);
   if (loaded.has_error()) return print_errors(loaded.error().message, arguments.json);
+  for (const auto& [name, sink] : loaded->sinks)
+    if (sink.kind != "embedded")
+      if (const auto made = make_sink(sink, {name, loaded->node_name}); made.has_error())
+        return print_errors(made.error().message, arguments.json);
   if (arguments.json) {
     std::cout << summary_json(*loaded) << '\n';
   } else {

@@ -16,7 +16,7 @@ namespace {
 namespace json = boost::json;
 using table_rows = std::vector<std::vector<std::string>>;
 
-constexpr std::size_t max_error_columns = 60;
+constexpr std::size_t max_error_columns = 120;
 
 // Readers of a document whose shape was promised; what is missing throws, see status_text.
 std::uint64_t count_at(const json::object& from, std::string_view name) {
@@ -30,7 +30,12 @@ std::string state_of(const json::object& status) {
   std::string out = status.at("draining").as_bool() ? "draining"
                     : status.at("ready").as_bool()  ? "ready"
                                                     : "not ready";
-  if (status.at("journal").at("full").as_bool()) out += ", journal full";
+  const auto& journal = status.at("journal").as_object();
+  const auto* scarce = journal.if_contains("scarce"); // not told by earlier versions
+  if (journal.at("full").as_bool())
+    out += ", journal full";
+  else if (scarce && scarce->as_bool())
+    out += ", journal scarce";
   return out;
 }
 

@@ -123,6 +123,8 @@ std::string summary_text(const config& c) {
   for (const auto& [name, stream] : c.streams)
     text += fmt::format("stream    {}: ack {}, to {}{}\n", name, name_of(stream.ack),
                         fmt::join(stream.sinks, ", "), stream.expendable ? ", expendable" : "");
+  for (const auto& [name, sink] : c.sinks)
+    text += fmt::format("sink      {}: {}\n", name, sink.kind);
   text +=
       fmt::format("journal   up to {} in segments of {}, kept {} after delivery\n",
                   format_size(c.journal.max_size_bytes), format_size(c.journal.segment_size_bytes),
@@ -132,7 +134,9 @@ std::string summary_text(const config& c) {
 }
 
 std::string summary_json(const config& c) {
-  json::object plans, streams;
+  json::object plans, streams, sinks;
+  for (const auto& [name, sink] : c.sinks)
+    sinks[name] = json::object{{"kind", sink.kind}};
   for (const auto& [name, rules] : c.plans)
     plans[name] = json::object{{"limits", limits_json(rules)}};
   for (const auto& [name, stream] : c.streams)
@@ -149,6 +153,7 @@ std::string summary_json(const config& c) {
                    {"identity", {{"order", texts(identity_order(c))}}},
                    {"plans", std::move(plans)},
                    {"streams", std::move(streams)},
+                   {"sinks", std::move(sinks)},
                    {"journal",
                     {{"max_size_bytes", c.journal.max_size_bytes},
                      {"segment_size_bytes", c.journal.segment_size_bytes}}},

@@ -31,7 +31,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
   const auto totals = totals_of(from);
   const auto self = read_process_figures();
   const auto now_ms = wall_ms();
-  const json::object out{
+  json::object out{
       {"node", from.node_name},
       {"version", from.version},
       {"uptime_s", static_cast<double>(now_ms - from.started_ms) / 1e3},
@@ -55,6 +55,12 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
       {"queues", queues_of(totals)},
       {"sinks", sinks_json(from.sinks, now_ms)},
   };
+  if (from.dead_letters) {
+    std::uint64_t letters = 0;
+    for (const auto& tally : from.dead_letters->tallies())
+      letters += tally.letters;
+    out["dead_letters"] = letters;
+  }
   return json::serialize(out);
 }
 
@@ -110,6 +116,7 @@ async function refresh(){
    figure("Clients tracked",count(s.limiter.clients)),
    figure("Events durable",count(s.journal.events)),
    figure("Journal",bytes(s.journal.bytes)+(s.journal.max_bytes?" of "+bytes(s.journal.max_bytes):"")),
+   ...(s.dead_letters?[figure("Dead letters",count(s.dead_letters))]:[]),
    figure("Peers up",count(s.cluster.peers_up)),
    figure("Memory",bytes(s.process.resident_bytes)),
    figure("CPU",age(s.process.cpu_s)));

@@ -6,9 +6,9 @@
 // delivered only if no earlier one of its client failed; sending the others again does no harm, as
 // the server drops what it has by Nats-Msg-Id. One hole is left, which no client can close while
 // several lanes write to one stream: when the stream's leader moves without breaking our
-// connection, a message that was under way may be lost while one published after it is stored by
-// the new leader. It spans the messages published until the first refusal comes back, about a round
-// trip.
+// connection, messages may be lost that were under way to the old one, while the new one stores
+// those published after them. What may be out of order is what fits into a batch;
+// docs/sinks/nats.md says what smaller ones gain and cost.
 //
 // libnats' own asynchronous publishing is not used: js_PublishAsyncComplete says OK when publishes
 // failed, waits out its time when the connection is lost, and calls back from a thread that may
@@ -31,8 +31,8 @@ namespace {
 using std::chrono::milliseconds;
 using nats_clock = std::chrono::steady_clock;
 
-constexpr milliseconds nats_slice_ms{100}; ///< how often a wait looks whether it should end
-constexpr std::size_t nats_answers_every = 64;
+constexpr milliseconds nats_slice_ms{100};     ///< how often a wait looks whether it should end
+constexpr std::size_t nats_answers_every = 64; ///< messages: then failures are looked for
 
 struct nats_plan {
   sink_settings settings;
@@ -157,12 +157,12 @@ void nats_lane::publish(const sink_batch& batch) {
       continue;
     }
     if (!link_.publish(made.message.get())) {
-      fail(link_.fault());
+      const auto fault = link_.fault();
+      fail(fault.empty() ? "the server takes no more" : fault);
       return leave();
     }
     events_[i] = state::sent;
-    ++waiting_;
-    if (i % nats_answers_every != nats_answers_every - 1) continue;
+    if (++waiting_ % nats_answers_every != 0) continue;
     while (take(link_.next(milliseconds{0}))) {
     }
     if (plan_->stopped) fail("the node is stopping");

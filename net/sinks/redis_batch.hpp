@@ -15,8 +15,8 @@ namespace penstock {
 
 /// Where a batch goes.
 struct redis_target {
-  std::string key;           ///< of the stream
-  std::string cursor;        ///< key of the lane's cursor; empty: the batch moves none
+  std::string key{};         ///< of the stream
+  std::string cursor{};      ///< key of the lane's cursor; empty: the batch moves none
   std::uint64_t max_len = 0; ///< 0: nothing is trimmed
 
   bool has_cursor() const { return !cursor.empty(); }

@@ -30,11 +30,11 @@ constexpr std::size_t max_redis_cursors = 4096; ///< remembered by a lane, one a
 
 struct redis_configuration {
   redis_address address;
-  std::shared_ptr<redis_tls> tls;
+  std::shared_ptr<redis_tls> tls{};
   std::string key; ///< a template
   std::uint64_t max_len = 0;
-  std::string source; ///< of CloudEvents
-  std::string where;  ///< "sinks.NAME (HOST:PORT): ", for messages
+  std::string source{}; ///< of CloudEvents
+  std::string where{};  ///< "sinks.NAME (HOST:PORT): ", for messages
   std::shared_ptr<std::atomic<bool>> stopped = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -172,6 +172,7 @@ TEST_CASE_METHOD(journal_world, "expendable streams: refused above one mark, tak
     CHECK(told(front_a).ok); // the journal itself takes them all
     return node.journal_scarce.load();
   };
+  CHECK_FALSE(commit_at(0));
   CHECK_FALSE(commit_at(800));
   CHECK(commit_at(801));
   CHECK(metrics->scarce.value() == 1);

@@ -26,7 +26,7 @@ class Group:
         self.handled_file = pathlib.Path(folder) / f"handled-{number}"
         self.handled_file.touch()
         self.process = subprocess.Popen(
-            [harness.binary, "consume", "jobs", "--workers", "2", "--batch", "20", "--lease", "2",
+            [harness.binary, "consume", "jobs", "--workers", "2", "--batch", "20", "--lease", "5",
              "--exec", HANDLE, "--admin", f"http://127.0.0.1:{node.admin_port}", *more],
             env={**os.environ, "HANDLED": str(self.handled_file)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -12,7 +12,7 @@ import harness
 from harness import Node, free_port, wait_for
 
 RULES = pathlib.Path(__file__).parents[2] / "cluster-config" / "prometheus-rules.yml"
-EVENTS, BODY = 25, b"x" * 40
+EVENTS, BODY = 25, b'{"n":"' + b"x" * 32 + b'"}'
 
 
 def run(*arguments, code=0):
@@ -27,7 +27,7 @@ class Status(unittest.TestCase):
     def setUpClass(cls):
         cls.node = Node({
             "node.name": "watched",
-            "journal.max_size": "64MiB",
+            "journal.max_size": "512MiB",
             "sinks.queue.kind": "embedded",
             "sinks.away.kind": "http",
             "sinks.away.url": f"http://127.0.0.1:{free_port()}/v1/events",
@@ -38,7 +38,7 @@ class Status(unittest.TestCase):
         cls.node.start()
         cls.admin = ("--admin", f"http://127.0.0.1:{cls.node.admin_port}")
         for _ in range(EVENTS):
-            reply = cls.node.post(BODY, "orders")
+            reply = cls.node.post(BODY, "orders", {"Content-Type": "application/json"})
             assert reply.status == 202, reply
 
     def lag(self):
@@ -77,10 +77,10 @@ class Status(unittest.TestCase):
         text = run(*self.admin).stdout
         self.assertRegex(text, r"(?m)^node +watched$")
         self.assertRegex(text, r"(?m)^state +ready$")
-        self.assertRegex(text, r"(?m)^journal .* of 64\.0 MiB \(\d+%\), 25 events")
+        self.assertRegex(text, r"(?m)^journal .* of 512\.0 MiB \(\d+%\), 25 events")
         self.assertRegex(text, r"(?m)^orders +25 +0 +1000 B +\d+ s$")
         self.assertRegex(text, r"(?m)^away +http +(retrying|open) +orders +25 +1000 B +\d+ s +\d+ s "
-                               r"ago: .*refused")
+                               r"ago: .*connect")
         self.assertNotIn("\x1b", text, "no colours and no cursor where there is no terminal")
 
     def test_watching_tells_rates(self):
@@ -111,7 +111,7 @@ class Status(unittest.TestCase):
         self.assertEqual(wanted - page.names(), set(), "the rules name metrics that don't exist")
         alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
         self.assertEqual(len(alerts), len(set(alerts)))
-        self.assertEqual(len(re.findall(r"severity: (?:page|ticket)", RULES.read_text())),
+        self.assertEqual(len(re.findall(r"labels: { severity: (?:page|ticket) }", RULES.read_text())),
                          len(alerts), "each has a severity")
 
 

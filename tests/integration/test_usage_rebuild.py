@@ -36,12 +36,12 @@ def counted(node, by, per="minute"):
 
 class UsageRebuild(unittest.TestCase):
     def setUp(self):
-        self.node = Node({"plans.pro.limits": []})
+        self.node = Node({"plans.pro.limits": [], "identity.order": ["bearer", "ip"]})
         self.addCleanup(self.node.close)
         self.node.start()
         made = self.node.admin("POST", "/v1/admin/keys", {"account": "acme", "plan": "pro"})
         self.assertEqual(made.status, 201, made)
-        self.key = {"X-Api-Key": made.json()["key"]}
+        self.key = {"Authorization": "Bearer " + made.json()["key"]}
         self.expected = {"stream": {}, "account": {}}
 
     def send(self, stream, keyed, lines=LINES):

@@ -1,6 +1,8 @@
 """Emulators of AWS services for tests: kinesalite and fauxqs from npm, on 127.0.0.1 and in memory,
 each behind a fault proxy that stands for the server: it is what is killed and frozen, as the
-emulator would forget all with its process."""
+emulator would forget all with its process.
+
+fauxqs 1.9.2 asks for Node 20 and also runs on Debian 12's 18.19; its later versions ask for 22.5."""
 
 import collections
 import fcntl

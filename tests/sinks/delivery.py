@@ -304,13 +304,13 @@ class Exercise:
         name = "penstock_sink_lag_events"
         return metrics.get(name, sink=SINK) if name in metrics.names() else None
 
-    def wait_delivered(self):
+    def wait_delivered(self, within_s):
         def all_there():
             if self.lag_events():
                 return False
             return self.promises.by_id.keys() <= {event[0] for event in self.server.read_all()}
         try:
-            wait_for(all_there, "everything promised has arrived", DRAIN_S, pause_s=0.2)
+            wait_for(all_there, "everything promised has arrived", within_s, pause_s=0.2)
         except AssertionError as late:
             print(f"{late}; the node said:\n{self.node.log()[-2000:]}", file=sys.stderr)
 
@@ -365,7 +365,7 @@ def exercise(testcase, server, events=EVENTS, clients=CLIENTS, schedule=None, op
         for sender in run.senders:
             sender.join()
         drain_began = time.monotonic()
-        run.wait_delivered()
+        run.wait_delivered(DRAIN_S + events / 1000)
         drain_s = time.monotonic() - drain_began
         exit_code = run.node.stop()
         # What an earlier connection left behind may come as late as this.

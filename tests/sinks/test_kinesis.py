@@ -68,7 +68,8 @@ class Kinesis(unittest.TestCase):
             self.assertEqual(0, server.state()["bad_signatures"], server.state())
 
     def test_only_what_failed_is_sent_again(self):
-        with aws_servers.KinesisServer() as server, self.node(server) as node:
+        together = {"sinks.out.lanes": 1, "sinks.out.linger": "1s"}
+        with aws_servers.KinesisServer() as server, self.node(server, options=together) as node:
             server.fault("partial", count=3)
             with node.client() as client:
                 for n in range(300):
@@ -76,6 +77,7 @@ class Kinesis(unittest.TestCase):
             found = self.arrived(server, 300)
             self.assertEqual(300, len(found))
             self.assertEqual({b"%d" % n for n in range(300)}, {body for *_, body in found})
+            self.assertEqual(3, server.counted("partial"))
 
     def test_too_large_for_a_record(self):
         with aws_servers.KinesisServer() as server, \

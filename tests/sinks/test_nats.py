@@ -191,7 +191,7 @@ class Messages(unittest.TestCase):
             arrived(server, 1)
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/connz") as reply:
                 names = {c.get("name") for c in json.load(reply)["connections"]}
-        self.assertEqual({"penstock node/out"}, names)
+        self.assertIn("penstock node/out", names)
 
     def test_what_a_user_may_not(self):
         config = """authorization { users: [

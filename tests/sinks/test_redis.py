@@ -2,7 +2,9 @@
 """The redis sink against redis-server: outages, states in which it refuses, TLS and passwords."""
 
 import pathlib
+import socket
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -36,6 +38,67 @@ def cut_connections(run, seconds):
             client("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
+def send(testcase, node, count=300):
+    """Posts one batch of one client; gives what is promised."""
+    reply = node.post(b"\n".join(body_of(1, n) for n in range(count)),
+                      headers={"Content-Type": "application/x-ndjson",
+                               "Prefer": "return=representation"})
+    testcase.assertEqual(202, reply.status)
+    return {event_id: (1, n) for n, event_id in enumerate(reply.json()["ids"])}
+
+
+class LateBatch:
+    """Stands between a node and its server. The first batch is held back until its connection has
+    been given up and the next one sends its own: then it comes first, as from the buffers of a
+    server that was frozen."""
+
+    def __init__(self, server):
+        self.server = server
+        self.held = self.released = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return  # the test is over
+            upstream = socket.create_connection(("127.0.0.1", self.server.port))
+            for pump in (self.requests, self.answers):
+                threading.Thread(target=pump, args=(client, upstream), daemon=True).start()
+
+    def answers(self, client, upstream):
+        try:
+            while data := upstream.recv(1 << 16):
+                client.sendall(data)
+        except OSError:
+            pass  # the client has given up
+
+    def requests(self, client, upstream):
+        with client:
+            while data := client.recv(1 << 20):
+                if b"XADD" in data and self.held is None:
+                    self.held = upstream
+                    while more := client.recv(1 << 20):
+                        data += more
+                    self.late = data
+                    return
+                if b"XADD" in data and self.released is None:
+                    self.release()
+                upstream.sendall(data)
+        upstream.close()
+
+    def release(self):
+        self.held.sendall(self.late)
+        count = self.late.count(b"XADD")
+        with self.server.client() as redis:
+            wait_for(lambda: redis("XLEN", "events:default") == count,
+                     "the server has taken the late batch")
+        self.released = True
+
+
 class Outages(unittest.TestCase):
     def test_kills_and_freezes(self):
         with RedisServer() as server:
@@ -49,18 +112,25 @@ class Outages(unittest.TestCase):
             ], options={f"sinks.{SINK}.retry_min": "5ms", f"sinks.{SINK}.retry_max": "20ms"})
 
 
-class Settings(unittest.TestCase):
-    def send(self, node, count=300):
-        reply = node.post(b"\n".join(body_of(1, n) for n in range(count)),
-                          headers={"Content-Type": "application/x-ndjson",
-                                   "Prefer": "return=representation"})
-        self.assertEqual(202, reply.status)
-        return {event_id: (1, n) for n, event_id in enumerate(reply.json()["ids"])}
+class Exactly(unittest.TestCase):
+    def test_a_batch_that_comes_late_is_not_taken_twice(self):
+        with RedisServer() as server:
+            late = LateBatch(server)
+            with late.listener, Node({**OPTIONS, **server.sink_options(SINK),
+                                      f"sinks.{SINK}.url": f"redis://127.0.0.1:{late.port}",
+                                      f"sinks.{SINK}.timeout": "1s"}) as node:
+                promised = send(self, node)
+                wait_for(lambda: late.released, "the late batch has come")
+                wait_for(lambda: len(server.read_all()) >= len(promised), "all have arrived")
+                self.assertEqual(0, node.stop())  # with nothing under way
+                self.assertEqual((0, []), check(promised, server.read_all(), True))
 
+
+class Settings(unittest.TestCase):
     def complaint(self, options, words):
         """What the node says of a sink that can't work."""
         with Node({**OPTIONS, **options}) as node:
-            self.send(node)
+            send(self, node)
             wait_for(lambda: words in node.log(), f"the log says '{words}'")
             return node.log()
 
@@ -98,7 +168,7 @@ class Settings(unittest.TestCase):
         with RedisServer() as server, server.client() as client:
             client("SET", "events:default", "mine")
             with Node({**OPTIONS, **server.sink_options(SINK)}) as node:
-                promised = self.send(node)
+                promised = send(self, node)
                 wait_for(lambda: "WRONGTYPE" in node.log(), "the node says why")
                 self.assertEqual(b"mine", client("GET", "events:default"))
                 client("DEL", "events:default")
@@ -108,11 +178,11 @@ class Settings(unittest.TestCase):
     def test_what_the_server_lost_is_told_and_nothing_else_is_skipped(self):
         with RedisServer() as server, server.client() as client:
             with Node({**OPTIONS, **server.sink_options(SINK)}) as node:
-                self.send(node)
+                send(self, node)
                 wait_for(lambda: len(server.read_all()) == 300, "all have arrived")
                 client("FLUSHALL")
                 server.entries, server.last_entry = [], "-"
-                promised = self.send(node)
+                promised = send(self, node)
                 wait_for(lambda: len(server.read_all()) >= 300, "the second batch has arrived")
                 self.assertEqual((0, []), check(promised, server.read_all(), True))
                 self.assertIn("has lost what it had confirmed", node.log())
@@ -122,7 +192,7 @@ class Settings(unittest.TestCase):
             with Node({**OPTIONS, **server.sink_options(SINK),
                        f"sinks.{SINK}.max_len": 1000}) as node:
                 for _ in range(10):
-                    promised = self.send(node, 1000)
+                    promised = send(self, node, 1000)
                 last = max(promised)
                 wait_for(lambda: client("XREVRANGE", "events:default", "+", "-", "COUNT", 1)
                          [0][1][1].decode() == last, "the last has arrived")
@@ -135,7 +205,7 @@ class Settings(unittest.TestCase):
             url = f"redis://127.0.0.1:{server.port}/3"
             with Node({**OPTIONS, **server.sink_options(SINK), f"sinks.{SINK}.url": url}) as node, \
                     server.client() as client:
-                self.send(node)
+                send(self, node)
                 client("SELECT", 3)
                 wait_for(lambda: client("XLEN", "events:default") == 300, "all have arrived")
 

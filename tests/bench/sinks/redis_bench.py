@@ -10,7 +10,7 @@ stdout: JSON with the medians in events a second and their ratios to redis-bench
 import argparse
 import json
 import pathlib
-import re
+import os
 import statistics
 import subprocess
 import sys
@@ -35,6 +35,11 @@ def body(number):
     return (text + "x" * (BODY_BYTES - len(text) - 2) + '"}').encode()
 
 
+def cpu_s(server):
+    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def benchmark_floor(server, events, entry):
     """Events a second of redis-benchmark, with an entry as the sink writes it."""
     done = subprocess.run(
@@ -42,7 +47,8 @@ def benchmark_floor(server, events, entry):
          "-c", str(LANES), "-P", str(BATCH), "--csv", "XADD", "floor", "*",
          *[part.decode() for part in entry]],
         capture_output=True, text=True, timeout=RUN_S, check=True)
-    return float(re.findall(r'"([\d.]+)"', done.stdout.splitlines()[-1])[0])
+    # "test","rps" and six latencies; the test's name is the whole command.
+    return float(done.stdout.splitlines()[-1].rsplit(",", 7)[1].strip('"'))
 
 
 def sink_alone(server, events, drive):
@@ -85,15 +91,21 @@ def node_drains(server, events):
 
 def round_of(options):
     with RedisServer() as server, server.client() as client:
+        before = cpu_s(server)
         drive = sink_alone(server, options.events, options.drive)
+        sink_cpu_s = cpu_s(server) - before
         entry = client("XRANGE", "events:bench", "-", "+", "COUNT", 1)[0][1]
         client("FLUSHALL")
+        before = cpu_s(server)
         floor = benchmark_floor(server, options.events, entry)
-        client("FLUSHALL")
+        floor_cpu_s = cpu_s(server) - before
     with RedisServer() as server:
         node = node_drains(server, options.events)
     return {"redis_benchmark": floor, "sink_alone": drive["events_per_s"], "node": node,
             "entry_bytes": sum(len(part) for part in entry),
+            # What the server's thread spends on an entry: comparable on a busy machine too.
+            "server_cpu_us": sink_cpu_s / options.events * 1e6,
+            "server_cpu_us_floor": floor_cpu_s / options.events * 1e6,
             "sink_cpu_us": drive["cpu_s"] / drive["events"] * 1e6}
 
 

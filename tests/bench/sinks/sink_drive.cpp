@@ -39,7 +39,7 @@ std::string* setting(sink_settings& of, std::string_view name) {
       {"format", &of.format},       {"username", &of.username},
       {"password", &of.password},   {"token", &of.token},
       {"ca_file", &of.ca_file},     {"cert_file", &of.cert_file},
-      {"key_file", &of.key_file},
+      {"key_file", &of.key_file},   {"source", &of.source},
   };
   for (const auto& [known, value] : all)
     if (known == name) return value;

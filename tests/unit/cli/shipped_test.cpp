@@ -22,7 +22,7 @@ TEST_CASE("every configuration that ships loads") {
     CHECK((loaded.has_error() ? loaded.error().message : "") == "");
     if (loaded.has_value()) CHECK_FALSE(summary_text(*loaded).empty());
   }
-  CHECK(found == 5);
+  CHECK(found == 7);
 }
 
 TEST_CASE("docs/configuration.md is what the option table says") {

@@ -38,7 +38,7 @@ TEST_CASE("a status is a few lines and tables") {
 }
 
 TEST_CASE("a sink has a row a stream, its error once and shortened") {
-  const auto long_error = std::string(80, 'e');
+  const auto long_error = std::string(150, 'e');
   const auto text = status_text(
       status_of((R"([{"sink":"bus","kind":"nats","state":"open","last_error":")" + long_error +
                  R"(","last_error_age_s":5,"streams":[)"
@@ -49,7 +49,7 @@ TEST_CASE("a sink has a row a stream, its error once and shortened") {
                     .c_str()));
   REQUIRE(text.has_value());
   CHECK_THAT(*text, Contains("\nbus   nats  open   a       7    100 B  90 s    5 s ago: " +
-                             std::string(60, 'e') + "...\n"));
+                             std::string(120, 'e') + "...\n"));
   CHECK_THAT(*text, Contains("\nbus   nats  open   b       0    0 B    -\n"));
   CHECK_THAT(*text, Contains("\nidle  http  ok     -       -    -      -\n"));
 }

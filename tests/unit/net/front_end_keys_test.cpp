@@ -122,8 +122,7 @@ TEST_CASE_METHOD(keys_fixture, "keys: expired to the millisecond, and revoked") 
   CHECK(sent(with_key(good)).status == 401);
 }
 
-TEST_CASE_METHOD(keys_fixture,
-                 "keys: a restriction that does not fit is 403, and asks nobody") {
+TEST_CASE_METHOD(keys_fixture, "keys: a restriction that does not fit is 403, and asks nobody") {
   record.streams = {"orders"};
   record.origins = {"https://shop.example"};
   begin();

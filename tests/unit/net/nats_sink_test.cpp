@@ -29,6 +29,7 @@ std::string nats_header(const nats_message& message, const char* name) {
 }
 
 nats_message nats_made(const sink_batch& batch) {
+  nats_Open(-1); // a first connection would do it
   outgoing_form form{"/penstock/a"};
   return make_nats_message(form, batch.events[0], batch, "events.x", "in.1", "EVENTS");
 }

@@ -75,7 +75,7 @@ TEST_CASE("the guilty of a refused request are found and the others delivered") 
       REQUIRE(out.events[i] == (guilty.contains(i) ? settled_as::refused : settled_as::delivered));
     CHECK(out.refusal == "bad");
     CHECK(out.failure.empty());
-    CHECK(world.requests.size() <= guilty.size() * 25);
+    CHECK(world.requests.size() <= guilty.size() * 30);
   }
 }
 

@@ -2,7 +2,7 @@
 """Throughput of one lane of the http, kinesis and sqs sinks beside a plain client that sends the same
 requests, made beforehand, to the same server on one connection, in turns.
 
-    request_sinks.py REQUEST_SINK_BENCH PENSTOCK [http|kinesis|sqs|fifo]…
+    request_bench.py SINK_DRIVE PENSTOCK [http|kinesis|sqs|fifo]…
 """
 
 import base64
@@ -41,8 +41,9 @@ def plain_client(port, path, headers, requests):
     """Events a second, where `requests` are (body, number of events)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     began = time.monotonic()
-    for data, _ in requests:
-        connection.request("POST", path, data, headers)
+    for number, (data, _) in enumerate(requests):
+        key = {"Idempotency-Key": f"{path}-{number}"} if "ndjson" in headers["Content-Type"] else {}
+        connection.request("POST", path, data, {**headers, **key})
         reply = connection.getresponse()
         answer = reply.read()
         assert reply.status in (200, 202), (reply.status, answer[:300])
@@ -51,10 +52,8 @@ def plain_client(port, path, headers, requests):
     return sum(count for _, count in requests) / took
 
 
-def our_sink(program, kind, events, batch, round_number, options):
-    first = 1 + round_number * 10**7  # a round's ids are new
-    done = subprocess.run([program, kind, str(events), str(batch), str(BODY_BYTES), str(first),
-                           *options],
+def our_sink(program, events, batch, *options):
+    done = subprocess.run([program, str(events), str(BODY_BYTES), "1", str(batch), *options],
                           env={**os.environ, **aws_servers.KEYS}, stdout=subprocess.PIPE, check=True,
                           timeout=300)
     return json.loads(done.stdout)["events_per_s"]
@@ -90,9 +89,9 @@ def kinesis(program):
                 for n in range(batch)]}).encode(), batch) for first in range(0, events, batch)]
             return plain_client(server.emulator.port, "/", aws_headers(server, "PutRecords"), requests)
         endpoint = f"endpoint=http://127.0.0.1:{server.emulator.port}"
-        compare("kinesis (kinesalite)", batch, plain, lambda number: our_sink(
-            program, "kinesis", events, batch, number,
-            ["stream=events", f"region={aws_servers.REGION}", endpoint]))
+        compare("kinesis (kinesalite)", batch, plain, lambda _: our_sink(
+            program, events, batch, "kind=kinesis", "stream=events",
+            f"region={aws_servers.REGION}", endpoint))
 
 
 def sqs(program, fifo=False):
@@ -111,10 +110,15 @@ def sqs(program, fifo=False):
                         for _ in range(events // batch)]
             return plain_client(server.emulator.port, "/", aws_headers(server, "SendMessageBatch"),
                                 requests)
-        options = [f"queue_url={server.queue_url}", f"region={aws_servers.REGION}",
-                   f"endpoint=http://127.0.0.1:{server.emulator.port}"]
-        compare("sqs FIFO (fauxqs)" if fifo else "sqs standard (fauxqs)", batch, plain,
-                lambda number: our_sink(program, "sqs", events, 100, number, options))
+        def ours(round_number):
+            # Its ids are the same each time, so it gets a queue that has not seen them.
+            name = f"ours{round_number}" + (".fifo" if fifo else "")
+            queue_url = server.ask("CreateQueue", QueueName=name, Attributes=(
+                {"FifoQueue": "true"} if fifo else {}))["QueueUrl"]
+            return our_sink(program, events, 100, "kind=sqs", f"queue_url={queue_url}",
+                            f"region={aws_servers.REGION}",
+                            f"endpoint=http://127.0.0.1:{server.emulator.port}")
+        compare("sqs FIFO (fauxqs)" if fifo else "sqs standard (fauxqs)", batch, plain, ours)
 
 
 def into_a_node(program, form):
@@ -133,8 +137,8 @@ def into_a_node(program, form):
             return plain_client(node.http_port, f"/v1/events/plain{round_number}",
                                 {"Content-Type": kinds[form]}, requests)
         compare(f"http {form}", batch, plain, lambda round_number: our_sink(
-            program, "http", events, batch, round_number,
-            [f"url={url}ours{round_number}", f"format={form}"]))
+            program, events, batch, "kind=http", f"url={url}ours{round_number}", f"format={form}",
+            f"source=/round{round_number}"))  # by source and id the node knows what it has
 
 
 if __name__ == "__main__":
