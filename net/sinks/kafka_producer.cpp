@@ -16,10 +16,11 @@ constexpr milliseconds kafka_look_up_ms{100};   ///< how soon stop() is seen
 constexpr milliseconds kafka_last_word_ms{500}; ///< for reports of a producer that is given up
 
 /// Whatever fails is told by deliveries as well, so nothing here is more than a warning; and a
-/// producer that stops at a gap ("FATAL") does what it is asked to.
+/// producer that stops at a gap ("FATAL"), or calls settings of ours experimental, is no news.
 void kafka_log(const rd_kafka_t* producer, int level, const char* facility, const char* text) {
   const auto* reports = static_cast<const kafka_reports*>(rd_kafka_opaque(producer));
-  const bool expected = level == 7 || std::string_view{facility} == "FATAL";
+  const bool expected = level == 7 || std::string_view{facility} == "FATAL" ||
+                        std::string_view{facility} == "CONFWARN";
   const auto severity = expected     ? spdlog::level::debug
                         : level <= 4 ? spdlog::level::warn
                                      : spdlog::level::info;

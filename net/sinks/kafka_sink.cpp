@@ -24,7 +24,7 @@ namespace penstock {
 
 namespace {
 
-constexpr sink_traits kafka_traits{.batch_events = 5000, .batch_bytes = 4u << 20};
+constexpr sink_traits kafka_traits{.batch_events = 10'000, .batch_bytes = 8u << 20};
 
 void kafka_add_header(rd_kafka_headers_t* headers, std::string_view name, std::string_view value) {
   rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()), value.data(),

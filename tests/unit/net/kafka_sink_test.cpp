@@ -53,6 +53,8 @@ class kafka_cluster {
   }
   rd_kafka_mock_cluster_t* get() { return cluster_; }
 
+  /// How many records there were at the end of the last read.
+  std::int64_t total() const { return total_; }
   /// Bodies by partition, in order, until `count` were read or 10 s are over.
   std::map<int, std::vector<std::string>> read(std::size_t count) {
     auto* conf = rd_kafka_conf_new();
@@ -80,6 +82,13 @@ class kafka_cluster {
       }
       rd_kafka_message_destroy(record);
     }
+    total_ = 0;
+    for (int i = 0; i < 2; ++i) {
+      std::int64_t from_offset = 0, to_offset = 0;
+      rd_kafka_query_watermark_offsets(consumer, "events-errors", i, &from_offset, &to_offset,
+                                       5000);
+      total_ += to_offset;
+    }
     rd_kafka_destroy(consumer);
     return out;
   }
@@ -87,6 +96,7 @@ class kafka_cluster {
  private:
   rd_kafka_t* host_ = nullptr;
   rd_kafka_mock_cluster_t* cluster_ = nullptr;
+  std::int64_t total_ = 0;
 };
 
 /// Events 1 to `count` of two clients in turn.
@@ -165,10 +175,8 @@ TEST_CASE("kafka: what was not confirmed in time is never sent later") {
   CHECK(std::chrono::steady_clock::now() - began < 3s);
   rd_kafka_mock_broker_set_up(cluster.get(), -1);
   CHECK(kafka_count(lane->deliver(kafka_batch(3), 10s), settled_as::delivered) == 3);
-  std::size_t there = 0;
-  for (const auto& [partition, bodies] : cluster.read(5))
-    there += bodies.size();
-  CHECK(there == 5);
+  cluster.read(5);
+  CHECK(cluster.total() == 5);
 }
 
 TEST_CASE("kafka: an event that is too large is refused alone and holds back its client") {
