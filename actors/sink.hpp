@@ -29,15 +29,15 @@ struct outgoing_event {
 /// Events of one stream for one lane, in the order in which they must arrive. Events of a client
 /// never are in two batches at once.
 struct sink_batch {
-  std::string stream;
-  std::string tag; ///< of the journal that the events are from; with seq() it makes the id
+  std::string stream{};
+  std::string tag{}; ///< of the journal that the events are from; with seq() it makes the id
   /// Empty for first deliveries. When someone asked for events to be sent again, what must be added
   /// to an id by which the sink would otherwise drop them as duplicates.
-  std::string again;
+  std::string again{};
   /// Which part of the stream this is, stable over restarts while the number of lanes is; its
   /// batches come in order of seq(). "0/4". Empty when events are sent again.
-  std::string lane;
-  std::vector<outgoing_event> events;
+  std::string lane{};
+  std::vector<outgoing_event> events{};
 };
 
 enum class settled_as : std::uint8_t {
@@ -50,7 +50,7 @@ enum class settled_as : std::uint8_t {
 struct delivery {
   /// One for each event, in their order. An event that failed or was refused never stands before
   /// a delivered one of the same client, unless the sink's traits say that its batches may break.
-  std::vector<settled_as> events;
+  std::vector<settled_as> events{};
   /// Why, for the first event that was refused and the first that failed; names no secret.
   std::string refusal{};
   std::string failure{};

@@ -190,12 +190,12 @@ TEST_CASE("where the sink counts on order, nobody steps in front, however often 
     auto rules = small_batches();
     rules.in_order = in_order;
     lane_feed feed{rules};
-    fill(feed, 1, {7, 8, 9});
+    fill_lane(feed, 1, {7, 8, 9});
     bool always_first = true;
     for (int i = 0; i < 20; ++i) {
-      const auto batch = feed.take(all);
-      always_first = always_first && seqs(batch).front() == 1;
-      feed.settle(outcome_of(std::vector(batch.size(), no)), 0, 0, 0);
+      const auto batch = feed.take(no_lane_cap);
+      always_first = always_first && lane_seqs(batch).front() == 1;
+      feed.settle(lane_outcome(std::vector(batch.size(), lane_failed)), 0, 0, 0);
     }
     return always_first;
   };

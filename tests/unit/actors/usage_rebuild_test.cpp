@@ -29,6 +29,9 @@ struct block_reader final : journal_reader {
   result<event_volume> count_after(const std::string&, std::uint64_t) override {
     return event_volume{};
   }
+  result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
+    return std::uint64_t{0};
+  }
   void release() override {}
   std::vector<std::shared_ptr<const event_block>> blocks;
 };
