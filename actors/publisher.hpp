@@ -37,6 +37,8 @@ inline constexpr std::size_t publisher_read_bytes = 4u << 20;
 inline constexpr std::size_t max_publisher_streams = 4096;
 /// Requests to send events again that are under way at one time.
 inline constexpr std::size_t max_again_requests = 64;
+/// Dead letters that are logged one by one in a second; of the others their number is.
+inline constexpr std::size_t max_deaths_told = 5;
 /// Dead letters in one message.
 inline constexpr std::size_t max_buried_at_once = 256;
 
@@ -165,6 +167,7 @@ class publisher_state {
   std::deque<dead_letter> dead_; // not kept yet
   std::size_t burying_ = 0;      // how many of them were sent to be kept
   bool bury_failed_ = false;
+  std::size_t dead_since_upkeep_ = 0;
   std::int64_t bury_again_ms_ = 0;
 
   sink_state state_ = sink_state::ok;

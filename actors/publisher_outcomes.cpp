@@ -102,9 +102,10 @@ void publisher_state::settle_stream(std::uint32_t lane_number, stream& of,
   for (const auto& dead : settled.dead) {
     dead_.push_back(letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
     of.watches.died(lane_number, dead.event.seq(), answers);
-    spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter after {} tries: {}",
-                 parts_.sink, dead.event.seq(), parts_.tag, of.feed.stream(), dead.tries,
-                 dead.reason);
+    if (++dead_since_upkeep_ <= max_deaths_told)
+      spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter after {} tries: {}",
+                   parts_.sink, dead.event.seq(), parts_.tag, of.feed.stream(), dead.tries,
+                   dead.reason);
   }
   tell_front_ends(answers);
   send_bury();

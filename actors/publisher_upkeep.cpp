@@ -122,6 +122,10 @@ void publisher_state::on_upkeep() {
   }
   tell_keeper();
   publish_status();
+  if (dead_since_upkeep_ > max_deaths_told)
+    spdlog::warn("sink {}: and {} dead letters more", parts_.sink,
+                 dead_since_upkeep_ - max_deaths_told);
+  dead_since_upkeep_ = 0;
   parts_.reader->release(); // an open segment can't be retired
   send_bury();
   save_if_due();
