@@ -70,7 +70,8 @@ class lane_feed {
   std::vector<outgoing_event> take(std::uint32_t max_events);
   /// How many of the last batch's events had been in one before.
   std::size_t repeats() const { return repeats_; }
-  /// `sink_deliveries`: a number that grows whenever the sink takes anything, by any lane.
+  /// `sink_deliveries`: a number that grows whenever the sink takes anything of the stream, by any
+  /// lane. (Of the stream: another one may have a topic that this one lacks.)
   settlement settle(const delivery& outcome, std::int64_t now_ms, std::uint64_t sink_deliveries,
                     double random);
   /// A dead event is kept elsewhere now. Nothing if there is none of that number.

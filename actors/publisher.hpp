@@ -37,6 +37,8 @@ inline constexpr std::size_t publisher_read_bytes = 4u << 20;
 inline constexpr std::size_t max_publisher_streams = 4096;
 /// Requests to send events again that are under way at one time.
 inline constexpr std::size_t max_again_requests = 64;
+/// Single failures are logged this often at most.
+inline constexpr std::chrono::milliseconds retrying_told_interval{60'000};
 /// Dead letters that are logged one by one in a second; of the others their number is.
 inline constexpr std::size_t max_deaths_told = 5;
 /// Dead letters in one message.
@@ -93,6 +95,7 @@ class publisher_state {
     stream(stream_feed from, std::uint32_t lanes) : feed{std::move(from)}, watches{lanes} {}
     stream_feed feed;
     publish_watches watches;
+    std::uint64_t deliveries = 0; // events that the sink took
     bool fetching = false;
     bool read_failed = false; // wait for the next upkeep before reading again
     bool dirty = false;       // its cursors moved since they were saved
@@ -109,6 +112,7 @@ class publisher_state {
     again_done out;
     std::vector<std::string> reasons; // by event
     std::size_t open = 0;
+    std::uint64_t deliveries = 0;
   };
   /// Whose events may be next on a lane.
   struct source {
@@ -161,7 +165,6 @@ class publisher_state {
   std::list<again_job> jobs_;
   std::vector<lane> lanes_;
   std::uint64_t next_token_ = 1;
-  std::uint64_t deliveries_ = 0; // events that the sink took, ever
   std::vector<caf::actor> front_ends_;
 
   std::deque<dead_letter> dead_; // not kept yet
@@ -173,6 +176,7 @@ class publisher_state {
   sink_state state_ = sink_state::ok;
   std::string last_error_;
   std::int64_t last_error_ms_ = 0;
+  std::int64_t quiet_until_ms_ = 0; // of single failures, which may come and go
 
   bool dirty_ = false; // some stream is
   bool save_failed_ = false;

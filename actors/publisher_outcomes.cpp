@@ -27,6 +27,11 @@ dead_letter letter_of(const lane_feed::dead_event& dead, const std::string& sink
   return out;
 }
 
+std::uint64_t delivered_of(const delivery& outcome) {
+  return static_cast<std::uint64_t>(
+      std::count(outcome.events.begin(), outcome.events.end(), settled_as::delivered));
+}
+
 } // namespace
 
 // -- batches --------------------------------------------------------------------------------------
@@ -57,7 +62,6 @@ void publisher_state::judge(const lane_delivered& news) {
     return static_cast<std::uint64_t>(std::count(events.begin(), events.end(), how));
   };
   const auto taken = count(settled_as::delivered), refused = count(settled_as::refused);
-  deliveries_ += taken;
   parts_.metrics->delivered.add(taken);
   if (taken + refused < events.size() || events.empty()) {
     parts_.metrics->failures.add();
@@ -85,9 +89,11 @@ void publisher_state::set_state(sink_state state) {
     spdlog::warn("sink {}: takes nothing; its events stay in the journal, and it is tried now and "
                  "then: {}",
                  parts_.sink, last_error_);
-  else if (state == sink_state::retrying && state_ == sink_state::ok)
+  else if (state == sink_state::retrying && state_ == sink_state::ok &&
+           parts_.wall_ms() >= quiet_until_ms_) {
     spdlog::info("sink {}: a batch was not taken, trying again: {}", parts_.sink, last_error_);
-  else if (state_ == sink_state::open)
+    quiet_until_ms_ = parts_.wall_ms() + retrying_told_interval.count();
+  } else if (state_ == sink_state::open)
     spdlog::info("sink {}: takes events again", parts_.sink);
   const bool matters = state == sink_state::open || state_ == sink_state::open;
   state_ = state;
@@ -223,7 +229,8 @@ void publisher_state::on_again(const deliver_again_ptr& request, caf::response_p
 void publisher_state::settle_again(std::uint32_t lane_number, again_job& job,
                                    const delivery& outcome) {
   auto& feed = job.lanes[lane_number];
-  const auto settled = feed.settle(outcome, now_ms(), deliveries_, parts_.random());
+  job.deliveries += delivered_of(outcome);
+  const auto settled = feed.settle(outcome, now_ms(), job.deliveries, parts_.random());
   for (const auto& done : settled.delivered)
     job.out.events[done.ref] = settled_as::delivered;
   for (const auto& dead : settled.dead) {

@@ -216,3 +216,21 @@ TEST_CASE("what the journal's memory does not reach comes from the segments") {
   CHECK(w.arrived == up_to(4));
   CHECK(w.journal.reads >= 1);
 }
+
+TEST_CASE(
+    "a stream that the sink can't take is no heap of dead letters while another gets through") {
+  publisher_world w;
+  w.start();
+  w.sink = [](const sink_batch& batch) {
+    return batch.stream == "lost" ? all_failed(batch)
+                                  : delivery::all(batch.events.size(), settled_as::delivered);
+  };
+  w.append("lost", 3);
+  for (int i = 0; i < 60; ++i) {
+    w.append("found", 1);
+    w.pass(500ms);
+  }
+  CHECK(w.buried_letters.empty());
+  CHECK(w.arrived.size() == 60);
+  CHECK(w.metrics->status().state != sink_state::open);
+}
