@@ -102,7 +102,9 @@ void publisher_state::set_state(sink_state state) {
 
 void publisher_state::settle_stream(std::uint32_t lane_number, stream& of,
                                     const delivery& outcome) {
-  const auto settled = of.feed.settle(lane_number, outcome, now_ms(), deliveries_, parts_.random());
+  of.deliveries += delivered_of(outcome);
+  const auto settled =
+      of.feed.settle(lane_number, outcome, now_ms(), of.deliveries, parts_.random());
   if (!settled.delivered.empty()) of.dirty = dirty_ = true;
   std::vector<publish_watches::answer> answers;
   for (const auto& dead : settled.dead) {
