@@ -75,7 +75,9 @@ def toml_value(value):
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml_value(v) for v in value) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items()) + " }"
+        bare = re.compile(r"[A-Za-z0-9_-]+")
+        return "{ " + ", ".join(f"{k if bare.fullmatch(k) else json.dumps(k)} = {toml_value(v)}"
+                                for k, v in value.items()) + " }"
     return str(value) if isinstance(value, (int, float)) else json.dumps(value)
 
 

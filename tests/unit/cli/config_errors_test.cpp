@@ -60,9 +60,6 @@ TEST_CASE("what this version lacks is told as such") {
       errors_of("[cluster]\ndirectory = 'nats'\n") ==
       "node.toml:2: cluster.directory: \"nats\" is not in this version of penstock; write \"none\" "
       "or \"static\", for example \"static\"");
-  CHECK(errors_of("[sinks.bus]\nkind = 'kafka'\nbrokers = 'x'\ntopic = 'y'\n") ==
-        "node.toml:2: sinks.bus.kind: \"kafka\" is not in this version of penstock; write "
-        "\"embedded\", for example \"embedded\"");
   CHECK_THAT(errors_of("[streams.default]\nack = 'replicated'\n"),
              Contains("is not in this version of penstock; write \"received\", \"journaled\" or "
                       "\"published\""));

@@ -102,14 +102,14 @@ TEST_CASE("a progress line fits its width and tells what is left", "[progress]")
   progress state{
       .label = "r7", .done = 250, .total = 1000, .elapsed_s = 2, .since_start = 250, .note = {}};
   CHECK(progress_line(state, 79) ==
-        "r7 [#########------------------------------]  25% 250/1000 125/s 6s left");
+        "r7 [##########------------------------------]  25% 250/1000 125/s 6s left");
   CHECK(progress_line(state, 40) == "r7  25% 250/1000 125/s 6s left");
   for (std::size_t width = 0; width < 120; ++width)
     CHECK(progress_line(state, width).size() <= width);
   state.since_start = 0; // nothing yet: no rate, no guess
-  CHECK(progress_line(state, 30) == "r7 [##--------]  25% 250/1000");
+  CHECK(progress_line(state, 30) == "r7 [##---------]  25% 250/1000");
   state = {.label = "x", .done = 0, .total = 0, .elapsed_s = 0, .since_start = 0, .note = {}};
-  CHECK(progress_line(state, 40) == "x [##########################] 100% 0/0");
+  CHECK(progress_line(state, 40) == "x [###########################] 100% 0/0");
   state = {.label = "x", .done = 1, .total = 10'000, .elapsed_s = 1, .since_start = 1, .note = {}};
   CHECK_THAT(progress_line(state, 79), Contains("2h46m left"));
   state.note = "the sink is down";
