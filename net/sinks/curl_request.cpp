@@ -11,6 +11,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// What is handed to the socket at once. With libcurl's 64 KiB a receiver is woken for each, and a
+// batch takes twice as long on the same machine.
+constexpr long upload_buffer_bytes = 512L << 10;
+
 struct curl_free_list {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
@@ -78,6 +82,7 @@ void curl_session::handle::set_always(curl_transfer& into) {
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
+  set(CURLOPT_UPLOAD_BUFFERSIZE, upload_buffer_bytes);
   set(CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
   set(CURLOPT_USERAGENT, "penstock/" PENSTOCK_VERSION);
   set(CURLOPT_ERRORBUFFER, words);

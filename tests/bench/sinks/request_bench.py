@@ -138,7 +138,7 @@ def into_a_node(program, form):
                                 {"Content-Type": kinds[form]}, requests)
         compare(f"http {form}", batch, plain, lambda round_number: our_sink(
             program, events, batch, "kind=http", f"url={url}ours{round_number}", f"format={form}",
-            f"source=/round{round_number}"))  # by source and id the node knows what it has
+            f"tag=benchta{round_number}"))  # the node knows by its id what it has
 
 
 if __name__ == "__main__":

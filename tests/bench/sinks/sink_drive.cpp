@@ -1,5 +1,6 @@
 // What a sink alone can do: lanes hand it batches without a journal or a publisher.
 // Usage: sink_drive EVENTS BYTES LANES BATCH_EVENTS kind=redis url=redis://… key=events:{stream}
+// `tag=` names the journal whose events these are said to be: another run's are others.
 // Prints JSON. A batch that fails ends it: this measures, it does not try again.
 #include "net/sinks/sink_kinds.hpp"
 
@@ -27,6 +28,7 @@ struct drive {
   std::size_t bytes = 0;
   std::size_t batch_events = 0;
   std::uint32_t lanes = 1;
+  std::string tag = "benchtag";
 };
 
 std::string* setting(sink_settings& of, std::string_view name) {
@@ -60,7 +62,7 @@ sink_batch make_batch(const drive& how, std::uint32_t lane, std::uint64_t first)
   }
   sink_batch out;
   out.stream = block->stream;
-  out.tag = "benchtag";
+  out.tag = how.tag;
   out.lane = std::to_string(lane) + '/' + std::to_string(how.lanes);
   for (std::uint32_t i = 0; i < how.batch_events; ++i)
     out.events.push_back({block, i});
@@ -102,7 +104,8 @@ int main(int argc, char** argv) {
   for (int i = 5; i < argc; ++i) {
     const std::string_view text{argv[i]};
     const auto equals = text.find('=');
-    auto* value = setting(settings, text.substr(0, equals));
+    const auto name = text.substr(0, equals);
+    auto* value = name == "tag" ? &how.tag : setting(settings, name);
     if (!value || equals == text.npos) return std::fprintf(stderr, "unknown: %s\n", argv[i]), 64;
     *value = text.substr(equals + 1);
   }
