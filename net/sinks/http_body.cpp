@@ -1,6 +1,6 @@
 #include "net/sinks/http_body.hpp"
 
-#include <algorithm>
+#include <cstring>
 
 namespace penstock {
 
@@ -9,6 +9,14 @@ namespace {
 constexpr std::size_t max_checked_json_bytes = 64u << 20; // above any body that a node takes
 constexpr std::string_view not_json =
     "the body is not JSON, which format = \"ndjson\" can't carry; \"cloudevents-batch\" can";
+
+void line_ends_to_spaces(char* text, std::size_t bytes, char line_end) {
+  while (auto* at = static_cast<char*>(std::memchr(text, line_end, bytes))) {
+    *at = ' ';
+    bytes -= static_cast<std::size_t>(at - text);
+    text = at;
+  }
+}
 
 bool was_checked(body_kind kind) {
   return kind == body_kind::json || kind == body_kind::cloud_event;
@@ -36,16 +44,21 @@ std::string http_body_writer::append_line(std::string& out, const outgoing_event
     is_json = json_.valid(std::string_view{padded_}.substr(0, body.size()));
   }
   if (!is_json) return std::string{not_json};
-  const auto begin = static_cast<std::ptrdiff_t>(out.size());
+  const auto begin = out.size();
   out += body;
-  std::replace_if(
-      out.begin() + begin, out.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  for (const char line_end : {'\n', '\r'})
+    line_ends_to_spaces(out.data() + begin, out.size() - begin, line_end);
   return {};
 }
 
 encoded_events http_body_writer::encode(const sink_batch& batch) {
+  constexpr std::size_t usual_attributes_bytes = 256;
   encoded_events out;
   out.pieces.reserve(batch.events.size());
+  std::size_t bytes = 0;
+  for (const auto& event : batch.events)
+    bytes += event.body().size() + (is_array() ? usual_attributes_bytes : 1);
+  out.text.reserve(bytes);
   for (const auto& event : batch.events) {
     encoded_events::piece piece{.begin = out.text.size()};
     if (format_ == http_format::ndjson)
@@ -54,6 +67,7 @@ encoded_events http_body_writer::encode(const sink_batch& batch) {
       form_.append_structured(out.text, event, batch);
     piece.end = out.text.size();
     piece.counted_bytes = piece.end - piece.begin + 1; // with what separates it from the next
+    if (piece.refusal.empty()) out.text += is_array() ? ',' : '\n';
     out.pieces.push_back(std::move(piece));
   }
   return out;
@@ -66,13 +80,16 @@ std::string http_body_writer::join(const encoded_events& encoded,
   for (const auto event : events)
     bytes += encoded.pieces[event].counted_bytes;
   out.reserve(bytes);
-  const bool is_array = format_ == http_format::cloudevents_batch;
-  if (is_array) out += '[';
-  for (const auto event : events) {
-    out += encoded.of(event);
-    out += is_array ? ',' : '\n';
+  if (is_array()) out += '[';
+  // Neighbours go together.
+  for (std::size_t i = 0, next; i < events.size(); i = next) {
+    const auto begin = encoded.pieces[events[i]].begin;
+    auto end = encoded.pieces[events[i]].end + 1;
+    for (next = i + 1; next < events.size() && encoded.pieces[events[next]].begin == end; ++next)
+      end = encoded.pieces[events[next]].end + 1;
+    out.append(encoded.text, begin, end - begin);
   }
-  if (is_array) out.back() = ']';
+  if (is_array()) out.back() = ']';
   return out;
 }
 

@@ -29,6 +29,7 @@ class http_body_writer {
   std::string idempotency_key(const sink_batch& batch, std::span<const std::uint32_t> events) const;
 
  private:
+  bool is_array() const { return format_ == http_format::cloudevents_batch; }
   std::string append_line(std::string& out, const outgoing_event& event);
 
   http_format format_;

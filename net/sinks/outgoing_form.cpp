@@ -97,8 +97,27 @@ std::string outgoing_form::fill_template(std::string_view pattern, std::string_v
   }
 }
 
+// Most events are of this kind, so their attributes are written over those of the one before.
+const std::vector<std::pair<std::string, std::string>>&
+outgoing_form::made_attributes(const outgoing_event& event, const sink_batch& batch) {
+  enum { specversion, id_of, source, type, time, key };
+  if (made_.empty())
+    made_ = {{"specversion", "1.0"}, {"id", std::string(event_id_size, '0')},
+             {"source", source_},    {"type", ""},
+             {"time", ""},           {std::string{partition_key}, ""}};
+  format_event_id(made_[id_of].second.data(), event.seq(), batch.tag);
+  made_[type].second.assign("penstock.").append(batch.stream);
+  if (made_time_ms_ != event.block->time_ms) {
+    made_time_ms_ = event.block->time_ms;
+    made_[time].second = rfc3339(made_time_ms_);
+  }
+  made_[key].second = client_key(event);
+  return made_;
+}
+
 const std::vector<std::pair<std::string, std::string>>&
 outgoing_form::attributes(const outgoing_event& event, const sink_batch& batch) {
+  if (event.attributes().empty() && !is_structured(event)) return made_attributes(event, batch);
   auto said = parse_attributes(event.attributes());
   const bool structured = is_structured(event);
   const bool foreign = has(said, "id") && has(said, "source");

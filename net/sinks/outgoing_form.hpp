@@ -39,7 +39,12 @@ class outgoing_form {
   static std::string fill_template(std::string_view pattern, std::string_view stream);
 
  private:
+  const std::vector<std::pair<std::string, std::string>>&
+  made_attributes(const outgoing_event& event, const sink_batch& batch);
+
   std::string source_;
+  std::vector<std::pair<std::string, std::string>> made_;
+  std::int64_t made_time_ms_ = -1;
   std::vector<std::pair<std::string, std::string>> attributes_;
 };
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Throughput of one lane of the http, kinesis and sqs sinks beside a plain client that sends the same
-requests, made beforehand, to the same server on one connection, in turns.
+"""Throughput of the http, kinesis and sqs sinks beside a plain client that sends the same requests,
+made beforehand, to the same server, in turns: four lanes and connections for http, one each for the
+emulators of kinesis and sqs, which do one thing at a time.
 
     request_bench.py SINK_DRIVE PENSTOCK [http|kinesis|sqs|fifo]…
 """
 
 import base64
+import concurrent.futures
 import http.client
 import json
 import os
@@ -22,6 +24,7 @@ import aws_servers  # noqa: E402
 import harness  # noqa: E402
 
 ROUNDS = 5
+HTTP_LANES = 4
 BODY_BYTES = 300
 TAG = "benchtag"
 
@@ -37,12 +40,13 @@ def cloud_event(number):
             f'"data":{body()}}}')
 
 
-def plain_client(port, path, headers, requests):
+def plain_client(port, path, headers, requests, name=0):
     """Events a second, where `requests` are (body, number of events)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     began = time.monotonic()
     for number, (data, _) in enumerate(requests):
-        key = {"Idempotency-Key": f"{path}-{number}"} if "ndjson" in headers["Content-Type"] else {}
+        is_ndjson = "ndjson" in headers["Content-Type"]
+        key = {"Idempotency-Key": f"{path}-{name}-{number}"} if is_ndjson else {}
         connection.request("POST", path, data, {**headers, **key})
         reply = connection.getresponse()
         answer = reply.read()
@@ -52,8 +56,18 @@ def plain_client(port, path, headers, requests):
     return sum(count for _, count in requests) / took
 
 
-def our_sink(program, events, batch, *options):
-    done = subprocess.run([program, str(events), str(BODY_BYTES), "1", str(batch), *options],
+def plain_clients(count, port, path, headers, requests):
+    """The same of several at a time, each with a connection and a share of the requests."""
+    shares = [requests[number::count] for number in range(count)]
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda number: plain_client(port, path, headers, shares[number], number),
+                      range(count)))
+    return sum(events for _, events in requests) / (time.monotonic() - began)
+
+
+def our_sink(program, events, batch, *options, lanes=1):
+    done = subprocess.run([program, str(events), str(BODY_BYTES), str(lanes), str(batch), *options],
                           env={**os.environ, **aws_servers.KEYS}, stdout=subprocess.PIPE, check=True,
                           timeout=300)
     return json.loads(done.stdout)["events_per_s"]
@@ -122,7 +136,7 @@ def sqs(program, fifo=False):
 
 
 def into_a_node(program, form):
-    events, batch = 100_000, 1000
+    events, batch = 200_000, 1000
     joined = {"ndjson": lambda numbers: "\n".join(body() for _ in numbers),
               "cloudevents-batch": lambda numbers: "[" + ",".join(map(cloud_event, numbers)) + "]"}
     kinds = {"ndjson": "application/x-ndjson",
@@ -134,11 +148,11 @@ def into_a_node(program, form):
             start = (1 + round_number) * 10**9
             requests = [(joined[form](range(start + first, start + first + batch)).encode(), batch)
                         for first in range(0, events, batch)]
-            return plain_client(node.http_port, f"/v1/events/plain{round_number}",
-                                {"Content-Type": kinds[form]}, requests)
+            return plain_clients(HTTP_LANES, node.http_port, f"/v1/events/plain{round_number}",
+                                 {"Content-Type": kinds[form]}, requests)
         compare(f"http {form}", batch, plain, lambda round_number: our_sink(
             program, events, batch, "kind=http", f"url={url}ours{round_number}", f"format={form}",
-            f"tag=benchta{round_number}"))  # the node knows by its id what it has
+            f"tag=benchta{round_number}", lanes=HTTP_LANES))  # by its id the node knows what it has
 
 
 if __name__ == "__main__":

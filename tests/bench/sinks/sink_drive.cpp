@@ -72,7 +72,7 @@ sink_batch make_batch(const drive& how, std::uint32_t lane, std::uint64_t first)
 void run_lane(sink& to, const drive& how, std::uint32_t lane, std::atomic<std::uint64_t>& done) {
   const auto connection = to.connect();
   for (std::uint64_t sent = 0; sent < how.events; sent += how.batch_events) {
-    const auto batch = make_batch(how, lane, sent + 1);
+    const auto batch = make_batch(how, lane, lane * how.events + sent + 1);
     const auto got = connection->deliver(batch, batch_timeout);
     const auto taken = std::count(got.events.begin(), got.events.end(), settled_as::delivered);
     done += static_cast<std::uint64_t>(taken);
