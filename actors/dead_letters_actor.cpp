@@ -30,6 +30,8 @@ result<void> check_replay_sink(const sink_kinds& sinks, const std::string& sink,
 void dead_letters_state::start(dead_letters_parts parts) {
   parts_ = std::move(parts);
   job_hooks hooks;
+  hooks.list = [this] { return parts_.store->list_retries(); };
+  hooks.find = [this](std::uint64_t number) { return parts_.store->find_retry(number); };
   hooks.next = [this](const delivery_job& job, std::size_t max) { return next(job, max); };
   hooks.settle = [this](const delivery_job& after, const job_chunk& chunk, const again_done& done,
                         const std::function<void(result<void>)>& then) {
@@ -37,12 +39,7 @@ void dead_letters_state::start(dead_letters_parts parts) {
   };
   hooks.finish = [this](delivery_job& job) { return parts_.store->save(job); };
   hooks.save = [this](const delivery_job& job) { return parts_.store->save(job); };
-  runner_.start(self_, std::move(hooks), parts_.wall_ms);
-  const auto jobs = parts_.store->list_retries();
-  if (!jobs) spdlog::error("dead letters: {}", jobs.error().message);
-  if (jobs)
-    for (const auto& job : *jobs)
-      if (job.state == job_state::running) runner_.add(job);
+  runner_.start(self_, job_kind::retry, std::move(hooks), parts_.wall_ms);
   publish();
 }
 
@@ -180,35 +177,6 @@ void dead_letters_state::settle(const delivery_job& after, const job_chunk& chun
   then(settled);
 }
 
-// -- jobs -----------------------------------------------------------------------------------------
-
-job_list_ptr dead_letters_state::jobs() {
-  auto list = std::make_shared<job_list>();
-  auto found = parts_.store->list_retries();
-  list->ok = found.has_value();
-  if (!found) list->why = found.error();
-  if (found) list->jobs = std::move(*found);
-  for (auto& job : list->jobs)
-    if (const auto* now = runner_.find(job.number)) job = *now;
-  return list;
-}
-
-job_answer dead_letters_state::find(std::uint64_t number) {
-  if (const auto* job = runner_.find(number)) return {true, {}, *job};
-  const auto kept = parts_.store->find_retry(number);
-  if (!kept) return {false, kept.error(), {}};
-  if (!*kept) return {false, {errc::not_found, "there is no job d" + std::to_string(number)}, {}};
-  return {true, {}, **kept};
-}
-
-job_answer dead_letters_state::cancel(std::uint64_t number) {
-  auto answer = find(number);
-  if (!answer.ok || answer.job.state != job_state::running) return answer;
-  const auto cancelled = runner_.cancel(number);
-  if (!cancelled) return {false, cancelled.error(), {}};
-  return {true, {}, *cancelled};
-}
-
 caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
                                  dead_letters_parts parts) {
   end_process_on_exception(self);
@@ -218,11 +186,11 @@ caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
       [self](const list_letters& wish) { return self->state.list(wish); },
       [self](const drop_letters& wish) { return self->state.drop(wish); },
       [self](const retry_letters& wish) { return self->state.retry(wish); },
-      [self](list_jobs) { return self->state.jobs(); },
-      [self](get_job which) { return self->state.find(which.number); },
-      [self](cancel_job which) { return self->state.cancel(which.number); },
+      [self](list_jobs) { return self->state.runner().list(); },
+      [self](get_job which) { return self->state.runner().get(which.number); },
+      [self](cancel_job which) { return self->state.runner().cancel(which.number); },
       [self](resume_job which) {
-        auto answer = self->state.find(which.number);
+        auto answer = self->state.runner().get(which.number);
         if (!answer.ok || answer.job.state == job_state::running) return answer;
         return job_answer{false,
                           {errc::invalid, "a retry that ended can't go on; start another: what it "

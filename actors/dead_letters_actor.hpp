@@ -47,9 +47,6 @@ class dead_letters_state {
   letters_page_ptr list(const list_letters& wish);
   letters_dropped drop(const drop_letters& wish);
   job_answer retry(const retry_letters& wish);
-  job_list_ptr jobs();
-  job_answer find(std::uint64_t number);
-  job_answer cancel(std::uint64_t number);
   job_runner& runner() { return runner_; }
   void publish();
 

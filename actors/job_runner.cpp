@@ -9,11 +9,16 @@
 
 namespace penstock {
 
-void job_runner::start(caf::event_based_actor* self, job_hooks hooks,
+void job_runner::start(caf::event_based_actor* self, job_kind kind, job_hooks hooks,
                        std::function<std::int64_t()> wall_ms) {
   self_ = self;
+  kind_ = kind;
   hooks_ = std::move(hooks);
   wall_ms_ = std::move(wall_ms);
+  const auto kept = hooks_.list();
+  if (!kept) return spdlog::error("the jobs of before can't be read: {}", kept.error().message);
+  for (const auto& job : *kept)
+    if (job.state == job_state::running) add(job);
 }
 
 std::int64_t job_runner::now_us() const {
@@ -54,16 +59,40 @@ std::size_t job_runner::running() const {
   }));
 }
 
-result<delivery_job> job_runner::cancel(std::uint64_t number) {
+job_list_ptr job_runner::list() const {
+  auto list = std::make_shared<job_list>();
+  auto kept = hooks_.list();
+  list->ok = kept.has_value();
+  if (!kept) list->why = kept.error();
+  if (kept) list->jobs = std::move(*kept);
+  for (auto& job : list->jobs)
+    if (const auto* now = find(job.number)) job = *now;
+  return list;
+}
+
+job_answer job_runner::get(std::uint64_t number) const {
+  if (const auto* job = find(number)) return {true, {}, *job};
+  const auto kept = hooks_.find(number);
+  if (!kept) return {false, kept.error(), {}};
+  if (*kept) return {true, {}, **kept};
+  delivery_job wanted;
+  wanted.kind = kind_;
+  wanted.number = number;
+  return {false, {errc::not_found, "there is no job " + job_id(wanted)}, {}};
+}
+
+job_answer job_runner::cancel(std::uint64_t number) {
+  auto answer = get(number);
+  if (!answer.ok || answer.job.state != job_state::running) return answer;
   auto& of = jobs_.at(number);
   auto ended = of.job;
   ended.state = job_state::cancelled;
   ended.why.clear();
   ended.changed_ms = wall_ms_();
-  if (auto saved = hooks_.save(ended); !saved) return saved.error();
+  if (auto saved = hooks_.save(ended); !saved) return {false, saved.error(), {}};
   of.job = ended;
   if (!of.under_way) jobs_.erase(number);
-  return ended;
+  return {true, {}, ended};
 }
 
 void job_runner::drain(caf::response_promise promise) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,12 @@ struct job_chunk {
   std::vector<kept_letter> letters; ///< of a retry: what the events are
 };
 
-/// What the jobs do. Called on the actor's thread, which may block on the disk.
+/// What the jobs do, and how they are kept. Called on the actor's thread, which may block on the
+/// disk.
 struct job_hooks {
+  /// The jobs that are kept, whatever their state.
+  std::function<result<std::vector<delivery_job>>()> list;
+  std::function<result<std::optional<delivery_job>>(std::uint64_t number)> find;
   /// The next events of a job, at most so many. Errors: not_found and invalid end it as failed;
   /// after others it tries again.
   std::function<result<job_chunk>(const delivery_job&, std::size_t max_events)> next;
@@ -46,7 +51,9 @@ struct job_hooks {
 /// events, as a job has one chunk under way.
 class job_runner {
  public:
-  void start(caf::event_based_actor* self, job_hooks hooks, std::function<std::int64_t()> wall_ms);
+  /// Goes on with the jobs that are kept as running.
+  void start(caf::event_based_actor* self, job_kind kind, job_hooks hooks,
+             std::function<std::int64_t()> wall_ms);
 
   /// Runs a job that is kept as running.
   void add(const delivery_job& job);
@@ -56,10 +63,12 @@ class job_runner {
   /// promise is answered with `drained` when what is under way is settled or given back.
   void drain(caf::response_promise promise);
 
-  /// The job as it stands, if it runs or has a chunk under way.
-  const delivery_job* find(std::uint64_t number) const;
-  /// Ends a running job durably. A chunk that is under way still counts when it is settled.
-  result<delivery_job> cancel(std::uint64_t number);
+  /// All jobs, those that run as they stand.
+  job_list_ptr list() const;
+  job_answer get(std::uint64_t number) const;
+  /// Ends a running job durably. A chunk that is under way still counts when it is settled. One
+  /// that has ended stays as it is.
+  job_answer cancel(std::uint64_t number);
   std::size_t running() const;
 
  private:
@@ -72,6 +81,7 @@ class job_runner {
   };
 
   std::int64_t now_us() const;
+  const delivery_job* find(std::uint64_t number) const;
   void step(running_job& of);
   void send(running_job& of);
   void on_done(std::uint64_t number, const again_done& done);
@@ -83,6 +93,7 @@ class job_runner {
   void tell_drained();
 
   caf::event_based_actor* self_ = nullptr;
+  job_kind kind_ = job_kind::replay;
   job_hooks hooks_;
   std::function<std::int64_t()> wall_ms_;
   std::map<std::string, caf::actor> publishers_;

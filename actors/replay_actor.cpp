@@ -29,6 +29,8 @@ std::string utc_time(std::int64_t time_ms) {
 void replay_state::start(replay_parts parts) {
   parts_ = std::move(parts);
   job_hooks hooks;
+  hooks.list = [this] { return parts_.store->list(); };
+  hooks.find = [this](std::uint64_t number) { return parts_.store->find(number); };
   hooks.next = [this](const delivery_job& job, std::size_t max) { return next(job, max); };
   hooks.settle = [this](const delivery_job& after, const job_chunk& chunk, const again_done& done,
                         const std::function<void(result<void>)>& then) {
@@ -39,12 +41,7 @@ void replay_state::start(replay_parts parts) {
     if (job.state != job_state::running) readings_.erase(job.number);
     return parts_.store->save(job);
   };
-  runner_.start(self_, std::move(hooks), parts_.wall_ms);
-  const auto jobs = parts_.store->list();
-  if (!jobs) spdlog::error("replays: {}", jobs.error().message);
-  if (jobs)
-    for (const auto& job : *jobs)
-      if (job.state == job_state::running) runner_.add(job);
+  runner_.start(self_, job_kind::replay, std::move(hooks), parts_.wall_ms);
   note_running();
 }
 
@@ -223,36 +220,14 @@ result<void> replay_state::finish(delivery_job& job) {
 
 // -- jobs -----------------------------------------------------------------------------------------
 
-job_list_ptr replay_state::jobs() {
-  auto list = std::make_shared<job_list>();
-  auto found = parts_.store->list();
-  list->ok = found.has_value();
-  if (!found) list->why = found.error();
-  if (found) list->jobs = std::move(*found);
-  for (auto& job : list->jobs)
-    if (const auto* now = runner_.find(job.number)) job = *now;
-  return list;
-}
-
-job_answer replay_state::find(std::uint64_t number) {
-  if (const auto* job = runner_.find(number)) return {true, {}, *job};
-  const auto kept = parts_.store->find(number);
-  if (!kept) return {false, kept.error(), {}};
-  if (!*kept) return {false, {errc::not_found, "there is no job r" + std::to_string(number)}, {}};
-  return {true, {}, **kept};
-}
-
 job_answer replay_state::cancel(std::uint64_t number) {
-  auto answer = find(number);
-  if (!answer.ok || answer.job.state != job_state::running) return answer;
-  const auto cancelled = runner_.cancel(number);
-  if (!cancelled) return {false, cancelled.error(), {}};
+  auto answer = runner_.cancel(number);
   note_running();
-  return {true, {}, *cancelled};
+  return answer;
 }
 
 job_answer replay_state::resume(std::uint64_t number) {
-  auto answer = find(number);
+  auto answer = runner_.get(number);
   if (!answer.ok || answer.job.state == job_state::running) return answer;
   if (answer.job.state == job_state::done)
     return {
@@ -274,8 +249,8 @@ caf::behavior replay_actor(caf::stateful_actor<replay_state>* self, replay_parts
   self->state.start(std::move(parts));
   return {
       [self](const start_replay& wish) { return self->state.begin(wish); },
-      [self](list_jobs) { return self->state.jobs(); },
-      [self](get_job which) { return self->state.find(which.number); },
+      [self](list_jobs) { return self->state.runner().list(); },
+      [self](get_job which) { return self->state.runner().get(which.number); },
       [self](cancel_job which) { return self->state.cancel(which.number); },
       [self](resume_job which) { return self->state.resume(which.number); },
       [self](const publishers_known& news) { self->state.runner().on_publishers(news); },

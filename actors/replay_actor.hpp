@@ -42,8 +42,6 @@ class replay_state {
   void start(replay_parts parts);
 
   job_answer begin(const start_replay& wish);
-  job_list_ptr jobs();
-  job_answer find(std::uint64_t number);
   job_answer cancel(std::uint64_t number);
   job_answer resume(std::uint64_t number);
   job_runner& runner() { return runner_; }
