@@ -27,9 +27,11 @@ void publisher_state::start(publisher_parts parts) {
 
 // -- streams --------------------------------------------------------------------------------------
 
+// As many as the journal has, which front ends bound: one that was left out here would be taken for
+// delivered.
 publisher_state::stream* publisher_state::find(const std::string& wanted) {
   if (const auto at = streams_.find(wanted); at != streams_.end()) return &at->second;
-  if (!parts_.feeds(wanted) || streams_.size() >= max_publisher_streams) return nullptr;
+  if (!parts_.feeds(wanted)) return nullptr;
   const auto lanes = static_cast<std::uint32_t>(lanes_.size());
   stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_};
   return &streams_.try_emplace(wanted, std::move(feed), lanes).first->second;
@@ -41,8 +43,11 @@ void publisher_state::on_stream_seen(const std::string& seen) {
 
 // -- reading --------------------------------------------------------------------------------------
 
+// While the sink takes nothing, what there is to probe it with is enough: its publisher is not woken
+// by what comes in, and holds no memory for it.
 void publisher_state::pump(stream& of) {
   if (of.fetching || of.read_failed || draining_ || !of.feed.wants_blocks()) return;
+  if (breaker_.is_open() && of.feed.open_events() > 0) return;
   of.fetching = true;
   self_->send(parts_.journal, fetch_request{of.feed.stream(), of.feed.position()});
 }

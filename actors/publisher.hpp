@@ -34,7 +34,6 @@ inline constexpr std::chrono::milliseconds publisher_upkeep_interval{1000};
 inline constexpr std::chrono::milliseconds publisher_drain_time{3000};
 /// One read of the journal gives about this much.
 inline constexpr std::size_t publisher_read_bytes = 4u << 20;
-inline constexpr std::size_t max_publisher_streams = 4096;
 /// Requests to send events again that are under way at one time.
 inline constexpr std::size_t max_again_requests = 64;
 /// Single failures are logged this often at most.
@@ -153,7 +152,7 @@ class publisher_state {
   void save_if_due();
   void save();
   void refresh_unread(stream& of);
-  void tell_keeper();
+  void tell_keeper(std::uint64_t durable);
   void publish_status();
   void finish_drain_if_idle();
 

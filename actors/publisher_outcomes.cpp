@@ -77,9 +77,11 @@ void publisher_state::judge(const lane_delivered& news) {
     return;
   }
   if (breaker_.on_success())
-    for (auto& [key, of] : streams_)
+    for (auto& [key, of] : streams_) {
+      pump(of);
       for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
         of.feed.lane(i).retry_now(now_ms());
+    }
   set_state(taken + refused == events.size() ? sink_state::ok : sink_state::retrying);
 }
 
@@ -167,11 +169,10 @@ void publisher_state::on_await(const await_published_ptr& request) {
   const auto number = static_cast<std::uint32_t>(front_end - front_ends_.begin());
   std::vector<publish_watches::answer> answers;
   auto* of = find(request->stream);
-  if (!of) return; // more streams than may be: the front end's deadline tells
+  if (!of) return; // fed to others since a reload: the front end's deadline tells
   for (const auto& item : request->items) {
     const auto lane_number = of->feed.lane_of(item.client);
-    // What was not read yet is not confirmed, whatever the lane holds.
-    const auto confirmed = std::min(of->feed.confirmed(lane_number), of->feed.position());
+    const auto confirmed = of->feed.confirmed(lane_number);
     of->watches.add(
         lane_number,
         {item.token, item.first_seq, item.last_seq, number, now_ms() + request->timeout_ms.count()},

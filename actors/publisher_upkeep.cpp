@@ -85,8 +85,8 @@ void publisher_state::refresh_unread(stream& of) {
   if (of.counted && of.unread.events == 0) of.feed.pass_over(durable);
 }
 
-void publisher_state::tell_keeper() {
-  auto confirmed = parts_.catalog->durable_seq();
+void publisher_state::tell_keeper(std::uint64_t durable) {
+  auto confirmed = durable;
   for (auto& [key, of] : streams_) {
     if (!of.dirty) of.durable_confirmed = of.feed.confirmed();
     confirmed = std::min(confirmed, of.durable_confirmed);
@@ -110,9 +110,9 @@ void publisher_state::publish_status() {
 }
 
 void publisher_state::on_upkeep() {
-  // Before the streams are looked for: one that gets its first event now is not passed over.
-  const auto streams = parts_.catalog->streams();
-  for (const auto& key : streams)
+  // In this order: a stream that gets its first event in between is not passed over.
+  const auto durable = parts_.catalog->durable_seq();
+  for (const auto& key : parts_.catalog->streams())
     find(key);
   for (auto& [key, of] : streams_) {
     of.read_failed = false;
@@ -120,7 +120,7 @@ void publisher_state::on_upkeep() {
     of.watches.forget_expired(now_ms());
     pump(of);
   }
-  tell_keeper();
+  tell_keeper(durable);
   publish_status();
   if (dead_since_upkeep_ > max_deaths_told)
     spdlog::warn("sink {}: and {} dead letters more", parts_.sink,

@@ -1,5 +1,7 @@
 #include "tests/actors/publisher_world.hpp"
 
+#include <set>
+
 using namespace penstock;
 using namespace penstock::test;
 using namespace std::chrono_literals;
@@ -70,6 +72,30 @@ TEST_CASE("in an outage events stay, then arrive in order, once") {
   w.pass(60s);
   CHECK(w.arrived == up_to(5));
   CHECK(w.metrics->status().state == sink_state::ok);
+}
+
+TEST_CASE("while the sink takes nothing its publisher sleeps through what comes in") {
+  publisher_world w;
+  w.start(2);
+  bool down = true;
+  w.sink = [&](const sink_batch& batch) {
+    return down ? all_failed(batch) : delivery::all(batch.events.size(), settled_as::delivered);
+  };
+  w.append("a", 4);
+  w.pass(10s);
+  REQUIRE(w.metrics->status().state == sink_state::open);
+  w.append("a", 1); // answers the fetch that was under way
+  for (int i = 0; i < 10; ++i) {
+    w.append("a", 1);
+    w.pass(100ms);
+    CHECK(w.fetching.empty());
+  }
+  w.pass(2s);
+  CHECK(w.metrics->lags()[0].events == 15);
+  down = false;
+  w.pass(60s);
+  CHECK(w.arrived.size() == 15);
+  CHECK(std::set(w.arrived.begin(), w.arrived.end()).size() == 15);
 }
 
 TEST_CASE("after a crash only what was under way comes again") {

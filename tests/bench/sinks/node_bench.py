@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What publishing costs a node, with a real nats-server or redis-server at the other end:
+"""What publishing costs a node, with a real redis-server at the other end:
 
-  cpu       CPU an event of taking in alone (single requests, NDJSON) and of publishing alone
+  cpu       CPU an event of taking in alone (single requests, NDJSON) and of publishing a backlog
+  keeping_up  the same at a steady rate, where a sink has what has just come: what it adds
   backlog   a backlog drains while as much comes in all the time: how much faster than it comes, and
             what ingest's p99 is beside that of a node without a sink
   isolation ingest's p99 and the lag of a sink that works, with and without a dead one beside it
@@ -95,6 +96,28 @@ def cpu(tool, events):
                 "publish_per_s": events / (time.monotonic() - began)}
 
 
+def with_and_without(tool, **what):
+    """CPU an event of a node without a sink, and what a sink adds that keeps up."""
+    seconds, costs = 4, []
+    for sink in (False, True):
+        with RedisServer() as server, \
+                Node(options(["alive"] if sink else [], server if sink else None)) as node:
+            before = cpu_s(node)
+            sample = load(tool, node, seconds, connections=8, **what)
+            events = round(sample["requests_per_s"] * seconds) * what.get("ndjson", 1)
+            if sink:
+                wait_for(lambda: drained(node) >= events * 0.99, "all is delivered", RUN_S)
+            costs.append((cpu_s(node) - before) / events * 1e6)
+    return costs[0], costs[1] - costs[0]
+
+
+def keeping_up(tool, rate):
+    single, sink_single = with_and_without(tool, rate=rate)
+    ndjson, sink_ndjson = with_and_without(tool, rate=rate / 4, ndjson=100)
+    return {"take_in_single_us": single, "publish_single_us": sink_single,
+            "take_in_ndjson_us": ndjson, "publish_ndjson_us": sink_ndjson}
+
+
 def p99_ms(sample):
     return sample["latency_us"]["p99"] / 1000
 
@@ -138,6 +161,7 @@ def main():
     given = parser.parse_args()
     harness.binary = os.path.abspath(given.binary)
     rounds = [{"cpu": cpu(given.load, given.events),
+               "keeping_up": keeping_up(given.load, given.rate),
                "backlog": backlog(given.load, given.events, given.rate),
                "isolation": isolation(given.load, given.rate)} for _ in range(given.rounds)]
     print(json.dumps({part: {key: round(statistics.median(one[part][key] for one in rounds), 2)
