@@ -89,10 +89,15 @@ class attribute_set {
       return about(name, "is not named as it should: 1 to 20 of a to z and 0 to 9.");
     if (std::find(names_.begin(), names_.end(), name) != names_.end())
       return about(name, "is there more than once.");
-    if (names_.size() == max_cloud_event_attributes)
+    const auto bytes = name.size() + value.size();
+    // What a node before this one may have added must not make the event too large for this one.
+    const bool is_relayed = name == "penstockid" || name == "partitionkey";
+    if (is_relayed)
+      spare_bytes_ += std::min(bytes, max_relayed_attribute_bytes);
+    else if (++counted_ > max_cloud_event_attributes)
       return about(name, "is one too many: an event has at most 64.");
-    bytes_ += name.size() + value.size();
-    if (bytes_ > max_cloud_event_attribute_bytes)
+    bytes_ += bytes;
+    if (bytes_ > max_cloud_event_attribute_bytes + spare_bytes_)
       return about(name, "is too long: all attributes together have at most 16 KiB.");
     if (has_control_character(value)) return about(name, "has a control character.");
     if (auto why = check(name, value); !why.empty()) return why;
@@ -128,7 +133,9 @@ class attribute_set {
 
   cloud_event& out_;
   std::vector<std::string> names_;
+  std::size_t counted_ = 0; // without what nodes add
   std::size_t bytes_ = 0;
+  std::size_t spare_bytes_ = 0;
 };
 
 // A JSON member as an attribute's canonical string; false if it is of no type that one may have.

@@ -16,6 +16,9 @@ inline constexpr std::string_view cloud_event_content_type = "application/cloude
 /// The most attributes of one event, and bytes of all their names and values together.
 inline constexpr std::size_t max_cloud_event_attributes = 64;
 inline constexpr std::size_t max_cloud_event_attribute_bytes = 16 << 10;
+/// Besides these an event may have `penstockid` and `partitionkey`, which nodes add to what they
+/// pass on; so many bytes of each are not counted.
+inline constexpr std::size_t max_relayed_attribute_bytes = 35;
 
 /// What an event says of itself.
 struct cloud_event {

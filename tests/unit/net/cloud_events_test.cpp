@@ -131,6 +131,29 @@ TEST_CASE("cloud events: no more attributes than an event may have") {
     text += ",\"x" + std::to_string(i) + "\":1";
   CHECK(structured_error("{" + text + "}") == "");
   CHECK(structured_error("{" + text + ",\"toomany\":1}").find("toomany") != std::string::npos);
+  const std::string added =
+      R"("penstockid":"0000000000000001-nbjoxe3h","partitionkey":"00112233445566ff")";
+  CHECK(structured_error("{" + added + ',' + text + "}") == "");
+  CHECK(structured_error("{" + text + ',' + added + "}") == "");
+  CHECK(structured_error("{" + added + ',' + text + ",\"toomany\":1}") != "");
+}
+
+TEST_CASE("cloud events: no more bytes of attributes than an event may have") {
+  const auto with_bytes = [](std::size_t bytes, const std::string& more = "") {
+    return "{" + std::string{required} + more + ",\"pad\":\"" + std::string(bytes, 'x') + "\"}";
+  };
+  std::size_t most = (16 << 10) - 100;
+  while (structured_error(with_bytes(most)).empty())
+    ++most;
+  CHECK(most < (16 << 10));
+  CHECK(most > (16 << 10) - 100);
+  --most;
+  const std::string added =
+      R"(,"penstockid":"0000000000000001-nbjoxe3h","partitionkey":"00112233445566ff")";
+  CHECK(structured_error(with_bytes(most, added)) == "");
+  CHECK(structured_error(with_bytes(most + 1, added)) != "");
+  CHECK(structured_error(with_bytes(most, R"(,"partitionkey":")" + std::string(99, 'x') + '"')) !=
+        "");
 }
 
 TEST_CASE("cloud events: what is no JSON object is no event") {
