@@ -11,16 +11,9 @@ namespace {
 
 dead_letter letter_of(const lane_feed::dead_event& dead, const std::string& sink,
                       const std::string& tag, std::int64_t now_ms) {
-  dead_letter out;
+  auto out = letter_of(*dead.event.block, dead.event.index);
   out.sink = sink;
-  out.stream = dead.event.block->stream;
   out.tag = tag;
-  out.seq = dead.event.seq();
-  out.time_ms = dead.event.block->time_ms;
-  out.client = dead.event.client();
-  out.content_type = dead.event.content_type();
-  out.attributes = dead.event.attributes();
-  out.body = dead.event.body();
   out.reason = dead.reason;
   out.tries = dead.tries;
   out.died_ms = now_ms;

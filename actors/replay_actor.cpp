@@ -167,20 +167,14 @@ void replay_state::settle(const delivery_job& after, const job_chunk& chunk, con
   auto wish = std::make_shared<bury>();
   for (std::size_t i = 0; i < done.events.size(); ++i) {
     if (done.events[i] != settled_as::refused) continue;
-    const auto& event = chunk.batch.events[i];
     const auto nth = wish->letters.size();
-    wish->letters.push_back({.sink = chunk.sink,
-                             .stream = chunk.batch.stream,
-                             .tag = chunk.batch.tag,
-                             .seq = event.seq(),
-                             .time_ms = event.block->time_ms,
-                             .client = event.client(),
-                             .content_type = std::string{event.content_type()},
-                             .attributes = std::string{event.attributes()},
-                             .body = std::string{event.body()},
-                             .reason = nth < done.reasons.size() ? done.reasons[nth] : "",
-                             .tries = 1,
-                             .died_ms = parts_.wall_ms()});
+    auto letter = letter_of(*chunk.batch.events[i].block, chunk.batch.events[i].index);
+    letter.sink = chunk.sink;
+    letter.tag = chunk.batch.tag;
+    if (nth < done.reasons.size()) letter.reason = done.reasons[nth];
+    letter.tries = 1;
+    letter.died_ms = parts_.wall_ms();
+    wish->letters.push_back(std::move(letter));
   }
   const auto sent = done.events.size() - wish->letters.size();
   const auto refused = wish->letters.size();

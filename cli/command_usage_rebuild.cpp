@@ -2,7 +2,7 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/json_fields.hpp"
-#include "cli/status_view.hpp"
+#include "cli/readable.hpp"
 #include "cli/table.hpp"
 
 #include <boost/json.hpp>

@@ -1,6 +1,7 @@
 #include "cli/status_view.hpp"
 
 #include "cli/json_fields.hpp"
+#include "cli/readable.hpp"
 #include "cli/table.hpp"
 
 #include <boost/json.hpp>
@@ -161,22 +162,6 @@ result<std::string> status_text(const json::object& status,
   } catch (const std::exception&) {
     return not_a_status;
   }
-}
-
-std::string size_text(std::uint64_t bytes) {
-  constexpr std::array<const char*, 6> units{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < units.size(); ++unit)
-    value /= 1024;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
-}
-
-std::string age_text(double seconds) {
-  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
-  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
-  if (seconds < 2 * 86400) return fmt::format("{:.1f} h", seconds / 3600);
-  return fmt::format("{:.1f} d", seconds / 86400);
 }
 
 } // namespace penstock

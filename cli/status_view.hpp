@@ -28,9 +28,4 @@ result<std::string> status_text(const boost::json::object& status,
                                 const std::optional<status_sample>& before = {},
                                 const std::optional<status_sample>& now = {});
 
-/// "12.5 MiB", "7 B".
-std::string size_text(std::uint64_t bytes);
-/// "0 s", "90 s", "12 min", "3.5 h", "4.0 d".
-std::string age_text(double seconds);
-
 } // namespace penstock

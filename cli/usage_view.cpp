@@ -1,5 +1,6 @@
 #include "cli/usage_view.hpp"
 
+#include "cli/readable.hpp"
 #include "net/rfc3339.hpp"
 
 #include <boost/json.hpp>
@@ -87,22 +88,13 @@ std::string printable(std::string text) {
   return text;
 }
 
-std::string short_size(std::uint64_t bytes) {
-  constexpr std::array<const char*, 6> units{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < units.size(); ++unit)
-    value /= 1024;
-  return unit == 0 ? fmt::format("{}B", bytes) : fmt::format("{:.1f}{}", value, units[unit]);
-}
-
 using cells = std::array<std::string, number_columns>;
 
 cells cells_of(const usage_counts& counts, bool short_sizes) {
   cells out;
   const auto values = values_of(counts);
   for (std::size_t i = 0; i < number_columns; ++i)
-    out[i] = i == 2 && short_sizes ? short_size(values[i]) : std::to_string(values[i]);
+    out[i] = i == 2 && short_sizes ? size_text(values[i], "") : std::to_string(values[i]);
   return out;
 }
 

@@ -25,6 +25,19 @@ struct dead_letter {
   std::int64_t died_ms = 0; ///< when it was refused last
 };
 
+/// An event's part of a letter; of whom, why and when is the caller's.
+inline dead_letter letter_of(const event_block& block, std::uint32_t index) {
+  dead_letter out;
+  out.stream = block.stream;
+  out.seq = block.first_seq + index;
+  out.time_ms = block.time_ms;
+  out.client = block.events[index].client;
+  out.content_type = block.content_types[block.events[index].type];
+  out.attributes = block.attributes[block.events[index].attributes];
+  out.body = block.body(index);
+  return out;
+}
+
 /// A block with this one event, as a sink takes it.
 inline std::shared_ptr<const event_block> block_of(const dead_letter& letter) {
   auto block = std::make_shared<event_block>();

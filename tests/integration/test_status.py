@@ -42,7 +42,16 @@ class Status(unittest.TestCase):
             assert reply.status == 202, reply
 
     def lag(self):
-        """The sink as the status tells of it, once it knows of all events and a failure."""
+        """The sink as the status tells of it, once it knows of all events and a failure.
+
+        The embedded queue reports for itself, and may do so later.
+        """
+        def queued():
+            page = self.node.metrics()
+            return "penstock_queue_depth" in page.names() and \
+                page.get("penstock_queue_depth", stream="orders") == EVENTS
+        wait_for(queued, "the queue knows of all events")
+
         def known():
             status = json.loads(run("--json", *self.admin).stdout)
             (sink,) = status["sinks"]

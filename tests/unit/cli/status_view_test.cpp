@@ -1,3 +1,4 @@
+#include "cli/readable.hpp"
 #include "cli/status_view.hpp"
 
 #include <boost/json.hpp>

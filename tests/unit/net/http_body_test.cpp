@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <future>
 
 using namespace penstock;
 using penstock::test::fake_answer;
@@ -137,11 +138,13 @@ TEST_CASE("a refused connection and a silent server are failures in time") {
   auto out = http_sink_to(url)->connect()->deliver(sample_batch({{"1"}}), 5s);
   CHECK(letters_of(out.events) == "f");
   CHECK(out.failure.find("127.0.0.1") != std::string::npos);
-  fake_server slow{[](const fake_request&) {
-    std::this_thread::sleep_for(400ms);
+  std::promise<void> given_up;
+  fake_server silent{[heard = given_up.get_future().share()](const fake_request&) {
+    heard.wait();
     return fake_answer{200, ""};
   }};
-  out = http_sink_to(slow.url())->connect()->deliver(sample_batch({{"1"}}), 100ms);
+  out = http_sink_to(silent.url())->connect()->deliver(sample_batch({{"1"}}), 100ms);
+  given_up.set_value();
   CHECK(letters_of(out.events) == "f");
 }
 

@@ -5,6 +5,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -17,6 +21,35 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int16_t kafka_produce_api = 0;
+
+/// Takes a connection and never says anything.
+class mute_broker {
+ public:
+  mute_broker() {
+    sockaddr_in any{};
+    any.sin_family = AF_INET;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
+    REQUIRE(::listen(listener_, 8) == 0);
+  }
+  mute_broker(const mute_broker&) = delete;
+  mute_broker& operator=(const mute_broker&) = delete;
+  ~mute_broker() {
+    ::close(client_);
+    ::close(listener_);
+  }
+  std::string address() const {
+    sockaddr_in bound{};
+    socklen_t size = sizeof bound;
+    ::getsockname(listener_, reinterpret_cast<sockaddr*>(&bound), &size);
+    return "127.0.0.1:" + std::to_string(ntohs(bound.sin_port));
+  }
+  void wait_for_client() { client_ = ::accept(listener_, nullptr, nullptr); }
+
+ private:
+  int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int client_ = -1;
+};
 
 /// Three brokers of librdkafka's mock cluster in this process.
 class kafka_cluster {
@@ -224,11 +257,13 @@ TEST_CASE("kafka: what is about the cluster refuses no event") {
 
 TEST_CASE("kafka: stop ends a delivery soon, and those that follow at once") {
   kafka_cluster cluster;
-  const auto to = cluster.make();
+  mute_broker broker;
+  auto settings = cluster.settings();
+  settings.brokers = broker.address();
+  const auto to = cluster.make(settings);
   const auto lane = to->connect();
-  rd_kafka_mock_broker_set_down(cluster.get(), -1);
   std::thread stopper{[&] {
-    std::this_thread::sleep_for(200ms); // so that it finds the delivery under way
+    broker.wait_for_client(); // then the delivery is under way
     to->stop();
   }};
   const auto began = std::chrono::steady_clock::now();
