@@ -97,8 +97,8 @@ opinion ask(const plan& rules, const limit_states& states, std::int64_t now_ns,
   return found;
 }
 
-// Fills in what the verdict tells of the limit that speaks.
-void tell(verdict& answer, const plan& rules, const limit_states& states, std::int64_t now_ns,
+// Fills in what the verdict tells of the limit that speaks; gives the time told, in ns.
+std::int64_t tell(verdict& answer, const plan& rules, const limit_states& states, std::int64_t now_ns,
           const request_cost& cost, unsigned nearest) {
   const bool refused = answer.granted < cost.events;
   std::int64_t longest = -1;
@@ -120,6 +120,7 @@ void tell(verdict& answer, const plan& rules, const limit_states& states, std::i
   if (answer.granted == 0 && refused)
     answer.reason =
         static_cast<std::uint8_t>(longest == never ? refusal::too_large : refusal::quota);
+  return told;
 }
 
 } // namespace
@@ -137,7 +138,8 @@ admission admit(const plan& rules, const limit_states& states, std::int64_t now_
     if (events < found.granted) result.shadowed |= static_cast<limit_mask>(bit(i));
     *states[i] = charge(rule, *states[i], now_ns, units_of_first(rule, cost, events));
   }
-  if (found.nearest != 0) tell(result.answer, rules, states, now_ns, cost, found.nearest);
+  if (found.nearest != 0)
+    result.retry_ns = tell(result.answer, rules, states, now_ns, cost, found.nearest);
   return result;
 }
 

@@ -56,17 +56,37 @@ void client_table::free_slot(std::uint32_t slot) {
   const std::size_t i = slot % clients_per_chunk;
   home.owner[i] = first_free_;
   home.live.reset(i);
-  if (home.changed.test(i)) --changed_;
-  home.changed.reset(i);
+  for (std::size_t by = 0; by < reader_count; ++by) {
+    if (home.changed[by].test(i)) --changed_[by];
+    home.changed[by].reset(i);
+  }
   first_free_ = slot;
 }
 
-void client_table::mark_changed(const entry& changed) {
-  if (!survives_) return;
-  auto& marks = chunk_of(changed.slot).changed;
-  const std::size_t i = changed.slot % clients_per_chunk;
-  changed_ += !marks.test(i);
+void client_table::mark(reader by, std::uint32_t slot) {
+  auto& marks = chunk_of(slot).changed[index_of(by)];
+  const std::size_t i = slot % clients_per_chunk;
+  changed_[index_of(by)] += !marks.test(i);
   marks.set(i);
+}
+
+void client_table::mark_changed(const entry& changed) {
+  if (survives_) mark(reader::disk, changed.slot);
+  if (backed_up_) mark(reader::backup, changed.slot);
+}
+
+void client_table::inform_backup(bool wanted) {
+  backed_up_ = wanted;
+  if (wanted) return;
+  for (const auto& each : chunks_)
+    each->changed[index_of(reader::backup)].reset();
+  changed_[index_of(reader::backup)] = 0;
+}
+
+void client_table::mark_shard(std::uint32_t shard) {
+  if (!backed_up_) return;
+  for (const auto& [client, slot] : index_[shard])
+    mark(reader::backup, slot);
 }
 
 bool client_table::is_idle_slot(std::uint32_t slot, std::int64_t now_ns) {
@@ -106,7 +126,8 @@ void client_table::change_rules(std::vector<limit> rules, std::int64_t now_ns) {
   for (std::size_t i = 0; i < source.size(); ++i)
     renumbered |=
         source[i] && survives_restart(rules[i]) && !has_same_numbers(rules_[*source[i]], rules[i]);
-  changed_ = 0;
+  constexpr std::size_t disk = index_of(reader::disk);
+  changed_[disk] = 0;
   for (const std::unique_ptr<chunk>& each : chunks_) {
     auto states = std::make_unique<limit_state[]>(clients_per_chunk * rules.size());
     for (std::size_t client = 0; client < clients_per_chunk; ++client)
@@ -116,9 +137,9 @@ void client_table::change_rules(std::vector<limit> rules, std::int64_t now_ns) {
               carry_over(rules_[*source[i]], rules[i],
                          each->states[client * rules_.size() + *source[i]], now_ns);
     each->states = std::move(states);
-    if (renumbered) each->changed = each->live;
-    if (!survives_) each->changed.reset();
-    changed_ += each->changed.count();
+    if (renumbered) each->changed[disk] = each->live;
+    if (!survives_) each->changed[disk].reset();
+    changed_[disk] += each->changed[disk].count();
   }
   rules_ = std::move(rules);
 }

@@ -35,13 +35,25 @@ class client_table {
   entry find(std::uint64_t client);
   entry find_or_add(std::uint64_t client);
 
-  /// Remembers that a state changed, for take_changed(); nothing where no limit survives a restart.
+  /// Who wants to know of changes: the disk, of clients with a limit that survives a restart, and
+  /// the node that would take over, of all.
+  enum class reader : std::uint8_t { disk, backup };
+  static constexpr std::size_t reader_count = 2;
+
+  /// Remembers that a state changed, for take_changed().
   void mark_changed(const entry& changed);
-  bool has_changed() const { return changed_ != 0; }
+  /// Whether there is a backup to keep informed; there is none at first.
+  void inform_backup(bool wanted);
+  /// Counts all clients of a shard as changed, for the backup.
+  void mark_shard(std::uint32_t shard);
+  bool has_changed(reader by) const { return changed_[index_of(by)] != 0; }
   /// Visits clients marked since they were visited last, at most `max_clients`, going round the
   /// table: visit(client, states).
   template <class Visit>
-  void take_changed(std::size_t max_clients, Visit&& visit);
+  void take_changed(reader by, std::size_t max_clients, Visit&& visit);
+  /// Visits all clients of a shard: visit(client, states).
+  template <class Visit>
+  void for_each_of(std::uint32_t shard, Visit&& visit);
 
   struct sweep_result {
     std::size_t visited = 0;
@@ -76,7 +88,7 @@ class client_table {
   struct chunk {
     // What a request needs comes first, in one line of the processor's cache.
     std::unique_ptr<limit_state[]> states;
-    std::bitset<clients_per_chunk> changed;
+    std::array<std::bitset<clients_per_chunk>, reader_count> changed;
     std::bitset<clients_per_chunk> live;
     // The client of each live slot; of a free one, the next free slot.
     std::array<std::uint64_t, clients_per_chunk> owner;
@@ -88,34 +100,46 @@ class client_table {
   limit_state* at(std::uint32_t slot);
   chunk& chunk_of(std::uint32_t slot) { return *chunks_[slot / clients_per_chunk]; }
   slot_index& index_of(std::uint64_t client) { return index_[shard_of(client)]; }
+  static constexpr std::size_t index_of(reader by) { return static_cast<std::size_t>(by); }
+  void mark(reader by, std::uint32_t slot);
 
   std::vector<limit> rules_;
   bool survives_ = false; // any of the limits
+  bool backed_up_ = false;
   std::size_t size_ = 0;
   std::array<slot_index, shard_count> index_; // client → slot, by shard
   std::vector<std::unique_ptr<chunk>> chunks_;
   std::uint32_t first_free_ = no_slot;
   std::uint32_t slots_used_ = 0; // slots from here on were never taken
   std::uint32_t sweep_at_ = 0;
-  std::size_t changed_ = 0; // clients marked
-  std::size_t take_at_ = 0; // the chunk that take_changed() looks at next
+  std::array<std::size_t, reader_count> changed_{}; // clients marked
+  std::array<std::size_t, reader_count> take_at_{}; // the chunk that take_changed() looks at next
 };
 
 template <class Visit>
-void client_table::take_changed(std::size_t max_clients, Visit&& visit) {
-  for (std::size_t looked_at = 0; changed_ != 0 && looked_at <= chunks_.size(); ++looked_at) {
-    if (take_at_ >= chunks_.size()) take_at_ = 0;
-    chunk& here = *chunks_[take_at_];
-    for (std::size_t i = 0; here.changed.any() && i < clients_per_chunk; ++i) {
-      if (!here.changed.test(i)) continue;
+void client_table::take_changed(reader by, std::size_t max_clients, Visit&& visit) {
+  auto& left = changed_[index_of(by)];
+  auto& take_at = take_at_[index_of(by)];
+  for (std::size_t looked_at = 0; left != 0 && looked_at <= chunks_.size(); ++looked_at) {
+    if (take_at >= chunks_.size()) take_at = 0;
+    chunk& here = *chunks_[take_at];
+    auto& marks = here.changed[index_of(by)];
+    for (std::size_t i = 0; marks.any() && i < clients_per_chunk; ++i) {
+      if (!marks.test(i)) continue;
       if (max_clients == 0) return;
       --max_clients;
-      here.changed.reset(i);
-      --changed_;
+      marks.reset(i);
+      --left;
       visit(here.owner[i], here.states.get() + i * rules_.size());
     }
-    ++take_at_;
+    ++take_at;
   }
+}
+
+template <class Visit>
+void client_table::for_each_of(std::uint32_t shard, Visit&& visit) {
+  for (const auto& [client, slot] : index_[shard])
+    visit(client, at(slot));
 }
 
 } // namespace penstock

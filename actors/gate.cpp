@@ -18,27 +18,27 @@ caf::error refuse(gate_refusal reason, const hello& peer, const std::string& why
 } // namespace
 
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
-                   std::vector<std::string> members, std::vector<caf::actor> limiters,
-                   std::vector<caf::actor> front_ends, caf::actor accounts) {
+                   std::vector<std::string> members, welcome here) {
   return {
-      [cluster = std::move(cluster), members = std::move(members), limiters = std::move(limiters),
-       front_ends = std::move(front_ends),
-       accounts = std::move(accounts)](const hello& peer) -> caf::result<welcome> {
-        if (peer.version != wire_version)
-          return refuse(
-              gate_refusal::version, peer,
-              fmt::format("it speaks wire version {}, this node {}", peer.version, wire_version));
+      [cluster = std::move(cluster), members = std::move(members),
+       here = std::move(here)](const hello& peer) -> caf::result<welcome> {
+        welcome answer = here;
+        answer.version = std::min(peer.version, wire_version);
+        if (answer.version < std::max(peer.oldest, oldest_wire_version))
+          return refuse(gate_refusal::version, peer,
+                        fmt::format("it speaks wire versions {} to {}, this node {} to {}",
+                                    peer.oldest, peer.version, oldest_wire_version, wire_version));
         if (peer.cluster != cluster)
           return refuse(gate_refusal::cluster, peer,
                         fmt::format("it belongs to cluster \"{}\", this node to \"{}\"",
                                     peer.cluster, cluster));
-        if (std::ranges::find(members, peer.address) == members.end())
+        if (!members.empty() && std::ranges::find(members, peer.address) == members.end())
           return refuse(gate_refusal::address, peer,
                         fmt::format("its cluster.listen, \"{}\", is not among this node's "
                                     "cluster.peers as spelled there",
                                     peer.address));
         spdlog::info("welcomed the node at {}", peer.address);
-        return welcome{wire_version, limiters, front_ends, accounts};
+        return answer;
       },
       [self](drain) { self->quit(); },
   };

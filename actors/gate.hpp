@@ -15,13 +15,12 @@ namespace penstock {
 enum class gate_refusal : std::uint8_t { version = 1, cluster, address };
 inline constexpr caf::atom_value gate_category = caf::atom("gate");
 
-/// Answers hello with this node's limiters, front ends and accounts actor; refuses a peer that
-/// speaks another wire version, that belongs to another cluster, or whose address is not spelled as
-/// in `members`: such a node would place shards differently, and clients would be counted twice.
-/// `drain` ends it.
+/// Answers hello with `here`, this node's actors; refuses a peer that speaks no wire version that
+/// this node speaks, that belongs to another cluster, or whose address is not spelled as in
+/// `members`: such a node would place shards differently, and clients would be counted twice. No
+/// members: a directory says who they are. `drain` ends it.
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
-                   std::vector<std::string> members, std::vector<caf::actor> limiters,
-                   std::vector<caf::actor> front_ends = {}, caf::actor accounts = {});
+                   std::vector<std::string> members, welcome here);
 
 /// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
 /// Blocks: not for use in an actor. Errors: errc::config for a malformed address, errc::unavailable

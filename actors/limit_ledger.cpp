@@ -1,25 +1,12 @@
 #include "actors/limit_ledger.hpp"
 
+#include "actors/limit_book.hpp"
+
 #include <algorithm>
-#include <bit>
 
 namespace penstock {
 
 // -- plans ----------------------------------------------------------------------------------------
-
-struct limit_ledger::book {
-  plan rules;
-  std::uint32_t id = 0;
-  bool retired = false; // no plan any more: only there to be taken over from
-  std::array<std::unique_ptr<client_table>, scope_count> tables;
-  std::array<limit_mask, scope_count> of_scope{};        // its limits, by scope
-  std::array<std::uint8_t, max_limits_per_plan> place{}; // of each limit in its table's entries
-  std::array<std::uint16_t, max_limits_per_plan> labels{};
-
-  bool is_empty() const {
-    return std::ranges::all_of(tables, [](auto& table) { return !table || table->size() == 0; });
-  }
-};
 
 struct limit_ledger::place_of {
   book* in = nullptr;
@@ -33,12 +20,6 @@ std::uint64_t same_limits_key(const limit& rule) {
 }
 
 constexpr std::size_t states_a_line = 64 / sizeof(limit_state);
-
-template <class Do>
-void for_each_bit(limit_mask mask, Do&& act) {
-  for (unsigned left = mask; left != 0; left &= left - 1)
-    act(static_cast<std::size_t>(std::countr_zero(left)));
-}
 
 } // namespace
 
@@ -114,6 +95,7 @@ void limit_ledger::set_rules(book& which, const plan& rules, std::int64_t now_ns
       table->change_rules(std::move(by_scope[scope]), now_ns);
     } else {
       table = std::make_unique<client_table>(std::move(by_scope[scope]));
+      table->inform_backup(backed_up_);
     }
   }
 }
@@ -121,7 +103,8 @@ void limit_ledger::set_rules(book& which, const plan& rules, std::int64_t now_ns
 void limit_ledger::index_limits() {
   same_limits_.clear();
   tables_.clear();
-  sweep_at_ = take_at_ = 0;
+  sweep_at_ = 0;
+  take_at_ = {};
   for (auto& each : books_) {
     const auto& limits = each->rules.limits;
     for (std::size_t i = 0; i < limits.size(); ++i)
@@ -160,6 +143,15 @@ limit_ledger::location limit_ledger::locate(const admit_item& item, std::int64_t
   return found;
 }
 
+limit_states limit_ledger::states_at(const location& at, limit_mask applying) const {
+  limit_states states{};
+  for (std::size_t s = 0; s < scope_count; ++s)
+    if (at.entries[s].states)
+      for_each_bit(at.in->of_scope[s] & applying,
+                   [&](std::size_t i) { states[i] = at.entries[s].states + at.in->place[i]; });
+  return states;
+}
+
 limit_ledger::decision limit_ledger::decide(const location& at, const admit_item& item,
                                             std::span<const std::uint32_t> sizes,
                                             std::int64_t now_ns) {
@@ -170,14 +162,11 @@ limit_ledger::decision limit_ledger::decide(const location& at, const admit_item
     return result;
   }
   const book& in = *at.in;
-  limit_states states{};
-  for (std::size_t s = 0; s < scope_count; ++s)
-    if (at.entries[s].states)
-      for_each_bit(in.of_scope[s] & item.limits,
-                   [&](std::size_t i) { states[i] = at.entries[s].states + in.place[i]; });
+  const limit_states states = states_at(at, item.limits);
   const admission decided = admit(in.rules, states, now_ns, {item.events, item.bytes, sizes});
   result.answer = decided.answer;
   result.shadowed = decided.shadowed;
+  result.retry_ns = decided.retry_ns;
   result.labels = &in.labels;
   if (decided.answer.granted != 0)
     for (std::size_t s = 0; s < scope_count; ++s)
@@ -257,49 +246,6 @@ std::size_t limit_ledger::memory_bytes() const {
   for (auto& [in, scope] : tables_)
     bytes += in->tables[scope]->memory_bytes();
   return bytes;
-}
-
-bool limit_ledger::has_changed() const {
-  return std::ranges::any_of(
-      tables_, [](const auto& each) { return each.first->tables[each.second]->has_changed(); });
-}
-
-std::vector<counter_row> limit_ledger::take_changed(std::size_t max_rows, std::int64_t now_ns) {
-  std::vector<counter_row> rows;
-  for (std::size_t turn = 0; turn < tables_.size() && rows.size() < max_rows; ++turn) {
-    auto [in, scope] = tables_[take_at_];
-    client_table& table = *in->tables[scope];
-    const auto& rules = table.rules();
-    const auto most = (max_rows - rows.size() + rules.size() - 1) / rules.size();
-    table.take_changed(
-        most, [&, in = in, scope = scope](std::uint64_t client, const limit_state* states) {
-          for (std::size_t i = 0; i < rules.size(); ++i) {
-            if (!survives_restart(rules[i]) || is_idle(rules[i], states[i], now_ns)) continue;
-            limit_state state = states[i];
-            // The fraction of a nanosecond is one of the amount, which may be another by then.
-            if (rules[i].kind == algorithm::gcra && state.used != 0) state = {state.at + 1, 0, 0};
-            rows.push_back({client, in->id, limit_id(rules[i]), scope, state.at, state.used,
-                            state.previous, now_ns + look(rules[i], state, now_ns).reset_ns});
-          }
-        });
-    if (table.has_changed()) break; // the bound was reached; the next call goes on here
-    if (++take_at_ >= tables_.size()) take_at_ = 0;
-  }
-  return rows;
-}
-
-void limit_ledger::restore(const counter_row& row, std::int64_t now_ns) {
-  book* const in = find_book(row.plan);
-  if (!in || row.scope >= scope_count || !in->tables[row.scope]) return;
-  client_table& table = *in->tables[row.scope];
-  const auto rule = std::ranges::find(table.rules(), row.limit, limit_id);
-  if (rule == table.rules().end()) return;
-  const limit_state state = carry_over(*rule, *rule, {row.at, row.used, row.previous}, now_ns);
-  if (is_idle(*rule, state, now_ns)) return;
-  const auto entry = size_ < max_clients_ ? table.find_or_add(row.client) : table.find(row.client);
-  if (!entry.states) return;
-  size_ += entry.added;
-  entry.states[rule - table.rules().begin()] = state;
 }
 
 } // namespace penstock

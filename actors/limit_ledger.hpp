@@ -3,6 +3,7 @@
 
 #include "actors/admit.hpp"
 #include "actors/client_table.hpp"
+#include "actors/lease_terms.hpp"
 #include "actors/limit_labels.hpp"
 #include "actors/messages.hpp"
 #include "storage/counter_store.hpp"
@@ -22,6 +23,9 @@ namespace penstock {
 /// that all limits of a request lie with one limiter.
 std::uint64_t counted_for(limit_scope scope, std::uint64_t client, std::uint64_t key,
                           std::uint32_t stream);
+
+/// What the limits of a plan must remember of a lease; see lease_mark().
+using lease_marks = std::array<std::int64_t, max_limits_per_plan>;
 
 /// Plans and, for each plan and scope, a client_table. A client that is new under a plan takes over
 /// what it has used under other plans in limits that count the same: what its account used is not
@@ -47,7 +51,8 @@ class limit_ledger {
 
   struct decision {
     verdict answer;
-    limit_mask shadowed = 0; ///< see admission
+    limit_mask shadowed = 0;   ///< see admission
+    std::int64_t retry_ns = 0; ///< likewise
     /// Where metrics count the plan's limits; see limit_labels.
     const std::array<std::uint16_t, max_limits_per_plan>* labels = nullptr; ///< null: no such plan
   };
@@ -59,6 +64,27 @@ class limit_ledger {
                   std::int64_t now_ns) {
     return decide(locate(item, now_ns), item, sizes, now_ns);
   }
+
+  // -- leases -------------------------------------------------------------------------------------
+
+  lease_terms terms(const location& at, limit_mask applying) const;
+  static lease_key key_of(const location& at, const admit_item& item);
+  struct room {
+    std::uint32_t units = 0;
+    std::int64_t lifetime_ns = 0; ///< that asked for, or until the first window ends
+  };
+  /// What could be set aside for so long.
+  room leasable(const location& at, limit_mask applying, std::int64_t lifetime_ns,
+                std::int64_t now_ns) const;
+  /// Charges no more than leasable() told.
+  lease_marks set_aside(const location& at, limit_mask applying, std::uint32_t units,
+                        std::int64_t lifetime_ns, std::int64_t now_ns);
+  /// Of a lease of which `outstanding` units were left, so many were not spent.
+  void give_back(const lease_key& key, const lease_marks& marks, std::uint32_t outstanding,
+                 std::uint32_t units, std::int64_t now_ns);
+
+  /// The plan's rules; null: no such plan.
+  const plan* rules_of(std::uint32_t plan);
 
   /// All limits of the plan as they stand for the client; changes nothing.
   limits_reply look_up(const limits_query& query, std::int64_t now_ns);
@@ -72,12 +98,23 @@ class limit_ledger {
 
   // -- what survives a restart --------------------------------------------------------------------
 
-  bool has_changed() const;
+  bool has_changed(client_table::reader by = client_table::reader::disk) const;
   /// Rows of clients that changed since they were taken last, of about `max_rows`.
-  std::vector<counter_row> take_changed(std::size_t max_rows, std::int64_t now_ns);
-  /// What was saved once; before the first decision. A row of a plan or limit that is no more, or
+  std::vector<counter_row> take_changed(std::size_t max_rows, std::int64_t now_ns,
+                                        client_table::reader by = client_table::reader::disk);
+  /// What was saved once, or comes from another node. A row of a plan or limit that is no more, or
   /// that says nothing any more, is passed over.
   void restore(const counter_row& row, std::int64_t now_ns);
+
+  // -- what goes to other nodes -------------------------------------------------------------------
+
+  void inform_backup(bool wanted);
+  /// Counts all of a shard as changed, for the backup.
+  void mark_shard(std::uint32_t shard);
+  /// All of a shard that says anything.
+  std::vector<counter_row> rows_of(std::uint32_t shard, std::int64_t now_ns);
+  /// As restore(), and to be saved: the shard is ours now.
+  void take_in(const counter_row& row, std::int64_t now_ns);
 
   std::size_t size() const { return size_; }
   std::size_t memory_bytes() const;
@@ -86,8 +123,13 @@ class limit_ledger {
   struct place_of; // a limit in a book
 
   book* find_book(std::uint32_t plan);
+  limit_states states_at(const location& at, limit_mask applying) const;
   void set_rules(book& which, const plan& rules, std::int64_t now_ns);
   void index_limits();
+  void add_rows(std::vector<counter_row>& rows, const book& in, std::size_t scope,
+                std::uint64_t client, const limit_state* states, std::int64_t now_ns,
+                bool all) const;
+  client_table::entry restore_into(const counter_row& row, std::int64_t now_ns);
   void take_over(const book& into, limit_scope scope, std::uint64_t client, limit_state* states,
                  std::int64_t now_ns);
 
@@ -101,7 +143,8 @@ class limit_ledger {
   std::vector<std::pair<book*, std::uint8_t>>
       tables_; // all, as sweep() and take_changed() go round
   std::size_t sweep_at_ = 0;
-  std::size_t take_at_ = 0;
+  std::array<std::size_t, client_table::reader_count> take_at_{};
+  bool backed_up_ = false;
 };
 
 } // namespace penstock

@@ -3,17 +3,24 @@
 namespace penstock {
 // -- life -----------------------------------------------------------------------------------------
 
-void limiter_state::start(limiter_parts parts) {
+void limiter_state::start(limiter_parts parts, caf::event_based_actor* self) {
   parts_ = std::move(parts);
+  if (parts_.cluster)
+    cluster_.emplace(*parts_.cluster,
+                     limiter_cluster::tools{
+                         self, parts_.ledger.get(), [this] { return parts_.clock(); },
+                         [this](const auto& at, const auto& item, auto sizes, auto now_ns) {
+                           return decide(at, item, sizes, now_ns);
+                         }});
   publish_size();
 }
 
 // -- decisions ------------------------------------------------------------------------------------
 
-admit_reply limiter_state::decide(const admit_request& request) {
-  limiter_metrics& metrics = *parts_.metrics;
-  metrics.messages.add();
-  admit_reply reply{request.token, {}};
+admit_reply limiter_state::decide(const admit_request& request, const caf::actor& front_end) {
+  parts_.metrics->messages.add();
+  if (cluster_) return cluster_->admit(request, front_end);
+  admit_reply reply{request.token, {}, {}};
   reply.verdicts.reserve(request.items.size());
   // One reading for all: they arrived together.
   const std::int64_t now_ns = parts_.clock();
@@ -21,29 +28,26 @@ admit_reply limiter_state::decide(const admit_request& request) {
   located_.clear();
   for (const admit_item& item : request.items)
     located_.push_back(parts_.ledger->locate(item, now_ns));
-  std::uint64_t admitted = 0;
-  std::uint64_t units = 0;
   for (std::size_t i = 0; i < request.items.size(); ++i) {
     const admit_item& item = request.items[i];
-    // A peer that sends too few has its batches decided as a whole.
     const bool sized = item.events > 1 && item.bytes > 0 && item.events <= sizes.size();
-    const verdict answer =
-        decide(located_[i], item, sized ? sizes.first(item.events) : sizes.first(0), now_ns);
+    reply.verdicts.push_back(
+        decide(located_[i], item, sized ? sizes.first(item.events) : sizes.first(0), now_ns)
+            .answer);
     if (sized) sizes = sizes.subspan(item.events);
-    reply.verdicts.push_back(answer);
-    admitted += answer.granted != 0;
-    units += answer.granted;
   }
-  metrics.requests_admitted.add(admitted);
-  metrics.units_granted.add(units);
   return reply;
 }
 
-verdict limiter_state::decide(const limit_ledger::location& at, const admit_item& item,
-                              std::span<const std::uint32_t> sizes, std::int64_t now_ns) {
+limit_ledger::decision limiter_state::decide(const limit_ledger::location& at,
+                                             const admit_item& item,
+                                             std::span<const std::uint32_t> sizes,
+                                             std::int64_t now_ns) {
   const auto decided = parts_.ledger->decide(at, item, sizes, now_ns);
   const verdict& answer = decided.answer;
   limiter_metrics& metrics = *parts_.metrics;
+  metrics.requests_admitted.add(answer.granted != 0);
+  metrics.units_granted.add(answer.granted);
   if (answer.reason != 0) {
     metrics.refused_by_reason[answer.reason].add();
     if (answer.limit != verdict::no_limit)
@@ -51,7 +55,7 @@ verdict limiter_state::decide(const limit_ledger::location& at, const admit_item
   }
   for (std::size_t i = 0; decided.shadowed >> i != 0; ++i)
     if ((decided.shadowed >> i & 1) != 0) metrics.shadowed_by_limit[(*decided.labels)[i]].add();
-  return answer;
+  return decided;
 }
 
 limits_reply limiter_state::look_up(const limits_query& query) {
@@ -67,6 +71,7 @@ void limiter_state::sweep() {
 
 void limiter_state::change_plans(const plan_list& plans) {
   parts_.ledger->change_plans(plans, parts_.clock());
+  if (cluster_) cluster_->plans_changed();
   publish_size();
 }
 
@@ -110,20 +115,87 @@ void finish(limiter_actor* self) {
   self->quit();
 }
 
+
+// In a cluster the shard's owner is asked.
+caf::result<caf::message> look_up(limiter_actor* self, const limits_query& query) {
+  auto* const cluster = self->state.cluster();
+  if (!cluster) return caf::make_message(self->state.look_up(query));
+  bool reached = true;
+  if (const caf::actor owner = cluster->whom_to_ask(query, reached)) {
+    limits_query passed_on = query;
+    passed_on.passed_on = true;
+    return self->delegate(owner, std::move(passed_on));
+  }
+  if (reached) return caf::make_message(self->state.look_up(query));
+  limits_reply nobody;
+  nobody.token = query.token;
+  nobody.reached = false;
+  return caf::make_message(std::move(nobody));
+}
+
+void try_to_leave(limiter_actor* self) {
+  if (self->state.left.pending() && self->state.cluster()->has_left())
+    self->state.left.deliver(shards_gone{});
+}
+
+void tick(limiter_actor* self) {
+  self->state.sweep();
+  self->delayed_send(self, sweep_interval, sweep_tick{});
+  auto* const cluster = self->state.cluster();
+  if (!cluster) return;
+  cluster->tick();
+  try_to_leave(self);
+}
+
+caf::message_handler cluster_behavior(limiter_actor* self) {
+  auto* const cluster = self->state.cluster();
+  if (!cluster) return {};
+  return {
+      [=](const owner_request& request) { return cluster->decide(request); },
+      [=](const owner_reply& reply) { cluster->on_reply(reply); },
+      [=](const leases_returned& returned) { cluster->take_back(returned); },
+      [=](ask_again) { cluster->ask_again(); },
+      [=](const placement_changed& change) { cluster->on_placement(change.to); },
+      [=](const shard_rows& rows) {
+        cluster->on_rows(rows, caf::actor_cast<caf::actor>(self->current_sender()));
+      },
+      [=](const shard_taken& done) {
+        cluster->on_taken(done);
+        try_to_leave(self);
+      },
+      [=](const backup_rows& rows) {
+        cluster->on_backup_rows(rows);
+        return backup_taken{};
+      },
+      [=](const backup_taken&) {
+        cluster->on_backup_taken(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+      },
+      [=](const peer_up& peer) { cluster->on_peer_up(peer); },
+      [=](const peer_down& peer) { cluster->on_peer_down(peer); },
+      [=](const member_epoch& news) { cluster->on_member_epoch(news.member, news.epoch); },
+      [=](leave_shards) -> caf::result<shards_gone> {
+        self->state.left = self->make_response_promise();
+        const auto promise = self->state.left;
+        try_to_leave(self);
+        return promise;
+      },
+  };
+}
+
 } // namespace
 
 caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
-  self->state.start(std::move(parts));
+  self->state.start(std::move(parts), self);
   self->delayed_send(self, sweep_interval, sweep_tick{});
   if (self->state.counters()) self->delayed_send(self, save_interval, save_tick{});
-  return {
-      [self](const admit_request& request) { return self->state.decide(request); },
-      [self](const limits_query& query) { return self->state.look_up(query); },
-      [self](const plans_changed& change) { self->state.change_plans(change.plans); },
-      [self](sweep_tick) {
-        self->state.sweep();
-        self->delayed_send(self, sweep_interval, sweep_tick{});
+  caf::message_handler own{
+      [self](const admit_request& request) {
+        return self->state.decide(request,
+                                  caf::actor_cast<caf::actor>(self->current_sender()));
       },
+      [self](const limits_query& query) { return look_up(self, query); },
+      [self](const plans_changed& change) { self->state.change_plans(change.plans); },
+      [self](sweep_tick) { tick(self); },
       [self](save_tick) {
         save(self);
         self->delayed_send(self, save_interval, save_tick{});
@@ -131,18 +203,16 @@ caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
       [self](counters_saved) { self->state.end_save(); },
       [self](drain) {
         self->state.drained = self->make_response_promise();
-        self->become(
-            [self](counters_saved) {
-              self->state.end_save();
-              finish(self);
-            },
-            // Who asks now is asking too late, and goes on as without us.
-            [](const admit_request&) {}, [](const limits_query&) {}, [](const plans_changed&) {},
-            [](sweep_tick) {}, [](save_tick) {});
+        self->set_default_handler(caf::drop); // who asks now is asking too late
+        self->become([self](counters_saved) {
+          self->state.end_save();
+          finish(self);
+        });
         finish(self);
         return self->state.drained;
       },
   };
+  return own.or_else(cluster_behavior(self));
 }
 
 } // namespace penstock

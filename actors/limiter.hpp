@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/limit_ledger.hpp"
+#include "actors/limiter_cluster.hpp"
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
 #include "actors/settings.hpp"
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace penstock {
 
@@ -53,6 +55,7 @@ struct limiter_parts {
   limiter_clock clock;
   std::shared_ptr<limiter_metrics> metrics;
   caf::actor counters; ///< takes counters_changed; null: nothing survives a restart
+  std::optional<limiter_cluster_parts> cluster{}; ///< none: the node is alone, all is here
 };
 
 class limiter_state {
@@ -61,12 +64,13 @@ class limiter_state {
 
   // -- life ---------------------------------------------------------------------------------------
 
-  void start(limiter_parts parts);
+  void start(limiter_parts parts, caf::event_based_actor* self);
 
   // -- decisions ----------------------------------------------------------------------------------
 
-  admit_reply decide(const admit_request& request);
+  admit_reply decide(const admit_request& request, const caf::actor& front_end);
   limits_reply look_up(const limits_query& query);
+  limiter_cluster* cluster() { return cluster_ ? &*cluster_ : nullptr; }
 
   // -- upkeep -------------------------------------------------------------------------------------
 
@@ -82,19 +86,23 @@ class limiter_state {
 
   const caf::actor& counters() const { return parts_.counters; }
   caf::response_promise drained; ///< pending while what is left is being saved
+  caf::response_promise left;    ///< pending while shards are being handed over
 
  private:
-  verdict decide(const limit_ledger::location& at, const admit_item& item,
-                 std::span<const std::uint32_t> sizes, std::int64_t now_ns);
+  limit_ledger::decision decide(const limit_ledger::location& at, const admit_item& item,
+                                std::span<const std::uint32_t> sizes, std::int64_t now_ns);
   void publish_size();
 
   limiter_parts parts_;
+  std::optional<limiter_cluster> cluster_;
   std::vector<limit_ledger::location> located_; // of the request under way; kept for its memory
   std::shared_ptr<const std::vector<counter_row>> saving_; // the hand-over under way
 };
 
 /// Answers admit_request with admit_reply and limits_query with limits_reply; takes plans_changed,
-/// counters_saved and its own ticks. At `drain` it decides no more: once all that survives is saved
+/// counters_saved and its own ticks. In a cluster also what other nodes' limiters send (see
+/// cluster_messages.hpp), peer_up, peer_down and placement_changed; leave_shards is answered with
+/// shards_gone once all that was here has been handed over. At `drain` it decides no more: once all that survives is saved
 /// it answers `drained` and quits. The composer sends that last, when no front end asks any more.
 caf::behavior limiter(caf::stateful_actor<limiter_state>* self, limiter_parts parts);
 

@@ -326,6 +326,76 @@ limit_state carry_over(const limit& before, const limit& after, const limit_stat
   return state;
 }
 
+// -- leases ---------------------------------------------------------------------------------------
+
+// A gcra state that owes at least until the end of a lease.
+static limit_state owing_until(const limit& rule, const limit_state& state, std::int64_t until_ns) {
+  if (rule.kind != algorithm::gcra || state.at >= until_ns) return state;
+  return {until_ns, 0, 0};
+}
+
+std::uint32_t leasable_units(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                             std::int64_t lifetime_ns) {
+  if (rule.kind == algorithm::interval) return 0;
+  return available_units(rule, owing_until(rule, state, now_ns + lifetime_ns), now_ns);
+}
+
+limit_state charge_lease(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                         std::int64_t lifetime_ns, std::uint32_t units) {
+  if (units == 0) return state;
+  return charge(rule, owing_until(rule, state, now_ns + lifetime_ns), now_ns, units);
+}
+
+std::int64_t window_left_ns(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  switch (rule.kind) {
+  case algorithm::gcra:
+    return never;
+  case algorithm::fixed_window:
+    if (used_in_fixed_window(rule, state, now_ns) == 0) return window_of(rule);
+    return state.at + window_of(rule) - now_ns;
+  case algorithm::sliding_window:
+    return window_of(rule) - now_ns % window_of(rule);
+  case algorithm::interval:
+    return 0;
+  case algorithm::calendar:
+    return calendar_next(rule.unit, now_ns) - now_ns;
+  }
+  return 0;
+}
+
+std::int64_t lease_mark(const limit& rule, const limit_state& charged, std::int64_t granted_ns,
+                        std::int64_t lifetime_ns) {
+  return rule.kind == algorithm::gcra ? granted_ns + lifetime_ns : charged.at;
+}
+
+limit_state refund(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                   std::int64_t mark, std::uint32_t outstanding, std::uint32_t units) {
+  limit_state after = state;
+  switch (rule.kind) {
+  case algorithm::gcra: {
+    // Whatever else was charged or refunded, until then this lease alone kept the TAT ahead: no
+    // later charge began anew from its own time, above which the units would not lie.
+    const wide owed = static_cast<wide>(outstanding) * static_cast<wide>(window_of(rule));
+    const auto ahead_until = mark + static_cast<std::int64_t>(divide(owed, amount_of(rule)));
+    if (now_ns > ahead_until) return state;
+    const wide debt = look_gcra(rule, state, now_ns).debt;
+    const wide back = static_cast<wide>(units) * static_cast<wide>(window_of(rule));
+    return gcra_state(rule, now_ns, debt - std::min(debt, back));
+  }
+  case algorithm::sliding_window:
+    if (state.at == mark) after.used -= std::min(after.used, units);
+    if (state.at == mark + window_of(rule)) after.previous -= std::min(after.previous, units);
+    return after;
+  case algorithm::fixed_window:
+  case algorithm::calendar:
+    if (state.at == mark) after.used -= std::min(after.used, units);
+    return after;
+  case algorithm::interval:
+    return state;
+  }
+  return state;
+}
+
 bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   switch (rule.kind) {
   case algorithm::gcra:

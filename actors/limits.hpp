@@ -63,6 +63,38 @@ std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t n
 limit_state carry_over(const limit& before, const limit& after, const limit_state& state,
                        std::int64_t now_ns);
 
+// -- units set aside: a lease -------------------------------------------------------------------------
+//
+// An owner may charge units at `now` that are spent later, until now + lifetime. That admits no more
+// than deciding each unit when it is spent would:
+// - Windows: units count in the window in which they were charged, so a lease must end with it
+//   (window_left_ns), and within it the owner's count is never below what was spent.
+// - gcra: a lease is charged as if all of it came at its end, now + lifetime, but checked against
+//   the burst of `now`. Take the units spent in any interval [a, b], in the order of their charges.
+//   The first was charged as of a time that is not before a; the last left the TAT no later than
+//   its own now + burst, which is not after b + burst. In between the TAT rose by a unit's time
+//   for each, so they are no more than rate * (b - a) + burst.
+
+/// available_units() and charge() for units that are spent until now + lifetime_ns. `interval`
+/// limits can't be leased: 0.
+std::uint32_t leasable_units(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                             std::int64_t lifetime_ns);
+limit_state charge_lease(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                         std::int64_t lifetime_ns, std::uint32_t units);
+
+/// From now until the window ends in which a unit charged now would count; `never` for gcra.
+std::int64_t window_left_ns(const limit& rule, const limit_state& state, std::int64_t now_ns);
+
+/// What a lease must be remembered by to be refunded: for windows their start, for gcra the time
+/// until which the TAT can't have fallen behind, if `units` of the lease are outstanding.
+std::int64_t lease_mark(const limit& rule, const limit_state& charged, std::int64_t granted_ns,
+                        std::int64_t lifetime_ns);
+
+/// The state after `units` of a lease of which `outstanding` were left turned out not to be spent;
+/// the same state when they count no more, or can't be told from what was forgotten since.
+limit_state refund(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                   std::int64_t mark, std::uint32_t outstanding, std::uint32_t units);
+
 /// Start of the calendar unit that holds `now` and of the next one, UTC, in ns since the epoch.
 std::int64_t calendar_start(calendar_unit unit, std::int64_t now_ns);
 std::int64_t calendar_next(calendar_unit unit, std::int64_t now_ns);

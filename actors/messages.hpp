@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/compat.hpp"
+#include "actors/placement.hpp"
 #include "actors/plan.hpp"
 #include "storage/counter_store.hpp"
 #include "storage/event_block.hpp"
@@ -17,8 +18,11 @@ namespace penstock {
 
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
 
-/// The version of the messages below that this build speaks.
-inline constexpr std::uint32_t wire_version = 3;
+/// The versions of messages between nodes that this build speaks. Two nodes speak the later of those
+/// that both know; each message says which it is. A new field goes to the end of a message, is
+/// written from the version on that brought it, and has a default for those before.
+inline constexpr std::uint32_t wire_version = 4;
+inline constexpr std::uint32_t oldest_wire_version = 4;
 
 /// One client's wish to send `events` events.
 struct admit_item {
@@ -31,7 +35,8 @@ struct admit_item {
   limit_mask limits = all_limits; ///< those of the plan that apply; see limits_that_apply()
 };
 
-/// A loop turn's wishes for one limiter. The reply carries the same token. `sizes` has, one item
+/// A loop turn's wishes for one limiter of the front end's own node, which asks the shard's owner if
+/// it has to. The reply carries the same token. `sizes` has, one item
 /// after the other, the bytes of each event of those items with several events and bytes > 0.
 struct admit_request {
   std::uint64_t token = 0;
@@ -39,10 +44,12 @@ struct admit_request {
   std::vector<std::uint32_t> sizes;
 };
 
-/// The verdicts, in the order of the items.
+/// The verdicts, in the order of the items; those that another node must give are verdict::pending
+/// and follow in further replies, which say by `positions` of which items they are.
 struct admit_reply {
   std::uint64_t token = 0;
   std::vector<verdict> verdicts;
+  std::vector<std::uint32_t> positions{}; ///< none: all items
 };
 
 /// How do the limits of a plan stand for a client? It costs nothing of them.
@@ -52,6 +59,7 @@ struct limits_query {
   std::uint64_t key = 0;
   std::uint32_t plan = 0;
   std::uint32_t stream = 0; ///< the one whose limits of scope `stream` are told
+  bool passed_on = false;   ///< by the limiter of another node: not to be passed on again
 };
 
 /// One limit as it stands, in its units (events or bytes).
@@ -68,12 +76,14 @@ struct limit_status {
 struct limits_reply {
   std::uint64_t token = 0;
   bool plan_known = false; ///< false: this limiter has no such plan
+  bool reached = true;     ///< false: the shard's owner can't be asked
   std::vector<limit_status> limits;
 };
 
 /// A node introduces itself to a peer's gate.
 struct hello {
-  std::uint32_t version = wire_version;
+  std::uint32_t version = wire_version; ///< the latest that it speaks…
+  std::uint32_t oldest = oldest_wire_version; ///< …and the oldest
   std::string cluster;
   std::string address; ///< the cluster address the sender is known by
 };
@@ -81,10 +91,11 @@ struct hello {
 /// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size]. And its
 /// front ends, which take events whose keys belong to this node, and its accounts actor.
 struct welcome {
-  std::uint32_t version = wire_version;
+  std::uint32_t version = wire_version; ///< that both will speak
   std::vector<caf::actor> limiters;
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
+  caf::actor directory{}; ///< null: its members are a fixed list
 };
 
 template <class Inspector>
@@ -97,7 +108,7 @@ typename Inspector::result_type inspect(Inspector& f, admit_request& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, limits_query& x) {
-  return f(x.token, x.client, x.key, x.plan, x.stream);
+  return f(x.token, x.client, x.key, x.plan, x.stream, x.passed_on);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, limit_status& x) {
@@ -105,19 +116,19 @@ typename Inspector::result_type inspect(Inspector& f, limit_status& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, limits_reply& x) {
-  return f(x.token, x.plan_known, x.limits);
+  return f(x.token, x.plan_known, x.reached, x.limits);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admit_reply& x) {
-  return f(x.token, x.verdicts);
+  return f(x.token, x.verdicts, x.positions);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, hello& x) {
-  return f(x.version, x.cluster, x.address);
+  return f(x.version, x.oldest, x.cluster, x.address);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
-  return f(x.version, x.limiters, x.front_ends, x.accounts);
+  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory);
 }
 
 // -- within a node: never serialised --------------------------------------------------------------
@@ -190,16 +201,22 @@ struct drain {};
 /// The answer, when nothing is under way any more.
 struct drained {};
 
-/// A peer's actors came (again) within reach, or went out of it. Told to front ends and to the
-/// accounts actor.
+/// A peer's actors came (again) within reach, or went out of it. Told to front ends, limiters and
+/// the accounts actor.
 struct peer_up {
-  std::uint16_t member = 0; ///< index into the sorted member list
+  std::uint16_t member = 0; ///< this node's number for it, as in placement
   std::vector<caf::actor> limiters;
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
+  caf::actor directory{};
 };
 struct peer_down {
   std::uint16_t member = 0;
+};
+
+/// Shards have other places from now on. Told to front ends and limiters.
+struct placement_changed {
+  std::shared_ptr<const placement> to;
 };
 
 using plan_list = std::shared_ptr<const std::vector<plan>>;
@@ -237,6 +254,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_down)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::placement_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plans_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_saved)
@@ -274,4 +292,5 @@ CAF_ADD_TYPE_ID(penstock, (penstock::counters_saved))
 CAF_ADD_TYPE_ID(penstock, (penstock::save_tick))
 CAF_ADD_TYPE_ID(penstock, (penstock::watch_streams))
 CAF_ADD_TYPE_ID(penstock, (penstock::stream_seen))
+CAF_ADD_TYPE_ID(penstock, (penstock::placement_changed))
 CAF_END_TYPE_ID_BLOCK(penstock)

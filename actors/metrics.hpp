@@ -116,8 +116,6 @@ struct alignas(64) front_end_metrics {
   std::array<counter, timeout_names.size()> timeouts;
   std::array<counter, shed_names.size()> shed;
   gauge in_flight_bytes;    ///< bodies between socket and disk
-  counter fallback_local;   ///< requests decided here because the shard's owner was out of reach
-  counter fallback_refused; ///< requests refused for that reason
   counter limiter_messages; ///< sent to this node's limiters
   counter journal_messages; ///< sent to the journal
   gauge publish_waits;      ///< requests that wait until the sinks have their events

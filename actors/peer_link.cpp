@@ -34,7 +34,7 @@ static std::string sentence_of(const caf::error& refusal) {
   return "it gives no reason";
 }
 
-// Each link goes round these stages:
+// Each link goes round these stages, from `waiting` back to `idle` when its peer is a member no more:
 //
 //               its turn             a gate                 welcome
 //     waiting ───────────► connecting ──────────► greeting ──────────► up
@@ -70,12 +70,24 @@ void peer_links_state::start(const cluster_settings& settings,
                              std::vector<caf::actor> front_ends, reach_peer reach,
                              std::shared_ptr<link_metrics> metrics) {
   prober_ = self_->spawn<caf::detached + caf::linked>(prober, std::move(reach));
-  introduction_ = {wire_version, settings.name, settings.listen};
+  introduction_.cluster = settings.name;
+  introduction_.address = settings.listen;
   reconnect_interval_ = settings.reconnect_interval_ms;
   front_ends_ = std::move(front_ends);
   metrics_ = std::move(metrics);
+  link_to(members);
+}
+
+void peer_links_state::link_to(const std::vector<std::string>& members) {
+  for (link& each : links_)
+    each.wanted = each.member < members.size() && members[each.member] == each.address;
   for (std::size_t member = 0; member < members.size(); ++member) {
-    if (members[member] == settings.listen) continue;
+    if (members[member].empty() || members[member] == introduction_.address) continue;
+    const auto known = std::ranges::find(links_, members[member], &link::address);
+    if (known != links_.end()) {
+      if (known->at == stage::idle) wait(static_cast<std::size_t>(known - links_.begin()), {});
+      continue;
+    }
     const result<peer_address> parts = parse_peer_address(members[member]);
     if (!parts) {
       spdlog::error("cannot link to a peer: {}", parts.error().message);
@@ -86,9 +98,8 @@ void peer_links_state::start(const cluster_settings& settings,
     peer.parts = *parts;
     peer.member = static_cast<std::uint16_t>(member);
     links_.push_back(std::move(peer));
+    want_turn(links_.size() - 1);
   }
-  for (std::size_t i = 0; i < links_.size(); ++i)
-    want_turn(i);
 }
 
 void peer_links_state::drain() {
@@ -105,6 +116,7 @@ void peer_links_state::tell_front_ends(const Message& message) {
 // -- turns ----------------------------------------------------------------------------------------
 
 void peer_links_state::want_turn(std::size_t at) {
+  links_[at].at = stage::waiting;
   turns_.push_back(at);
   next_turn();
 }
@@ -113,6 +125,10 @@ void peer_links_state::next_turn() {
   if (turn_taken_ || turns_.empty()) return;
   const std::size_t at = turns_.front();
   turns_.pop_front();
+  if (!links_[at].wanted) {
+    links_[at].at = stage::idle;
+    return next_turn();
+  }
   turn_taken_ = true;
   links_[at].at = stage::connecting;
   const peer_address& peer = links_[at].parts;
@@ -177,10 +193,11 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   link& peer = links_[at];
   // It may have gone while its answer was on the way.
   if (!peer.gate) return failed(at, caf::make_error(caf::sec::remote_lookup_failed));
-  if (answer.version != wire_version || answer.limiters.empty()) {
+  const bool understood = answer.version >= oldest_wire_version && answer.version <= wire_version;
+  if (!understood || answer.limiters.empty()) {
     self_->demonitor(peer.gate);
-    return refused(
-        at, fmt::format("it speaks wire version {}, this node {}", answer.version, wire_version));
+    return refused(at, fmt::format("it would speak wire version {}, this node speaks {} to {}",
+                                   answer.version, oldest_wire_version, wire_version));
   }
   peer.at = stage::up;
   peer.failure_logged = false;
@@ -188,7 +205,8 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
   spdlog::info("linked to the peer at {}", peer.address);
-  tell_front_ends(peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts});
+  tell_front_ends(
+      peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts, answer.directory});
 }
 
 void peer_links_state::lost(const caf::actor_addr& gate) {
@@ -231,6 +249,7 @@ caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_se
   self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics));
   return {
       [self](caf::connect_atom, std::uint64_t link) { self->state.want_turn(link); },
+      [self](const placement_changed& change) { self->state.link_to(change.to->members); },
       [self](drain) { self->state.drain(); },
   };
 }

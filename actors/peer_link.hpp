@@ -60,6 +60,9 @@ class peer_links_state {
              std::shared_ptr<link_metrics> metrics);
   void drain();
 
+  /// Addresses by number; empty: not a member (any more).
+  void link_to(const std::vector<std::string>& members);
+
   // -- turns: one connect at a time in a process --------------------------------------------------
 
   void want_turn(std::size_t link);
@@ -69,14 +72,15 @@ class peer_links_state {
   void lost(const caf::actor_addr& gate);
 
  private:
-  enum class stage : std::uint8_t { waiting, connecting, greeting, up };
+  enum class stage : std::uint8_t { idle, waiting, connecting, greeting, up };
 
   struct link {
     std::string address;
     peer_address parts;
     std::uint16_t member = 0;
-    stage at = stage::waiting;
+    stage at = stage::idle;
     caf::actor gate;
+    bool wanted = true; // a member; else it is let go of when it goes
     bool was_up = false;
     bool failure_logged = false; // an outage is worth one line, not one each attempt
   };
@@ -103,10 +107,10 @@ class peer_links_state {
   std::shared_ptr<link_metrics> metrics_;
 };
 
-/// Keeps a link to every member but this node (`settings.listen`), tells each of `front_ends` (and
-/// the accounts actor, if it is among them) peer_up and peer_down, and tries again every
-/// `settings.reconnect_interval_ms`. `members`: the cluster addresses of all nodes, sorted; valid
-/// addresses. `drain` ends it. Needs the middleman. `reach` is called on a thread of its own.
+/// Keeps a link to every member but this node (`settings.listen`), tells each of `told` peer_up and peer_down, and tries again every
+/// `settings.reconnect_interval_ms`. `members`: the cluster addresses of all nodes by number, as in
+/// placement; valid addresses. placement_changed brings others; a link to one that is no member any
+/// more stays until its peer goes. `drain` ends it. Needs the middleman. `reach` is called on a thread of its own.
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
                          reach_peer reach, std::shared_ptr<link_metrics> metrics);

@@ -1,7 +1,12 @@
 // Where a client's counters live: hash → shard → node, as pure functions.
 #pragma once
 
+#include "actors/directory.hpp"
+
+#include <array>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,5 +30,38 @@ std::size_t owner_of(std::uint32_t shard, const std::vector<std::string>& member
 
 /// For each shard the index of its owner among `members`.
 std::vector<std::uint16_t> place_shards(const std::vector<std::string>& members);
+
+/// A node's own numbers for the others: one an address, never another's.
+inline constexpr std::uint16_t no_member = UINT16_MAX;
+
+/// Where a shard is, goes, and would go.
+struct shard_place {
+  std::uint16_t owner = 0;
+  /// Who has its counters when the view comes: the owner before or, if that died, the next in its
+  /// order, to which it streamed them. The owner waits for them. no_member: nobody has any.
+  std::uint16_t source = no_member;
+  std::uint16_t backup = no_member; ///< to whom the owner streams them: the owner if this one dies
+
+  bool operator==(const shard_place&) const = default;
+};
+
+/// What follows from a view for every shard; the same on all nodes, but for the numbers.
+struct placement {
+  std::uint64_t epoch = 0;
+  std::vector<std::string> members; ///< addresses, by number; empty: not a member (any more)
+  /// False: what a dead member owned must not be taken over yet, see membership::confirmed().
+  bool confirmed = true;
+  bool includes_self = true;        ///< false: this node was taken out, and has a say no more
+  std::array<shard_place, shard_count> shards{};
+};
+using placement_ptr = std::shared_ptr<const placement>;
+
+/// Pure. Members that leave own nothing, unless all do. `number_of` gives a node's number for an
+/// address that it may not have seen before. `members` is for the caller to fill.
+placement place(const cluster_view& view,
+                const std::function<std::uint16_t(const std::string&)>& number_of);
+
+/// Of a list that never changes: nothing moves, nobody takes over. Numbers are indexes.
+placement fixed_placement(const std::vector<std::string>& members);
 
 } // namespace penstock

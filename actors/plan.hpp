@@ -59,6 +59,7 @@ struct verdict {
   std::uint8_t reason = 0;       ///< why nothing was granted; see refusal
 
   static constexpr std::uint8_t no_limit = 255;
+  static constexpr std::uint8_t pending = 255; ///< a reason: there is no verdict yet
   bool operator==(const verdict&) const = default;
 };
 

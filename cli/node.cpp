@@ -1,11 +1,8 @@
 #include "cli/node.hpp"
 
-#include "actors/gate.hpp"
-#include "actors/placement.hpp"
 #include "actors/wall_clock.hpp"
 #include "cli/address.hpp"
 #include "cli/logging.hpp"
-#include "net/tcp_probe.hpp"
 #include "net/wall_time.hpp"
 
 #include <spdlog/spdlog.h>
@@ -107,15 +104,6 @@ result<void> node::open_listeners() {
   return {};
 }
 
-std::vector<std::string> node::members() const {
-  if (settings_.cluster.directory == directory_kind::none) return {settings_.cluster.listen};
-  auto result = settings_.cluster.peers;
-  result.push_back(settings_.cluster.listen);
-  std::sort(result.begin(), result.end());
-  result.erase(std::unique(result.begin(), result.end()), result.end());
-  return result;
-}
-
 result<void> node::start_lanes() {
   identify_ = std::make_shared<const identifier>(settings_.identity, settings_.http.trusted_proxies,
                                                  secret_);
@@ -130,8 +118,8 @@ result<void> node::start_lanes() {
     lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
     lane.limiter = spawn_hosted<limiter_state>(
         system_, *lane.loop,
-        [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_}](
-            auto* self) { return limiter(self, parts); },
+        [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_,
+                               cluster_parts(i)}](auto* self) { return limiter(self, parts); },
         residence::with_sender);
     limiters.push_back(lane.limiter);
     if (!lane.keys) continue;
@@ -144,8 +132,6 @@ result<void> node::start_lanes() {
     indexes.push_back(lane.idempotency);
   }
   auto hash_keys = std::make_shared<const idempotency_hasher>(secret_);
-  auto all = members();
-  auto self = std::lower_bound(all.begin(), all.end(), settings_.cluster.listen) - all.begin();
   for (auto& lane : lanes_) {
     front_end_parts parts{*lane.loop,
                           settings_.http,
@@ -157,9 +143,8 @@ result<void> node::start_lanes() {
                           *lane.metrics,
                           journal_actor_,
                           limiters,
-                          place_shards(all),
-                          static_cast<std::uint16_t>(self),
-                          settings_.cluster.on_owner_unreachable,
+                          first_placement(),
+                          self_member(),
                           settings_.cluster.verdict_timeout_ms,
                           usage_,
                           indexes,
@@ -182,22 +167,6 @@ void node::start_accounts() {
   accounts_ = system_.spawn<caf::detached>(accounts_actor, std::move(parts));
 }
 
-result<void> node::start_cluster() {
-  if (settings_.cluster.directory == directory_kind::none) return {};
-  std::vector<caf::actor> limiters, told_of_peers;
-  for (auto& lane : lanes_) {
-    limiters.push_back(lane.limiter);
-    told_of_peers.push_back(lane.front_end);
-  }
-  auto front_ends = told_of_peers;
-  told_of_peers.push_back(accounts_);
-  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, front_ends, accounts_);
-  if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
-  links_ = system_.spawn(peer_links, settings_.cluster, members(), told_of_peers, probe_tcp,
-                         link_metrics_);
-  return {};
-}
-
 result<void> node::start_admin() {
   auto& m = metrics_;
   m.node_name = settings_.node_name;
@@ -212,6 +181,7 @@ result<void> node::start_admin() {
   for (auto& lane : lanes_) {
     m.front_ends.push_back(lane.metrics.get());
     m.limiters.push_back(lane.limiter_counts);
+    if (lane.cluster_counts) m.limiter_clusters.push_back(lane.cluster_counts);
     if (lane.idempotency) m.idempotency.push_back(lane.key_counts);
   }
   m.journal = journal_metrics_;

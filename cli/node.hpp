@@ -64,6 +64,7 @@ class node {
     listening_socket socket;
     std::shared_ptr<front_end_metrics> metrics = std::make_shared<front_end_metrics>();
     std::shared_ptr<limiter_metrics> limiter_counts = std::make_shared<limiter_metrics>();
+    std::shared_ptr<limiter_cluster_metrics> cluster_counts; ///< null: the node is alone
     std::shared_ptr<idempotency_index> keys;
     std::shared_ptr<idempotency_metrics> key_counts = std::make_shared<idempotency_metrics>();
     caf::actor limiter;
@@ -91,6 +92,9 @@ class node {
   void start_threads();
   bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
   std::vector<std::string> members() const;
+  std::uint16_t self_member() const;
+  placement_ptr first_placement() const;
+  std::optional<limiter_cluster_parts> cluster_parts(std::size_t lane);
   result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;

@@ -199,21 +199,16 @@ void node::start_storage_actors() {
   queue_ = system_.spawn<caf::detached>(queue_actor, std::move(queue));
 }
 
-// One ledger a lane, with what clients had used when it was saved last. The counters of absent
-// peers' clients are those of the first lane: see front_end::fall_back.
+// One ledger a lane, with what clients had used when it was saved last.
 result<std::vector<std::shared_ptr<limit_ledger>>> node::restore_ledgers() {
   auto plans = limiters_plans(*account_book_->plans());
   auto max_clients = std::max<std::uint64_t>(1, settings_.limiter.max_clients / lanes_.size());
   std::vector<std::shared_ptr<limit_ledger>> ledgers;
   for (std::size_t i = 0; i < lanes_.size(); ++i)
     ledgers.push_back(std::make_shared<limit_ledger>(plans, max_clients, limit_labels_));
-  auto all = members();
-  auto owners = place_shards(all);
   auto now = wall_ns();
   auto loaded = counter_store_->load(now, [&](const counter_row& row) {
-    auto shard = shard_of(row.client);
-    bool mine = all[owners[shard]] == settings_.cluster.listen;
-    ledgers[mine ? shard % lanes_.size() : 0]->restore(row, now);
+    ledgers[shard_of(row.client) % lanes_.size()]->restore(row, now);
   });
   if (!loaded) return loaded.error();
   return ledgers;

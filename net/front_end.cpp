@@ -55,6 +55,7 @@ caf::behavior front_end::make_behavior() {
       [this](const forward_reply& reply) { on_forward_reply(reply); },
       [this](const peer_up& news) { on_peer_up(news); },
       [this](const peer_down& news) { on_peer_down(news); },
+      [this](const placement_changed& change) { set_placement(change.to); },
       [this](const limits_reply& reply) { on_limits(reply); },
       [this](const rules_changed& news) { rules_ = news.rules; },
       [this](const accounts_changed& news) {
@@ -174,7 +175,9 @@ void front_end::on_tick() {
   writer_.set_time(std::time(nullptr));
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
-  if (!awaiting_verdict_.empty() || !asking_.empty()) check_verdict_timeouts();
+  if (!asking_.empty())
+    drop_late_questions(parts_.loop.now_ns() -
+                        std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count());
   if (!claimed_.empty()) check_claim_timeouts();
   hand_over_usage_if_due();
 }

@@ -43,11 +43,10 @@ struct front_end_parts {
   node_state& node;
   front_end_metrics& metrics;
   caf::actor journal;
-  std::vector<caf::actor> limiters;       ///< this node's; shard s belongs to limiters[s % size]
-  std::vector<std::uint16_t> shard_owner; ///< shard → member; all self_member when alone
-  std::uint16_t self_member = 0;
-  unreachable_policy on_unreachable = unreachable_policy::local;
-  std::chrono::milliseconds verdict_timeout_ms{500};
+  std::vector<caf::actor> limiters; ///< this node's; shard s is asked of limiters[s % size]
+  placement_ptr places;             ///< null: the node is alone
+  std::uint16_t self_member = 0;    ///< this node's number there
+  std::chrono::milliseconds verdict_timeout_ms{500}; ///< of a question how limits stand
   caf::actor usage{}; ///< takes usage_batch_ptr; null: usage is not counted
   /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.
   std::vector<caf::actor> idempotency{};
@@ -97,10 +96,10 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_tick() override;
 
  private:
-  /// A limiter that requests may be sent to: one of ours, or one of a peer's.
+  /// Requests that may be sent to a limiter together.
   struct destination {
-    caf::actor limiter; ///< null: can't be reached now
-    std::uint16_t member = 0;
+    caf::actor limiter;
+    bool foreign = false; ///< of clients that other nodes count
     std::unique_ptr<turn_batch> open;
   };
 
@@ -153,10 +152,10 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   // -- front_end_admission.cpp --------------------------------------------------------------------
   void place_destinations();
+  void set_placement(const placement_ptr& places);
   void ask_limiters();
   void admit(std::unique_ptr<turn_batch> batch);
-  void ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch);
-  void fall_back(std::unique_ptr<turn_batch> batch);
+  void ask(std::unique_ptr<turn_batch> batch);
   void on_verdicts(const admit_reply& reply);
   void apply(std::unique_ptr<turn_batch> batch);
   void drop_refused(turn_batch& batch);
@@ -166,7 +165,6 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_durable(const append_done& done);
   void on_peer_up(const peer_up& news);
   void on_peer_down(const peer_down& news);
-  void check_verdict_timeouts();
 
   // -- front_end_limits.cpp -----------------------------------------------------------------------
   /// A GET /v1/usage that waits for the limiter.
@@ -175,7 +173,6 @@ class front_end final : public request_handler, public io_handler, public loop_c
     std::uint32_t generation = 0;
     std::uint32_t exchange = 0;
     answer_context context;
-    std::uint16_t member = 0; ///< of the limiter that was asked
     std::int64_t sent_ns = 0;
     std::string account;
     served_plan* plan = nullptr;
@@ -186,7 +183,6 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void answer_limits(limits_question& question, const std::vector<limit_status>& limits);
   template <class Lost>
   void answer_lost_questions(Lost lost);
-  void drop_questions_to(std::uint16_t member);
   void drop_late_questions(std::int64_t oldest_ns);
 
   // -- front_end_usage.cpp ------------------------------------------------------------------------
@@ -297,6 +293,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<session*> closed_; // of this turn: free at its end
   std::vector<session*> to_flush_;
 
+  placement_ptr places_;
   std::vector<destination> destinations_;
   std::vector<std::uint16_t> destination_of_; // shard → destination
   std::uint64_t next_token_ = 1;

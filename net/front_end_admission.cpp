@@ -7,57 +7,34 @@ namespace penstock {
 
 namespace {
 
-constexpr std::uint16_t fallback_destination = 0;
 constexpr std::int64_t max_hold_ns = 2'000'000;
 constexpr std::size_t max_held_events = 512;
 
-verdict unreachable_verdict() {
-  verdict v;
-  v.reason = static_cast<std::uint8_t>(refusal::unreachable);
-  return v;
-}
-
 } // namespace
 
-// One destination for each limiter of this node, and after them those of the peers in reach.
+// Two batches for each limiter: of clients that this node counts, which are decided at once, and of
+// those for which the limiter may have to ask another node. The latter must not hold up the former.
 void front_end::place_destinations() {
   if (!destinations_.empty()) return;
-  auto local = parts_.limiters.size();
   for (auto& limiter : parts_.limiters)
-    destinations_.push_back({limiter, parts_.self_member, nullptr});
+    for (bool foreign : {false, true})
+      destinations_.push_back({limiter, foreign, nullptr});
+  set_placement(parts_.places);
+}
+
+void front_end::set_placement(const placement_ptr& places) {
+  places_ = places;
   destination_of_.resize(shard_count);
-  std::map<std::uint16_t, std::uint16_t> of_member;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
-    auto owner = parts_.shard_owner[shard];
-    if (owner == parts_.self_member) {
-      destination_of_[shard] = static_cast<std::uint16_t>(shard % local);
-      continue;
-    }
-    // A peer not seen yet has one destination without a limiter.
-    auto [it, fresh] = of_member.emplace(owner, destinations_.size());
-    if (fresh) destinations_.push_back({nullptr, owner, nullptr});
-    destination_of_[shard] = it->second;
+    const bool foreign = places_ && places_->shards[shard].owner != parts_.self_member;
+    destination_of_[shard] =
+        static_cast<std::uint16_t>(2 * (shard % parts_.limiters.size()) + foreign);
   }
 }
 
 void front_end::on_peer_up(const peer_up& news) {
   if (peer_front_ends_.size() <= news.member) peer_front_ends_.resize(news.member + 1u);
   peer_front_ends_[news.member] = news.front_ends;
-  if (news.limiters.empty()) return;
-  // Destinations are never removed, so that indexes in batches under way stay good; those of a
-  // peer that came back are used again.
-  std::vector<std::uint16_t> mine;
-  for (std::size_t i = 0; i < destinations_.size(); ++i)
-    if (destinations_[i].member == news.member) mine.push_back(static_cast<std::uint16_t>(i));
-  while (mine.size() < news.limiters.size()) {
-    mine.push_back(static_cast<std::uint16_t>(destinations_.size()));
-    destinations_.push_back({nullptr, news.member, nullptr});
-  }
-  for (std::size_t i = 0; i < mine.size(); ++i)
-    destinations_[mine[i]].limiter = i < news.limiters.size() ? news.limiters[i] : nullptr;
-  for (std::uint32_t shard = 0; shard < shard_count; ++shard)
-    if (parts_.shard_owner[shard] == news.member)
-      destination_of_[shard] = mine[shard % news.limiters.size()];
 }
 
 void front_end::on_peer_down(const peer_down& news) {
@@ -67,18 +44,6 @@ void front_end::on_peer_down(const peer_down& news) {
     claimed.push_back(token);
   for (auto token : claimed)
     give_up_claims(token, news.member);
-  for (auto& d : destinations_)
-    if (d.member == news.member) d.limiter = nullptr;
-  drop_questions_to(news.member);
-  // What was asked there will not be answered.
-  std::vector<std::uint64_t> lost;
-  for (auto& [token, batch] : awaiting_verdict_)
-    if (destinations_[batch->destination].member == news.member) lost.push_back(token);
-  for (auto token : lost) {
-    auto batch = std::move(awaiting_verdict_[token]);
-    awaiting_verdict_.erase(token);
-    fall_back(std::move(batch));
-  }
 }
 
 void front_end::ask_limiters() {
@@ -88,53 +53,50 @@ void front_end::ask_limiters() {
 }
 
 void front_end::admit(std::unique_ptr<turn_batch> batch) {
-  const auto& limiter = destinations_[batch->destination].limiter;
-  if (!batch->limited) {
-    for (std::size_t r = 0; r < batch->requests.size(); ++r)
-      batch->requests[r].state.granted = batch->items[r].events;
-    apply(std::move(batch));
-  } else if (!limiter) {
-    fall_back(std::move(batch));
-  } else {
-    ask(limiter, std::move(batch));
-  }
+  if (batch->limited) return ask(std::move(batch));
+  for (std::size_t r = 0; r < batch->requests.size(); ++r)
+    batch->requests[r].state.granted = batch->items[r].events;
+  apply(std::move(batch));
 }
 
-void front_end::ask(const caf::actor& limiter, std::unique_ptr<turn_batch> batch) {
+void front_end::ask(std::unique_ptr<turn_batch> batch) {
   batch->token = next_token_++;
-  batch->sent_ns = parts_.loop.now_ns();
-  if (destinations_[batch->destination].member == parts_.self_member)
-    parts_.metrics.limiter_messages.add();
-  self_->send(limiter, admit_request{batch->token, batch->items, batch->sizes});
+  parts_.metrics.limiter_messages.add();
+  self_->send(destinations_[batch->destination].limiter,
+              admit_request{batch->token, batch->items, batch->sizes});
+  for (std::size_t r = 0; r < batch->requests.size(); ++r)
+    batch->requests[r].position = static_cast<std::uint32_t>(r);
   auto token = batch->token;
   awaiting_verdict_.emplace(token, std::move(batch));
 }
 
-// The shard's owner can't be reached: as configured, our own limiters decide on what they know,
-// or the requests are refused.
-void front_end::fall_back(std::unique_ptr<turn_batch> batch) {
-  if (parts_.on_unreachable == unreachable_policy::refuse) {
-    parts_.metrics.fallback_refused.add(batch->requests.size());
-    for (auto& r : batch->requests)
-      r.state = unreachable_verdict();
-    return apply(std::move(batch));
-  }
-  parts_.metrics.fallback_local.add(batch->requests.size());
-  // One limiter takes the clients of all absent peers, so that a client is counted in one place
-  // on this node however its owner cuts up its shards.
-  batch->destination = fallback_destination;
-  ask(parts_.limiters[fallback_destination], std::move(batch));
-}
-
+// Takes verdicts as they come. Requests whose verdict is here don't wait for the others.
 void front_end::on_verdicts(const admit_reply& reply) {
   auto found = awaiting_verdict_.find(reply.token);
-  if (found == awaiting_verdict_.end()) return; // it came after its timeout
-  auto batch = std::move(found->second);
+  if (found == awaiting_verdict_.end()) return;
+  auto& batch = *found->second;
+  std::vector<bool> decided(batch.requests.size(), false);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < reply.verdicts.size(); ++i) {
+    if (reply.verdicts[i].reason == verdict::pending) continue;
+    auto position = reply.positions.empty() ? static_cast<std::uint32_t>(i) : reply.positions[i];
+    // Requests stay in the order of their positions.
+    auto r = std::lower_bound(batch.requests.begin(), batch.requests.end(), position,
+                              [](auto& each, auto wanted) { return each.position < wanted; });
+    if (r == batch.requests.end() || r->position != position) continue;
+    r->state = reply.verdicts[i];
+    decided[static_cast<std::size_t>(r - batch.requests.begin())] = true;
+    ++count;
+  }
+  if (count == 0) return;
+  if (count < batch.requests.size()) {
+    auto part = new_batch(batch.destination);
+    move_requests(batch, decided, *part);
+    return apply(std::move(part));
+  }
+  auto whole = std::move(found->second);
   awaiting_verdict_.erase(found);
-  if (reply.verdicts.size() != batch->requests.size()) return fall_back(std::move(batch));
-  for (std::size_t i = 0; i < reply.verdicts.size(); ++i)
-    batch->requests[i].state = reply.verdicts[i];
-  apply(std::move(batch));
+  apply(std::move(whole));
 }
 
 void front_end::apply(std::unique_ptr<turn_batch> batch) {
@@ -253,20 +215,6 @@ void front_end::on_durable(const append_done& done) {
     }
     count_usage(*batch, done.ok);
     release(std::move(batch));
-  }
-}
-
-void front_end::check_verdict_timeouts() {
-  auto oldest = parts_.loop.now_ns() - parts_.verdict_timeout_ms.count() * 1'000'000;
-  drop_late_questions(oldest);
-  std::vector<std::uint64_t> late;
-  for (auto& [token, batch] : awaiting_verdict_)
-    if (batch->sent_ns < oldest && destinations_[batch->destination].member != parts_.self_member)
-      late.push_back(token);
-  for (auto token : late) {
-    auto batch = std::move(awaiting_verdict_[token]);
-    awaiting_verdict_.erase(token);
-    fall_back(std::move(batch));
   }
 }
 

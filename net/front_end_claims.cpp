@@ -45,7 +45,8 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
   const auto& block = *batch.blocks[r.block];
   claim.offered = count;
   claim.bytes = block.events[first + count - 1].end - block.begin_of(first);
-  claim.member = parts_.shard_owner[shard_of(claim.key.high)];
+  claim.member =
+      places_ ? places_->shards[shard_of(claim.key.high)].owner : parts_.self_member;
   claims->all.push_back(claim);
   batch.blocks[r.block]->keys.push_back({claim.key, claim.content, first, count});
   note_in_flight(batch, sizeof claim + sizeof(block_key));

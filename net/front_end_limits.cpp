@@ -12,8 +12,6 @@ namespace penstock {
 
 namespace {
 
-constexpr std::size_t fallback_limiter = 0;
-
 // The stream whose limits are asked for: ?stream=NAME.
 std::string_view stream_of(std::string_view query) {
   constexpr std::string_view name = "stream=";
@@ -49,6 +47,27 @@ verdict tightest(const plan& rules, const std::vector<limit_status>& limits, std
 
 } // namespace
 
+// Questions that nobody will answer: their limiter went out of reach, or it takes too long.
+template <class Lost>
+void front_end::answer_lost_questions(Lost lost) {
+  for (auto at = asking_.begin(); at != asking_.end();) {
+    if (!lost(at->first, at->second)) {
+      ++at;
+      continue;
+    }
+    auto question = std::move(at->second);
+    asking_.erase(at++);
+    parts_.metrics.count(shed_reason::unreachable);
+    parts_.metrics.count_status(503);
+    if (question.from->generation() != question.generation) continue;
+    auto& out = question.from->begin_answer(question.exchange);
+    writer_.error(out, question.context,
+                  {503, "The node that counts this client's requests can't be reached."},
+                  retry_when_unavailable_s);
+    question.from->end_answer(question.exchange);
+  }
+}
+
 void front_end::on_usage(session& from, const request_parser& parser, std::string_view query) {
   auto method = parser.head().method;
   if (method != request_method::get && method != request_method::head)
@@ -70,23 +89,17 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
   question.sent_ns = parts_.loop.now_ns();
   question.exchange = from.open_exchange(keep_alive);
   if (plan->rules.limits.empty()) return answer_limits(question, {});
-  auto& owner = destinations_[destination_of_[shard_of(who.client)]];
-  bool local = parts_.on_unreachable == unreachable_policy::local;
-  question.member = owner.limiter ? owner.member : parts_.self_member;
   limits_query ask{next_token_++, who.client, who.key ? who.key->key_client : 0,
                    plan->charges.plan(), stream_id(stream_of(query))};
-  auto token = ask.token;
-  // Also one that can't be asked gets its entry, and with it the answer for that.
-  if (owner.limiter || local)
-    self_->send(owner.limiter ? owner.limiter : parts_.limiters[fallback_limiter], ask);
-  asking_.emplace(token, std::move(question));
-  if (!owner.limiter && !local)
-    answer_lost_questions([token](std::uint64_t asked, auto&) { return asked == token; });
+  asking_.emplace(ask.token, std::move(question));
+  self_->send(destinations_[destination_of_[shard_of(who.client)]].limiter, ask);
 }
 
 void front_end::on_limits(const limits_reply& reply) {
   auto found = asking_.find(reply.token);
   if (found == asking_.end()) return; // it came after its timeout
+  if (!reply.reached)
+    return answer_lost_questions([&](std::uint64_t asked, auto&) { return asked == reply.token; });
   auto question = std::move(found->second);
   asking_.erase(found);
   answer_limits(question, reply.limits);
@@ -118,36 +131,9 @@ void front_end::answer_limits(limits_question& question, const std::vector<limit
   question.from->end_answer(question.exchange);
 }
 
-// Questions that nobody will answer: their limiter went out of reach, or it takes too long.
-template <class Lost>
-void front_end::answer_lost_questions(Lost lost) {
-  for (auto at = asking_.begin(); at != asking_.end();) {
-    if (!lost(at->first, at->second)) {
-      ++at;
-      continue;
-    }
-    auto question = std::move(at->second);
-    asking_.erase(at++);
-    parts_.metrics.count(shed_reason::unreachable);
-    parts_.metrics.count_status(503);
-    if (question.from->generation() != question.generation) continue;
-    auto& out = question.from->begin_answer(question.exchange);
-    writer_.error(out, question.context,
-                  {503, "The node that counts this client's requests can't be reached."},
-                  retry_when_unavailable_s);
-    question.from->end_answer(question.exchange);
-  }
-}
-
-void front_end::drop_questions_to(std::uint16_t member) {
-  answer_lost_questions(
-      [member](std::uint64_t, const limits_question& q) { return q.member == member; });
-}
-
 void front_end::drop_late_questions(std::int64_t oldest_ns) {
-  answer_lost_questions([&](std::uint64_t, const limits_question& q) {
-    return q.sent_ns < oldest_ns && q.member != parts_.self_member;
-  });
+  answer_lost_questions(
+      [&](std::uint64_t, const limits_question& q) { return q.sent_ns < oldest_ns; });
 }
 
 } // namespace penstock

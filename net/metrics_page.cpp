@@ -1,5 +1,6 @@
 #include "net/metrics_page.hpp"
 
+#include "net/limiter_cluster_figures.hpp"
 #include "net/process_figures.hpp"
 #include "net/prometheus_page.hpp"
 #include "net/sink_figures.hpp"
@@ -82,14 +83,6 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
     out.value(sum(
                   all, [i](const m& f) -> auto& { return f.unpublished_answers[i]; }),
               {{"reason", unpublished_names[i]}});
-  out.counter("penstock_limiter_fallback_total",
-              "Requests whose shard's owner was out of reach, by what was done with them.")
-      .value(sum(
-                 all, [](const m& f) -> auto& { return f.fallback_local; }),
-             {{"policy", "local"}})
-      .value(sum(
-                 all, [](const m& f) -> auto& { return f.fallback_refused; }),
-             {{"policy", "refuse"}});
 }
 
 void add_limiters(page& out, const metrics_sources& from) {
@@ -261,6 +254,7 @@ std::string metrics_page(const metrics_sources& from) {
       .value(1, {{"version", from.version}, {"node", from.node_name}});
   add_http(out, from.front_ends);
   add_limiters(out, from);
+  add_limiter_clusters(out, from);
   if (from.counters) add_counters(out, *from.counters);
   add_idempotency(out, from);
   if (from.journal) add_journal(out, *from.journal, from.journal_max_bytes);

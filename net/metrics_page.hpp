@@ -5,6 +5,7 @@
 #include "actors/idempotency_actor.hpp"
 #include "actors/letter_metrics.hpp"
 #include "actors/limiter.hpp"
+#include "actors/limiter_cluster.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
 
@@ -24,6 +25,7 @@ struct metrics_sources {
   std::string version;
   std::vector<const front_end_metrics*> front_ends;
   std::vector<std::shared_ptr<const limiter_metrics>> limiters;
+  std::vector<std::shared_ptr<const limiter_cluster_metrics>> limiter_clusters; ///< in a cluster
   std::vector<std::shared_ptr<const idempotency_metrics>> idempotency;
   std::shared_ptr<const journal_metrics> journal;
   std::uint64_t journal_max_bytes = 0; ///< journal.max_size

@@ -31,6 +31,7 @@ struct waiting_request {
   std::uint32_t first = 0; ///< its first event in that block
   std::uint32_t count = 0; ///< its events: valid ones before the verdict, granted ones after
   std::uint32_t details = no_details; ///< index into turn_batch::details
+  std::uint32_t position = 0;         ///< of its item in what the limiter was asked
   bool keep_alive = true;
   bool http_1_0 = false;
   bool answered = false;
@@ -102,7 +103,6 @@ struct turn_batch {
   std::uint64_t token = 0;
   std::uint64_t claim_token = 0; ///< not 0: one request, whose keys were claimed
   std::uint16_t destination = 0;
-  std::int64_t sent_ns = 0;     ///< when the limiter was asked, for the verdict timeout
   std::size_t memory_bytes = 0; ///< counted against max_in_flight
   std::vector<admit_item> items;
   std::vector<std::uint32_t> sizes; ///< see admit_request
@@ -118,5 +118,9 @@ struct turn_batch {
     return r.details == waiting_request::no_details ? nullptr : &details[r.details];
   }
 };
+
+/// Moves the requests for which `taken` is set into a fresh batch, with their events and in order.
+/// Not for a batch whose keys were claimed.
+void move_requests(turn_batch& from, const std::vector<bool>& taken, turn_batch& to);
 
 } // namespace penstock

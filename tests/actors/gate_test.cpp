@@ -12,15 +12,22 @@ class gate_fixture : public actor_fixture {
  public:
   gate_fixture() {
     someone = system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
-    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"},
-                        std::vector<caf::actor>{someone}, std::vector<caf::actor>{}, someone);
+    welcome here;
+    here.limiters = {someone};
+    here.accounts = someone;
+    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"}, here);
+    any_door = system.spawn(gate, "dev", std::vector<std::string>{}, here);
   }
-  ~gate_fixture() { caf::anon_send(door, drain{}); }
+  ~gate_fixture() {
+    caf::anon_send(door, drain{});
+    caf::anon_send(any_door, drain{});
+  }
 
   // The refusal, or 0 when welcomed.
-  int knock(const hello& greeting) {
+  int knock(const hello& greeting) { return knock(door, greeting); }
+  int knock(const caf::actor& at, const hello& greeting) {
     int code = -1;
-    auto pending = self->request(door, caf::infinite, greeting);
+    auto pending = self->request(at, caf::infinite, greeting);
     run();
     pending.receive(
         [&](const welcome& answer) {
@@ -38,16 +45,22 @@ class gate_fixture : public actor_fixture {
   }
 
   caf::actor someone;
-  caf::actor door;
+  caf::actor door, any_door;
 };
 
 } // namespace
 
 TEST_CASE_METHOD(gate_fixture, "a gate welcomes members of its cluster only", "[gate]") {
-  CHECK(knock({wire_version, "dev", "b:2"}) == 0);
-  CHECK(knock({wire_version + 1, "dev", "b:2"}) == static_cast<int>(gate_refusal::version));
-  CHECK(knock({wire_version, "prod", "b:2"}) == static_cast<int>(gate_refusal::cluster));
-  CHECK(knock({wire_version, "dev", "localhost:2"}) == static_cast<int>(gate_refusal::address));
+  const auto code = [](gate_refusal why) { return static_cast<int>(why); };
+  const auto v = wire_version, oldest = oldest_wire_version;
+  CHECK(knock({v, oldest, "dev", "b:2"}) == 0);
+  CHECK(knock({v + 1, v, "dev", "b:2"}) == 0); // a later one that still speaks ours
+  CHECK(knock({v + 2, v + 1, "dev", "b:2"}) == code(gate_refusal::version));
+  CHECK(knock({oldest - 1, oldest - 2, "dev", "b:2"}) == code(gate_refusal::version));
+  CHECK(knock({v, oldest, "prod", "b:2"}) == code(gate_refusal::cluster));
+  CHECK(knock({v, oldest, "dev", "localhost:2"}) == code(gate_refusal::address));
+  CHECK(knock(any_door, {v, oldest, "dev", "localhost:2"}) == 0);
+  CHECK(knock(any_door, {v, oldest, "prod", "localhost:2"}) == code(gate_refusal::cluster));
 }
 
 TEST_CASE("peer addresses are host and port", "[gate]") {

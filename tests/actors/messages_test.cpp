@@ -59,14 +59,14 @@ TEST_CASE_METHOD(wire_fixture, "admit_item", "[messages]") {
 }
 
 TEST_CASE_METHOD(wire_fixture, "limits_query and limits_reply", "[messages]") {
-  const limits_query query = round_trip(limits_query{1, UINT64_MAX, 3, 4, UINT32_MAX});
+  const limits_query query = round_trip(limits_query{1, UINT64_MAX, 3, 4, UINT32_MAX, true});
   CHECK(query.token == 1);
   CHECK(query.client == UINT64_MAX);
   CHECK(query.key == 3);
   CHECK(query.plan == 4);
   CHECK(query.stream == UINT32_MAX);
   const std::vector<limit_status> limits{{"daily", 1, UINT32_MAX, INT64_MAX}, {}};
-  const limits_reply told = round_trip(limits_reply{7, true, limits});
+  const limits_reply told = round_trip(limits_reply{7, true, false, limits});
   CHECK(told.token == 7);
   CHECK(told.plan_known);
   CHECK(told.limits == limits);
@@ -82,13 +82,13 @@ TEST_CASE_METHOD(wire_fixture, "admit_request and admit_reply", "[messages]") {
   CHECK(request.items[1].events == 2);
   CHECK(request.sizes == std::vector<std::uint32_t>{8, 9});
   CHECK(round_trip(admit_request{}).items.empty());
-  const admit_reply reply = round_trip(admit_reply{9, {full_verdict, verdict{}}});
+  const admit_reply reply = round_trip(admit_reply{9, {full_verdict, verdict{}}, {4}});
   CHECK(reply.token == 9);
   CHECK(reply.verdicts == std::vector<verdict>{full_verdict, verdict{}});
 }
 
 TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
-  const hello greeting = round_trip(hello{7, "a cluster", "127.0.0.1:4200"});
+  const hello greeting = round_trip(hello{7, 5, "a cluster", "127.0.0.1:4200"});
   CHECK(greeting.version == 7);
   CHECK(greeting.cluster == "a cluster");
   CHECK(greeting.address == "127.0.0.1:4200");
@@ -96,7 +96,7 @@ TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
   const caf::actor someone = system.spawn([](caf::event_based_actor* actor) -> caf::behavior {
     return {[actor](drain) { actor->quit(); }};
   });
-  const welcome answer = round_trip(welcome{wire_version, {someone, someone}, {someone}, someone});
+  const welcome answer = round_trip(welcome{wire_version, {someone, someone}, {someone}, someone, {}});
   CHECK(answer.version == wire_version);
   CHECK(answer.limiters == std::vector<caf::actor>{someone, someone});
   CHECK(answer.front_ends == std::vector<caf::actor>{someone});
@@ -170,4 +170,64 @@ TEST_CASE_METHOD(wire_fixture, "forward_request and forward_reply", "[messages]"
   CHECK(reply.verdicts[0].status == 507);
   CHECK(reply.verdicts[0].retry_after_s == 10);
   CHECK(reply.limits == full_verdict);
+}
+
+TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[messages]") {
+  owner_request asked;
+  asked.token = 7;
+  asked.items = {{.client = 1, .events = 2, .bytes = 30}};
+  asked.sizes = {10, 20};
+  asked.wishes = {50};
+  const auto question = round_trip(asked);
+  CHECK(question.version == wire_version);
+  CHECK(question.token == 7);
+  CHECK(question.items.at(0).events == 2);
+  CHECK(question.sizes == asked.sizes);
+  CHECK(question.wishes == asked.wishes);
+
+  owner_reply told;
+  told.token = 8;
+  told.moved = true;
+  told.verdicts = {full_verdict};
+  told.leases = {{1, 2, 3, 4, -5}};
+  const auto answer = round_trip(told);
+  CHECK(answer.token == 8);
+  CHECK(answer.moved);
+  CHECK(answer.verdicts == told.verdicts);
+  CHECK(answer.leases == told.leases);
+
+  leases_returned back;
+  back.leases = {{9, 8}};
+  CHECK(round_trip(back).leases == back.leases);
+
+  shard_rows rows;
+  rows.epoch = 5;
+  rows.shard = 255;
+  rows.last = true;
+  rows.rows = {{1, 2, 3, 1, -4, 5, 6, 7}};
+  const auto moved = round_trip(rows);
+  CHECK(moved.epoch == 5);
+  CHECK(moved.shard == 255);
+  CHECK(moved.last);
+  CHECK(moved.rows == rows.rows);
+  shard_taken taken;
+  taken.epoch = 6;
+  taken.shard = 3;
+  CHECK(round_trip(taken).epoch == 6);
+  CHECK(round_trip(taken).shard == 3);
+  backup_rows streamed;
+  streamed.rows = rows.rows;
+  CHECK(round_trip(streamed).rows == rows.rows);
+  CHECK(round_trip(backup_taken{}).version == wire_version);
+}
+
+TEST_CASE_METHOD(wire_fixture, "what nodes away from the directory say", "[messages]") {
+  away_question asked;
+  asked.epoch = 3;
+  CHECK(round_trip(asked).epoch == 3);
+  away_answer told;
+  told.epoch = 4;
+  told.away = true;
+  CHECK(round_trip(told).epoch == 4);
+  CHECK(round_trip(told).away);
 }

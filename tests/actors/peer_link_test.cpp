@@ -128,8 +128,10 @@ class test_node {
     std::vector<std::string> members = std::move(peers);
     members.push_back(settings.listen);
     std::ranges::sort(members);
-    door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding},
-                        std::vector<caf::actor>{}, deciding);
+    welcome here;
+    here.limiters = {deciding};
+    here.accounts = deciding;
+    door = system.spawn(gate, cluster, members, here);
     listening = publish_gate(door, settings.listen);
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},

@@ -109,7 +109,7 @@ TEST_CASE("slots freed are used again before memory grows", "[client_table]") {
     if (round == 4) bytes = table.memory_bytes();
     CHECK(table.sweep((round + 1) * 100 * second_ns, 20'000).forgotten == 10'000);
     CHECK(table.size() == 0);
-    CHECK_FALSE(table.has_changed());
+    CHECK_FALSE(table.has_changed(client_table::reader::disk));
   }
   // The shards' shares differ from round to round, so a few hash tables grow once more.
   CHECK(table.memory_bytes() < bytes * 5 / 4);
@@ -160,9 +160,9 @@ TEST_CASE("clients that changed are visited once, all of them, a few at a time",
     CHECK(seen.insert(client).second);
   };
   int calls = 0;
-  for (; table.has_changed() && calls < 100; ++calls) {
+  for (; table.has_changed(client_table::reader::disk) && calls < 100; ++calls) {
     const std::size_t before = seen.size();
-    table.take_changed(70, visit);
+    table.take_changed(client_table::reader::disk, 70, visit);
     CHECK(seen.size() == std::min<std::size_t>(before + 70, changed.size()));
   }
   CHECK(calls == 15);
@@ -171,22 +171,22 @@ TEST_CASE("clients that changed are visited once, all of them, a few at a time",
   seen.clear();
   table.mark_changed(table.find(*changed.begin()));
   CHECK(table.sweep(0, 10'000).forgotten == 3000); // nothing was charged
-  CHECK_FALSE(table.has_changed());
-  table.take_changed(10, visit);
+  CHECK_FALSE(table.has_changed(client_table::reader::disk));
+  table.take_changed(client_table::reader::disk, 10, visit);
   CHECK(seen.empty());
   // Other rules change what is to be saved of everyone; what is short-lived is not saved.
   table.find_or_add(5);
   table.change_rules({two_limits().limits[1], two_limits().limits[0]}, 0);
-  CHECK_FALSE(table.has_changed());
+  CHECK_FALSE(table.has_changed(client_table::reader::disk));
   auto other = two_limits().limits[1];
   other.amount += 1;
   table.change_rules({other}, 0);
-  CHECK(table.has_changed());
+  CHECK(table.has_changed(client_table::reader::disk));
   table.change_rules({other, two_limits().limits[0]}, 0);
-  CHECK(table.has_changed()); // still
+  CHECK(table.has_changed(client_table::reader::disk)); // still
   table.change_rules({two_limits().limits[0]}, 0);
   table.mark_changed(table.find(5));
-  CHECK_FALSE(table.has_changed());
+  CHECK_FALSE(table.has_changed(client_table::reader::disk));
 }
 
 TEST_CASE("the table knows its own memory, at most 100 bytes a client", "[client_table]") {

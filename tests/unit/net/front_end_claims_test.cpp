@@ -315,7 +315,7 @@ TEST_CASE_METHOD(remote_fixture, "forward: the node that owns the key stores the
   CHECK(sent->types == std::vector<std::string>{"text/plain"});
   CHECK(sent->client == client_of(client_for(0)));
   REQUIRE(sent->claims.size() == 1);
-  auto limits = asked(peer_0);
+  auto limits = asked(limiter_0);
   CHECK(costs(limits) == std::vector<std::uint32_t>{0}); // charged by the owner
   reply(limits, {granted(0)});
   CHECK_FALSE(appended());

@@ -1,163 +1,128 @@
-// Clients whose limiter is on another node, and what becomes of them when it can't be reached.
+// Clients that another node counts: their verdicts may come later, and hold up nobody else.
 #include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;
 
 namespace {
 
-/// All shards belong to member 1; we are member 0.
-front_end_options all_elsewhere(unreachable_policy policy = unreachable_policy::local) {
+verdict pending() {
+  verdict out;
+  out.reason = verdict::pending;
+  return out;
+}
+
+verdict unreachable() {
+  verdict out;
+  out.reason = static_cast<std::uint8_t>(refusal::unreachable);
+  return out;
+}
+
+front_end_options elsewhere() {
   front_end_options options;
   options.shard_owner.assign(shard_count, 1);
-  options.on_unreachable = policy;
   return options;
 }
 
+class foreign_fixture : public front_end_fixture {
+ public:
+  foreign_fixture() { start(elsewhere()); }
+  void later(const std::optional<admit_request>& question, std::vector<std::uint32_t> positions,
+             std::vector<verdict> verdicts) {
+    REQUIRE(question);
+    tell(admit_reply{question->token, std::move(verdicts), std::move(positions)});
+  }
+};
+
 } // namespace
 
-TEST_CASE_METHOD(front_end_fixture, "cluster: shards are spread over the owner's limiters") {
-  auto options = all_elsewhere();
-  start(options);
-  tell(peer_up{1, {handle(peer_0), handle(peer_1)}});
-  auto client = connect();
-  send(client, event(client_for(0), "a") + event(client_for(1), "b") + event(client_for(0), "c"));
-  auto first = asked(peer_0), second = asked(peer_1);
-  CHECK(costs(first).size() == 2);
-  CHECK(costs(second).size() == 1);
-  CHECK(nobody_asked());
-  CHECK(metrics.limiter_messages.value() == 0); // those of this node alone are counted
-  grant(second);
-  reply(first, {granted(1), refused()});
-  auto b = appended(), a = appended();
-  REQUIRE((a && b));
-  CHECK(bodies(*b->blocks[0]) == std::vector<std::string>{"b"});
-  CHECK(bodies(*a->blocks[0]) == std::vector<std::string>{"a"});
-  CHECK(b->first_ticket == 1); // tickets follow the verdicts
-  CHECK(a->first_ticket == 2);
-  durable(b);
-  durable(a);
-  CHECK(id_in(expect(client, 202)) == id(2));
-  CHECK(id_in(expect(client, 202)) == id(1));
-  expect(client, 429);
-}
-
-TEST_CASE_METHOD(front_end_fixture, "cluster: only the owner of a shard is asked") {
-  auto options = all_elsewhere();
-  for (std::uint32_t shard = 0; shard < shard_count; shard += 2)
+TEST_CASE_METHOD(front_end_fixture, "cluster: clients of ours and of others are asked for apart") {
+  auto options = elsewhere();
+  for (std::uint32_t shard = 0; shard < shard_count; shard += 4)
     options.shard_owner[shard] = 0;
   start(options);
-  tell(peer_up{1, {handle(peer_0)}});
+  std::string mine = "a", theirs = "b";
+  while (shard_of(client_of(mine)) % 4 != 0)
+    mine += 'a';
+  while (shard_of(client_of(theirs)) % 4 != 2)
+    theirs += 'b';
   auto client = connect();
-  send(client, event(client_for(0), "mine") + event(client_for(1), "theirs"));
-  CHECK(costs(asked(limiter_0)).size() == 1);
-  CHECK(costs(asked(peer_0)).size() == 1);
+  send(client, event(theirs, "1") + event(mine, "2") + event(theirs, "3"));
+  auto first = asked(limiter_0), second = asked(limiter_0);
+  CHECK(costs(first).size() == 1);
+  CHECK(costs(second).size() == 2);
   CHECK(nobody_asked());
+  grant(first);
+  auto two = appended();
+  REQUIRE(two);
+  CHECK(bodies(*two->blocks[0]) == std::vector<std::string>{"2"});
+  grant(second);
+  auto rest = appended();
+  REQUIRE(rest);
+  CHECK(bodies(*rest->blocks[0]) == std::vector<std::string>{"1", "3"});
 }
 
-TEST_CASE_METHOD(front_end_fixture, "cluster: an owner not seen yet: local decides here") {
-  start(all_elsewhere());
-  auto client = connect();
-  send(client, event(client_for(0), "a") + event(client_for(1), "b"));
-  auto question = asked(limiter_0); // one limiter for the clients of all absent peers
-  CHECK(costs(question).size() == 2);
-  CHECK(nobody_asked());
-  CHECK(metrics.fallback_local.value() == 2);
-  CHECK(metrics.fallback_refused.value() == 0);
-  reply(question, {granted(1), refused()});
-  durable(appended());
-  expect(client, 202);
-  expect(client, 429);
-}
-
-TEST_CASE_METHOD(front_end_fixture, "cluster: an owner not seen yet: refuse answers 503 at once") {
-  start(all_elsewhere(unreachable_policy::refuse));
-  auto client = connect();
-  send(client, event(client_for(0), "a") + ndjson(client_for(1), "1\n2\n"));
-  for (int i = 0; i < 2; ++i) {
-    auto got = expect(client, 503);
-    CHECK(got["retry-after"] == "1");
-    CHECK(json_of(got).at("type").as_string() ==
-          "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity");
-    CHECK_FALSE(got.fields.contains("ratelimit"));
-  }
-  CHECK(nobody_asked());
+TEST_CASE_METHOD(foreign_fixture, "cluster: requests go on as their verdicts come") {
+  auto client = connect(), other = connect();
+  const auto to_0 = client_for(0);
+  send(other, event(to_0, "x") + ndjson(to_0, "1\n2\n3\n"));
+  auto question = asked(limiter_0);
+  REQUIRE(costs(question) == std::vector<std::uint32_t>{1, 3});
+  reply(question, {pending(), pending()});
   CHECK_FALSE(appended());
-  CHECK(metrics.fallback_refused.value() == 2);
-  CHECK(shed(shed_reason::unreachable) == 2);
+  later(question, {1}, {granted(2)});
+  auto lines = appended();
+  REQUIRE(lines);
+  CHECK(bodies(*lines->blocks[0]) == std::vector<std::string>{"1", "2"});
+  later(question, {1}, {granted(3)}); // it was answered before
+  CHECK_FALSE(appended());
+  later(question, {0}, {granted(1)});
+  auto single = appended();
+  REQUIRE(single);
+  CHECK(bodies(*single->blocks[0]) == std::vector<std::string>{"x"});
+  durable(single);
+  durable(lines);
+  CHECK(id_in(expect(other, 202)) == id(3));
+  expect(other, 202);
   CHECK(metrics.in_flight_bytes.value() == 0);
 }
 
-TEST_CASE_METHOD(front_end_fixture, "cluster: a peer that goes down is no longer waited for") {
-  start(all_elsewhere());
-  tell(peer_up{1, {handle(peer_0)}});
+TEST_CASE_METHOD(foreign_fixture, "cluster: refusals are told while others wait") {
+  auto client = connect(), other = connect();
+  const auto to_0 = client_for(0);
+  send(client, event(to_0, "a"));
+  auto first = asked(limiter_0);
+  reply(first, {pending()});
+  send(other, event(to_0, "b") + event(to_0, "{", "/v1/events", "Content-Type: text/json\r\n"));
+  auto second = asked(limiter_0);
+  REQUIRE(costs(second) == std::vector<std::uint32_t>{1, 0});
+  reply(second, {refused(), pending()});
+  expect(other, 429);
+  later(second, {0}, {granted(1)});  // not open any more
+  later(second, {7}, {granted(1)});  // never was
+  later(second, {1}, {granted(0)});
+  expect(other, 400);
+  later(first, {0}, {unreachable()});
+  auto got = expect(client, 503);
+  CHECK(got["retry-after"] == "1");
+  CHECK(json_of(got).at("type").as_string() ==
+        "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity");
+  CHECK_FALSE(got.fields.contains("ratelimit"));
+  CHECK(shed(shed_reason::unreachable) == 1);
+  CHECK_FALSE(appended());
+  CHECK(metrics.in_flight_bytes.value() == 0);
+}
+
+TEST_CASE_METHOD(foreign_fixture, "cluster: shards may move between a request and its verdict") {
   auto client = connect();
   send(client, event(client_for(0), "a"));
-  auto late = asked(peer_0);
-  REQUIRE(late);
-  tell(peer_down{2}); // another one
-  CHECK(nobody_asked());
-  tell(peer_down{1});
   auto question = asked(limiter_0);
-  REQUIRE(question);
-  grant(late); // its own answer comes after all
-  CHECK_FALSE(appended());
-  reply(question, {refused()});
-  expect(client, 429);
-  CHECK(client.read().empty());
+  reply(question, {pending()});
+  tell(placement_changed{placement_of(std::vector<std::uint16_t>(shard_count, 0))});
+  later(question, {0}, {granted(1)});
+  durable(appended());
+  expect(client, 202);
   send(client, event(client_for(0), "b"));
-  CHECK_FALSE(asked(peer_0));
   grant(asked(limiter_0));
   durable(appended());
   expect(client, 202);
-  // It comes back, with fewer limiters and then with more than it had.
-  tell(peer_up{1, {handle(peer_1)}});
-  send(client, event(client_for(0), "c") + event(client_for(1), "d"));
-  CHECK(costs(asked(peer_1)).size() == 2);
-  tell(peer_down{1});
-  CHECK(costs(asked(limiter_0)).size() == 2);
-  tell(peer_up{1, {handle(peer_0), handle(peer_1)}});
-  send(client, event(client_for(0), "e") + event(client_for(1), "f"));
-  CHECK(costs(asked(peer_0)).size() == 1);
-  CHECK(costs(asked(peer_1)).size() == 1);
-  tell(peer_up{1, {}}); // says nothing new
-  send(client, event(client_for(0), "g"));
-  CHECK(asked(peer_0));
-}
-
-TEST_CASE_METHOD(front_end_fixture, "cluster: a verdict that is late counts as none") {
-  start(all_elsewhere());
-  tell(peer_up{1, {handle(peer_0)}});
-  auto client = connect();
-  send(client, event(client_for(0), "a"));
-  auto late = asked(peer_0);
-  REQUIRE(late);
-  pass(500 * ms);
-  CHECK(nobody_asked());
-  pass(event_loop::tick_ms * ms);
-  auto question = asked(limiter_0);
-  REQUIRE(question);
-  CHECK(question->token != late->token);
-  CHECK(metrics.fallback_local.value() == 1);
-  reply(late, {refused()});
-  CHECK(client.read().empty());
-  pass(1'000'000 * ms); // one's own limiter is never late
-  CHECK(nobody_asked());
-  grant(question);
-  durable(appended());
-  expect(client, 202);
-  CHECK(client.read().empty());
-}
-
-TEST_CASE_METHOD(front_end_fixture, "cluster: a late verdict is refused where that is configured") {
-  start(all_elsewhere(unreachable_policy::refuse));
-  tell(peer_up{1, {handle(peer_0)}});
-  auto client = connect();
-  send(client, event(client_for(0), "a") +
-                   event(client_for(0), "{", "/v1/events", "Content-Type: text/json\r\n"));
-  pass(501 * ms);
-  CHECK(metrics.fallback_refused.value() == 2);
-  expect(client, 503);
-  client.answer();
-  CHECK_FALSE(appended());
-  CHECK(metrics.in_flight_bytes.value() == 0);
 }

@@ -105,7 +105,7 @@ TEST_CASE_METHOD(published_claims, "published: the node that owns a key says whe
   send(client, to("strict", "body", with_key));
   forward_request sent;
   REQUIRE(take(peer_1, sent));
-  reply(asked(peer_0), {granted(0)});
+  reply(asked(limiter_0), {granted(0)});
   const auto answer = [&](unpublished lack) {
     tell(forward_reply{sent.token,
                        "zzzzzzzz",

@@ -23,7 +23,6 @@ struct front_end_options {
   caf::actor usage{}; ///< told what was used
   std::map<std::string, stream_settings, std::less<>> streams{{"default", {}}};
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
-  unreachable_policy on_unreachable = unreachable_policy::local;
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = 100;
   bool with_keys = false; ///< index_0 and index_1 are asked about idempotency keys
@@ -71,9 +70,8 @@ class front_end_fixture : public stepped_loop {
                           metrics,
                           caf::actor_cast<caf::actor>(journal),
                           {handle(limiter_0), handle(limiter_1)},
-                          options.shard_owner,
+                          placement_of(options.shard_owner),
                           0,
-                          options.on_unreachable,
                           std::chrono::milliseconds{500}};
     parts.hash_keys = std::make_shared<const idempotency_hasher>("secret");
     parts.usage = options.usage;
@@ -89,6 +87,12 @@ class front_end_fixture : public stepped_loop {
   std::int64_t wall_ms() const { return 1'785'000'000'000 + now_ns / ms; }
   static ingest_rules_ptr rules_of(const front_end_options& options) {
     return std::make_shared<const ingest_rules>(ingest_rules{options.streams, options.overrides});
+  }
+  static placement_ptr placement_of(const std::vector<std::uint16_t>& owners) {
+    placement places;
+    for (std::uint32_t shard = 0; shard < shard_count; ++shard)
+      places.shards[shard].owner = owners[shard];
+    return std::make_shared<const placement>(places);
   }
   static plan_set_ptr plans_of(const front_end_options& options) {
     std::vector<plan> all{options.rules};

@@ -1,0 +1,212 @@
+// What limiters of different nodes say to each other.
+#pragma once
+
+#include "actors/directory.hpp"
+#include "actors/lease_purse.hpp"
+#include "actors/messages.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// To the owner of the items' shards: decide. Answered with owner_reply.
+struct owner_request {
+  std::uint8_t version = wire_version;
+  std::uint64_t token = 0;
+  std::vector<admit_item> items;
+  std::vector<std::uint32_t> sizes;  ///< as in admit_request
+  std::vector<std::uint32_t> wishes; ///< units to lease, one an item; none: no wishes
+};
+
+struct owner_reply {
+  std::uint8_t version = wire_version;
+  std::uint64_t token = 0;
+  /// Not all of the items are this node's, or not yet, or not any more: nothing was decided, ask
+  /// whoever the latest view says.
+  bool moved = false;
+  std::vector<verdict> verdicts;
+  std::vector<lease_answer> leases;
+};
+
+/// Units of leases that were not spent, to who gave them. No answer.
+struct leases_returned {
+  std::uint8_t version = wire_version;
+  std::vector<lease_return> leases;
+};
+
+/// A shard's counters on their way to its new owner: a piece, or the last. The sender decides
+/// nothing of the shard any more. The last is answered with shard_taken.
+struct shard_rows {
+  std::uint8_t version = wire_version;
+  std::uint64_t epoch = 0; ///< of the view that moves it
+  std::uint32_t shard = 0;
+  bool last = false;
+  std::vector<counter_row> rows;
+};
+struct shard_taken {
+  std::uint8_t version = wire_version;
+  std::uint64_t epoch = 0;
+  std::uint32_t shard = 0;
+};
+
+/// What changed since the last of these, for the node that takes over if the sender dies. Answered
+/// with backup_taken; one under way at a time.
+struct backup_rows {
+  std::uint8_t version = wire_version;
+  std::vector<counter_row> rows;
+};
+struct backup_taken {
+  std::uint8_t version = wire_version;
+};
+
+/// From a node that can't reach the directory to the others: can you? Answered with away_answer.
+struct away_question {
+  std::uint8_t version = wire_version;
+  std::uint64_t epoch = 0; ///< of the sender's view
+};
+struct away_answer {
+  std::uint8_t version = wire_version;
+  std::uint64_t epoch = 0;
+  bool away = false; ///< nor can the one that answers
+};
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, away_question& x) {
+  return f(x.version, x.epoch);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, away_answer& x) {
+  return f(x.version, x.epoch, x.away);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, lease_answer& x) {
+  return f(x.item, x.lease, x.units, x.lifetime_ns, x.again_ns);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, lease_return& x) {
+  return f(x.lease, x.units);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, counter_row& x) {
+  return f(x.client, x.plan, x.limit, x.scope, x.at, x.used, x.previous, x.idle_at);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, owner_request& x) {
+  return f(x.version, x.token, x.items, x.sizes, x.wishes);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, owner_reply& x) {
+  return f(x.version, x.token, x.moved, x.verdicts, x.leases);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, leases_returned& x) {
+  return f(x.version, x.leases);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
+  return f(x.version, x.epoch, x.shard, x.last, x.rows);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {
+  return f(x.version, x.epoch, x.shard);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, backup_rows& x) {
+  return f(x.version, x.rows);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, backup_taken& x) {
+  return f(x.version);
+}
+
+// -- within a node --------------------------------------------------------------------------------
+
+/// A limiter's timer: ask again where an owner was not one.
+struct ask_again {};
+
+/// To a limiter whose node drains: give leases back, hand over all shards as the placement says.
+/// Answered with shards_gone once nothing is here any more.
+struct leave_shards {};
+struct shards_gone {};
+
+/// What the directory told, to the membership actor: one of these is set.
+struct directory_news {
+  std::optional<member_record> member{};
+  std::optional<std::string> member_gone{};
+  std::optional<cluster_view> view{};
+  std::uint64_t revision = 0; ///< with view
+  bool watching = false;
+};
+
+/// What the directory writer is to do; answered with directory_done when it has. It blocks.
+struct directory_wish {
+  enum class kind : std::uint8_t { open, renew, propose, leave };
+  kind what = kind::open;
+  member_record self{};       ///< with renew and leave
+  cluster_view next{};        ///< with propose, as is
+  std::uint64_t revision = 0; ///< the last
+  std::int64_t sent_ns = 0;   ///< steady; comes back
+};
+struct directory_done {
+  directory_wish::kind what = directory_wish::kind::open;
+  std::int64_t sent_ns = 0;
+  std::uint64_t revision = 0; ///< with renew: of the view, afterwards
+  error why{};                ///< if it failed
+  bool ok = false;
+};
+
+/// To the membership actor: take this node out of the cluster, in two steps. First it says that it
+/// leaves, so that its shards go elsewhere; with `now` it takes itself out. Answered with
+/// left_cluster when the directory has it, or can't be reached.
+struct leave_cluster {
+  bool now = false;
+};
+struct left_cluster {};
+
+/// To limiters: the member decides by no view before this one any more.
+struct member_epoch {
+  std::uint16_t member = 0;
+  std::uint64_t epoch = 0;
+};
+
+} // namespace penstock
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::ask_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_news)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_wish)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_cluster)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::left_cluster)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_shards)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::shards_gone)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::member_epoch)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_cluster, caf::first_custom_type_id + 230)
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_answer))
+CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_answer>))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_return))
+CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_return>))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::counter_row))
+CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::counter_row>))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::owner_request))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::owner_reply))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leases_returned))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shard_rows))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shard_taken))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::backup_rows))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::backup_taken))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::ask_again))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::away_question))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::away_answer))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_news))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_wish))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_done))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_cluster))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::left_cluster))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_shards))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shards_gone))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::member_epoch))
+CAF_END_TYPE_ID_BLOCK(penstock_cluster)

@@ -1,0 +1,52 @@
+// The leases that an owner gave: what it must know of them to take units back. Pure.
+#pragma once
+
+#include "actors/lease_purse.hpp"
+#include "actors/limit_ledger.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <cstdint>
+
+namespace penstock {
+
+/// Gives leases out of a ledger and takes back what was not spent. Not synchronised.
+class lease_desk {
+ public:
+  /// Beyond `max_leases` under way none are given.
+  lease_desk(limit_ledger& ledger, std::size_t max_leases)
+      : ledger_(ledger), max_leases_(max_leases) {}
+
+  /// To an item that was just decided: sets aside up to `wish` units for who asked, and says when
+  /// to ask again. `at` as for the decision.
+  lease_answer answer(const limit_ledger::location& at, const admit_item& item,
+                      const limit_ledger::decision& decided, std::uint32_t wish,
+                      std::int64_t now_ns);
+
+  /// Gives the units back to the client; those of a lease that is not known any more are lost to
+  /// it. Gives how many it took.
+  std::uint32_t take_back(const lease_return& what, std::int64_t now_ns);
+
+  /// Forgets leases that can't come back any more.
+  void collect(std::int64_t now_ns);
+  /// Plans changed: what is under way can't be taken back any more.
+  void forget_all() { given_.clear(); }
+
+  std::size_t leases() const { return given_.size(); }
+
+ private:
+  struct given {
+    lease_key key;
+    std::uint32_t units = 0;
+    std::int64_t over_ns = 0;
+    lease_marks marks{};
+  };
+
+  limit_ledger& ledger_;
+  std::size_t max_leases_;
+  std::uint64_t last_id_ = 0;
+  std::int64_t collected_ns_ = 0;
+  boost::unordered_flat_map<std::uint64_t, given> given_;
+};
+
+} // namespace penstock

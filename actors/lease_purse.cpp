@@ -1,0 +1,133 @@
+#include "actors/lease_purse.hpp"
+
+#include <algorithm>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::int64_t lease_second_ns = 1'000'000'000;
+// Demand is what was seen in a whole period of this length.
+constexpr std::int64_t demand_period_ns = 500'000'000;
+constexpr std::uint32_t min_demand = 2;
+constexpr std::int64_t forget_interval_ns = lease_second_ns;
+constexpr std::int64_t unseen_ns = 2 * lease_second_ns;
+
+std::uint32_t seconds_until(std::int64_t until_ns, std::int64_t now_ns) {
+  const std::int64_t left = std::max<std::int64_t>(until_ns - now_ns, 0);
+  return static_cast<std::uint32_t>((left + lease_second_ns - 1) / lease_second_ns);
+}
+
+} // namespace
+
+void lease_purse::count_demand(holding& of, std::uint32_t events, std::int64_t now_ns) {
+  const std::int64_t age = now_ns - of.period_ns;
+  if (age >= demand_period_ns) {
+    of.seen_before = age < 2 * demand_period_ns ? of.seen : 0;
+    of.seen = 0;
+    of.period_ns = now_ns;
+  }
+  of.seen += events;
+  of.seen_ns = now_ns;
+}
+
+std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t events,
+                                          std::int64_t now_ns) {
+  auto found = held_.find(key);
+  if (found == held_.end()) {
+    if (held_.size() >= max_clients_) return std::nullopt;
+    found = held_.try_emplace(key).first;
+    found->second.period_ns = now_ns;
+  }
+  holding& at = found->second;
+  count_demand(at, events, now_ns);
+  verdict answer = at.told;
+  answer.reset_s = seconds_until(at.resets_ns, now_ns);
+  if (at.units >= events && now_ns < at.expires_ns) {
+    at.units -= events;
+    units_ -= events;
+    answer.granted = events;
+    answer.remaining += at.units;
+    answer.reason = 0;
+    return answer;
+  }
+  if (at.units > 0 || now_ns >= at.refused_until_ns) return std::nullopt;
+  answer.granted = 0;
+  answer.remaining = 0;
+  answer.reason = static_cast<std::uint8_t>(refusal::quota);
+  answer.reset_s = std::max(answer.reset_s, seconds_until(at.refused_until_ns, now_ns));
+  return answer;
+}
+
+std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms) {
+  const auto found = held_.find(key);
+  if (found == held_.end() || found->second.asking) return 0;
+  const std::uint32_t demand = std::max(found->second.seen, found->second.seen_before);
+  if (demand < min_demand) return 0;
+  found->second.asking = true;
+  // Of what is not leased, only when to ask again is wanted.
+  if (terms.max_units == 0) return 1;
+  const std::int64_t wanted = demand * terms.lifetime_ns() / demand_period_ns + 1;
+  return static_cast<std::uint32_t>(std::min<std::int64_t>(wanted, terms.max_units));
+}
+
+std::optional<returned_units> lease_purse::take(const lease_key& key, std::uint16_t owner,
+                                                const verdict& told, const lease_answer& answer,
+                                                std::int64_t asked_ns, std::int64_t now_ns) {
+  const auto found = held_.find(key);
+  if (found == held_.end()) {
+    if (answer.units == 0) return std::nullopt;
+    return returned_units{owner, key.client, {answer.lease, answer.units}};
+  }
+  holding& at = found->second;
+  auto before = take_out(key, at);
+  at.asking = false;
+  at.told = told;
+  at.owner = owner;
+  at.resets_ns = now_ns + told.reset_s * lease_second_ns;
+  at.refused_until_ns = answer.again_ns == 0 ? 0 : asked_ns + answer.again_ns;
+  if (answer.units == 0) return before;
+  at.lease = answer.lease;
+  at.units = answer.units;
+  at.expires_ns = asked_ns + answer.lifetime_ns;
+  at.max_idle_ns = answer.lifetime_ns / 2;
+  units_ += answer.units;
+  leased_.push_back(key);
+  return before;
+}
+
+void lease_purse::give_up(const lease_key& key) {
+  const auto found = held_.find(key);
+  if (found != held_.end()) found->second.asking = false;
+}
+
+std::optional<returned_units> lease_purse::take_out(const lease_key& key, holding& from) {
+  if (from.units == 0) return std::nullopt;
+  const returned_units out{from.owner, key.client, {from.lease, from.units}};
+  units_ -= from.units;
+  from.units = 0;
+  return out;
+}
+
+std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
+  std::vector<returned_units> out;
+  std::erase_if(leased_, [&](const lease_key& key) {
+    const auto found = held_.find(key);
+    if (found == held_.end()) return true;
+    holding& at = found->second;
+    const bool live = at.units > 0 && now_ns < at.expires_ns &&
+                      now_ns - at.seen_ns < at.max_idle_ns;
+    if (live) return false;
+    if (const auto back = take_out(key, at)) out.push_back(*back);
+    return true;
+  });
+  if (now_ns - forgot_ns_ < forget_interval_ns) return out;
+  forgot_ns_ = now_ns;
+  boost::unordered::erase_if(held_, [now_ns](const auto& each) {
+    return each.second.units == 0 && !each.second.asking &&
+           now_ns - each.second.seen_ns > unseen_ns;
+  });
+  return out;
+}
+
+} // namespace penstock

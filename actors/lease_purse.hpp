@@ -1,0 +1,112 @@
+// The leases that a node holds: what it may admit without asking the owner. Pure.
+#pragma once
+
+#include "actors/lease_terms.hpp"
+#include "actors/plan.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace penstock {
+
+/// What the owner of a shard says beside a verdict. Times count from when the holder asked, so that
+/// no clock is compared with another's: a lease ends at the holder before it does at the owner.
+struct lease_answer {
+  std::uint32_t item = 0;        ///< of the request
+  std::uint64_t lease = 0;       ///< 0: none
+  std::uint32_t units = 0;       ///< set aside for the holder
+  std::int64_t lifetime_ns = 0;  ///< until then they may be spent
+  std::int64_t again_ns = 0;     ///< once they are spent: nothing is admitted, and need not be asked
+                                 ///< for, before then. 0: ask
+  bool operator==(const lease_answer&) const = default;
+};
+
+/// Units of a lease that were not spent.
+struct lease_return {
+  std::uint64_t lease = 0;
+  std::uint32_t units = 0;
+  bool operator==(const lease_return&) const = default;
+};
+
+/// Units to be sent back to the owner that gave them.
+struct returned_units {
+  std::uint16_t owner = 0; ///< as it was given to take()
+  std::uint64_t client = 0;
+  lease_return what;
+};
+
+/// Clients that a limiter asks other nodes about, each with what it holds for it. Not synchronised.
+class lease_purse {
+ public:
+  /// Beyond `max_clients` new ones are asked for each time.
+  explicit lease_purse(std::size_t max_clients) : max_clients_(max_clients) {}
+
+  /// The verdict, if it takes no asking: all of the events are granted from a lease, or none since
+  /// the owner said that none would be. Counts the demand either way.
+  std::optional<verdict> spend(const lease_key& key, std::uint32_t events, std::int64_t now_ns);
+
+  /// How many units to ask for beyond the events themselves: about what the client sends in a
+  /// lease's life. 0 for a client that was hardly seen, and while another such question is under
+  /// way. To be called after a spend() that gave nothing; if it gives more than 0, take() or
+  /// give_up() follow.
+  std::uint32_t wish(const lease_key& key, const lease_terms& terms);
+
+  /// The owner's answer to a question with a wish, sent at `asked_ns`. Gives what was left of an
+  /// earlier lease, which this one replaces.
+  std::optional<returned_units> take(const lease_key& key, std::uint16_t owner,
+                                     const verdict& told, const lease_answer& answer,
+                                     std::int64_t asked_ns, std::int64_t now_ns);
+  void give_up(const lease_key& key);
+
+  /// Takes out leases that were idle for half their life or are over. Now and then forgets clients
+  /// not seen for long.
+  std::vector<returned_units> collect(std::int64_t now_ns);
+  /// Takes out all leases of clients for which `gone(client)`; forgets these clients.
+  template <class Gone>
+  std::vector<returned_units> collect_all(Gone&& gone);
+
+  std::size_t clients() const { return held_.size(); }
+  std::uint64_t units() const { return units_; }
+
+ private:
+  struct holding {
+    std::uint64_t lease = 0;
+    std::uint32_t units = 0;
+    std::uint32_t seen = 0;        // events asked for in the period that began at period_ns
+    std::uint32_t seen_before = 0; // and in the one before
+    std::uint16_t owner = 0;
+    bool asking = false;
+    verdict told{};
+    std::int64_t period_ns = 0;
+    std::int64_t expires_ns = 0;
+    std::int64_t max_idle_ns = 0;
+    std::int64_t refused_until_ns = 0;
+    std::int64_t resets_ns = 0; // when the limit told of resets
+    std::int64_t seen_ns = 0;
+  };
+
+  static void count_demand(holding& of, std::uint32_t events, std::int64_t now_ns);
+  std::optional<returned_units> take_out(const lease_key& key, holding& from);
+
+  std::size_t max_clients_;
+  std::uint64_t units_ = 0;
+  std::int64_t forgot_ns_ = 0;
+  boost::unordered_flat_map<lease_key, holding> held_;
+  std::vector<lease_key> leased_; // those with units, and some without any more
+};
+
+template <class Gone>
+std::vector<returned_units> lease_purse::collect_all(Gone&& gone) {
+  std::vector<returned_units> out;
+  boost::unordered::erase_if(held_, [&](auto& each) {
+    if (!gone(each.first.client)) return false;
+    if (const auto back = take_out(each.first, each.second)) out.push_back(*back);
+    return true;
+  });
+  return out;
+}
+
+} // namespace penstock

@@ -1,0 +1,229 @@
+// What a limiter does in a cluster: it asks the owners of other nodes' shards and spends their
+// leases, decides for other nodes, and moves its shards when the members change.
+#pragma once
+
+#include "actors/cluster_messages.hpp"
+#include "actors/lease_desk.hpp"
+#include "actors/lease_purse.hpp"
+#include "actors/limit_ledger.hpp"
+#include "actors/metrics.hpp"
+#include "actors/settings.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// Who was asked and is not (yet, or any more) the owner is asked again this soon, or the next one.
+inline constexpr std::chrono::milliseconds ask_again_interval{5};
+/// A member that was not in reach since the view came, or this process began, may take so long to
+/// link; until then requests wait for it. One that was lost is not waited for.
+inline constexpr std::int64_t link_grace_ns = 2'000'000'000;
+/// Clients of other nodes' shards that a limiter remembers, and leases that it gives: each takes
+/// about 150 bytes.
+inline constexpr std::size_t max_purse_clients = 65'536;
+inline constexpr std::size_t max_leases_given = 65'536;
+/// A handed-over shard comes in pieces of this many rows; so many shards are on their way at once.
+inline constexpr std::size_t rows_a_piece = 1000;
+inline constexpr std::size_t max_moving_shards = 8;
+/// A new owner waits this long for the old one's counters, and longer if that may still decide.
+inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
+/// What was admitted since the backup was told is admitted again if the owner dies: so many units,
+/// and what comes within a round trip.
+inline constexpr std::uint64_t max_unsent_units = 32;
+inline constexpr std::size_t max_backup_rows = 4096;
+
+/// What a limiter counts of its dealings with others; see metrics.hpp for who may write and read.
+struct alignas(64) limiter_cluster_metrics {
+  counter requests_sent;     ///< messages to owners
+  counter replies_received;  ///< from them
+  counter requests_answered; ///< messages from other nodes, as an owner
+  counter moved;             ///< of those, because the shard was elsewhere
+  counter asked_again;       ///< messages sent again for that reason
+  counter leased_requests;   ///< requests admitted from a lease, without a message
+  counter leased_refusals;   ///< refused on what the owner had said, without a message
+  counter units_leased;      ///< by this node as an owner
+  counter units_returned;    ///< to it
+  counter fallback_local;    ///< requests decided here though the shard is another node's
+  counter fallback_refused;  ///< or refused for that
+  counter shards_sent;
+  counter shards_received;
+  counter shards_taken_over; ///< of a dead owner, from what it had streamed
+  counter moves_incomplete;  ///< counters that never came
+  counter backup_rows_sent;
+  counter backup_units;      ///< units charged that the backup confirmed to know
+  gauge owned_shards;
+  gauge waiting_shards; ///< ours, but their counters are not here yet
+  gauge held_requests;  ///< that wait for a shard to arrive or an owner to be found
+  gauge leased_units;   ///< held for spending
+  gauge unsent_units;   ///< charged and not confirmed by a backup: what a crash admits again
+};
+
+struct limiter_cluster_parts {
+  std::uint16_t self = 0; ///< this node's number
+  std::size_t lane = 0;   ///< of this limiter; shard s is with lane s % lanes
+  std::size_t lanes = 1;
+  unreachable_policy on_unreachable = unreachable_policy::local;
+  std::chrono::milliseconds verdict_timeout_ms{500};
+  placement_ptr places;                    ///< null: none yet
+  std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
+  /// Until then (steady) the node may decide for its shards; null: for ever.
+  std::shared_ptr<const std::atomic<std::int64_t>> decides_until_ns;
+  std::shared_ptr<limiter_cluster_metrics> metrics;
+};
+
+class limiter_cluster {
+ public:
+  /// Decides an item whose counters are here, and counts that.
+  using decide_function = std::function<limit_ledger::decision(
+      const limit_ledger::location&, const admit_item&, std::span<const std::uint32_t>,
+      std::int64_t now_ns)>;
+  struct tools {
+    caf::event_based_actor* self;
+    limit_ledger* ledger;
+    std::function<std::int64_t()> clock; ///< of limits
+    decide_function decide;
+  };
+
+  limiter_cluster(limiter_cluster_parts parts, tools with);
+
+  // -- limiter_asks.cpp: for front ends of this node ----------------------------------------------
+
+  /// All verdicts that take no asking; the rest is pending and follows.
+  admit_reply admit(const admit_request& request, const caf::actor& front_end);
+  /// Who to ask how limits stand: null when it is this limiter itself, or nobody (`reached`).
+  caf::actor whom_to_ask(const limits_query& query, bool& reached);
+  void on_reply(const owner_reply& reply);
+  /// Their timer rang.
+  void ask_again() {
+    will_ask_again_ = false;
+    ask_waiting();
+  }
+
+  // -- limiter_owner.cpp: for other nodes ---------------------------------------------------------
+
+  owner_reply decide(const owner_request& request);
+  void take_back(const leases_returned& returned);
+  void plans_changed() { desk_.forget_all(); }
+
+  // -- limiter_moves.cpp --------------------------------------------------------------------------
+
+  void on_placement(const placement_ptr& to);
+  void on_rows(const shard_rows& rows, const caf::actor& from);
+  void on_taken(const shard_taken& done);
+  void on_backup_rows(const backup_rows& rows);
+  void on_backup_taken(const caf::actor_addr& from);
+  /// The member will decide by no view before this one any more.
+  void on_member_epoch(std::uint16_t member, std::uint64_t epoch);
+  void on_peer_up(const peer_up& peer);
+  void on_peer_down(const peer_down& peer);
+  /// Gives all leases back; true once nothing is owned nor under way.
+  bool has_left();
+
+  /// Every sweep_interval.
+  void tick();
+
+ private:
+  enum class role : std::uint8_t { foreign, arriving, own };
+
+  struct peer {
+    std::vector<caf::actor> limiters; // empty: out of reach
+    bool was_lost = false;
+    std::uint64_t epoch = 0;
+  };
+
+  struct open_item {
+    std::uint32_t position = 0;
+    admit_item item;
+    std::vector<std::uint32_t> sizes{};
+    std::uint32_t wish = 0;
+  };
+  struct owner_ask {
+    caf::actor front_end;
+    std::uint64_t token = 0; // the front end's
+    std::uint16_t owner = 0;
+    bool waits = false; // to be asked again; else an answer is under way
+    std::int64_t since_ns = 0;
+    std::int64_t sent_ns = 0;
+    std::vector<open_item> items;
+  };
+  struct told {
+    std::uint32_t position;
+    verdict answer;
+  };
+  struct move {
+    std::uint32_t shard = 0;
+    std::uint16_t to = 0;
+    bool sent = false;
+  };
+
+  // limiter_asks.cpp
+  std::vector<told> route(const caf::actor& front_end, std::uint64_t token, std::int64_t since_ns,
+                          std::vector<open_item> items);
+  void send_ask(owner_ask ask, const caf::actor& owner);
+  void wait(owner_ask ask);
+  void tell(const caf::actor& front_end, std::uint64_t token, const std::vector<told>& verdicts);
+  verdict fall_back(const open_item& item);
+  verdict decide_here(const open_item& item);
+  void take_lease(const owner_ask& ask, const open_item& item, const verdict& answer,
+                  const lease_answer& lease);
+  lease_key key_of(const admit_item& item);
+  void end_late_asks();
+  void ask_waiting();
+  void route_again(std::vector<owner_ask> asks);
+  void give_back(const std::vector<returned_units>& units);
+
+  // limiter_moves.cpp
+  bool is_mine(std::uint32_t shard) const { return shard % parts_.lanes == parts_.lane; }
+  /// Whether the node may decide for what it owns.
+  bool may_decide(std::int64_t steady_ns) const {
+    return !parts_.decides_until_ns ||
+           steady_ns < parts_.decides_until_ns->load(std::memory_order_relaxed);
+  }
+  bool owns(std::uint64_t client) const { return roles_[shard_of(client)] == role::own; }
+  const caf::actor* limiter_of(std::uint16_t member, std::uint32_t shard) const;
+  peer& peer_at(std::uint16_t member);
+  bool is_expected(const shard_rows& rows, const caf::actor& from) const;
+  void place_own(std::uint32_t shard, const shard_place& at);
+  void place_foreign(std::uint32_t shard, const shard_place& at);
+  void become_owner(std::uint32_t shard);
+  void push(std::uint32_t shard, std::uint16_t to);
+  void send_moves();
+  void send_shard(const move& what, const caf::actor& to);
+  void back_up();
+  void end_late_moves(std::int64_t steady_ns);
+  void show();
+
+  limiter_cluster_parts parts_;
+  tools with_;
+  lease_purse purse_{max_purse_clients};
+  lease_desk desk_;
+  placement_ptr places_;
+  std::int64_t placed_ns_ = 0;
+  std::array<role, shard_count> roles_{};
+  std::array<std::int64_t, shard_count> waiting_since_ns_{};
+  std::array<std::uint64_t, shard_count> waiting_epoch_{}; // of the view that made it arriving
+  std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
+  std::vector<peer> peers_;                                // by number
+  boost::unordered_flat_map<std::uint64_t, owner_ask> asks_;
+  std::uint64_t next_ask_ = 1;
+  bool will_ask_again_ = false;
+  std::deque<move> moves_;
+  std::vector<caf::actor_addr> backups_asked_; // whose backup_taken is under way
+  std::uint64_t unsent_units_ = 0;             // charged since the backup was told last
+  std::uint64_t unconfirmed_units_ = 0;        // told, and not confirmed
+  bool more_to_back_up_ = false;
+  std::vector<limit_ledger::location> located_; // of the request under way; kept for its memory
+};
+
+} // namespace penstock

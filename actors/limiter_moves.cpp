@@ -1,0 +1,296 @@
+// Shards that come and go as the members change, and what is streamed against a crash.
+#include "actors/limiter_cluster.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <map>
+
+namespace penstock {
+
+// A shard of this limiter goes round these roles:
+//
+//              source is this node, or nobody        counters came, or never will
+//     foreign ───────────────────────────────► own ◄─────────────────────────────── arriving
+//        ▲                                      │                                       ▲
+//        └────── owner is another: pushed ──────┘          source is another            │
+//        └───────────────────────────────────────────────────────────────────────────── ┘
+//
+// What is pushed is answered with shard_taken, and pushed again after a lost link.
+
+limiter_cluster::peer& limiter_cluster::peer_at(std::uint16_t member) {
+  if (peers_.size() <= member) peers_.resize(member + 1u);
+  return peers_[member];
+}
+
+void limiter_cluster::on_placement(const placement_ptr& to) {
+  const placement_ptr before = places_;
+  places_ = to;
+  placed_ns_ = parts_.steady_ns();
+  bool has_backup = false;
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard)
+    has_backup = has_backup || places_->shards[shard].backup != no_member;
+  with_.ledger->inform_backup(has_backup);
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
+    if (!is_mine(shard)) continue;
+    const shard_place& at = places_->shards[shard];
+    if (at.owner == parts_.self)
+      place_own(shard, at);
+    else
+      place_foreign(shard, at);
+    const bool other_backup = !before || before->shards[shard].backup != at.backup;
+    if (roles_[shard] == role::own && other_backup) with_.ledger->mark_shard(shard);
+  }
+  send_moves();
+  ask_waiting();
+  back_up();
+  show();
+}
+
+void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at) {
+  if (roles_[shard] == role::own) return;
+  const bool came = arrived_epoch_[shard] != 0 && arrived_epoch_[shard] >= places_->epoch;
+  // What was a dead node's waits until that node can't decide any more.
+  if (came || (places_->confirmed && (at.source == parts_.self || at.source == no_member))) {
+    if (at.source == parts_.self) parts_.metrics->shards_taken_over.add();
+    become_owner(shard);
+  } else if (roles_[shard] != role::arriving) {
+    roles_[shard] = role::arriving;
+    waiting_since_ns_[shard] = placed_ns_;
+    waiting_epoch_[shard] = places_->epoch;
+  }
+}
+
+void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at) {
+  const role was = roles_[shard];
+  if (!places_->includes_self) {
+    // The others went on without this node; what it has is old.
+    roles_[shard] = role::foreign;
+    std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
+  } else if (was == role::own) {
+    roles_[shard] = role::foreign;
+    // A view that this node never saw may have given the shard to somebody who waits for it.
+    push(shard, at.source == no_member || at.source == parts_.self ? at.owner : at.source);
+  } else if (was == role::arriving) {
+    if (arrived_epoch_[shard] < waiting_epoch_[shard]) return; // pushed on when it has come
+    roles_[shard] = role::foreign;
+    push(shard, at.owner);
+  } else if (at.source == parts_.self) {
+    push(shard, at.owner); // what a dead owner had streamed to this node
+  }
+}
+
+void limiter_cluster::become_owner(std::uint32_t shard) {
+  roles_[shard] = role::own;
+  with_.ledger->mark_shard(shard);
+}
+
+void limiter_cluster::push(std::uint32_t shard, std::uint16_t to) {
+  std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
+  moves_.push_back({shard, to, false});
+}
+
+void limiter_cluster::send_moves() {
+  std::size_t sent = static_cast<std::size_t>(std::ranges::count_if(moves_, &move::sent));
+  for (move& each : moves_) {
+    if (sent >= max_moving_shards) return;
+    if (each.sent) continue;
+    const caf::actor* const to = limiter_of(each.to, each.shard);
+    if (!to) continue;
+    each.sent = true;
+    ++sent;
+    send_shard(each, *to);
+  }
+}
+
+void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
+  const auto rows = with_.ledger->rows_of(what.shard, with_.clock());
+  std::size_t first = 0;
+  do {
+    const std::size_t end = std::min(first + rows_a_piece, rows.size());
+    shard_rows piece;
+    piece.epoch = places_->epoch;
+    piece.shard = what.shard;
+    piece.last = end == rows.size();
+    piece.rows.assign(rows.begin() + static_cast<std::ptrdiff_t>(first),
+                      rows.begin() + static_cast<std::ptrdiff_t>(end));
+    with_.self->send(to, std::move(piece));
+    first = end;
+  } while (first < rows.size());
+  parts_.metrics->shards_sent.add();
+}
+
+// From who had them by the view that is known here, or by a view still to come. What somebody else
+// sends late is older than what comes from there.
+bool limiter_cluster::is_expected(const shard_rows& rows, const caf::actor& from) const {
+  if (!places_ || rows.epoch > places_->epoch) return true;
+  const std::uint16_t source = places_->shards[rows.shard].source;
+  const caf::actor* const expected =
+      source == no_member ? nullptr : limiter_of(source, rows.shard);
+  return expected && *expected == from;
+}
+
+void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
+  if (rows.shard >= shard_count || !is_mine(rows.shard)) return;
+  const std::uint32_t shard = rows.shard;
+  const std::int64_t now_ns = with_.clock();
+  if (roles_[shard] != role::own && is_expected(rows, from))
+    for (const counter_row& row : rows.rows)
+      if (shard_of(row.client) == shard) with_.ledger->take_in(row, now_ns);
+  if (!rows.last) return;
+  if (from) {
+    shard_taken done;
+    done.epoch = rows.epoch;
+    done.shard = shard;
+    with_.self->send(from, done);
+  }
+  if (roles_[shard] == role::own || !is_expected(rows, from)) return;
+  parts_.metrics->shards_received.add();
+  arrived_epoch_[shard] = std::max(arrived_epoch_[shard], rows.epoch);
+  if (!places_ || rows.epoch > places_->epoch) return; // the view that says why is still to come
+  if (places_->shards[shard].owner == parts_.self) {
+    become_owner(shard);
+    ask_waiting();
+  } else {
+    roles_[shard] = role::foreign;
+    push(shard, places_->shards[shard].owner);
+    send_moves();
+  }
+  show();
+}
+
+void limiter_cluster::on_taken(const shard_taken& done) {
+  std::erase_if(moves_,
+                [&](const move& each) { return each.shard == done.shard && each.sent; });
+  send_moves();
+}
+
+// A new owner whose source says nothing goes on with what it has, but not while that source may
+// still decide by an earlier view.
+void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
+    if (roles_[shard] != role::arriving) continue;
+    if (steady_ns - waiting_since_ns_[shard] < handover_timeout_ns) continue;
+    const std::uint16_t source = places_->shards[shard].source;
+    const bool may_decide = source != no_member && source != parts_.self &&
+                            peer_at(source).epoch < places_->epoch;
+    if (may_decide || !places_->confirmed) continue;
+    spdlog::warn("limits: the counters of shard {} did not come; going on with what is known here",
+                 shard);
+    parts_.metrics->moves_incomplete.add();
+    if (places_->shards[shard].owner == parts_.self) {
+      become_owner(shard);
+    } else {
+      roles_[shard] = role::foreign;
+      push(shard, places_->shards[shard].owner);
+    }
+    ask_waiting();
+  }
+}
+
+void limiter_cluster::on_member_epoch(std::uint16_t member, std::uint64_t epoch) {
+  auto& known = peer_at(member).epoch;
+  known = std::max(known, epoch);
+}
+
+void limiter_cluster::on_peer_up(const peer_up& news) {
+  peer& at = peer_at(news.member);
+  at.limiters = news.limiters;
+  at.was_lost = false;
+  if (!places_) return;
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard)
+    if (roles_[shard] == role::own && places_->shards[shard].backup == news.member)
+      with_.ledger->mark_shard(shard);
+  send_moves();
+  ask_waiting();
+}
+
+void limiter_cluster::on_peer_down(const peer_down& news) {
+  peer& at = peer_at(news.member);
+  for (const caf::actor& limiter : at.limiters)
+    std::erase(backups_asked_, limiter.address());
+  at.limiters.clear();
+  at.was_lost = true;
+  for (move& each : moves_)
+    if (each.to == news.member) each.sent = false;
+  std::vector<owner_ask> lost;
+  boost::unordered::erase_if(asks_, [&](auto& each) {
+    if (each.second.waits || each.second.owner != news.member) return false;
+    lost.push_back(std::move(each.second));
+    return true;
+  });
+  route_again(std::move(lost));
+}
+
+// -- backup ---------------------------------------------------------------------------------------
+
+void limiter_cluster::back_up() {
+  if (!backups_asked_.empty() || !places_) return;
+  unconfirmed_units_ = std::exchange(unsent_units_, 0);
+  constexpr auto backup = client_table::reader::backup;
+  if (!with_.ledger->has_changed(backup)) {
+    unconfirmed_units_ = 0;
+    return;
+  }
+  std::map<const caf::actor*, backup_rows> by_member;
+  const auto rows = with_.ledger->take_changed(max_backup_rows, with_.clock(), backup);
+  more_to_back_up_ = rows.size() >= max_backup_rows;
+  for (const auto& row : rows) {
+    const std::uint32_t shard = shard_of(row.client);
+    if (roles_[shard] != role::own) continue;
+    // Who is out of reach is told all when it is back.
+    if (const caf::actor* const to = limiter_of(places_->shards[shard].backup, shard))
+      by_member[to].rows.push_back(row);
+  }
+  for (auto& [to, message] : by_member) {
+    parts_.metrics->backup_rows_sent.add(message.rows.size());
+    backups_asked_.push_back(to->address());
+    with_.self->send(*to, std::move(message));
+  }
+  if (by_member.empty()) unconfirmed_units_ = 0;
+}
+
+void limiter_cluster::on_backup_rows(const backup_rows& rows) {
+  const std::int64_t now_ns = with_.clock();
+  for (const counter_row& row : rows.rows)
+    if (roles_[shard_of(row.client)] != role::own) with_.ledger->restore(row, now_ns);
+}
+
+void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
+  std::erase(backups_asked_, from);
+  if (!backups_asked_.empty()) return;
+  parts_.metrics->backup_units.add(std::exchange(unconfirmed_units_, 0));
+  if (more_to_back_up_ || unsent_units_ >= max_unsent_units) back_up();
+}
+
+// -- upkeep ---------------------------------------------------------------------------------------
+
+void limiter_cluster::tick() {
+  const std::int64_t steady_ns = parts_.steady_ns();
+  end_late_asks();
+  end_late_moves(steady_ns);
+  give_back(purse_.collect(steady_ns));
+  desk_.collect(with_.clock());
+  back_up();
+  show();
+}
+
+bool limiter_cluster::has_left() {
+  give_back(purse_.collect_all([](std::uint64_t) { return true; }));
+  return moves_.empty() &&
+         std::ranges::none_of(roles_, [](role each) { return each != role::foreign; });
+}
+
+void limiter_cluster::show() {
+  limiter_cluster_metrics& m = *parts_.metrics;
+  m.owned_shards.set(std::ranges::count(roles_, role::own));
+  m.waiting_shards.set(std::ranges::count(roles_, role::arriving));
+  std::int64_t held = 0;
+  for (const auto& [ignored, ask] : asks_)
+    held += ask.waits ? static_cast<std::int64_t>(ask.items.size()) : 0;
+  m.held_requests.set(held);
+  m.leased_units.set(static_cast<std::int64_t>(purse_.units()));
+  m.unsent_units.set(static_cast<std::int64_t>(unsent_units_ + unconfirmed_units_));
+}
+
+} // namespace penstock

@@ -1,0 +1,327 @@
+// Limiters of several nodes: who is asked, what is leased, what moves, what a crash costs.
+#include "tests/actors/limiter_world.hpp"
+#include "tests/unit/actors/random.hpp"
+
+using namespace penstock;
+
+namespace {
+
+constexpr std::uint64_t some_client = 0x4200000000000007;
+
+class three_limiters : public limiter_world {
+ public:
+  explicit three_limiters(unreachable_policy policy = unreachable_policy::refuse,
+                          std::uint32_t amount = 10'000)
+      : limiter_world(policy) {
+    for (int i = 0; i < 3; ++i)
+      add(minute_plan(amount));
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = i + 1; j < 3; ++j)
+        link(i, j);
+    next_view();
+    run();
+  }
+  std::size_t owner() const { return owner_of_client(some_client); }
+  std::size_t other() const { return (owner() + 1) % 3; }
+  std::size_t third() const { return (owner() + 2) % 3; }
+};
+
+class local_limiters : public three_limiters {
+ public:
+  local_limiters() : three_limiters(unreachable_policy::local, 10) {}
+};
+
+class small_limiters : public three_limiters {
+ public:
+  small_limiters() : three_limiters(unreachable_policy::refuse, 10) {}
+};
+
+} // namespace
+
+TEST_CASE_METHOD(small_limiters, "limiters: a client's total is right whichever node it reaches",
+                 "[limiter_cluster]") {
+  std::uint32_t granted = 0;
+  for (int i = 0; i < 30; ++i)
+    granted += ask_one(static_cast<std::size_t>(i) % 3, some_client)->granted;
+  CHECK(granted == 10);
+  CHECK(nodes[owner()]->metrics->requests_sent.value() == 0);
+  CHECK(nodes[other()]->metrics->leased_refusals.value() > 0); // remembered
+  CHECK(nodes[other()]->metrics->leased_requests.value() == 0); // too small to lease
+}
+
+TEST_CASE_METHOD(three_limiters, "limiters: a hot client costs few messages", "[limiter_cluster]") {
+  std::uint32_t granted = 0;
+  for (int second = 0; second < 30; ++second)
+    for (int i = 0; i < 200; ++i) {
+      for (std::size_t at = 0; at < 3; ++at)
+        for (int burst = 0; burst < 2; ++burst)
+          if (const auto answer = ask_one(at, some_client)) granted += answer->granted;
+      pass_time(5);
+    }
+  CHECK(granted <= 10'000);
+  CHECK(granted >= 9'900);
+  std::uint64_t messages = 0;
+  for (const auto& each : nodes)
+    messages += each->metrics->requests_sent.value() + each->metrics->replies_received.value();
+  CHECK(messages * 1000 / (30 * 200 * 6) < 10);
+  CHECK(nodes[other()]->metrics->leased_requests.value() > 1000);
+}
+
+TEST_CASE_METHOD(local_limiters, "limiters: an owner out of reach: local decides here",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client)->granted == 1);
+  cut(other(), owner());
+  std::uint32_t granted = 0;
+  for (int i = 0; i < 20; ++i)
+    granted += ask_one(other(), some_client)->granted;
+  // What it knows may be what the owner streamed to it.
+  CHECK(granted >= 9);
+  CHECK(granted <= 10);
+  CHECK(nodes[other()]->metrics->fallback_local.value() >= 10);
+  CHECK(ask_one(third(), some_client, 9)->granted == 9);
+  link(other(), owner());
+  CHECK(ask_one(other(), some_client)->granted == 0);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: an owner out of reach: refuse", "[limiter_cluster]") {
+  cut(other(), owner());
+  const auto answer = ask_one(other(), some_client);
+  REQUIRE(answer);
+  CHECK(answer->granted == 0);
+  CHECK(answer->reason == static_cast<std::uint8_t>(refusal::unreachable));
+  CHECK(nodes[other()]->metrics->fallback_refused.value() == 1);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: a node that may not decide any more does not",
+                 "[limiter_cluster]") {
+  *nodes[owner()]->decides_until = now;
+  CHECK_FALSE(ask_one(owner(), some_client));
+  CHECK_FALSE(ask_one(other(), some_client));
+  pass_time(100);
+  *nodes[owner()]->decides_until = now + world_s;
+  pass_time(10);
+  CHECK(collect(owner()).at(0).granted == 1);
+  CHECK(collect(other()).at(0).granted == 1);
+  *nodes[owner()]->decides_until = now;
+  CHECK_FALSE(ask_one(other(), some_client));
+  pass_time(600);
+  CHECK(collect(other()).at(0).reason == static_cast<std::uint8_t>(refusal::unreachable));
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: a shard moves with what was used", "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 7)->granted == 7);
+  const auto before = owner();
+  nodes[before]->leaving = true;
+  next_view();
+  run();
+  REQUIRE(owner() != before);
+  CHECK(ask_one(before, some_client, 7)->granted == 3);
+  CHECK(nodes[before]->metrics->shards_sent.value() > 0);
+  CHECK(nodes[owner()]->metrics->moves_incomplete.value() == 0);
+  self->send(nodes[before]->limiter, leave_shards{});
+  run();
+  shards_gone done;
+  CHECK(take(self, done));
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: nodes may hear of a view one after the other",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 4)->granted == 4);
+  const auto before = owner();
+  nodes[before]->leaving = true;
+  const auto after = [&] {
+    auto next = view;
+    next.members[before].leaving = true;
+    return place(next, [this](const std::string& at) { return number_of(at); })
+        .shards[shard_of(some_client)]
+        .owner;
+  }();
+  const auto bystander = 3 - before - after;
+  SECTION("the new owner first") {
+    next_view({after});
+    run();
+    CHECK_FALSE(ask_one(after, some_client)); // it waits for the counters
+    CHECK(ask_one(bystander, some_client)->granted == 1); // still decided by the old one
+    tell_view(before);
+    pass_time(10);
+    CHECK(collect(after).at(0).granted == 1);
+    tell_view(bystander);
+    CHECK(ask_one(bystander, some_client, 9)->granted == 4);
+  }
+  SECTION("the old owner first") {
+    next_view({before});
+    run();
+    CHECK_FALSE(ask_one(bystander, some_client)); // told to ask elsewhere
+    CHECK_FALSE(ask_one(after, some_client));
+    tell_view(after);
+    tell_view(bystander);
+    pass_time(10);
+    CHECK(collect(after).at(0).granted == 1);
+    CHECK(collect(bystander).at(0).granted == 1);
+    CHECK(ask_one(bystander, some_client, 9)->granted == 4);
+  }
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: the next in order takes over from a dead owner",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 6)->granted == 6);
+  pass_time(60); // it is streamed
+  const auto dead = owner();
+  const auto witness = other();
+  kill(dead);
+  CHECK(ask_one(witness, some_client)->reason == static_cast<std::uint8_t>(refusal::unreachable));
+  next_view();
+  run();
+  CHECK(ask_one(witness, some_client, 9)->granted == 4);
+  std::uint64_t taken = 0;
+  for (const auto& each : nodes)
+    taken += each->metrics->shards_taken_over.value();
+  CHECK(taken > 50);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: a restarted owner gets back what its backup has",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 6)->granted == 6);
+  pass_time(60);
+  const auto at = owner();
+  const auto witness = other();
+  kill(at);
+  // As if it were up again before anybody took it out.
+  auto& back = *nodes[at];
+  limiter_cluster_parts parts;
+  parts.self = static_cast<std::uint16_t>(at);
+  parts.on_unreachable = on_unreachable;
+  parts.steady_ns = [this] { return now; };
+  parts.metrics = back.metrics;
+  back.ledger = std::make_shared<limit_ledger>(
+      std::make_shared<const std::vector<plan>>(1, minute_plan(10)), 1000, labels);
+  back.limiter = system.spawn(
+      limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, nullptr, parts});
+  back.alive = true;
+  back.incarnation = "2";
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != at) link(at, i);
+  next_view();
+  run();
+  CHECK(owner() == at);
+  CHECK(ask_one(witness, some_client, 9)->granted == 4);
+  CHECK(ask_one(at, some_client)->granted == 0);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: counters that never come are not waited for for ever",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 6)->granted == 6);
+  const auto before = owner();
+  nodes[before]->leaving = true;
+  std::size_t after = 0;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != before) cut(before, i);
+  next_view();
+  run();
+  after = owner();
+  ask(after, some_client);
+  pass_time(600);
+  CHECK(collect(after).at(0).reason == static_cast<std::uint8_t>(refusal::unreachable));
+  pass_time(6000);
+  CHECK_FALSE(ask_one(after, some_client)); // the old owner might not have heard yet
+  tell(after, member_epoch{static_cast<std::uint16_t>(before), view.epoch});
+  pass_time(600);
+  (void)collect(after);
+  CHECK(ask_one(after, some_client)->granted == 1);
+  CHECK(nodes[after]->metrics->moves_incomplete.value() > 0);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: what is asked about limits goes to the owner",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 4)->granted == 4);
+  const auto look = [&](std::size_t through) {
+    (*nodes[through]->front_end)
+        ->send(nodes[through]->limiter, limits_query{9, some_client, 0, plan_id("p"), 0});
+    run();
+    limits_reply told;
+    REQUIRE(take(*nodes[through]->front_end, told));
+    CHECK(told.token == 9);
+    return told;
+  };
+  CHECK(look(owner()).limits.at(0).used == 4);
+  CHECK(look(other()).limits.at(0).used == 4);
+  cut(other(), owner());
+  CHECK_FALSE(look(other()).reached);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: late counters of a node taken out change nothing",
+                 "[limiter_cluster]") {
+  CHECK(ask_one(other(), some_client, 6)->granted == 6);
+  pass_time(60);
+  const auto asleep = owner();
+  const auto witness = other();
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != asleep) cut(asleep, i);
+  // The others go on without it…
+  view.before = view.members;
+  std::erase_if(view.members, [&](auto& m) { return m.address == nodes[asleep]->address; });
+  ++view.epoch;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != asleep) tell_view(i);
+  run();
+  CHECK(ask_one(witness, some_client, 4)->granted == 4);
+  // …until it wakes up, links, and hears.
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != asleep) link(asleep, i);
+  pass_time(60);
+  CHECK(ask_one(witness, some_client)->granted == 0);
+  tell_view(asleep);
+  pass_time(60);
+  CHECK(ask_one(witness, some_client)->granted == 0);
+  next_view(); // it is let in again
+  pass_time(10);
+  CHECK(owner() == asleep);
+  CHECK(ask_one(witness, some_client)->granted == 0);
+  CHECK(ask_one(asleep, some_client)->granted == 0);
+}
+
+// The bar of a cluster that changes: never above the limit without a fault, never below 99% of it
+// while demand exceeds it, and with a kill at most the stated bound above.
+TEST_CASE("limiters: five nodes, one client, members that come and go", "[limiter_cluster]") {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    INFO("seed " << seed);
+    const bool kills = seed == 3;
+    test_random random(seed);
+    limiter_world world;
+    for (int i = 0; i < 5; ++i)
+      world.add(limiter_world::minute_plan(10'000));
+    for (std::size_t i = 0; i < 5; ++i)
+      for (std::size_t j = i + 1; j < 5; ++j)
+        world.link(i, j);
+    world.next_view();
+    world.run();
+    std::uint32_t granted = 0;
+    int dead = 0;
+    // A minute, with twice the demand that it can take.
+    for (int step = 0; step < 5900; ++step) {
+      for (int i = 0; i < 4; ++i) {
+        const auto through = static_cast<std::size_t>(random.between(0, 4));
+        if (world.nodes[through]->alive) world.ask(through, some_client);
+      }
+      world.pass_time(10);
+      for (std::size_t i = 0; i < 5; ++i)
+        if (world.nodes[i]->alive)
+          for (const auto& each : world.collect(i))
+            granted += each.granted;
+      if (random.between(0, 400) != 0) continue;
+      const auto who = static_cast<std::size_t>(random.between(0, 4));
+      if (kills && dead < 2 && step < 3000 && random.between(0, 1) == 0) {
+        if (!world.nodes[who]->alive || who == 0) continue;
+        world.kill(who);
+        ++dead;
+      } else {
+        world.nodes[who]->leaving = !world.nodes[who]->leaving;
+      }
+      world.next_view();
+    }
+    if (!kills) CHECK(granted <= 10'000);
+    // Of a dead owner, what no backup had confirmed; of dead holders, what they had leased.
+    CHECK(granted <= 10'000 + 2 * 100u);
+    CHECK(granted >= 9'900);
+  }
+}
