@@ -9,6 +9,7 @@
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <string_view>
 
 namespace penstock {
 namespace {
@@ -41,6 +42,17 @@ void end_on_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+// A URL without a path.
+bool is_origin(std::string_view url) {
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (url.starts_with(scheme)) {
+      const auto rest = url.substr(scheme.size());
+      return !rest.empty() &&
+             rest.find_first_of("/?# ") >= rest.size() - (rest.ends_with('/') ? 1 : 0);
+    }
+  return false;
+}
+
 result<adopt_wish> wish_of(const adopt_arguments& arguments) {
   adopt_wish wish{.dir = arguments.dir,
                   .to = arguments.to,
@@ -51,7 +63,7 @@ result<adopt_wish> wish_of(const adopt_arguments& arguments) {
     return error{errc::invalid, "--patience: '" + arguments.patience +
                                     "' is no duration of 1s or more; write 30s or 5m"};
   wish.patience_ms = *patience;
-  if (!wish.to.empty() && !wish.to.starts_with("http://") && !wish.to.starts_with("https://"))
+  if (!wish.to.empty() && !is_origin(wish.to))
     return error{errc::invalid, "--to: write http://HOST:PORT of a living node's ingest plane"};
   if (arguments.key_file.empty()) return wish;
   const auto key = read_file(arguments.key_file);

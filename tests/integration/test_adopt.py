@@ -140,8 +140,9 @@ class Adopt(unittest.TestCase):
                 self.assertIsNone(process.poll(), "it was killed in the middle")
                 process.kill()
                 process.communicate()
-            report, _ = adopt(node.data_dir, node)
-            self.assertEqual(report["left"], 0)
+            # With another node's file: the directory says whose events these are.
+            report, _ = adopt(node.data_dir, node, "--set", "node.name=other")
+            self.assertEqual((report["node"], report["left"]), ("gone", 0))
             self.assertLess(report["streams"][0]["owed"], 3700, "it went on where it stopped")
             got = [json.loads(body_of(m)) for m in alive.drain_queue()]
             self.assertEqual(sorted(e["id"] for e in got), sorted(promised))
@@ -212,9 +213,11 @@ class Adopt(unittest.TestCase):
             _, said = adopt(empty, node, code=64)
             self.assertIn("no data directory", said)
             self.assertEqual(list(pathlib.Path(empty).iterdir()), [], "nothing is made there")
-        for words in (["--patience", "soon"], ["--to", "here"], ["--to", "http://x", "--without-queue"],
-                      ["--key-file", "x"]):
+        for words in (["--patience", "soon"], ["--to", "here"], ["--to", "http://x/v1/events"],
+                      ["--to", "http://x", "--without-queue"], ["--key-file", "x"]):
             adopt(node.folder, node, *words, code=64)
+        _, said = adopt(node.folder, node, "--to", "http://x:1/", code=64)
+        self.assertIn("no data directory", said)
         node.configure({"sinks.out.kind": "nothing"})
         adopt(node.folder, node, code=78)
 
