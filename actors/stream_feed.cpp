@@ -44,7 +44,7 @@ delivered_before::delivered_before(const std::vector<cursor>& saved, const std::
                              [&](const auto& lanes) { return lanes.size() == name->lanes; });
     if (life == lives_.end()) life = lives_.insert(life, std::vector<lane>(name->lanes));
     auto& to = (*life)[name->lane];
-    to.seq = one.seq;
+    to.seq = std::max(to.seq, one.seq);
     end_ = std::max(end_, one.seq);
     for (const auto& [first, last] : one.acked_ahead) {
       to.ahead.add(first, last);

@@ -10,6 +10,7 @@ namespace penstock {
 /// Each adds one subcommand to `app`; when it is chosen, it runs during parsing and leaves its
 /// exit code in `exit`, which must outlive the parsing.
 void add_run_command(CLI::App& app, int& exit);
+void add_adopt_command(CLI::App& app, int& exit);
 void add_check_command(CLI::App& app, int& exit);
 void add_consume_command(CLI::App& app, int& exit);
 void add_status_command(CLI::App& app, int& exit);

@@ -17,6 +17,7 @@
 #include "actors/usage_actor.hpp"
 #include "actors/usage_rebuilder.hpp"
 #include "cli/config.hpp"
+#include "cli/outgoing.hpp"
 #include "net/admin_server.hpp"
 #include "net/front_end.hpp"
 #include "net/listener.hpp"
@@ -33,9 +34,6 @@ namespace penstock {
 
 /// The plans of a configuration, by name.
 std::vector<plan> plans_of(const config& settings);
-
-/// Whether a stream's events go to the sink of that name.
-std::function<bool(const std::string& stream)> feeds(const config& settings, std::string sink);
 
 /// Members are in the order they are made; the destructor undoes it. One thread uses a node (the
 /// one that waits for signals).
@@ -123,12 +121,6 @@ class node {
   std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
 
-  /// A sink that is not embedded, with the actor that moves events there.
-  struct outgoing_sink {
-    std::shared_ptr<sink> to;
-    std::shared_ptr<sink_metrics> metrics;
-    caf::actor publisher;
-  };
   std::map<std::string, outgoing_sink> sinks_; // by name
 
   caf::actor journal_actor_;

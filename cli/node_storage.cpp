@@ -4,6 +4,7 @@
 #include "actors/placement.hpp"
 #include "cli/client_secret.hpp"
 #include "net/wall_time.hpp"
+#include "storage/node_name.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -15,28 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The embedded sink that streams use; there is one queue, whatever name it goes by.
-std::string queue_name(const config& settings) {
-  for (auto& [name, stream] : settings.streams)
-    for (auto& sink : stream.sinks)
-      if (settings.sinks.at(sink).kind == "embedded") return sink;
-  return {};
-}
-
 name_hasher name_hasher_of(const std::string& secret) {
   return [hash = client_hasher{secret}](std::string_view kind, std::string_view name) {
     return hash(identity_source::bearer, kind, name);
   };
-}
-
-// The sinks that some stream feeds: what they have not confirmed stays in the journal.
-std::vector<std::string> fed_sinks(const config& settings) {
-  std::vector<std::string> names;
-  for (auto& [name, stream] : settings.streams)
-    names.insert(names.end(), stream.sinks.begin(), stream.sinks.end());
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
 }
 
 } // namespace
@@ -68,6 +51,7 @@ result<void> node::open_storage() {
   auto counters = counter_store::open(dir);
   if (!counters) return counters.error();
   counter_store_ = std::move(*counters);
+  keep_node_name(dir, settings_.node_name);
   state_.tag = journal_->tag();
   state_.next_ticket.store(journal_->next_seq());
   return {};

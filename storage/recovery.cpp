@@ -18,14 +18,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* tag_file = "tag";
-
 result<std::string> read_or_draw_tag(const fs::path& dir) {
-  auto stored = read_file(dir / tag_file);
+  auto stored = read_file(dir / tag_file_name);
   if (stored) {
     stored->resize(std::min(stored->size(), journal_tag_size));
     if (stored->size() == journal_tag_size && parse_event_id(event_id(1, *stored))) return *stored;
-    return error{errc::corrupt, (dir / tag_file).string() +
+    return error{errc::corrupt, (dir / tag_file_name).string() +
                                     " is damaged: it must hold the 8 characters that end every "
                                     "event id of this journal"};
   }
@@ -35,7 +33,7 @@ result<std::string> read_or_draw_tag(const fs::path& dir) {
   std::string tag;
   while (tag.size() < journal_tag_size)
     tag.push_back(alphabet[random() % alphabet.size()]);
-  if (auto written = write_file(dir / tag_file, tag + "\n"); !written) return written.error();
+  if (auto written = write_file(dir / tag_file_name, tag + "\n"); !written) return written.error();
   return tag;
 }
 

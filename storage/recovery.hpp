@@ -11,6 +11,7 @@
 namespace penstock {
 
 inline constexpr const char* damaged_dir_name = "damaged";
+inline constexpr const char* tag_file_name = "tag"; ///< holds the journal's tag
 
 /// Moves a segment's files to `damaged/`. Needs no free space but a directory entry.
 result<void> set_aside(const std::filesystem::path& db);

@@ -1,0 +1,232 @@
+#include "storage/replica_store.hpp"
+
+#include "storage/event_id.hpp"
+#include "storage/files.hpp"
+#include "storage/node_name.hpp"
+#include "storage/recovery.hpp"
+#include "storage/segment_keeper.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <map>
+
+namespace penstock {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* replicas_dir_name = "replicas";
+constexpr const char* forgotten_file = "forgotten";
+/// Always the same length, so that the file can be overwritten in place.
+constexpr std::size_t forgotten_digits = 20;
+constexpr std::int64_t any_time_ms = std::numeric_limits<std::int64_t>::max();
+
+/// Names of directories are made of it: it came over the network.
+bool is_tag(const std::string& text) {
+  return text.size() == journal_tag_size && parse_event_id(event_id(1, text));
+}
+
+result<void> note_forgotten(const fs::path& replica, std::uint64_t seq) {
+  auto text = std::to_string(seq);
+  text.insert(0, forgotten_digits - text.size(), '0');
+  text.push_back('\n');
+  const auto path = replica / forgotten_file;
+  return file_bytes(path) == text.size() ? overwrite_file(path, text) : write_file(path, text);
+}
+
+/// The events of a block after `seq`.
+event_block events_after(const event_block& block, std::uint64_t seq) {
+  auto rest = block;
+  std::vector<bool> keep(block.size());
+  for (std::size_t i = 0; i < block.size(); ++i)
+    keep[i] = block.first_seq + i > seq;
+  rest.keep_only(keep);
+  rest.first_seq = std::max(block.first_seq, seq + 1);
+  return rest;
+}
+
+struct origin {
+  std::string node;
+  std::unique_ptr<journal> log;
+  std::unique_ptr<segment_keeper> keeper;
+  std::uint64_t appended_seq = 0; // of the last event, durable or in the open transaction
+  std::uint64_t forgotten_seq = 0;
+
+  /// Up to here all is durable or not needed any more.
+  std::uint64_t settled_seq() const {
+    return std::max(log->catalog()->durable_seq(), forgotten_seq);
+  }
+};
+
+class journals_of_origins final : public replica_store {
+ public:
+  explicit journals_of_origins(replica_options options) : options_(std::move(options)) {}
+
+  result<void> start(std::vector<std::string>& problems) {
+    std::error_code fault;
+    const auto dir = options_.dir / replicas_dir_name;
+    if (!fs::is_directory(dir, fault)) return {};
+    for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
+      const auto tag = at->path().filename().string();
+      if (!is_tag(tag) || !fs::exists(at->path() / "journal" / tag_file_name)) continue;
+      if (auto opened = open_origin(tag, kept_node_name(at->path()), problems); !opened)
+        problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
+    }
+    if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
+    return {};
+  }
+
+  result<void> add_origin(const std::string& tag, const std::string& node) override {
+    if (!is_tag(tag)) return error{errc::invalid, "an origin's tag has 8 characters of a-z, 2-7"};
+    const auto dir = replica_dir(options_.dir, tag);
+    if (const auto at = origins_.find(tag); at != origins_.end()) {
+      keep_node_name(dir, node);
+      at->second.node = node;
+      return {};
+    }
+    if (origins_.size() >= options_.max_origins)
+      return error{errc::unavailable, "this node holds events of " +
+                                          std::to_string(options_.max_origins) +
+                                          " others already, as many as it may"};
+    if (auto made = make_directory(dir / "journal"); !made) return made;
+    // With another's tag the journal is that one's: it draws its own only where there is none.
+    const auto tag_file = dir / "journal" / tag_file_name;
+    if (!fs::exists(tag_file))
+      if (auto written = write_file(tag_file, tag + "\n"); !written) return written;
+    if (auto synced = sync_directory(dir.parent_path()); !synced) return synced;
+    keep_node_name(dir, node);
+    std::vector<std::string> damaged; // what an earlier life held and start() could not open
+    return open_origin(tag, node, damaged);
+  }
+
+  result<void> append(const std::string& tag, const event_block& block) override {
+    const auto at = origins_.find(tag);
+    if (at == origins_.end()) return unknown(tag);
+    auto& to = at->second;
+    if (block.empty() || block.last_seq() <= to.appended_seq) return {};
+    auto done = block.first_seq > to.appended_seq
+                    ? to.log->append(block)
+                    : to.log->append(events_after(block, to.appended_seq));
+    to.appended_seq = done ? block.last_seq() : to.settled_seq();
+    return done;
+  }
+
+  result<void> commit(const std::string& tag) override {
+    const auto at = origins_.find(tag);
+    if (at == origins_.end()) return unknown(tag);
+    auto& to = at->second;
+    if (auto done = to.log->commit(); !done) {
+      to.appended_seq = to.settled_seq();
+      return done;
+    }
+    // Without room for another segment this one goes on; the events are durable either way.
+    if (to.log->wants_rotation()) (void)to.log->rotate();
+    return {};
+  }
+
+  result<void> forget_up_to(const std::string& tag, std::uint64_t seq) override {
+    const auto at = origins_.find(tag);
+    if (at == origins_.end()) return unknown(tag);
+    auto& of = at->second;
+    if (seq > of.forgotten_seq) {
+      if (auto noted = note_forgotten(replica_dir(options_.dir, tag), seq); !noted) return noted;
+      of.forgotten_seq = seq;
+      of.appended_seq = std::max(of.appended_seq, seq);
+    }
+    const auto retired = of.keeper->retire(of.forgotten_seq, any_time_ms);
+    return retired ? result<void>{} : retired.error();
+  }
+
+  std::uint64_t settled_seq(const std::string& tag) const override {
+    const auto at = origins_.find(tag);
+    return at == origins_.end() ? 0 : at->second.settled_seq();
+  }
+
+  std::vector<replica_info> list() const override {
+    std::vector<replica_info> all;
+    for (const auto& [tag, of] : origins_) {
+      replica_info info{.tag = tag, .node = of.node, .forgotten_seq = of.forgotten_seq};
+      info.settled_seq = of.settled_seq();
+      info.bytes = of.log->bytes();
+      for (const auto& segment : of.log->catalog()->list()) {
+        if (info.first_seq == 0) info.first_seq = segment.first_seq;
+        for (const auto& [stream, events] : segment.events)
+          info.events += events;
+      }
+      all.push_back(std::move(info));
+    }
+    return all;
+  }
+
+  std::shared_ptr<segment_catalog> catalog(const std::string& tag) const override {
+    const auto at = origins_.find(tag);
+    return at == origins_.end() ? nullptr : at->second.log->catalog();
+  }
+
+  result<void> release(const std::string& tag) override {
+    const auto at = origins_.find(tag);
+    if (at == origins_.end()) return unknown(tag);
+    auto closed = at->second.log->close();
+    origins_.erase(at);
+    return closed;
+  }
+
+ private:
+  static error unknown(const std::string& tag) {
+    return {errc::not_found, "no events are held of the journal " + tag};
+  }
+
+  result<void> open_origin(const std::string& tag, const std::string& node,
+                           std::vector<std::string>& problems) {
+    journal_options options;
+    const auto dir = replica_dir(options_.dir, tag);
+    options.dir = dir / "journal";
+    options.max_bytes = options_.max_bytes;
+    options.segment_max_bytes = options_.segment_max_bytes;
+    options.preallocate = options_.preallocate;
+    options.vfs = options_.vfs;
+    options.sync = options_.sync;
+    recovery_report found;
+    auto opened = journal::open(options, &found);
+    if (!opened) return opened.error();
+    problems.insert(problems.end(), found.damaged.begin(), found.damaged.end());
+    if ((*opened)->tag() != tag)
+      return error{errc::corrupt, "its journal has the tag " + (*opened)->tag()};
+    auto& of = origins_[tag];
+    of.node = node;
+    of.log = std::move(*opened);
+    of.keeper = segment_keeper::make(*of.log, options);
+    of.forgotten_seq = forgotten_in(dir);
+    of.appended_seq = of.settled_seq();
+    return {};
+  }
+
+  replica_options options_;
+  std::map<std::string, origin> origins_; // by tag
+};
+
+} // namespace
+
+fs::path replica_dir(const fs::path& dir, const std::string& tag) {
+  return dir / replicas_dir_name / tag;
+}
+
+std::uint64_t forgotten_in(const fs::path& replica) {
+  const auto stored = read_file(replica / forgotten_file);
+  std::uint64_t seq = 0;
+  if (stored) std::from_chars(stored->data(), stored->data() + stored->size(), seq);
+  return seq;
+}
+
+result<std::unique_ptr<replica_store>> replica_store::open(const replica_options& options,
+                                                           std::vector<std::string>* problems) {
+  auto store = std::make_unique<journals_of_origins>(options);
+  std::vector<std::string> unheard;
+  if (auto started = store->start(problems != nullptr ? *problems : unheard); !started)
+    return started.error();
+  return std::unique_ptr<replica_store>{std::move(store)};
+}
+
+} // namespace penstock

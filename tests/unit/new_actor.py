@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""scripts/new-actor, in a copy of the headers that it reads: what it writes, which ids it takes, and
+what it refuses. That what it writes compiles and passes is for actor_tests to say, of a copy that
+someone made; compiling CAF's headers here would take longer than all other checks together."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+FILES = ["actors/{}_actor.hpp", "actors/{}_actor.cpp", "tests/actors/{}_actor_test.cpp"]
+
+
+def check(held, what):
+    if not held:
+        sys.exit(f"failed: {what}")
+
+
+def copy_headers(source, root):
+    for path in [source / "scripts/new-actor",
+                 *(p for layer in ("storage", "actors", "net") for p in (source / layer).glob("*.hpp"))]:
+        into = root / path.relative_to(source)
+        into.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, into)
+    (root / "tests/actors").mkdir(parents=True)
+
+
+def new_actor(root, *words):
+    return subprocess.run([root / "scripts/new-actor", *words], capture_output=True, text=True)
+
+
+def snapshot(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def ids(root):
+    """The blocks of message ids, as (first, one past the last), sorted."""
+    found = []
+    for path in root.rglob("*.hpp"):
+        text = path.read_text()
+        for name, at in re.findall(r"ID_BLOCK\((\w+), caf::first_custom_type_id(?: \+ (\d+))?\)", text):
+            first = int(at or 0)
+            found.append((first, first + text.count(f"CAF_ADD_TYPE_ID({name},")))
+    return sorted(found)
+
+
+def writes_an_actor(root):
+    before = ids(root)
+    for name in ("audit", "disk_watch", "audit2"):
+        made = new_actor(root, name)
+        check(made.returncode == 0, f"{name}: {made.stderr}")
+        for file in FILES:
+            path = root / file.format(name)
+            check(path.is_file(), f"{path.name} was written")
+            check("@" not in path.read_text(), f"{path.name} has no holes")
+            check(str(path.relative_to(root)) in made.stdout, f"{path.name} is told")
+        for said in ("--target actor_tests", f'"[{name}]"', f"{name}_ = system_.spawn({name}_actor,"):
+            check(said in made.stdout, f"says {said}")
+    after = ids(root)
+    check(len(after) == len(before) + 3, "each has a block of its own")
+    check(all(a[1] <= b[0] for a, b in zip(after, after[1:])), f"no two blocks overlap: {after}")
+
+
+def refuses(root):
+    before = snapshot(root)
+    reasons = {
+        "Audit": "no name", "9lives": "no name", "a__b": "no name", "../evil": "no name",
+        "x" * 33: "no name",
+        "thing_actor": 'leave "_actor" away',
+        "keeper": "already", "audit": "already", "sink": "already",
+    }
+    for name, why in reasons.items():
+        got = new_actor(root, name)
+        check(got.returncode != 0 and why in got.stderr, f'"{name}" is refused: {got.stderr}')
+    (root / FILES[2].format("lonely")).write_text("mine\n")
+    got = new_actor(root, "lonely")
+    check(got.returncode != 0 and "there already" in got.stderr, "a test that is there is kept")
+    (root / FILES[2].format("lonely")).unlink()
+    check(snapshot(root) == before, "what is refused writes nothing")
+
+
+def runs_out_of_ids(root):
+    name = "latest"
+    check(new_actor(root, name).returncode == 0, "one more")
+    header = root / FILES[0].format(name)
+    header.write_text(re.sub(r"type_id \+ \d+", "type_id + 990", header.read_text()))
+    got = new_actor(root, "too_late")
+    check(got.returncode != 0 and "no free block" in got.stderr, f"says so: {got.stderr}")
+    check(header.name in got.stderr, "and who has the last")
+    check(not (root / FILES[0].format("too_late")).exists(), "and writes nothing")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        copy_headers(pathlib.Path(sys.argv[1]), root)
+        writes_an_actor(root)
+        refuses(root)
+        runs_out_of_ids(root)
+        help_text = new_actor(root, "--help")
+        check(help_text.returncode == 0 and "example:" in help_text.stdout, "--help has an example")
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()
