@@ -1,0 +1,81 @@
+// Who is in the cluster, as a store that all nodes share tells it: what actors need of such a store,
+// whatever it is. net/directory/ has it on NATS.
+#pragma once
+
+#include "storage/result.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+/// What a node says of itself. It renews this several times a second for as long as it lives.
+struct member_record {
+  std::string address;     ///< its cluster address, by which the others know and reach it
+  std::string incarnation; ///< another at each start of the process
+  std::string node;        ///< node.name
+  std::string version;     ///< of the program
+  std::uint32_t wire_version = 0;
+  bool leaving = false;    ///< it drains: no shards for it
+  std::uint64_t epoch = 0; ///< of the last view it took; it decides by no earlier one any more
+  std::uint32_t requests_per_s = 0;
+  std::uint64_t journal_bytes = 0;
+  std::uint64_t lag_events = 0; ///< of the sink that is furthest behind
+
+  bool operator==(const member_record&) const = default;
+};
+
+/// A member as views name it.
+struct view_member {
+  std::string address;
+  std::string incarnation;
+  bool leaving = false; ///< still there to hand over, but owns nothing
+
+  bool operator==(const view_member&) const = default;
+};
+
+/// Who the members are, by number: each view follows the one before, on every node. Owners of shards
+/// are computed from it, so nothing else needs agreement.
+struct cluster_view {
+  std::uint64_t epoch = 0;
+  std::vector<view_member> members; ///< sorted by address
+  std::vector<view_member> before;  ///< the members of the view before: who owned what
+
+  bool operator==(const cluster_view&) const = default;
+};
+
+/// The most members of a cluster.
+inline constexpr std::size_t max_members = 256;
+
+/// A store that all nodes share. All calls but the constructor's come from one thread and may block
+/// for some seconds at most; what the store tells is told from threads of its own.
+class directory {
+ public:
+  /// What the store tells, what it holds first, then every change, in order. Must not block.
+  struct listener {
+    std::function<void(member_record)> member;            ///< new, or renewed
+    std::function<void(std::string address)> member_gone; ///< took itself out
+    std::function<void(cluster_view, std::uint64_t revision)> view;
+    std::function<void(std::string key, std::string value)> record; ///< see put_record()
+    std::function<void()> watching; ///< what it held was told; again after each reconnect
+  };
+
+  virtual ~directory() = default;
+
+  /// Connects, makes what is missing, begins to tell. Errors: unavailable; then it may be called
+  /// again.
+  virtual result<void> open(listener to) = 0;
+  /// Errors, of all below: unavailable, and nothing may be said of whether it was stored.
+  virtual result<void> renew(const member_record& self) = 0;
+  virtual result<void> leave(const std::string& address) = 0;
+  /// Stores the view if the one stored last has this revision; 0: if none is stored yet. False:
+  /// another node was quicker, and its view will be told.
+  virtual result<bool> propose(const cluster_view& next, std::uint64_t last_revision) = 0;
+  /// Keys and plans: opaque here.
+  virtual result<void> put_record(const std::string& key, const std::string& value) = 0;
+};
+
+} // namespace penstock
