@@ -184,6 +184,8 @@ void node::start_accounts() {
 
 result<void> node::start_cluster() {
   if (settings_.cluster.directory == directory_kind::none) return {};
+  if (settings_.cluster.directory == directory_kind::nats)
+    return error{errc::config, "cluster.directory: \"nats\" is not built yet; use \"static\""};
   std::vector<caf::actor> limiters, told_of_peers;
   for (auto& lane : lanes_) {
     limiters.push_back(lane.limiter);
