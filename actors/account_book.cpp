@@ -9,20 +9,11 @@ namespace penstock {
 
 namespace {
 
-// A version is a time in microseconds; one beyond this is damaged.
-constexpr std::uint64_t max_version = std::uint64_t{1} << 62;
-
 const std::string& name_of(const key_record& key) {
   return key.id;
 }
 const std::string& name_of(const plan_record& rules) {
   return rules.name;
-}
-std::int64_t end_of(const key_record& key) {
-  return key.revoked_ms;
-}
-std::int64_t end_of(const plan_record& rules) {
-  return rules.deleted_ms;
 }
 
 /// What decides between records of one name. Of a key only `revoked_ms` ever changes.
@@ -62,7 +53,8 @@ template <class Record>
 void keep_newer(std::vector<Record>& theirs, const std::map<std::string, Record>& ours,
                 std::int64_t forgotten_before_ms) {
   std::erase_if(theirs, [&](const Record& record) {
-    if (record.version == 0 || record.version > max_version || name_of(record).empty()) return true;
+    if (record.version == 0 || record.version > max_record_version || name_of(record).empty())
+      return true;
     if (end_of(record) != 0 && end_of(record) < forgotten_before_ms) return true;
     const auto known = ours.find(name_of(record));
     return known != ours.end() && rank(known->second) >= rank(record);
@@ -93,6 +85,14 @@ class portion_maker {
 };
 
 } // namespace
+
+bool is_newer(const key_record& a, const key_record& b) {
+  return rank(a) > rank(b);
+}
+
+bool is_newer(const plan_record& a, const plan_record& b) {
+  return rank(a) > rank(b);
+}
 
 std::vector<account_records> in_portions(account_records records) {
   std::vector<account_records> out;
@@ -183,6 +183,11 @@ std::size_t account_book::stored_plan_count() const {
                     [](const auto& entry) { return entry.second.deleted_ms == 0; }));
 }
 
+const plan_record* account_book::stored_plan(const std::string& name) const {
+  const auto found = stored_plans_.find(name);
+  return found == stored_plans_.end() ? nullptr : &found->second;
+}
+
 // -- changes --------------------------------------------------------------------------------------
 
 std::uint64_t account_book::next_version(std::int64_t now_us) const {
@@ -221,17 +226,30 @@ void account_book::configure(std::vector<plan> plans) {
   set_plans();
 }
 
-void account_book::sweep(std::int64_t before_ms) {
-  const auto forget = [&](auto& records) {
-    std::erase_if(records, [&](const auto& entry) {
+bool account_book::is_older(const key_record& theirs) const {
+  const auto* ours = key(theirs.id);
+  return ours != nullptr && is_newer(*ours, theirs);
+}
+
+bool account_book::is_older(const plan_record& theirs) const {
+  const auto* ours = stored_plan(theirs.name);
+  return ours != nullptr && is_newer(*ours, theirs);
+}
+
+account_records account_book::sweep(std::int64_t before_ms) {
+  account_records swept;
+  const auto forget = [&](auto& records, auto& into) {
+    std::erase_if(records, [&](auto& entry) {
       const auto end = end_of(entry.second);
       const bool old = end != 0 && end < before_ms;
       if (old) note(entry.second);
+      if (old) into.push_back(std::move(entry.second));
       return old;
     });
   };
-  forget(keys_);
-  forget(stored_plans_);
+  forget(keys_, swept.keys);
+  forget(stored_plans_, swept.plans);
+  return swept;
 }
 
 // -- comparing with other nodes -------------------------------------------------------------------

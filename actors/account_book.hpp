@@ -19,6 +19,8 @@ namespace penstock {
 inline constexpr std::size_t max_keys = 1'000'000;
 /// Plans set while running.
 inline constexpr std::size_t max_stored_plans = 1'000;
+/// A version is a time in microseconds; one beyond this is damaged.
+inline constexpr std::uint64_t max_record_version = std::uint64_t{1} << 62;
 /// Two nodes compare what they know by so many hashes: one key in 100,000 that differs costs a
 /// hundred records.
 inline constexpr std::size_t digest_buckets = 1024;
@@ -49,6 +51,16 @@ class account_book {
   std::map<std::string, std::uint64_t> keys_by_plan(std::int64_t now_ms) const;
   /// Of all keys, revoked ones too; each once, sorted.
   std::vector<std::string> accounts() const;
+  /// Null when there is none; one that was deleted is there for some time.
+  const plan_record* stored_plan(const std::string& name) const;
+  /// Calls `take` with each plan and each key, tombstones too.
+  template <class Take>
+  void each_record(Take take) const {
+    for (const auto& [name, rules] : stored_plans_)
+      take(rules);
+    for (const auto& [id, key] : keys_)
+      take(key);
+  }
   std::size_t key_count() const { return keys_.size(); }
   std::size_t stored_plan_count() const;
 
@@ -62,8 +74,11 @@ class account_book {
   /// Takes over records that newer() gave, or that were made here.
   void apply(const account_records& changed);
   void configure(std::vector<plan> plans);
-  /// Forgets keys revoked and plans deleted before that time.
-  void sweep(std::int64_t before_ms);
+  /// True when ours of that name is the one that is right, and another one.
+  bool is_older(const key_record& theirs) const;
+  bool is_older(const plan_record& theirs) const;
+  /// Forgets keys revoked and plans deleted before that time, and tells which.
+  account_records sweep(std::int64_t before_ms);
 
   // -- comparing with other nodes -----------------------------------------------------------------
 
@@ -85,6 +100,17 @@ class account_book {
   access_table_ptr access_;
   plan_set_ptr plans_;
 };
+
+/// Since when a record is a tombstone; 0: it is none.
+inline std::int64_t end_of(const key_record& key) {
+  return key.revoked_ms;
+}
+inline std::int64_t end_of(const plan_record& rules) {
+  return rules.deleted_ms;
+}
+/// Of two records of one name: `a` is the one that is right, and another one.
+bool is_newer(const key_record& a, const key_record& b);
+bool is_newer(const plan_record& a, const plan_record& b);
 
 /// The records in portions that fit a message each.
 std::vector<account_records> in_portions(account_records records);

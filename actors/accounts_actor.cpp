@@ -38,6 +38,7 @@ void accounts_state::start(accounts_parts parts) {
     spdlog::error("accounts: the limits of plan {} are of another version of penstock, and not in "
                   "force",
                   unread);
+  if (parts_->directory) debt_.owe_all(*parts_->book);
   sweep();
 }
 
@@ -67,6 +68,8 @@ result<void> accounts_state::change(account_records changed) {
   }
   parts_->book->apply(changed);
   publish();
+  if (parts_->directory) debt_.made_here(changed);
+  put_some();
   for (auto& portion : in_portions(std::move(changed)))
     for (const auto& [member, peer] : peers_)
       self_->send(peer, accounts_records{portion});
@@ -214,36 +217,47 @@ void accounts_state::compare(const accounts_digest& theirs, const caf::actor& se
     self_->send(sender, accounts_records{std::move(portion)});
 }
 
-// In force even when the disk does not take it: a key that was revoked elsewhere must be refused
-// here on a full disk too.
 void accounts_state::take_over(const accounts_records& theirs) {
   heard_records_ = true;
-  auto news = parts_->book->newer(theirs.records, now_ms());
-  if (news.empty()) return;
+  const auto news = take(theirs.records);
+  if (parts_->directory) debt_.heard(news);
+}
+
+// In force even when the disk does not take it: a key that was revoked elsewhere must be refused
+// here on a full disk too. Gives what was news.
+account_records accounts_state::take(account_records theirs) {
+  auto news = parts_->book->newer(std::move(theirs), now_ms());
+  if (news.empty()) return news;
   if (const auto kept = keep(news); !kept) {
-    spdlog::error("accounts: can't keep what a peer told, trying on: {}", kept.error().message);
-    if (unsaved_.size() + news.size() > max_unsaved_records) return;
+    spdlog::error("accounts: can't keep what other nodes told, trying on: {}",
+                  kept.error().message);
+    if (unsaved_.size() + news.size() > max_unsaved_records) return {};
     unsaved_.keys.insert(unsaved_.keys.end(), news.keys.begin(), news.keys.end());
     unsaved_.plans.insert(unsaved_.plans.end(), news.plans.begin(), news.plans.end());
   }
   parts_->book->apply(news);
   publish();
+  return news;
 }
 
 void accounts_state::tick() {
-  if (!unsaved_.empty() && keep({})) spdlog::info("accounts: all that peers told is kept now");
+  if (!unsaved_.empty() && keep({}))
+    spdlog::info("accounts: all that other nodes told is kept now");
   if (!heard_records_)
     for (const auto& [member, peer] : peers_)
       self_->send(peer, accounts_digest{parts_->book->digest()});
   heard_records_ = false;
   if (++ticks_ % accounts_sweep_every == 0) sweep();
+  debt_.tick();
+  put_some();
 }
 
 void accounts_state::sweep() {
   const auto before_ms = now_ms() - tombstone_ms;
-  if (const auto swept = parts_->store->sweep(before_ms); !swept)
-    return spdlog::warn("accounts: {}", swept.error().message);
-  parts_->book->sweep(before_ms);
+  if (const auto done = parts_->store->sweep(before_ms); !done)
+    return spdlog::warn("accounts: {}", done.error().message);
+  const auto swept = parts_->book->sweep(before_ms);
+  if (parts_->directory) debt_.made_here(swept);
 }
 
 caf::behavior accounts_actor(caf::stateful_actor<accounts_state>* self, accounts_parts parts) {
@@ -266,6 +280,11 @@ caf::behavior accounts_actor(caf::stateful_actor<accounts_state>* self, accounts
         self->state.compare(theirs, caf::actor_cast<caf::actor>(self->current_sender()));
       },
       [&state](const accounts_records& theirs) { state.take_over(theirs); },
+      [&state](records_told& news) { state.records_are_told(std::move(news)); },
+      [&state](records_due) { state.take_told(); },
+      [&state](records_watched) { state.directory_watches(); },
+      [&state](records_away) { state.directory_went(); },
+      [&state](const records_put& outcome) { state.records_are_put(outcome); },
       [self](accounts_tick) {
         self->state.tick();
         self->delayed_send(self, accounts_sync_interval, accounts_tick{});

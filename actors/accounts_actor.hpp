@@ -4,6 +4,7 @@
 
 #include "actors/account_book.hpp"
 #include "actors/account_messages.hpp"
+#include "actors/directory_debt.hpp"
 #include "actors/messages.hpp"
 #include "storage/account_store.hpp"
 #include "storage/api_key.hpp"
@@ -14,6 +15,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock {
@@ -25,6 +29,8 @@ inline constexpr std::uint64_t accounts_sweep_every = 360;
 /// Records of peers that are in force, but that the disk did not take yet; what comes beyond is
 /// not taken over, and asked for again later.
 inline constexpr std::size_t max_unsaved_records = 10'000;
+/// Names of records in the directory that can't be read, or put, of which the log tells.
+inline constexpr std::size_t max_record_complaints = 64;
 
 struct accounts_parts {
   std::shared_ptr<account_store> store;
@@ -33,6 +39,7 @@ struct accounts_parts {
   std::vector<caf::actor> subscribers; ///< told accounts_changed at each change
   std::function<std::int64_t()> wall_us;
   std::vector<caf::actor> limiters{}; ///< told plans_changed when plans change, before the others
+  caf::actor directory{};             ///< told records_changed; null: there is no directory
 };
 
 class accounts_state {
@@ -65,14 +72,28 @@ class accounts_state {
   void compare(const accounts_digest& theirs, const caf::actor& sender);
   void take_over(const accounts_records& theirs);
 
+  // -- the directory: accounts_directory.cpp ------------------------------------------------------
+
+  void records_are_told(records_told news);
+  void take_told();
+  void directory_watches();
+  void directory_went();
+  void records_are_put(const records_put& outcome);
+
   void tick();
 
  private:
   std::int64_t now_ms() const { return parts_->wall_us() / 1000; }
   result<void> keep(const account_records& changed);
   result<void> change(account_records changed);
+  account_records take(account_records theirs);
   void publish();
   void sweep();
+  void put_some();
+  template <class Record>
+  void note_told(const Record& record);
+  void note_taken_out(const std::string& key);
+  void complain(const std::string& key, std::string_view why);
 
   self_ptr self_;
   std::optional<accounts_parts> parts_;
@@ -81,6 +102,9 @@ class accounts_state {
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
   std::uint64_t ticks_ = 0;
+  directory_debt debt_;
+  std::vector<directory_record> told_; ///< and not taken yet
+  std::set<std::string> complaints_;
 };
 
 /// Blocks on the disk, so a node spawns it detached. It does not tell subscribers the first

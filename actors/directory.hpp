@@ -1,5 +1,5 @@
-// Who is in the cluster, as a store that all nodes share tells it: what actors need of such a store,
-// whatever it is. net/directory/ has it on NATS.
+// Who is in the cluster, as a store that all nodes share tells it: what actors need of such a
+// store, whatever it is. net/directory/ has it on NATS.
 #pragma once
 
 #include "storage/result.hpp"
@@ -37,11 +37,11 @@ struct view_member {
   bool operator==(const view_member&) const = default;
 };
 
-/// Members were taken out who may not know it yet. What was theirs must not be taken over before, of
-/// each of these earlier views' members, half have seen the view with this number.
+/// Members were taken out who may not know it yet. What was theirs must not be taken over before,
+/// of each of these earlier views' members, half have seen the view with this number.
 struct view_removal {
   std::uint64_t epoch = 0;
-  std::vector<std::vector<std::string>> views; ///< addresses
+  std::vector<std::vector<std::string>> views{}; ///< addresses
 
   bool operator==(const view_removal&) const = default;
 };
@@ -50,12 +50,12 @@ struct view_removal {
 inline constexpr std::size_t max_view_removals = 16;
 inline constexpr std::size_t max_removal_views = 16;
 
-/// Who the members are, by number: each view follows the one before, on every node. Owners of shards
-/// are computed from it, so nothing else needs agreement.
+/// Who the members are, by number: each view follows the one before, on every node. Owners of
+/// shards are computed from it, so nothing else needs agreement.
 struct cluster_view {
   std::uint64_t epoch = 0;
-  std::vector<view_member> members; ///< sorted by address
-  std::vector<view_member> before;  ///< the members of the view before: who owned what
+  std::vector<view_member> members{}; ///< sorted by address
+  std::vector<view_member> before{};  ///< the members of the view before: who owned what
   std::vector<view_removal> removals{};
 
   bool operator==(const cluster_view&) const = default;
@@ -63,6 +63,9 @@ struct cluster_view {
 
 /// The most members of a cluster.
 inline constexpr std::size_t max_members = 256;
+
+/// The largest value of put_record().
+inline constexpr std::size_t max_directory_value_bytes = 64 * 1024;
 
 /// A store that all nodes share. All calls but the constructor's come from one thread and may block
 /// for some seconds at most; what the store tells is told from threads of its own.
@@ -75,6 +78,9 @@ class directory {
     std::function<void(cluster_view, std::uint64_t revision)> view;
     std::function<void(std::string key, std::string value)> record; ///< see put_record()
     std::function<void()> watching; ///< what it held was told; again after each reconnect
+    /// It is out of reach. What it told may be gone when it is back: it then tells all that it
+    /// holds again, before `watching`.
+    std::function<void()> away;
   };
 
   virtual ~directory() = default;
@@ -88,9 +94,10 @@ class directory {
   virtual result<std::uint64_t> renew(const member_record& self) = 0;
   virtual result<void> leave(const std::string& address) = 0;
   /// Stores the view if the one stored last has this revision; 0: if none is stored yet. False:
-  /// another node was quicker, and its view will be told.
+  /// another node was quicker, and its view will be told. If `watching` was told and no view before
+  /// it, since the store lost it, any revision will do, for one node.
   virtual result<bool> propose(const cluster_view& next, std::uint64_t last_revision) = 0;
-  /// Keys and plans: opaque here.
+  /// Keys and plans: opaque here. An empty value takes the record out, and is told as such.
   virtual result<void> put_record(const std::string& key, const std::string& value) = 0;
 };
 

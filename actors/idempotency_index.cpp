@@ -13,8 +13,8 @@ constexpr std::size_t most_keys = 1u << 31;
 
 } // namespace
 
-idempotency_index::idempotency_index(std::size_t max_keys, std::int64_t window_ms)
-    : max_keys_(std::clamp<std::size_t>(max_keys, 1, most_keys)), window_ms_(window_ms),
+idempotency_index::idempotency_index(std::size_t capacity, std::int64_t window_ms)
+    : max_keys_(std::clamp<std::size_t>(capacity, 1, most_keys)), window_ms_(window_ms),
       by_key_(0, hash{this}, equal{this}) {
   // Growing would hash all keys again, between two requests.
   by_key_.reserve(max_keys_);

@@ -23,9 +23,9 @@ class idempotency_index {
     std::uint32_t count = 0;
   };
 
-  /// `max_keys` >= 1; memory for them is reserved in the address space at once, and used as they
-  /// come.
-  idempotency_index(std::size_t max_keys, std::int64_t window_ms);
+  /// `capacity` >= 1, in keys; memory for them is reserved in the address space at once, and used
+  /// as they come.
+  idempotency_index(std::size_t capacity, std::int64_t window_ms);
   idempotency_index(const idempotency_index&) = delete;
   idempotency_index& operator=(const idempotency_index&) = delete;
 

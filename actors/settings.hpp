@@ -31,14 +31,29 @@ struct stream_settings {
   bool operator==(const stream_settings&) const = default;
 };
 
-enum class directory_kind : std::uint8_t { none, static_peers };
+enum class directory_kind : std::uint8_t { none, static_peers, nats };
 enum class unreachable_policy : std::uint8_t { local, refuse };
+
+/// Where the directory is with directory_kind::nats, and who we are there. Never logged but the
+/// servers' addresses.
+struct nats_settings {
+  std::string url = "nats://127.0.0.1:4222"; ///< several with commas
+  std::uint32_t replicas = 1;                ///< of buckets that are made
+  std::string username;
+  std::string password;
+  std::string token;
+  std::string credentials_file; ///< a .creds file
+  std::string ca_file;          ///< PEM; empty: the system's
+  std::string cert_file;        ///< PEM, ours, where the server wants one
+  std::string key_file;
+};
 
 struct cluster_settings {
   std::string name = "penstock";
   directory_kind directory = directory_kind::none;
   std::string listen = "127.0.0.1:4200";
   std::vector<std::string> peers;
+  nats_settings nats;
   unreachable_policy on_owner_unreachable = unreachable_policy::local;
   std::string secret; ///< keys the client hash; the same on every node. Empty: see operator's guide
   std::chrono::milliseconds verdict_timeout_ms{500};

@@ -3,6 +3,7 @@
 #include "actors/units.hpp"
 #include "cli/address.hpp"
 #include "cli/sink_options.hpp"
+#include "net/directory/nats_directory.hpp"
 
 #include <fmt/format.h>
 
@@ -21,6 +22,7 @@ class checker {
   void check_addresses() const;
   void check_sizes() const;
   void check_cluster() const;
+  void check_nats() const;
   void check_sinks() const;
   void check_streams() const;
   void check_plans() const;
@@ -98,17 +100,31 @@ void checker::check_sizes() const {
 
 void checker::check_cluster() const {
   const auto& cluster = config_.cluster;
-  if (cluster.directory != directory_kind::static_peers) return;
+  if (cluster.directory == directory_kind::none) return;
   if (!readable({"cluster.directory", "cluster.peers", "cluster.listen"})) return;
-  if (cluster.peers.empty())
+  const bool listed = cluster.directory == directory_kind::static_peers;
+  if (listed && cluster.peers.empty())
     complain("cluster.peers", "directory = \"static\" needs the addresses of the other nodes; add "
                               "them, or write directory = \"none\" for a node on its own");
   const auto listen = *parse_host_port(cluster.listen);
   if (is_wildcard(listen) || listen.port == 0)
     complain("cluster.listen",
              fmt::format("{} is not an address that other nodes can name; write this node's own "
-                         "address and port, as it stands in their cluster.peers",
-                         cluster.listen));
+                         "address and port{}",
+                         cluster.listen, listed ? ", as it stands in their cluster.peers" : ""));
+  if (!listed) check_nats();
+}
+
+void checker::check_nats() const {
+  const auto& cluster = config_.cluster;
+  if (readable({"cluster.secret"}) && cluster.secret.empty())
+    complain(
+        "cluster.secret",
+        "directory = \"nats\" needs one, as the nodes share keys by their hashes; make it once, "
+        "as with: openssl rand -hex 32, and give it to every node of the cluster");
+  const auto fault = fault_of(cluster.nats);
+  if (!fault.setting.empty() && readable({"cluster." + fault.setting}))
+    complain("cluster." + fault.setting, fault.why);
 }
 
 void checker::check_streams() const {

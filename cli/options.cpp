@@ -1,6 +1,7 @@
 #include "cli/options.hpp"
 
 #include "cli/address.hpp"
+#include "cli/cluster_options.hpp"
 #include "cli/identity_config.hpp"
 
 #include <algorithm>
@@ -18,19 +19,12 @@ constexpr std::uint64_t TiB = 1ull << 40;
 constexpr std::chrono::milliseconds day = 24h;
 
 constexpr std::size_t max_networks = 256;
-constexpr std::size_t max_peers = 255;
 constexpr std::size_t max_sinks_per_stream = 16;
 constexpr std::size_t min_token_chars = 8;
-constexpr std::size_t min_secret_chars = 16;
 
 std::string check_network(const std::string& text) {
   return is_network(text) ? ""
                           : quote(text) + " is not a network (no bits may be set past its prefix)";
-}
-
-std::string check_peer(const std::string& text) {
-  const auto address = parse_host_port(text);
-  return address && address->port != 0 ? "" : quote(text) + " is not an IP address and a port";
 }
 
 std::string check_name(const std::string& text) {
@@ -145,39 +139,6 @@ std::vector<option> idempotency_options(idempotency_settings& idempotency) {
       {"idempotency.max_keys", read_number(idempotency.max_keys, 0, 1'000'000'000), "1000000",
        "10000000",
        "Keys this node remembers, at about 50 bytes each; beyond it the oldest go. 0: none."},
-  };
-}
-
-std::vector<option> cluster_options(cluster_settings& cluster) {
-  return {
-      {"cluster.name", read_name(cluster.name), "penstock", "production",
-       "Nodes of another name are refused."},
-      {"cluster.directory",
-       read_choice(cluster.directory,
-                   choices<directory_kind>{{"none", directory_kind::none},
-                                           {"static", directory_kind::static_peers}},
-                   {"nats"}),
-       "none", "static", "Who is in the cluster: only this node, or the fixed list of peers."},
-      {"cluster.listen", read_address(cluster.listen), "127.0.0.1:4200", "10.0.0.1:4200",
-       "Where the other nodes connect; the very address that their lists of peers name."},
-      {"cluster.peers",
-       read_list(cluster.peers, "a list of IP addresses and ports", max_peers, check_peer), "[]",
-       "[\"10.0.0.2:4200\", \"10.0.0.3:4200\"]",
-       "The other nodes; this node's own address may be among them, so that all can share a list."},
-      {"cluster.on_owner_unreachable",
-       read_choice(cluster.on_owner_unreachable,
-                   choices<unreachable_policy>{{"local", unreachable_policy::local},
-                                               {"refuse", unreachable_policy::refuse}}),
-       "local", "refuse",
-       "When the node that keeps a client's limits is gone: limit here alone, or answer 503."},
-      {"cluster.secret", read_secret(cluster.secret, min_secret_chars), "", "4b1f0c9e7a6d48d2",
-       "Keys the hash under which clients are known; the same on every node of a cluster."},
-      {"cluster.verdict_timeout", read_duration(cluster.verdict_timeout_ms, 10ms, 1min), "500ms",
-       "200ms", "How long to wait for a verdict from the node that keeps a client's limits."},
-      {"cluster.reconnect_interval", read_duration(cluster.reconnect_interval_ms, 10ms, 5min),
-       "500ms", "2s", "Pause between attempts to reach a peer that is gone."},
-      {"cluster.nats_url", read_ignored(), "nats://127.0.0.1:4222", "nats://10.0.0.9:4222",
-       "Accepted for directory = \"nats\", which this version does not have; no effect."},
   };
 }
 

@@ -151,11 +151,4 @@ reader read_flag(bool& field) {
   return {value_kind::number, "true or false", std::move(set)};
 }
 
-reader read_ignored() {
-  auto set = [](const toml::node& value, const reporter& report) {
-    if (!value.is_string()) report(value, shown(value) + " is not a text");
-  };
-  return {value_kind::text, "a text", std::move(set)};
-}
-
 } // namespace penstock

@@ -49,8 +49,6 @@ reader read_list(std::vector<std::string>& field, std::string type, std::size_t 
                  text_check check);
 /// true or false.
 reader read_flag(bool& field);
-/// Accepts and ignores a text: for keys that belong to other versions.
-reader read_ignored();
 
 /// One of the named values. `absent` names those that the contract knows and this version has not.
 template <class T>

@@ -24,6 +24,18 @@ std::string_view name_of(ack_level level) {
   return "";
 }
 
+std::string_view name_of(directory_kind kind) {
+  switch (kind) {
+  case directory_kind::none:
+    return "none";
+  case directory_kind::static_peers:
+    return "static";
+  case directory_kind::nats:
+    return "nats";
+  }
+  return "";
+}
+
 std::string_view name_of(unreachable_policy policy) {
   return policy == unreachable_policy::local ? "local" : "refuse";
 }
@@ -68,8 +80,11 @@ namespace {
 
 std::string describe(const cluster_settings& cluster) {
   if (cluster.directory == directory_kind::none) return "none, this node is on its own";
-  return fmt::format("{}: {} with {} (owner unreachable: {})", cluster.name, cluster.listen,
-                     fmt::join(cluster.peers, ", "), name_of(cluster.on_owner_unreachable));
+  const auto others = cluster.directory == directory_kind::nats
+                          ? std::string{"those in NATS"}
+                          : fmt::format("{}", fmt::join(cluster.peers, ", "));
+  return fmt::format("{}: {} with {} (owner unreachable: {})", cluster.name, cluster.listen, others,
+                     name_of(cluster.on_owner_unreachable));
 }
 
 template <class Items>
@@ -144,7 +159,6 @@ std::string summary_json(const config& c) {
                                  {"sinks", texts(stream.sinks)},
                                  {"expendable", stream.expendable},
                                  {"max_body_bytes", stream.max_body_bytes}};
-  const bool clustered = c.cluster.directory != directory_kind::none;
   return json::serialize(
       json::object{{"ok", true},
                    {"node", {{"name", c.node_name}, {"data_dir", c.data_dir}}},
@@ -159,7 +173,7 @@ std::string summary_json(const config& c) {
                      {"segment_size_bytes", c.journal.segment_size_bytes}}},
                    {"cluster",
                     {{"name", c.cluster.name},
-                     {"directory", clustered ? "static" : "none"},
+                     {"directory", name_of(c.cluster.directory)},
                      {"listen", c.cluster.listen},
                      {"peers", texts(c.cluster.peers)}}},
                    {"log", {{"level", c.log.level}, {"format", c.log.format}}}});

@@ -1,28 +1,13 @@
 // One connection to a NATS server, over which messages go out and their confirmations come back.
 #pragma once
 
-#include "actors/sink_settings.hpp"
-#include "net/sinks/nats_server.hpp"
-
-#include <nats/nats.h>
+#include "net/nats/nats_connection.hpp"
 
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <string>
 
 namespace penstock {
-
-struct nats_deleter {
-  void operator()(natsOptions* p) const { natsOptions_Destroy(p); }
-  void operator()(natsConnection* p) const { natsConnection_Destroy(p); }
-  void operator()(natsSubscription* p) const { natsSubscription_Destroy(p); }
-  void operator()(natsMsg* p) const { natsMsg_Destroy(p); }
-  void operator()(jsCtx* p) const { jsCtx_Destroy(p); }
-  void operator()(jsStreamInfo* p) const { jsStreamInfo_Destroy(p); }
-};
-template <class T>
-using nats_ptr = std::unique_ptr<T, nats_deleter>;
 
 /// Never connects again by itself: what was sent over a link that broke is then the beginning of
 /// what was published, and nothing of it follows later from a buffer. One thread.
@@ -31,8 +16,8 @@ class nats_link {
   /// The longest that connecting to one server, or a write that the server doesn't take, may last.
   static constexpr std::chrono::milliseconds max_stall_ms{2000};
 
-  nats_link(const sink_settings& settings, std::string client_name)
-      : settings_{settings}, client_name_{std::move(client_name)} {}
+  nats_link(nats_login login, std::string client_name)
+      : login_{std::move(login)}, client_name_{std::move(client_name)} {}
   ~nats_link() { close(); }
 
   bool is_open() const { return connection_ != nullptr; }
@@ -60,7 +45,7 @@ class nats_link {
   std::string fault();
 
  private:
-  const sink_settings& settings_;
+  nats_login login_;
   std::string client_name_;
   std::string inbox_;
   nats_ptr<natsConnection> connection_;

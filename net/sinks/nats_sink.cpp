@@ -36,6 +36,7 @@ constexpr std::size_t nats_answers_every = 64; ///< messages: then failures are 
 
 struct nats_plan {
   sink_settings settings;
+  nats_login login;
   sink_context context;
   std::vector<nats_server> servers;
   std::string client_name; ///< what the server's monitoring shows
@@ -51,7 +52,7 @@ milliseconds nats_left(nats_clock::time_point deadline) {
 class nats_lane final : public sink_connection {
  public:
   explicit nats_lane(std::shared_ptr<nats_plan> plan)
-      : plan_{std::move(plan)}, link_{plan_->settings, plan_->client_name},
+      : plan_{std::move(plan)}, link_{plan_->login, plan_->client_name},
         form_{plan_->settings.source.empty() ? "/penstock/" + plan_->context.node_name
                                              : plan_->settings.source},
         server_{plan_->lanes++ % plan_->servers.size()} {}
@@ -278,11 +279,15 @@ result<std::shared_ptr<sink>> make_nats_sink(const sink_settings& settings,
     return wrong("subject", "'" + plan->settings.subject + "' " + std::string{fault});
   if (const auto fault = nats_stream_fault(settings.stream); !fault.empty())
     return wrong("stream", "'" + settings.stream + "' " + std::string{fault});
-  if (settings.cert_file.empty() != settings.key_file.empty())
-    return wrong(settings.key_file.empty() ? "key_file" : "cert_file",
-                 "is missing: cert_file and key_file go together");
-  if (!settings.password.empty() && settings.username.empty())
-    return wrong("username", "is missing, for there is a password");
+  plan->login = {.username = settings.username,
+                 .password = settings.password,
+                 .token = settings.token,
+                 .credentials_file = settings.credentials_file,
+                 .ca_file = settings.ca_file,
+                 .cert_file = settings.cert_file,
+                 .key_file = settings.key_file};
+  if (const auto fault = fault_of(plan->login); !fault.setting.empty())
+    return wrong(fault.setting, fault.why);
   return std::shared_ptr<sink>{std::make_shared<nats_sink>(std::move(plan))};
 }
 

@@ -56,13 +56,27 @@ TEST_CASE("a wrong type or range is named with what would do") {
 }
 
 TEST_CASE("what this version lacks is told as such") {
-  CHECK(
-      errors_of("[cluster]\ndirectory = 'nats'\n") ==
-      "node.toml:2: cluster.directory: \"nats\" is not in this version of penstock; write \"none\" "
-      "or \"static\", for example \"static\"");
   CHECK_THAT(errors_of("[streams.default]\nack = 'replicated'\n"),
              Contains("is not in this version of penstock; write \"received\", \"journaled\" or "
                       "\"published\""));
+}
+
+TEST_CASE("a directory in NATS needs a secret, an address and a server") {
+  const auto with = [](const std::string& more) {
+    return errors_of("[cluster]\ndirectory = 'nats'\n" + more);
+  };
+  const std::string secret = "secret = '4b1f0c9e7a6d48d2'\n";
+  CHECK(with(secret) == "");
+  CHECK_THAT(with(""), Contains("cluster.secret: directory = \"nats\" needs one"));
+  CHECK_THAT(with(secret + "listen = '0.0.0.0:4200'\n"),
+             Contains("node.toml:4: cluster.listen: 0.0.0.0:4200 is not an address"));
+  CHECK_THAT(with(secret + "nats_url = 'http://me:pass@a'\n"),
+             Contains("cluster.nats_url: is not nats://HOST:PORT") && !Contains("me:pass"));
+  CHECK_THAT(with(secret + "nats_cert_file = 'a.pem'\n"),
+             Contains("cluster.nats_key_file: is missing"));
+  CHECK_THAT(with(secret + "nats_password = 'p4ss'\n"),
+             Contains("cluster.nats_username: is missing") && !Contains("p4ss"));
+  CHECK_THAT(with(secret + "nats_replicas = 6\n"), Contains("cluster.nats_replicas"));
 }
 
 TEST_CASE("identity rules are checked") {

@@ -1,6 +1,6 @@
+#include "net/nats/nats_server.hpp"
 #include "net/sinks/nats_answer.hpp"
 #include "net/sinks/nats_message.hpp"
-#include "net/sinks/nats_server.hpp"
 #include "net/sinks/sink_kinds.hpp"
 
 #include <catch2/catch.hpp>

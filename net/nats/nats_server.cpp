@@ -1,4 +1,4 @@
-#include "net/sinks/nats_server.hpp"
+#include "net/nats/nats_server.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// Where a nats sink finds its servers.
+// Where NATS servers are found.
 #pragma once
 
 #include "storage/result.hpp"

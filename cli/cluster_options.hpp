@@ -1,0 +1,12 @@
+// The rows of the option table for clusters.
+#pragma once
+
+#include "cli/options.hpp"
+
+#include <vector>
+
+namespace penstock {
+
+std::vector<option> cluster_options(cluster_settings& target);
+
+} // namespace penstock

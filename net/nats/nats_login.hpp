@@ -1,0 +1,27 @@
+// Who we are to a NATS server, and how we know the server.
+#pragma once
+
+#include <string>
+
+namespace penstock {
+
+/// Never logged. Files are read when connecting.
+struct nats_login {
+  std::string username{};
+  std::string password{};
+  std::string token{};
+  std::string credentials_file{}; ///< a .creds file
+  std::string ca_file{};          ///< PEM; empty: the system's
+  std::string cert_file{};        ///< PEM, ours, where the server wants one
+  std::string key_file{};         ///< PEM
+};
+
+/// What is wrong with these settings by themselves: the setting's name, and why. Both are empty
+/// when nothing is.
+struct nats_login_fault {
+  std::string setting{};
+  std::string why{};
+};
+nats_login_fault fault_of(const nats_login& login);
+
+} // namespace penstock
