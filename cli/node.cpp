@@ -39,6 +39,10 @@ std::size_t lane_count(const config& settings) {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
+tls_files tls_files_of(const cluster_settings& cluster) {
+  return {cluster.tls_cert, cluster.tls_key, cluster.tls_ca};
+}
+
 // `began`: what the node was started with. Where events go can't change while it runs.
 ingest_rules_ptr rules_of(const config& settings, const config& began, const identifier& identify) {
   ingest_rules rules;
@@ -191,10 +195,19 @@ result<void> node::start_cluster() {
   }
   auto front_ends = told_of_peers;
   told_of_peers.push_back(accounts_);
-  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, front_ends, accounts_);
-  if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
+  auto transport = system_.middleman().actor_handle();
+  if (const auto files = tls_files_of(settings_.cluster); files.given()) {
+    auto tls = cluster_tls::start(system_, files, gate_metrics_);
+    if (!tls) return tls.error();
+    tls_ = std::move(*tls);
+    transport = tls_->middleman();
+  }
+  gate_ = system_.spawn(gate, settings_.cluster.name, members(), limiters, front_ends, accounts_,
+                        gate_metrics_);
+  if (auto port = publish_gate(gate_, settings_.cluster.listen, transport); !port)
+    return port.error();
   links_ = system_.spawn(peer_links, settings_.cluster, members(), told_of_peers, probe_tcp,
-                         link_metrics_);
+                         link_metrics_, transport);
   return {};
 }
 
@@ -222,6 +235,7 @@ result<void> node::start_admin() {
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
+  if (gate_) m.gate = gate_metrics_;
   m.dead_letters = dead_letter_metrics_;
   m.replays = replay_metrics_;
   m.dropped_log_lines = dropped_log_messages;
@@ -263,6 +277,10 @@ void node::reload(const config& settings) {
     caf::anon_send(lane.front_end, rules_changed{rules});
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});
   set_log_level(settings.log.level);
+  if (!tls_) return;
+  // The same paths as at the start: what may change is what the files hold.
+  if (auto done = tls_->reload(tls_files_of(settings_.cluster)); !done)
+    spdlog::error("the certificate between nodes stays as it was: {}", done.error().message);
 }
 
 // -- ending ---------------------------------------------------------------------------------------

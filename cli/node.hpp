@@ -18,6 +18,7 @@
 #include "actors/usage_rebuilder.hpp"
 #include "cli/config.hpp"
 #include "net/admin_server.hpp"
+#include "net/cluster_tls.hpp"
 #include "net/front_end.hpp"
 #include "net/listener.hpp"
 
@@ -118,6 +119,8 @@ class node {
       std::make_shared<dead_letter_metrics>();
   std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
+  std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
+  std::unique_ptr<cluster_tls> tls_; // null: no cluster, or plain TCP between nodes
 
   /// A sink that is not embedded, with the actor that moves events there.
   struct outgoing_sink {

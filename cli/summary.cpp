@@ -68,8 +68,9 @@ namespace {
 
 std::string describe(const cluster_settings& cluster) {
   if (cluster.directory == directory_kind::none) return "none, this node is on its own";
-  return fmt::format("{}: {} with {} (owner unreachable: {})", cluster.name, cluster.listen,
-                     fmt::join(cluster.peers, ", "), name_of(cluster.on_owner_unreachable));
+  return fmt::format("{}: {} with {}, {} (owner unreachable: {})", cluster.name, cluster.listen,
+                     fmt::join(cluster.peers, ", "), cluster.tls_cert.empty() ? "plain TCP" : "TLS",
+                     name_of(cluster.on_owner_unreachable));
 }
 
 template <class Items>

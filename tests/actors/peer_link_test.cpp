@@ -130,10 +130,10 @@ class test_node {
     std::ranges::sort(members);
     door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding},
                         std::vector<caf::actor>{}, deciding);
-    listening = publish_gate(door, settings.listen);
+    listening = publish_gate(door, settings.listen, system.middleman().actor_handle());
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
-                         reach_peer{reach}, metrics);
+                         reach_peer{reach}, metrics, system.middleman().actor_handle());
   }
 
   ~test_node() {
