@@ -33,8 +33,8 @@ struct alignas(64) gate_metrics {
 /// `drain` ends it.
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, std::vector<caf::actor> limiters,
-                   std::vector<caf::actor> front_ends = {}, caf::actor accounts = {},
-                   std::shared_ptr<gate_metrics> metrics = std::make_shared<gate_metrics>());
+                   std::vector<caf::actor> front_ends, caf::actor accounts,
+                   std::shared_ptr<gate_metrics> metrics);
 
 /// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
 /// `transport` does it: the middleman's own actor for plain TCP, or that of net/cluster_tls.hpp.

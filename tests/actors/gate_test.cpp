@@ -12,8 +12,9 @@ class gate_fixture : public actor_fixture {
  public:
   gate_fixture() {
     someone = system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
-    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"},
-                        std::vector<caf::actor>{someone}, std::vector<caf::actor>{}, someone);
+    door =
+        system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"},
+                     std::vector<caf::actor>{someone}, std::vector<caf::actor>{}, someone, metrics);
   }
   ~gate_fixture() { caf::anon_send(door, drain{}); }
 
@@ -37,6 +38,7 @@ class gate_fixture : public actor_fixture {
     return code;
   }
 
+  std::shared_ptr<gate_metrics> metrics = std::make_shared<gate_metrics>();
   caf::actor someone;
   caf::actor door;
 };
@@ -48,6 +50,9 @@ TEST_CASE_METHOD(gate_fixture, "a gate welcomes members of its cluster only", "[
   CHECK(knock({wire_version + 1, "dev", "b:2"}) == static_cast<int>(gate_refusal::version));
   CHECK(knock({wire_version, "prod", "b:2"}) == static_cast<int>(gate_refusal::cluster));
   CHECK(knock({wire_version, "dev", "localhost:2"}) == static_cast<int>(gate_refusal::address));
+  CHECK(metrics->version.value() == 1);
+  CHECK(metrics->cluster.value() == 1);
+  CHECK(metrics->address.value() == 1);
 }
 
 TEST_CASE("peer addresses are host and port", "[gate]") {

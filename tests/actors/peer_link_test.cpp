@@ -129,7 +129,7 @@ class test_node {
     members.push_back(settings.listen);
     std::ranges::sort(members);
     door = system.spawn(gate, cluster, members, std::vector<caf::actor>{deciding},
-                        std::vector<caf::actor>{}, deciding);
+                        std::vector<caf::actor>{}, deciding, std::make_shared<gate_metrics>());
     listening = publish_gate(door, settings.listen, system.middleman().actor_handle());
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
