@@ -192,7 +192,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
         at, fmt::format("it speaks wire version {}, this node {}", answer.version, wire_version));
   }
   peer.at = stage::up;
-  peer.failure_logged = false;
+  peer.failure_logged.clear();
   metrics_->links_up.add(1);
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
@@ -217,10 +217,11 @@ void peer_links_state::lost(const caf::actor_addr& gate) {
 void peer_links_state::failed(std::size_t at, const caf::error& why) {
   link& peer = links_[at];
   metrics_->failed_attempts.add();
-  if (!peer.failure_logged)
-    spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address,
-                 reason_of(self_->system(), why), reconnect_interval_.count());
-  peer.failure_logged = true;
+  auto reason = reason_of(self_->system(), why);
+  if (reason != peer.failure_logged)
+    spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address, reason,
+                 reconnect_interval_.count());
+  peer.failure_logged = std::move(reason);
   wait(at, reconnect_interval_);
 }
 

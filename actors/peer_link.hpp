@@ -84,7 +84,7 @@ class peer_links_state {
     stage at = stage::waiting;
     caf::actor gate;
     bool was_up = false;
-    bool failure_logged = false; // an outage is worth one line, not one each attempt
+    std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
   };
 
   void next_turn();

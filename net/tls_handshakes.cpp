@@ -21,15 +21,15 @@ constexpr std::chrono::milliseconds linger_time{1000};
 // Peers look whether the port is open before they connect (net/tcp_probe.hpp); that is no attempt.
 constexpr std::chrono::milliseconds probe_time{300};
 // Anyone can fill the log otherwise.
-constexpr std::chrono::seconds refusal_log_interval{10};
-constexpr std::uint64_t max_refusal_lines = 10; // in that time
+constexpr std::chrono::seconds refusal_log_interval{60};
+constexpr std::size_t max_refusal_lines = 32; // in that time
 
 std::string remote_address_of(int socket) {
   boost::asio::ip::tcp::endpoint from;
   socklen_t size = static_cast<socklen_t>(from.capacity());
   if (::getpeername(socket, from.data(), &size) != 0) return "an address unknown";
   from.resize(size);
-  return from.address().to_string() + " port " + std::to_string(from.port());
+  return from.address().to_string();
 }
 
 } // namespace
@@ -173,13 +173,17 @@ void tls_handshakes::close(peer& one) {
 void tls_handshakes::tell(const peer& one, const std::string& why) {
   const auto now = clock::now();
   if (now - telling_since_ >= refusal_log_interval) {
-    if (told_ > max_refusal_lines)
-      spdlog::warn("refused {} more connections to the cluster port", told_ - max_refusal_lines);
+    if (not_told_ > 0) spdlog::warn("refused {} more connections to the cluster port", not_told_);
     telling_since_ = now;
-    told_ = 0;
+    told_.clear();
+    not_told_ = 0;
   }
-  if (++told_ > max_refusal_lines) return;
-  spdlog::warn("refused a connection to the cluster port from {}: {}", one.from, why);
+  auto what = fmt::format("{}: {}", one.from, why);
+  if (told_.size() >= max_refusal_lines || !told_.insert(what).second) {
+    ++not_told_;
+    return;
+  }
+  spdlog::warn("refused a connection to the cluster port from {}", what);
 }
 
 } // namespace penstock

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,7 +67,8 @@ class tls_handshakes {
   std::shared_ptr<gate_metrics> metrics_;
   std::vector<peer> peers_; // the oldest first; of the thread alone
   clock::time_point telling_since_;
-  std::uint64_t told_ = 0; // since then
+  std::set<std::string> told_; // since then: who and why
+  std::uint64_t not_told_ = 0;
 
   std::mutex mutex_;
   std::vector<peer> new_; // at most max_handshakes

@@ -51,14 +51,16 @@ def address_of(node):
     return host, int(port)
 
 
+def setUpModule():
+    Tls.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-certs-"))
+    unittest.addModuleCleanup(shutil.rmtree, Tls.folder)
+    certify(Tls.folder / "ours", "a", "b", "c")
+    certify(Tls.folder / "ours", "expired", days=-1)
+    certify(Tls.folder / "theirs", "stranger")
+
+
 class Tls(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-certs-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
-        certify(cls.folder / "ours", "a", "b", "c")
-        certify(cls.folder / "ours", "expired", days=-1)
-        certify(cls.folder / "theirs", "stranger")
+    folder = None  # of setUpModule
 
     def make(self, count, options, each):
         """Nodes that name each other as peers; node i has the options each[i] on top."""
