@@ -20,7 +20,7 @@ struct tls_fault {
 };
 
 /// TLS over a connected socket that does not block and that its user closes later. One thread at a
-/// time.
+/// time. The process must ignore SIGPIPE.
 class tls_session {
  public:
   /// `accepted`: the peer connected to us.
