@@ -139,6 +139,7 @@ struct directory_news {
   std::optional<cluster_view> view{};
   std::uint64_t revision = 0; ///< with view
   bool watching = false;
+  bool away = false;
 };
 
 /// What the directory writer is to do; answered with directory_done when it has. It blocks.
@@ -166,6 +167,10 @@ struct leave_cluster {
 };
 struct left_cluster {};
 
+/// To the membership actor: answered with joined_cluster once this node was let in.
+struct await_join {};
+struct joined_cluster {};
+
 /// To limiters: the member decides by no view before this one any more.
 struct member_epoch {
   std::uint16_t member = 0;
@@ -180,6 +185,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_wish)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::left_cluster)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_join)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::joined_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_shards)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::shards_gone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::member_epoch)
@@ -206,6 +213,8 @@ CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_wish))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_done))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_cluster))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::left_cluster))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::await_join))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::joined_cluster))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_shards))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shards_gone))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::member_epoch))

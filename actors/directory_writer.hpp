@@ -1,6 +1,7 @@
 // Does what blocks: the calls to the directory.
 #pragma once
 
+#include "actors/account_messages.hpp"
 #include "actors/cluster_messages.hpp"
 #include "actors/directory.hpp"
 
@@ -8,10 +9,17 @@
 
 namespace penstock {
 
-/// Carries out each directory_wish in turn and answers it with directory_done. What the directory
-/// tells goes to `told` as directory_news, and what it tells of keys and plans to `records`, as
-/// that takes it. It blocks: spawn it detached. `drain` ends it.
-caf::behavior directory_writer(caf::event_based_actor* self, std::shared_ptr<directory> store,
-                               caf::actor told);
+struct directory_writer_state {
+  static constexpr const char* name = "directory_writer"; // CAF shows it
+  caf::actor membership;
+  caf::actor accounts;
+};
+
+/// Carries out each directory_wish in turn and answers it with directory_done, and records_changed
+/// with records_put. What the directory tells goes to the two actors that are sent to it first, in
+/// this order: the membership actor, as directory_news, and the accounts actor. It blocks: spawn it
+/// detached. `drain` ends it.
+caf::behavior directory_writer(caf::stateful_actor<directory_writer_state>* self,
+                               std::shared_ptr<directory> store);
 
 } // namespace penstock

@@ -36,6 +36,8 @@ void membership::on_gone(const std::string& address, std::int64_t) {
 bool membership::on_view(const cluster_view& view, std::uint64_t revision, std::int64_t now_ns) {
   if (revision <= revision_) return false;
   revision_ = revision;
+  outdated_ = view.epoch < view_.epoch;
+  if (outdated_) return false;
   const bool later = view.epoch != view_.epoch || view.members != view_.members;
   // Whoever proposed it heard the new ones, perhaps before this node does.
   for (const auto& member : view.members)
@@ -201,7 +203,8 @@ std::optional<cluster_view> membership::proposal(std::int64_t now_ns) {
       next.members.push_back({address, one.record.incarnation, one.record.leaving});
   }
   std::ranges::sort(next.members, {}, &view_member::address);
-  if (next.members == view_.members) return std::nullopt;
+  const bool lost = view_.epoch > 0 && (revision_ == 0 || outdated_);
+  if (next.members == view_.members && !lost) return std::nullopt;
   add_removal(next);
   return next;
 }

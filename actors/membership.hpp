@@ -37,8 +37,11 @@ class membership {
 
   void on_record(const member_record& record, std::int64_t now_ns);
   void on_gone(const std::string& address, std::int64_t now_ns);
-  /// Gives true when it is a later one than the last.
+  /// Gives true when it is a later one than the last. An earlier one, of a store that was made anew
+  /// by somebody who did not know better, is proposed away.
   bool on_view(const cluster_view& view, std::uint64_t revision, std::int64_t now_ns);
+  /// The directory is out of reach, and may come back with another history.
+  void on_away() { revision_ = 0; }
   /// The directory stored our record, which was sent at that time, and had that view afterwards.
   /// Only if this node knows the view may it decide for longer.
   void on_renewed(std::int64_t sent_ns, std::uint64_t revision);
@@ -106,6 +109,7 @@ class membership {
   membership_times times_;
   cluster_view view_;
   std::uint64_t revision_ = 0;
+  bool outdated_ = false; // what is stored is older than our view
   boost::unordered_flat_map<std::string, heard> heard_;
   std::set<std::string> gone_; // members that took themselves out
   std::int64_t renewed_ns_;        // the last renewal was sent then

@@ -103,6 +103,10 @@ away_answer membership_state::answer(const away_question& question) {
 void membership_state::on_news(const directory_news& news) {
   const std::int64_t now_ns = parts_.steady_ns();
   if (news.watching) watching_ = true;
+  if (news.away) {
+    watching_ = false;
+    members_->on_away();
+  }
   if (news.member_gone) members_->on_gone(*news.member_gone, now_ns);
   if (news.member) {
     // What the directory held when it was opened may be of nodes long dead.
@@ -143,6 +147,12 @@ void membership_state::place_shards_now() {
   places_ = std::make_shared<const placement>(std::move(places));
   for (const auto& each : parts_.placed)
     self_->send(each, placement_changed{places_});
+  if (joined_.pending()) joined_.deliver(joined_cluster{});
+}
+
+void membership_state::await_join(caf::response_promise joined) {
+  joined_ = std::move(joined);
+  if (places_) joined_.deliver(joined_cluster{});
 }
 
 void membership_state::on_done(const directory_done& done) {
@@ -226,7 +236,9 @@ caf::behavior membership_actor(caf::stateful_actor<membership_state>* self,
   self->state.start(std::move(parts));
   self->delayed_send(self, membership_tick, caf::tick_atom::value);
   return {
-      [self](const caf::actor& writer) { self->state.work_with(writer); },
+      [self](const caf::actor& writer, const caf::actor& links) {
+        self->state.work_with(writer, links);
+      },
       [self](const directory_news& news) { self->state.on_news(news); },
       [self](const directory_done& done) { self->state.on_done(done); },
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },
@@ -235,6 +247,11 @@ caf::behavior membership_actor(caf::stateful_actor<membership_state>* self,
       [self](leave_cluster how) -> caf::result<left_cluster> {
         auto promise = self->make_response_promise();
         self->state.begin_to_leave(how.now, promise);
+        return promise;
+      },
+      [self](penstock::await_join) -> caf::result<joined_cluster> {
+        auto promise = self->make_response_promise();
+        self->state.await_join(promise);
         return promise;
       },
       [self](caf::tick_atom) {

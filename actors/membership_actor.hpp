@@ -82,12 +82,16 @@ class membership_state {
 
   void start(membership_parts parts);
   /// The actor that does what blocks; and the links, which are made after this actor.
-  void work_with(const caf::actor& writer) { writer_ = writer; }
+  void work_with(const caf::actor& writer, const caf::actor& links) {
+    writer_ = writer;
+    parts_.placed.push_back(links);
+  }
   void on_news(const directory_news& news);
   void on_done(const directory_done& done);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer) { peers_.erase(peer.member); }
   away_answer answer(const away_question& question);
+  void await_join(caf::response_promise joined);
   void begin_to_leave(bool now, caf::response_promise left);
   void tick();
   std::chrono::nanoseconds interval() const { return membership_tick; }
@@ -116,16 +120,16 @@ class membership_state {
   bool proposing_ = false;
   bool watching_ = false;
   bool was_in_ = false;
-  bool asking_ = false;
   std::int64_t open_next_ns_ = 0;
   std::int64_t renew_next_ns_ = 0;
-  caf::response_promise left_;
+  caf::response_promise left_, joined_;
   bool gone_ = false;
 };
 
 /// Renews this node's record, proposes views, tells of placements and keeps decides_until_ns, for
 /// as long as it runs. Takes what the writer sends, peer_up and peer_down, and leave_cluster. The
-/// writer is to be sent to it once, as an actor handle, before anything else. `drain` ends it.
+/// writer and the links are to be sent to it once, as two actor handles, before anything else.
+/// `drain` ends it.
 caf::behavior membership_actor(caf::stateful_actor<membership_state>* self,
                                membership_parts parts);
 

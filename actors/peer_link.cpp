@@ -3,7 +3,6 @@
 #include "actors/fail_fast.hpp"
 #include "actors/gate.hpp"
 
-#include <caf/io/middleman.hpp>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -32,6 +31,13 @@ static std::string sentence_of(const caf::error& refusal) {
   if (refusal.context().match_elements<std::string>())
     return refusal.context().get_as<std::string>(0);
   return "it gives no reason";
+}
+
+static std::string reason_of(const caf::actor_system& system, const caf::error& why) {
+  if (why == caf::sec::connection_timeout || why == caf::sec::disconnect_during_handshake)
+    return "it takes connections and does not answer as a node does; it may hang, or only one of "
+           "the two nodes has cluster.tls_cert";
+  return system.render(why);
 }
 
 // Each link goes round these stages, from `waiting` back to `idle` when its peer is a member no more:
@@ -68,13 +74,15 @@ static caf::behavior prober(caf::event_based_actor* self, const reach_peer& reac
 void peer_links_state::start(const cluster_settings& settings,
                              const std::vector<std::string>& members,
                              std::vector<caf::actor> front_ends, reach_peer reach,
-                             std::shared_ptr<link_metrics> metrics) {
+                             std::shared_ptr<link_metrics> metrics,
+                             caf::io::middleman_actor transport) {
   prober_ = self_->spawn<caf::detached + caf::linked>(prober, std::move(reach));
   introduction_.cluster = settings.name;
   introduction_.address = settings.listen;
   reconnect_interval_ = settings.reconnect_interval_ms;
   front_ends_ = std::move(front_ends);
   metrics_ = std::move(metrics);
+  transport_ = std::move(transport);
   link_to(members);
 }
 
@@ -144,9 +152,7 @@ void peer_links_state::connect(std::size_t at) {
   const peer_address& peer = links_[at].parts;
   // No time limit here: the operating system's and the middleman's apply, and giving up earlier
   // would let the next connect begin beside this one.
-  self_
-      ->request(self_->system().middleman().actor_handle(), caf::infinite, caf::connect_atom_v,
-                peer.host, peer.port)
+  self_->request(transport_, caf::infinite, caf::connect_atom_v, peer.host, peer.port)
       .then(
           [this, at](const caf::node_id&, const caf::strong_actor_ptr& gate,
                      const std::set<std::string>&) {
@@ -154,7 +160,10 @@ void peer_links_state::connect(std::size_t at) {
             end_turn();
           },
           [this, at](const caf::error& why) {
-            failed(at, why);
+            if (why.category() == transport_category)
+              refused(at, sentence_of(why));
+            else
+              failed(at, why);
             end_turn();
           });
 }
@@ -200,7 +209,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
                                    answer.version, oldest_wire_version, wire_version));
   }
   peer.at = stage::up;
-  peer.failure_logged = false;
+  peer.failure_logged.clear();
   metrics_->links_up.add(1);
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
@@ -226,10 +235,11 @@ void peer_links_state::lost(const caf::actor_addr& gate) {
 void peer_links_state::failed(std::size_t at, const caf::error& why) {
   link& peer = links_[at];
   metrics_->failed_attempts.add();
-  if (!peer.failure_logged)
-    spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address,
-                 self_->system().render(why), reconnect_interval_.count());
-  peer.failure_logged = true;
+  auto reason = reason_of(self_->system(), why);
+  if (reason != peer.failure_logged)
+    spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address, reason,
+                 reconnect_interval_.count());
+  peer.failure_logged = std::move(reason);
   wait(at, reconnect_interval_);
 }
 
@@ -243,10 +253,12 @@ void peer_links_state::refused(std::size_t at, const std::string& why) {
 
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
-                         reach_peer reach, std::shared_ptr<link_metrics> metrics) {
+                         reach_peer reach, std::shared_ptr<link_metrics> metrics,
+                         caf::io::middleman_actor transport) {
   end_process_on_exception(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down.source); });
-  self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics));
+  self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics),
+                    std::move(transport));
   return {
       [self](caf::connect_atom, std::uint64_t link) { self->state.want_turn(link); },
       [self](const placement_changed& change) { self->state.link_to(change.to->members); },

@@ -5,6 +5,8 @@
 #include "actors/metrics.hpp"
 #include "actors/settings.hpp"
 
+#include <caf/io/middleman_actor.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -20,7 +22,7 @@ struct alignas(64) link_metrics {
   gauge links_up;
   counter reconnects;      ///< times that a link came up again
   counter failed_attempts; ///< to connect or to be welcomed
-  counter refusals;        ///< of those, because the peer is of another cluster or version
+  counter refusals;        ///< of those, as it has another cluster, version or authority
 };
 
 /// How long a peer's gate may take to answer.
@@ -30,6 +32,10 @@ inline constexpr std::chrono::milliseconds greeting_timeout{2000};
 /// unavailable.
 using reach_peer = std::function<result<void>(const std::string& host, std::uint16_t port,
                                               std::chrono::milliseconds timeout)>;
+
+/// The category of a transport's errors that say that it and the peer do not accept each other; the
+/// context is a sentence for the log.
+inline constexpr caf::atom_value transport_category = caf::atom("transport");
 
 /// How long a peer's host may take to accept a connection.
 inline constexpr std::chrono::milliseconds reach_timeout{1000};
@@ -57,7 +63,7 @@ class peer_links_state {
 
   void start(const cluster_settings& settings, const std::vector<std::string>& members,
              std::vector<caf::actor> front_ends, reach_peer reach,
-             std::shared_ptr<link_metrics> metrics);
+             std::shared_ptr<link_metrics> metrics, caf::io::middleman_actor transport);
   void drain();
 
   /// Addresses by number; empty: not a member (any more).
@@ -82,7 +88,7 @@ class peer_links_state {
     caf::actor gate;
     bool wanted = true; // a member; else it is let go of when it goes
     bool was_up = false;
-    bool failure_logged = false; // an outage is worth one line, not one each attempt
+    std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
   };
 
   void next_turn();
@@ -103,16 +109,19 @@ class peer_links_state {
   std::deque<std::size_t> turns_; // links whose wait is over; at most one entry each
   bool turn_taken_ = false;
   caf::actor prober_;
+  caf::io::middleman_actor transport_;
   std::vector<caf::actor> front_ends_;
   std::shared_ptr<link_metrics> metrics_;
 };
 
-/// Keeps a link to every member but this node (`settings.listen`), tells each of `told` peer_up and peer_down, and tries again every
-/// `settings.reconnect_interval_ms`. `members`: the cluster addresses of all nodes by number, as in
-/// placement; valid addresses. placement_changed brings others; a link to one that is no member any
-/// more stays until its peer goes. `drain` ends it. Needs the middleman. `reach` is called on a thread of its own.
+/// Keeps a link to every member but this node (`settings.listen`), tells each of `told` peer_up and
+/// peer_down, and tries again every `settings.reconnect_interval_ms`. `members`: the cluster
+/// addresses of all nodes by number, as in placement; valid addresses. placement_changed brings
+/// others; a link to one that is no member any more stays until its peer goes. `drain` ends it.
+/// Needs the middleman. `transport` as for publish_gate. `reach` is called on a thread of its own.
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
-                         reach_peer reach, std::shared_ptr<link_metrics> metrics);
+                         reach_peer reach, std::shared_ptr<link_metrics> metrics,
+                         caf::io::middleman_actor transport);
 
 } // namespace penstock

@@ -26,6 +26,11 @@ std::string check_not_empty(const std::string& text) {
   return text.empty() ? "the text is empty" : "";
 }
 
+// Whether it can be read is found out where it is (net/tls_context.cpp).
+std::string any_path(const std::string&) {
+  return {};
+}
+
 std::vector<option> membership_options(cluster_settings& cluster) {
   return {
       {"cluster.name", read_name(cluster.name), "penstock", "production",
@@ -52,6 +57,15 @@ std::vector<option> membership_options(cluster_settings& cluster) {
        "When the node that keeps a client's limits is gone: limit here alone, or answer 503."},
       {"cluster.secret", read_secret(cluster.secret, min_secret_chars), "", "4b1f0c9e7a6d48d2",
        "Keys the hash under which clients are known; the same on every node of a cluster."},
+      {"cluster.tls_cert", read_text(cluster.tls_cert, "a path", any_path), "",
+       "/etc/penstock/a.pem",
+       "This node's certificate, PEM, for mutual TLS between nodes; with tls_key and tls_ca."},
+      {"cluster.tls_key", read_text(cluster.tls_key, "a path", any_path), "", "/etc/penstock/a.key",
+       "The certificate's private key, PEM, without a passphrase."},
+      {"cluster.tls_ca", read_text(cluster.tls_ca, "a path", any_path), "", "/etc/penstock/ca.pem",
+       "The authority, PEM, whose certificates other nodes have; one for this cluster alone."},
+      {"cluster.allow_plaintext", read_flag(cluster.allow_plaintext), "false", "true",
+       "Listen off loopback without TLS: on a network that nobody else reaches."},
       {"cluster.verdict_timeout", read_duration(cluster.verdict_timeout_ms, 10ms, 1min), "500ms",
        "200ms", "How long to wait for a verdict from the node that keeps a client's limits."},
       {"cluster.reconnect_interval", read_duration(cluster.reconnect_interval_ms, 10ms, 5min),

@@ -3,6 +3,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/summary.hpp"
 #include "net/sinks/sink_kinds.hpp"
+#include "net/tls_context.hpp"
 
 #include <boost/json.hpp>
 
@@ -47,6 +48,11 @@ int check(check_arguments& arguments) {
     if (sink.kind != "embedded")
       if (const auto made = make_sink(sink, {name, loaded->node_name}); made.has_error())
         return print_errors(made.error().message, arguments.json);
+  const auto& cluster = loaded->cluster;
+  if (cluster.directory != directory_kind::none && !cluster.tls_cert.empty())
+    if (const auto tls = load_tls_context({cluster.tls_cert, cluster.tls_key, cluster.tls_ca});
+        !tls)
+      return print_errors(tls.error().message, arguments.json);
   if (arguments.json) {
     std::cout << summary_json(*loaded) << '\n';
   } else {

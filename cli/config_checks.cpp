@@ -23,6 +23,7 @@ class checker {
   void check_sizes() const;
   void check_cluster() const;
   void check_nats() const;
+  void check_cluster_tls() const;
   void check_sinks() const;
   void check_streams() const;
   void check_plans() const;
@@ -127,6 +128,30 @@ void checker::check_nats() const {
     complain("cluster." + fault.setting, fault.why);
 }
 
+// Whoever reaches a cluster port without TLS may send any message to any actor of the node.
+void checker::check_cluster_tls() const {
+  const auto& cluster = config_.cluster;
+  if (cluster.directory == directory_kind::none) return;
+  if (!readable({"cluster.directory", "cluster.listen", "cluster.tls_cert", "cluster.tls_key",
+                 "cluster.tls_ca", "cluster.allow_plaintext"}))
+    return;
+  const auto given = {std::pair{"cluster.tls_cert", &cluster.tls_cert},
+                      std::pair{"cluster.tls_key", &cluster.tls_key},
+                      std::pair{"cluster.tls_ca", &cluster.tls_ca}};
+  const bool any = std::ranges::any_of(given, [](auto& each) { return !each.second->empty(); });
+  for (const auto& [key, file] : given)
+    if (any && file->empty())
+      complain(key, "TLS between nodes needs cluster.tls_cert, cluster.tls_key and cluster.tls_ca; "
+                    "name this file too, or none of them");
+  if (any || cluster.allow_plaintext || is_loopback(*parse_host_port(cluster.listen))) return;
+  complain("cluster.listen",
+           fmt::format("{} is not a loopback address, and off loopback nodes need TLS: set "
+                       "cluster.tls_cert, cluster.tls_key and cluster.tls_ca (scripts/certs makes "
+                       "some to try), or cluster.allow_plaintext = true on a network that nobody "
+                       "else reaches",
+                       cluster.listen));
+}
+
 void checker::check_streams() const {
   for (const auto& [name, stream] : config_.streams) {
     const auto key = [&name = name](std::string_view field) {
@@ -201,6 +226,7 @@ void check_together(const config& c, const config_origins& origins, problem_list
   check.check_addresses();
   check.check_sizes();
   check.check_cluster();
+  check.check_cluster_tls();
   check.check_sinks();
   check.check_streams();
   check.check_plans();

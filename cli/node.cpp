@@ -75,10 +75,12 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->start_delivery_keepers(); !done) return done.error();
   made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
+  if (auto done = made->open_directory(); !done) return done.error();
   made->start_accounts();
   made->start_usage_rebuilder();
   if (auto done = made->start_cluster(); !done) return done.error();
   if (auto done = made->start_admin(); !done) return done.error();
+  made->join_cluster();
   made->start_threads();
   made->state_.ready.store(true);
   return made;
@@ -164,6 +166,7 @@ void node::start_accounts() {
     parts.limiters.push_back(lane.limiter);
     parts.subscribers.push_back(lane.front_end);
   }
+  parts.directory = directory_writer_;
   accounts_ = system_.spawn<caf::detached>(accounts_actor, std::move(parts));
 }
 
@@ -192,6 +195,7 @@ result<void> node::start_admin() {
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
+  if (gate_) m.gate = gate_metrics_;
   m.dead_letters = dead_letter_metrics_;
   m.replays = replay_metrics_;
   m.dropped_log_lines = dropped_log_messages;
@@ -233,19 +237,13 @@ void node::reload(const config& settings) {
     caf::anon_send(lane.front_end, rules_changed{rules});
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});
   set_log_level(settings.log.level);
+  reload_certificate();
 }
 
 // -- ending ---------------------------------------------------------------------------------------
 
 bool node::ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline) {
-  if (!who) return true;
-  auto left = std::max<std::chrono::steady_clock::duration>(
-      deadline - std::chrono::steady_clock::now(), 1ms);
-  bool ok = false;
-  caf::scoped_actor self{system_};
-  self->request(who, std::chrono::duration_cast<std::chrono::milliseconds>(left), penstock::drain{})
-      .receive([&](drained) { ok = true; }, [](caf::error&) {});
-  return ok;
+  return ask_in_time<drained>(who, deadline, penstock::drain{});
 }
 
 bool node::drain() {
@@ -253,13 +251,13 @@ bool node::drain() {
   state_.draining.store(true);
   auto deadline = std::chrono::steady_clock::now() + settings_.drain_timeout_ms;
   bool all = true;
+  say_that_we_leave(deadline);
   // All at once: while one waits for a slow client the others must not go on taking new ones.
   for (auto& lane : lanes_)
     caf::anon_send(lane.front_end, penstock::drain{});
   for (auto& lane : lanes_)
     all = ask_to_drain(lane.front_end, deadline) && all;
-  if (links_) caf::anon_send(links_, penstock::drain{});
-  if (gate_) caf::anon_send(gate_, penstock::drain{});
+  leave_cluster(deadline);
   deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
   all = ask_to_drain(journal_actor_, deadline) && all;
   all = ask_to_drain(queue_, deadline) && all;
@@ -284,7 +282,8 @@ node::~node() {
   admin_.reset();
   const auto all = {&journal_actor_, &queue_,           &keeper_,   &usage_,
                     &usage_reader_,  &usage_rebuilder_, &accounts_, &counters_,
-                    &gate_,          &links_,           &replays_,  &dead_letters_};
+                    &gate_,          &links_,           &replays_,  &dead_letters_,
+                    &membership_,    &directory_writer_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& [name, out] : sinks_) {

@@ -19,6 +19,8 @@
 #include "cli/config.hpp"
 #include "cli/outgoing.hpp"
 #include "net/admin_server.hpp"
+#include "actors/membership_actor.hpp"
+#include "net/cluster_tls.hpp"
 #include "net/front_end.hpp"
 #include "net/listener.hpp"
 
@@ -85,7 +87,16 @@ class node {
   result<void> start_lanes();
   void start_accounts();
   void start_usage_rebuilder();
+  result<void> open_directory();
+  void start_membership(const welcome& here);
   result<void> start_cluster();
+  void join_cluster();
+  void reload_certificate();
+  void say_that_we_leave(std::chrono::steady_clock::time_point deadline);
+  void leave_cluster(std::chrono::steady_clock::time_point deadline);
+  template <class Answer, class Message>
+  bool ask_in_time(const caf::actor& who, std::chrono::steady_clock::time_point deadline,
+                   const Message& what);
   result<void> start_admin();
   void start_threads();
   bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
@@ -119,7 +130,13 @@ class node {
   std::shared_ptr<dead_letter_metrics> dead_letter_metrics_ =
       std::make_shared<dead_letter_metrics>();
   std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
+  std::shared_ptr<membership_metrics> membership_metrics_ = std::make_shared<membership_metrics>();
+  std::shared_ptr<membership_board> membership_board_ = std::make_shared<membership_board>();
+  std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns_ =
+      std::make_shared<std::atomic<std::int64_t>>(0);
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
+  std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
+  std::unique_ptr<cluster_tls> tls_; // null: no cluster, or plain TCP between nodes
 
   std::map<std::string, outgoing_sink> sinks_; // by name
 
@@ -128,6 +145,8 @@ class node {
   caf::actor dead_letters_;
   caf::actor replays_;
   caf::actor queue_;
+  caf::actor membership_; // null: no directory, as is the next
+  caf::actor directory_writer_;
   caf::actor usage_; // null when usage.enabled is false
   caf::actor usage_reader_;
   caf::actor usage_rebuilder_;
@@ -145,5 +164,18 @@ class node {
   std::unique_ptr<admin_server> admin_;
   bool drained_ = false;
 };
+
+template <class Answer, class Message>
+bool node::ask_in_time(const caf::actor& who, std::chrono::steady_clock::time_point deadline,
+                       const Message& what) {
+  if (!who) return true;
+  const auto left = std::max<std::chrono::steady_clock::duration>(
+      deadline - std::chrono::steady_clock::now(), std::chrono::milliseconds{1});
+  bool ok = false;
+  caf::scoped_actor self{system_};
+  self->request(who, std::chrono::duration_cast<std::chrono::milliseconds>(left), what)
+      .receive([&](Answer) { ok = true; }, [](caf::error&) {});
+  return ok;
+}
 
 } // namespace penstock

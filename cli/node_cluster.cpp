@@ -1,13 +1,35 @@
 // The part of a node that only nodes with peers have.
+#include "actors/directory_writer.hpp"
 #include "actors/gate.hpp"
 #include "actors/placement.hpp"
 #include "cli/node.hpp"
 #include "net/boot_clock.hpp"
+#include "net/directory/nats_directory.hpp"
 #include "net/tcp_probe.hpp"
 
+#include <caf/io/middleman.hpp>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <random>
 
 namespace penstock {
+
+namespace {
+
+// How long a start waits until the directory has let the node in.
+constexpr std::chrono::seconds join_time{5};
+
+tls_files tls_files_of(const cluster_settings& cluster) {
+  return {cluster.tls_cert, cluster.tls_key, cluster.tls_ca};
+}
+
+std::string new_incarnation() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+} // namespace
 
 std::vector<std::string> node::members() const {
   if (settings_.cluster.directory == directory_kind::none) return {settings_.cluster.listen};
@@ -19,13 +41,22 @@ std::vector<std::string> node::members() const {
 }
 
 std::uint16_t node::self_member() const {
+  if (settings_.cluster.directory == directory_kind::nats) return 0; // see membership_actor
   const auto all = members();
   return static_cast<std::uint16_t>(std::ranges::find(all, settings_.cluster.listen) -
                                     all.begin());
 }
 
+// With a directory shards are placed once it has let this node in.
 placement_ptr node::first_placement() const {
   if (settings_.cluster.directory == directory_kind::none) return nullptr;
+  if (settings_.cluster.directory == directory_kind::nats) {
+    placement nobody;
+    for (auto& shard : nobody.shards)
+      shard = {no_member, no_member, no_member};
+    nobody.confirmed = false;
+    return std::make_shared<const placement>(nobody);
+  }
   return std::make_shared<const placement>(fixed_placement(members()));
 }
 
@@ -37,29 +68,131 @@ std::optional<limiter_cluster_parts> node::cluster_parts(std::size_t lane) {
   parts.lanes = lanes_.size();
   parts.on_unreachable = settings_.cluster.on_owner_unreachable;
   parts.verdict_timeout_ms = settings_.cluster.verdict_timeout_ms;
-  parts.places = first_placement();
   parts.steady_ns = boot_ns;
   parts.metrics = lanes_[lane].cluster_counts = std::make_shared<limiter_cluster_metrics>();
+  if (settings_.cluster.directory == directory_kind::nats)
+    parts.decides_until_ns = decides_until_ns_;
+  else
+    parts.places = first_placement();
   return parts;
+}
+
+// -- who is in it ---------------------------------------------------------------------------------
+
+result<void> node::open_directory() {
+  if (settings_.cluster.directory != directory_kind::nats) return {};
+  auto made = make_nats_directory(settings_.cluster.nats, settings_.cluster.name,
+                                  "penstock " + settings_.node_name);
+  if (!made) return made.error();
+  directory_writer_ =
+      system_.spawn<caf::detached>(directory_writer, std::shared_ptr<directory>{std::move(*made)});
+  return {};
+}
+
+void node::start_membership(const welcome& here) {
+  membership_parts parts;
+  parts.self.address = settings_.cluster.listen;
+  parts.self.incarnation = new_incarnation();
+  parts.self.node = settings_.node_name;
+  parts.self.version = PENSTOCK_VERSION;
+  parts.self.wire_version = wire_version;
+  parts.figures = [this, before = std::uint64_t{0}, at = boot_ns()](member_record& self) mutable {
+    const auto totals = totals_of(metrics_);
+    const auto now = boot_ns();
+    const auto passed_ns = std::max<std::int64_t>(now - at, 1);
+    self.requests_per_s = static_cast<std::uint32_t>(static_cast<double>(totals.requests - before) *
+                                                     1e9 / static_cast<double>(passed_ns));
+    self.journal_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(totals.journal_bytes, 0));
+    before = totals.requests;
+    at = now;
+  };
+  parts.steady_ns = boot_ns;
+  parts.decides_until_ns = decides_until_ns_;
+  parts.placed = here.front_ends;
+  parts.placed.insert(parts.placed.end(), here.limiters.begin(), here.limiters.end());
+  parts.limiters = here.limiters;
+  parts.metrics = membership_metrics_;
+  parts.board = membership_board_;
+  membership_ = system_.spawn(membership_actor, std::move(parts));
 }
 
 result<void> node::start_cluster() {
   if (settings_.cluster.directory == directory_kind::none) return {};
-  std::vector<caf::actor> told_of_peers;
+  const bool is_fixed = settings_.cluster.directory == directory_kind::static_peers;
   welcome here;
   here.accounts = accounts_;
   for (auto& lane : lanes_) {
     here.limiters.push_back(lane.limiter);
     here.front_ends.push_back(lane.front_end);
   }
-  told_of_peers = here.front_ends;
+  if (!is_fixed) {
+    start_membership(here);
+    here.directory = membership_;
+  }
+  auto transport = system_.middleman().actor_handle();
+  if (const auto files = tls_files_of(settings_.cluster); files.given()) {
+    auto tls = cluster_tls::start(system_, files, gate_metrics_);
+    if (!tls) return tls.error();
+    tls_ = std::move(*tls);
+    transport = tls_->middleman();
+  }
+  gate_ = system_.spawn(gate, settings_.cluster.name,
+                        is_fixed ? members() : std::vector<std::string>{}, here, gate_metrics_);
+  if (auto port = publish_gate(gate_, settings_.cluster.listen, transport); !port)
+    return port.error();
+  auto told_of_peers = here.front_ends;
   told_of_peers.insert(told_of_peers.end(), here.limiters.begin(), here.limiters.end());
   told_of_peers.push_back(accounts_);
-  gate_ = system_.spawn(gate, settings_.cluster.name, members(), here);
-  if (auto port = publish_gate(gate_, settings_.cluster.listen); !port) return port.error();
-  links_ = system_.spawn(peer_links, settings_.cluster, members(), told_of_peers, probe_tcp,
-                         link_metrics_);
+  if (membership_) told_of_peers.push_back(membership_);
+  links_ = system_.spawn(peer_links, settings_.cluster,
+                         is_fixed ? members() : std::vector<std::string>{}, told_of_peers,
+                         probe_tcp, link_metrics_, transport);
+  if (membership_) {
+    caf::anon_send(directory_writer_, membership_, accounts_);
+    caf::anon_send(membership_, directory_writer_, links_);
+  }
   return {};
+}
+
+// Who starts while the directory is away serves all the same, as on_owner_unreachable says.
+void node::join_cluster() {
+  if (!membership_) return;
+  caf::scoped_actor self{system_};
+  self->request(membership_, join_time, await_join{})
+      .receive([](joined_cluster) {},
+               [](caf::error&) {
+                 spdlog::warn("cluster: not let in yet; going on without");
+               });
+}
+
+// -- while running --------------------------------------------------------------------------------
+
+void node::reload_certificate() {
+  if (!tls_) return;
+  // The same paths as at the start: what may change is what the files hold.
+  if (auto done = tls_->reload(tls_files_of(settings_.cluster)); !done)
+    spdlog::error("the certificate between nodes stays as it was: {}", done.error().message);
+}
+
+// -- ending ---------------------------------------------------------------------------------------
+
+// First the others take over; requests that come meanwhile are decided by them.
+void node::say_that_we_leave(std::chrono::steady_clock::time_point deadline) {
+  if (!membership_) return;
+  spdlog::info("leaving the cluster");
+  (void)ask_in_time<left_cluster>(membership_, deadline, penstock::leave_cluster{false});
+}
+
+void node::leave_cluster(std::chrono::steady_clock::time_point deadline) {
+  if (membership_) {
+    for (auto& lane : lanes_)
+      if (!ask_in_time<shards_gone>(lane.limiter, deadline, leave_shards{}))
+        spdlog::warn("limits: some counters could not be handed over in time");
+    (void)ask_in_time<left_cluster>(membership_, deadline, penstock::leave_cluster{true});
+    spdlog::info("left the cluster");
+  }
+  if (links_) caf::anon_send(links_, penstock::drain{});
+  if (gate_) caf::anon_send(gate_, penstock::drain{});
 }
 
 } // namespace penstock

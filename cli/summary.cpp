@@ -83,7 +83,8 @@ std::string describe(const cluster_settings& cluster) {
   const auto others = cluster.directory == directory_kind::nats
                           ? std::string{"those in NATS"}
                           : fmt::format("{}", fmt::join(cluster.peers, ", "));
-  return fmt::format("{}: {} with {} (owner unreachable: {})", cluster.name, cluster.listen, others,
+  return fmt::format("{}: {} with {}, {} (owner unreachable: {})", cluster.name, cluster.listen,
+                     others, cluster.tls_cert.empty() ? "plain TCP" : "TLS",
                      name_of(cluster.on_owner_unreachable));
 }
 

@@ -285,8 +285,17 @@ std::string metrics_page(const metrics_sources& from) {
                 "Attempts to link to a peer that failed, refusals included.")
         .value(from.links->failed_attempts.value());
     out.counter("penstock_cluster_refusals_total",
-                "Links refused because the peer is of another cluster or version.")
+                "Links refused because the peer has another cluster, version or authority.")
         .value(from.links->refusals.value());
+  }
+  if (from.gate) {
+    const auto& turned_away = *from.gate;
+    out.counter("penstock_cluster_nodes_refused_total",
+                "Nodes that were refused at the cluster port, by the reason.")
+        .value(turned_away.version.value(), {{"reason", "version"}})
+        .value(turned_away.cluster.value(), {{"reason", "cluster"}})
+        .value(turned_away.address.value(), {{"reason", "address"}})
+        .value(turned_away.tls.value(), {{"reason", "tls"}});
   }
   if (from.dead_letters) add_dead_letters(out, *from.dead_letters);
   if (from.replays) {

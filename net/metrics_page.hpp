@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/counters_actor.hpp"
+#include "actors/gate.hpp"
 #include "actors/idempotency_actor.hpp"
 #include "actors/letter_metrics.hpp"
 #include "actors/limiter.hpp"
@@ -34,6 +35,7 @@ struct metrics_sources {
   std::shared_ptr<const keeper_metrics> keeper;
   std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
+  std::shared_ptr<const gate_metrics> gate;
   std::shared_ptr<const dead_letter_metrics> dead_letters;
   std::shared_ptr<const replay_metrics> replays;
   /// What the limiters' counters by limit are those of.

@@ -1,4 +1,4 @@
-// Whether something accepts TCP connections at an address, found out within a time limit.
+// TCP connections made within a time limit.
 #pragma once
 
 #include "storage/result.hpp"
@@ -9,8 +9,13 @@
 
 namespace penstock {
 
-/// Connects to the host (a name or an IP address) and closes at once. Blocks for `timeout` at most,
-/// and for as long as a name takes to resolve. Errors: unavailable. Any thread.
+/// Connects to the host (a name or an IP address) and gives the socket, which does not block and
+/// is the caller's to close. Blocks for `timeout` at most, and for as long as a name takes to
+/// resolve. Errors: unavailable. Any thread.
+result<int> connect_tcp(const std::string& host, std::uint16_t port,
+                        std::chrono::milliseconds timeout);
+
+/// Whether something accepts connections there: connects and closes at once. As connect_tcp.
 result<void> probe_tcp(const std::string& host, std::uint16_t port,
                        std::chrono::milliseconds timeout);
 

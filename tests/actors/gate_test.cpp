@@ -15,8 +15,9 @@ class gate_fixture : public actor_fixture {
     welcome here;
     here.limiters = {someone};
     here.accounts = someone;
-    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"}, here);
-    any_door = system.spawn(gate, "dev", std::vector<std::string>{}, here);
+    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"}, here, metrics);
+    any_door = system.spawn(gate, "dev", std::vector<std::string>{}, here,
+                            std::make_shared<gate_metrics>());
   }
   ~gate_fixture() {
     caf::anon_send(door, drain{});
@@ -44,6 +45,7 @@ class gate_fixture : public actor_fixture {
     return code;
   }
 
+  std::shared_ptr<gate_metrics> metrics = std::make_shared<gate_metrics>();
   caf::actor someone;
   caf::actor door, any_door;
 };
@@ -61,6 +63,9 @@ TEST_CASE_METHOD(gate_fixture, "a gate welcomes members of its cluster only", "[
   CHECK(knock({v, oldest, "dev", "localhost:2"}) == code(gate_refusal::address));
   CHECK(knock(any_door, {v, oldest, "dev", "localhost:2"}) == 0);
   CHECK(knock(any_door, {v, oldest, "prod", "localhost:2"}) == code(gate_refusal::cluster));
+  CHECK(metrics->version.value() == 2);
+  CHECK(metrics->cluster.value() == 1);
+  CHECK(metrics->address.value() == 1);
 }
 
 TEST_CASE("peer addresses are host and port", "[gate]") {

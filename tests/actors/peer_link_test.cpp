@@ -131,11 +131,11 @@ class test_node {
     welcome here;
     here.limiters = {deciding};
     here.accounts = deciding;
-    door = system.spawn(gate, cluster, members, here);
-    listening = publish_gate(door, settings.listen);
+    door = system.spawn(gate, cluster, members, here, std::make_shared<gate_metrics>());
+    listening = publish_gate(door, settings.listen, system.middleman().actor_handle());
     front_end = system.spawn(listener, news);
     links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
-                         reach_peer{reach}, metrics);
+                         reach_peer{reach}, metrics, system.middleman().actor_handle());
   }
 
   ~test_node() {

@@ -57,6 +57,15 @@ TEST_CASE("check tells what a configuration does, or all that is wrong with it")
   CHECK(json.err.empty());
 }
 
+TEST_CASE("check reads the certificate between nodes") {
+  const auto outcome =
+      run_penstock({"check", "--set", "cluster.directory=static", "--set",
+                    "cluster.peers=127.0.0.1:4201", "--set", "cluster.tls_cert=/no/cert", "--set",
+                    "cluster.tls_key=/no/key", "--set", "cluster.tls_ca=/no/ca"});
+  CHECK(outcome.exit == exit_config);
+  CHECK_THAT(outcome.err, StartsWith("cluster.tls_cert: /no/cert: cannot be read: No such file"));
+}
+
 TEST_CASE("consume ends with 69 when nobody listens") {
   const auto outcome = run_penstock({"consume", "s", "--admin", "http://127.0.0.1:1"});
   CHECK(outcome.exit == exit_unavailable);

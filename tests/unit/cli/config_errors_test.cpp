@@ -202,6 +202,23 @@ TEST_CASE("keys are checked against each other") {
   CHECK_THAT(errors_of("[cluster]\npeers=['10.0.0.1:0']\n"), Contains("\"10.0.0.1:0\" is not"));
 }
 
+TEST_CASE("nodes off loopback need TLS, or a word that they do not") {
+  const std::string off = "[cluster]\ndirectory = 'static'\nlisten = '10.0.0.1:4200'\n"
+                          "peers = ['10.0.0.2:4200']\n";
+  CHECK_THAT(errors_of(off), Contains("node.toml:3: cluster.listen: 10.0.0.1:4200 is not a loopback "
+                                      "address, and off loopback nodes need TLS: set "
+                                      "cluster.tls_cert"));
+  CHECK(errors_of(off + "allow_plaintext = true\n").empty());
+  CHECK(errors_of(off + "tls_cert = 'a'\ntls_key = 'b'\ntls_ca = 'c'\n").empty());
+  CHECK(errors_of("[cluster]\nlisten = '10.0.0.1:4200'\n").empty()); // not in use
+  const std::string loopback = "[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4201']\n";
+  CHECK(errors_of(loopback).empty());
+  CHECK_THAT(errors_of(loopback + "tls_cert = 'a'\ntls_ca = 'c'\n"),
+             Contains("default: cluster.tls_key: TLS between nodes needs"));
+  CHECK_THAT(errors_of(loopback + "tls_key = 'b'\n"),
+             Contains("cluster.tls_cert: TLS") && Contains("cluster.tls_ca: TLS"));
+}
+
 TEST_CASE("a key that is wrong by itself is told once") {
   CHECK(errors_of("[journal]\nmax_size = 'x'\n").find('\n') == std::string::npos);
   CHECK(errors_of("[sinks.bus]\nkind = 'nats'\n[streams.a]\nsinks = ['bus']\n").find('\n') ==
