@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/directory.hpp"
+#include "actors/lease_desk.hpp"
 #include "actors/lease_purse.hpp"
 #include "actors/messages.hpp"
 
@@ -45,6 +46,7 @@ struct shard_rows {
   std::uint32_t shard = 0;
   bool last = false;
   std::vector<counter_row> rows;
+  std::vector<moved_lease> leases; ///< with the last piece
 };
 struct shard_taken {
   std::uint8_t version = wire_version;
@@ -94,6 +96,10 @@ typename Inspector::result_type inspect(Inspector& f, counter_row& x) {
   return f(x.client, x.plan, x.limit, x.scope, x.at, x.used, x.previous, x.idle_at);
 }
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, moved_lease& x) {
+  return f(x.lease, x.client, x.key, x.plan, x.stream, x.limits, x.units, x.left_ns, x.marks);
+}
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_request& x) {
   return f(x.version, x.token, x.items, x.sizes, x.wishes);
 }
@@ -107,7 +113,7 @@ typename Inspector::result_type inspect(Inspector& f, leases_returned& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
-  return f(x.version, x.epoch, x.shard, x.last, x.rows);
+  return f(x.version, x.epoch, x.shard, x.last, x.rows, x.leases);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {
@@ -198,6 +204,8 @@ CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_return))
 CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_return>))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::counter_row))
 CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::counter_row>))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::moved_lease))
+CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::moved_lease>))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::owner_request))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::owner_reply))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leases_returned))

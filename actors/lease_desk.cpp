@@ -8,6 +8,7 @@ namespace {
 
 // A holder returns what is left when a lease ends; so long it may be on its way.
 constexpr std::int64_t return_grace_ns = 1'000'000'000;
+constexpr std::int64_t max_lease_left_ns = 2 * max_lease_interval_ns + return_grace_ns;
 constexpr std::int64_t desk_collect_interval_ns = 1'000'000'000;
 // Of what is left, so much goes to who asks: others may ask too.
 constexpr std::uint32_t scarce_part = 4;
@@ -57,6 +58,30 @@ std::uint32_t lease_desk::take_back(const lease_return& what, std::int64_t now_n
   ledger_.give_back(entry.key, entry.marks, entry.units, units, now_ns);
   given_.erase(found);
   return units;
+}
+
+std::vector<moved_lease> lease_desk::take_out(std::uint32_t shard, std::int64_t now_ns) {
+  std::vector<moved_lease> out;
+  boost::unordered::erase_if(given_, [&](const auto& each) {
+    const auto& [id, entry] = each;
+    if (shard_of(entry.key.client) != shard) return false;
+    out.push_back({id, entry.key.client, entry.key.key, entry.key.plan, entry.key.stream,
+                   entry.key.limits, entry.units, entry.over_ns - now_ns,
+                   {entry.marks.begin(), entry.marks.end()}});
+    return true;
+  });
+  return out;
+}
+
+void lease_desk::take_in(const moved_lease& lease, std::int64_t now_ns) {
+  if (given_.size() >= max_leases_ || lease.left_ns <= 0) return;
+  given entry{{lease.client, lease.key, lease.plan, lease.stream, lease.limits},
+              lease.units,
+              now_ns + std::min(lease.left_ns, max_lease_left_ns),
+              {}};
+  std::copy_n(lease.marks.begin(), std::min(lease.marks.size(), entry.marks.size()),
+              entry.marks.begin());
+  given_.emplace(lease.lease, entry);
 }
 
 void lease_desk::collect(std::int64_t now_ns) {

@@ -10,7 +10,7 @@ namespace penstock {
 
 /// A lease is at most this part of the least amount in the plan: what a front end takes to its grave
 /// is lost to the client until the window ends.
-inline constexpr std::uint32_t lease_part = 200;
+inline constexpr std::uint32_t lease_part = 150;
 /// Limits of which that is less go to the owner each time.
 inline constexpr std::uint32_t min_lease_units = 8;
 /// How often a front end that was refused, or that got little because little was left, asks again:

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <map>
+#include <random>
 
 namespace penstock {
 
 limiter_cluster::limiter_cluster(limiter_cluster_parts parts, tools with)
-    : parts_(std::move(parts)), with_(std::move(with)), desk_(*with_.ledger, max_leases_given) {
+    : parts_(std::move(parts)), with_(std::move(with)),
+      desk_(*with_.ledger, max_leases_given, std::random_device{}()) {
   if (parts_.places) on_placement(parts_.places);
 }
 
@@ -209,9 +211,14 @@ void limiter_cluster::take_lease(const owner_ask& ask, const open_item& item, co
 
 void limiter_cluster::give_back(const std::vector<returned_units>& units) {
   std::map<const caf::actor*, leases_returned> by_owner;
-  for (const returned_units& each : units)
-    if (const caf::actor* const to = limiter_of(each.owner, shard_of(each.client)))
+  for (const returned_units& each : units) {
+    const std::uint32_t shard = shard_of(each.client);
+    const std::uint16_t owner = places_ ? places_->shards[shard].owner : each.owner;
+    if (owner == parts_.self)
+      (void)desk_.take_back(each.what, with_.clock()); // the shard has come here meanwhile
+    else if (const caf::actor* const to = limiter_of(owner, shard))
       by_owner[to].leases.push_back(each.what);
+  }
   for (auto& [to, message] : by_owner)
     with_.self->send(*to, std::move(message));
 }

@@ -114,6 +114,7 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
     piece.last = end == rows.size();
     piece.rows.assign(rows.begin() + static_cast<std::ptrdiff_t>(first),
                       rows.begin() + static_cast<std::ptrdiff_t>(end));
+    if (piece.last) piece.leases = desk_.take_out(what.shard, with_.clock());
     with_.self->send(to, std::move(piece));
     first = end;
   } while (first < rows.size());
@@ -145,6 +146,8 @@ void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
     with_.self->send(from, done);
   }
   if (roles_[shard] == role::own || !is_expected(rows, from)) return;
+  for (const moved_lease& lease : rows.leases)
+    desk_.take_in(lease, now_ns);
   parts_.metrics->shards_received.add();
   arrived_epoch_[shard] = std::max(arrived_epoch_[shard], rows.epoch);
   if (!places_ || rows.epoch > places_->epoch) return; // the view that says why is still to come
@@ -168,6 +171,7 @@ void limiter_cluster::on_taken(const shard_taken& done) {
 // A new owner whose source says nothing goes on with what it has, but not while that source may
 // still decide by an earlier view.
 void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
+  std::size_t late = 0;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (roles_[shard] != role::arriving) continue;
     if (steady_ns - waiting_since_ns_[shard] < handover_timeout_ns) continue;
@@ -175,17 +179,19 @@ void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
     const bool may_decide = source != no_member && source != parts_.self &&
                             peer_at(source).epoch < places_->epoch;
     if (may_decide || !places_->confirmed) continue;
-    spdlog::warn("limits: the counters of shard {} did not come; going on with what is known here",
-                 shard);
     parts_.metrics->moves_incomplete.add();
+    ++late;
     if (places_->shards[shard].owner == parts_.self) {
       become_owner(shard);
     } else {
       roles_[shard] = role::foreign;
       push(shard, places_->shards[shard].owner);
     }
-    ask_waiting();
   }
+  if (late == 0) return;
+  spdlog::warn("limits: the counters of {} shards did not come; going on with what is known here",
+               late);
+  ask_waiting();
 }
 
 void limiter_cluster::on_member_epoch(std::uint16_t member, std::uint64_t epoch) {

@@ -205,11 +205,13 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   rows.shard = 255;
   rows.last = true;
   rows.rows = {{1, 2, 3, 1, -4, 5, 6, 7}};
+  rows.leases = {{1, 2, 3, 4, 5, 6, 7, 8, {9, -10}}};
   const auto moved = round_trip(rows);
   CHECK(moved.epoch == 5);
   CHECK(moved.shard == 255);
   CHECK(moved.last);
   CHECK(moved.rows == rows.rows);
+  CHECK(moved.leases == rows.leases);
   shard_taken taken;
   taken.epoch = 6;
   taken.shard = 3;

@@ -42,7 +42,7 @@ admit_item lease_item(std::uint32_t events = 1) {
 class lease_world {
  public:
   explicit lease_world(const limit& rule)
-      : ledger(lease_plan(rule), 100, std::make_shared<limit_labels>()), desk(ledger, 100) {
+      : ledger(lease_plan(rule), 100, std::make_shared<limit_labels>()), desk(ledger, 100, 7) {
     key = lease_key_of(*ledger.rules_of(plan_id("p")),
                        {5, 0, plan_id("p"), 0, all_limits});
   }
@@ -243,12 +243,12 @@ TEST_CASE("leases: a calendar's hour admits no more than its amount", "[lease]")
 
 TEST_CASE("leases: what is small, counts bytes, or is in shadow is not leased", "[lease]") {
   const auto terms = [](limit rule) { return terms_of(plan{"p", {std::move(rule)}}, all_limits); };
-  CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s)).max_units == 50);
+  CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s)).max_units == 66);
   CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s)).interval_ns ==
         500 * lease_ms);
   CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, lease_s)).interval_ns == 10 * lease_ms);
-  CHECK(terms(lease_limit(algorithm::fixed_window, 1600, lease_s)).max_units == 8);
-  CHECK(terms(lease_limit(algorithm::fixed_window, 1599, lease_s)).max_units == 0);
+  CHECK(terms(lease_limit(algorithm::fixed_window, 1200, lease_s)).max_units == 8);
+  CHECK(terms(lease_limit(algorithm::fixed_window, 1199, lease_s)).max_units == 0);
   CHECK(terms(lease_limit(algorithm::gcra, 10'000, 60 * lease_s, 40)).max_units == 0);
   CHECK(terms(lease_limit(algorithm::interval, 10'000, 60 * lease_s)).max_units == 0);
   auto bytes = lease_limit(algorithm::fixed_window, 10'000, lease_s);
@@ -260,7 +260,7 @@ TEST_CASE("leases: what is small, counts bytes, or is in shadow is not leased", 
   const plan both{"p",
                   {lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s),
                    lease_limit(algorithm::fixed_window, 100, lease_s)}};
-  CHECK(terms_of(both, 1).max_units == 50);
+  CHECK(terms_of(both, 1).max_units == 66);
   CHECK(terms_of(both, 3).max_units == 0);
   CHECK(terms_of(both, 0).max_units == 0);
 }
@@ -297,17 +297,17 @@ TEST_CASE("leases: what lies idle comes back and can be had by others", "[lease]
   for (int i = 0; i < 100; ++i)
     (void)purse.spend(world.key, 1, world.now);
   const auto got = world.decide({world.now, 1, purse.wish(world.key, terms)});
-  CHECK(got.lease.units == 50);
+  CHECK(got.lease.units == 66);
   (void)purse.take(world.key, 3, got.told, got.lease, got.asked_ns, world.now);
-  CHECK(purse.units() == 50);
+  CHECK(purse.units() == 66);
   CHECK(purse.spend(world.key, 1, world.now)->granted == 1);
   CHECK(purse.collect(world.now + 499 * lease_ms).empty());
   const auto back = purse.collect(world.now + 500 * lease_ms);
   REQUIRE(back.size() == 1);
   CHECK(back[0].owner == 3);
-  CHECK(back[0].what.units == 49);
+  CHECK(back[0].what.units == 65);
   CHECK(purse.units() == 0);
-  CHECK(world.desk.take_back(back[0].what, world.now) == 49);
+  CHECK(world.desk.take_back(back[0].what, world.now) == 65);
   CHECK(world.desk.take_back(back[0].what, world.now) == 0);
   CHECK(world.decide({world.now, 9998, 0}).told.granted == 9998); // 2 were spent
 }
