@@ -93,7 +93,7 @@ std::vector<limiter_cluster::told> limiter_cluster::route(const caf::actor& fron
       auto& ask = by_owner[to];
       if (ask.items.empty()) ask = {front_end, token, owner, false, since_ns, steady_ns, {}};
       ask.items.push_back(std::move(each));
-    } else if (!peer_at(owner).was_lost && steady_ns - placed_ns_ < link_grace_ns) {
+    } else if (may_come_back(owner, steady_ns)) {
       waiting.items.push_back(std::move(each));
     } else {
       decided.push_back({each.position, fall_back(each)});
@@ -103,6 +103,13 @@ std::vector<limiter_cluster::told> limiter_cluster::route(const caf::actor& fron
     send_ask(std::move(ask), *to);
   if (!waiting.items.empty()) wait(std::move(waiting));
   return decided;
+}
+
+// Where a directory says who is a member, whoever is out of reach comes back or is replaced, soon:
+// that is waited for as long as verdicts are. In a fixed list only who was not linked to yet is.
+bool limiter_cluster::may_come_back(std::uint16_t owner, std::int64_t steady_ns) {
+  if (parts_.decides_until_ns) return true;
+  return !peer_at(owner).was_lost && steady_ns - placed_ns_ < link_grace_ns;
 }
 
 void limiter_cluster::send_ask(owner_ask ask, const caf::actor& owner) {

@@ -78,6 +78,7 @@ struct limiter_cluster_parts {
   placement_ptr places;                    ///< null: none yet
   std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
   /// Until then (steady) the node may decide for its shards; null: for ever.
+  /// Without it the members are a fixed list.
   std::shared_ptr<const std::atomic<std::int64_t>> decides_until_ns;
   std::shared_ptr<limiter_cluster_metrics> metrics;
 };
@@ -170,6 +171,7 @@ class limiter_cluster {
   // limiter_asks.cpp
   std::vector<told> route(const caf::actor& front_end, std::uint64_t token, std::int64_t since_ns,
                           std::vector<open_item> items);
+  bool may_come_back(std::uint16_t owner, std::int64_t steady_ns);
   void send_ask(owner_ask ask, const caf::actor& owner);
   void wait(owner_ask ask);
   void tell(const caf::actor& front_end, std::uint64_t token, const std::vector<told>& verdicts);

@@ -48,7 +48,10 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
 }
 
 void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at) {
-  if (roles_[shard] == role::own) return;
+  // Who owned it, but not by the view before this one, was taken out meanwhile and did not notice:
+  // others have gone on.
+  if (roles_[shard] == role::own && at.source == parts_.self) return;
+  if (roles_[shard] == role::own) roles_[shard] = role::foreign;
   const bool came = arrived_epoch_[shard] != 0 && arrived_epoch_[shard] >= places_->epoch;
   // What was a dead node's waits until that node can't decide any more.
   if (came || (places_->confirmed && (at.source == parts_.self || at.source == no_member))) {

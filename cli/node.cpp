@@ -195,6 +195,7 @@ result<void> node::start_admin() {
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
+  if (membership_) m.membership = membership_metrics_;
   if (gate_) m.gate = gate_metrics_;
   m.dead_letters = dead_letter_metrics_;
   m.replays = replay_metrics_;

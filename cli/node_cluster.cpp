@@ -97,6 +97,7 @@ void node::start_membership(const welcome& here) {
   parts.self.version = PENSTOCK_VERSION;
   parts.self.wire_version = wire_version;
   parts.figures = [this, before = std::uint64_t{0}, at = boot_ns()](member_record& self) mutable {
+    if (!state_.ready.load()) return; // the sources are still being put together
     const auto totals = totals_of(metrics_);
     const auto now = boot_ns();
     const auto passed_ns = std::max<std::int64_t>(now - at, 1);

@@ -57,10 +57,25 @@ void add_moves(prometheus_page& out, const cluster_sources& all) {
       .value(sum_of(all, &m::unsent_units));
 }
 
+void add_membership(prometheus_page& out, const membership_metrics& m) {
+  out.gauge("penstock_cluster_members", "Members of the view that this node goes by.")
+      .value(m.members.value());
+  out.gauge("penstock_cluster_epoch", "That view's number.").value(m.epoch.value());
+  out.gauge("penstock_directory_up", "1 while the directory takes this node's renewals.")
+      .value(m.directory_up.value());
+  out.counter("penstock_directory_renewals_total", "Renewals of this node's record, by result.")
+      .value(m.renewals.value(), {{"result", "ok"}})
+      .value(m.failed_renewals.value(), {{"result", "failed"}});
+  out.counter("penstock_cluster_views_total", "Views, by what this node did with them.")
+      .value(m.views.value(), {{"what", "taken"}})
+      .value(m.proposals.value(), {{"what", "proposed"}});
+}
+
 } // namespace
 
 void add_limiter_clusters(prometheus_page& out, const metrics_sources& from) {
   const auto& all = from.limiter_clusters;
+  if (from.membership) add_membership(out, *from.membership);
   if (all.empty()) return;
   using m = cluster_figures;
   out.counter("penstock_limiter_fallback_total",

@@ -7,6 +7,7 @@
 #include "actors/letter_metrics.hpp"
 #include "actors/limiter.hpp"
 #include "actors/limiter_cluster.hpp"
+#include "actors/membership_actor.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
 
@@ -35,6 +36,7 @@ struct metrics_sources {
   std::shared_ptr<const keeper_metrics> keeper;
   std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
+  std::shared_ptr<const membership_metrics> membership; ///< with a directory
   std::shared_ptr<const gate_metrics> gate;
   std::shared_ptr<const dead_letter_metrics> dead_letters;
   std::shared_ptr<const replay_metrics> replays;
