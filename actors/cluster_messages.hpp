@@ -43,6 +43,7 @@ struct leases_returned {
 struct shard_rows {
   std::uint8_t version = wire_version;
   std::uint64_t epoch = 0; ///< of the view that moves it
+  std::string from;        ///< the sender's address
   std::uint32_t shard = 0;
   bool last = false;
   std::vector<counter_row> rows;
@@ -113,7 +114,7 @@ typename Inspector::result_type inspect(Inspector& f, leases_returned& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
-  return f(x.version, x.epoch, x.shard, x.last, x.rows, x.leases);
+  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {

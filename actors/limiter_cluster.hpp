@@ -195,7 +195,7 @@ class limiter_cluster {
   bool owns(std::uint64_t client) const { return roles_[shard_of(client)] == role::own; }
   const caf::actor* limiter_of(std::uint16_t member, std::uint32_t shard) const;
   peer& peer_at(std::uint16_t member);
-  bool is_expected(const shard_rows& rows, const caf::actor& from) const;
+  bool is_expected(const shard_rows& rows) const;
   void place_own(std::uint32_t shard, const shard_place& at);
   void place_foreign(std::uint32_t shard, const shard_place& at);
   void become_owner(std::uint32_t shard);

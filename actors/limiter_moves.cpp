@@ -113,6 +113,7 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
     const std::size_t end = std::min(first + rows_a_piece, rows.size());
     shard_rows piece;
     piece.epoch = places_->epoch;
+    piece.from = places_->members.at(parts_.self);
     piece.shard = what.shard;
     piece.last = end == rows.size();
     piece.rows.assign(rows.begin() + static_cast<std::ptrdiff_t>(first),
@@ -126,19 +127,17 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
 
 // From who had them by the view that is known here, or by a view still to come. What somebody else
 // sends late is older than what comes from there.
-bool limiter_cluster::is_expected(const shard_rows& rows, const caf::actor& from) const {
+bool limiter_cluster::is_expected(const shard_rows& rows) const {
   if (!places_ || rows.epoch > places_->epoch) return true;
   const std::uint16_t source = places_->shards[rows.shard].source;
-  const caf::actor* const expected =
-      source == no_member ? nullptr : limiter_of(source, rows.shard);
-  return expected && *expected == from;
+  return source < places_->members.size() && places_->members[source] == rows.from;
 }
 
 void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
   if (rows.shard >= shard_count || !is_mine(rows.shard)) return;
   const std::uint32_t shard = rows.shard;
   const std::int64_t now_ns = with_.clock();
-  if (roles_[shard] != role::own && is_expected(rows, from))
+  if (roles_[shard] != role::own && is_expected(rows))
     for (const counter_row& row : rows.rows)
       if (shard_of(row.client) == shard) with_.ledger->take_in(row, now_ns);
   if (!rows.last) return;
@@ -148,7 +147,7 @@ void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
     done.shard = shard;
     with_.self->send(from, done);
   }
-  if (roles_[shard] == role::own || !is_expected(rows, from)) return;
+  if (roles_[shard] == role::own || !is_expected(rows)) return;
   for (const moved_lease& lease : rows.leases)
     desk_.take_in(lease, now_ns);
   parts_.metrics->shards_received.add();

@@ -100,6 +100,8 @@ class limiter_world : public actor_fixture {
   }
   void tell_view(std::size_t who) {
     placement places = place(view, [this](const std::string& at) { return number_of(at); });
+    for (const auto& each : nodes)
+      places.members.push_back(each->address);
     places.includes_self = std::ranges::count(view.members, nodes[who]->address,
                                               &view_member::address) != 0;
     tell(who, placement_changed{std::make_shared<const placement>(places)});

@@ -202,12 +202,14 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
 
   shard_rows rows;
   rows.epoch = 5;
+  rows.from = "10.0.0.1:4200";
   rows.shard = 255;
   rows.last = true;
   rows.rows = {{1, 2, 3, 1, -4, 5, 6, 7}};
   rows.leases = {{1, 2, 3, 4, 5, 6, 7, 8, {9, -10}}};
   const auto moved = round_trip(rows);
   CHECK(moved.epoch == 5);
+  CHECK(moved.from == rows.from);
   CHECK(moved.shard == 255);
   CHECK(moved.last);
   CHECK(moved.rows == rows.rows);
