@@ -136,6 +136,7 @@ class limiter_cluster {
 
  private:
   enum class role : std::uint8_t { foreign, arriving, own };
+  static constexpr std::uint16_t any_member = no_member - 1;
 
   struct peer {
     std::vector<caf::actor> limiters; // empty: out of reach
@@ -197,7 +198,10 @@ class limiter_cluster {
   peer& peer_at(std::uint16_t member);
   bool is_expected(const shard_rows& rows) const;
   void place_own(std::uint32_t shard, const shard_place& at);
-  void place_foreign(std::uint32_t shard, const shard_place& at);
+  void place_foreign(std::uint32_t shard, const shard_place& at, bool missed_views);
+  void take_over(std::uint32_t shard, const shard_place& at, bool waited);
+  void await(std::uint32_t shard, std::uint16_t from);
+  bool is_member(std::uint16_t number) const;
   void become_owner(std::uint32_t shard);
   void push(std::uint32_t shard, std::uint16_t to);
   void send_moves();
@@ -214,6 +218,8 @@ class limiter_cluster {
   std::int64_t placed_ns_ = 0;
   std::array<role, shard_count> roles_{};
   std::array<std::int64_t, shard_count> waiting_since_ns_{};
+  // Of a shard that arrives: from whom. no_member: from nobody, it waits to be taken over.
+  std::array<std::uint16_t, shard_count> awaited_{};
   std::array<std::uint64_t, shard_count> waiting_epoch_{}; // of the view that made it arriving
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
   std::vector<peer> peers_;                                // by number

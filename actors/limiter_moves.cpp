@@ -37,7 +37,7 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
     if (at.owner == parts_.self)
       place_own(shard, at);
     else
-      place_foreign(shard, at);
+      place_foreign(shard, at, before && before->epoch + 1 < places_->epoch);
     const bool other_backup = !before || before->shards[shard].backup != at.backup;
     if (roles_[shard] == role::own && other_backup) with_.ledger->mark_shard(shard);
   }
@@ -52,19 +52,42 @@ void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at) {
   // others have gone on.
   if (roles_[shard] == role::own && at.source == parts_.self) return;
   if (roles_[shard] == role::own) roles_[shard] = role::foreign;
-  const bool came = arrived_epoch_[shard] != 0 && arrived_epoch_[shard] >= places_->epoch;
-  // What was a dead node's waits until that node can't decide any more.
-  if (came || (places_->confirmed && (at.source == parts_.self || at.source == no_member))) {
-    if (at.source == parts_.self) parts_.metrics->shards_taken_over.add();
+  const bool waits = roles_[shard] == role::arriving && awaited_[shard] != no_member;
+  if (arrived_epoch_[shard] != 0 && arrived_epoch_[shard] >= places_->epoch) {
     become_owner(shard);
-  } else if (roles_[shard] != role::arriving) {
-    roles_[shard] = role::arriving;
-    waiting_since_ns_[shard] = placed_ns_;
-    waiting_epoch_[shard] = places_->epoch;
+  } else if (waits && at.source == parts_.self && is_member(awaited_[shard])) {
+    // The counters are still to come from who had them before this node was to.
+  } else if (at.source == parts_.self || at.source == no_member) {
+    take_over(shard, at, waits);
+  } else if (!waits || awaited_[shard] != at.source) {
+    await(shard, at.source);
   }
 }
 
-void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at) {
+// What was a dead node's, or nobody's. It must not be able to decide any more.
+void limiter_cluster::take_over(std::uint32_t shard, const shard_place& at, bool waited) {
+  if (!places_->confirmed) return await(shard, no_member);
+  if (waited)
+    parts_.metrics->moves_incomplete.add();
+  else if (at.source == parts_.self)
+    parts_.metrics->shards_taken_over.add();
+  become_owner(shard);
+}
+
+void limiter_cluster::await(std::uint32_t shard, std::uint16_t from) {
+  roles_[shard] = role::arriving;
+  awaited_[shard] = from;
+  waiting_since_ns_[shard] = placed_ns_;
+  waiting_epoch_[shard] = places_->epoch;
+}
+
+bool limiter_cluster::is_member(std::uint16_t number) const {
+  if (number == any_member) return true;
+  return number < places_->members.size() && !places_->members[number].empty();
+}
+
+void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at,
+                                    bool missed_views) {
   const role was = roles_[shard];
   if (!places_->includes_self) {
     // The others went on without this node; what it has is old.
@@ -78,6 +101,8 @@ void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at) 
     if (arrived_epoch_[shard] < waiting_epoch_[shard]) return; // pushed on when it has come
     roles_[shard] = role::foreign;
     push(shard, at.owner);
+  } else if (at.source == parts_.self && missed_views) {
+    await(shard, any_member); // it was to come here by a view that this node never saw
   } else if (at.source == parts_.self) {
     push(shard, at.owner); // what a dead owner had streamed to this node
   }
@@ -125,12 +150,13 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
   parts_.metrics->shards_sent.add();
 }
 
-// From who had them by the view that is known here, or by a view still to come. What somebody else
-// sends late is older than what comes from there.
+// From who is waited for, or by a view still to come. What somebody else sends late is older than
+// what comes from there.
 bool limiter_cluster::is_expected(const shard_rows& rows) const {
   if (!places_ || rows.epoch > places_->epoch) return true;
-  const std::uint16_t source = places_->shards[rows.shard].source;
-  return source < places_->members.size() && places_->members[source] == rows.from;
+  if (roles_[rows.shard] != role::arriving) return false;
+  const std::uint16_t from = awaited_[rows.shard];
+  return from == any_member || (is_member(from) && places_->members[from] == rows.from);
 }
 
 void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
@@ -177,9 +203,9 @@ void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (roles_[shard] != role::arriving) continue;
     if (steady_ns - waiting_since_ns_[shard] < handover_timeout_ns) continue;
-    const std::uint16_t source = places_->shards[shard].source;
-    const bool may_decide = source != no_member && source != parts_.self &&
-                            peer_at(source).epoch < places_->epoch;
+    const std::uint16_t source = awaited_[shard];
+    const bool may_decide =
+        source < peers_.size() && is_member(source) && peers_[source].epoch < places_->epoch;
     if (may_decide || !places_->confirmed) continue;
     parts_.metrics->moves_incomplete.add();
     ++late;
