@@ -254,6 +254,24 @@ TEST_CASE_METHOD(small_limiters, "limiters: what is asked about limits goes to t
   CHECK_FALSE(look(other()).reached);
 }
 
+TEST_CASE_METHOD(small_limiters, "limiters: a reply that makes no sense counts as none",
+                 "[limiter_cluster]") {
+  tell(other(), peer_up{static_cast<std::uint16_t>(owner()), {caf::actor_cast<caf::actor>(self)}});
+  run();
+  ask(other(), some_client);
+  run();
+  owner_request asked;
+  REQUIRE(take(self, asked));
+  REQUIRE(asked.items.size() == 1);
+  owner_reply reply;
+  reply.token = asked.token;
+  reply.verdicts.resize(2);
+  tell(other(), reply);
+  CHECK(collect(other()).empty());
+  pass_time(600);
+  CHECK(collect(other()).at(0).reason == static_cast<std::uint8_t>(refusal::unreachable));
+}
+
 TEST_CASE_METHOD(small_limiters, "limiters: who missed that it was taken out begins anew",
                  "[limiter_cluster]") {
   CHECK(ask_one(other(), some_client, 6)->granted == 6);
