@@ -10,6 +10,7 @@ namespace penstock {
 struct limit_ledger::book {
   plan rules;
   std::uint32_t id = 0;
+  std::uint16_t digest = 0;
   bool retired = false; // no plan any more: only there to be taken over from
   std::array<std::unique_ptr<client_table>, scope_count> tables;
   std::array<limit_mask, scope_count> of_scope{};        // its limits, by scope
@@ -96,6 +97,7 @@ void limit_ledger::set_rules(book& which, const plan& rules, std::int64_t now_ns
   which.rules = rules;
   auto& limits = which.rules.limits;
   if (limits.size() > max_limits_per_plan) limits.resize(max_limits_per_plan);
+  which.digest = plan_digest(which.rules);
   which.of_scope = {};
   std::array<std::vector<limit>, scope_count> by_scope;
   for (std::size_t i = 0; i < limits.size(); ++i) {
@@ -177,6 +179,7 @@ limit_ledger::decision limit_ledger::decide(const location& at, const admit_item
                    [&](std::size_t i) { states[i] = at.entries[s].states + in.place[i]; });
   const admission decided = admit(in.rules, states, now_ns, {item.events, item.bytes, sizes});
   result.answer = decided.answer;
+  result.answer.plan_digest = in.digest;
   result.shadowed = decided.shadowed;
   result.labels = &in.labels;
   if (decided.answer.granted != 0)

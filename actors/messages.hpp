@@ -18,7 +18,7 @@ namespace penstock {
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
 
 /// The version of the messages below that this build speaks.
-inline constexpr std::uint32_t wire_version = 3;
+inline constexpr std::uint32_t wire_version = 4;
 
 /// One client's wish to send `events` events.
 struct admit_item {

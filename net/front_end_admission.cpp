@@ -133,8 +133,17 @@ void front_end::on_verdicts(const admit_reply& reply) {
   awaiting_verdict_.erase(found);
   if (reply.verdicts.size() != batch->requests.size()) return fall_back(std::move(batch));
   for (std::size_t i = 0; i < reply.verdicts.size(); ++i)
-    batch->requests[i].state = reply.verdicts[i];
+    take_verdict(batch->requests[i], reply.verdicts[i]);
   apply(std::move(batch));
+}
+
+// The plan may have changed since the request was let in, or not yet where its verdict is from:
+// the answer tells of the one that decided.
+void front_end::take_verdict(waiting_request& r, const verdict& state) {
+  r.state = state;
+  if (state.plan_digest == 0 || state.plan_digest == r.plan->digest) return;
+  auto& known = plans_before_ ? *plans_before_ : *plans_; // its batch keeps it alive, too
+  if (const auto* plan = known.find_as(r.plan->charges.plan(), state.plan_digest)) r.plan = plan;
 }
 
 void front_end::apply(std::unique_ptr<turn_batch> batch) {
