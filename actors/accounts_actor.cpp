@@ -76,14 +76,15 @@ result<void> accounts_state::change(account_records changed) {
   return {};
 }
 
+// Front ends first: so they know every plan before a verdict under it reaches them.
 void accounts_state::publish() {
   const auto plans = parts_->book->plans();
+  for (const auto& subscriber : parts_->subscribers)
+    self_->send(subscriber, accounts_changed{parts_->book->access(), plans});
   if (plans != told_plans_)
     for (const auto& limiter : parts_->limiters)
       self_->send(limiter, plans_changed{limiters_plans(*plans)});
   told_plans_ = plans;
-  for (const auto& subscriber : parts_->subscribers)
-    self_->send(subscriber, accounts_changed{parts_->book->access(), parts_->book->plans()});
 }
 
 key_created accounts_state::create(const create_key& wish) {

@@ -11,6 +11,7 @@ namespace penstock {
 struct limit_ledger::book {
   plan rules;
   std::uint32_t id = 0;
+  std::uint16_t digest = 0;
   bool retired = false; // no plan any more: only there to be taken over from
   std::array<std::unique_ptr<client_table>, scope_count> tables;
   std::array<limit_mask, scope_count> of_scope{};        // its limits, by scope

@@ -77,6 +77,7 @@ void limit_ledger::set_rules(book& which, const plan& rules, std::int64_t now_ns
   which.rules = rules;
   auto& limits = which.rules.limits;
   if (limits.size() > max_limits_per_plan) limits.resize(max_limits_per_plan);
+  which.digest = plan_digest(which.rules);
   which.of_scope = {};
   std::array<std::vector<limit>, scope_count> by_scope;
   for (std::size_t i = 0; i < limits.size(); ++i) {
@@ -165,6 +166,7 @@ limit_ledger::decision limit_ledger::decide(const location& at, const admit_item
   const limit_states states = states_at(at, item.limits);
   const admission decided = admit(in.rules, states, now_ns, {item.events, item.bytes, sizes});
   result.answer = decided.answer;
+  result.answer.plan_digest = in.digest;
   result.shadowed = decided.shadowed;
   result.retry_ns = decided.retry_ns;
   result.labels = &in.labels;

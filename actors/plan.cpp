@@ -33,6 +33,19 @@ std::uint32_t limit_id(const limit& rule) {
   return hash_of(rule.name, kind << 8 | cost);
 }
 
+std::uint16_t plan_digest(const plan& rules) {
+  std::uint32_t hash = 0;
+  for (const limit& rule : rules.limits) {
+    const std::uint64_t numbers[] = {
+        static_cast<std::uint64_t>(rule.kind),      rule.amount,
+        static_cast<std::uint64_t>(rule.window_ns), rule.burst,
+        static_cast<std::uint64_t>(rule.unit),      static_cast<std::uint64_t>(rule.cost),
+        static_cast<std::uint64_t>(rule.shadow)};
+    hash = XXH32(numbers, sizeof numbers, hash_of(rule.name, hash));
+  }
+  return static_cast<std::uint16_t>(hash % 65'535 + 1);
+}
+
 bool counts_the_same(const limit& a, const limit& b) {
   return a.name == b.name && a.kind == b.kind && a.cost == b.cost && a.scope == b.scope;
 }

@@ -57,6 +57,8 @@ struct verdict {
   std::uint32_t reset_s = 0;   ///< seconds, rounded up, until it is available again (RateLimit t=)
   std::uint8_t limit = no_limit; ///< index into plan.limits
   std::uint8_t reason = 0;       ///< why nothing was granted; see refusal
+  /// plan_digest() of the rules that decided: an answer must not tell others beside this state.
+  std::uint16_t plan_digest = 0; ///< 0: not known
 
   static constexpr std::uint8_t no_limit = 255;
   static constexpr std::uint8_t pending = 255; ///< a reason: there is no verdict yet
@@ -84,6 +86,10 @@ std::uint32_t stream_id(std::string_view name);
 /// what was used stays, however the numbers change.
 std::uint32_t limit_id(const limit& rule);
 
+/// Tells a plan from what it is before and after a change: of all that answers say of its limits.
+/// Never 0. Two versions of a plan are mistaken for each other once in 65,535 changes.
+std::uint16_t plan_digest(const plan& rules);
+
 /// True when the second goes on with what was used under the first: name, algorithm, cost and
 /// scope.
 bool counts_the_same(const limit& a, const limit& b);
@@ -108,7 +114,7 @@ bool counts_bytes(const plan& rules);
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, verdict& x) {
-  return f(x.granted, x.remaining, x.reset_s, x.limit, x.reason);
+  return f(x.granted, x.remaining, x.reset_s, x.limit, x.reason, x.plan_digest);
 }
 
 } // namespace penstock

@@ -7,7 +7,6 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
-#include <array>
 #include <stdexcept>
 #include <vector>
 

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 namespace penstock {
 
@@ -60,8 +61,7 @@ caf::behavior front_end::make_behavior() {
       [this](const rules_changed& news) { rules_ = news.rules; },
       [this](const accounts_changed& news) {
         access_ = news.access;
-        // Requests under way keep the plans that they began with.
-        plans_ = std::make_shared<served_plans>(news.plans);
+        set_plans(news.plans);
       },
       [this](drain) -> caf::result<drained> {
         drained_ = self_->make_response_promise();
@@ -69,6 +69,13 @@ caf::behavior front_end::make_behavior() {
         return drained_;
       },
   };
+}
+
+// Requests under way keep the plans that they began with.
+void front_end::set_plans(const plan_set_ptr& plans) {
+  if (plans_->serves(plans)) return; // only keys changed
+  plans_before_ = std::exchange(plans_, std::make_shared<served_plans>(plans));
+  plans_before_->set_next(plans_);
 }
 
 std::int64_t front_end::wall_time_ms() {

@@ -157,6 +157,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void admit(std::unique_ptr<turn_batch> batch);
   void ask(std::unique_ptr<turn_batch> batch);
   void on_verdicts(const admit_reply& reply);
+  void take_verdict(waiting_request& r, const verdict& state);
   void apply(std::unique_ptr<turn_batch> batch);
   void drop_refused(turn_batch& batch);
   void to_journal(std::unique_ptr<turn_batch> batch);
@@ -258,6 +259,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void release(std::unique_ptr<turn_batch> batch);
 
   std::int64_t wall_time_ms();
+  void set_plans(const plan_set_ptr& plans);
 
   // -- front_end.cpp ------------------------------------------------------------------------------
   void accept_all();
@@ -272,6 +274,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   ingest_rules_ptr rules_;
   access_table_ptr access_;
   std::shared_ptr<served_plans> plans_;
+  std::shared_ptr<served_plans> plans_before_; // limiters may still decide by them; may be null
   answer_writer writer_;
   json_checker json_;
   usage_hasher usage_hash_;

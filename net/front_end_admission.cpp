@@ -84,7 +84,7 @@ void front_end::on_verdicts(const admit_reply& reply) {
     auto r = std::lower_bound(batch.requests.begin(), batch.requests.end(), position,
                               [](auto& each, auto wanted) { return each.position < wanted; });
     if (r == batch.requests.end() || r->position != position) continue;
-    r->state = reply.verdicts[i];
+    take_verdict(*r, reply.verdicts[i]);
     decided[static_cast<std::size_t>(r - batch.requests.begin())] = true;
     ++count;
   }
@@ -97,6 +97,15 @@ void front_end::on_verdicts(const admit_reply& reply) {
   auto whole = std::move(found->second);
   awaiting_verdict_.erase(found);
   apply(std::move(whole));
+}
+
+// The plan may have changed since the request was let in, or not yet where its verdict is from:
+// the answer tells of the one that decided.
+void front_end::take_verdict(waiting_request& r, const verdict& state) {
+  r.state = state;
+  if (state.plan_digest == 0 || state.plan_digest == r.plan->digest) return;
+  auto& known = plans_before_ ? *plans_before_ : *plans_; // its batch keeps it alive, too
+  if (const auto* plan = known.find_as(r.plan->charges.plan(), state.plan_digest)) r.plan = plan;
 }
 
 void front_end::apply(std::unique_ptr<turn_batch> batch) {

@@ -43,7 +43,7 @@ std::string_view reason_of(const event_claim& claim) {
 
 void front_end::answer_claimed(waiting_request& r, const request_details& details) {
   const auto& claims = *details.claims;
-  if (claims.limits && r.count == 0) r.state = *claims.limits;
+  if (claims.limits && r.count == 0) take_verdict(r, *claims.limits);
   if (claims.one_for_all)
     answer_one_claim(r, details);
   else

@@ -265,7 +265,7 @@ std::unique_ptr<turn_batch> front_end::new_batch(std::uint16_t to) {
     spare_batches_.pop_back();
   }
   batch->destination = to;
-  batch->plans = plans_;
+  batch->plans = plans_before_ ? plans_before_ : plans_;
   return batch;
 }
 

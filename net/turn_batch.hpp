@@ -107,7 +107,7 @@ struct turn_batch {
   std::vector<admit_item> items;
   std::vector<std::uint32_t> sizes; ///< see admit_request
   std::vector<waiting_request> requests;
-  std::shared_ptr<served_plans> plans; ///< in force when it was opened
+  std::shared_ptr<served_plans> plans; ///< in force before it was opened, and all since
   bool limited = false;                ///< a request in it has a plan with limits
   bool published = false;              ///< a request in it waits for more than the disk
   std::vector<request_details> details;

@@ -142,10 +142,15 @@ TEST_CASE_METHOD(limiter_fixture, "a reply has a verdict for each item, in order
   const std::vector<verdict> answer =
       ask(deciding, std::vector<wish>{{7, 60}, {8, 1}, {7, 60}, {7, 1}});
   REQUIRE(answer.size() == 4);
-  CHECK(answer[0] == verdict{.granted = 60, .remaining = 40, .reset_s = 60, .limit = 0});
-  CHECK(answer[1] == verdict{.granted = 1, .remaining = 99, .reset_s = 60, .limit = 0});
-  CHECK(answer[2] == verdict{.granted = 40, .remaining = 0, .reset_s = 60, .limit = 0});
-  CHECK(answer[3] == verdict{.remaining = 0, .reset_s = 60, .limit = 0, .reason = 1});
+  const std::uint16_t rules = plan_digest(hundred_a_minute());
+  CHECK(answer[0] ==
+        verdict{.granted = 60, .remaining = 40, .reset_s = 60, .limit = 0, .plan_digest = rules});
+  CHECK(answer[1] ==
+        verdict{.granted = 1, .remaining = 99, .reset_s = 60, .limit = 0, .plan_digest = rules});
+  CHECK(answer[2] ==
+        verdict{.granted = 40, .remaining = 0, .reset_s = 60, .limit = 0, .plan_digest = rules});
+  CHECK(answer[3] ==
+        verdict{.remaining = 0, .reset_s = 60, .limit = 0, .reason = 1, .plan_digest = rules});
   CHECK(metrics->requests_admitted.value() == 3);
   CHECK(metrics->units_granted.value() == 101);
   CHECK(metrics->refused_by_limit[0].value() == 1);
@@ -183,7 +188,11 @@ TEST_CASE_METHOD(limiter_fixture, "a changed plan keeps what was spent", "[limit
                         {.name = "day", .kind = algorithm::calendar, .amount = 1000});
   self->send(deciding, plans_changed{only(changed)});
   const std::vector<verdict> answer = ask(deciding, std::vector<wish>{{1, 50}, {2, 200}});
-  CHECK(answer[0] == verdict{.granted = 20, .remaining = 0, .reset_s = 60, .limit = 1});
+  CHECK(answer[0] == verdict{.granted = 20,
+                             .remaining = 0,
+                             .reset_s = 60,
+                             .limit = 1,
+                             .plan_digest = plan_digest(changed)});
   CHECK(answer[1].granted == 90);
   // Without limits everything passes, and nothing is remembered.
   self->send(deciding, plans_changed{only({the_plan, {}})});

@@ -28,7 +28,7 @@ class wire_fixture : public actor_fixture {
 };
 
 const verdict full_verdict{
-    .granted = UINT32_MAX, .remaining = 1, .reset_s = 2, .limit = 3, .reason = 2};
+    .granted = UINT32_MAX, .remaining = 1, .reset_s = 2, .limit = 3, .reason = 2, .plan_digest = 4};
 
 } // namespace
 

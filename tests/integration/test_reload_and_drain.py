@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """SIGTERM drains and loses nothing; SIGHUP reloads, and keeps the old when the new is bad."""
 
+import re
 import signal
 import threading
 import time
@@ -189,16 +190,22 @@ class Reload(unittest.TestCase):
     def test_under_load_nothing_fails(self):
         with Node({"plans.anonymous.limits": limit(1_000_000)}) as node:
             failures, over, count = [], threading.Event(), [0]
+            def is_right(reply):
+                """Policy and state are of the same rules: what is missing is what was sent."""
+                policy = re.fullmatch(r'"only";q=(\d+);w=3600', reply.headers["ratelimit-policy"])
+                state = re.match(r'"only";r=(\d+);', reply.headers["ratelimit"])
+                return int(policy[1]) - int(state[1]) == count[0]
             def send():
                 with node.client() as client:
                     while not over.is_set():
                         count[0] += 1
-                        if (reply := client.post(b"x")).status != 202:
-                            failures.append(reply)
+                        reply = client.post(b"x")
+                        if reply.status != 202 or not is_right(reply):
+                            failures.append((reply.status, reply.headers, count[0]))
             sender = threading.Thread(target=send)
             sender.start()
             for i in range(20):
-                node.configure({"plans.anonymous.limits": limit(1_000_000 + i)})
+                node.configure({"plans.anonymous.limits": limit(1_000_000 * (2 + i % 3))})
                 node.signal(signal.SIGHUP)
                 seen = count[0]
                 wait_for(lambda: count[0] > seen + 5, "requests go on")

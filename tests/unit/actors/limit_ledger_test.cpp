@@ -67,6 +67,14 @@ TEST_CASE("each plan counts its own clients", "[ledger]") {
   CHECK(unknown.limit == verdict::no_limit);
 }
 
+TEST_CASE("a verdict tells which version of its plan it is of", "[ledger]") {
+  const auto of = [](std::uint32_t amount) { return plan{"p", {hourly("h", amount)}}; };
+  world w({of(10)});
+  CHECK(w.ask("p", 1).plan_digest == plan_digest(of(10)));
+  w.ledger.change_plans(std::make_shared<const std::vector<plan>>(std::vector{of(11)}), 0);
+  CHECK(w.ask("p", 1).plan_digest == plan_digest(of(11)));
+}
+
 TEST_CASE("a limit counts the account, its key or its stream", "[ledger]") {
   world w({{"p",
             {hourly("account", 100), hourly("key", 30, limit_scope::key),

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <set>
+
 using namespace penstock;
 
 TEST_CASE("a limit applies by method and path", "[plan]") {
@@ -70,4 +72,32 @@ TEST_CASE("ids are those of XXH32, the same on every node and in every version",
   CHECK(plan_id("") == 0x02cc5d05); // as its specification gives
   CHECK(plan_id("anonymous") == stream_id("anonymous"));
   CHECK(plan_id("a") != plan_id("b"));
+}
+
+TEST_CASE("a plan's digest is of all that answers say of it", "[plan]") {
+  const limit first{.name = "a", .amount = 5, .window_ns = 1'000'000'000};
+  const auto digest = [](std::vector<limit> limits) {
+    return plan_digest({"p", std::move(limits)});
+  };
+  const auto with = [&](auto change) {
+    limit other = first;
+    change(other);
+    return digest({other});
+  };
+  const std::set<std::uint16_t> all{
+      digest({}),
+      digest({first}),
+      digest({first, first}),
+      with([](limit& of) { of.name = "b"; }),
+      with([](limit& of) { of.amount = 6; }),
+      with([](limit& of) { of.window_ns *= 2; }),
+      with([](limit& of) { of.kind = algorithm::fixed_window; }),
+      with([](limit& of) { of.kind = algorithm::calendar; }),
+      with([](limit& of) { of.unit = calendar_unit::month; }),
+      with([](limit& of) { of.cost = limit_cost::byte; }),
+      with([](limit& of) { of.shadow = true; }),
+  };
+  CHECK(all.size() == 11);
+  CHECK(all.count(0) == 0);
+  CHECK(digest({first}) == digest({first}));
 }

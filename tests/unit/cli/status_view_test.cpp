@@ -1,4 +1,3 @@
-#include "cli/readable.hpp"
 #include "cli/status_view.hpp"
 
 #include <boost/json.hpp>
@@ -73,12 +72,4 @@ TEST_CASE("what is no status is an error") {
   broken["http"] = 5;
   CHECK(status_text(broken).has_error());
   CHECK(sample_of(broken, 0).has_error());
-}
-
-TEST_CASE("sizes and ages as people say them") {
-  CHECK(size_text(1023) == "1023 B");
-  CHECK(size_text(1536) == "1.5 KiB");
-  CHECK(age_text(0.4) == "0 s");
-  CHECK(age_text(119) == "119 s");
-  CHECK(age_text(3 * 86400) == "3.0 d");
 }

@@ -92,6 +92,48 @@ TEST_CASE_METHOD(front_end_fixture, "charges: limits by path, also after a reloa
   CHECK(masks(asked(limiter_0)) == std::vector<int>{0b11, 0b01});
 }
 
+TEST_CASE_METHOD(front_end_fixture, "charges: an answer tells of the rules that decided") {
+  const auto hours = [](std::uint32_t amount) {
+    return plan{"anonymous",
+                {{.name = "l",
+                  .kind = algorithm::fixed_window,
+                  .amount = amount,
+                  .window_ns = 3'600'000 * ms}}};
+  };
+  options.rules = hours(2);
+  start(options);
+  const auto digest = [&](std::uint32_t amount) { return plan_digest(hours(amount)); };
+  REQUIRE(digest(2) != digest(50));
+  auto client = connect();
+  const auto change_to = [&](std::uint32_t amount) {
+    options.rules = hours(amount);
+    tell(accounts_changed{options.keys, plans_of(options)});
+  };
+  const auto decided = [&](std::uint32_t by) {
+    reply(
+        asked(limiter_0),
+        {{.granted = 1, .remaining = by - 1, .reset_s = 9, .limit = 0, .plan_digest = digest(by)}});
+    durable(appended());
+    return expect(client, 202)["ratelimit-policy"];
+  };
+  // The plan changes while the limiter is asked, and decides by the new one.
+  send(client, event(client_for(0), "a"));
+  change_to(50);
+  CHECK(decided(50) == "\"l\";q=50;w=3600");
+  // One that has not heard of a change yet.
+  change_to(70);
+  send(client, event(client_for(0), "a"));
+  CHECK(decided(50) == "\"l\";q=50;w=3600");
+  // Two changes while it is asked; and it has the first of them.
+  send(client, event(client_for(0), "a"));
+  change_to(80);
+  change_to(90);
+  CHECK(decided(80) == "\"l\";q=80;w=3600");
+  // What nobody here has heard of is told as it is known here.
+  send(client, event(client_for(0), "a"));
+  CHECK(decided(1000) == "\"l\";q=90;w=3600");
+}
+
 TEST_CASE_METHOD(front_end_fixture, "charges: a plan that the limiter does not know is 503") {
   start();
   auto client = connect();

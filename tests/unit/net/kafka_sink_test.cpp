@@ -31,6 +31,8 @@ class mute_broker {
     any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
     REQUIRE(::listen(listener_, 8) == 0);
+    const timeval patience{20, 0}; // a broken test fails, and does not hang
+    ::setsockopt(listener_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   }
   mute_broker(const mute_broker&) = delete;
   mute_broker& operator=(const mute_broker&) = delete;
@@ -44,7 +46,10 @@ class mute_broker {
     ::getsockname(listener_, reinterpret_cast<sockaddr*>(&bound), &size);
     return "127.0.0.1:" + std::to_string(ntohs(bound.sin_port));
   }
-  void wait_for_client() { client_ = ::accept(listener_, nullptr, nullptr); }
+  bool wait_for_client() {
+    client_ = ::accept(listener_, nullptr, nullptr);
+    return client_ >= 0;
+  }
 
  private:
   int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -262,13 +267,15 @@ TEST_CASE("kafka: stop ends a delivery soon, and those that follow at once") {
   settings.brokers = broker.address();
   const auto to = cluster.make(settings);
   const auto lane = to->connect();
+  bool under_way = false;
   std::thread stopper{[&] {
-    broker.wait_for_client(); // then the delivery is under way
+    under_way = broker.wait_for_client();
     to->stop();
   }};
   const auto began = std::chrono::steady_clock::now();
   const auto got = lane->deliver(kafka_batch(4), 60s);
   stopper.join();
+  CHECK(under_way);
   CHECK(kafka_count(got, settled_as::failed) == 4);
   CHECK(lane->deliver(kafka_batch(4), 60s).failure == "stopped");
   CHECK(std::chrono::steady_clock::now() - began < 10s);
