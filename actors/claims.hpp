@@ -31,6 +31,7 @@ struct claim_verdict {
   std::uint32_t count = 0;
   std::uint16_t status = 0; ///< with failed
   std::uint32_t retry_after_s = 0;
+  std::string tag{}; ///< of the journal that has the events; empty: of the node that answers
 };
 
 // -- within a node --------------------------------------------------------------------------------
@@ -46,6 +47,7 @@ struct claim_item {
 struct claim_request {
   std::uint64_t token = 0;
   std::vector<claim_item> items;
+  std::uint64_t epoch = 0; ///< of the view by which the keys are this node's
 };
 struct claim_reply {
   std::uint64_t token = 0;
@@ -64,6 +66,9 @@ struct claims_settled {
 
 /// An index's timer: forget what has left the window.
 struct expiry_tick {};
+
+/// To itself: go on with sending keys to their new owners.
+struct move_keys {};
 
 // -- between nodes: serialised --------------------------------------------------------------------
 
@@ -87,6 +92,8 @@ struct forward_request {
   std::vector<std::string> types;      ///< content types: one an event, or one for all
   std::vector<std::string> attributes; ///< likewise
   std::string bodies;
+  std::uint64_t epoch = 0; ///< of the view by which the keys belong there
+  std::uint8_t hops = 0;   ///< how often it was passed on by who does not own them any more
 };
 struct forward_reply {
   std::uint64_t token = 0;
@@ -96,12 +103,39 @@ struct forward_reply {
   std::uint8_t lack = 0; ///< of what was accepted, as `unpublished`
 };
 
+/// Keys of shards that have another owner now, and of which of those shards that was all. To the
+/// owner's front end, for its index. Answered with keys_taken.
+struct moved_key {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  std::uint64_t content = 0;
+  std::uint64_t seq = 0;
+  std::uint32_t count = 0;
+  std::uint16_t journal = 0; ///< index into key_rows::tags
+  std::int64_t time_ms = 0;
+};
+struct key_rows {
+  std::uint64_t epoch = 0; ///< of the sender's view
+  std::string from;        ///< its cluster address
+  std::uint64_t token = 0; ///< comes back
+  std::vector<std::string> tags;
+  std::vector<moved_key> keys;
+  std::vector<std::uint32_t> complete; ///< shards
+};
+struct keys_taken {
+  std::uint64_t token = 0;
+  std::vector<std::uint32_t> complete; ///< as they were sent
+};
+
+/// So often is a forwarded request passed on while views differ.
+inline constexpr std::uint8_t max_forward_hops = 4;
+
 /// A message from a peer carries no more events than a request may have.
 inline constexpr std::size_t max_forwarded_events = 16'384;
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, claim_verdict& x) {
-  return f(x.index, x.state, x.seq, x.count, x.status, x.retry_after_s);
+  return f(x.index, x.state, x.seq, x.count, x.status, x.retry_after_s, x.tag);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forwarded_claim& x) {
@@ -110,7 +144,19 @@ typename Inspector::result_type inspect(Inspector& f, forwarded_claim& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_request& x) {
   return f(x.token, x.client, x.key, x.plan, x.limits, x.stream, x.claims, x.ends, x.types,
-           x.attributes, x.bodies);
+           x.attributes, x.bodies, x.epoch, x.hops);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, moved_key& x) {
+  return f(x.high, x.low, x.content, x.seq, x.count, x.journal, x.time_ms);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, key_rows& x) {
+  return f(x.epoch, x.from, x.token, x.tags, x.keys, x.complete);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, keys_taken& x) {
+  return f(x.token, x.complete);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_reply& x) {
@@ -123,6 +169,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::claim_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::claim_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::claims_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::expiry_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::move_keys)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_claims, caf::first_custom_type_id + 150)
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_state))
@@ -136,4 +183,9 @@ CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_request))
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_reply))
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::claims_settled))
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::expiry_tick))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::move_keys))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::moved_key))
+CAF_ADD_TYPE_ID(penstock_claims, (std::vector<penstock::moved_key>))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::key_rows))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::keys_taken))
 CAF_END_TYPE_ID_BLOCK(penstock_claims)

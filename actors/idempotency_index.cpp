@@ -39,15 +39,46 @@ void idempotency_index::expire(std::int64_t now_ms, std::size_t max_visits) {
 
 void idempotency_index::insert(const idempotency_record& record, std::int64_t now_ms) {
   expire(now_ms, visits_per_call);
+  add(record, 0);
+}
+
+void idempotency_index::take_in(const idempotency_record& record, std::string_view tag,
+                                std::int64_t now_ms) {
+  expire(now_ms, visits_per_call);
+  if (record.time_ms + window_ms_ <= now_ms || by_key_.contains(record.key)) return;
+  auto journal = std::ranges::find(journals_, tag);
+  if (journal == journals_.end()) {
+    if (journals_.size() > max_other_journals) return;
+    journal = journals_.emplace(journal, tag);
+  }
+  add(record, static_cast<std::uint16_t>(journal - journals_.begin()));
+}
+
+void idempotency_index::add(const idempotency_record& record, std::uint16_t journal) {
   if (entries_.size() >= max_keys_) forget_oldest();
   if (auto known = by_key_.find(record.key); known != by_key_.end()) by_key_.erase(known);
   auto position = static_cast<std::uint32_t>(first_ + entries_.size());
   constexpr auto max_count = std::numeric_limits<std::uint16_t>::max();
-  entries_.push_back(
-      {record.key, record.content, record.seq,
-       static_cast<std::uint32_t>(record.time_ms / 1000 + 1),
-       static_cast<std::uint16_t>(std::min<std::uint32_t>(record.count, max_count))});
+  entries_.push_back({record.key, record.content, record.seq,
+                      static_cast<std::uint32_t>(record.time_ms / 1000 + 1),
+                      static_cast<std::uint16_t>(std::min<std::uint32_t>(record.count, max_count)),
+                      journal});
   by_key_.insert(position);
+}
+
+bool idempotency_index::visit(
+    std::uint32_t& position, std::size_t max_visits,
+    const std::function<void(const idempotency_record&, std::string_view tag)>& see) const {
+  if (static_cast<std::int32_t>(position - first_) < 0) position = first_;
+  const auto end = static_cast<std::uint32_t>(first_ + entries_.size());
+  for (; position != end && max_visits > 0; ++position, --max_visits) {
+    const entry& e = at(position);
+    const auto known = by_key_.find(e.key);
+    if (known == by_key_.end() || *known != position) continue; // it was replaced
+    see({e.key, e.content, e.seq, e.count, (std::int64_t{e.time_s} - 1) * 1000},
+        journals_[e.journal]);
+  }
+  return position == end;
 }
 
 std::optional<idempotency_index::found> idempotency_index::find(const idempotency_key& key,
@@ -57,7 +88,7 @@ std::optional<idempotency_index::found> idempotency_index::find(const idempotenc
   if (known == by_key_.end()) return std::nullopt;
   const auto& e = at(*known);
   if (is_over(e, now_ms)) return std::nullopt;
-  return found{e.content, e.seq, e.count};
+  return found{e.content, e.seq, e.count, journals_[e.journal]};
 }
 
 std::size_t idempotency_index::memory_bytes() const {

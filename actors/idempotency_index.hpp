@@ -8,7 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace penstock {
 
@@ -21,7 +25,12 @@ class idempotency_index {
     std::uint64_t content = 0;
     std::uint64_t seq = 0;
     std::uint32_t count = 0;
+    /// Of the journal that has the events; empty: this node's. Good until the next insertion.
+    std::string_view tag{};
   };
+
+  /// Journals of so many other nodes' lives are told apart; records of more are not taken in.
+  static constexpr std::size_t max_other_journals = 4096;
 
   /// `capacity` >= 1, in keys; memory for them is reserved in the address space at once, and used
   /// as they come.
@@ -31,6 +40,17 @@ class idempotency_index {
 
   /// Records come in about the order of their times. One of a key that is known replaces it.
   void insert(const idempotency_record& record, std::int64_t now_ms);
+
+  /// A record of the journal with that tag, of another node or an earlier owner of the key. One of
+  /// a key that is known changes nothing: who was told of it first was told the truth.
+  void take_in(const idempotency_record& record, std::string_view tag, std::int64_t now_ms);
+
+  /// For visit(): where the oldest record is.
+  std::uint32_t begin() const { return first_; }
+  /// Visits the records from there on, oldest first, at most `max_visits`, and moves `position`
+  /// behind them. Those that were forgotten meanwhile are passed over. True when it was all.
+  bool visit(std::uint32_t& position, std::size_t max_visits,
+             const std::function<void(const idempotency_record&, std::string_view tag)>& see) const;
 
   /// Nothing if the key was not used within the window. A record may be remembered up to a second
   /// longer.
@@ -50,6 +70,7 @@ class idempotency_index {
     std::uint64_t seq;
     std::uint32_t time_s; // the end of its second
     std::uint16_t count;
+    std::uint16_t journal; // index into journals_
   };
   static_assert(sizeof(entry) == 40);
 
@@ -76,10 +97,12 @@ class idempotency_index {
 
   const entry& at(std::uint32_t position) const { return entries_[position - first_]; }
   void forget_oldest();
+  void add(const idempotency_record& record, std::uint16_t journal);
   bool is_over(const entry& e, std::int64_t now_ms) const;
 
   std::size_t max_keys_;
   std::int64_t window_ms_;
+  std::vector<std::string> journals_{""}; // tags; the first is this node's own
   std::uint32_t first_ = 0;
   std::deque<entry> entries_; // oldest first; those that were replaced are still in it
   boost::unordered_flat_set<std::uint32_t, hash, equal> by_key_;

@@ -127,9 +127,8 @@ result<void> node::start_lanes() {
     if (!lane.keys) continue;
     lane.idempotency = spawn_hosted<idempotency_state>(
         system_, *lane.loop,
-        [=, keys = lane.keys, counts = lane.key_counts](auto* self) {
-          return idempotency_actor(self, keys, wall_ms, counts);
-        },
+        [parts = idempotency_parts{lane.keys, wall_ms, lane.key_counts, key_moves_of(i)}](
+            auto* self) { return idempotency_actor(self, parts); },
         residence::with_sender);
     indexes.push_back(lane.idempotency);
   }

@@ -8,6 +8,7 @@
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
+#include "actors/membership_actor.hpp"
 #include "actors/node_state.hpp"
 #include "actors/peer_link.hpp"
 #include "actors/publisher.hpp"
@@ -19,7 +20,6 @@
 #include "cli/config.hpp"
 #include "cli/outgoing.hpp"
 #include "net/admin_server.hpp"
-#include "actors/membership_actor.hpp"
 #include "net/cluster_tls.hpp"
 #include "net/front_end.hpp"
 #include "net/listener.hpp"
@@ -104,6 +104,7 @@ class node {
   std::uint16_t self_member() const;
   placement_ptr first_placement() const;
   std::optional<limiter_cluster_parts> cluster_parts(std::size_t lane);
+  std::optional<key_moves_parts> key_moves_of(std::size_t lane);
   result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;

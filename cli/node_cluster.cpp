@@ -43,8 +43,7 @@ std::vector<std::string> node::members() const {
 std::uint16_t node::self_member() const {
   if (settings_.cluster.directory == directory_kind::nats) return 0; // see membership_actor
   const auto all = members();
-  return static_cast<std::uint16_t>(std::ranges::find(all, settings_.cluster.listen) -
-                                    all.begin());
+  return static_cast<std::uint16_t>(std::ranges::find(all, settings_.cluster.listen) - all.begin());
 }
 
 // With a directory shards are placed once it has let this node in.
@@ -70,6 +69,21 @@ std::optional<limiter_cluster_parts> node::cluster_parts(std::size_t lane) {
   parts.verdict_timeout_ms = settings_.cluster.verdict_timeout_ms;
   parts.steady_ns = boot_ns;
   parts.metrics = lanes_[lane].cluster_counts = std::make_shared<limiter_cluster_metrics>();
+  if (settings_.cluster.directory == directory_kind::nats)
+    parts.decides_until_ns = decides_until_ns_;
+  else
+    parts.places = first_placement();
+  return parts;
+}
+
+std::optional<key_moves_parts> node::key_moves_of(std::size_t lane) {
+  if (settings_.cluster.directory == directory_kind::none) return std::nullopt;
+  key_moves_parts parts;
+  parts.self = self_member();
+  parts.lane = lane;
+  parts.lanes = lanes_.size();
+  parts.tag = journal_->tag();
+  parts.steady_ns = boot_ns;
   if (settings_.cluster.directory == directory_kind::nats)
     parts.decides_until_ns = decides_until_ns_;
   else
@@ -103,7 +117,8 @@ void node::start_membership(const welcome& here) {
     const auto passed_ns = std::max<std::int64_t>(now - at, 1);
     self.requests_per_s = static_cast<std::uint32_t>(static_cast<double>(totals.requests - before) *
                                                      1e9 / static_cast<double>(passed_ns));
-    self.journal_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(totals.journal_bytes, 0));
+    self.journal_bytes =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(totals.journal_bytes, 0));
     before = totals.requests;
     at = now;
   };
@@ -111,6 +126,8 @@ void node::start_membership(const welcome& here) {
   parts.decides_until_ns = decides_until_ns_;
   parts.placed = here.front_ends;
   parts.placed.insert(parts.placed.end(), here.limiters.begin(), here.limiters.end());
+  for (auto& lane : lanes_)
+    if (lane.idempotency) parts.placed.push_back(lane.idempotency);
   parts.limiters = here.limiters;
   parts.metrics = membership_metrics_;
   parts.board = membership_board_;
@@ -143,6 +160,8 @@ result<void> node::start_cluster() {
     return port.error();
   auto told_of_peers = here.front_ends;
   told_of_peers.insert(told_of_peers.end(), here.limiters.begin(), here.limiters.end());
+  for (auto& lane : lanes_)
+    if (lane.idempotency) told_of_peers.push_back(lane.idempotency);
   told_of_peers.push_back(accounts_);
   if (membership_) told_of_peers.push_back(membership_);
   links_ = system_.spawn(peer_links, settings_.cluster,
@@ -161,9 +180,7 @@ void node::join_cluster() {
   caf::scoped_actor self{system_};
   self->request(membership_, join_time, await_join{})
       .receive([](joined_cluster) {},
-               [](caf::error&) {
-                 spdlog::warn("cluster: not let in yet; going on without");
-               });
+               [](caf::error&) { spdlog::warn("cluster: not let in yet; going on without"); });
 }
 
 // -- while running --------------------------------------------------------------------------------
@@ -189,6 +206,9 @@ void node::leave_cluster(std::chrono::steady_clock::time_point deadline) {
     for (auto& lane : lanes_)
       if (!ask_in_time<shards_gone>(lane.limiter, deadline, leave_shards{}))
         spdlog::warn("limits: some counters could not be handed over in time");
+    for (auto& lane : lanes_)
+      if (lane.idempotency && !ask_in_time<shards_gone>(lane.idempotency, deadline, leave_shards{}))
+        spdlog::warn("idempotency: some keys could not be handed over in time");
     (void)ask_in_time<left_cluster>(membership_, deadline, penstock::leave_cluster{true});
     spdlog::info("left the cluster");
   }

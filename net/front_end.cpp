@@ -54,6 +54,7 @@ caf::behavior front_end::make_behavior() {
       [this](const claim_reply& reply) { on_claims(reply); },
       [this](const forward_request& request) { on_forward(request); },
       [this](const forward_reply& reply) { on_forward_reply(reply); },
+      [this](const key_rows& rows) { on_key_rows(rows); },
       [this](const peer_up& news) { on_peer_up(news); },
       [this](const peer_down& news) { on_peer_down(news); },
       [this](const placement_changed& change) { set_placement(change.to); },

@@ -217,7 +217,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   // -- front_end_forward.cpp ----------------------------------------------------------------------
   void forward_others(turn_batch& batch);
+  const caf::actor* later_owner(const forward_request& request) const;
   void on_forward(const forward_request& request);
+  void on_key_rows(const key_rows& rows);
   void on_forward_reply(const forward_reply& reply);
   void answer_origin(const waiting_request& r, const request_claims& claims);
 

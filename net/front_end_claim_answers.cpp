@@ -13,10 +13,6 @@ namespace {
 constexpr std::string_view other_content =
     "This idempotency key was used for another request: its stream, content type or body differ.";
 
-std::string_view tag_of(const event_claim& claim) {
-  return {claim.tag.data(), claim.tag.size()};
-}
-
 bool is_stored(const event_claim& claim) {
   return claim.state == claim_state::accepted || claim.state == claim_state::repeat;
 }
@@ -55,8 +51,8 @@ void front_end::answer_one_claim(waiting_request& r, const request_details& deta
   if (is_stored(claim)) {
     r.count = claim.count;
     r.replayed = claim.state == claim_state::repeat;
-    if (r.lack == unpublished::no) return answer_stored(r, &details, claim.seq, tag_of(claim));
-    return answer_unpublished(r, stored_members(r, &details, claim.seq, tag_of(claim)),
+    if (r.lack == unpublished::no) return answer_stored(r, &details, claim.seq, claim.tag_text());
+    return answer_unpublished(r, stored_members(r, &details, claim.seq, claim.tag_text()),
                               details.claims->policy, true);
   }
   // Refused by the limiter just now: as any other request.
@@ -85,7 +81,7 @@ void front_end::answer_each_claim(waiting_request& r, const request_details& det
       if (no_error) first_status = 400;
       append_batch_error(errors, no_error, line, 400, (bad++)->detail);
     } else if (is_stored(*claim)) {
-      id = event_id(claim->seq, tag_of(*claim));
+      id = event_id(claim->seq, claim->tag_text());
       if (accepted++ == 0) first_id = id;
       last_id = id;
       repeats += (claim++)->state == claim_state::repeat;

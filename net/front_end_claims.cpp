@@ -45,8 +45,7 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
   const auto& block = *batch.blocks[r.block];
   claim.offered = count;
   claim.bytes = block.events[first + count - 1].end - block.begin_of(first);
-  claim.member =
-      places_ ? places_->shards[shard_of(claim.key.high)].owner : parts_.self_member;
+  claim.member = places_ ? places_->shards[shard_of(claim.key.high)].owner : parts_.self_member;
   claims->all.push_back(claim);
   batch.blocks[r.block]->keys.push_back({claim.key, claim.content, first, count});
   note_in_flight(batch, sizeof claim + sizeof(block_key));
@@ -61,6 +60,7 @@ void front_end::claim(std::unique_ptr<turn_batch> batch) {
   batch->claim_token = next_token_++;
   const auto token = batch->claim_token;
   if (!claims.origin) forward_others(*batch);
+  const auto epoch = claims.origin ? claims.origin_epoch : places_ ? places_->epoch : 0;
   std::vector<claim_request> questions(parts_.idempotency.size());
   for (std::uint32_t i = 0; i < claims.all.size(); ++i) {
     const auto& one = claims.all[i];
@@ -75,6 +75,7 @@ void front_end::claim(std::unique_ptr<turn_batch> batch) {
   for (std::size_t i = 0; i < questions.size(); ++i) {
     if (questions[i].items.empty()) continue;
     questions[i].token = token;
+    questions[i].epoch = epoch;
     self_->send(parts_.idempotency[i], std::move(questions[i]));
   }
 }
@@ -103,7 +104,8 @@ void front_end::take_verdicts(std::uint64_t token, const std::vector<claim_verdi
     one.count = verdict.count;
     one.status = verdict.status;
     one.retry_after_s = verdict.retry_after_s;
-    std::copy_n(tag.begin(), std::min(tag.size(), one.tag.size()), one.tag.begin());
+    const std::string_view of = verdict.tag.empty() ? tag : std::string_view{verdict.tag};
+    std::copy_n(of.begin(), std::min(of.size(), one.tag.size()), one.tag.begin());
     if (one.state == claim_state::waiting) ++claims.open;
   }
   if (deciding && claims.asked == 0) return decided(token);

@@ -78,6 +78,7 @@ void front_end::forward_others(turn_batch& batch) {
     request.plan = batch.items[0].plan;
     request.limits = batch.items[0].limits;
     request.stream = block.stream;
+    request.epoch = places_->epoch;
     shorten(request.types);
     shorten(request.attributes);
     const auto& peers = peer_front_ends_[member];
@@ -86,14 +87,38 @@ void front_end::forward_others(turn_batch& batch) {
   }
 }
 
+// By a view that the sender does not have yet the keys are another node's: null if there is no one
+// such node, or it can't be reached.
+const caf::actor* front_end::later_owner(const forward_request& request) const {
+  if (!places_ || places_->epoch <= request.epoch || request.hops >= max_forward_hops)
+    return nullptr;
+  const auto owner_of = [this](const forwarded_claim& claim) {
+    return places_->shards[shard_of(claim.key_high)].owner;
+  };
+  if (request.claims.empty()) return nullptr;
+  const auto owner = owner_of(request.claims[0]);
+  if (owner == parts_.self_member || owner >= peer_front_ends_.size()) return nullptr;
+  const auto is_same = [&](const forwarded_claim& claim) { return owner_of(claim) == owner; };
+  const auto& peers = peer_front_ends_[owner];
+  if (peers.empty() || !std::ranges::all_of(request.claims, is_same)) return nullptr;
+  return &peers[request.claims[0].key_low % peers.size()];
+}
+
 // A peer's events, whose keys are ours: they take the path of our own.
 void front_end::on_forward(const forward_request& request) {
   const auto from = caf::actor_cast<caf::actor>(self_->current_sender());
   if (!from) return;
+  if (const auto* owner = later_owner(request)) {
+    auto passed_on = request;
+    passed_on.epoch = places_->epoch;
+    ++passed_on.hops;
+    self_->delegate(*owner, std::move(passed_on)); // which answers the sender
+    return;
+  }
   const auto refuse = [&](std::uint16_t status, std::uint32_t retry_after_s) {
     forward_reply reply{request.token, parts_.node.tag, {}, {}};
     for (const auto& claim : request.claims)
-      reply.verdicts.push_back({claim.index, claim_state::failed, 0, 0, status, retry_after_s});
+      reply.verdicts.push_back({claim.index, claim_state::failed, 0, 0, status, retry_after_s, {}});
     self_->send(from, std::move(reply));
   };
   if (parts_.node.journal_full.load(std::memory_order_relaxed))
@@ -138,6 +163,7 @@ void front_end::on_forward(const forward_request& request) {
   claims->one_for_all = request.claims.size() == 1;
   claims->origin = from;
   claims->origin_token = request.token;
+  claims->origin_epoch = request.epoch;
   std::uint32_t first = 0;
   for (const auto& wish : request.claims) {
     event_claim one;
@@ -154,12 +180,22 @@ void front_end::on_forward(const forward_request& request) {
   claim(std::move(batch));
 }
 
+// A peer's keys, for the index of their shards; which answers it.
+void front_end::on_key_rows(const key_rows& rows) {
+  const auto to = caf::actor_cast<caf::actor>(self_->current_sender());
+  const bool empty = rows.keys.empty() && rows.complete.empty();
+  if (to && (parts_.idempotency.empty() || empty))
+    return self_->send(to, keys_taken{rows.token, rows.complete});
+  const auto shard = rows.keys.empty() ? rows.complete[0] : shard_of(rows.keys[0].high);
+  self_->delegate(parts_.idempotency[shard % parts_.idempotency.size()], rows);
+}
+
 void front_end::answer_origin(const waiting_request& r, const request_claims& claims) {
   forward_reply reply{
       claims.origin_token, parts_.node.tag, {}, r.state, static_cast<std::uint8_t>(r.lack)};
   for (const auto& one : claims.all)
-    reply.verdicts.push_back(
-        {one.line, one.state, one.seq, one.count, one.status, one.retry_after_s});
+    reply.verdicts.push_back({one.line, one.state, one.seq, one.count, one.status,
+                              one.retry_after_s, std::string{one.tag_text()}});
   self_->send(claims.origin, std::move(reply));
 }
 

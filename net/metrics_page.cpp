@@ -156,6 +156,28 @@ void add_dead_letters(page& out, const dead_letter_metrics& letters) {
       .value(letters.refused_again.value(), {{"result", "refused"}});
 }
 
+void add_key_moves(page& out, const std::vector<std::shared_ptr<const idempotency_metrics>>& all) {
+  using m = idempotency_metrics;
+  out.counter("penstock_idempotency_moved_keys_total",
+              "Keys told to or by other nodes as shards changed their owner.")
+      .value(sum(
+                 all, [](const m& i) -> auto& { return i.moved_away; }),
+             {{"direction", "sent"}})
+      .value(sum(
+                 all, [](const m& i) -> auto& { return i.moved_here; }),
+             {{"direction", "received"}});
+  out.counter("penstock_idempotency_moves_incomplete_total",
+              "Shards whose keys did not come in time from who had them before.")
+      .value(sum(
+          all, [](const m& i) -> auto& { return i.moves_incomplete; }));
+  out.gauge("penstock_idempotency_arriving_shards", "Shards whose keys are on their way here.")
+      .value(sum(
+          all, [](const m& i) -> auto& { return i.arriving; }));
+  out.gauge("penstock_idempotency_parked_requests", "Requests that wait for keys to arrive.")
+      .value(sum(
+          all, [](const m& i) -> auto& { return i.parked; }));
+}
+
 void add_idempotency(page& out, const metrics_sources& from) {
   const auto& all = from.idempotency;
   if (all.empty()) return;
@@ -176,6 +198,7 @@ void add_idempotency(page& out, const metrics_sources& from) {
   out.gauge("penstock_idempotency_keys", "Keys that are remembered.")
       .value(sum(
           all, [](const m& i) -> auto& { return i.keys; }));
+  add_key_moves(out, all);
   out.gauge("penstock_idempotency_bytes", "Memory of the keys.")
       .value(sum(
           all, [](const m& i) -> auto& { return i.bytes; }));

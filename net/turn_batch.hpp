@@ -59,6 +59,8 @@ struct event_claim {
   std::uint32_t count = 0; ///< with accepted and repeat, as are seq and tag
   std::uint64_t seq = 0;
   std::array<char, journal_tag_size> tag{};
+
+  std::string_view tag_text() const { return {tag.data(), tag[0] == 0 ? 0 : tag.size()}; }
 };
 
 /// How long a request waits for another one with the same key, or for the node that owns the key;
@@ -82,6 +84,7 @@ struct request_claims {
   unpublished_policy policy = unpublished_policy::accept; ///< of the stream
   caf::actor origin; ///< the front end of a peer that forwarded this; null: ours
   std::uint64_t origin_token = 0;
+  std::uint64_t origin_epoch = 0; ///< of the peer's view
 };
 
 /// What only some requests have: a batch's lines, or an error that was found before the limiter
