@@ -96,7 +96,8 @@ TEST_CASE_METHOD(wire_fixture, "hello and welcome", "[messages]") {
   const caf::actor someone = system.spawn([](caf::event_based_actor* actor) -> caf::behavior {
     return {[actor](drain) { actor->quit(); }};
   });
-  const welcome answer = round_trip(welcome{wire_version, {someone, someone}, {someone}, someone, {}});
+  const welcome answer =
+      round_trip(welcome{wire_version, {someone, someone}, {someone}, someone, {}});
   CHECK(answer.version == wire_version);
   CHECK(answer.limiters == std::vector<caf::actor>{someone, someone});
   CHECK(answer.front_ends == std::vector<caf::actor>{someone});
@@ -170,6 +171,41 @@ TEST_CASE_METHOD(wire_fixture, "forward_request and forward_reply", "[messages]"
   CHECK(reply.verdicts[0].status == 507);
   CHECK(reply.verdicts[0].retry_after_s == 10);
   CHECK(reply.limits == full_verdict);
+}
+
+TEST_CASE_METHOD(wire_fixture, "keys that move with their shards", "[messages]") {
+  forward_request late;
+  late.epoch = UINT64_MAX;
+  late.hops = 3;
+  CHECK(round_trip(late).epoch == UINT64_MAX);
+  CHECK(round_trip(late).hops == 3);
+  claim_verdict known;
+  known.tag = "zzzzzzzz";
+  CHECK(round_trip(known).tag == "zzzzzzzz");
+  key_rows rows;
+  rows.epoch = 7;
+  rows.from = "10.0.0.1:4200";
+  rows.token = 9;
+  rows.tags = {"aaaaaaaa", "bbbbbbbb"};
+  rows.keys = {{UINT64_MAX, 2, 3, 4, 5, 1, INT64_MAX}};
+  rows.complete = {255, 0};
+  const auto got = round_trip(rows);
+  CHECK(got.epoch == 7);
+  CHECK(got.from == rows.from);
+  CHECK(got.token == 9);
+  CHECK(got.tags == rows.tags);
+  REQUIRE(got.keys.size() == 1);
+  CHECK(got.keys[0].high == UINT64_MAX);
+  CHECK(got.keys[0].low == 2);
+  CHECK(got.keys[0].content == 3);
+  CHECK(got.keys[0].seq == 4);
+  CHECK(got.keys[0].count == 5);
+  CHECK(got.keys[0].journal == 1);
+  CHECK(got.keys[0].time_ms == INT64_MAX);
+  CHECK(got.complete == rows.complete);
+  const auto taken = round_trip(keys_taken{9, {1, 2}});
+  CHECK(taken.token == 9);
+  CHECK(taken.complete == std::vector<std::uint32_t>{1, 2});
 }
 
 TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[messages]") {

@@ -147,6 +147,70 @@ class Directory(unittest.TestCase):
         self.nats.start()
         self.assertEqual(self.spend(nodes, 3), dict.fromkeys(CLIENTS, min(3, 70 - spent)))
 
+    def test_keys_follow_their_shards(self):
+        """A repeat is recognised by whichever node, while nodes come and go."""
+        nodes = self.start(2, amount=100_000_000)
+        ids, failed, lost = {}, [], [0]
+        stop = threading.Event()
+
+        def once(node, key):
+            with node.client() as connection:
+                return connection.post(key.encode(), headers={"Idempotency-Key": key,
+                                                              "X-Client": CLIENTS[0]})
+
+        def check(key, reply):
+            if reply.status != 202:
+                return failed.append((key, reply.status, reply.body))
+            told = reply.json()["id"]
+            known = ids.setdefault(key, told)
+            if known != told:
+                failed.append((key, known, told, reply.headers))
+
+        def load():
+            at = 0
+            while not stop.is_set():
+                key = f"under-load-{at}"
+                for turn in range(3):  # each key three times in a row, through different nodes
+                    try:
+                        check(key, once(nodes[(at + turn) % len(nodes)], key))
+                    except (OSError, Closed):
+                        lost[0] += 1  # that node is not there: the next one is asked
+                at += 1
+                time.sleep(0.002)
+
+        def repeat(node, keys):
+            for key in keys:
+                reply = once(node, key)
+                check(key, reply)
+                self.assertEqual(reply.headers.get("idempotent-replayed"), "true", (key, reply))
+
+        keys = [f"key-{i}" for i in range(200)]
+        for i, key in enumerate(keys):
+            check(key, once(nodes[i % 2], key))
+        worker = threading.Thread(target=load)
+        worker.start()
+        try:
+            c = self.node("c", amount=100_000_000)
+            c.start()
+            self.wait_for_members(nodes, 3)
+            repeat(c, keys)
+            nodes[0].signal(signal.SIGTERM)
+            self.assertEqual(nodes[0].wait(), 0)
+            self.wait_for_members(nodes[1:], 2)
+            repeat(nodes[1], keys)
+            nodes[0].start()
+            self.wait_for_members(nodes, 3)
+            repeat(nodes[0], keys)
+        finally:
+            stop.set()
+            worker.join(30)
+        self.assertEqual(failed[:3], [])
+        self.assertGreater(len(ids), 300, lost)
+        moved = sum(n.metrics().get("penstock_idempotency_moved_keys_total", direction="received")
+                    for n in nodes)
+        self.assertGreater(moved, 100)
+        print(f"{len(ids)} keys ", end="", file=sys.stderr)
+
     def test_a_rolling_restart_fails_no_request(self):
         nodes = self.start(3, amount=100_000_000)
         stop, failed, errors, sent = threading.Event(), [], [], [0]

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 
 using namespace penstock;
 
@@ -103,4 +104,49 @@ TEST_CASE("idempotency index: at most 64 bytes a key") {
   REQUIRE(index.size() == keys);
   INFO(static_cast<double>(index.memory_bytes()) / keys << " bytes a key");
   CHECK(index.memory_bytes() <= 64 * keys);
+}
+
+TEST_CASE("idempotency index: what other journals have is told apart, and never overrides") {
+  idempotency_index index{100, 10'000};
+  index.insert(record(1, start_ms), start_ms);
+  auto other = record(1, start_ms);
+  other.seq = 99;
+  index.take_in(other, "other---", start_ms);
+  CHECK(index.find(other.key, start_ms)->seq == 2);
+  CHECK(index.find(other.key, start_ms)->tag.empty());
+  index.take_in(record(2, start_ms), "other---", start_ms);
+  CHECK(index.find(record(2, 0).key, start_ms)->tag == "other---");
+  // Out of the window before it came.
+  index.take_in(record(3, start_ms - 10'000), "other---", start_ms);
+  CHECK_FALSE(index.find(record(3, 0).key, start_ms));
+  CHECK(index.size() == 2);
+}
+
+TEST_CASE("idempotency index: all are visited once, in pieces, while others come and go") {
+  idempotency_index index{100, day_ms};
+  for (std::uint64_t n = 0; n < 60; ++n)
+    index.insert(record(n, start_ms), start_ms);
+  index.insert(record(5, start_ms + 1), start_ms); // replaced
+  std::multiset<std::uint64_t> seen;
+  const auto see = [&](const idempotency_record& each, std::string_view tag) {
+    CHECK(tag.empty());
+    CHECK(each.seq == each.key.low + 1);
+    seen.insert(each.key.low);
+  };
+  auto position = index.begin();
+  CHECK_FALSE(index.visit(position, 20, see));
+  CHECK(seen.size() == 19); // the one that was replaced is met later
+  for (std::uint64_t n = 60; n < 110; ++n)
+    index.insert(record(n, start_ms), start_ms); // the first 11 go
+  while (!index.visit(position, 7, see))
+    ;
+  CHECK(index.visit(position, 7, see));
+  for (std::uint64_t n = 20; n < 110; ++n)
+    CHECK(seen.count(n) == 1);
+  CHECK(seen.count(5) == 1);
+  // From what was forgotten it goes on with what is there.
+  auto old = index.begin() - 5;
+  std::size_t all = 0;
+  CHECK(index.visit(old, 1'000, [&](auto&, auto) { ++all; }));
+  CHECK(all == index.size());
 }
