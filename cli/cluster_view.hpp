@@ -7,8 +7,8 @@
 
 namespace penstock {
 
-/// A few words and a table of members, after an empty line; "" for a node on its own, and for one of
-/// a version that told of no members. Throws when it has another shape.
+/// A few words and a table of members, after an empty line; "" for a node on its own, and for one
+/// of a version that told of no members. Throws when it has another shape.
 std::string cluster_text(const boost::json::object& cluster);
 
 } // namespace penstock

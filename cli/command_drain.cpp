@@ -114,12 +114,14 @@ result<drain_answer_of_node> await_drained(const admin_options& admin, drain_ans
       now = std::move(*next);
       heard = time;
       if (now.report.seconds_left > 0)
-        deadline = time + drain_overtime +
-                   std::chrono::milliseconds{static_cast<std::int64_t>(now.report.seconds_left * 1e3)};
+        deadline =
+            time + drain_overtime +
+            std::chrono::milliseconds{static_cast<std::int64_t>(now.report.seconds_left * 1e3)};
     } else if (next.error().code != errc::unavailable || time - heard > drain_silence) {
       display.clear();
       return error{next.error().code, "the node went before it told how its drain ended; its log "
-                                      "says so. " + next.error().message};
+                                      "says so. " +
+                                          next.error().message};
     }
     if (time >= deadline) {
       display.clear();

@@ -14,10 +14,10 @@ namespace penstock {
 /// What GET /v1/admin/drain tells.
 struct drain_report {
   std::string stage;
-  double seconds_left = 0;     ///< 0 before and after a drain
-  std::uint64_t to_do = 0;     ///< connections, shards, and events that are waited for
-  std::string what_to_do;      ///< the same in words: "3 connections, 120 events for bus"
-  std::uint64_t queued = 0;    ///< events that consumers have not acknowledged
+  double seconds_left = 0;  ///< 0 before and after a drain
+  std::uint64_t to_do = 0;  ///< connections, shards, and events that are waited for
+  std::string what_to_do;   ///< the same in words: "3 connections, 120 events for bus"
+  std::uint64_t queued = 0; ///< events that consumers have not acknowledged
   std::vector<std::string> left;
 
   bool has_ended() const { return stage == "ended"; }

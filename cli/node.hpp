@@ -104,13 +104,13 @@ class node {
   using deadline_t = std::chrono::steady_clock::time_point;
   // -- node_drain.cpp
   deadline_t begin_drain();
-  void announce(deadline_t deadline);
+  bool announce(deadline_t deadline);
   void answer_clients(deadline_t deadline);
-  void hand_over_shards(deadline_t deadline);
+  void hand_over_shards(deadline_t deadline, bool others_know);
   bool somebody_stays() const;
   void publish_rest(deadline_t deadline);
-  bool look_at_sinks(stall_watch& watch, deadline_t deadline, std::vector<sink_debt>& owed);
-  std::uint64_t queue_debt(deadline_t deadline);
+  bool look_at_sinks(stall_watch& watch, std::vector<sink_debt>& owed);
+  std::uint64_t queue_debt();
   void tell_what_is_left(const std::vector<sink_debt>& owed);
   void close_all(deadline_t deadline);
   void leave_cluster(deadline_t deadline);

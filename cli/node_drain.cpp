@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <set>
 #include <thread>
+#include <utility>
 
 namespace penstock {
 
@@ -57,11 +58,11 @@ bool node::drain() {
     spdlog::info("drain: {}", drain_stage_names[static_cast<std::size_t>(stage)]);
   };
   enter(drain_stage::announcing);
-  announce(deadline);
+  const bool told = announce(deadline);
   enter(drain_stage::answering);
   answer_clients(deadline);
   enter(drain_stage::handing_over);
-  hand_over_shards(deadline);
+  hand_over_shards(deadline, told);
   enter(drain_stage::publishing);
   publish_rest(deadline);
   enter(drain_stage::closing);
@@ -92,13 +93,17 @@ bool node::ask_to_drain(const caf::actor& who, deadline_t deadline) {
 
 // -- the cluster and clients ----------------------------------------------------------------------
 
-// First the others take over; requests that come meanwhile are decided by them.
-void node::announce(deadline_t deadline) {
+// First the others take over; requests that come meanwhile are decided by them. False: nobody was
+// told.
+bool node::announce(deadline_t deadline) {
   const auto served_until = drain_clock::now() + settings_.drain_delay_ms;
-  const auto told = ask_in_time<left_cluster>(
-      membership_, std::min(deadline, drain_clock::now() + announce_time), penstock::leave_cluster{false});
-  if (!told) leave_over("the directory can't be told that this node leaves; the others will miss it");
+  const auto told =
+      ask_in_time<left_cluster>(membership_, std::min(deadline, drain_clock::now() + announce_time),
+                                penstock::leave_cluster{false});
+  if (!told)
+    leave_over("the directory can't be told that this node leaves; the others will miss it");
   std::this_thread::sleep_until(served_until);
+  return told;
 }
 
 // All front ends at once: while one waits for a slow client the others must not go on taking new
@@ -121,13 +126,13 @@ bool node::somebody_stays() const {
   });
 }
 
-// Leases go back in any cluster; shards only where somebody can take them.
-void node::hand_over_shards(deadline_t deadline) {
+// Leases go back in any cluster; shards only where somebody can take them, and knows that.
+void node::hand_over_shards(deadline_t deadline, bool others_know) {
   if (settings_.cluster.directory == directory_kind::none) return;
   caf::scoped_actor self{system_};
   for (auto& lane : lanes_)
     self->send(lane.limiter, leave_shards{});
-  if (!membership_) return;
+  if (!membership_ || !others_know) return;
   const auto until = std::min(deadline, drain_clock::now() + hand_over_time);
   std::size_t gone = 0;
   while (gone < lanes_.size() && somebody_stays() && drain_clock::now() < until)
@@ -138,16 +143,16 @@ void node::hand_over_shards(deadline_t deadline) {
               lane.cluster_counts->waiting_shards.value() +
               lane.cluster_counts->leaving_shards.value();
   if (gone < lanes_.size() && somebody_stays())
-    leave_over(fmt::format("the counters of {} shards were not handed over; they are saved here",
-                           shards));
+    leave_over(
+        fmt::format("the counters of {} shards were not handed over; they are saved here", shards));
 }
 
 // -- sinks ----------------------------------------------------------------------------------------
 
 // What is not published by the deadline stays in the journal.
 void node::publish_rest(deadline_t deadline) {
-  // Behind all that front ends sent. An actor on its way out answers nobody, and the journal's would
-  // have nothing for publishers then: so it stays for now.
+  // Behind all that front ends sent. An actor on its way out answers nobody, and the journal's
+  // would have nothing for publishers then: so it stays for now.
   caf::scoped_actor self{system_};
   self->request(journal_actor_, debt_answer_time, commit_due{}).receive([] {}, [](caf::error&) {});
   const auto soon = drain_clock::now() + jobs_drain_time;
@@ -155,13 +160,13 @@ void node::publish_rest(deadline_t deadline) {
     (void)ask_to_drain(*jobs, std::min(soon, deadline));
   stall_watch watch{dead_sink_patience};
   std::vector<sink_debt> owed;
-  while (look_at_sinks(watch, deadline, owed) && drain_clock::now() < deadline)
+  while (look_at_sinks(watch, owed) && drain_clock::now() < deadline)
     std::this_thread::sleep_for(publish_look_interval);
   tell_what_is_left(owed);
 }
 
 /// True while something is worth waiting for.
-bool node::look_at_sinks(stall_watch& watch, deadline_t deadline, std::vector<sink_debt>& owed) {
+bool node::look_at_sinks(stall_watch& watch, std::vector<sink_debt>& owed) {
   owed.clear();
   bool waits = false;
   std::set<std::string> given_up;
@@ -178,7 +183,7 @@ bool node::look_at_sinks(stall_watch& watch, deadline_t deadline, std::vector<si
     else
       waits = true;
   }
-  const auto queued = queue_debt(deadline);
+  const auto queued = queue_debt();
   if (queued > 0 && drain_board_->wish().wait_for_queue) waits = true;
   drain_board_->change([&](drain_board::state& to) {
     to.given_up = std::move(given_up);
@@ -188,17 +193,16 @@ bool node::look_at_sinks(stall_watch& watch, deadline_t deadline, std::vector<si
 }
 
 /// What consumers have not acknowledged.
-std::uint64_t node::queue_debt(deadline_t deadline) {
+std::uint64_t node::queue_debt() {
   const auto queue = queue_name(settings_);
   if (queue.empty()) return 0;
   const auto feeds_it = feeds(settings_, queue);
+  const auto until = drain_clock::now() + debt_answer_time;
   std::uint64_t events = 0;
   caf::scoped_actor self{system_};
   for (const auto& stream : journal_->catalog()->streams())
     if (feeds_it(stream))
-      self->request(queue_, std::min<std::chrono::milliseconds>(debt_answer_time,
-                                                                time_until(deadline)),
-                    queue_stats_request{stream})
+      self->request(queue_, time_until(until), queue_stats_request{stream})
           .receive([&](const queue_stats_reply& now) { events += now.stats.depth; },
                    [](caf::error&) {});
   return events;
@@ -237,18 +241,19 @@ void node::leave_cluster(deadline_t deadline) {
 
 void node::close_all(deadline_t deadline) {
   leave_cluster(std::min(deadline, drain_clock::now() + announce_time));
-  bool all = ask_to_drain(journal_actor_, deadline);
-  all = ask_to_drain(queue_, deadline) && all;
+  std::vector<std::pair<std::string, caf::actor>> savers{{"the journal", journal_actor_},
+                                                         {"the queue's cursors", queue_}};
+  for (const auto& [name, out] : sinks_)
+    savers.emplace_back("cursors of sink " + name, out.publisher);
   // Dead letters after publishers, who bury what their sinks refuse.
-  for (auto& [name, out] : sinks_)
-    all = ask_to_drain(out.publisher, deadline) && all;
-  all = ask_to_drain(replays_, deadline) && all;
-  all = ask_to_drain(dead_letters_, deadline) && all;
-  all = ask_to_drain(usage_, deadline) && all;
-  for (auto& lane : lanes_)
-    all = ask_to_drain(lane.limiter, deadline) && all;
-  all = ask_to_drain(counters_, deadline) && all;
-  if (!all) leave_over("not everything could be saved in time, see above");
+  savers.emplace_back("replays", replays_);
+  savers.emplace_back("dead letters", dead_letters_);
+  savers.emplace_back("usage", usage_);
+  for (const auto& lane : lanes_)
+    savers.emplace_back("counters of limits", lane.limiter);
+  savers.emplace_back("counters of limits", counters_);
+  for (const auto& [what, saver] : savers)
+    if (!ask_to_drain(saver, deadline)) leave_over("not all could be saved in time: " + what);
 }
 
 } // namespace penstock

@@ -48,12 +48,11 @@ json::array debts_json(const drain_board::state& at, const metrics_sources& from
     std::uint64_t events = 0;
     for (const auto& lag : sink->lags())
       events += lag.events;
-    out.push_back(
-        json::object{{"sink", status.sink},
-                     {"kind", status.kind},
-                     {"state", sink_state_names[static_cast<std::size_t>(status.state)]},
-                     {"events", events},
-                     {"given_up", at.given_up.contains(status.sink)}});
+    out.push_back(json::object{{"sink", status.sink},
+                               {"kind", status.kind},
+                               {"state", sink_state_names[static_cast<std::size_t>(status.state)]},
+                               {"events", events},
+                               {"given_up", at.given_up.contains(status.sink)}});
   }
   return out;
 }
@@ -94,8 +93,7 @@ json::object drain_json(const drain_board::state& at, const metrics_sources& fro
                    {"queue_events", queued},
                    {"left", json::array(at.left.begin(), at.left.end())}};
   if (runs && at.deadline)
-    out["seconds_left"] =
-        std::max(0.0, std::chrono::duration<double>(*at.deadline - now).count());
+    out["seconds_left"] = std::max(0.0, std::chrono::duration<double>(*at.deadline - now).count());
   return out;
 }
 

@@ -21,9 +21,8 @@ struct membership_world : actor_fixture {
     writer = system.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const directory_wish& wish) { return carry_out(wish); }};
     });
-    links = system.spawn([](caf::event_based_actor*) -> caf::behavior {
-      return {[](const placement_changed&) {}};
-    });
+    links = system.spawn(
+        [](caf::event_based_actor*) -> caf::behavior { return {[](const placement_changed&) {}}; });
     membership_parts parts;
     parts.self.address = "a";
     parts.self.incarnation = "1";

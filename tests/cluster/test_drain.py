@@ -26,7 +26,7 @@ def command(node, *words, code=0, within_s=60):
     done = subprocess.run([harness.binary, *words, "--admin",
                            f"http://127.0.0.1:{node.admin_port}"],
                           capture_output=True, text=True, timeout=within_s)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr, node.log()[-3000:])
     return done
 
 
@@ -76,7 +76,7 @@ class Cluster(unittest.TestCase):
         finally:
             over.set()
             worker.join(30)
-        self.assertEqual(done.stdout, "drained\n")
+        self.assertTrue(done.stdout.startswith("drained\n"), done.stdout)
         self.assertEqual(nodes[0].wait(), 0)
         self.assertNotIn(address, self.records())
         for node in nodes[1:]:
@@ -93,19 +93,22 @@ class Cluster(unittest.TestCase):
         over, failed, sent = threading.Event(), [], [0]
 
         def load():
-            connection, at = None, 0
+            at = 0
             while not over.is_set():
                 try:
-                    connection = connection or nodes[at % 3].client()
-                    reply = connection.post(b"x", headers={"X-Client": CLIENTS[at % 12]})
-                    sent[0] += 1
-                    if reply.status != 202:
-                        failed.append(reply)
-                    if reply.headers.get("connection") == "close":
-                        raise ConnectionError
-                    time.sleep(0.001)
-                except (OSError, Closed):
-                    connection, at = None, at + 1
+                    with nodes[at % 3].client() as connection:
+                        while not over.is_set():
+                            reply = connection.post(b"x", headers={"X-Client": CLIENTS[at % 12]})
+                            sent[0] += 1
+                            if reply.status != 202:
+                                failed.append(reply)
+                            if reply.headers.get("connection") == "close":
+                                break
+                            time.sleep(0.001)
+                except (OSError, Closed) as closed:
+                    if getattr(closed, "partial", b""):
+                        failed.append(closed)
+                at += 1
 
         worker = threading.Thread(target=load)
         worker.start()
@@ -149,6 +152,7 @@ class Cluster(unittest.TestCase):
         away = free_port()
         nodes = self.start(3, **{"sinks.queue.kind": "embedded", "sinks.away.kind": "http",
                                  "sinks.away.url": f"http://127.0.0.1:{away}/",
+                                 "sinks.away.format": "cloudevents-batch",
                                  "streams.default.sinks": ["queue", "away"]})
         self.spend(nodes[:1], 5)
         lag = 5 * len(CLIENTS)
@@ -158,7 +162,10 @@ class Cluster(unittest.TestCase):
             members = {member["node"]: member for member in cluster["members"]}
             return len(members) == 3 and members["a"]["lag_events"] == lag and \
                 all(m["linked"] and m["uptime_s"] > 0 for m in members.values()) and cluster
-        cluster = wait_for(all_told, "all is told", 20, 0.2)
+        try:
+            cluster = wait_for(all_told, "all is told", 20, 0.2)
+        except AssertionError:
+            self.fail(f"not all was told: {cluster_of(nodes[1])}")
         self.assertEqual((cluster["directory"], cluster["name"]), ("nats", "moving"))
         self.assertTrue(cluster["directory_up"])
         self.assertGreaterEqual(cluster["epoch"], 3)

@@ -110,7 +110,8 @@ class Drain(unittest.TestCase):
             client.send(b"-half"[-5:])
             self.assertEqual(client.read().status, 202)
         code, out, err = end_drain(watching)
-        self.assertEqual((code, out), (0, "drained\n"), err)
+        self.assertEqual(code, 0, err)
+        self.assertTrue(out.startswith("drained\n2 events of the embedded queue"), out)
         self.assertEqual(node.wait(), 0)
 
     def test_it_serves_on_while_load_balancers_notice(self):
@@ -233,23 +234,24 @@ class Drain(unittest.TestCase):
         over, failed, sent = threading.Event(), [], [0]
 
         def load():
-            connection, at = None, 0
+            at = 0
             while not over.is_set():
                 try:
-                    connection = connection or nodes[at % 2].client()
-                    reply = connection.post(b"x")
-                    sent[0] += 1
-                    if reply.status != 202:
-                        failed.append(reply)
-                    if reply.headers.get("connection") == "close":
-                        connection, at = None, at + 1
+                    with nodes[at % 2].client() as connection:
+                        while not over.is_set():
+                            reply = connection.post(b"x")
+                            sent[0] += 1
+                            if reply.status != 202:
+                                failed.append(reply)
+                            if reply.headers.get("connection") == "close":
+                                break
                 except ConnectionRefusedError:
-                    connection, at = None, at + 1
+                    pass
                 except (OSError, Closed) as closed:
                     # Idle, so it was closed. Whoever was being answered got the answer whole.
                     if getattr(closed, "partial", b""):
                         failed.append(closed)
-                    connection, at = None, at + 1
+                at += 1
 
         workers = [threading.Thread(target=load) for _ in range(3)]
         for worker in workers:

@@ -64,7 +64,7 @@ TEST_CASE("what a drain left is told, and is the exit code", "[drain]") {
   const auto left = drain_with({drain_text("ended", 3, "sink bus is owed 3 events", 7)});
   CHECK(left.exit == exit_unavailable);
   CHECK(left.out == "drained, but for this:\n  sink bus is owed 3 events\n"
-                    "7 events of the embedded queue stay in its directory for consumers\n");
+                    "7 events of the embedded queue stay in the node's directory for consumers\n");
   const auto text = drain_text("ended", 3, "sink bus is owed 3 events");
   const auto machine = drain_with({text}, {"--json"});
   CHECK(machine.exit == exit_unavailable);

@@ -78,13 +78,13 @@ TEST_CASE("a drain is asked for once, and its progress told", "[drain]") {
 
 TEST_CASE("what a drain can't be told is refused by name", "[drain]") {
   drain_server s;
-  for (const auto& [body, word] : std::map<std::string, std::string>{
-           {"[]", "timeout_s"},
-           {R"({"timeout":5})", "'timeout' is not known"},
-           {R"({"timeout_s":"5s"})", "number of seconds"},
-           {R"({"timeout_s":-1})", "from 0 to 3600"},
-           {R"({"timeout_s":1e300})", "from 0 to 3600"},
-           {R"({"wait_for_queue":1})", "true or false"}}) {
+  for (const auto& [body, word] :
+       std::map<std::string, std::string>{{"[]", "timeout_s"},
+                                          {R"({"timeout":5})", "'timeout' is not known"},
+                                          {R"({"timeout_s":"5s"})", "number of seconds"},
+                                          {R"({"timeout_s":-1})", "from 0 to 3600"},
+                                          {R"({"timeout_s":1e300})", "from 0 to 3600"},
+                                          {R"({"wait_for_queue":1})", "true or false"}}) {
     CAPTURE(body);
     const auto [status, answer] = s.send(http::verb::post, body);
     CHECK(status == 400);

@@ -42,9 +42,10 @@ TEST_CASE("with a directory members tell of themselves", "[status]") {
   from.cluster = {directory_kind::nats, "dev", "a:1"};
   const auto board = std::make_shared<membership_board>();
   membership_board::state now{.epoch = 7, .directory_up = true, .members = {}};
-  now.members.push_back({.record = {.address = "a:1", .node = "x", .lag_events = 12, .uptime_s = 90},
-                         .owned_shards = 200,
-                         .in_view = true});
+  now.members.push_back(
+      {.record = {.address = "a:1", .node = "x", .lag_events = 12, .uptime_s = 90},
+       .owned_shards = 200,
+       .in_view = true});
   now.members.push_back({.record = {.address = "b:1", .leaving = true}, .in_view = true});
   now.members.push_back({.record = {.address = "c:1"}, .in_view = true, .heard_s_ago = 5});
   board->set(now);
