@@ -144,24 +144,25 @@ struct directory_news {
   std::optional<member_record> member{};
   std::optional<std::string> member_gone{};
   std::optional<cluster_view> view{};
-  std::uint64_t revision = 0; ///< with view
+  std::uint64_t revision = 0; ///< with member, its record's; with view
   bool watching = false;
   bool away = false;
 };
 
 /// What the directory writer is to do; answered with directory_done when it has. It blocks.
 struct directory_wish {
-  enum class kind : std::uint8_t { open, renew, propose, leave };
+  enum class kind : std::uint8_t { open, renew, propose, leave, forget };
   kind what = kind::open;
-  member_record self{};       ///< with renew and leave
+  member_record self{};       ///< with renew and leave; with forget another's, its address only
   cluster_view next{};        ///< with propose, as is
-  std::uint64_t revision = 0; ///< the last
+  std::uint64_t revision = 0; ///< the last; with forget the record's
   std::int64_t sent_ns = 0;   ///< steady; comes back
 };
 struct directory_done {
   directory_wish::kind what = directory_wish::kind::open;
   std::int64_t sent_ns = 0;
-  std::uint64_t revision = 0; ///< with renew: of the view, afterwards
+  /// With renew: of the view, afterwards. With forget: of what was taken out, 0 for nothing.
+  std::uint64_t revision = 0;
   error why{};                ///< if it failed
   bool ok = false;
 };

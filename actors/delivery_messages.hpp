@@ -53,6 +53,14 @@ struct buried {
   error why;
 };
 
+/// To a publisher whose node drains, as often as one likes: from now on try a sink that is away more
+/// often, since time is short. Answered with publish_left, of that moment.
+struct publish_rest {};
+struct publish_left {
+  std::uint64_t events = 0; ///< durable, and not settled by the sink
+  bool is_open = false;     ///< its breaker is: it takes nothing
+};
+
 /// From a front end, to each publisher that a stream feeds: tell me when your sink has these
 /// events. One message a stream, front end and turn; its items are in the order of their numbers.
 /// Each item is answered to `front_end` once, in a published_news. The events are durable, so that
@@ -92,6 +100,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::bury_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::buried)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_published_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::published_news)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::publish_rest)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::publish_left)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_delivery, caf::first_custom_type_id + 130)
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::lane_deliver_ptr))
@@ -102,4 +112,6 @@ CAF_ADD_TYPE_ID(penstock_delivery, (penstock::bury_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::buried))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::await_published_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::published_news))
+CAF_ADD_TYPE_ID(penstock_delivery, (penstock::publish_rest))
+CAF_ADD_TYPE_ID(penstock_delivery, (penstock::publish_left))
 CAF_END_TYPE_ID_BLOCK(penstock_delivery)

@@ -24,6 +24,7 @@ struct member_record {
   std::uint32_t requests_per_s = 0;
   std::uint64_t journal_bytes = 0;
   std::uint64_t lag_events = 0; ///< of the sink that is furthest behind
+  std::uint64_t uptime_s = 0;
 
   bool operator==(const member_record&) const = default;
 };
@@ -73,7 +74,8 @@ class directory {
  public:
   /// What the store tells, what it holds first, then every change, in order. Must not block.
   struct listener {
-    std::function<void(member_record)> member;            ///< new, or renewed
+    /// New, or renewed. The revision is of the record.
+    std::function<void(member_record, std::uint64_t revision)> member;
     std::function<void(std::string address)> member_gone; ///< took itself out
     std::function<void(cluster_view, std::uint64_t revision)> view;
     std::function<void(std::string key, std::string value)> record; ///< see put_record()
@@ -93,6 +95,9 @@ class directory {
   /// be said of whether it was stored.
   virtual result<std::uint64_t> renew(const member_record& self) = 0;
   virtual result<void> leave(const std::string& address) = 0;
+  /// Takes a dead member's record out, if it is still the one with this revision. False: it was
+  /// renewed since, or is gone already.
+  virtual result<bool> forget(const std::string& address, std::uint64_t revision) = 0;
   /// Stores the view if the one stored last has this revision; 0: if none is stored yet. False:
   /// another node was quicker, and its view will be told. If `watching` was told and no view before
   /// it, since the store lost it, any revision will do, for one node.

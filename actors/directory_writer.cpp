@@ -10,9 +10,10 @@ namespace {
 
 directory::listener listener_for(const caf::actor& told, const caf::actor& accounts) {
   directory::listener to;
-  to.member = [told](member_record record) {
+  to.member = [told](member_record record, std::uint64_t revision) {
     directory_news news;
     news.member = std::move(record);
+    news.revision = revision;
     caf::anon_send(told, std::move(news));
   };
   to.member_gone = [told](std::string address) {
@@ -59,6 +60,12 @@ result<void> carry_out(directory& store, const directory_wish& wish,
   }
   case directory_wish::kind::leave:
     return store.leave(wish.self.address);
+  case directory_wish::kind::forget: {
+    const auto done = store.forget(wish.self.address, wish.revision);
+    if (!done) return done.error();
+    out.revision = *done ? wish.revision : 0;
+    return {};
+  }
   case directory_wish::kind::propose: {
     // That another was quicker is no failure: its view comes.
     const auto stored = store.propose(wish.next, wish.revision);

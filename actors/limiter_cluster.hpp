@@ -64,6 +64,7 @@ struct alignas(64) limiter_cluster_metrics {
   counter backup_units;      ///< units charged that the backup confirmed to know
   gauge owned_shards;
   gauge waiting_shards; ///< ours, but their counters are not here yet
+  gauge leaving_shards; ///< another's, but it has not confirmed their counters yet
   gauge held_requests;  ///< that wait for a shard to arrive or an owner to be found
   gauge leased_units;   ///< held for spending
   gauge unsent_units;   ///< charged and not confirmed by a backup: what a crash admits again

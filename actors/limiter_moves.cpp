@@ -319,6 +319,7 @@ void limiter_cluster::show() {
   limiter_cluster_metrics& m = *parts_.metrics;
   m.owned_shards.set(std::ranges::count(roles_, role::own));
   m.waiting_shards.set(std::ranges::count(roles_, role::arriving));
+  m.leaving_shards.set(static_cast<std::int64_t>(moves_.size()));
   std::int64_t held = 0;
   for (const auto& [ignored, ask] : asks_)
     held += ask.waits ? static_cast<std::int64_t>(ask.items.size()) : 0;

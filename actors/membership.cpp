@@ -19,11 +19,12 @@ const view_member* find_member(const std::vector<view_member>& among, const std:
 membership::membership(view_member self, membership_times times)
     : self_(std::move(self)), times_(times), renewed_ns_(long_ago), decides_until_ns_(long_ago) {}
 
-void membership::on_record(const member_record& record, std::int64_t now_ns) {
+void membership::on_record(const member_record& record, std::int64_t now_ns,
+                           std::uint64_t revision) {
   if (record.address.empty()) return;
   const auto known = heard_.find(record.address);
   if (known == heard_.end() && heard_.size() >= max_members) return;
-  heard_[record.address] = {record, now_ns, true};
+  heard_[record.address] = {record, now_ns, true, revision};
   gone_.erase(record.address);
 }
 
@@ -31,6 +32,21 @@ void membership::on_gone(const std::string& address, std::int64_t) {
   heard_.erase(address);
   // It took itself out, which it does last of all: it decides nothing any more.
   gone_.insert(address);
+}
+
+std::optional<membership::stale_record> membership::stale(std::int64_t now_ns) const {
+  if (!connected_ns_ || view_.members.empty() || view_.members.front().address != self_.address)
+    return std::nullopt;
+  for (const auto& [address, one] : heard_)
+    if (one.revision != 0 && now_ns - one.at_ns > times_.forget_ns &&
+        !find_member(view_.members, address))
+      return stale_record{address, one.revision};
+  return std::nullopt;
+}
+
+void membership::on_forgotten(const stale_record& what) {
+  const auto found = heard_.find(what.address);
+  if (found != heard_.end() && found->second.revision == what.revision) heard_.erase(found);
 }
 
 bool membership::on_view(const cluster_view& view, std::uint64_t revision, std::int64_t now_ns) {

@@ -26,6 +26,9 @@ struct membership_times {
   /// When fewer than half of the members are heard, nobody is taken out for so long, and what was
   /// theirs not taken over: see proposal().
   std::int64_t desert_ns = 30'000'000'000;
+  /// Who has been no member, and silent, for so long will not come back: its record is taken out of
+  /// the directory.
+  std::int64_t forget_ns = 3'600'000'000'000;
 };
 
 /// All times are of one steady clock, which runs on while the process is stopped.
@@ -35,7 +38,8 @@ class membership {
 
   // -- what was heard -----------------------------------------------------------------------------
 
-  void on_record(const member_record& record, std::int64_t now_ns);
+  /// `revision`: of the record, in the store.
+  void on_record(const member_record& record, std::int64_t now_ns, std::uint64_t revision = 0);
   void on_gone(const std::string& address, std::int64_t now_ns);
   /// Gives true when it is a later one than the last. An earlier one, of a store that was made anew
   /// by somebody who did not know better, is proposed away.
@@ -60,6 +64,16 @@ class membership {
   /// and go on with each other's consent (see decides_until), and who knows all views by which the
   /// silent one might decide.
   std::optional<cluster_view> proposal(std::int64_t now_ns);
+
+  struct stale_record {
+    std::string address;
+    std::uint64_t revision = 0;
+  };
+  /// A record to take out of the directory, if any; one member does that for all, the first. Whoever
+  /// comes back meanwhile has a record of another revision, which stays.
+  std::optional<stale_record> stale(std::int64_t now_ns) const;
+  /// That record is not there any more.
+  void on_forgotten(const stale_record& what);
 
   /// Until then this node may decide for the shards that the view gives it: fence_ns after its last
   /// renewal, or after more than half of the members, itself among them, were away as well.
@@ -88,6 +102,7 @@ class membership {
     member_record record;
     std::int64_t at_ns = 0;
     bool by_itself = true; // false: a view named it
+    std::uint64_t revision = 0;
   };
 
   /// What is known of a removal that the view tells of.

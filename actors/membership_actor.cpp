@@ -38,6 +38,7 @@ void membership_state::tick() {
   } else {
     renew(now_ns);
     propose(now_ns);
+    forget(now_ns);
   }
   ask_peers(now_ns);
   if (places_ && !places_->confirmed && members_->confirmed(now_ns)) place_shards_now();
@@ -70,6 +71,29 @@ void membership_state::propose(std::int64_t now_ns) {
   wish.revision = members_->revision();
   wish.sent_ns = now_ns;
   ask(std::move(wish));
+}
+
+void membership_state::forget(std::int64_t now_ns) {
+  if (forgetting_ || !watching_ || now_ns < forget_next_ns_) return;
+  forget_next_ns_ = now_ns + forget_interval_ns;
+  forgetting_ = members_->stale(now_ns);
+  if (!forgetting_) return;
+  directory_wish wish;
+  wish.what = directory_wish::kind::forget;
+  wish.self.address = forgetting_->address;
+  wish.revision = forgetting_->revision;
+  ask(std::move(wish));
+}
+
+// If it was renewed after all, that will be told, or was.
+void membership_state::on_forgotten(const directory_done& done) {
+  const auto what = std::exchange(forgetting_, std::nullopt);
+  if (!done.ok || !what) return; // tried again
+  members_->on_forgotten(*what);
+  if (done.revision == 0) return;
+  parts_.metrics->forgotten.add();
+  spdlog::info("directory: the record of {}, which has been no member for long, was taken out",
+               what->address);
 }
 
 // Whoever can't renew asks the others whether they can.
@@ -110,7 +134,8 @@ void membership_state::on_news(const directory_news& news) {
   if (news.member_gone) members_->on_gone(*news.member_gone, now_ns);
   if (news.member) {
     // What the directory held when it was opened may be of nodes long dead.
-    members_->on_record(*news.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns);
+    members_->on_record(*news.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
+                        news.revision);
     if (const auto known = numbers_.find(news.member->address); known != numbers_.end())
       for (const auto& limiter : parts_.limiters)
         self_->send(limiter, member_epoch{known->second, news.member->epoch});
@@ -173,6 +198,9 @@ void membership_state::on_done(const directory_done& done) {
     break;
   case kind::propose:
     proposing_ = false;
+    break;
+  case kind::forget:
+    on_forgotten(done);
     break;
   case kind::leave:
     if (left_.pending()) left_.deliver(left_cluster{});

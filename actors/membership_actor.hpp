@@ -19,6 +19,8 @@ namespace penstock {
 
 /// How often it looks what there is to do.
 inline constexpr std::chrono::milliseconds membership_tick{50};
+/// How often it looks whether a dead node's record is to be taken out of the directory.
+inline constexpr std::int64_t forget_interval_ns = 10'000'000'000;
 /// A directory that could not be opened is tried again this often.
 inline constexpr std::int64_t open_again_ns = 1'000'000'000;
 
@@ -30,6 +32,7 @@ struct alignas(64) membership_metrics {
   counter failed_renewals;
   counter proposals; ///< views proposed by this node
   counter views;     ///< views taken
+  counter forgotten; ///< records of dead nodes taken out of the directory
   counter consents;  ///< answers of peers that are away from the directory too
 };
 
@@ -100,6 +103,8 @@ class membership_state {
   void ask(directory_wish wish);
   void renew(std::int64_t now_ns);
   void propose(std::int64_t now_ns);
+  void forget(std::int64_t now_ns);
+  void on_forgotten(const directory_done& done);
   void ask_peers(std::int64_t now_ns);
   void take_view();
   void place_shards_now();
@@ -122,6 +127,8 @@ class membership_state {
   bool was_in_ = false;
   std::int64_t open_next_ns_ = 0;
   std::int64_t renew_next_ns_ = 0;
+  std::int64_t forget_next_ns_ = 0;
+  std::optional<membership::stale_record> forgetting_;
   caf::response_promise left_, joined_;
   bool gone_ = false;
 };

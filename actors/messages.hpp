@@ -9,6 +9,7 @@
 #include "storage/result.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -197,7 +198,10 @@ struct confirmed_up_to {
 };
 
 /// Finish what is under way, then quit; told to every actor by a drain.
-struct drain {};
+struct drain {
+  /// How long it may take; 0: as the actor was set up. Front ends look at it.
+  std::chrono::milliseconds time_ms{0};
+};
 /// The answer, when nothing is under way any more.
 struct drained {};
 

@@ -108,6 +108,14 @@ void peer_links_state::link_to(const std::vector<std::string>& members) {
     links_.push_back(std::move(peer));
     want_turn(links_.size() - 1);
   }
+  publish();
+}
+
+void peer_links_state::publish() {
+  std::vector<peer_state> peers;
+  for (const link& each : links_)
+    if (each.wanted) peers.push_back({each.address, each.at == stage::up, each.failure_logged});
+  metrics_->publish(std::move(peers));
 }
 
 void peer_links_state::drain() {
@@ -214,6 +222,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
   spdlog::info("linked to the peer at {}", peer.address);
+  publish();
   tell_front_ends(
       peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts, answer.directory});
 }
@@ -229,6 +238,7 @@ void peer_links_state::lost(const caf::actor_addr& gate) {
     spdlog::warn("lost the peer at {}", peer.address);
     tell_front_ends(peer_down{peer.member});
     wait(at, reconnect_interval_);
+    publish();
   }
 }
 
@@ -239,8 +249,10 @@ void peer_links_state::failed(std::size_t at, const caf::error& why) {
   if (reason != peer.failure_logged)
     spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address, reason,
                  reconnect_interval_.count());
+  const bool is_news = reason != peer.failure_logged;
   peer.failure_logged = std::move(reason);
   wait(at, reconnect_interval_);
+  if (is_news) publish();
 }
 
 void peer_links_state::refused(std::size_t at, const std::string& why) {
@@ -248,7 +260,9 @@ void peer_links_state::refused(std::size_t at, const std::string& why) {
   metrics_->refusals.add();
   spdlog::error("the peer at {} and this node do not fit: {}; asking again in {} s",
                 links_[at].address, why, refused_interval.count());
+  links_[at].failure_logged = why;
   wait(at, refused_interval);
+  publish();
 }
 
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,

@@ -12,10 +12,18 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 namespace penstock {
+
+/// A link as people are shown it.
+struct peer_state {
+  std::string address;
+  bool up = false;
+  std::string last_failure{}; ///< of the last attempt; "" when it came up
+};
 
 /// What the links count; see metrics.hpp for who may write and read.
 struct alignas(64) link_metrics {
@@ -23,6 +31,20 @@ struct alignas(64) link_metrics {
   counter reconnects;      ///< times that a link came up again
   counter failed_attempts; ///< to connect or to be welcomed
   counter refusals;        ///< of those, as it has another cluster, version or authority
+
+  /// Called by the links' actor when one of them changes; read by any thread.
+  void publish(std::vector<peer_state> peers) {
+    const std::lock_guard hold{mutex_};
+    peers_ = std::move(peers);
+  }
+  std::vector<peer_state> peers() const {
+    const std::lock_guard hold{mutex_};
+    return peers_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<peer_state> peers_;
 };
 
 /// How long a peer's gate may take to answer.
@@ -99,6 +121,7 @@ class peer_links_state {
   void failed(std::size_t link, const caf::error& why);
   void refused(std::size_t link, const std::string& why);
   void wait(std::size_t link, std::chrono::milliseconds time);
+  void publish();
   template <class Message>
   void tell_front_ends(const Message& message);
 

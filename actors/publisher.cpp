@@ -171,6 +171,7 @@ caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_pa
         return caf::delegated<again_done>{};
       },
       [self](const await_published_ptr& request) { self->state.on_await(request); },
+      [self](publish_rest) { return self->state.on_publish_rest(); },
       [self](const buried& news) { self->state.on_buried(news); },
       [self](const queue_wake& wake) { self->state.on_wake(wake); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },

@@ -36,6 +36,8 @@ inline constexpr std::chrono::milliseconds publisher_drain_time{3000};
 inline constexpr std::size_t publisher_read_bytes = 4u << 20;
 /// Requests to send events again that are under way at one time.
 inline constexpr std::size_t max_again_requests = 64;
+/// While its node drains a sink that is away is tried this often at least.
+inline constexpr std::chrono::milliseconds max_drain_pause{500};
 /// Single failures are logged this often at most.
 inline constexpr std::chrono::milliseconds retrying_told_interval{60'000};
 /// Dead letters that are logged one by one in a second; of the others their number is.
@@ -67,7 +69,7 @@ struct publisher_parts {
 };
 
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
-/// await_published_ptr, buried. On `drain` it waits for the batches under way, saves the cursors,
+/// await_published_ptr, buried, publish_rest (answered with publish_left). On `drain` it waits for the batches under way, saves the cursors,
 /// answers `drained` and quits. It blocks on the disk: spawn it detached.
 class publisher_state {
  public:
@@ -86,6 +88,7 @@ class publisher_state {
   void on_await(const await_published_ptr& request);
   void on_wake(const queue_wake& wake);
   void on_upkeep();
+  publish_left on_publish_rest();
   void on_drain(caf::response_promise promise);
   void give_up();
 

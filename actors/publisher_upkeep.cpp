@@ -135,6 +135,27 @@ void publisher_state::on_upkeep() {
 
 // -- the end --------------------------------------------------------------------------------------
 
+// What is left is counted anew, not looked up in the status, which may be a second old.
+publish_left publisher_state::on_publish_rest() {
+  breaker_.hurry(now_ms(), max_drain_pause.count());
+  for (const auto& key : parts_.catalog->streams())
+    find(key);
+  publish_left out{0, breaker_.is_open()};
+  for (auto& [key, of] : streams_) {
+    of.read_failed = false;
+    refresh_unread(of);
+    out.events += of.feed.open_events() + of.unread.events;
+    if (!of.counted) ++out.events; // at least
+    // The breaker alone paces the probes; a lane may be told to wait while it is closed.
+    for (std::uint32_t i = 0; breaker_.is_open() && i < of.feed.lanes(); ++i)
+      of.feed.lane(i).retry_now(now_ms());
+    pump(of);
+  }
+  publish_status();
+  dispatch();
+  return out;
+}
+
 void publisher_state::on_drain(caf::response_promise promise) {
   draining_ = true;
   drained_ = std::move(promise);

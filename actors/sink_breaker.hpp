@@ -25,6 +25,9 @@ class sink_breaker {
   std::int64_t probe_ms() const { return not_before_ms_; }
   bool probing() const { return probing_; }
 
+  /// From now on no pause is longer than this, nor is the present one.
+  void hurry(std::int64_t now_ms, std::int64_t max_pause_ms);
+
   void on_sent() { probing_ = is_open(); }
   /// The sink took an event, or refused one for what it is: it is there. True if it was open.
   bool on_success();

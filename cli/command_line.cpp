@@ -45,6 +45,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_plan_command(app, exit);
   add_dead_letters_command(app, exit);
   add_replay_command(app, exit);
+  add_drain_command(app, exit);
   add_adopt_command(app, exit);
   add_version_command(app, exit);
   if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {

@@ -13,6 +13,7 @@ void add_run_command(CLI::App& app, int& exit);
 void add_adopt_command(CLI::App& app, int& exit);
 void add_check_command(CLI::App& app, int& exit);
 void add_consume_command(CLI::App& app, int& exit);
+void add_drain_command(CLI::App& app, int& exit);
 void add_status_command(CLI::App& app, int& exit);
 void add_usage_command(CLI::App& app, int& exit);
 void add_key_command(CLI::App& app, int& exit);

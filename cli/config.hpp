@@ -30,6 +30,7 @@ struct journal_settings {
 struct config {
   std::string node_name = "node";
   std::string data_dir = "./data";
+  std::chrono::milliseconds drain_delay_ms{0};
   std::chrono::milliseconds drain_timeout_ms{30'000};
   http_settings http;
   admin_settings admin;

@@ -9,6 +9,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
+
+#include <unistd.h>
 
 namespace penstock {
 
@@ -26,11 +29,6 @@ using namespace std::chrono_literals;
 // The storage actors block on the disk and have threads of their own; what is left for CAF's
 // scheduler (links, gate, admin requests) is little.
 constexpr std::size_t scheduler_threads = 1;
-// How long the actors behind the front ends get to finish after those have drained.
-constexpr std::chrono::seconds storage_drain_time{10};
-// How long a chunk of a replay may take to arrive; a sink may be down.
-constexpr std::chrono::seconds jobs_drain_time{2};
-
 std::size_t lane_count(const config& settings) {
   if (settings.http.threads > 0) return settings.http.threads;
   return std::max(1u, std::thread::hardware_concurrency());
@@ -195,6 +193,8 @@ result<void> node::start_admin() {
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
   if (membership_) m.membership = membership_metrics_;
+  if (membership_) m.members = membership_board_;
+  m.cluster = {settings_.cluster.directory, settings_.cluster.name, settings_.cluster.listen};
   if (gate_) m.gate = gate_metrics_;
   m.dead_letters = dead_letter_metrics_;
   m.replays = replay_metrics_;
@@ -218,7 +218,8 @@ result<void> node::start_admin() {
   });
   auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
                                       usage_reader_, usage_rebuilder_, usage_rebuild_board_,
-                                      dead_letters_, replays_});
+                                      // A drain that is asked for is one that a signal asks for.
+                                      dead_letters_, replays_, drain_board_, [] { ::kill(::getpid(), SIGTERM); }});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -241,40 +242,6 @@ void node::reload(const config& settings) {
 }
 
 // -- ending ---------------------------------------------------------------------------------------
-
-bool node::ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline) {
-  return ask_in_time<drained>(who, deadline, penstock::drain{});
-}
-
-bool node::drain() {
-  drained_ = true;
-  state_.draining.store(true);
-  auto deadline = std::chrono::steady_clock::now() + settings_.drain_timeout_ms;
-  bool all = true;
-  say_that_we_leave(deadline);
-  // All at once: while one waits for a slow client the others must not go on taking new ones.
-  for (auto& lane : lanes_)
-    caf::anon_send(lane.front_end, penstock::drain{});
-  for (auto& lane : lanes_)
-    all = ask_to_drain(lane.front_end, deadline) && all;
-  leave_cluster(deadline);
-  deadline = std::max(deadline, std::chrono::steady_clock::now() + storage_drain_time);
-  all = ask_to_drain(journal_actor_, deadline) && all;
-  all = ask_to_drain(queue_, deadline) && all;
-  // While sinks still take events: what is under way then need not be repeated.
-  const auto soon = std::chrono::steady_clock::now() + jobs_drain_time;
-  for (auto* jobs : {&replays_, &dead_letters_})
-    (void)ask_to_drain(*jobs, soon);
-  for (auto& [name, out] : sinks_)
-    all = ask_to_drain(out.publisher, deadline) && all;
-  all = ask_to_drain(replays_, deadline) && all;
-  all = ask_to_drain(dead_letters_, deadline) && all;
-  all = ask_to_drain(usage_, deadline) && all;
-  for (auto& lane : lanes_)
-    all = ask_to_drain(lane.limiter, deadline) && all;
-  all = ask_to_drain(counters_, deadline) && all;
-  return all;
-}
 
 node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();

@@ -4,12 +4,14 @@
 #include "actors/accounts_actor.hpp"
 #include "actors/counters_actor.hpp"
 #include "actors/dead_letters_actor.hpp"
+#include "actors/drain_board.hpp"
 #include "actors/idempotency_actor.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
 #include "actors/membership_actor.hpp"
 #include "actors/node_state.hpp"
+#include "actors/owed.hpp"
 #include "actors/peer_link.hpp"
 #include "actors/publisher.hpp"
 #include "actors/queue_actor.hpp"
@@ -50,8 +52,9 @@ class node {
   /// Takes over what can change while running: plans, streams, log level.
   void reload(const config& settings);
 
-  /// Stops taking connections, finishes what is under way, makes everything durable. True when all
-  /// of it was done before node.drain_timeout.
+  /// Ends what the node does, in the order of drain_stage (actors/drain_board.hpp): others take over,
+  /// requests under way are answered, sinks get what they are owed, all that lasts is saved. Blocks
+  /// until then, or the deadline. True when nothing was left; the board and the log say what was.
   bool drain();
 
   /// Where events are taken, e.g. "127.0.0.1:8080", also when port 0 was asked for.
@@ -73,6 +76,12 @@ class node {
     std::thread thread;
   };
 
+  /// What a sink is owed at one moment of a drain.
+  struct sink_debt {
+    std::string sink;
+    std::uint64_t events = 0;
+  };
+
   explicit node(const config& settings);
 
   result<void> open_storage();
@@ -92,14 +101,25 @@ class node {
   result<void> start_cluster();
   void join_cluster();
   void reload_certificate();
-  void say_that_we_leave(std::chrono::steady_clock::time_point deadline);
-  void leave_cluster(std::chrono::steady_clock::time_point deadline);
+  using deadline_t = std::chrono::steady_clock::time_point;
+  // -- node_drain.cpp
+  deadline_t begin_drain();
+  bool announce(deadline_t deadline);
+  void answer_clients(deadline_t deadline);
+  void hand_over_shards(deadline_t deadline, bool others_know);
+  bool somebody_stays() const;
+  void publish_rest(deadline_t deadline);
+  bool look_at_sinks(stall_watch& watch, std::vector<sink_debt>& owed);
+  std::uint64_t queue_debt();
+  void tell_what_is_left(const std::vector<sink_debt>& owed);
+  void close_all(deadline_t deadline);
+  void leave_cluster(deadline_t deadline);
+  void leave_over(std::string what);
+  bool ask_to_drain(const caf::actor& who, deadline_t deadline);
   template <class Answer, class Message>
-  bool ask_in_time(const caf::actor& who, std::chrono::steady_clock::time_point deadline,
-                   const Message& what);
+  bool ask_in_time(const caf::actor& who, deadline_t deadline, const Message& what);
   result<void> start_admin();
   void start_threads();
-  bool ask_to_drain(const caf::actor& who, std::chrono::steady_clock::time_point deadline);
   std::vector<std::string> members() const;
   std::uint16_t self_member() const;
   placement_ptr first_placement() const;
@@ -163,12 +183,12 @@ class node {
   std::string http_address_;
   metrics_sources metrics_;
   std::unique_ptr<admin_server> admin_;
+  std::shared_ptr<drain_board> drain_board_ = std::make_shared<drain_board>();
   bool drained_ = false;
 };
 
 template <class Answer, class Message>
-bool node::ask_in_time(const caf::actor& who, std::chrono::steady_clock::time_point deadline,
-                       const Message& what) {
+bool node::ask_in_time(const caf::actor& who, deadline_t deadline, const Message& what) {
   if (!who) return true;
   const auto left = std::max<std::chrono::steady_clock::duration>(
       deadline - std::chrono::steady_clock::now(), std::chrono::milliseconds{1});

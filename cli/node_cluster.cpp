@@ -19,6 +19,19 @@ namespace {
 
 // How long a start waits until the directory has let the node in.
 constexpr std::chrono::seconds join_time{5};
+// What a node says of its load is renewed this often.
+constexpr std::int64_t figures_interval_ns = 1'000'000'000;
+
+std::uint64_t largest_lag(const std::vector<std::shared_ptr<const sink_metrics>>& sinks) {
+  std::uint64_t largest = 0;
+  for (const auto& sink : sinks) {
+    std::uint64_t events = 0;
+    for (const auto& lag : sink->lags())
+      events += lag.events;
+    largest = std::max(largest, events);
+  }
+  return largest;
+}
 
 tls_files tls_files_of(const cluster_settings& cluster) {
   return {cluster.tls_cert, cluster.tls_key, cluster.tls_ca};
@@ -110,15 +123,18 @@ void node::start_membership(const welcome& here) {
   parts.self.node = settings_.node_name;
   parts.self.version = PENSTOCK_VERSION;
   parts.self.wire_version = wire_version;
-  parts.figures = [this, before = std::uint64_t{0}, at = boot_ns()](member_record& self) mutable {
-    if (!state_.ready.load()) return; // the sources are still being put together
-    const auto totals = totals_of(metrics_);
+  parts.figures = [this, before = std::uint64_t{0}, at = boot_ns(),
+                   began = boot_ns()](member_record& self) mutable {
     const auto now = boot_ns();
-    const auto passed_ns = std::max<std::int64_t>(now - at, 1);
+    // A rate over less than this is noise. And at first the sources are still being put together.
+    if (!state_.ready.load() || now - at < figures_interval_ns) return;
+    const auto totals = totals_of(metrics_);
     self.requests_per_s = static_cast<std::uint32_t>(static_cast<double>(totals.requests - before) *
-                                                     1e9 / static_cast<double>(passed_ns));
+                                                     1e9 / static_cast<double>(now - at));
     self.journal_bytes =
         static_cast<std::uint64_t>(std::max<std::int64_t>(totals.journal_bytes, 0));
+    self.lag_events = largest_lag(metrics_.sinks);
+    self.uptime_s = static_cast<std::uint64_t>((now - began) / 1'000'000'000);
     before = totals.requests;
     at = now;
   };
@@ -190,30 +206,6 @@ void node::reload_certificate() {
   // The same paths as at the start: what may change is what the files hold.
   if (auto done = tls_->reload(tls_files_of(settings_.cluster)); !done)
     spdlog::error("the certificate between nodes stays as it was: {}", done.error().message);
-}
-
-// -- ending ---------------------------------------------------------------------------------------
-
-// First the others take over; requests that come meanwhile are decided by them.
-void node::say_that_we_leave(std::chrono::steady_clock::time_point deadline) {
-  if (!membership_) return;
-  spdlog::info("leaving the cluster");
-  (void)ask_in_time<left_cluster>(membership_, deadline, penstock::leave_cluster{false});
-}
-
-void node::leave_cluster(std::chrono::steady_clock::time_point deadline) {
-  if (membership_) {
-    for (auto& lane : lanes_)
-      if (!ask_in_time<shards_gone>(lane.limiter, deadline, leave_shards{}))
-        spdlog::warn("limits: some counters could not be handed over in time");
-    for (auto& lane : lanes_)
-      if (lane.idempotency && !ask_in_time<shards_gone>(lane.idempotency, deadline, leave_shards{}))
-        spdlog::warn("idempotency: some keys could not be handed over in time");
-    (void)ask_in_time<left_cluster>(membership_, deadline, penstock::leave_cluster{true});
-    spdlog::info("left the cluster");
-  }
-  if (links_) caf::anon_send(links_, penstock::drain{});
-  if (gate_) caf::anon_send(gate_, penstock::drain{});
 }
 
 } // namespace penstock

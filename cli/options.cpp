@@ -147,8 +147,12 @@ std::vector<option> node_and_log_options(config& c) {
       {"node.name", read_name(c.node_name), "node", "a", "This node's name in logs and metrics."},
       {"node.data_dir", read_text(c.data_dir, "a path", check_directory), "./data",
        "/var/lib/penstock", "Directory of the journal; one node at a time uses it."},
+      {"node.drain_delay", read_duration(c.drain_delay_ms, 0ms, 10min), "0s", "5s",
+       "How long a drain goes on serving, not ready, before nobody new is let in: what a load "
+       "balancer takes to notice."},
       {"node.drain_timeout", read_duration(c.drain_timeout_ms, 0ms, 1h), "30s", "10s",
-       "How long SIGTERM waits for requests under way before it closes their connections."},
+       "How long a drain may take after that: for requests under way, shards, and what sinks are "
+       "owed."},
       {"log.level",
        read_choice(c.log.level, choices<std::string>{{"trace", "trace"},
                                                      {"debug", "debug"},

@@ -28,6 +28,7 @@ class progress_bar {
   progress_bar(const progress_bar&) = delete;
   progress_bar& operator=(const progress_bar&) = delete;
 
+  bool is_terminal() const { return terminal_; }
   /// Does nothing where stderr is no terminal.
   void show(const progress& state);
   void clear();

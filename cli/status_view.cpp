@@ -1,5 +1,6 @@
 #include "cli/status_view.hpp"
 
+#include "cli/cluster_view.hpp"
 #include "cli/json_fields.hpp"
 #include "cli/readable.hpp"
 #include "cli/table.hpp"
@@ -154,6 +155,7 @@ result<std::string> status_text(const json::object& status,
   try {
     auto out = head_of(status);
     if (before && now) out += rates_of(*before, *now);
+    out += cluster_text(status.at("cluster").as_object());
     out += queues_of(status.at("queues").as_array());
     // A node of an earlier version has none.
     if (const auto* sinks = status.if_contains("sinks")) out += sinks_of(sinks->as_array());

@@ -3,6 +3,7 @@
 #include "actors/wording.hpp"
 #include "net/admin_accounts.hpp"
 #include "net/admin_dead_letters.hpp"
+#include "net/admin_drain.hpp"
 #include "net/admin_queue.hpp"
 #include "net/admin_replay.hpp"
 #include "net/admin_usage.hpp"
@@ -77,6 +78,8 @@ constexpr std::array routes{
     route{http::verb::get, "/metrics", get_metrics},
     route{http::verb::get, "/", get_page},
     route{http::verb::get, "/v1/admin/status", get_status},
+    route{http::verb::get, "/v1/admin/drain", get_drain},
+    route{http::verb::post, "/v1/admin/drain", post_drain},
     route{http::verb::get, "/v1/admin/usage", get_usage},
     route{http::verb::get, "/v1/admin/usage/rebuild", get_usage_rebuild},
     route{http::verb::post, "/v1/admin/usage/rebuild", post_usage_rebuild},

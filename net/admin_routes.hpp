@@ -1,6 +1,7 @@
 // What the admin plane answers: one table of routes.
 #pragma once
 
+#include "actors/drain_board.hpp"
 #include "actors/node_state.hpp"
 #include "actors/usage_rebuilder.hpp"
 #include "net/ask.hpp"
@@ -35,6 +36,8 @@ struct admin_context {
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
   caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: there are none
   caf::actor replays{};      ///< see replay_actor.hpp; null: there are none
+  std::shared_ptr<drain_board> drain{}; ///< null: a drain can't be asked for
+  std::function<void()> begin_drain{};
 };
 
 /// A request; the views last as long as its connection waits for the answer.

@@ -90,6 +90,8 @@ class server final : public admin_server {
                  token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
     context_.dead_letters = parts.dead_letters;
     context_.replays = parts.replays;
+    context_.drain = std::move(parts.drain);
+    context_.begin_drain = std::move(parts.begin_drain);
     asio::co_spawn(*io_, accept_all(), asio::detached);
     thread_ = std::thread{[this] { io_->run(); }};
     pthread_setname_np(thread_.native_handle(), "admin");

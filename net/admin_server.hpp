@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/compat.hpp"
+#include "actors/drain_board.hpp"
 #include "actors/node_state.hpp"
 #include "actors/usage_rebuilder.hpp"
 #include "net/metrics_page.hpp"
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace penstock {
@@ -35,6 +37,8 @@ struct admin_parts {
   std::shared_ptr<usage_rebuild_board> usage_rebuild{};
   caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: 503
   caf::actor replays{};      ///< see replay_actor.hpp; null: 503
+  std::shared_ptr<drain_board> drain{};  ///< null: 503
+  std::function<void()> begin_drain{};   ///< called once it was asked for on the board
 };
 
 /// Runs from start() to its destruction, which closes every connection at once.

@@ -64,8 +64,9 @@ caf::behavior front_end::make_behavior() {
         access_ = news.access;
         set_plans(news.plans);
       },
-      [this](drain) -> caf::result<drained> {
+      [this](drain how) -> caf::result<drained> {
         drained_ = self_->make_response_promise();
+        if (how.time_ms.count() > 0) parts_.drain_timeout_ms = how.time_ms;
         begin_drain();
         return drained_;
       },

@@ -39,7 +39,8 @@ void add_moves(prometheus_page& out, const cluster_sources& all) {
   using m = cluster_figures;
   out.gauge("penstock_shards", "Shards of limits that are this node's, by state.")
       .value(sum_of(all, &m::owned_shards), {{"state", "owned"}})
-      .value(sum_of(all, &m::waiting_shards), {{"state", "arriving"}});
+      .value(sum_of(all, &m::waiting_shards), {{"state", "arriving"}})
+      .value(sum_of(all, &m::leaving_shards), {{"state", "leaving"}});
   out.gauge("penstock_limiter_held_requests",
             "Requests that wait for a shard's counters or for its owner to be found.")
       .value(sum_of(all, &m::held_requests));
@@ -66,6 +67,9 @@ void add_membership(prometheus_page& out, const membership_metrics& m) {
   out.counter("penstock_directory_renewals_total", "Renewals of this node's record, by result.")
       .value(m.renewals.value(), {{"result", "ok"}})
       .value(m.failed_renewals.value(), {{"result", "failed"}});
+  out.counter("penstock_directory_forgotten_total",
+              "Records of nodes long dead that this node took out of the directory.")
+      .value(m.forgotten.value());
   out.counter("penstock_cluster_views_total", "Views, by what this node did with them.")
       .value(m.views.value(), {{"what", "taken"}})
       .value(m.proposals.value(), {{"what", "proposed"}});

@@ -10,6 +10,7 @@
 #include "actors/membership_actor.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
+#include "actors/settings.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,13 @@
 #include <vector>
 
 namespace penstock {
+
+/// What a node's configuration says of its cluster.
+struct cluster_identity {
+  directory_kind directory = directory_kind::none;
+  std::string name;
+  std::string address; ///< of this node
+};
 
 /// Where the figures are; registered when a node is composed. All of it outlives the admin server.
 /// Null pointers and empty lists leave their metrics out.
@@ -37,6 +45,8 @@ struct metrics_sources {
   std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
   std::shared_ptr<const membership_metrics> membership; ///< with a directory
+  std::shared_ptr<const membership_board> members;      ///< likewise
+  cluster_identity cluster;
   std::shared_ptr<const gate_metrics> gate;
   std::shared_ptr<const dead_letter_metrics> dead_letters;
   std::shared_ptr<const replay_metrics> replays;

@@ -1,5 +1,6 @@
 #include "net/status_page.hpp"
 
+#include "net/cluster_status.hpp"
 #include "net/process_figures.hpp"
 #include "net/sink_figures.hpp"
 #include "net/wall_time.hpp"
@@ -49,7 +50,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
                                {"durable_seq", totals.durable_seq},
                                {"scarce", totals.journal_scarce},
                                {"full", totals.journal_full}}},
-      {"cluster", json::object{{"peers_up", totals.peers_up}}},
+      {"cluster", cluster_json(from)},
       {"process",
        json::object{{"cpu_s", self.cpu_seconds}, {"resident_bytes", self.resident_bytes}}},
       {"queues", queues_of(totals)},
@@ -72,6 +73,7 @@ const std::string_view status_page_html = R"html(<!doctype html>
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{max-width:48rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem;margin:0}
+h2{font-size:1rem;margin:1.5rem 0 0}
 p{margin:.2rem 0 1.2rem;opacity:.75}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:1rem}
 dt{font-size:.85rem;opacity:.75}
@@ -86,6 +88,9 @@ th:first-child,td:first-child{text-align:left}
 <tbody id="queues"></tbody></table>
 <table id="sinks" hidden><thead><tr><th>Sink</th><th>Stream</th><th>State</th><th>Lag</th><th>Bytes</th><th>Oldest</th></tr></thead>
 <tbody></tbody></table>
+<h2 id="cluster" hidden></h2>
+<table id="members" hidden><thead><tr><th>Member</th><th>Node</th><th>State</th><th>Shards</th><th>Version</th><th>Heard</th><th>Requests/s</th><th>Lag</th></tr></thead>
+<tbody></tbody></table>
 <script>
 const $=id=>document.getElementById(id);
 const count=n=>n.toLocaleString();
@@ -96,6 +101,18 @@ function figure(name,value){const t=document.createElement("dt"),d=document.crea
  b=document.createElement("div");t.textContent=name;d.textContent=value;b.append(t,d);return b}
 function row(cells){const r=document.createElement("tr");
  for(const c of cells){const d=document.createElement("td");d.textContent=c;r.append(d)}return r}
+function cluster(c){
+ const members=c.members||[];
+ $("cluster").hidden=$("members").hidden=!members.length;
+ if(!members.length)return;
+ $("cluster").textContent="Cluster "+c.name+(c.epoch===undefined?"":" · view "+c.epoch
+  +" · directory "+(c.directory_up?"up":"away"))+" · here "+c.shards.owned+" shards, "
+  +c.shards.arriving+" arriving, "+c.shards.leaving+" leaving · "+count(c.leased_units)
+  +" units leased · "+count(c.held_requests)+" requests held";
+ const or=(v,f)=>v===undefined||v===""?"–":f?f(v):v;
+ $("members").tBodies[0].replaceChildren(...members.map(m=>
+  row([m.address+(m.self?" (this)":""),or(m.node),m.state+(m.linked||m.state=="down"?"":", no link"),
+   m.shards,or(m.version),or(m.heard_s_ago,age),or(m.requests_per_s,count),or(m.lag_events,count)])))}
 async function refresh(){
  try{
   const answer=await fetch("v1/admin/status");
@@ -128,6 +145,7 @@ async function refresh(){
     const r=row([k.sink,t?t.stream:"–",k.state].concat(
      t?[count(t.lag_events),bytes(t.lag_bytes),t.lag_events?age(t.lag_s):"–"]:["–","–","–"]));
     if(k.last_error)r.title=k.last_error;return r})));
+  cluster(s.cluster);
  }catch(e){$("state").textContent="No answer: "+e.message}
  setTimeout(refresh,2000)}
 refresh();

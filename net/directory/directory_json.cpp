@@ -92,7 +92,8 @@ std::string member_json(const member_record& member) {
                                       {"epoch", member.epoch},
                                       {"requests_per_s", member.requests_per_s},
                                       {"journal_bytes", member.journal_bytes},
-                                      {"lag_events", member.lag_events}});
+                                      {"lag_events", member.lag_events},
+                                      {"uptime_s", member.uptime_s}});
 }
 
 std::optional<member_record> read_member(std::string_view text) {
@@ -108,6 +109,7 @@ std::optional<member_record> read_member(std::string_view text) {
   in.number("requests_per_s", out.requests_per_s);
   in.number("journal_bytes", out.journal_bytes);
   in.number("lag_events", out.lag_events);
+  in.number("uptime_s", out.uptime_s);
   if (!in.ok() || out.address.empty() || out.incarnation.empty()) return std::nullopt;
   return out;
 }

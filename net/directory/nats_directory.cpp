@@ -60,6 +60,7 @@ class nats_directory final : public directory {
   result<void> open(listener to) override;
   result<std::uint64_t> renew(const member_record& self) override;
   result<void> leave(const std::string& address) override;
+  result<bool> forget(const std::string& address, std::uint64_t revision) override;
   result<bool> propose(const cluster_view& next, std::uint64_t last_revision) override;
   result<void> put_record(const std::string& key, const std::string& value) override;
 
@@ -74,6 +75,7 @@ class nats_directory final : public directory {
   result<session_ptr> session() const;
   void set_session(session_ptr session, std::string why_none);
   result<void> put(std::size_t bucket, const std::string& key, const std::string& value);
+  result<void> remove(std::size_t bucket, const std::string& key);
 
   void serve(session_ptr session);
   std::string watch(nats_session& session);
@@ -173,10 +175,22 @@ result<std::uint64_t> nats_directory::renew(const member_record& self) {
   return (*to)->last_revision(members_bucket, view_key);
 }
 
-result<void> nats_directory::leave(const std::string& address) {
+result<void> nats_directory::remove(std::size_t bucket, const std::string& key) {
   const auto to = session();
   if (!to) return to.error();
-  return (*to)->remove(members_bucket, std::string{member_prefix} + encode_directory_key(address));
+  const auto done = (*to)->remove(bucket, key);
+  return done ? result<void>{} : result<void>{done.error()};
+}
+
+result<void> nats_directory::leave(const std::string& address) {
+  return remove(members_bucket, std::string{member_prefix} + encode_directory_key(address));
+}
+
+result<bool> nats_directory::forget(const std::string& address, std::uint64_t revision) {
+  const auto to = session();
+  if (!to) return to.error();
+  return (*to)->remove(members_bucket, std::string{member_prefix} + encode_directory_key(address),
+                       revision);
 }
 
 // A view that was deleted, that a server lost with all its data, or that cannot be read, must not
@@ -196,10 +210,7 @@ result<void> nats_directory::put_record(const std::string& key, const std::strin
   const auto encoded = encode_directory_key(key);
   if (encoded.empty() || value.size() > max_directory_value_bytes)
     return error{errc::invalid, "the directory takes no record of this size"};
-  if (!value.empty()) return put(records_bucket, encoded, value);
-  const auto to = session();
-  if (!to) return to.error();
-  return (*to)->remove(records_bucket, encoded);
+  return value.empty() ? remove(records_bucket, encoded) : put(records_bucket, encoded, value);
 }
 
 // -- the thread that tells ------------------------------------------------------------------------
@@ -283,7 +294,7 @@ void nats_directory::tell_member(const nats_change& change) {
   }
   auto member = read_member(change.value);
   if (!member || member->address != *address) return complain(change);
-  if (to_.member) to_.member(std::move(*member));
+  if (to_.member) to_.member(std::move(*member), change.revision);
 }
 
 void nats_directory::tell_view(const nats_change& change) {

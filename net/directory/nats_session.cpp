@@ -240,7 +240,8 @@ result<std::uint64_t> nats_session::last_revision(std::size_t bucket, const std:
   return session_error(status == NATS_TIMEOUT ? "no answer in time" : nats_last_error(status));
 }
 
-result<void> nats_session::remove(std::size_t bucket, const std::string& key) {
+result<bool> nats_session::remove(std::size_t bucket, const std::string& key,
+                                  std::optional<std::uint64_t> last_revision) {
   natsMsg* made = nullptr;
   if (natsMsg_Create(&made, (watches_[bucket].prefix + key).c_str(), nullptr, nullptr, 0) !=
       NATS_OK)
@@ -250,8 +251,8 @@ result<void> nats_session::remove(std::size_t bucket, const std::string& key) {
   natsMsgHeader_Set(made, "Nats-Rollup", "sub");
   jsPubOptions options;
   jsPubOptions_Init(&options);
-  const auto done = publish(made, options);
-  return done ? result<void>{} : result<void>{done.error()};
+  if (last_revision) options.ExpectLastSubjectSeq = *last_revision;
+  return publish(made, options);
 }
 
 result<bool> nats_session::publish(natsMsg* message, jsPubOptions& options) {

@@ -79,8 +79,10 @@ class nats_session {
   /// The key's last revision, of a deletion too; 0: it never had one. It is read from the bucket's
   /// leader, so that none is missed that was stored before.
   result<std::uint64_t> last_revision(std::size_t bucket, const std::string& key);
-  /// Deletes the key with its history.
-  result<void> remove(std::size_t bucket, const std::string& key);
+  /// Deletes the key with its history; with `last_revision` only if that is the key's last one.
+  /// False: it is not.
+  result<bool> remove(std::size_t bucket, const std::string& key,
+                      std::optional<std::uint64_t> last_revision = std::nullopt);
 
   /// Ends the connection, and with it all calls under way.
   void hang_up() { natsConnection_Close(connection_.get()); }

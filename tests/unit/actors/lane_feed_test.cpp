@@ -222,3 +222,16 @@ TEST_CASE("a breaker opens after failures in a row, lets one probe through and c
   CHECK(breaker.allowance(160) == no_lane_cap);
   CHECK_FALSE(breaker.on_success());
 }
+
+TEST_CASE("a breaker in a hurry pauses no longer than it may") {
+  sink_breaker breaker{100, 60'000};
+  for (int i = 0; i < 20; ++i)
+    breaker.on_failure(0, 1);
+  REQUIRE(breaker.allowance(30'000) == 0);
+  breaker.hurry(1'000, 500);
+  CHECK(breaker.allowance(1'499) == 0);
+  CHECK(breaker.allowance(1'500) == sink_breaker::probe_events);
+  breaker.on_sent();
+  breaker.on_failure(2'000, 1);
+  CHECK(breaker.allowance(2'500) == sink_breaker::probe_events);
+}

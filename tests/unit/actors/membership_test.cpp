@@ -134,6 +134,58 @@ TEST_CASE_METHOD(one_member, "membership: a minority takes nobody out for half a
   CHECK(views.back() == names{"a", "b"});
 }
 
+TEST_CASE_METHOD(one_member, "membership: records of nodes long dead are forgotten by the first",
+                 "[membership]") {
+  constexpr std::int64_t hour_ms = 3'600'000;
+  pass(500, {"a", "b", "c"});
+  auto dead = record_for("c");
+  dead.epoch = members.view().epoch;
+  members.on_record(dead, now, 7);
+  pass(2000, {"a", "b"});
+  REQUIRE(views.back() == names{"a", "b"});
+  // Found in the directory at the start, of a node that nobody knows.
+  members.on_record(record_for("old"), now - 1000 * member_ms, 3);
+  CHECK_FALSE(members.stale(now));
+  now += (hour_ms - 10'000) * member_ms;
+  pass(500, {"a", "b"});
+  CHECK_FALSE(members.stale(now));
+  now += 10'000 * member_ms;
+  pass(500, {"a", "b"});
+  names forgotten;
+  while (const auto what = members.stale(now)) {
+    forgotten.push_back(what->address);
+    CHECK(what->revision == (what->address == "c" ? 7 : 3));
+    members.on_forgotten(*what);
+    REQUIRE(forgotten.size() < 5);
+  }
+  std::ranges::sort(forgotten);
+  CHECK(forgotten == names{"c", "old"});
+  CHECK(views.back() == names{"a", "b"});
+}
+
+TEST_CASE("membership: whoever is not the first, or came back, forgets nobody", "[membership]") {
+  constexpr std::int64_t later = 4'000'000 * member_ms;
+  membership b{{"b", "1", false}};
+  b.on_renewed(0, 0);
+  b.on_record(record_for("dead"), 0, 7);
+  b.on_view({1, {{"a", "1", false}, {"b", "1", false}}, {}, {}}, 2, 0);
+  b.on_renewed(later, 2);
+  CHECK_FALSE(b.stale(later)); // a does it
+
+  membership a{{"a", "1", false}};
+  a.on_renewed(0, 0);
+  a.on_record(record_for("dead"), 0, 7);
+  a.on_view({1, {{"a", "1", false}, {"b", "1", false}}, {}, {}}, 2, 0);
+  a.on_renewed(later, 2);
+  REQUIRE(a.stale(later));
+  // What was stored since stays known.
+  const auto asked = *a.stale(later);
+  a.on_record(record_for("dead", "2"), later, 9);
+  CHECK_FALSE(a.stale(later));
+  a.on_forgotten(asked);
+  CHECK(a.record_of("dead") != nullptr);
+}
+
 TEST_CASE_METHOD(one_member, "membership: half is enough, so the other one of two takes over",
                  "[membership]") {
   pass(3000, {"a", "b"});

@@ -46,7 +46,8 @@ class watched_directory {
   result<void> open() {
     return directory_->open(
         {.member =
-             [this](member_record m) {
+             [this](member_record m, std::uint64_t revision) {
+               member_revision_ = revision;
                note("member " + m.address + " " + std::to_string(m.epoch));
              },
          .member_gone = [this](std::string address) { note("gone " + address); },
@@ -84,6 +85,8 @@ class watched_directory {
     seen_ += since.size();
     return since;
   }
+  /// Of the member that was told last.
+  std::uint64_t member_revision() const { return member_revision_; }
   std::uint64_t revision() {
     const std::lock_guard lock{mutex_};
     return revision_;
@@ -102,6 +105,7 @@ class watched_directory {
   std::vector<std::string> told_;
   std::size_t seen_ = 0;
   std::uint64_t revision_ = 0;
+  std::atomic<std::uint64_t> member_revision_{0};
   std::unique_ptr<directory> directory_; // last: its thread ends first
 };
 
@@ -270,6 +274,27 @@ TEST_CASE("a bucket that is deleted is made again", "[nats_directory]") {
   a.wait_for("watching");
   until_done([&] { return a->put_record("key.1", "1"); });
   a.wait_for("record key.1=1");
+}
+
+TEST_CASE("a record is forgotten only as it was known", "[nats_directory]") {
+  nats_process server;
+  watched_directory a{settings_for(server)}, b{settings_for(server)};
+  a.open_in_time();
+  b.open_in_time();
+  REQUIRE(a->renew(directory_member("127.0.0.1:1", 1)));
+  b.wait_for("member 127.0.0.1:1 1");
+  const auto known = b.member_revision();
+  REQUIRE(a->renew(directory_member("127.0.0.1:1", 2)));
+  const auto refused = b->forget("127.0.0.1:1", known);
+  REQUIRE(refused);
+  CHECK_FALSE(*refused); // it lives
+  b.wait_for("member 127.0.0.1:1 2");
+  const auto done = b->forget("127.0.0.1:1", b.member_revision());
+  REQUIRE(done);
+  CHECK(*done);
+  a.wait_for("gone 127.0.0.1:1");
+  REQUIRE(a->renew(directory_member("127.0.0.1:1", 3)));
+  b.wait_for("member 127.0.0.1:1 3");
 }
 
 TEST_CASE("calls fail in time while the server hangs", "[nats_directory]") {

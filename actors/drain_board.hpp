@@ -1,0 +1,83 @@
+// How far a node's drain is: written by the thread that drains, read by the admin plane.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// What a drain does, in this order.
+enum class drain_stage : std::uint8_t {
+  serving,      ///< no drain was asked for
+  announcing,   ///< not ready, but still serving: the cluster and load balancers are told
+  answering,    ///< nobody new is let in; requests under way are answered
+  handing_over, ///< leases go back, and shards with their counters to other nodes
+  publishing,   ///< what sinks are owed is published
+  closing,      ///< out of the directory; all that lasts is saved
+  ended,
+};
+inline constexpr std::array<const char*, 7> drain_stage_names{
+    "serving", "announcing", "answering", "handing_over", "publishing", "closing", "ended"};
+
+/// What somebody who asks for a drain may say about it.
+struct drain_wish {
+  std::optional<std::chrono::milliseconds> timeout_ms{}; ///< in place of node.drain_timeout
+  bool wait_for_queue = false; ///< until consumers have acknowledged all, or the deadline
+};
+
+class drain_board {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  struct state {
+    drain_stage stage = drain_stage::serving;
+    std::optional<clock::time_point> deadline{}; ///< once it began
+    std::set<std::string> given_up{};  ///< sinks that are not waited for any more
+    std::uint64_t queue_events = 0;    ///< that consumers have not acknowledged, once publishing
+    std::vector<std::string> left{};   ///< what was not finished, a sentence each
+  };
+
+  /// Notes what is wished; false: a drain was asked for before, and goes on as it was wished then.
+  bool ask(const drain_wish& wish) {
+    const std::lock_guard lock{mutex_};
+    if (state_.stage != drain_stage::serving) return false;
+    wish_ = wish;
+    state_.stage = drain_stage::announcing; // it will be in a moment
+    return true;
+  }
+  drain_wish wish() const {
+    const std::lock_guard lock{mutex_};
+    return wish_.value_or(drain_wish{});
+  }
+  template <class Change>
+  void change(Change&& how) {
+    const std::lock_guard lock{mutex_};
+    std::forward<Change>(how)(state_);
+  }
+  state get() const {
+    const std::lock_guard lock{mutex_};
+    return state_;
+  }
+
+  /// Somebody looked at it, and may look again soon.
+  void note_reader(clock::time_point now) { read_at_.store(now); }
+  bool has_reader(clock::time_point now, std::chrono::milliseconds within) const {
+    return now - read_at_.load() <= within;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<drain_wish> wish_;
+  state state_;
+  std::atomic<clock::time_point> read_at_{clock::time_point{}};
+};
+
+} // namespace penstock
