@@ -170,7 +170,10 @@ void replica_state::on_adopted(const replica_adopted& news) {
                                     : parts_.store->set_aside(news.tag);
     if (gone)
       spdlog::info("replicas: the events of node {} are published{}", news.node,
-                   news.is_empty ? "" : "; some became dead letters, see its directory");
+                   news.is_empty ? std::string{}
+                                 : fmt::format("; dead letters, and what consumers of its queue did "
+                                               "not have, are left in replicas/{}.adopted",
+                                               news.tag));
     else
       spdlog::error("replicas: {}", gone.error().message);
     origins_.erase(news.tag);

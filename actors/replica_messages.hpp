@@ -45,14 +45,14 @@ struct replica_held {
   std::uint64_t session = 0;
   std::uint64_t settled_seq = 0;
   bool ok = true;
-  std::string why; ///< if not ok: a sentence
+  std::string why{}; ///< if not ok: a sentence
 };
 
 /// From each node to all that it has a link to, every replica_interval: it lives, and this is what
 /// need not be held any more. No answer.
 struct replica_news {
   std::uint8_t version = replicas_wire_version;
-  std::string tag;
+  std::string tag{};
   std::uint64_t confirmed_seq = 0;
 };
 
@@ -110,11 +110,11 @@ struct adopt_replica {
   std::string node;
 };
 struct replica_adopted {
-  std::string tag;
-  std::string node;
-  bool is_done = false;  ///< its sinks have all of it
-  bool is_empty = false; ///< nor is anything else left in its directory
-  std::string why;       ///< if it is not done
+  std::string tag{};
+  std::string node{};
+  bool is_done = false;  ///< its sinks have all of it, but for the embedded queue
+  bool is_empty = false; ///< which got all, too, and there are no dead letters
+  std::string why{};     ///< if it is not done
 };
 
 /// The timer of either side.

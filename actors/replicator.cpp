@@ -24,6 +24,7 @@ std::int64_t replicator_state::now_ms() const {
 
 void replicator_state::on_streams(const replicated_streams& which) {
   streams_ = which;
+  if (!streams_.wanted) end_session();
 }
 
 void replicator_state::on_rows(const journal_rows& durable) {
@@ -255,10 +256,15 @@ void replicator_state::on_tick() {
   } else if (at_ == stage::idle) {
     choose();
   }
-  for (const auto& one : peers_)
-    self_->send(one.replicas, replica_news{.tag = parts_.tag, .confirmed_seq = confirmed()});
+  tell_peers();
   pump();
   self_->delayed_send(self_, replica_interval, replica_tick{});
+}
+
+// That it lives, and what need not be held any more: also to those who held something earlier.
+void replicator_state::tell_peers() {
+  for (const auto& one : peers_)
+    self_->send(one.replicas, replica_news{.tag = parts_.tag, .confirmed_seq = confirmed()});
 }
 
 void replicator_state::show() {
@@ -290,6 +296,7 @@ caf::behavior replicator(caf::stateful_actor<replicator_state>* self,
       [self](const replica_held& news) { self->state.on_held(news); },
       [self](replica_tick) { self->state.on_tick(); },
       [self](drain) {
+        self->state.tell_peers();
         self->quit();
         return drained{};
       },

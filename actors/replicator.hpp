@@ -69,6 +69,7 @@ class replicator_state {
   void on_held(const replica_held& news);
   void on_down(const caf::actor_addr& who);
   void on_tick();
+  void tell_peers();
 
  private:
   using time_point = caf::actor_clock::time_point;

@@ -95,7 +95,7 @@ void node::start_membership(const welcome& here) {
   parts.self.incarnation = new_incarnation();
   parts.self.node = settings_.node_name;
   parts.self.version = PENSTOCK_VERSION;
-  parts.self.wire_version = wire_version;
+  parts.self.wire_version = settings_.cluster.max_wire_version;
   parts.figures = [this, before = std::uint64_t{0}, at = boot_ns()](member_record& self) mutable {
     if (!state_.ready.load()) return; // the sources are still being put together
     const auto totals = totals_of(metrics_);
@@ -121,7 +121,9 @@ result<void> node::start_cluster() {
   if (settings_.cluster.directory == directory_kind::none) return {};
   const bool is_fixed = settings_.cluster.directory == directory_kind::static_peers;
   welcome here;
+  here.version = settings_.cluster.max_wire_version;
   here.accounts = accounts_;
+  here.replicas = replicas_;
   for (auto& lane : lanes_) {
     here.limiters.push_back(lane.limiter);
     here.front_ends.push_back(lane.front_end);
@@ -144,6 +146,7 @@ result<void> node::start_cluster() {
   auto told_of_peers = here.front_ends;
   told_of_peers.insert(told_of_peers.end(), here.limiters.begin(), here.limiters.end());
   told_of_peers.push_back(accounts_);
+  told_of_peers.push_back(replicator_);
   if (membership_) told_of_peers.push_back(membership_);
   links_ = system_.spawn(peer_links, settings_.cluster,
                          is_fixed ? members() : std::vector<std::string>{}, told_of_peers,

@@ -100,6 +100,7 @@ TEST_CASE_METHOD(front_end_fixture, "charges: an answer tells of the rules that 
                   .amount = amount,
                   .window_ns = 3'600'000 * ms}}};
   };
+  front_end_options options;
   options.rules = hours(2);
   start(options);
   const auto digest = [&](std::uint32_t amount) { return plan_digest(hours(amount)); };
