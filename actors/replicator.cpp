@@ -23,7 +23,12 @@ std::int64_t replicator_state::now_ms() const {
 // -- what is to be held ---------------------------------------------------------------------------
 
 void replicator_state::on_streams(const replicated_streams& which) {
+  // Of streams that were replicated so far something may be held and not be published yet.
+  auto sinks = std::move(streams_.sinks);
   streams_ = which;
+  streams_.sinks.insert(streams_.sinks.end(), sinks.begin(), sinks.end());
+  std::ranges::sort(streams_.sinks);
+  streams_.sinks.erase(std::ranges::unique(streams_.sinks).begin(), streams_.sinks.end());
   if (!streams_.wanted) end_session();
 }
 

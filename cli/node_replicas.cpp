@@ -31,6 +31,7 @@ replicated_streams replicated_streams_of(const config& settings, const config& b
       out.sinks.insert(out.sinks.end(), sinks.begin(), sinks.end());
       out.wanted = [settings](const std::string& stream) { return is_replicated(settings, stream); };
     }
+  if (!out.wanted) out.sinks = fed_sinks(began); // something may be held of an earlier life
   std::ranges::sort(out.sinks);
   out.sinks.erase(std::ranges::unique(out.sinks).begin(), out.sinks.end());
   return out;

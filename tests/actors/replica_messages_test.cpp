@@ -52,12 +52,14 @@ TEST_CASE_METHOD(replica_wire, "replica_batch", "[messages][replica]") {
   auto block = mixed_block();
   block.keys.push_back({{1, 2}, 3, 0, 1});
   const auto sent = std::make_shared<const event_block>(block);
-  const auto got = round_trip(replica_batch{.session = 7,
-                                            .tag = "aaaaaaaa",
-                                            .node = "a",
-                                            .confirmed_seq = 8,
-                                            .after_seq = 9,
-                                            .rows = {{sent}, {sent}}});
+  replica_batch batch;
+  batch.session = 7;
+  batch.tag = "aaaaaaaa";
+  batch.node = "a";
+  batch.confirmed_seq = 8;
+  batch.after_seq = 9;
+  batch.rows = {{sent}, {sent}};
+  const auto got = round_trip(batch);
   CHECK(got.version == replicas_wire_version);
   CHECK(got.session == 7);
   CHECK(got.tag == "aaaaaaaa");

@@ -44,7 +44,8 @@ class replicator_fixture : public actor_fixture {
 
   void up(std::uint16_t member) { up(member, peers[member]->actor); }
   void up(std::uint16_t member, const caf::actor& replicas) {
-    peer_up news{.member = member};
+    peer_up news;
+    news.member = member;
     news.replicas = replicas;
     news.address = addresses[member];
     self->send(actor, news);
@@ -72,7 +73,7 @@ class replicator_fixture : public actor_fixture {
     auto question = std::make_shared<await_published>();
     question->stream = stream;
     question->items = {{token, 7, seq, seq + count - 1}};
-    question->timeout_ms = 2s;
+    question->timeout_ms = timeout;
     question->front_end = self;
     self->send(actor, await_published_ptr{question});
     run();
@@ -95,6 +96,7 @@ class replicator_fixture : public actor_fixture {
   temporary_dir dir;
   std::unique_ptr<journal> store;
   std::uint64_t next = 0;
+  std::chrono::milliseconds timeout{2'000};
   std::vector<std::string> addresses;
   std::shared_ptr<replicator_metrics> metrics = std::make_shared<replicator_metrics>();
   replicated_streams streams;
@@ -173,7 +175,7 @@ TEST_CASE_METHOD(replicator_fixture, "with nobody in reach it says so, in time",
   CHECK(told() == answers{{3, true}});
   // A peer that speaks an earlier version holds nothing.
   down(0);
-  up(1, nullptr);
+  up(1, caf::actor{});
   await(4, write());
   CHECK(told().empty());
 }
@@ -196,6 +198,7 @@ TEST_CASE_METHOD(replicator_fixture, "streams that are not replicated are not se
 }
 
 TEST_CASE_METHOD(replicator_fixture, "a holder that refuses, hangs or ends is left", "[replica]") {
+  timeout = 10s;
   up(0, self); // takes all and says nothing
   up(1);
   const auto first = write();
