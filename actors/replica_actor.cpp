@@ -29,9 +29,8 @@ void replica_state::on_batch(const replica_batch& batch) {
   if (is_new || (!known->second.is_adopted && known->second.node != batch.node))
     if (auto added = parts_.store->add_origin(batch.tag, batch.node); !added) {
       parts_.metrics->refusals.add();
-      self_->send(sender, replica_held{.session = batch.session,
-                                       .ok = false,
-                                       .why = added.error().message});
+      self_->send(sender, replica_held{
+                              .session = batch.session, .ok = false, .why = added.error().message});
       return;
     }
   auto& from = origins_[batch.tag];
@@ -62,8 +61,7 @@ result<void> replica_state::take(origin& from, const replica_batch& batch) {
 result<void> replica_state::append(origin& to, const replica_batch& batch) {
   std::uint64_t bytes = 0, events = 0;
   for (const auto& [block] : batch.rows) {
-    if (!block || !is_consistent(*block))
-      return error{errc::corrupt, "a row contradicts itself"};
+    if (!block || !is_consistent(*block)) return error{errc::corrupt, "a row contradicts itself"};
     to.is_dirty = true;
     if (auto done = parts_.store->append(batch.tag, *block); !done) return done;
     to.appended_seq = std::max(to.appended_seq, block->last_seq());
@@ -166,14 +164,15 @@ void replica_state::look_after(const std::string& tag, const replica_info& held,
 void replica_state::on_adopted(const replica_adopted& news) {
   if (news.is_done) {
     parts_.metrics->adopted.add();
-    const auto gone = news.is_empty ? parts_.store->remove(news.tag)
-                                    : parts_.store->set_aside(news.tag);
+    const auto gone =
+        news.is_empty ? parts_.store->remove(news.tag) : parts_.store->set_aside(news.tag);
     if (gone)
       spdlog::info("replicas: the events of node {} are published{}", news.node,
-                   news.is_empty ? std::string{}
-                                 : fmt::format("; dead letters, and what consumers of its queue did "
-                                               "not have, are left in replicas/{}.adopted",
-                                               news.tag));
+                   news.is_empty
+                       ? std::string{}
+                       : fmt::format("; dead letters, and what consumers of its queue did "
+                                     "not have, are left in replicas/{}.adopted",
+                                     news.tag));
     else
       spdlog::error("replicas: {}", gone.error().message);
     origins_.erase(news.tag);

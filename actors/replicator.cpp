@@ -167,8 +167,8 @@ void replicator_state::pump() {
   show();
 }
 
-/// False when it can't be read. Without rows all is read; what comes from the journal actor from now
-/// on was not durable before.
+/// False when it can't be read. Without rows all is read; what comes from the journal actor from
+/// now on was not durable before.
 bool replicator_state::take_from_journal(std::vector<wire_block>& rows, std::size_t& bytes) {
   std::vector<std::string> damage;
   auto read = parts_.reader->read_wanted(streams_.wanted, sent_seq_, max_replica_batch_bytes,
@@ -278,11 +278,10 @@ void replicator_state::show() {
   m.waiting_bytes.set(static_cast<std::int64_t>(under_way_bytes_));
   m.waits.set(static_cast<std::int64_t>(watches_.size()));
   m.held_seq.set(static_cast<std::int64_t>(held_seq_));
-  m.lag_us.set(under_way_.empty()
-                   ? 0
-                   : std::chrono::duration_cast<std::chrono::microseconds>(
-                         now() - under_way_.front().at)
-                         .count());
+  m.lag_us.set(under_way_.empty() ? 0
+                                  : std::chrono::duration_cast<std::chrono::microseconds>(
+                                        now() - under_way_.front().at)
+                                        .count());
 }
 
 caf::behavior replicator(caf::stateful_actor<replicator_state>* self,

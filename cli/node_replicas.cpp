@@ -14,8 +14,8 @@ namespace {
 
 bool is_replicated(const config& settings, const std::string& stream) {
   const auto found = settings.streams.find(stream);
-  const auto& rules = found != settings.streams.end() ? found->second
-                                                      : settings.streams.at("default");
+  const auto& rules =
+      found != settings.streams.end() ? found->second : settings.streams.at("default");
   return rules.ack == ack_level::replicated;
 }
 
@@ -29,7 +29,9 @@ replicated_streams replicated_streams_of(const config& settings, const config& b
       const auto& sinks =
           (known != began.streams.end() ? known->second : began.streams.at("default")).sinks;
       out.sinks.insert(out.sinks.end(), sinks.begin(), sinks.end());
-      out.wanted = [settings](const std::string& stream) { return is_replicated(settings, stream); };
+      out.wanted = [settings](const std::string& stream) {
+        return is_replicated(settings, stream);
+      };
     }
   if (!out.wanted) out.sinks = fed_sinks(began); // something may be held of an earlier life
   std::ranges::sort(out.sinks);
@@ -83,8 +85,7 @@ result<void> node::open_replicas() {
   replica_options options;
   options.dir = settings_.data_dir;
   options.max_bytes = settings_.cluster.replica_max_bytes;
-  options.segment_max_bytes =
-      std::min(settings_.journal.segment_size_bytes, options.max_bytes / 8);
+  options.segment_max_bytes = std::min(settings_.journal.segment_size_bytes, options.max_bytes / 8);
   std::vector<std::string> problems;
   auto store = replica_store::open(options, &problems);
   if (!store) return store.error();

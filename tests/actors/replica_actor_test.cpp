@@ -36,8 +36,8 @@ class replica_fixture : public actor_fixture {
     batch.after_seq = after;
     batch.confirmed_seq = confirmed;
     for (const auto seq : rows)
-      batch.rows.push_back({std::make_shared<const event_block>(
-          numbered_block(seq, 1, "default", body_bytes))});
+      batch.rows.push_back(
+          {std::make_shared<const event_block>(numbered_block(seq, 1, "default", body_bytes))});
     self->send(one->actor, std::move(batch));
   }
 
@@ -97,7 +97,8 @@ TEST_CASE_METHOD(replica_fixture, "nothing is kept after a gap", "[replica]") {
   CHECK(one->store->list().at(0).forgotten_seq == 20);
 }
 
-TEST_CASE_METHOD(replica_fixture, "a failure is told, and what follows it is not kept", "[replica]") {
+TEST_CASE_METHOD(replica_fixture, "a failure is told, and what follows it is not kept",
+                 "[replica]") {
   start(0ms, 1u << 20);
   offer(0, {1});
   CHECK(answer().settled_seq == 1);

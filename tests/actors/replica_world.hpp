@@ -25,8 +25,8 @@ struct holder {
     auto opened = replica_store::open(options);
     if (!opened) FAIL(opened.error().message);
     store = std::move(*opened);
-    actor = system.spawn(replica_actor,
-                         replica_parts{store, adopt_after, std::move(adopter), metrics});
+    actor =
+        system.spawn(replica_actor, replica_parts{store, adopt_after, std::move(adopter), metrics});
   }
   ~holder() { caf::anon_send(actor, drain{}); }
 

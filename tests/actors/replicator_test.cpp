@@ -59,8 +59,8 @@ class replicator_fixture : public actor_fixture {
   /// A row that is durable, and told as the journal actor tells it; gives its first number.
   std::uint64_t write(std::size_t events = 1, const std::string& stream = "default",
                       std::size_t body_bytes = 0) {
-    const auto row = std::make_shared<const event_block>(
-        numbered_block(next, events, stream, body_bytes));
+    const auto row =
+        std::make_shared<const event_block>(numbered_block(next, events, stream, body_bytes));
     require_ok(store->append(*row));
     require_ok(store->commit());
     next += events;
@@ -254,8 +254,8 @@ TEST_CASE_METHOD(replicator_fixture, "what does not fit into memory is read from
   for (int i = 0; i < 60; ++i) {
     all.push_back(write(1, "default", body));
     run();
-    most_under_way = std::max(most_under_way,
-                              static_cast<std::size_t>(metrics->waiting_bytes.value()));
+    most_under_way =
+        std::max(most_under_way, static_cast<std::size_t>(metrics->waiting_bytes.value()));
   }
   CHECK(most_under_way < max_replica_in_flight_bytes + 2 * max_replica_batch_bytes);
   // The holder catches up: each event comes once and in order.
