@@ -13,9 +13,11 @@
 
 namespace penstock {
 
+// `version`: see wire_version.hpp. These have had their form since version 4.
+
 /// To the owner of the items' shards: decide. Answered with owner_reply.
 struct owner_request {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::uint64_t token = 0;
   std::vector<admit_item> items;
   std::vector<std::uint32_t> sizes;  ///< as in admit_request
@@ -23,7 +25,7 @@ struct owner_request {
 };
 
 struct owner_reply {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::uint64_t token = 0;
   /// Not all of the items are this node's, or not yet, or not any more: nothing was decided, ask
   /// whoever the latest view says.
@@ -34,14 +36,14 @@ struct owner_reply {
 
 /// Units of leases that were not spent, to who gave them. No answer.
 struct leases_returned {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::vector<lease_return> leases;
 };
 
 /// A shard's counters on their way to its new owner: a piece, or the last. The sender decides
 /// nothing of the shard any more. The last is answered with shard_taken.
 struct shard_rows {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::uint64_t epoch = 0; ///< of the view that moves it
   std::string from;        ///< the sender's address
   std::uint32_t shard = 0;
@@ -50,7 +52,7 @@ struct shard_rows {
   std::vector<moved_lease> leases; ///< with the last piece
 };
 struct shard_taken {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::uint64_t epoch = 0;
   std::uint32_t shard = 0;
 };
@@ -58,20 +60,20 @@ struct shard_taken {
 /// What changed since the last of these, for the node that takes over if the sender dies. Answered
 /// with backup_taken; one under way at a time.
 struct backup_rows {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::vector<counter_row> rows;
 };
 struct backup_taken {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
 };
 
 /// From a node that can't reach the directory to the others: can you? Answered with away_answer.
 struct away_question {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::uint64_t epoch = 0; ///< of the sender's view
 };
 struct away_answer {
-  std::uint8_t version = wire_version;
+  std::uint8_t version = 4;
   std::uint64_t epoch = 0;
   bool away = false; ///< nor can the one that answers
 };

@@ -37,11 +37,11 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
       [cluster = std::move(cluster), members = std::move(members),
        here = std::move(here), metrics = std::move(metrics)](const hello& peer) -> caf::result<welcome> {
         welcome answer = here;
-        answer.version = std::min(peer.version, wire_version);
+        answer.version = std::min(peer.version, here.version);
         if (answer.version < std::max(peer.oldest, oldest_wire_version))
           return refuse(*metrics, gate_refusal::version, peer,
                         fmt::format("it speaks wire versions {} to {}, this node {} to {}",
-                                    peer.oldest, peer.version, oldest_wire_version, wire_version));
+                                    peer.oldest, peer.version, oldest_wire_version, here.version));
         if (peer.cluster != cluster)
           return refuse(*metrics, gate_refusal::cluster, peer,
                         fmt::format("it belongs to cluster \"{}\", this node to \"{}\"",

@@ -27,7 +27,8 @@ struct alignas(64) gate_metrics {
   alignas(64) counter tls; ///< no TLS, or no certificate that is accepted; net/tls_handshakes.hpp
 };
 
-/// Answers hello with `here`, this node's actors; refuses a peer that speaks no wire version that
+/// Answers hello with `here`, this node's actors and the latest wire version that it is to speak;
+/// refuses a peer that speaks no wire version that
 /// this node speaks, that belongs to another cluster, or whose address is not spelled as in
 /// `members`: such a node would place shards differently, and clients would be counted twice. No
 /// members: a directory says who they are. `drain` ends it.

@@ -104,6 +104,7 @@ void journal_state::commit() {
   // again.
   for (auto& batch : batches)
     batch->blocks.clear();
+  send_to_replicator();
   std::vector<const_block_ptr> fetched;
   for (auto& row : rows_)
     if (settings_.is_fetched(row->stream)) fetched.push_back(std::move(row));
@@ -251,6 +252,25 @@ void journal_state::publish(std::vector<const_block_ptr> blocks) {
   }
 }
 
+// -- replicating ----------------------------------------------------------------------------------
+
+// Once durable here: a holder must not publish what this node never stored.
+void journal_state::send_to_replicator() {
+  if (!is_replicated_) return;
+  journal_rows durable;
+  for (const auto& row : rows_)
+    if (is_replicated_(row->stream)) durable.rows.push_back(row);
+  if (!durable.rows.empty()) self_->send(settings_.replicator, std::move(durable));
+}
+
+// In order with the rows, so that the replicator knows from which number on it gets which.
+void journal_state::replicate(replicated_streams which) {
+  if (!settings_.replicator) return;
+  which.since_seq = store_->catalog()->durable_seq();
+  is_replicated_ = which.wanted;
+  self_->send(settings_.replicator, std::move(which));
+}
+
 // -- life -----------------------------------------------------------------------------------------
 
 void journal_state::close() {
@@ -269,6 +289,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](const fetch_request& request) { return state.fetch(request); },
+      [&state](const replicated_streams& which) { state.replicate(which); },
       [self](watch_streams) {
         self->state.watch(caf::actor_cast<caf::actor>(self->current_sender()));
       },

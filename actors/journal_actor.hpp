@@ -5,6 +5,7 @@
 #include "actors/metrics.hpp"
 #include "actors/node_state.hpp"
 #include "actors/recent_blocks.hpp"
+#include "actors/replica_messages.hpp"
 #include "actors/settings.hpp"
 #include "storage/journal.hpp"
 
@@ -29,6 +30,9 @@ struct journal_actor_settings {
   std::uint64_t scarce_until_bytes = std::numeric_limits<std::uint64_t>::max();
   /// Whether anyone will fetch this stream's events; those of others are not kept in memory.
   std::function<bool(const std::string& stream)> is_fetched;
+  /// Is sent the rows of replicated streams that are durable; null: none are. Which streams that
+  /// are is told by replicated_streams.
+  caf::actor replicator{};
 };
 
 /// A group is committed when it reaches either, whatever still waits in the mailbox.
@@ -59,6 +63,7 @@ class journal_state {
   void commit();
   caf::result<fetch_reply> fetch(const fetch_request& request);
   void watch(const caf::actor& publisher);
+  void replicate(replicated_streams which);
   void look_again();
   void close();
 
@@ -75,6 +80,7 @@ class journal_state {
   void fail_staged(const error& why);
   void tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome);
   void publish(std::vector<const_block_ptr> blocks);
+  void send_to_replicator();
   void refuse_more(const error& why);
   void check_full();
   void check_scarce();
@@ -102,10 +108,11 @@ class journal_state {
   std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream
   std::set<std::string> seen_;                               // streams that got events
   std::vector<caf::actor> watchers_;                         // are told of those
+  std::function<bool(const std::string&)> is_replicated_;    // empty: no stream is
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
-/// (answered with fetch_reply), watch_streams and drain (commits, closes the journal, answers
+/// (answered with fetch_reply), watch_streams, replicated_streams and drain (commits, closes the journal, answers
 /// drained and quits). It blocks on the disk: spawn it detached. `store` is open; `node` outlives
 /// it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,

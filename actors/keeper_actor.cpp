@@ -56,7 +56,10 @@ caf::behavior keeper_actor(caf::stateful_actor<keeper_state>* self, keeper_parts
   // Its own tick is an atom, so that an upkeep_tick from the journal starts no second series.
   self->delayed_send(self, keeper_interval, caf::tick_atom::value);
   return {
-      [self](const confirmed_up_to& news) { self->state.on_confirmed(news); },
+      [self](const confirmed_up_to& news) {
+        self->state.on_confirmed(news);
+        if (const auto& also = self->state.replicator()) self->send(also, news);
+      },
       [work](const upkeep_tick&) { work(); },
       [self, work](caf::tick_atom) {
         work();

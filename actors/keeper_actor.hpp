@@ -24,6 +24,7 @@ struct keeper_parts {
   /// The sinks that must confirm an event before it may go; empty: what is durable may go.
   std::vector<std::string> sinks;
   std::chrono::milliseconds retention_ms{0};
+  caf::actor replicator{}; ///< is told what sinks have confirmed, too; null: the node is alone
   std::shared_ptr<keeper_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
@@ -34,6 +35,7 @@ class keeper_state {
 
   void start(keeper_parts parts);
   void on_confirmed(const confirmed_up_to& news);
+  const caf::actor& replicator() const { return parts_.replicator; }
   void upkeep();
 
  private:

@@ -4,6 +4,7 @@
 #include "actors/compat.hpp"
 #include "actors/placement.hpp"
 #include "actors/plan.hpp"
+#include "actors/wire_version.hpp"
 #include "storage/counter_store.hpp"
 #include "storage/event_block.hpp"
 #include "storage/result.hpp"
@@ -18,12 +19,6 @@
 namespace penstock {
 
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
-
-/// The versions of messages between nodes that this build speaks. Two nodes speak the later of those
-/// that both know; each message says which it is. A new field goes to the end of a message, is
-/// written from the version on that brought it, and has a default for those before.
-inline constexpr std::uint32_t wire_version = 4;
-inline constexpr std::uint32_t oldest_wire_version = 4;
 
 /// One client's wish to send `events` events.
 struct admit_item {
@@ -97,6 +92,7 @@ struct welcome {
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
   caf::actor directory{}; ///< null: its members are a fixed list
+  caf::actor replicas{};  ///< holds other nodes' events; from version 5 on
 };
 
 template <class Inspector>
@@ -129,7 +125,8 @@ typename Inspector::result_type inspect(Inspector& f, hello& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
-  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory);
+  auto replicas = since<replicas_wire_version>(x.version, x.replicas);
+  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory, replicas);
 }
 
 // -- within a node: never serialised --------------------------------------------------------------
@@ -213,6 +210,8 @@ struct peer_up {
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
   caf::actor directory{};
+  caf::actor replicas{};  ///< null: it holds no events of others
+  std::string address{};
 };
 struct peer_down {
   std::uint16_t member = 0;

@@ -90,17 +90,21 @@ inline constexpr std::array<const char*, 9> shed_names{
     "connections", "in_flight",     "table_full",   "unreachable", "journal_full",
     "disk_full",   "journal_error", "unknown_plan", "expendable"};
 
-/// Why a 202 can't say that the sinks have the events, although the stream's ack is "published".
+/// Why a 202 can't say that the sinks, or a second node, have the events, although the stream's ack
+/// is "published" or "replicated".
 enum class unpublished : std::uint8_t {
   no,          ///< it can
   earlier,     ///< an earlier request stored them; what became of them since is not looked up
-  late,        ///< not every sink had them within the stream's publish_timeout
+  late,        ///< not within the stream's publish_timeout or replicate_timeout
   dead_letter, ///< a sink refused one for good
   draining,    ///< the node ends before they are confirmed
   too_many,    ///< as many requests wait as may
+  alone,       ///< with "replicated": no other node is in reach
+  /// Only between nodes: a second node has them, and nothing is said of the sinks.
+  replicated,
 };
-inline constexpr std::array<const char*, 6> unpublished_names{
-    "", "earlier", "late", "dead_letter", "draining", "too_many"};
+inline constexpr std::array<const char*, 7> unpublished_names{
+    "", "earlier", "late", "dead_letter", "draining", "too_many", "alone"};
 
 /// One front end's, written by its thread only.
 struct alignas(64) front_end_metrics {
@@ -118,9 +122,11 @@ struct alignas(64) front_end_metrics {
   gauge in_flight_bytes;    ///< bodies between socket and disk
   counter limiter_messages; ///< sent to this node's limiters
   counter journal_messages; ///< sent to the journal
-  gauge publish_waits;      ///< requests that wait until the sinks have their events
-  counter published;        ///< those that were answered when they had
-  std::array<counter, unpublished_names.size()> unpublished_answers; ///< and those before, by why
+  gauge publish_waits;      ///< requests that wait until the sinks, or a second node, have theirs
+  counter published;        ///< those that were answered when the sinks had…
+  std::array<counter, unpublished_names.size()> unpublished_answers; ///< …and those before, by why
+  counter replicated;       ///< those that were answered when a second node had…
+  std::array<counter, unpublished_names.size()> unreplicated_answers; ///< …and those before
 
   void count_status(unsigned status) {
     const auto end = counted_statuses.end() - 1;
@@ -128,7 +134,6 @@ struct alignas(64) front_end_metrics {
     requests[static_cast<std::size_t>(at - counted_statuses.begin())].add();
   }
   void count(timeout_kind kind) { timeouts[static_cast<std::size_t>(kind)].add(); }
-  void count(unpublished why) { unpublished_answers[static_cast<std::size_t>(why)].add(); }
   void count(shed_reason why) { shed[static_cast<std::size_t>(why)].add(); }
 };
 

@@ -79,6 +79,7 @@ void peer_links_state::start(const cluster_settings& settings,
   prober_ = self_->spawn<caf::detached + caf::linked>(prober, std::move(reach));
   introduction_.cluster = settings.name;
   introduction_.address = settings.listen;
+  introduction_.version = settings.max_wire_version;
   reconnect_interval_ = settings.reconnect_interval_ms;
   front_ends_ = std::move(front_ends);
   metrics_ = std::move(metrics);
@@ -210,21 +211,22 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   link& peer = links_[at];
   // It may have gone while its answer was on the way.
   if (!peer.gate) return failed(at, caf::make_error(caf::sec::remote_lookup_failed));
-  const bool understood = answer.version >= oldest_wire_version && answer.version <= wire_version;
+  const bool understood =
+      answer.version >= introduction_.oldest && answer.version <= introduction_.version;
   if (!understood || answer.limiters.empty()) {
     self_->demonitor(peer.gate);
     return refused(at, fmt::format("it would speak wire version {}, this node speaks {} to {}",
-                                   answer.version, oldest_wire_version, wire_version));
+                                   answer.version, introduction_.oldest, introduction_.version));
   }
   peer.at = stage::up;
   peer.failure_logged.clear();
   metrics_->links_up.add(1);
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
-  spdlog::info("linked to the peer at {}", peer.address);
+  spdlog::info("linked to the peer at {}, wire version {}", peer.address, answer.version);
   publish();
-  tell_front_ends(
-      peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts, answer.directory});
+  tell_front_ends(peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts,
+                          answer.directory, answer.replicas, peer.address});
 }
 
 void peer_links_state::lost(const caf::actor_addr& gate) {

@@ -3,6 +3,7 @@
 
 #include "actors/plan.hpp"
 #include "actors/sink_settings.hpp"
+#include "actors/wire_version.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -12,10 +13,15 @@
 
 namespace penstock {
 
-/// What a 202 promises. (`replicated` comes with a later version.)
-enum class ack_level : std::uint8_t { received, journaled, published };
+/// What a 202 promises; the last two wait for more than this node's disk.
+enum class ack_level : std::uint8_t { received, journaled, replicated, published };
 
-/// What a client is told whose events are durable, and that not every sink has in time.
+inline bool waits_beyond_disk(ack_level level) {
+  return level > ack_level::journaled;
+}
+
+/// What a client is told whose events are durable here, and that a second node, or not every sink,
+/// has in time.
 enum class unpublished_policy : std::uint8_t {
   accept, ///< 202, which says that they are journaled
   refuse, ///< 503, which says so, too
@@ -25,10 +31,21 @@ struct stream_settings {
   ack_level ack = ack_level::journaled;
   std::chrono::milliseconds publish_timeout_ms{5'000}; ///< with ack_level::published…
   unpublished_policy on_publish_timeout = unpublished_policy::accept; ///< …as is this
+  std::chrono::milliseconds replicate_timeout_ms{2'000}; ///< these two with ack_level::replicated
+  unpublished_policy on_replicate_timeout = unpublished_policy::accept;
   bool expendable = false; ///< refused first when the journal is nearly full
   std::vector<std::string> sinks{"queue"};
   std::uint64_t max_body_bytes = 0; ///< 0: as http.max_body
   bool operator==(const stream_settings&) const = default;
+
+  /// How long a request that waits beyond the disk does…
+  std::chrono::milliseconds wait_ms(ack_level level) const {
+    return level == ack_level::replicated ? replicate_timeout_ms : publish_timeout_ms;
+  }
+  /// …and what it is told then.
+  unpublished_policy on_timeout(ack_level level) const {
+    return level == ack_level::replicated ? on_replicate_timeout : on_publish_timeout;
+  }
 };
 
 enum class directory_kind : std::uint8_t { none, static_peers, nats };
@@ -62,6 +79,10 @@ struct cluster_settings {
   bool allow_plaintext = false; ///< off loopback without TLS
   std::chrono::milliseconds verdict_timeout_ms{500};
   std::chrono::milliseconds reconnect_interval_ms{500};
+  std::uint32_t max_wire_version = wire_version; ///< to peers this node is one that speaks no later
+  /// The events held of a node that was not heard of for so long are published. 0: by hand only.
+  std::chrono::milliseconds adopt_after_ms{5 * 60'000};
+  std::uint64_t replica_max_bytes = 1ull << 30; ///< of each node's events that are held
 };
 
 struct limiter_settings {

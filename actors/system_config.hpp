@@ -5,6 +5,7 @@
 #include "actors/claims.hpp"
 #include "actors/cluster_messages.hpp"
 #include "actors/messages.hpp"
+#include "actors/replica_messages.hpp"
 
 #include <caf/io/middleman.hpp>
 
@@ -26,6 +27,7 @@ class system_config : public caf::actor_system_config {
     add_message_types<caf::id_block::penstock_accounts>();
     add_message_types<caf::id_block::penstock_claims>();
     add_message_types<caf::id_block::penstock_cluster>();
+    add_message_types<caf::id_block::penstock_replicas>();
     // Stealing, the default, starts at least four threads that poll.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", threads);

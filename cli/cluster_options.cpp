@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t max_peers = 255;
+constexpr std::uint64_t min_replica_size = 16ull << 20, max_replica_size = 1ull << 40;
 constexpr std::size_t min_secret_chars = 16;
 constexpr std::size_t min_nats_secret_chars = 1;
 constexpr std::uint32_t max_nats_replicas = 5;
@@ -73,6 +74,21 @@ std::vector<option> membership_options(cluster_settings& cluster) {
   };
 }
 
+std::vector<option> replica_options_of(cluster_settings& cluster) {
+  return {
+      {"cluster.max_wire_version",
+       read_number(cluster.max_wire_version, oldest_wire_version, wire_version),
+       std::to_string(wire_version), std::to_string(oldest_wire_version),
+       "The latest version of messages between nodes that this one speaks: the earlier one while "
+       "nodes of the earlier program may come back."},
+      {"cluster.adopt_after", read_duration(cluster.adopt_after_ms, 0ms, 24h * 7), "5m", "1h",
+       "Events held of a node (ack = \"replicated\") that was not heard of for so long are "
+       "published here. 0s: only by hand, with penstock adopt."},
+      {"cluster.replica_max_size", read_size(cluster.replica_max_bytes, min_replica_size, max_replica_size),
+       "1GiB", "4GiB", "The most that is held of each other node's events."},
+  };
+}
+
 std::vector<option> nats_options(nats_settings& nats) {
   return {
       {"cluster.nats_url", read_text(nats.url, "a URL", check_not_empty), "nats://127.0.0.1:4222",
@@ -103,8 +119,8 @@ std::vector<option> nats_options(nats_settings& nats) {
 
 std::vector<option> cluster_options(cluster_settings& cluster) {
   auto rows = membership_options(cluster);
-  auto more = nats_options(cluster.nats);
-  std::move(more.begin(), more.end(), std::back_inserter(rows));
+  for (auto more : {replica_options_of(cluster), nats_options(cluster.nats)})
+    std::move(more.begin(), more.end(), std::back_inserter(rows));
   return rows;
 }
 

@@ -26,6 +26,7 @@ class checker {
   void check_cluster_tls() const;
   void check_sinks() const;
   void check_streams() const;
+  void check_replicated() const;
   void check_plans() const;
   void check_overrides() const;
 
@@ -179,6 +180,23 @@ void checker::check_streams() const {
   }
 }
 
+// A second node has to be there, and to be spoken to.
+void checker::check_replicated() const {
+  const auto& cluster = config_.cluster;
+  for (const auto& [name, stream] : config_.streams) {
+    const auto key = "streams." + name + ".ack";
+    if (stream.ack != ack_level::replicated || !readable({key})) continue;
+    if (readable({"cluster.directory"}) && cluster.directory == directory_kind::none)
+      complain(key, "\"replicated\" needs a second node; set cluster.directory to \"nats\" or "
+                    "\"static\", or write \"journaled\"");
+    else if (readable({"cluster.max_wire_version"}) &&
+             cluster.max_wire_version < replicas_wire_version)
+      complain(key, fmt::format("\"replicated\" needs cluster.max_wire_version = {} or later; raise "
+                                "that, or write \"journaled\" until all nodes are new",
+                                replicas_wire_version));
+  }
+}
+
 void checker::check_sinks() const {
   for (const auto& [name, sink] : config_.sinks) {
     if (!readable({"sinks." + name + ".kind"})) continue;
@@ -229,6 +247,7 @@ void check_together(const config& c, const config_origins& origins, problem_list
   check.check_cluster_tls();
   check.check_sinks();
   check.check_streams();
+  check.check_replicated();
   check.check_plans();
   check.check_overrides();
 }

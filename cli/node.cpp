@@ -69,7 +69,9 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   if (auto done = made->open_listeners(); !done) return done.error();
   if (auto done = made->open_idempotency(); !done) return done.error();
   if (auto done = made->make_sinks(); !done) return done.error();
+  if (auto done = made->open_replicas(); !done) return done.error();
   made->start_storage_actors();
+  made->tell_replicated_streams(made->settings_);
   if (auto done = made->start_delivery_keepers(); !done) return done.error();
   made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
@@ -151,6 +153,7 @@ result<void> node::start_lanes() {
     parts.http.max_in_flight_bytes /= lanes_.size();
     for (const auto& [name, out] : sinks_)
       parts.publishers.emplace(name, out.publisher);
+    parts.replicator = replicator_;
     parts.drain_timeout_ms = settings_.drain_timeout_ms;
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
@@ -192,6 +195,8 @@ result<void> node::start_admin() {
   m.keeper = keeper_metrics_;
   if (usage_) m.usage = usage_metrics_;
   if (links_) m.links = link_metrics_;
+  if (replicator_) m.replicator = replicator_metrics_;
+  if (replicas_) m.replicas = replica_metrics_;
   if (membership_) m.membership = membership_metrics_;
   if (membership_) m.members = membership_board_;
   m.cluster = {settings_.cluster.directory, settings_.cluster.name, settings_.cluster.listen};
@@ -236,6 +241,7 @@ void node::reload(const config& settings) {
   auto rules = rules_of(settings, settings_, *identify_);
   for (auto& lane : lanes_)
     caf::anon_send(lane.front_end, rules_changed{rules});
+  tell_replicated_streams(settings);
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});
   set_log_level(settings.log.level);
   reload_certificate();
@@ -246,11 +252,13 @@ void node::reload(const config& settings) {
 node::~node() {
   if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
   stopping_->store(true);
+  adoption_stops_->store(true);
   admin_.reset();
   const auto all = {&journal_actor_, &queue_,           &keeper_,   &usage_,
                     &usage_reader_,  &usage_rebuilder_, &accounts_, &counters_,
                     &gate_,          &links_,           &replays_,  &dead_letters_,
-                    &membership_,    &directory_writer_};
+                    &membership_,    &directory_writer_, &replicator_, &replicas_,
+                    &adopter_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& [name, out] : sinks_) {

@@ -16,6 +16,8 @@
 #include "actors/publisher.hpp"
 #include "actors/queue_actor.hpp"
 #include "actors/replay_actor.hpp"
+#include "actors/replica_actor.hpp"
+#include "actors/replicator.hpp"
 #include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
 #include "actors/usage_rebuilder.hpp"
@@ -88,6 +90,9 @@ class node {
   result<void> open_usage();
   result<void> open_accounts();
   result<void> open_idempotency();
+  result<void> open_replicas();
+  replica_adopted publish_replica_of(const adopt_replica& what);
+  void tell_replicated_streams(const config& settings);
   result<void> open_listeners();
   result<void> make_sinks();
   void start_storage_actors();
@@ -156,6 +161,8 @@ class node {
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns_ =
       std::make_shared<std::atomic<std::int64_t>>(0);
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
+  std::shared_ptr<replica_metrics> replica_metrics_ = std::make_shared<replica_metrics>();
+  std::shared_ptr<replicator_metrics> replicator_metrics_ = std::make_shared<replicator_metrics>();
   std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
   std::unique_ptr<cluster_tls> tls_; // null: no cluster, or plain TCP between nodes
 
@@ -166,6 +173,11 @@ class node {
   caf::actor dead_letters_;
   caf::actor replays_;
   caf::actor queue_;
+  caf::actor replicator_; // null: the node is alone, as is the next
+  caf::actor replicas_;
+  caf::actor adopter_; // null: nothing is adopted by itself
+  std::string replication_; // which streams the journal was told to replicate
+  std::shared_ptr<std::atomic<bool>> adoption_stops_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor membership_; // null: no directory, as is the next
   caf::actor directory_writer_;
   caf::actor usage_; // null when usage.enabled is false

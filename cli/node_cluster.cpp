@@ -122,7 +122,7 @@ void node::start_membership(const welcome& here) {
   parts.self.incarnation = new_incarnation();
   parts.self.node = settings_.node_name;
   parts.self.version = PENSTOCK_VERSION;
-  parts.self.wire_version = wire_version;
+  parts.self.wire_version = settings_.cluster.max_wire_version;
   parts.figures = [this, before = std::uint64_t{0}, at = boot_ns(),
                    began = boot_ns()](member_record& self) mutable {
     const auto now = boot_ns();
@@ -154,7 +154,9 @@ result<void> node::start_cluster() {
   if (settings_.cluster.directory == directory_kind::none) return {};
   const bool is_fixed = settings_.cluster.directory == directory_kind::static_peers;
   welcome here;
+  here.version = settings_.cluster.max_wire_version;
   here.accounts = accounts_;
+  here.replicas = replicas_;
   for (auto& lane : lanes_) {
     here.limiters.push_back(lane.limiter);
     here.front_ends.push_back(lane.front_end);
@@ -179,6 +181,7 @@ result<void> node::start_cluster() {
   for (auto& lane : lanes_)
     if (lane.idempotency) told_of_peers.push_back(lane.idempotency);
   told_of_peers.push_back(accounts_);
+  told_of_peers.push_back(replicator_);
   if (membership_) told_of_peers.push_back(membership_);
   links_ = system_.spawn(peer_links, settings_.cluster,
                          is_fixed ? members() : std::vector<std::string>{}, told_of_peers,

@@ -75,6 +75,7 @@ bool node::drain() {
 
 node::deadline_t node::begin_drain() {
   drained_ = true;
+  adoption_stops_->store(true);
   const auto timeout = drain_board_->wish().timeout_ms.value_or(settings_.drain_timeout_ms);
   const auto deadline = drain_clock::now() + settings_.drain_delay_ms + timeout;
   drain_board_->change([&](drain_board::state& to) { to.deadline = deadline; });
@@ -250,6 +251,9 @@ void node::leave_cluster(deadline_t deadline) {
 }
 
 void node::close_all(deadline_t deadline) {
+  // What is published by now need not be held for this node.
+  if (!ask_to_drain(replicator_, std::min(deadline, drain_clock::now() + announce_time)))
+    leave_over("holders of this node's events were not told which of them are published");
   leave_cluster(std::min(deadline, drain_clock::now() + announce_time));
   std::vector<std::pair<std::string, caf::actor>> savers{{"the journal", journal_actor_},
                                                          {"the queue's cursors", queue_}};
@@ -258,6 +262,7 @@ void node::close_all(deadline_t deadline) {
   // Dead letters after publishers, who bury what their sinks refuse.
   savers.emplace_back("replays", replays_);
   savers.emplace_back("dead letters", dead_letters_);
+  savers.emplace_back("other nodes' events", replicas_);
   savers.emplace_back("usage", usage_);
   for (const auto& lane : lanes_)
     savers.emplace_back("counters of limits", lane.limiter);

@@ -155,6 +155,7 @@ void node::start_storage_actors() {
     const auto found = streams.find(stream);
     return !(found != streams.end() ? found->second : streams.at("default")).sinks.empty();
   };
+  settings.replicator = replicator_;
   journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
                                                 &state_, journal_metrics_);
   keeper_parts keeper;
@@ -164,6 +165,7 @@ void node::start_storage_actors() {
   keeper.catalog = journal_->catalog();
   keeper.sinks = fed_sinks(settings_);
   keeper.retention_ms = settings_.journal.retention_ms;
+  keeper.replicator = replicator_;
   keeper.metrics = keeper_metrics_;
   keeper.wall_ms = wall_ms;
   keeper_ = system_.spawn<caf::detached>(keeper_actor, std::move(keeper));

@@ -52,6 +52,22 @@ std::string journal_of(const json::object& status) {
   return out + fmt::format(", {} events since the start", count_at(journal, "events"));
 }
 
+// Empty for a node that neither has its events held nor holds others'.
+std::string replication_of(const json::object& status) {
+  const auto* found = status.if_contains("replication");
+  if (!found || !found->is_object()) return {};
+  const auto& of = found->as_object();
+  const auto* has_holder = of.if_contains("has_holder");
+  std::string out;
+  if (has_holder && has_holder->is_bool() && has_holder->get_bool())
+    out = fmt::format("held by another node, {} on the way",
+                      size_text(count_at(of, "waiting_bytes")));
+  if (const auto nodes = count_at(of, "holds_nodes"); nodes > 0)
+    out += fmt::format("{}holds events of {} other{}, {}", out.empty() ? "" : "; ", nodes,
+                       nodes == 1 ? "" : "s", size_text(count_at(of, "holds_bytes")));
+  return out;
+}
+
 std::string head_of(const json::object& status) {
   const auto& http = status.at("http").as_object();
   table_rows rows{
@@ -66,6 +82,8 @@ std::string head_of(const json::object& status) {
       {"journal", journal_of(status)},
       {"peers up", std::to_string(count_at(status.at("cluster").as_object(), "peers_up"))},
   };
+  if (auto replication = replication_of(status); !replication.empty())
+    rows.push_back({"replicated", std::move(replication)});
   if (const auto* letters = status.if_contains("dead_letters"); letters && letters->is_number())
     rows.push_back({"dead letters", std::to_string(letters->to_number<std::uint64_t>())});
   return table_text(rows);

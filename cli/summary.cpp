@@ -18,6 +18,8 @@ std::string_view name_of(ack_level level) {
     return "received";
   case ack_level::journaled:
     return "journaled";
+  case ack_level::replicated:
+    return "replicated";
   case ack_level::published:
     return "published";
   }

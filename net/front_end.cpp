@@ -162,7 +162,7 @@ void front_end::end_turn() {
   free_sessions_.insert(free_sessions_.end(), closed_.begin(), closed_.end());
   closed_.clear();
   if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
-  if (!to_ask_.empty()) ask_publishers();
+  if (!to_ask_.empty()) ask_whom_they_wait_for();
   if (draining_) finish_drain_if_idle();
 }
 

@@ -54,6 +54,7 @@ struct front_end_parts {
   std::function<std::int64_t()> wall_ms = penstock::wall_ms; ///< read at most once a turn
   /// By the names of the sinks that have one; the others are embedded.
   std::map<std::string, caf::actor, std::less<>> publishers{};
+  caf::actor replicator{}; ///< null: the node is alone
   /// How long a drain may take; shortly before, what still waits for sinks is answered.
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = penstock::max_publish_waits;
@@ -65,8 +66,8 @@ struct front_end_parts {
 ///   after_io → ask_limiters              (front_end_admission.cpp) one message a limiter
 ///   on_verdicts → to_journal             (front_end_admission.cpp) one message to the journal
 ///   on_durable → answer_…                (front_end_answers.cpp)   202
-/// On a stream with ack = "published" it waits in between until the sinks have its events
-/// (front_end_published.cpp).
+/// On a stream with ack = "published" or "replicated" it waits in between until the sinks, or a
+/// second node, have its events (front_end_published.cpp).
 /// One that carries an idempotency key (front_end_claims.cpp) claims it first, in a batch of its
 /// own, and joins the others' path at admit; a key of another node's takes its events there
 /// (front_end_forward.cpp).
@@ -231,11 +232,12 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void await_claimed(std::unique_ptr<turn_batch> batch);
   void begin_wait(const std::string& stream, await_published::item events,
                   std::unique_ptr<publish_wait> wait);
-  void ask_publishers();
+  void ask_whom_they_wait_for();
   void on_published(const published_news& news);
   void end_late_waits();
   void hurry_waits();
   void end_wait(publish_wait& wait, unpublished lack);
+  void count_wait(ack_level level, unpublished lack);
   void note_waits(std::size_t bytes_before);
 
   // -- front_end_answers.cpp, front_end_claim_answers.cpp -----------------------------------------
@@ -314,7 +316,12 @@ class front_end final : public request_handler, public io_handler, public loop_c
   boost::unordered_flat_map<std::uint64_t, claimed_batch> claimed_;
   std::vector<std::vector<caf::actor>> peer_front_ends_; // by member
   publish_waits waits_;
-  std::vector<std::shared_ptr<await_published>> to_ask_; // one a stream, for this turn
+  /// Of this turn: one a stream and level.
+  struct wait_question {
+    ack_level level;
+    std::shared_ptr<await_published> what;
+  };
+  std::vector<wait_question> to_ask_;
   bool draining_ = false;
   caf::response_promise drained_;
 };

@@ -24,10 +24,10 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
   if (!claims) {
     claims = std::make_unique<request_claims>();
     claims->one_for_all = in.has_key || in.kind != body_kind::cloud_events;
-    if (r.ack == ack_level::published) {
+    if (waits_beyond_disk(r.ack)) {
       const auto& settings = stream_settings_of(in.stream);
-      claims->policy = settings.on_publish_timeout;
-      claims->max_wait_ns += std::chrono::nanoseconds{settings.publish_timeout_ms}.count();
+      claims->policy = settings.on_timeout(r.ack);
+      claims->max_wait_ns += std::chrono::nanoseconds{settings.wait_ms(r.ack)}.count();
     }
   }
   const auto& hash = *parts_.hash_keys;
@@ -210,7 +210,7 @@ void front_end::conclude(std::unique_ptr<turn_batch> batch) {
   claimed_.erase(token);
   if (!claims.origin) count_claimed_usage(*batch);
   auto& r = batch->requests[0];
-  if (r.ack == ack_level::published) return await_claimed(std::move(batch));
+  if (waits_beyond_disk(r.ack)) return await_claimed(std::move(batch));
   if (claims.origin)
     answer_origin(r, claims);
   else

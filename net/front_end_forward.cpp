@@ -140,12 +140,11 @@ void front_end::on_forward(const forward_request& request) {
   r.details = 0;
   r.block = block_for(*batch, request.stream, r.count, request.bodies.size());
   r.plan = plan;
-  if (feeds_publisher(settings)) {
-    if (settings.ack == ack_level::published)
-      r.ack = ack_level::published;
-    else
-      r.lack = unpublished::late; // should the node where the client is promise more
-  }
+  if (settings.ack == ack_level::replicated ||
+      (settings.ack == ack_level::published && feeds_publisher(settings)))
+    r.ack = settings.ack;
+  else
+    r.lack = unpublished::late; // should the node where the client is promise more
   batch->limited = !plan->rules.limits.empty();
   admit_item item{.client = request.client, .key = request.key, .plan = request.plan};
   item.stream = stream_id(request.stream);
@@ -206,7 +205,10 @@ void front_end::on_forward_reply(const forward_reply& reply) {
   // Where several nodes have a part the client's limits were charged by each; the last one knows.
   auto& claims = *batch.details[batch.requests[0].details].claims;
   claims.limits = reply.limits;
-  if (reply.lack >= unpublished_names.size())
+  const auto wanted = batch.requests[0].ack;
+  if (reply.lack == static_cast<std::uint8_t>(unpublished::replicated)) {
+    if (wanted == ack_level::published) claims.lack = unpublished::late;
+  } else if (reply.lack >= unpublished_names.size())
     claims.lack = unpublished::late;
   else if (reply.lack > 0)
     claims.lack = static_cast<unpublished>(reply.lack);

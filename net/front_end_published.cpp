@@ -1,5 +1,5 @@
-// Streams with ack = "published": what is durable is answered when the stream's sinks have it, or
-// when that is not to be waited for any longer.
+// Streams with ack = "published" or "replicated": what is durable is answered when the stream's
+// sinks, or a second node, have it, or when that is not to be waited for any longer.
 #include "net/front_end.hpp"
 
 #include "net/retry_after.hpp"
@@ -13,6 +13,20 @@ namespace {
 
 // Of a drain's time, for the answers to what waits until its end to reach the clients.
 constexpr std::chrono::milliseconds max_drain_margin_ms{1'000};
+
+std::string_view why_unreplicated(unpublished lack) {
+  switch (lack) {
+  case unpublished::alone:
+    return "no other node is in reach that could hold them, too; they will be published.";
+  case unpublished::draining:
+    return "this node is ending, and no second one has said that it has them, too.";
+  case unpublished::too_many:
+    return "more requests wait for a second node than this one lets wait; they will be published.";
+  default:
+    return "no second node confirmed within the stream's replicate_timeout that it has them, too; "
+           "they will be published.";
+  }
+}
 
 std::string_view why_unpublished(unpublished lack) {
   switch (lack) {
@@ -43,6 +57,7 @@ ack_level front_end::ack_of(const incoming& in) const {
   const auto& settings = stream_settings_of(in.stream);
   if (settings.ack == ack_level::published)
     return feeds_publisher(settings) ? ack_level::published : ack_level::journaled;
+  if (settings.ack == ack_level::replicated) return ack_level::replicated;
   return in.is_keyed ? ack_level::journaled : settings.ack;
 }
 
@@ -61,7 +76,7 @@ std::unique_ptr<publish_wait> front_end::take_out(turn_batch& batch, waiting_req
 void front_end::await_sinks(turn_batch& batch) {
   for (std::size_t i = 0; i < batch.requests.size(); ++i) {
     auto& r = batch.requests[i];
-    if (r.answered || r.ack != ack_level::published || !still_there(r)) continue;
+    if (r.answered || !waits_beyond_disk(r.ack) || !still_there(r)) continue;
     const auto& block = *batch.blocks[r.block];
     const auto first = block.first_seq + r.first;
     auto wait = take_out(batch, r);
@@ -95,35 +110,46 @@ void front_end::await_claimed(std::unique_ptr<turn_batch> batch) {
 void front_end::begin_wait(const std::string& stream, await_published::item events,
                            std::unique_ptr<publish_wait> wait) {
   const auto& settings = stream_settings_of(stream);
-  wait->policy = settings.on_publish_timeout;
-  for (const auto& sink : settings.sinks)
-    wait->sinks += parts_.publishers.contains(sink);
-  if (wait->sinks == 0) return end_wait(*wait, unpublished::no);
+  const auto level = wait->request.ack;
+  wait->policy = settings.on_timeout(level);
+  if (level == ack_level::replicated) {
+    if (!parts_.replicator) return end_wait(*wait, unpublished::alone);
+    wait->sinks = 1;
+  } else {
+    for (const auto& sink : settings.sinks)
+      wait->sinks += parts_.publishers.contains(sink);
+    if (wait->sinks == 0) return end_wait(*wait, unpublished::no);
+  }
   if (waits_.size() >= parts_.max_publish_waits) return end_wait(*wait, unpublished::too_many);
   if (draining_ && !still_there(wait->request)) return end_wait(*wait, unpublished::draining);
   wait->deadline_ns =
-      parts_.loop.now_ns() + std::chrono::nanoseconds{settings.publish_timeout_ms}.count();
+      parts_.loop.now_ns() + std::chrono::nanoseconds{settings.wait_ms(level)}.count();
   events.token = next_token_++;
-  auto question = std::find_if(to_ask_.begin(), to_ask_.end(),
-                               [&](auto& one) { return one->stream == stream; });
+  auto question = std::find_if(to_ask_.begin(), to_ask_.end(), [&](auto& one) {
+    return one.level == level && one.what->stream == stream;
+  });
   if (question == to_ask_.end()) {
-    question = to_ask_.insert(to_ask_.end(), std::make_shared<await_published>());
-    (*question)->stream = stream;
-    (*question)->timeout_ms = settings.publish_timeout_ms;
-    (*question)->front_end = caf::actor_cast<caf::actor>(self_);
+    question = to_ask_.insert(to_ask_.end(), {level, std::make_shared<await_published>()});
+    question->what->stream = stream;
+    question->what->timeout_ms = settings.wait_ms(level);
+    question->what->front_end = caf::actor_cast<caf::actor>(self_);
   }
-  (*question)->items.push_back(events);
+  question->what->items.push_back(events);
   const auto bytes_before = waits_.bytes();
   waits_.add(events.token, std::move(wait));
   note_waits(bytes_before);
 }
 
-// One message a turn, stream and sink.
-void front_end::ask_publishers() {
+// One message a turn, stream and sink, or for the node's replicator.
+void front_end::ask_whom_they_wait_for() {
   for (auto& question : to_ask_) {
-    std::sort(question->items.begin(), question->items.end(),
+    std::sort(question.what->items.begin(), question.what->items.end(),
               [](auto& a, auto& b) { return a.first_seq < b.first_seq; });
-    const await_published_ptr message = std::move(question);
+    const await_published_ptr message = std::move(question.what);
+    if (question.level == ack_level::replicated) {
+      self_->send(parts_.replicator, message);
+      continue;
+    }
     for (const auto& sink : stream_settings_of(message->stream).sinks)
       if (auto to = parts_.publishers.find(sink); to != parts_.publishers.end())
         self_->send(to->second, message);
@@ -146,7 +172,9 @@ void front_end::on_published(const published_news& news) {
   for (const auto& item : news.items) {
     auto* wait = waits_.find(item.token);
     if (!wait || (item.published && --wait->sinks > 0)) continue;
-    end_wait(*waits_.take(item.token), item.published ? unpublished::no : unpublished::dead_letter);
+    const auto lack = wait->request.ack == ack_level::replicated ? unpublished::alone
+                                                                 : unpublished::dead_letter;
+    end_wait(*waits_.take(item.token), item.published ? unpublished::no : lack);
   }
   note_waits(bytes_before);
 }
@@ -184,16 +212,26 @@ void front_end::end_wait(publish_wait& wait, unpublished lack) {
     }
   }
   r.lack = lack;
-  if (claims && claims->origin) return answer_origin(r, *claims); // counted where the client is
-  if (stored && lack == unpublished::no)
-    parts_.metrics.published.add();
-  else if (stored)
-    parts_.metrics.count(lack);
+  if (claims && claims->origin) { // counted where the client is
+    if (lack == unpublished::no && r.ack == ack_level::replicated) r.lack = unpublished::replicated;
+    return answer_origin(r, *claims);
+  }
+  if (stored) count_wait(r.ack, lack);
   if (claims) return answer_claimed(r, wait.details);
   const auto* details = r.details == waiting_request::no_details ? nullptr : &wait.details;
   if (lack == unpublished::no) return answer_stored(r, details, wait.first_seq, parts_.node.tag);
   answer_unpublished(r, stored_members(r, details, wait.first_seq, parts_.node.tag), wait.policy,
                      false);
+}
+
+void front_end::count_wait(ack_level level, unpublished lack) {
+  auto& m = parts_.metrics;
+  const bool replicated = level == ack_level::replicated;
+  if (lack == unpublished::no)
+    (replicated ? m.replicated : m.published).add();
+  else
+    (replicated ? m.unreplicated_answers : m.unpublished_answers)[static_cast<std::size_t>(lack)]
+        .add();
 }
 
 // The members of an answer that says what is stored, without braces.
@@ -212,7 +250,8 @@ void front_end::answer_unpublished(waiting_request& r, std::string members,
       writer_.json(out, context_of(r), 202, "{" + members + "}");
     });
   problem what{503, "The events are stored under the ids given here, but "};
-  what.detail += why_unpublished(r.lack);
+  what.detail +=
+      r.ack == ack_level::replicated ? why_unreplicated(r.lack) : why_unpublished(r.lack);
   what.detail += has_key ? " A repeat with the same key does not store them again."
                          : " To send them again would store them twice; a request with an "
                            "Idempotency-Key can be repeated safely.";

@@ -18,7 +18,7 @@ std::string traces_of(const request_head& head) {
 
 void front_end::take_event(waiting_request& r, turn_batch& batch, const incoming& in) {
   r.ack = ack_of(in);
-  batch.published = batch.published || r.ack == ack_level::published;
+  batch.published = batch.published || waits_beyond_disk(r.ack);
   r.block = block_for(batch, in.stream, 1, in.body.size());
   auto& block = *batch.blocks[r.block];
   r.first = static_cast<std::uint32_t>(block.size());
@@ -43,7 +43,7 @@ request_details& front_end::begin_batch(waiting_request& r, turn_batch& batch, c
   details.is_batch = true;
   details.wants_ids = wants_representation(in.head[request_field::prefer]);
   r.ack = ack_of(in);
-  batch.published = batch.published || r.ack == ack_level::published;
+  batch.published = batch.published || waits_beyond_disk(r.ack);
   r.block = block_for(batch, in.stream, parts_.http.max_batch_events, in.body.size());
   r.first = static_cast<std::uint32_t>(batch.blocks[r.block]->size());
   return details;

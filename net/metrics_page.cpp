@@ -1,6 +1,7 @@
 #include "net/metrics_page.hpp"
 
 #include "net/limiter_cluster_figures.hpp"
+#include "net/replica_figures.hpp"
 #include "net/process_figures.hpp"
 #include "net/prometheus_page.hpp"
 #include "net/sink_figures.hpp"
@@ -278,6 +279,7 @@ std::string metrics_page(const metrics_sources& from) {
   add_http(out, from.front_ends);
   add_limiters(out, from);
   add_limiter_clusters(out, from);
+  add_replicas(out, from);
   if (from.counters) add_counters(out, *from.counters);
   add_idempotency(out, from);
   if (from.journal) add_journal(out, *from.journal, from.journal_max_bytes);

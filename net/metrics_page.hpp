@@ -10,6 +10,8 @@
 #include "actors/membership_actor.hpp"
 #include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
+#include "actors/replica_actor.hpp"
+#include "actors/replicator.hpp"
 #include "actors/settings.hpp"
 
 #include <cstdint>
@@ -48,6 +50,8 @@ struct metrics_sources {
   std::shared_ptr<const membership_board> members;      ///< likewise
   cluster_identity cluster;
   std::shared_ptr<const gate_metrics> gate;
+  std::shared_ptr<const replicator_metrics> replicator; ///< in a cluster, as is the next
+  std::shared_ptr<const replica_metrics> replicas;
   std::shared_ptr<const dead_letter_metrics> dead_letters;
   std::shared_ptr<const replay_metrics> replays;
   /// What the limiters' counters by limit are those of.

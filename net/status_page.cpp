@@ -26,6 +26,14 @@ json::array queues_of(const node_totals& totals) {
   return out;
 }
 
+json::object replication_of(const replicator_metrics& origin, const replica_metrics& holder) {
+  return {{"has_holder", origin.has_holder.value() > 0},
+          {"waiting_bytes", origin.waiting_bytes.value()},
+          {"lag_s", static_cast<double>(origin.lag_us.value()) / 1e6},
+          {"holds_nodes", holder.origins.value()},
+          {"holds_bytes", holder.held_bytes.value()}};
+}
+
 } // namespace
 
 std::string status_json(const metrics_sources& from, const node_state& node) {
@@ -56,6 +64,8 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
       {"queues", queues_of(totals)},
       {"sinks", sinks_json(from.sinks, now_ms)},
   };
+  if (from.replicator && from.replicas)
+    out["replication"] = replication_of(*from.replicator, *from.replicas);
   if (from.dead_letters) {
     std::uint64_t letters = 0;
     for (const auto& tally : from.dead_letters->tallies())

@@ -37,7 +37,7 @@ struct waiting_request {
   bool answered = false;
   bool replayed = false;                ///< answered with what an earlier request stored
   ack_level ack = ack_level::journaled; ///< when it is answered; published: it feeds a publisher
-  unpublished lack = unpublished::no;   ///< with published: what its answer must admit
+  unpublished lack = unpublished::no;   ///< what its answer must admit, if it waits beyond the disk
   const served_plan* plan = nullptr;    ///< under which it was let in; one of turn_batch::plans
   verdict state{};
   std::int64_t start_ns = 0;

@@ -1,6 +1,7 @@
 #include "storage/event_block.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace penstock {
 
@@ -121,6 +122,21 @@ void event_block::keep_only(const std::vector<bool>& keep) {
   }
   events.resize(kept);
   bodies.resize(kept_bytes);
+}
+
+bool is_consistent(const event_block& block) {
+  if (block.empty() || block.size() > max_events_per_block || block.first_seq == 0 ||
+      block.first_seq > std::numeric_limits<std::int64_t>::max() - block.size() ||
+      block.stream.empty() || block.attributes.empty() || !block.attributes[0].empty())
+    return false;
+  std::uint32_t end = 0;
+  for (const auto& event : block.events) {
+    if (event.end < end || event.type >= block.content_types.size() ||
+        event.attributes >= block.attributes.size())
+      return false;
+    end = event.end;
+  }
+  return end == block.bodies.size();
 }
 
 } // namespace penstock

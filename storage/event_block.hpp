@@ -84,4 +84,8 @@ struct event_block {
   void keep_only(const std::vector<bool>& keep);
 };
 
+/// Whether a block that came over the network can be used: it has events, numbers and a stream, and
+/// what its parts say of each other is true. Keys are not looked at.
+bool is_consistent(const event_block& block);
+
 } // namespace penstock

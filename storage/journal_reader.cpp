@@ -3,6 +3,7 @@
 #include "storage/block_codec.hpp"
 #include "storage/segment.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -35,14 +36,15 @@ class open_segment_reader {
   const segment_info& info() const { return info_; }
   sqlite_database& db() { return *db_; }
 
-  /// Where a row lies.
+  /// Where a row lies, and of which stream it is.
   struct row_position {
     std::uint64_t seq;
     std::uint64_t last_seq;
+    std::string stream;
   };
 
-  /// Starts going through the rows of `stream` whose last event lies after `after_seq`. Reads no
-  /// body. Until stop() everything read belongs to one transaction, so that a row takes no locks.
+  /// Starts going through the rows of `stream`, or of all streams if it is empty, whose last event
+  /// lies after `after_seq`. Reads no body. Until stop() everything read belongs to one transaction, so that a row takes no locks.
   result<void> start(const std::string& stream, std::uint64_t after_seq) {
     find_.bind(1, after_seq);
     auto found = find_.step();
@@ -60,7 +62,8 @@ class open_segment_reader {
     if (!row) return row.error();
     if (!*row) return std::optional<row_position>{};
     const auto seq = static_cast<std::uint64_t>(next_.integer(0));
-    return std::optional{row_position{seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1}};
+    return std::optional{row_position{
+        seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1, std::string{next_.bytes(2)}}};
   }
 
   void stop() { next_.reset(); }
@@ -96,8 +99,8 @@ class open_segment_reader {
   result<void> prepare() {
     const std::pair<sqlite_statement*, const char*> statements[] = {
         {&find_, "SELECT max(seq) FROM block WHERE seq <= ?1 + 1"},
-        {&next_, "SELECT seq, n FROM block WHERE seq >= ?1 AND seq + n - 1 > ?2 AND stream = ?3 "
-                 "ORDER BY seq"},
+        {&next_, "SELECT seq, n, stream FROM block WHERE seq >= ?1 AND seq + n - 1 > ?2 "
+                 "AND (?3 = '' OR stream = ?3) ORDER BY seq"},
         {&load_, "SELECT n, time_ms, stream, ends, types, type_of, clients, attributes, bodies "
                  "FROM block WHERE seq = ?1"},
     };
@@ -117,23 +120,22 @@ class open_segment_reader {
 
 class segment_journal_reader final : public journal_reader {
  public:
+  using stream_filter = std::function<bool(const std::string& stream)>;
+
   segment_journal_reader(std::shared_ptr<segment_catalog> catalog, std::string vfs)
       : catalog_(std::move(catalog)), vfs_(std::move(vfs)) {}
 
   result<std::vector<std::shared_ptr<const event_block>>>
   read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
        std::vector<std::string>* damage) override {
-    std::vector<std::shared_ptr<const event_block>> blocks;
-    std::size_t bytes = 0;
-    while (auto segment = next_with(stream, after_seq)) {
-      if (auto opened = hold(*segment); !opened) {
-        if (!skippable(opened.error(), damage)) return opened.error();
-      } else {
-        if (!read_segment(stream, after_seq, max_bytes, blocks, bytes, damage)) break;
-      }
-      after_seq = segment->last_seq;
-    }
-    return blocks;
+    return read_rows(stream, [](const std::string&) { return true; }, after_seq,
+                     {max_bytes, SIZE_MAX}, damage);
+  }
+
+  result<std::vector<std::shared_ptr<const event_block>>>
+  read_wanted(const stream_filter& wanted, std::uint64_t after_seq, std::size_t max_bytes,
+              std::size_t max_blocks, std::vector<std::string>* damage) override {
+    return read_rows({}, wanted, after_seq, {max_bytes, max_blocks}, damage);
   }
 
   result<std::uint64_t> seq_before_time(const std::string& stream, std::int64_t time_ms) override {
@@ -216,10 +218,38 @@ class segment_journal_reader final : public journal_reader {
   void release() override { held_.reset(); }
 
  private:
-  /// The first segment that holds events of the stream after a sequence number.
-  std::optional<segment_info> next_with(const std::string& stream, std::uint64_t after_seq) const {
+  /// Enough is read when the bodies exceed `bytes`, or there are as many blocks.
+  struct read_bounds {
+    std::size_t bytes;
+    std::size_t blocks;
+  };
+
+  /// Of one stream, or of all that are wanted if it is empty.
+  result<std::vector<std::shared_ptr<const event_block>>>
+  read_rows(const std::string& stream, const stream_filter& wanted, std::uint64_t after_seq,
+            read_bounds most, std::vector<std::string>* damage) {
+    std::vector<std::shared_ptr<const event_block>> blocks;
+    std::size_t bytes = 0;
+    while (auto segment = next_with(stream, wanted, after_seq)) {
+      if (auto opened = hold(*segment); !opened) {
+        if (!skippable(opened.error(), damage)) return opened.error();
+      } else {
+        if (!read_segment(stream, wanted, after_seq, most, blocks, bytes, damage)) break;
+      }
+      after_seq = segment->last_seq;
+    }
+    return blocks;
+  }
+
+  /// The first segment that holds such events after a sequence number.
+  std::optional<segment_info> next_with(const std::string& stream, const stream_filter& wanted,
+                                        std::uint64_t after_seq) const {
+    const auto has_some = [&](const segment_info& segment) {
+      if (!stream.empty()) return segment.events.count(stream) > 0;
+      return std::ranges::any_of(segment.events, [&](auto& one) { return wanted(one.first); });
+    };
     auto segment = catalog_->find(after_seq + 1);
-    while (segment && segment->events.count(stream) == 0)
+    while (segment && !has_some(*segment))
       segment = catalog_->find(segment->last_seq + 1);
     return segment;
   }
@@ -242,9 +272,9 @@ class segment_journal_reader final : public journal_reader {
   }
 
   /// Adds blocks from the held segment. False when enough was read.
-  bool read_segment(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
-                    std::vector<std::shared_ptr<const event_block>>& blocks, std::size_t& bytes,
-                    std::vector<std::string>* damage) {
+  bool read_segment(const std::string& stream, const stream_filter& wanted, std::uint64_t after_seq,
+                    read_bounds most, std::vector<std::shared_ptr<const event_block>>& blocks,
+                    std::size_t& bytes, std::vector<std::string>* damage) {
     const auto tell = [&](std::string what, const error& why) {
       if (damage == nullptr) return;
       damage->push_back(held_->info().path.string() + ": " + std::move(what) +
@@ -258,6 +288,7 @@ class segment_journal_reader final : public journal_reader {
       if (!row) tell("rows after " + std::to_string(after_seq), row.error());
       if (!row || !*row) break;
       after_seq = (*row)->last_seq;
+      if (!wanted((*row)->stream)) continue;
       auto block = held_->load((*row)->seq);
       if (!block) {
         tell("the events " + std::to_string((*row)->seq) + " to " + std::to_string(after_seq),
@@ -266,7 +297,7 @@ class segment_journal_reader final : public journal_reader {
       }
       bytes += block->bodies.size();
       blocks.push_back(std::make_shared<const event_block>(std::move(*block)));
-      wants_more = bytes <= max_bytes;
+      wants_more = bytes <= most.bytes && blocks.size() < most.blocks;
     }
     held_->stop();
     return wants_more;

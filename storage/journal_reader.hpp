@@ -5,6 +5,7 @@
 #include "storage/result.hpp"
 #include "storage/segment_catalog.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,13 @@ class journal_reader {
   virtual result<std::vector<std::shared_ptr<const event_block>>>
   read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
        std::vector<std::string>* damage = nullptr) = 0;
+
+  /// As read(), of all streams that are `wanted`, in the order of their numbers, and no more than
+  /// `max_blocks`.
+  virtual result<std::vector<std::shared_ptr<const event_block>>>
+  read_wanted(const std::function<bool(const std::string& stream)>& wanted,
+              std::uint64_t after_seq, std::size_t max_bytes, std::size_t max_blocks,
+              std::vector<std::string>* damage = nullptr) = 0;
 
   /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.
   virtual result<std::uint64_t> seq_before_time(const std::string& stream,

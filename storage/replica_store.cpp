@@ -19,6 +19,7 @@ namespace {
 
 constexpr const char* replicas_dir_name = "replicas";
 constexpr const char* forgotten_file = "forgotten";
+constexpr const char* adopted_suffix = ".adopted";
 /// Always the same length, so that the file can be overwritten in place.
 constexpr std::size_t forgotten_digits = 20;
 constexpr std::int64_t any_time_ms = std::numeric_limits<std::int64_t>::max();
@@ -171,6 +172,30 @@ class journals_of_origins final : public replica_store {
     auto closed = at->second.log->close();
     origins_.erase(at);
     return closed;
+  }
+
+  result<void> remove(const std::string& tag) override {
+    if (!is_tag(tag)) return unknown(tag);
+    if (origins_.contains(tag)) (void)release(tag);
+    std::error_code fault;
+    const auto dir = replica_dir(options_.dir, tag);
+    fs::remove_all(dir, fault);
+    if (fault) return error{errc::io, "can't delete " + dir.string() + ": " + fault.message()};
+    return {};
+  }
+
+  result<void> set_aside(const std::string& tag) override {
+    if (!is_tag(tag)) return unknown(tag);
+    if (origins_.contains(tag)) (void)release(tag);
+    std::error_code fault;
+    const auto dir = replica_dir(options_.dir, tag);
+    auto aside = dir;
+    aside += adopted_suffix; // no tag: never opened again
+    for (int again = 2; fs::exists(aside, fault); ++again)
+      aside = dir.string() + adopted_suffix + '-' + std::to_string(again);
+    fs::rename(dir, aside, fault);
+    if (fault) return error{errc::io, "can't rename " + dir.string() + ": " + fault.message()};
+    return sync_directory(dir.parent_path());
   }
 
  private:

@@ -68,6 +68,20 @@ TEST_CASE_METHOD(gate_fixture, "a gate welcomes members of its cluster only", "[
   CHECK(metrics->address.value() == 1);
 }
 
+TEST_CASE_METHOD(gate_fixture, "a gate speaks no later version than it is to", "[gate][wire]") {
+  welcome here;
+  here.limiters = {someone};
+  here.replicas = someone;
+  here.version = 4;
+  const auto held_back = system.spawn(gate, "dev", std::vector<std::string>{}, here, metrics);
+  auto pending = self->request(held_back, caf::infinite, hello{5, 4, "dev", "b:2"});
+  run();
+  pending.receive([&](const welcome& answer) { CHECK(answer.version == 4); },
+                  [](const caf::error&) { FAIL("refused"); });
+  CHECK(knock(held_back, {5, 5, "dev", "b:2"}) == static_cast<int>(gate_refusal::version));
+  caf::anon_send(held_back, drain{});
+}
+
 TEST_CASE("peer addresses are host and port", "[gate]") {
   CHECK(parse_peer_address("127.0.0.1:4200")->host == "127.0.0.1");
   CHECK(parse_peer_address("127.0.0.1:4200")->port == 4200);

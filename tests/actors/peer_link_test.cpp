@@ -70,6 +70,8 @@ struct heard {
   int downs = 0;
   std::uint16_t member = 99;
   bool has_accounts = false;
+  bool has_replicas = false;
+  std::string address;
   std::vector<caf::actor> limiters;
 
   template <class Read>
@@ -87,6 +89,8 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all)
         all->member = peer.member;
         all->limiters = peer.limiters;
         all->has_accounts = peer.accounts == peer.limiters.at(0);
+        all->has_replicas = peer.replicas == peer.limiters.at(0);
+        all->address = peer.address;
       },
       [all](const peer_down& peer) {
         const std::lock_guard hold{all->mutex};
@@ -110,7 +114,8 @@ result<void> reach(const std::string&, std::uint16_t port, std::chrono::millisec
 class test_node {
  public:
   // Listens on `port`, or on any when it is 0 and no peers need to know it.
-  test_node(std::string cluster, std::uint16_t port, std::vector<std::string> peers)
+  test_node(std::string cluster, std::uint16_t port, std::vector<std::string> peers,
+            std::uint32_t max_wire_version = wire_version)
       : config(2, true), system(config) {
     const plan rules{
         "ten",
@@ -125,12 +130,15 @@ class test_node {
     settings.listen = at(port);
     settings.peers = peers;
     settings.reconnect_interval_ms = 20ms;
+    settings.max_wire_version = max_wire_version;
     std::vector<std::string> members = std::move(peers);
     members.push_back(settings.listen);
     std::ranges::sort(members);
     welcome here;
     here.limiters = {deciding};
     here.accounts = deciding;
+    here.replicas = deciding;
+    here.version = max_wire_version;
     door = system.spawn(gate, cluster, members, here, std::make_shared<gate_metrics>());
     listening = publish_gate(door, settings.listen, system.middleman().actor_handle());
     front_end = system.spawn(listener, news);
@@ -215,6 +223,25 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
   const auto again = ask(a, remote_limiter(a), 42, 1);
   REQUIRE(again);
   CHECK(again->granted == 1);
+}
+
+TEST_CASE("two wire versions side by side, whoever connects", "[peer_link][wire]") {
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  const auto versions = GENERATE(std::pair{5u, 5u}, std::pair{5u, 4u}, std::pair{4u, 4u});
+  test_node a("dev", first, {at(second)}, versions.first);
+  test_node b("dev", second, {at(first)}, versions.second);
+  REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
+  // What came with version 5 is there only if both speak it, and all else is.
+  for (auto* node : {&a, &b}) {
+    CHECK(node->news->read([](heard& all) { return all.has_replicas; }) == (versions.second == 5));
+    CHECK(node->news->read([](heard& all) { return all.has_accounts; }));
+    CHECK(node->metrics->refusals.value() == 0);
+  }
+  CHECK(a.news->read([](heard& all) { return all.address; }) == at(second));
+  const auto over_wire = ask(a, remote_limiter(a), 42, 7);
+  REQUIRE(over_wire);
+  CHECK(over_wire->granted == 7);
 }
 
 TEST_CASE("a node of another cluster is refused and never up", "[peer_link]") {

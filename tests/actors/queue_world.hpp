@@ -60,6 +60,11 @@ struct fake_reader final : journal_reader {
     if (max_bytes == 1 && out.size() > 1) out.resize(1);
     return out;
   }
+  result<std::vector<std::shared_ptr<const event_block>>>
+  read_wanted(const std::function<bool(const std::string&)>&, std::uint64_t, std::size_t,
+              std::size_t, std::vector<std::string>*) override {
+    return error{errc::invalid, "nobody asks for it here"};
+  }
   result<std::uint64_t> seq_before_time(const std::string&, std::int64_t time_ms) override {
     return static_cast<std::uint64_t>(time_ms);
   }

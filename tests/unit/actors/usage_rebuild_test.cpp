@@ -25,6 +25,11 @@ struct block_reader final : journal_reader {
     if (out.size() > 2) out.resize(2);
     return out;
   }
+  result<std::vector<std::shared_ptr<const event_block>>>
+  read_wanted(const std::function<bool(const std::string&)>&, std::uint64_t, std::size_t,
+              std::size_t, std::vector<std::string>*) override {
+    return error{errc::invalid, "nobody asks for it here"};
+  }
   result<std::uint64_t> seq_before_time(const std::string&, std::int64_t) override { return 0; }
   result<event_volume> count_after(const std::string&, std::uint64_t) override {
     return event_volume{};

@@ -55,10 +55,15 @@ TEST_CASE("a wrong type or range is named with what would do") {
   CHECK_THAT(errors_of("[log]\nlevel = 'inof'\n"), Contains("did you mean \"info\"?"));
 }
 
-TEST_CASE("what this version lacks is told as such") {
-  CHECK_THAT(errors_of("[streams.default]\nack = 'replicated'\n"),
-             Contains("is not in this version of penstock; write \"received\", \"journaled\" or "
-                      "\"published\""));
+TEST_CASE("replicated needs a second node that speaks of it") {
+  const std::string stream = "[streams.default]\nack = 'replicated'\n";
+  CHECK_THAT(errors_of(stream), Contains("streams.default.ack: \"replicated\" needs a second node; "
+                                         "set cluster.directory"));
+  const std::string peers = stream + "[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4201']\n";
+  CHECK_THAT(errors_of(peers + "max_wire_version = 4\n"),
+             Contains("needs cluster.max_wire_version = 5 or later"));
+  CHECK_THAT(errors_of(peers + "max_wire_version = 6\n"), Contains("from 4 to 5"));
+  CHECK(errors_of(peers).empty());
 }
 
 TEST_CASE("a directory in NATS needs a secret, an address and a server") {

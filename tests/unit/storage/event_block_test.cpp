@@ -166,3 +166,29 @@ TEST_CASE("truncating to as many or more changes nothing, to none empties", "[ev
   CHECK(block.empty());
   CHECK(block.bodies.empty());
 }
+
+TEST_CASE("a block from elsewhere is looked over", "[block]") {
+  event_block block;
+  block.first_seq = 5;
+  block.stream = "default";
+  CHECK_FALSE(is_consistent(block)); // no event
+  block.push("abc", "text/plain", 1);
+  block.push("", "text/html", 2, R"({"a":"b"})");
+  CHECK(is_consistent(block));
+  const auto broken = [&](auto how) {
+    auto copy = block;
+    how(copy);
+    return !is_consistent(copy);
+  };
+  CHECK(broken([](event_block& b) { b.first_seq = 0; }));
+  CHECK(broken([](event_block& b) { b.first_seq = UINT64_MAX; }));
+  CHECK(broken([](event_block& b) { b.stream.clear(); }));
+  CHECK(broken([](event_block& b) { b.bodies += 'x'; }));
+  CHECK(broken([](event_block& b) { b.bodies.clear(); }));
+  CHECK(broken([](event_block& b) { b.events[0].end = 4; }));
+  CHECK(broken([](event_block& b) { b.events[1].type = 2; }));
+  CHECK(broken([](event_block& b) { b.events[1].attributes = 2; }));
+  CHECK(broken([](event_block& b) { b.attributes.clear(); }));
+  CHECK(broken([](event_block& b) { b.attributes[0] = "{}"; }));
+  CHECK(broken([](event_block& b) { b.events.resize(max_events_per_block + 1, b.events[1]); }));
+}

@@ -303,3 +303,35 @@ TEST_CASE("a person reads events with a plain query", "[journal]") {
                     event_id(3, log->tag()) + "|" + time +
                         "|errors|application/json|{\"traceparent\":\"00-1\"}|{\"n\":3}|"});
 }
+
+TEST_CASE("rows of several streams are read in the order of their numbers", "[journal][reader]") {
+  temporary_dir dir;
+  auto options = options_in(dir.path());
+  auto store = open_journal(options);
+  const auto next = store->next_seq();
+  const std::vector<std::string> streams{"a", "b", "c"};
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    require_ok(store->append(numbered_block(next + 10 * i, 10, streams[i % 3])));
+    require_ok(store->commit());
+    if (i % 7 == 6) require_ok(store->rotate());
+  }
+  auto reader = journal_reader::make(store->catalog());
+  const auto wanted = [](const std::string& stream) { return stream != "b"; };
+  std::vector<std::uint64_t> seqs, expected;
+  for (std::uint64_t i = 0; i < 30; ++i)
+    if (i % 3 != 1)
+      for (std::uint64_t event = 0; event < 10; ++event)
+        expected.push_back(next + 10 * i + event);
+  for (std::uint64_t after = 0;;) {
+    auto read = reader->read_wanted(wanted, after, no_limit_bytes, 4);
+    REQUIRE(read);
+    if (read->empty()) break;
+    CHECK(read->size() <= 4);
+    for (const auto seq : numbers(*read))
+      seqs.push_back(seq);
+    after = read->back()->last_seq();
+  }
+  CHECK(seqs == expected);
+  CHECK(reader->read_wanted(wanted, 0, 1, 100)->size() == 1);
+  CHECK(reader->read_wanted([](const std::string&) { return false; }, 0, no_limit_bytes, 9)->empty());
+}

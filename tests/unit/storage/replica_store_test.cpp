@@ -169,3 +169,28 @@ TEST_CASE("origins are refused by name, by number and when they are in use", "[r
   require_ok(store->release(first_tag));
   CHECK(open_replicas(options)->list().size() == 1);
 }
+
+TEST_CASE("what nobody needs is deleted or set aside, and makes room", "[replica]") {
+  temporary_dir dir;
+  auto options = replicas_in(dir.path());
+  options.max_origins = 1;
+  auto store = open_replicas(options);
+  require_ok(store->add_origin(first_tag, "a"));
+  hold(*store, first_tag, numbered_block(1, 3));
+  CHECK_FALSE(store->add_origin(second_tag, "b"));
+  require_ok(store->remove(first_tag));
+  CHECK_FALSE(std::filesystem::exists(replica_dir(dir.path(), first_tag)));
+  require_ok(store->add_origin(second_tag, "b"));
+  hold(*store, second_tag, numbered_block(1, 3));
+  require_ok(store->release(second_tag)); // as for an adoption
+  require_ok(store->set_aside(second_tag));
+  CHECK(std::filesystem::exists(replica_dir(dir.path(), second_tag + ".adopted") / "journal"));
+  // The same origin again, from the start; and once more.
+  require_ok(store->add_origin(second_tag, "b"));
+  CHECK(store->settled_seq(second_tag) == 0);
+  require_ok(store->set_aside(second_tag));
+  CHECK(std::filesystem::exists(replica_dir(dir.path(), second_tag + ".adopted-2")));
+  CHECK(open_replicas(options)->list().empty());
+  CHECK_FALSE(store->remove(".."));
+  CHECK_FALSE(store->set_aside("../x"));
+}

@@ -1,0 +1,37 @@
+// Two versions of the program side by side: which forms of messages nodes may send each other.
+#pragma once
+
+#include <cstdint>
+
+namespace penstock {
+
+/// The versions of messages between nodes that this build speaks. Two nodes speak the later of those
+/// that both know: hello and welcome agree on it. What a version brought:
+///   4  leases, moving shards, the directory
+///   5  replicas: ack = "replicated"
+/// Each message says by `version` which form it has: that of the version that changed it last, or an
+/// earlier one where the peer knows no later. A new field goes to the end and is written by
+/// since(); who reads an earlier form leaves it at its default. A new message is sent to nobody who
+/// speaks an earlier version.
+inline constexpr std::uint32_t wire_version = 5;
+inline constexpr std::uint32_t oldest_wire_version = 4;
+inline constexpr std::uint32_t replicas_wire_version = 5;
+
+/// A field at the end of a message that version `First` brought. For inspect(): it is written and
+/// read only in messages that are of that version or a later one.
+template <std::uint32_t First, class Version, class Field>
+struct field_since {
+  Version& version; // read before this field is come to
+  Field& field;
+};
+template <std::uint32_t First, class Version, class Field>
+field_since<First, Version, Field> since(Version& version, Field& field) {
+  return {version, field};
+}
+template <class Inspector, std::uint32_t First, class Version, class Field>
+typename Inspector::result_type inspect(Inspector& f, field_since<First, Version, Field>& x) {
+  if (x.version < First) return f();
+  return f(x.field);
+}
+
+} // namespace penstock

@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""ack = "replicated": a node is lost with its disk, and every event that was promised reaches the
+sink once, with its id and bytes; two wire versions in one cluster.
+
+PENSTOCK_LOSSES=200 loses that many nodes, one after the other (default 3). PENSTOCK_EARLIER=PROGRAM
+is a build that speaks wire version 4, to stand in for this one held back to it."""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import threading
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+for folder in ("integration", "sinks"):
+    sys.path.insert(0, str(HERE.parent / folder))
+
+import harness  # noqa: E402
+from harness import Node, free_port, wait_for  # noqa: E402
+from http_client import Closed  # noqa: E402
+from nats_client import NatsServer  # noqa: E402
+from redis_server import RedisServer  # noqa: E402
+
+LOSSES = int(os.environ.get("PENSTOCK_LOSSES", "3"))
+CLIENTS_A_NODE = 2
+
+
+class Sender(threading.Thread):
+    """A client of one node: single events and batches, until that node is gone. `promised` maps the
+    ids of answers that say nothing else than 202 to bodies; `stored` those whose answer says that
+    they are journaled only."""
+
+    def __init__(self, node, name):
+        super().__init__(daemon=True)
+        self.node, self.name_ = node, name
+        self.promised, self.stored, self.other = {}, {}, []
+        self.pause_s, self.stopped = 0.003, threading.Event()
+
+    def run(self):
+        for turn in itertools.count():
+            try:
+                with self.node.client() as connection:
+                    while not self.stopped.is_set():
+                        self.send(connection, turn)
+                        turn += 1
+                        time.sleep(self.pause_s)
+            except (OSError, Closed):
+                pass
+            if self.stopped.is_set() or self.node.process.poll() is not None:
+                return
+
+    def send(self, connection, turn):
+        bodies = [b'{"from":"%s","n":%d,"i":%d}' % (self.name_.encode(), turn, i)
+                  for i in range(1 + turn % 4)]
+        headers = {"X-Client": self.name_}
+        if len(bodies) > 1:
+            headers |= {"Content-Type": "application/x-ndjson", "Prefer": "return=representation"}
+        reply = connection.post(b"\n".join(bodies), headers=headers)
+        if reply.status != 202:
+            self.other.append(reply)
+            return
+        answer = reply.json()
+        ids = answer["ids"] if len(bodies) > 1 else [answer["id"]]
+        (self.stored if answer.get("ack") else self.promised).update(zip(ids, bodies))
+
+
+class Cluster(unittest.TestCase):
+    def setUp(self):
+        self.nats, self.redis = NatsServer(), RedisServer()
+        for server in (self.nats, self.redis):
+            self.addCleanup(server.stop)
+            server.start()
+        self.names = (f"node{i}" for i in itertools.count())
+
+    def node(self, **more):
+        node = Node({
+            "node.name": next(self.names),
+            "http.threads": 1,
+            "cluster.name": "keeping",
+            "cluster.directory": "nats",
+            "cluster.nats_url": f"nats://127.0.0.1:{self.nats.port}",
+            "cluster.listen": f"127.0.0.1:{free_port()}",
+            "cluster.secret": "0123456789abcdef",
+            "cluster.adopt_after": "2s",
+            "identity.order": ["header:X-Client", "ip"],
+            "journal.segment_size": "4MiB",
+            "streams.default.ack": "replicated",
+            "streams.default.sinks": ["out"],
+            "sinks.out.retry_max": "200ms",
+            "sinks.out.timeout": "2s",
+            **self.redis.sink_options("out"),
+            **more})
+        self.addCleanup(node.close)
+        return node
+
+    def start(self, count, **more):
+        nodes = [self.node(**more) for _ in range(count)]
+        for node in nodes:
+            node.launch()
+        for node in nodes:
+            node.wait_ready()
+        self.wait_for_holders(nodes)
+        return nodes
+
+    def wait_for_holders(self, nodes):
+        for node in nodes:
+            wait_for(lambda: node.metrics().get("penstock_cluster_peers_up") >= len(nodes) - 1,
+                     "links")
+            wait_for(lambda: node.metrics().get("penstock_replication_has_holder") == 1,
+                     "a holder")
+
+    def senders(self, nodes):
+        started = [Sender(node, f"{node.options['node.name']}-{i}")
+                   for node in nodes for i in range(CLIENTS_A_NODE)]
+        for one in started:
+            one.start()
+        return started
+
+    def lose(self, node):
+        """For good: the process and its disk."""
+        node.kill()
+        shutil.rmtree(node.data_dir)
+
+    def stop(self, senders):
+        for one in senders:
+            one.stopped.set()
+        for one in senders:
+            one.join(30)
+            self.assertEqual(one.other[:1], [])
+
+    def missing(self, promised):
+        return promised.keys() - {event[0] for event in self.redis.read_all()}
+
+    def check_arrived(self, senders, within_s=40):
+        promised = {id_: body for one in senders for id_, body in one.promised.items()}
+        known = promised | {id_: body for one in senders for id_, body in one.stored.items()}
+
+        def missing():
+            return self.missing(promised)
+        try:
+            wait_for(lambda: not missing(), "every promised event arrives", within_s, 0.2)
+        except AssertionError:
+            self.fail(f"{len(missing())} of {len(promised)} promised events did not arrive, such "
+                      f"as {sorted(missing())[:3]}")
+        arrived = self.redis.read_all()
+        ids = [event[0] for event in arrived]
+        self.assertEqual(len(ids), len(set(ids)), "an event arrived twice")
+        for id_, _, body in arrived:
+            if id_ in known:
+                self.assertEqual(body, known[id_], id_)
+        return len(promised)
+
+
+class Replicated(Cluster):
+    def test_losses_for_good(self):
+        """The sink is away for a while before each loss, so that the lost node owes events. The next
+        is lost when the one before is replaced and published: one failure at a time."""
+        nodes = self.start(3)
+        senders = {node: self.senders([node]) for node in nodes}
+        everyone = [one for some in senders.values() for one in some]
+        owed = 0
+        for _ in range(LOSSES):
+            time.sleep(0.3)
+            self.redis.freeze()
+            time.sleep(0.4)
+            lost = nodes.pop(0)
+            self.lose(lost)
+            self.redis.thaw()
+            its = senders.pop(lost)
+            self.stop(its)
+            owed += sum(len(self.missing(one.promised)) for one in its)
+            fresh = self.node()
+            fresh.start()
+            nodes.append(fresh)
+            senders[fresh] = self.senders([fresh])
+            everyone += senders[fresh]
+            self.wait_for_holders(nodes)
+            self.check_arrived(its)
+            lost.close()
+        time.sleep(0.3)
+        for some in senders.values():
+            self.stop(some)
+        promised = self.check_arrived(everyone)
+        journaled = sum(len(one.stored) for one in everyone)
+        self.assertGreater(promised, 50 * LOSSES)
+        self.assertGreater(owed, LOSSES)
+        print(f"{LOSSES} losses: {promised} events promised, of which the lost nodes had not "
+              f"published {owed}; {journaled} journaled only ", end="", file=sys.stderr)
+
+    def test_the_holder_goes(self):
+        """What the dead holder had goes to the next one: then the origin is lost, too."""
+        nodes = self.start(3)
+        senders = self.senders(nodes[:1])
+        time.sleep(0.3)
+        self.redis.freeze()
+        time.sleep(0.5)
+        holder = wait_for(lambda: [n for n in nodes[1:]
+                                   if n.metrics().get("penstock_replica_events_total") > 0],
+                          "somebody holds events")[0]
+        self.lose(holder)
+        other = next(n for n in nodes[1:] if n is not holder)
+        wait_for(lambda: nodes[0].metrics().get("penstock_replication_holder_changes_total") > 1
+                 and nodes[0].metrics().get("penstock_replication_has_holder") == 1,
+                 "another holder")
+        time.sleep(0.5)
+        # All that the first holder had is with the second: what it holds grows with new ones only.
+        before = other.metrics().get("penstock_replica_events_total")
+        wait_for(lambda: other.metrics().get("penstock_replica_events_total") > before, "more")
+        self.lose(nodes[0])
+        self.redis.thaw()
+        self.stop(senders)
+        self.check_arrived(senders)
+
+    def test_nobody_is_left(self):
+        """Who is alone says so, and promises no more than it has."""
+        nodes = self.start(2, **{"streams.default.replicate_timeout": "300ms"})
+        self.assertNotIn("ack", nodes[0].post(b"x").json())
+        nodes[1].kill()
+        reply = nodes[0].post(b"x")
+        self.assertEqual((reply.status, reply.json().get("ack")), (202, "journaled"))
+        nodes[0].configure({"streams.default.on_replicate_timeout": "refuse"})
+        nodes[0].signal(signal.SIGHUP)
+        wait_for(lambda: "reloaded" in nodes[0].log(), "a reload")
+        began = time.monotonic()
+        reply = nodes[0].post(b"x")
+        self.assertLess(time.monotonic() - began, 0.25)  # nobody for long: no need to wait
+        self.assertEqual((reply.status, reply.json().get("ack")), (503, "journaled"))
+        self.assertIn("no other node is in reach", reply.json()["detail"])
+        self.assertEqual(nodes[0].metrics().get("penstock_unreplicated_answers_total"), 2)
+        nodes[1].start()
+        wait_for(lambda: nodes[0].post(b"x").status == 202, "a second node")
+        self.assertEqual(nodes[0].metrics().get("penstock_replicated_answers_total"), 2)
+
+    def test_a_node_that_comes_back(self):
+        """Down for longer than adopt_after: the holder publishes, and nothing is there twice."""
+        nodes = self.start(3, **{"cluster.adopt_after": "2s"})
+        senders = self.senders(nodes)
+        time.sleep(0.3)
+        self.redis.freeze()
+        time.sleep(0.4)
+        nodes[0].kill()
+        self.redis.thaw()
+        wait_for(lambda: sum(n.metrics().get("penstock_replica_adopted_total")
+                             for n in nodes[1:]) > 0, "adopted", 30)
+        nodes[0].start()
+        time.sleep(0.5)
+        self.stop(senders)
+        self.check_arrived(senders)
+
+
+class WireVersions(Cluster):
+    @staticmethod
+    @contextlib.contextmanager
+    def program(path):
+        usual, harness.binary = harness.binary, path
+        try:
+            yield
+        finally:
+            harness.binary = usual
+
+    def test_an_earlier_one_in_between(self):
+        """It is served as before, and holds nothing."""
+        new = [self.node(**{"streams.default.replicate_timeout": "10s"}) for _ in range(2)]
+        old = self.node(**{"cluster.max_wire_version": 4, "streams.default.ack": "journaled"})
+        earlier = os.environ.get("PENSTOCK_EARLIER")
+        if earlier:
+            del old.options["cluster.max_wire_version"], old.options["cluster.adopt_after"]
+        for node in [*new, old]:
+            node.options["plans.anonymous.limits"] = [
+                {"name": "shared", "algorithm": "fixed_window", "amount": 90, "window": "720h"}]
+            node.configure({})
+            with self.program(earlier if node is old and earlier else harness.binary):
+                node.launch()
+        for node in [*new, old]:
+            node.wait_ready()
+        for node in [*new, old]:
+            wait_for(lambda: node.metrics().get("penstock_cluster_members") == 3
+                     and node.metrics().get("penstock_cluster_peers_up") == 2, "three members")
+        wait_for(lambda: sum(n.metrics().get("penstock_shards", state="owned")
+                             for n in [*new, old]) == 256, "all shards owned")
+        self.wait_for_holders(new)
+
+        def epochs():
+            return [n.metrics().get("penstock_cluster_epoch") for n in [*new, old]]
+        before = epochs()
+        taken = dict.fromkeys((f"client-{i}" for i in range(8)), 0)
+        for turn in range(120):
+            for client in taken:
+                reply = [*new, old][turn % 3].post(b"x", headers={"X-Client": client})
+                self.assertIn(reply.status, (202, 429))
+                self.assertNotIn("ack", reply.json())
+                taken[client] += reply.status == 202
+        # A machine that stops a node for 0.8 s makes a fault of it, which has a bound of its own.
+        if epochs() == before:
+            self.assertEqual(taken, dict.fromkeys(taken, 90))
+        else:
+            print("a node was taken out meanwhile, totals not compared ", end="", file=sys.stderr)
+        if not earlier:
+            self.assertEqual(old.metrics().get("penstock_replica_events_total"), 0)
+        for node in new:
+            self.assertGreater(node.metrics().get("penstock_replica_events_total"), 0)
+            self.assertIn("wire version 4", node.log())
+            self.assertIn("wire version 5", node.log())
+        for node in [*new, old]:
+            self.assertNotRegex(node.log(), r"Z (error|critical) ")
+        # The upgrade's second step.
+        old.stop()
+        old.configure({"cluster.max_wire_version": 5, "streams.default.ack": "replicated"})
+        old.start()
+        self.wait_for_holders([*new, old])
+        self.assertNotIn("ack", old.post(b"x", headers={"X-Client": "late"}).json())
+
+
+if __name__ == "__main__":
+    harness.main()
