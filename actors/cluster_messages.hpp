@@ -100,7 +100,8 @@ typename Inspector::result_type inspect(Inspector& f, counter_row& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, moved_lease& x) {
-  return f(x.lease, x.client, x.key, x.plan, x.stream, x.limits, x.units, x.left_ns, x.marks);
+  return f(x.lease, x.client, x.key, x.plan, x.stream, x.limits, x.units, x.left_ns, x.marks,
+           x.plan_digest);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_request& x) {

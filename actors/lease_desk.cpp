@@ -44,7 +44,11 @@ lease_answer lease_desk::answer(const limit_ledger::location& at, const admit_it
   out.lease = ++last_id_;
   out.units = units;
   out.lifetime_ns = room.lifetime_ns;
-  given entry{ledger_.key_of(at, item), units, now_ns + room.lifetime_ns + return_grace_ns, {}};
+  given entry{ledger_.key_of(at, item),
+              units,
+              now_ns + room.lifetime_ns + return_grace_ns,
+              {},
+              decided.answer.plan_digest};
   entry.marks = ledger_.set_aside(at, item.limits, units, room.lifetime_ns, now_ns);
   given_.emplace(out.lease, entry);
   return out;
@@ -65,9 +69,16 @@ std::vector<moved_lease> lease_desk::take_out(std::uint32_t shard, std::int64_t 
   boost::unordered::erase_if(given_, [&](const auto& each) {
     const auto& [id, entry] = each;
     if (shard_of(entry.key.client) != shard) return false;
-    out.push_back({id, entry.key.client, entry.key.key, entry.key.plan, entry.key.stream,
-                   entry.key.limits, entry.units, entry.over_ns - now_ns,
-                   {entry.marks.begin(), entry.marks.end()}});
+    out.push_back({id,
+                   entry.key.client,
+                   entry.key.key,
+                   entry.key.plan,
+                   entry.key.stream,
+                   entry.key.limits,
+                   entry.units,
+                   entry.over_ns - now_ns,
+                   {entry.marks.begin(), entry.marks.end()},
+                   entry.plan_digest});
     return true;
   });
   return out;
@@ -75,10 +86,12 @@ std::vector<moved_lease> lease_desk::take_out(std::uint32_t shard, std::int64_t 
 
 void lease_desk::take_in(const moved_lease& lease, std::int64_t now_ns) {
   if (given_.size() >= max_leases_ || lease.left_ns <= 0) return;
+  if (lease.plan_digest != ledger_.digest_of(lease.plan)) return;
   given entry{{lease.client, lease.key, lease.plan, lease.stream, lease.limits},
               lease.units,
               now_ns + std::min(lease.left_ns, max_lease_left_ns),
-              {}};
+              {},
+              lease.plan_digest};
   std::copy_n(lease.marks.begin(), std::min(lease.marks.size(), entry.marks.size()),
               entry.marks.begin());
   given_.emplace(lease.lease, entry);

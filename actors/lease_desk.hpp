@@ -22,6 +22,7 @@ struct moved_lease {
   std::uint32_t units = 0;
   std::int64_t left_ns = 0; ///< until it is forgotten
   std::vector<std::int64_t> marks{}; ///< as in lease_marks
+  std::uint16_t plan_digest = 0;     ///< of the rules that it was charged by
 
   bool operator==(const moved_lease&) const = default;
 };
@@ -45,7 +46,8 @@ class lease_desk {
   /// it. Gives how many it took.
   std::uint32_t take_back(const lease_return& what, std::int64_t now_ns);
 
-  /// Takes out the leases of a shard's clients, and takes such in.
+  /// Takes out the leases of a shard's clients, and takes such in. One that was charged by other
+  /// rules than the plan's here is passed over: its marks and units are not of these limits.
   std::vector<moved_lease> take_out(std::uint32_t shard, std::int64_t now_ns);
   void take_in(const moved_lease& lease, std::int64_t now_ns);
 
@@ -62,6 +64,7 @@ class lease_desk {
     std::uint32_t units = 0;
     std::int64_t over_ns = 0;
     lease_marks marks{};
+    std::uint16_t plan_digest = 0;
   };
 
   limit_ledger& ledger_;

@@ -85,6 +85,8 @@ class limit_ledger {
 
   /// The plan's rules; null: no such plan.
   const plan* rules_of(std::uint32_t plan);
+  /// plan_digest() of them; 0: no such plan.
+  std::uint16_t digest_of(std::uint32_t plan);
 
   /// All limits of the plan as they stand for the client; changes nothing.
   limits_reply look_up(const limits_query& query, std::int64_t now_ns);

@@ -11,13 +11,17 @@ const plan* limit_ledger::rules_of(std::uint32_t plan) {
   return found && !found->retired ? &found->rules : nullptr;
 }
 
+std::uint16_t limit_ledger::digest_of(std::uint32_t plan) {
+  const book* const found = find_book(plan);
+  return found && !found->retired ? found->digest : 0;
+}
+
 lease_terms limit_ledger::terms(const location& at, limit_mask applying) const {
   return terms_of(at.in->rules, applying);
 }
 
 lease_key limit_ledger::key_of(const location& at, const admit_item& item) {
-  return lease_key_of(at.in->rules,
-                      {item.client, item.key, item.plan, item.stream, item.limits});
+  return lease_key_of(at.in->rules, {item.client, item.key, item.plan, item.stream, item.limits});
 }
 
 limit_ledger::room limit_ledger::leasable(const location& at, limit_mask applying,

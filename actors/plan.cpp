@@ -40,7 +40,7 @@ std::uint16_t plan_digest(const plan& rules) {
         static_cast<std::uint64_t>(rule.kind),      rule.amount,
         static_cast<std::uint64_t>(rule.window_ns), rule.burst,
         static_cast<std::uint64_t>(rule.unit),      static_cast<std::uint64_t>(rule.cost),
-        static_cast<std::uint64_t>(rule.shadow)};
+        static_cast<std::uint64_t>(rule.scope),     static_cast<std::uint64_t>(rule.shadow)};
     hash = XXH32(numbers, sizeof numbers, hash_of(rule.name, hash));
   }
   return static_cast<std::uint16_t>(hash % 65'535 + 1);

@@ -86,7 +86,8 @@ std::uint32_t stream_id(std::string_view name);
 /// what was used stays, however the numbers change.
 std::uint32_t limit_id(const limit& rule);
 
-/// Tells a plan from what it is before and after a change: of all that answers say of its limits.
+/// Tells a plan from what it is before and after a change: of all that answers say of its limits,
+/// and of what they count.
 /// Never 0. Two versions of a plan are mistaken for each other once in 65,535 changes.
 std::uint16_t plan_digest(const plan& rules);
 

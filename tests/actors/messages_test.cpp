@@ -242,7 +242,7 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   rows.shard = 255;
   rows.last = true;
   rows.rows = {{1, 2, 3, 1, -4, 5, 6, 7}};
-  rows.leases = {{1, 2, 3, 4, 5, 6, 7, 8, {9, -10}}};
+  rows.leases = {{1, 2, 3, 4, 5, 6, 7, 8, {9, -10}, 11}};
   const auto moved = round_trip(rows);
   CHECK(moved.epoch == 5);
   CHECK(moved.from == rows.from);

@@ -43,8 +43,7 @@ class lease_world {
  public:
   explicit lease_world(const limit& rule)
       : ledger(lease_plan(rule), 100, std::make_shared<limit_labels>()), desk(ledger, 100, 7) {
-    key = lease_key_of(*ledger.rules_of(plan_id("p")),
-                       {5, 0, plan_id("p"), 0, all_limits});
+    key = lease_key_of(*ledger.rules_of(plan_id("p")), {5, 0, plan_id("p"), 0, all_limits});
   }
 
   struct message {
@@ -98,7 +97,8 @@ class lease_world {
 };
 
 // Steps at random, with messages that take their time, are lost, and overtake returns.
-void run_randomly(const limit& rule, std::uint64_t seed, const std::function<void(lease_world&)>& check) {
+void run_randomly(const limit& rule, std::uint64_t seed,
+                  const std::function<void(lease_world&)>& check) {
   test_random random(seed);
   lease_world world(rule);
   const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
@@ -310,4 +310,55 @@ TEST_CASE("leases: what lies idle comes back and can be had by others", "[lease]
   CHECK(world.desk.take_back(back[0].what, world.now) == 65);
   CHECK(world.desk.take_back(back[0].what, world.now) == 0);
   CHECK(world.decide({world.now, 9998, 0}).told.granted == 9998); // 2 were spent
+}
+
+TEST_CASE("leases: one that moves to a node with other limits is not refunded there", "[lease]") {
+  const auto named = [](const char* name) {
+    auto rule = lease_limit(algorithm::gcra, 1200, 60 * lease_s);
+    rule.name = name;
+    return rule;
+  };
+  lease_world from(named("a"));
+  const auto terms = terms_of(*from.ledger.rules_of(plan_id("p")), all_limits);
+  auto& purse = from.holders[0];
+  for (int i = 0; i < 100; ++i)
+    (void)purse.spend(from.key, 1, from.now);
+  const auto got = from.decide({from.now, 1, purse.wish(from.key, terms)});
+  REQUIRE(got.lease.units == 8);
+  const auto shard = shard_of(5);
+  const auto move_to = [&](limit_ledger& ledger, lease_desk& desk) {
+    for (const auto& row : from.ledger.rows_of(shard, from.now))
+      ledger.take_in(row, from.now);
+    const auto leases = from.desk.take_out(shard, from.now);
+    for (const auto& lease : leases) {
+      from.desk.take_in(lease, from.now);
+      desk.take_in(lease, from.now);
+    }
+  };
+  const lease_return back{got.lease.lease, 8};
+
+  // There the plan has changed already, and a new limit is the first.
+  const auto plans =
+      std::make_shared<const std::vector<plan>>(1, plan{"p", {named("b"), named("a")}});
+  limit_ledger changed(plans, 100, std::make_shared<limit_labels>());
+  lease_desk changed_desk(changed, 100, 8);
+  move_to(changed, changed_desk);
+  CHECK(changed.decide(lease_item(100), {}, from.now).answer.granted == 100);
+  CHECK(changed_desk.take_back(back, from.now) == 0);
+  const auto stand = changed.look_up({.client = 5, .plan = plan_id("p")}, from.now);
+  REQUIRE(stand.limits.size() == 2);
+  CHECK(stand.limits[0].used == 100);
+
+  // Nor where it counts for others.
+  auto by_key = named("a");
+  by_key.scope = limit_scope::key;
+  limit_ledger scoped(lease_plan(by_key), 100, std::make_shared<limit_labels>());
+  lease_desk scoped_desk(scoped, 100, 9);
+  move_to(scoped, scoped_desk);
+  CHECK(scoped_desk.take_back(back, from.now) == 0);
+
+  limit_ledger same(lease_plan(named("a")), 100, std::make_shared<limit_labels>());
+  lease_desk same_desk(same, 100, 10);
+  move_to(same, same_desk);
+  CHECK(same_desk.take_back(back, from.now) == 8);
 }

@@ -74,7 +74,7 @@ TEST_CASE("ids are those of XXH32, the same on every node and in every version",
   CHECK(plan_id("a") != plan_id("b"));
 }
 
-TEST_CASE("a plan's digest is of all that answers say of it", "[plan]") {
+TEST_CASE("a plan's digest is of all that answers say of it and of what it counts", "[plan]") {
   const limit first{.name = "a", .amount = 5, .window_ns = 1'000'000'000};
   const auto digest = [](std::vector<limit> limits) {
     return plan_digest({"p", std::move(limits)});
@@ -96,8 +96,9 @@ TEST_CASE("a plan's digest is of all that answers say of it", "[plan]") {
       with([](limit& of) { of.unit = calendar_unit::month; }),
       with([](limit& of) { of.cost = limit_cost::byte; }),
       with([](limit& of) { of.shadow = true; }),
+      with([](limit& of) { of.scope = limit_scope::key; }),
   };
-  CHECK(all.size() == 11);
+  CHECK(all.size() == 12);
   CHECK(all.count(0) == 0);
   CHECK(digest({first}) == digest({first}));
 }
