@@ -32,7 +32,7 @@ void lease_purse::count_demand(holding& of, std::uint32_t events, std::int64_t n
 }
 
 std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t events,
-                                          std::int64_t now_ns) {
+                                          std::int64_t now_ns, bool again) {
   auto found = held_.find(key);
   if (found == held_.end()) {
     if (held_.size() >= max_clients_) return std::nullopt;
@@ -40,7 +40,7 @@ std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t ev
     found->second.period_ns = now_ns;
   }
   holding& at = found->second;
-  count_demand(at, events, now_ns);
+  if (!again) count_demand(at, events, now_ns);
   verdict answer = at.told;
   answer.reset_s = seconds_until(at.resets_ns, now_ns);
   if (at.units >= events && now_ns < at.expires_ns) {
@@ -69,6 +69,11 @@ std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms) 
   if (terms.max_units == 0) return 1;
   const std::int64_t wanted = demand * terms.lifetime_ns() / demand_period_ns + 1;
   return static_cast<std::uint32_t>(std::min<std::int64_t>(wanted, terms.max_units));
+}
+
+bool lease_purse::asks(const lease_key& key) const {
+  const auto found = held_.find(key);
+  return found != held_.end() && found->second.asking;
 }
 
 std::optional<returned_units> lease_purse::take(const lease_key& key, std::uint16_t owner,
@@ -115,8 +120,8 @@ std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
     const auto found = held_.find(key);
     if (found == held_.end()) return true;
     holding& at = found->second;
-    const bool live = at.units > 0 && now_ns < at.expires_ns &&
-                      now_ns - at.seen_ns < at.max_idle_ns;
+    const bool live =
+        at.units > 0 && now_ns < at.expires_ns && now_ns - at.seen_ns < at.max_idle_ns;
     if (live) return false;
     if (const auto back = take_out(key, at)) out.push_back(*back);
     return true;

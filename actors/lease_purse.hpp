@@ -15,12 +15,12 @@ namespace penstock {
 /// What the owner of a shard says beside a verdict. Times count from when the holder asked, so that
 /// no clock is compared with another's: a lease ends at the holder before it does at the owner.
 struct lease_answer {
-  std::uint32_t item = 0;        ///< of the request
-  std::uint64_t lease = 0;       ///< 0: none
-  std::uint32_t units = 0;       ///< set aside for the holder
-  std::int64_t lifetime_ns = 0;  ///< until then they may be spent
-  std::int64_t again_ns = 0;     ///< once they are spent: nothing is admitted, and need not be asked
-                                 ///< for, before then. 0: ask
+  std::uint32_t item = 0;       ///< of the request
+  std::uint64_t lease = 0;      ///< 0: none
+  std::uint32_t units = 0;      ///< set aside for the holder
+  std::int64_t lifetime_ns = 0; ///< until then they may be spent
+  std::int64_t again_ns = 0;    ///< once they are spent: nothing is admitted, and need not be asked
+                                ///< for, before then. 0: ask
   bool operator==(const lease_answer&) const = default;
 };
 
@@ -45,8 +45,10 @@ class lease_purse {
   explicit lease_purse(std::size_t max_clients) : max_clients_(max_clients) {}
 
   /// The verdict, if it takes no asking: all of the events are granted from a lease, or none since
-  /// the owner said that none would be. Counts the demand either way.
-  std::optional<verdict> spend(const lease_key& key, std::uint32_t events, std::int64_t now_ns);
+  /// the owner said that none would be. Counts the demand either way, unless `again`: the same
+  /// events have been here before.
+  std::optional<verdict> spend(const lease_key& key, std::uint32_t events, std::int64_t now_ns,
+                               bool again = false);
 
   /// How many units to ask for beyond the events themselves: about what the client sends in a
   /// lease's life. 0 for a client that was hardly seen, and while another such question is under
@@ -54,11 +56,14 @@ class lease_purse {
   /// give_up() follow.
   std::uint32_t wish(const lease_key& key, const lease_terms& terms);
 
+  /// Whether such a question is under way.
+  bool asks(const lease_key& key) const;
+
   /// The owner's answer to a question with a wish, sent at `asked_ns`. Gives what was left of an
   /// earlier lease, which this one replaces.
-  std::optional<returned_units> take(const lease_key& key, std::uint16_t owner,
-                                     const verdict& told, const lease_answer& answer,
-                                     std::int64_t asked_ns, std::int64_t now_ns);
+  std::optional<returned_units> take(const lease_key& key, std::uint16_t owner, const verdict& told,
+                                     const lease_answer& answer, std::int64_t asked_ns,
+                                     std::int64_t now_ns);
   void give_up(const lease_key& key);
 
   /// Takes out leases that were idle for half their life or are over. Now and then forgets clients

@@ -49,16 +49,9 @@ admit_reply limiter_cluster::admit(const admit_request& request, const caf::acto
       continue;
     }
     open_item asked{static_cast<std::uint32_t>(i), item, {mine.begin(), mine.end()}, 0};
-    const plan* const rules = with_.ledger->rules_of(item.plan);
-    if (rules && item.events > 0) {
-      const lease_key key = key_of(item);
-      if (const auto spent = purse_.spend(key, item.events, steady_ns)) {
-        answer = *spent;
-        (answer.granted != 0 ? parts_.metrics->leased_requests : parts_.metrics->leased_refusals)
-            .add();
-        continue;
-      }
-      asked.wish = purse_.wish(key, terms_of(*rules, item.limits));
+    if (const auto told_before = without_asking(asked, steady_ns)) {
+      answer = *told_before;
+      continue;
     }
     answer.reason = verdict::pending;
     open.push_back(std::move(asked));
@@ -68,6 +61,24 @@ admit_reply limiter_cluster::admit(const admit_request& request, const caf::acto
     for (const told& each : route(front_end, request.token, steady_ns, std::move(open)))
       reply.verdicts[each.position] = each.answer;
   return reply;
+}
+
+// For another node's shard: what a lease, or what the owner said before, decides. Otherwise says in
+// `item` whether to ask for a lease, or to wait for one that is asked for already. That comes no
+// later than an answer to this request would, and spares the message.
+std::optional<verdict> limiter_cluster::without_asking(open_item& item, std::int64_t steady_ns) {
+  const plan* const rules = with_.ledger->rules_of(item.item.plan);
+  if (!rules || item.item.events == 0) return std::nullopt;
+  const lease_key key = key_of(item.item);
+  if (const auto answer = purse_.spend(key, item.item.events, steady_ns, item.follows)) {
+    (answer->granted != 0 ? parts_.metrics->leased_requests : parts_.metrics->leased_refusals)
+        .add();
+    return answer;
+  }
+  const lease_terms terms = terms_of(*rules, item.item.limits);
+  item.follows = terms.max_units != 0 && purse_.asks(key);
+  if (!item.follows) item.wish = purse_.wish(key, terms);
+  return std::nullopt;
 }
 
 // Decides what can be decided here; the rest is asked for, or waits.
@@ -80,6 +91,7 @@ std::vector<limiter_cluster::told> limiter_cluster::route(const caf::actor& fron
   const bool decides = may_decide(steady_ns);
   std::map<const caf::actor*, owner_ask> by_owner;
   owner_ask waiting{front_end, token, parts_.self, true, since_ns, 0, {}};
+  owner_ask following{front_end, token, parts_.self, false, since_ns, 0, {}};
   for (open_item& each : items) {
     const std::uint32_t shard = shard_of(each.item.client);
     if (decides && owns(each.item.client)) {
@@ -89,6 +101,8 @@ std::vector<limiter_cluster::told> limiter_cluster::route(const caf::actor& fron
     const std::uint16_t owner = places_ ? places_->shards[shard].owner : parts_.self;
     if (owner == parts_.self) {
       waiting.items.push_back(std::move(each));
+    } else if (each.follows) {
+      following.items.push_back(std::move(each));
     } else if (const caf::actor* const to = limiter_of(owner, shard)) {
       auto& ask = by_owner[to];
       if (ask.items.empty()) ask = {front_end, token, owner, false, since_ns, steady_ns, {}};
@@ -102,6 +116,7 @@ std::vector<limiter_cluster::told> limiter_cluster::route(const caf::actor& fron
   for (auto& [to, ask] : by_owner)
     send_ask(std::move(ask), *to);
   if (!waiting.items.empty()) wait(std::move(waiting));
+  if (!following.items.empty()) followers_.push_back(std::move(following));
   return decided;
 }
 
@@ -145,6 +160,23 @@ void limiter_cluster::ask_waiting() {
   });
   parts_.metrics->asked_again.add(again.size());
   route_again(std::move(again));
+}
+
+// An answer came, or a while has passed: what waits for a lease may have it.
+void limiter_cluster::ask_followers() {
+  if (followers_.empty()) return;
+  const std::int64_t steady_ns = parts_.steady_ns();
+  for (owner_ask& ask : std::exchange(followers_, {})) {
+    std::vector<told> verdicts;
+    std::erase_if(ask.items, [&](open_item& each) {
+      const auto answer = without_asking(each, steady_ns);
+      if (answer) verdicts.push_back({each.position, *answer});
+      return answer.has_value();
+    });
+    tell(ask.front_end, ask.token, verdicts);
+    tell(ask.front_end, ask.token,
+         route(ask.front_end, ask.token, ask.since_ns, std::move(ask.items)));
+  }
 }
 
 void limiter_cluster::route_again(std::vector<owner_ask> asks) {
@@ -207,12 +239,13 @@ void limiter_cluster::on_reply(const owner_reply& reply) {
     take_lease(ask, item, reply.verdicts[i], has ? reply.leases[next_lease] : lease_answer{});
   }
   tell(ask.front_end, ask.token, verdicts);
+  ask_followers();
 }
 
 void limiter_cluster::take_lease(const owner_ask& ask, const open_item& item, const verdict& answer,
                                  const lease_answer& lease) {
-  if (const auto back = purse_.take(key_of(item.item), ask.owner, answer, lease, ask.sent_ns,
-                                    parts_.steady_ns()))
+  if (const auto back =
+          purse_.take(key_of(item.item), ask.owner, answer, lease, ask.sent_ns, parts_.steady_ns()))
     give_back({*back});
 }
 
@@ -234,11 +267,13 @@ void limiter_cluster::end_late_asks() {
   const std::int64_t oldest =
       parts_.steady_ns() - std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count();
   std::vector<owner_ask> late;
-  boost::unordered::erase_if(asks_, [&](auto& each) {
-    if (each.second.since_ns >= oldest) return false;
-    late.push_back(std::move(each.second));
+  const auto is_late = [&](owner_ask& ask) {
+    if (ask.since_ns >= oldest) return false;
+    late.push_back(std::move(ask));
     return true;
-  });
+  };
+  boost::unordered::erase_if(asks_, [&](auto& each) { return is_late(each.second); });
+  std::erase_if(followers_, is_late);
   for (const owner_ask& ask : late) {
     std::vector<told> verdicts;
     for (const open_item& each : ask.items)

@@ -61,7 +61,7 @@ struct alignas(64) limiter_cluster_metrics {
   counter shards_taken_over; ///< of a dead owner, from what it had streamed
   counter moves_incomplete;  ///< counters that never came
   counter backup_rows_sent;
-  counter backup_units;      ///< units charged that the backup confirmed to know
+  counter backup_units; ///< units charged that the backup confirmed to know
   gauge owned_shards;
   gauge waiting_shards; ///< ours, but their counters are not here yet
   gauge leaving_shards; ///< another's, but it has not confirmed their counters yet
@@ -87,9 +87,9 @@ struct limiter_cluster_parts {
 class limiter_cluster {
  public:
   /// Decides an item whose counters are here, and counts that.
-  using decide_function = std::function<limit_ledger::decision(
-      const limit_ledger::location&, const admit_item&, std::span<const std::uint32_t>,
-      std::int64_t now_ns)>;
+  using decide_function =
+      std::function<limit_ledger::decision(const limit_ledger::location&, const admit_item&,
+                                           std::span<const std::uint32_t>, std::int64_t now_ns)>;
   struct tools {
     caf::event_based_actor* self;
     limit_ledger* ledger;
@@ -150,6 +150,7 @@ class limiter_cluster {
     admit_item item;
     std::vector<std::uint32_t> sizes{};
     std::uint32_t wish = 0;
+    bool follows = false; // waits for the lease that is being asked for
   };
   struct owner_ask {
     caf::actor front_end;
@@ -174,6 +175,7 @@ class limiter_cluster {
   std::vector<told> route(const caf::actor& front_end, std::uint64_t token, std::int64_t since_ns,
                           std::vector<open_item> items);
   bool may_come_back(std::uint16_t owner, std::int64_t steady_ns);
+  std::optional<verdict> without_asking(open_item& item, std::int64_t steady_ns);
   void send_ask(owner_ask ask, const caf::actor& owner);
   void wait(owner_ask ask);
   void tell(const caf::actor& front_end, std::uint64_t token, const std::vector<told>& verdicts);
@@ -184,6 +186,7 @@ class limiter_cluster {
   lease_key key_of(const admit_item& item);
   void end_late_asks();
   void ask_waiting();
+  void ask_followers();
   void route_again(std::vector<owner_ask> asks);
   void give_back(const std::vector<returned_units>& units);
 
@@ -225,6 +228,9 @@ class limiter_cluster {
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
   std::vector<peer> peers_;                                // by number
   boost::unordered_flat_map<std::uint64_t, owner_ask> asks_;
+  // Of clients whose lease is being asked for. Bounded as asks_ is, by what front ends have in
+  // flight.
+  std::vector<owner_ask> followers_;
   std::uint64_t next_ask_ = 1;
   bool will_ask_again_ = false;
   std::deque<move> moves_;

@@ -86,8 +86,7 @@ bool limiter_cluster::is_member(std::uint16_t number) const {
   return number < places_->members.size() && !places_->members[number].empty();
 }
 
-void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at,
-                                    bool missed_views) {
+void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at, bool missed_views) {
   const role was = roles_[shard];
   if (!places_->includes_self) {
     // The others went on without this node; what it has is old.
@@ -191,8 +190,7 @@ void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
 }
 
 void limiter_cluster::on_taken(const shard_taken& done) {
-  std::erase_if(moves_,
-                [&](const move& each) { return each.shard == done.shard && each.sent; });
+  std::erase_if(moves_, [&](const move& each) { return each.shard == done.shard && each.sent; });
   send_moves();
 }
 
@@ -302,6 +300,7 @@ void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
 void limiter_cluster::tick() {
   const std::int64_t steady_ns = parts_.steady_ns();
   end_late_asks();
+  ask_followers();
   end_late_moves(steady_ns);
   give_back(purse_.collect(steady_ns));
   desk_.collect(with_.clock());

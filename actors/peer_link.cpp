@@ -40,33 +40,49 @@ static std::string reason_of(const caf::actor_system& system, const caf::error& 
   return system.render(why);
 }
 
-// Each link goes round these stages, from `waiting` back to `idle` when its peer is a member no more:
+// Each link goes round these stages, from `waiting` back to `idle` when its peer is a member no
+// more:
 //
-//               its turn             a gate                 welcome
-//     waiting ───────────► connecting ──────────► greeting ──────────► up
-//        ▲                     │                     │                 │
-//        └── retry interval ───┴──── error ──────────┤                 │
-//        └── refused interval ───── refusal ─────────┘                 │
-//        └── retry interval ─────────────────────────── gate down ─────┘
+//               reached, and its turn           a gate               welcome
+//     waiting ──► probing ─────────► connecting ────────► greeting ────────► up
+//        ▲           │                    │                  │               │
+//        └── retry ──┴────── error ───────┴──────────────────┤               │
+//        └── retry when refused ─────── refusal ─────────────┘               │
+//        └── retry ──────────────────────────────────────────── gate down ───┘
 //
 // A turn lasts as long as the stage `connecting`: the middleman connects for one caller at a time,
 // and concurrent calls have hung it. It also waits as long as the operating system does, which is
-// minutes for a host that drops packets silently; so a prober finds out first, within a second,
-// whether the peer takes connections.
+// minutes for a host that drops packets silently; so it is found out first, within a second,
+// whether the peer takes connections. That happens for all links at once, so that silent hosts,
+// however many, hold up nobody.
 
 // -- probing --------------------------------------------------------------------------------------
 
-// It blocks, so it has a thread of its own.
+// It blocks, so each has a thread of its own, which ends with its answer.
 static caf::behavior prober(caf::event_based_actor* self, const reach_peer& reach) {
   end_process_on_exception(self);
   return {
-      [reach](caf::connect_atom, const std::string& host, std::uint16_t port) -> caf::result<void> {
+      [self, reach](caf::connect_atom, const std::string& host,
+                    std::uint16_t port) -> caf::result<void> {
+        self->quit();
         if (const auto reached = reach(host, port, reach_timeout); !reached)
           return caf::make_error(caf::sec::cannot_connect_to_node, reached.error().message);
         return caf::unit;
       },
-      [self](drain) { self->quit(); },
   };
+}
+
+void peer_links_state::probe(std::size_t at) {
+  link& peer = links_[at];
+  if (!peer.wanted) {
+    peer.at = stage::idle;
+    return;
+  }
+  peer.at = stage::probing;
+  self_
+      ->request(self_->spawn<caf::detached>(prober, reach_), caf::infinite, caf::connect_atom_v,
+                peer.parts.host, peer.parts.port)
+      .then([this, at] { want_turn(at); }, [this, at](const caf::error& why) { failed(at, why); });
 }
 
 // -- life -----------------------------------------------------------------------------------------
@@ -76,7 +92,7 @@ void peer_links_state::start(const cluster_settings& settings,
                              std::vector<caf::actor> front_ends, reach_peer reach,
                              std::shared_ptr<link_metrics> metrics,
                              caf::io::middleman_actor transport) {
-  prober_ = self_->spawn<caf::detached + caf::linked>(prober, std::move(reach));
+  reach_ = std::move(reach);
   introduction_.cluster = settings.name;
   introduction_.address = settings.listen;
   introduction_.version = settings.max_wire_version;
@@ -107,7 +123,7 @@ void peer_links_state::link_to(const std::vector<std::string>& members) {
     peer.parts = *parts;
     peer.member = static_cast<std::uint16_t>(member);
     links_.push_back(std::move(peer));
-    want_turn(links_.size() - 1);
+    probe(links_.size() - 1);
   }
   publish();
 }
@@ -120,7 +136,6 @@ void peer_links_state::publish() {
 }
 
 void peer_links_state::drain() {
-  self_->send(prober_, penstock::drain{});
   self_->quit();
 }
 
@@ -133,7 +148,6 @@ void peer_links_state::tell_front_ends(const Message& message) {
 // -- turns ----------------------------------------------------------------------------------------
 
 void peer_links_state::want_turn(std::size_t at) {
-  links_[at].at = stage::waiting;
   turns_.push_back(at);
   next_turn();
 }
@@ -147,17 +161,11 @@ void peer_links_state::next_turn() {
     return next_turn();
   }
   turn_taken_ = true;
-  links_[at].at = stage::connecting;
-  const peer_address& peer = links_[at].parts;
-  self_->request(prober_, caf::infinite, caf::connect_atom_v, peer.host, peer.port)
-      .then([this, at] { connect(at); },
-            [this, at](const caf::error& why) {
-              failed(at, why);
-              end_turn();
-            });
+  connect(at);
 }
 
 void peer_links_state::connect(std::size_t at) {
+  links_[at].at = stage::connecting;
   const peer_address& peer = links_[at].parts;
   // No time limit here: the operating system's and the middleman's apply, and giving up earlier
   // would let the next connect begin beside this one.
@@ -276,7 +284,7 @@ caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_se
   self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics),
                     std::move(transport));
   return {
-      [self](caf::connect_atom, std::uint64_t link) { self->state.want_turn(link); },
+      [self](caf::connect_atom, std::uint64_t link) { self->state.probe(link); },
       [self](const placement_changed& change) { self->state.link_to(change.to->members); },
       [self](drain) { self->state.drain(); },
   };

@@ -91,16 +91,16 @@ class peer_links_state {
   /// Addresses by number; empty: not a member (any more).
   void link_to(const std::vector<std::string>& members);
 
-  // -- turns: one connect at a time in a process --------------------------------------------------
+  // -- connecting ---------------------------------------------------------------------------------
 
-  void want_turn(std::size_t link);
+  void probe(std::size_t link);
 
   // -- events -------------------------------------------------------------------------------------
 
   void lost(const caf::actor_addr& gate);
 
  private:
-  enum class stage : std::uint8_t { idle, waiting, connecting, greeting, up };
+  enum class stage : std::uint8_t { idle, waiting, probing, connecting, greeting, up };
 
   struct link {
     std::string address;
@@ -113,6 +113,7 @@ class peer_links_state {
     std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
   };
 
+  void want_turn(std::size_t link); // one connect at a time in a process
   void next_turn();
   void connect(std::size_t link);
   void end_turn();
@@ -129,9 +130,9 @@ class peer_links_state {
   hello introduction_;
   std::chrono::milliseconds reconnect_interval_{};
   std::vector<link> links_;
-  std::deque<std::size_t> turns_; // links whose wait is over; at most one entry each
+  std::deque<std::size_t> turns_; // links that were reached; at most one entry each
   bool turn_taken_ = false;
-  caf::actor prober_;
+  reach_peer reach_;
   caf::io::middleman_actor transport_;
   std::vector<caf::actor> front_ends_;
   std::shared_ptr<link_metrics> metrics_;
@@ -141,7 +142,8 @@ class peer_links_state {
 /// peer_down, and tries again every `settings.reconnect_interval_ms`. `members`: the cluster
 /// addresses of all nodes by number, as in placement; valid addresses. placement_changed brings
 /// others; a link to one that is no member any more stays until its peer goes. `drain` ends it.
-/// Needs the middleman. `transport` as for publish_gate. `reach` is called on a thread of its own.
+/// Needs the middleman. `transport` as for publish_gate. `reach` is called
+/// on threads of its own, for several links at once.
 caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
                          std::vector<std::string> members, std::vector<caf::actor> front_ends,
                          reach_peer reach, std::shared_ptr<link_metrics> metrics,

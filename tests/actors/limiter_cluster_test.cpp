@@ -45,7 +45,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: a client's total is right whichever 
     granted += ask_one(static_cast<std::size_t>(i) % 3, some_client)->granted;
   CHECK(granted == 10);
   CHECK(nodes[owner()]->metrics->requests_sent.value() == 0);
-  CHECK(nodes[other()]->metrics->leased_refusals.value() > 0); // remembered
+  CHECK(nodes[other()]->metrics->leased_refusals.value() > 0);  // remembered
   CHECK(nodes[other()]->metrics->leased_requests.value() == 0); // too small to lease
 }
 
@@ -65,6 +65,39 @@ TEST_CASE_METHOD(three_limiters, "limiters: a hot client costs few messages", "[
     messages += each->metrics->requests_sent.value() + each->metrics->replies_received.value();
   CHECK(messages * 1000 / (30 * 200 * 6) < 10);
   CHECK(nodes[other()]->metrics->leased_requests.value() > 1000);
+}
+
+TEST_CASE_METHOD(three_limiters, "limiters: while a lease is asked for, others wait for it",
+                 "[limiter_cluster]") {
+  for (int i = 0; i < 20; ++i) { // until the demand is known
+    (void)ask_one(other(), some_client);
+    pass_time(50);
+  }
+  const std::uint64_t before = nodes[other()]->metrics->requests_sent.value();
+  const std::uint64_t leased = nodes[other()]->metrics->leased_requests.value();
+  for (int i = 0; i < 60; ++i)
+    ask(other(), some_client);
+  const auto verdicts = collect(other());
+  CHECK(verdicts.size() == 60);
+  CHECK(std::ranges::all_of(verdicts, [](const verdict& each) { return each.granted == 1; }));
+  CHECK(nodes[other()]->metrics->requests_sent.value() - before <= 5);
+  CHECK(nodes[other()]->metrics->leased_requests.value() - leased >= 55);
+}
+
+TEST_CASE_METHOD(three_limiters,
+                 "limiters: who waits for a lease that never comes is answered in time",
+                 "[limiter_cluster]") {
+  (void)ask_one(other(), some_client);
+  kill(owner()); // with a directory it is waited for
+  for (int i = 0; i < 20; ++i)
+    ask(other(), some_client);
+  CHECK(collect(other()).empty());
+  pass_time(600); // verdict_timeout, and a sweep
+  const auto verdicts = collect(other());
+  CHECK(verdicts.size() == 20);
+  CHECK(std::ranges::all_of(verdicts, [](const verdict& each) {
+    return each.reason == static_cast<std::uint8_t>(refusal::unreachable);
+  }));
 }
 
 TEST_CASE_METHOD(local_limiters, "limiters: an owner out of reach: local decides here",
@@ -112,7 +145,8 @@ TEST_CASE_METHOD(small_limiters, "limiters: a node that may not decide any more 
   CHECK(collect(other()).at(0).reason == static_cast<std::uint8_t>(refusal::unreachable));
 }
 
-TEST_CASE_METHOD(small_limiters, "limiters: a shard moves with what was used", "[limiter_cluster]") {
+TEST_CASE_METHOD(small_limiters, "limiters: a shard moves with what was used",
+                 "[limiter_cluster]") {
   CHECK(ask_one(other(), some_client, 7)->granted == 7);
   const auto before = owner();
   nodes[before]->leaving = true;
@@ -144,7 +178,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: nodes may hear of a view one after t
   SECTION("the new owner first") {
     next_view({after});
     run();
-    CHECK_FALSE(ask_one(after, some_client)); // it waits for the counters
+    CHECK_FALSE(ask_one(after, some_client));             // it waits for the counters
     CHECK(ask_one(bystander, some_client)->granted == 1); // still decided by the old one
     tell_view(before);
     pass_time(10);

@@ -102,10 +102,13 @@ caf::behavior listener(caf::event_based_actor* self, std::shared_ptr<heard> all)
   };
 }
 
-// Stands in for a probe over the network: all but one port can be reached.
+// Stands in for a probe over the network: all but one port can be reached, and one does not answer
+// while it is silent.
 std::atomic<std::uint16_t> unreachable_port{0};
+std::atomic<std::uint16_t> silent_port{0};
 
 result<void> reach(const std::string&, std::uint16_t port, std::chrono::milliseconds) {
+  if (port == silent_port) silent_port.wait(port);
   if (port == unreachable_port) return error{errc::unavailable, "connection timed out"};
   return {};
 }
@@ -266,6 +269,18 @@ TEST_CASE("a peer that accepts but never speaks holds up no other link", "[peer_
   // It keeps being tried.
   const std::uint64_t attempts = a.metrics->failed_attempts.value();
   CHECK(eventually([&] { return a.metrics->failed_attempts.value() > attempts; }));
+}
+
+TEST_CASE("a host that drops packets silently holds up no other link", "[peer_link]") {
+  const bound_socket silent(true);
+  silent_port = silent.port;
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  test_node a("dev", first, {at(silent.port), at(second)});
+  test_node b("dev", second, {at(silent.port), at(first)});
+  CHECK(eventually([&] { return a.is_up() && b.is_up(); }));
+  silent_port = 0;
+  silent_port.notify_all();
 }
 
 TEST_CASE("the middleman is not asked to connect to a host that can't be reached", "[peer_link]") {

@@ -123,11 +123,12 @@ class ProcessServer(Server):
 
     def start(self):
         guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        command = self.command()  # once: it writes the file that the server reads
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([*guard, *self.command()], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*guard, *command], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, cwd=self.folder,
                                             env={**os.environ, **self.environment})
-        wait_for(self._answers, f"{self.command()[0]} answers", READY_S)
+        wait_for(self._answers, f"{command[0]} answers", READY_S)
 
     def _answers(self):
         assert self.process.poll() is None, f"the server ended:\n{self.log()[-2000:]}"

@@ -137,6 +137,7 @@ class NatsServer(ProcessServer):
 
     deduplicates = True
     stream_options = {}
+    listen = "127.0.0.1"
 
     def __init__(self, config="", context=None, user=None, scheme="nats", host="127.0.0.1"):
         super().__init__()
@@ -147,7 +148,7 @@ class NatsServer(ProcessServer):
 
     def command(self):
         (self.folder / "server.conf").write_text(
-            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self.folder}/js" }}\n'
+            f'listen: "{self.listen}:{self.port}"\njetstream {{ store_dir: "{self.folder}/js" }}\n'
             f'max_payload: 1000000\n{self.config}')
         return ["nats-server", "-c", str(self.folder / "server.conf")]
 
