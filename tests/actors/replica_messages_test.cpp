@@ -145,4 +145,5 @@ TEST_CASE_METHOD(replica_wire, "a welcome is of the version that both speak", "[
   CHECK(read.limiters == std::vector<caf::actor>{someone});
   CHECK_FALSE(read.replicas);
   CHECK_FALSE(round_trip(here).replicas);
+  caf::anon_send_exit(someone, caf::exit_reason::user_shutdown); // the serialiser registered it
 }

@@ -324,7 +324,7 @@ TEST_CASE("rows of several streams are read in the order of their numbers", "[jo
         expected.push_back(next + 10 * i + event);
   for (std::uint64_t after = 0;;) {
     auto read = reader->read_wanted(wanted, after, no_limit_bytes, 4);
-    REQUIRE(read);
+    require_ok(read);
     if (read->empty()) break;
     CHECK(read->size() <= 4);
     for (const auto seq : numbers(*read))
