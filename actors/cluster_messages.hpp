@@ -58,7 +58,7 @@ struct shard_taken {
 };
 
 /// What changed since the last of these, for the node that takes over if the sender dies. Answered
-/// with backup_taken; one under way at a time.
+/// with backup_taken; several may be under way.
 struct backup_rows {
   std::uint8_t version = 4;
   std::vector<counter_row> rows;

@@ -42,6 +42,9 @@ inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
 /// and what comes within a round trip.
 inline constexpr std::uint64_t max_unsent_units = 32;
 inline constexpr std::size_t max_backup_rows = 4096;
+/// Messages to a backup under way: further ones follow a lost packet at once, so that it is missed
+/// within a round trip and not when a timer ends. Of many rows there is one.
+inline constexpr std::size_t max_backups_under_way = 16;
 
 /// What a limiter counts of its dealings with others; see metrics.hpp for who may write and read.
 struct alignas(64) limiter_cluster_metrics {
@@ -165,6 +168,10 @@ class limiter_cluster {
     std::uint32_t position;
     verdict answer;
   };
+  struct backup {
+    std::vector<caf::actor_addr> asked; // and not confirmed by them
+    std::uint64_t units = 0;            // charged before it
+  };
   struct move {
     std::uint32_t shard = 0;
     std::uint16_t to = 0;
@@ -211,6 +218,7 @@ class limiter_cluster {
   void send_moves();
   void send_shard(const move& what, const caf::actor& to);
   void back_up();
+  void confirm_backups();
   void end_late_moves(std::int64_t steady_ns);
   void show();
 
@@ -234,9 +242,8 @@ class limiter_cluster {
   std::uint64_t next_ask_ = 1;
   bool will_ask_again_ = false;
   std::deque<move> moves_;
-  std::vector<caf::actor_addr> backups_asked_; // whose backup_taken is under way
-  std::uint64_t unsent_units_ = 0;             // charged since the backup was told last
-  std::uint64_t unconfirmed_units_ = 0;        // told, and not confirmed
+  std::deque<backup> backups_;     // under way, the oldest first
+  std::uint64_t unsent_units_ = 0; // charged since the backup was told last
   bool more_to_back_up_ = false;
   std::vector<limit_ledger::location> located_; // of the request under way; kept for its memory
 };

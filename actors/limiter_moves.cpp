@@ -239,8 +239,10 @@ void limiter_cluster::on_peer_up(const peer_up& news) {
 
 void limiter_cluster::on_peer_down(const peer_down& news) {
   peer& at = peer_at(news.member);
-  for (const caf::actor& limiter : at.limiters)
-    std::erase(backups_asked_, limiter.address());
+  for (backup& each : backups_)
+    for (const caf::actor& limiter : at.limiters)
+      std::erase(each.asked, limiter.address());
+  confirm_backups();
   at.limiters.clear();
   at.was_lost = true;
   for (move& each : moves_)
@@ -257,15 +259,14 @@ void limiter_cluster::on_peer_down(const peer_down& news) {
 // -- backup ---------------------------------------------------------------------------------------
 
 void limiter_cluster::back_up() {
-  if (!backups_asked_.empty() || !places_) return;
-  unconfirmed_units_ = std::exchange(unsent_units_, 0);
-  constexpr auto backup = client_table::reader::backup;
-  if (!with_.ledger->has_changed(backup)) {
-    unconfirmed_units_ = 0;
-    return;
-  }
+  const std::size_t most = more_to_back_up_ ? 1 : max_backups_under_way;
+  if (backups_.size() >= most || !places_) return;
+  backup next;
+  next.units = std::exchange(unsent_units_, 0);
+  constexpr auto reader = client_table::reader::backup;
+  if (!with_.ledger->has_changed(reader)) return;
   std::map<const caf::actor*, backup_rows> by_member;
-  const auto rows = with_.ledger->take_changed(max_backup_rows, with_.clock(), backup);
+  const auto rows = with_.ledger->take_changed(max_backup_rows, with_.clock(), reader);
   more_to_back_up_ = rows.size() >= max_backup_rows;
   for (const auto& row : rows) {
     const std::uint32_t shard = shard_of(row.client);
@@ -276,10 +277,10 @@ void limiter_cluster::back_up() {
   }
   for (auto& [to, message] : by_member) {
     parts_.metrics->backup_rows_sent.add(message.rows.size());
-    backups_asked_.push_back(to->address());
+    next.asked.push_back(to->address());
     with_.self->send(*to, std::move(message));
   }
-  if (by_member.empty()) unconfirmed_units_ = 0;
+  if (!next.asked.empty()) backups_.push_back(std::move(next));
 }
 
 void limiter_cluster::on_backup_rows(const backup_rows& rows) {
@@ -289,10 +290,20 @@ void limiter_cluster::on_backup_rows(const backup_rows& rows) {
 }
 
 void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
-  std::erase(backups_asked_, from);
-  if (!backups_asked_.empty()) return;
-  parts_.metrics->backup_units.add(std::exchange(unconfirmed_units_, 0));
+  // Each confirms in order.
+  const auto first = std::ranges::find_if(
+      backups_, [&](const backup& each) { return std::ranges::count(each.asked, from) != 0; });
+  if (first == backups_.end()) return;
+  std::erase(first->asked, from);
+  confirm_backups();
   if (more_to_back_up_ || unsent_units_ >= max_unsent_units) back_up();
+}
+
+void limiter_cluster::confirm_backups() {
+  while (!backups_.empty() && backups_.front().asked.empty()) {
+    parts_.metrics->backup_units.add(backups_.front().units);
+    backups_.pop_front();
+  }
 }
 
 // -- upkeep ---------------------------------------------------------------------------------------
@@ -324,7 +335,10 @@ void limiter_cluster::show() {
     held += ask.waits ? static_cast<std::int64_t>(ask.items.size()) : 0;
   m.held_requests.set(held);
   m.leased_units.set(static_cast<std::int64_t>(purse_.units()));
-  m.unsent_units.set(static_cast<std::int64_t>(unsent_units_ + unconfirmed_units_));
+  std::uint64_t unsure = unsent_units_;
+  for (const backup& each : backups_)
+    unsure += each.units;
+  m.unsent_units.set(static_cast<std::int64_t>(unsure));
 }
 
 } // namespace penstock

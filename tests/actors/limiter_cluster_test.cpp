@@ -218,6 +218,41 @@ TEST_CASE_METHOD(small_limiters, "limiters: the next in order takes over from a 
   CHECK(taken > 50);
 }
 
+TEST_CASE_METHOD(three_limiters, "limiters: a backup that is slow to confirm is told all the same",
+                 "[limiter_cluster]") {
+  const auto places = place(view, [this](const std::string& at) { return number_of(at); });
+  const std::uint16_t second = places.shards[shard_of(some_client)].backup;
+  caf::scoped_actor backup{system}; // in its place
+  tell(owner(), peer_up{second, {caf::actor{backup}}});
+  run();
+  backup_rows rows;
+  while (take(backup, rows)) {
+  }
+  const auto& metrics = *nodes[owner()]->metrics;
+  std::size_t told = 0;
+  for (int i = 0; i < 3; ++i) {
+    for (int unit = 0; unit < 32; ++unit)
+      CHECK(ask_one(owner(), some_client)->granted == 1);
+    while (take(backup, rows))
+      told += rows.rows.size();
+  }
+  CHECK(told >= 3);
+  pass_time(60);
+  CHECK(metrics.unsent_units.value() == 96);
+  // What is confirmed is sure.
+  backup->send(nodes[owner()]->limiter, backup_taken{});
+  backup->send(nodes[owner()]->limiter, backup_taken{});
+  pass_time(60);
+  CHECK(metrics.unsent_units.value() == 32);
+  // It has a bound.
+  for (std::uint64_t unit = 0; unit < 32 * 2 * max_backups_under_way; ++unit)
+    (void)ask_one(owner(), some_client);
+  std::size_t messages = 0;
+  while (take(backup, rows))
+    ++messages;
+  CHECK(messages < max_backups_under_way);
+}
+
 TEST_CASE_METHOD(small_limiters, "limiters: a restarted owner gets back what its backup has",
                  "[limiter_cluster]") {
   CHECK(ask_one(other(), some_client, 6)->granted == 6);
