@@ -65,19 +65,24 @@ admit_reply limiter_cluster::admit(const admit_request& request, const caf::acto
 
 // For another node's shard: what a lease, or what the owner said before, decides. Otherwise says in
 // `item` whether to ask for a lease, or to wait for one that is asked for already. That comes no
-// later than an answer to this request would, and spares the message.
+// later than an answer to this request would, and spares the message. Where leases are too small
+// for all that wait it asks for itself in the end.
 std::optional<verdict> limiter_cluster::without_asking(open_item& item, std::int64_t steady_ns) {
   const plan* const rules = with_.ledger->rules_of(item.item.plan);
   if (!rules || item.item.events == 0) return std::nullopt;
   const lease_key key = key_of(item.item);
-  if (const auto answer = purse_.spend(key, item.item.events, steady_ns, item.follows)) {
+  if (const auto answer = purse_.spend(key, item.item.events, steady_ns, item.leases_awaited > 0)) {
     (answer->granted != 0 ? parts_.metrics->leased_requests : parts_.metrics->leased_refusals)
         .add();
     return answer;
   }
   const lease_terms terms = terms_of(*rules, item.item.limits);
-  item.follows = terms.max_units != 0 && purse_.asks(key);
-  if (!item.follows) item.wish = purse_.wish(key, terms);
+  item.follows =
+      terms.max_units != 0 && purse_.asks(key) && item.leases_awaited < max_leases_awaited;
+  if (item.follows)
+    ++item.leases_awaited;
+  else
+    item.wish = purse_.wish(key, terms);
   return std::nullopt;
 }
 

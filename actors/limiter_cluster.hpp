@@ -26,6 +26,8 @@ namespace penstock {
 
 /// Who was asked and is not (yet, or any more) the owner is asked again this soon, or the next one.
 inline constexpr std::chrono::milliseconds ask_again_interval{5};
+/// A request waits for so many leases that others ask for, and then asks for itself.
+inline constexpr std::uint8_t max_leases_awaited = 4;
 /// A member that was not in reach since the view came, or this process began, may take so long to
 /// link; until then requests wait for it. One that was lost is not waited for.
 inline constexpr std::int64_t link_grace_ns = 2'000'000'000;
@@ -154,6 +156,7 @@ class limiter_cluster {
     std::vector<std::uint32_t> sizes{};
     std::uint32_t wish = 0;
     bool follows = false; // waits for the lease that is being asked for
+    std::uint8_t leases_awaited = 0;
   };
   struct owner_ask {
     caf::actor front_end;
