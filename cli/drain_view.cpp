@@ -61,8 +61,8 @@ std::string drain_summary(const drain_report& end) {
   for (const auto& what : end.left)
     out += "  " + what + '\n';
   if (end.queued > 0)
-    out += fmt::format("{} events of the embedded queue stay in the node's directory for consumers\n",
-                       end.queued);
+    out += fmt::format(
+        "{} events of the embedded queue stay in the node's directory for consumers\n", end.queued);
   return out;
 }
 

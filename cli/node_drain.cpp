@@ -32,7 +32,7 @@ constexpr auto publish_look_interval = 50ms;
 constexpr auto debt_answer_time = 1s;
 /// How long a chunk of a replay may take to arrive; a sink may be down.
 constexpr auto jobs_drain_time = 2s;
-/// How long the actors that save something get in the end, also after the deadline.
+/// How long the actors that save something get in the end, whatever the deadline.
 constexpr auto storage_drain_time = 10s;
 /// Who looked at the drain so lately is told how it ended: the admin plane answers on for a moment.
 constexpr auto drain_reader_time = 2s;
@@ -66,7 +66,7 @@ bool node::drain() {
   enter(drain_stage::publishing);
   publish_rest(deadline);
   enter(drain_stage::closing);
-  close_all(std::max(deadline, drain_clock::now() + storage_drain_time));
+  close_all(drain_clock::now() + storage_drain_time);
   enter(drain_stage::ended);
   if (drain_board_->has_reader(drain_clock::now(), drain_reader_time))
     std::this_thread::sleep_for(drain_farewell_time);
@@ -264,9 +264,9 @@ void node::close_all(deadline_t deadline) {
   savers.emplace_back("dead letters", dead_letters_);
   savers.emplace_back("other nodes' events", replicas_);
   savers.emplace_back("usage", usage_);
-  for (const auto& lane : lanes_)
-    savers.emplace_back("counters of limits", lane.limiter);
-  savers.emplace_back("counters of limits", counters_);
+  for (std::size_t i = 0; i < lanes_.size(); ++i)
+    savers.emplace_back(fmt::format("counters of limits of lane {}", i), lanes_[i].limiter);
+  savers.emplace_back("the store of counters", counters_);
   for (const auto& [what, saver] : savers)
     if (!ask_to_drain(saver, deadline)) leave_over("not all could be saved in time: " + what);
 }
