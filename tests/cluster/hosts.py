@@ -283,11 +283,16 @@ class HostCluster:
     def wait_whole(self, within_s=15):
         """Until all nodes are members, linked, and own all shards among them."""
         count = len(self.nodes)
-        for node in self.nodes:
-            wait_for(lambda: members(node) == count and links(node) >= count - 1,
-                     f"{count} members; {node.log()[-1500:]}", within_s)
-        wait_for(lambda: sum(node.metrics().get("penstock_shards", state="owned")
-                             for node in self.nodes) == 256, "all shards owned", within_s)
+        def is_whole():
+            return (all(members(node) == count and links(node) >= count - 1 for node in self.nodes)
+                    and sum(owned(node) for node in self.nodes) == 256)
+        try:
+            wait_for(is_whole, "the cluster is whole", within_s)
+        except AssertionError as failure:
+            state = "\n".join(f"{node.host.name}: {members(node):.0f} members, {links(node):.0f} "
+                              f"links, {owned(node):.0f} shards\n{node.log()[-1500:]}"
+                              for node in self.nodes)
+            raise AssertionError(f"{failure}\n{state}") from None
 
     def client_of(self, owner, kind="client", most=1000):
         """A client nobody has heard of, KIND and a number below `most`, whose limits `owner` keeps;
@@ -313,3 +318,7 @@ def members(node):
 
 def links(node):
     return node.metrics().get("penstock_cluster_peers_up")
+
+
+def owned(node):
+    return node.metrics().get("penstock_shards", state="owned")
