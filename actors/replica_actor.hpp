@@ -21,8 +21,8 @@ inline constexpr std::chrono::milliseconds adopt_again_interval{60'000};
 
 /// What a holder counts; see metrics.hpp for who may write and read.
 struct alignas(64) replica_metrics {
-  counter events;   ///< taken, those that were held already among them
-  counter bytes;    ///< of their bodies
+  counter events; ///< taken, those that were held already among them
+  counter bytes;  ///< of their bodies
   counter commits;
   counter refusals; ///< batches not kept
   counter adopted;  ///< origins whose events were published here, as they did not come back

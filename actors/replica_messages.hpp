@@ -19,8 +19,8 @@ struct wire_block {
   const_block_ptr block;
 };
 
-/// Bodies in one replica_batch, unless a single row is larger; and so many batches' bodies are under
-/// way to a holder.
+/// Bodies in one replica_batch, unless a single row is larger; and so many batches' bodies are
+/// under way to a holder.
 inline constexpr std::size_t max_replica_batch_bytes = 1u << 20;
 inline constexpr std::size_t max_replica_in_flight_bytes = 4u << 20;
 /// Rows in one, and what a holder reads of one.
@@ -103,8 +103,8 @@ struct journal_rows {
   std::vector<const_block_ptr> rows;
 };
 
-/// To the adopter: publish what the origin of that tag owed; its directory is yours until the answer,
-/// replica_adopted.
+/// To the adopter: publish what the origin of that tag owed; its directory is yours until the
+/// answer, replica_adopted.
 struct adopt_replica {
   std::string tag;
   std::string node;

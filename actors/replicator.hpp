@@ -20,7 +20,8 @@
 
 namespace penstock {
 
-/// Rows that wait for room on the way to the holder; beyond it they are read from the journal again.
+/// Rows that wait for room on the way to the holder; beyond it they are read from the journal
+/// again.
 inline constexpr std::size_t max_replica_pending_bytes = 16u << 20;
 /// A holder that says nothing for so long is taken for gone. One that refused, or was taken for
 /// gone, is not asked for as long again.
@@ -28,8 +29,8 @@ inline constexpr std::chrono::milliseconds holder_patience{3000};
 
 /// What an origin counts; see metrics.hpp for who may write and read.
 struct alignas(64) replicator_metrics {
-  counter events;         ///< sent, those that were sent again among them
-  counter bytes;          ///< of their bodies
+  counter events; ///< sent, those that were sent again among them
+  counter bytes;  ///< of their bodies
   counter batches;
   counter holder_changes; ///< times that a holder was chosen
   counter read_blocks;    ///< read from the journal to be sent (again)
@@ -49,9 +50,9 @@ struct replicator_parts {
 };
 
 /// A session with a holder begins with a question: what do you have? From there on all that is
-/// durable follows, first from the journal's segments, then as it comes from the journal actor. When
-/// the holder goes, or refuses, a session with the next one begins, so that it always has what the
-/// sinks do not have yet.
+/// durable follows, first from the journal's segments, then as it comes from the journal actor.
+/// When the holder goes, or refuses, a session with the next one begins, so that it always has what
+/// the sinks do not have yet.
 class replicator_state {
  public:
   static constexpr const char* name = "replicator"; // CAF shows it
@@ -123,8 +124,9 @@ class replicator_state {
 };
 
 /// Takes replicated_streams and journal_rows (from the journal), await_published_ptr (answered with
-/// published_news to its front end; not published: no other node is in reach), confirmed_up_to (from
-/// the keeper), peer_up, peer_down, replica_held and drain. It reads the disk: spawn it detached.
+/// published_news to its front end; not published: no other node is in reach), confirmed_up_to
+/// (from the keeper), peer_up, peer_down, replica_held and drain. It reads the disk: spawn it
+/// detached.
 caf::behavior replicator(caf::stateful_actor<replicator_state>* self,
                          std::shared_ptr<replicator_parts> parts);
 

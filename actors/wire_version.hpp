@@ -5,12 +5,12 @@
 
 namespace penstock {
 
-/// The versions of messages between nodes that this build speaks. Two nodes speak the later of those
-/// that both know: hello and welcome agree on it. What a version brought:
+/// The versions of messages between nodes that this build speaks. Two nodes speak the later of
+/// those that both know: hello and welcome agree on it. What a version brought:
 ///   4  leases, moving shards, the directory
 ///   5  replicas: ack = "replicated"
-/// Each message says by `version` which form it has: that of the version that changed it last, or an
-/// earlier one where the peer knows no later. A new field goes to the end and is written by
+/// Each message says by `version` which form it has: that of the version that changed it last, or
+/// an earlier one where the peer knows no later. A new field goes to the end and is written by
 /// since(); who reads an earlier form leaves it at its default. A new message is sent to nobody who
 /// speaks an earlier version.
 inline constexpr std::uint32_t wire_version = 5;
