@@ -98,8 +98,8 @@ opinion ask(const plan& rules, const limit_states& states, std::int64_t now_ns,
 }
 
 // Fills in what the verdict tells of the limit that speaks; gives the time told, in ns.
-std::int64_t tell(verdict& answer, const plan& rules, const limit_states& states, std::int64_t now_ns,
-          const request_cost& cost, unsigned nearest) {
+std::int64_t tell(verdict& answer, const plan& rules, const limit_states& states,
+                  std::int64_t now_ns, const request_cost& cost, unsigned nearest) {
   const bool refused = answer.granted < cost.events;
   std::int64_t longest = -1;
   std::int64_t told = 0;

@@ -22,7 +22,7 @@ using limit_states = std::array<limit_state*, max_limits_per_plan>;
 
 struct admission {
   verdict answer;
-  limit_mask shadowed = 0; ///< limits in shadow that would have refused some of what was granted
+  limit_mask shadowed = 0;   ///< limits in shadow that would have refused some of what was granted
   std::int64_t retry_ns = 0; ///< of a refusal, from now until the next event is admitted
 };
 

@@ -166,7 +166,7 @@ struct directory_done {
   std::int64_t sent_ns = 0;
   /// With renew: of the view, afterwards. With forget: of what was taken out, 0 for nothing.
   std::uint64_t revision = 0;
-  error why{};                ///< if it failed
+  error why{}; ///< if it failed
   bool ok = false;
 };
 

@@ -53,8 +53,8 @@ struct buried {
   error why;
 };
 
-/// To a publisher whose node drains, as often as one likes: from now on try a sink that is away more
-/// often, since time is short. Answered with publish_left, of that moment.
+/// To a publisher whose node drains, as often as one likes: from now on try a sink that is away
+/// more often, since time is short. Answered with publish_left, of that moment.
 struct publish_rest {};
 struct publish_left {
   std::uint64_t events = 0; ///< durable, and not settled by the sink

@@ -40,9 +40,9 @@ class drain_board {
   struct state {
     drain_stage stage = drain_stage::serving;
     std::optional<clock::time_point> deadline{}; ///< once it began
-    std::set<std::string> given_up{};  ///< sinks that are not waited for any more
-    std::uint64_t queue_events = 0;    ///< that consumers have not acknowledged, once publishing
-    std::vector<std::string> left{};   ///< what was not finished, a sentence each
+    std::set<std::string> given_up{};            ///< sinks that are not waited for any more
+    std::uint64_t queue_events = 0;  ///< that consumers have not acknowledged, once publishing
+    std::vector<std::string> left{}; ///< what was not finished, a sentence each
   };
 
   /// Notes what is wished; false: a drain was asked for before, and goes on as it was wished then.

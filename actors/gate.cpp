@@ -34,8 +34,8 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, welcome here,
                    std::shared_ptr<gate_metrics> metrics) {
   return {
-      [cluster = std::move(cluster), members = std::move(members),
-       here = std::move(here), metrics = std::move(metrics)](const hello& peer) -> caf::result<welcome> {
+      [cluster = std::move(cluster), members = std::move(members), here = std::move(here),
+       metrics = std::move(metrics)](const hello& peer) -> caf::result<welcome> {
         welcome answer = here;
         answer.version = std::min(peer.version, here.version);
         if (answer.version < std::max(peer.oldest, oldest_wire_version))

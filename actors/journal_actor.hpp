@@ -112,9 +112,9 @@ class journal_state {
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
-/// (answered with fetch_reply), watch_streams, replicated_streams and drain (commits, closes the journal, answers
-/// drained and quits). It blocks on the disk: spawn it detached. `store` is open; `node` outlives
-/// it.
+/// (answered with fetch_reply), watch_streams, replicated_streams and drain (commits, closes the
+/// journal, answers drained and quits). It blocks on the disk: spawn it detached. `store` is open;
+/// `node` outlives it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
                             std::shared_ptr<journal> store, journal_actor_settings settings,
                             node_state* node, std::shared_ptr<journal_metrics> metrics);

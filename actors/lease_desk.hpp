@@ -20,7 +20,7 @@ struct moved_lease {
   std::uint32_t stream = 0;
   limit_mask limits = all_limits;
   std::uint32_t units = 0;
-  std::int64_t left_ns = 0; ///< until it is forgotten
+  std::int64_t left_ns = 0;          ///< until it is forgotten
   std::vector<std::int64_t> marks{}; ///< as in lease_marks
   std::uint16_t plan_digest = 0;     ///< of the rules that it was charged by
 

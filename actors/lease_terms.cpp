@@ -46,8 +46,8 @@ lease_terms terms_of(const plan& rules, limit_mask applying) {
     window = std::min(window, shortest_window(rule));
   }
   if (!limited || least / lease_part < min_lease_units) return {};
-  return {least / lease_part, std::clamp(window / leased_window_part, min_lease_interval_ns,
-                                         max_lease_interval_ns)};
+  return {least / lease_part,
+          std::clamp(window / leased_window_part, min_lease_interval_ns, max_lease_interval_ns)};
 }
 
 std::size_t hash_value(const lease_key& key) {

@@ -8,8 +8,8 @@
 
 namespace penstock {
 
-/// A lease is at most this part of the least amount in the plan: what a front end takes to its grave
-/// is lost to the client until the window ends.
+/// A lease is at most this part of the least amount in the plan: what a front end takes to its
+/// grave is lost to the client until the window ends.
 inline constexpr std::uint32_t lease_part = 150;
 /// Limits of which that is less go to the owner each time.
 inline constexpr std::uint32_t min_lease_units = 8;

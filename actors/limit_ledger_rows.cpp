@@ -7,9 +7,8 @@
 namespace penstock {
 
 bool limit_ledger::has_changed(client_table::reader by) const {
-  return std::ranges::any_of(tables_, [by](const auto& each) {
-    return each.first->tables[each.second]->has_changed(by);
-  });
+  return std::ranges::any_of(
+      tables_, [by](const auto& each) { return each.first->tables[each.second]->has_changed(by); });
 }
 
 // `all`: also of limits that don't survive a restart.
@@ -85,10 +84,10 @@ void limit_ledger::mark_shard(std::uint32_t shard) {
 std::vector<counter_row> limit_ledger::rows_of(std::uint32_t shard, std::int64_t now_ns) {
   std::vector<counter_row> rows;
   for (const auto& [in, scope] : tables_)
-    in->tables[scope]->for_each_of(shard, [&, in = in, scope = scope](std::uint64_t client,
-                                                                     const limit_state* states) {
-      add_rows(rows, *in, scope, client, states, now_ns, true);
-    });
+    in->tables[scope]->for_each_of(
+        shard, [&, in = in, scope = scope](std::uint64_t client, const limit_state* states) {
+          add_rows(rows, *in, scope, client, states, now_ns, true);
+        });
   return rows;
 }
 

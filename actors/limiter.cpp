@@ -6,12 +6,12 @@ namespace penstock {
 void limiter_state::start(limiter_parts parts, caf::event_based_actor* self) {
   parts_ = std::move(parts);
   if (parts_.cluster)
-    cluster_.emplace(*parts_.cluster,
-                     limiter_cluster::tools{
-                         self, parts_.ledger.get(), [this] { return parts_.clock(); },
-                         [this](const auto& at, const auto& item, auto sizes, auto now_ns) {
-                           return decide(at, item, sizes, now_ns);
-                         }});
+    cluster_.emplace(
+        *parts_.cluster,
+        limiter_cluster::tools{self, parts_.ledger.get(), [this] { return parts_.clock(); },
+                               [this](const auto& at, const auto& item, auto sizes, auto now_ns) {
+                                 return decide(at, item, sizes, now_ns);
+                               }});
   publish_size();
 }
 
@@ -115,7 +115,6 @@ void finish(limiter_actor* self) {
   self->quit();
 }
 
-
 // In a cluster the shard's owner is asked.
 caf::result<caf::message> look_up(limiter_actor* self, const limits_query& query) {
   auto* const cluster = self->state.cluster();
@@ -190,8 +189,7 @@ caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
   if (self->state.counters()) self->delayed_send(self, save_interval, save_tick{});
   caf::message_handler own{
       [self](const admit_request& request) {
-        return self->state.decide(request,
-                                  caf::actor_cast<caf::actor>(self->current_sender()));
+        return self->state.decide(request, caf::actor_cast<caf::actor>(self->current_sender()));
       },
       [self](const limits_query& query) { return look_up(self, query); },
       [self](const plans_changed& change) { self->state.change_plans(change.plans); },

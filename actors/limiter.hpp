@@ -102,8 +102,9 @@ class limiter_state {
 /// Answers admit_request with admit_reply and limits_query with limits_reply; takes plans_changed,
 /// counters_saved and its own ticks. In a cluster also what other nodes' limiters send (see
 /// cluster_messages.hpp), peer_up, peer_down and placement_changed; leave_shards is answered with
-/// shards_gone once all that was here has been handed over. At `drain` it decides no more: once all that survives is saved
-/// it answers `drained` and quits. The composer sends that last, when no front end asks any more.
+/// shards_gone once all that was here has been handed over. At `drain` it decides no more: once all
+/// that survives is saved it answers `drained` and quits. The composer sends that last, when no
+/// front end asks any more.
 caf::behavior limiter(caf::stateful_actor<limiter_state>* self, limiter_parts parts);
 
 } // namespace penstock

@@ -10,9 +10,8 @@ owner_reply limiter_cluster::decide(const owner_request& request) {
   reply.token = request.token;
   parts_.metrics->requests_answered.add();
   reply.moved = !may_decide(parts_.steady_ns()) ||
-                !std::ranges::all_of(request.items, [this](const admit_item& item) {
-                  return owns(item.client);
-                });
+                !std::ranges::all_of(request.items,
+                                     [this](const admit_item& item) { return owns(item.client); });
   if (reply.moved) {
     parts_.metrics->moved.add();
     return reply;

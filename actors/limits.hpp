@@ -63,10 +63,11 @@ std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t n
 limit_state carry_over(const limit& before, const limit& after, const limit_state& state,
                        std::int64_t now_ns);
 
-// -- units set aside: a lease -------------------------------------------------------------------------
+// -- units set aside: a lease
+// -------------------------------------------------------------------------
 //
-// An owner may charge units at `now` that are spent later, until now + lifetime. That admits no more
-// than deciding each unit when it is spent would:
+// An owner may charge units at `now` that are spent later, until now + lifetime. That admits no
+// more than deciding each unit when it is spent would:
 // - Windows: units count in the window in which they were charged, so a lease must end with it
 //   (window_left_ns), and within it the owner's count is never below what was spent.
 // - gcra: a lease is charged as if all of it came at its end, now + lifetime, but checked against

@@ -60,7 +60,8 @@ bool membership::on_view(const cluster_view& view, std::uint64_t revision, std::
     if (!find_member(view_.members, member.address)) {
       heard& of = heard_[member.address];
       if (of.record.incarnation != member.incarnation) {
-        of.record = {.address = member.address, .incarnation = member.incarnation,
+        of.record = {.address = member.address,
+                     .incarnation = member.incarnation,
                      .leaving = member.leaving};
         of.by_itself = false;
       }

@@ -69,8 +69,8 @@ class membership {
     std::string address;
     std::uint64_t revision = 0;
   };
-  /// A record to take out of the directory, if any; one member does that for all, the first. Whoever
-  /// comes back meanwhile has a record of another revision, which stays.
+  /// A record to take out of the directory, if any; one member does that for all, the first.
+  /// Whoever comes back meanwhile has a record of another revision, which stays.
   std::optional<stale_record> stale(std::int64_t now_ns) const;
   /// That record is not there any more.
   void on_forgotten(const stale_record& what);
@@ -127,12 +127,12 @@ class membership {
   bool outdated_ = false; // what is stored is older than our view
   boost::unordered_flat_map<std::string, heard> heard_;
   std::set<std::string> gone_; // members that took themselves out
-  std::int64_t renewed_ns_;        // the last renewal was sent then
+  std::int64_t renewed_ns_;    // the last renewal was sent then
   std::int64_t decides_until_ns_;
-  std::int64_t viewed_ns_ = 0;     // when the view came
-  std::optional<std::int64_t> connected_ns_;     // since then our renewals are stored
+  std::int64_t viewed_ns_ = 0;               // when the view came
+  std::optional<std::int64_t> connected_ns_; // since then our renewals are stored
   std::vector<removal> unseen_;
-  std::deque<cluster_view> history_;             // the latest views, this one last
+  std::deque<cluster_view> history_;                          // the latest views, this one last
   boost::unordered_flat_map<std::string, std::int64_t> away_; // peers' consent: asked at that time
 };
 

@@ -109,8 +109,7 @@ void membership_state::ask_peers(std::int64_t now_ns) {
               if (!answer.away) return;
               parts_.metrics->consents.add();
               members_->on_peer_away(address, answer.epoch, now_ns);
-              parts_.decides_until_ns->store(members_->decides_until(),
-                                             std::memory_order_relaxed);
+              parts_.decides_until_ns->store(members_->decides_until(), std::memory_order_relaxed);
             },
             [](const caf::error&) {});
 }
@@ -206,8 +205,7 @@ void membership_state::on_done(const directory_done& done) {
     if (left_.pending()) left_.deliver(left_cluster{});
     break;
   }
-  parts_.decides_until_ns->store(gone_ ? 0 : members_->decides_until(),
-                                 std::memory_order_relaxed);
+  parts_.decides_until_ns->store(gone_ ? 0 : members_->decides_until(), std::memory_order_relaxed);
 }
 
 void membership_state::on_peer_up(const peer_up& peer) {

@@ -137,7 +137,6 @@ class membership_state {
 /// as long as it runs. Takes what the writer sends, peer_up and peer_down, and leave_cluster. The
 /// writer and the links are to be sent to it once, as two actor handles, before anything else.
 /// `drain` ends it.
-caf::behavior membership_actor(caf::stateful_actor<membership_state>* self,
-                               membership_parts parts);
+caf::behavior membership_actor(caf::stateful_actor<membership_state>* self, membership_parts parts);
 
 } // namespace penstock

@@ -31,9 +31,9 @@ struct admit_item {
   limit_mask limits = all_limits; ///< those of the plan that apply; see limits_that_apply()
 };
 
-/// A loop turn's wishes for one limiter of the front end's own node, which asks the shard's owner if
-/// it has to. The reply carries the same token. `sizes` has, one item
-/// after the other, the bytes of each event of those items with several events and bytes > 0.
+/// A loop turn's wishes for one limiter of the front end's own node, which asks the shard's owner
+/// if it has to. The reply carries the same token. `sizes` has, one item after the other, the bytes
+/// of each event of those items with several events and bytes > 0.
 struct admit_request {
   std::uint64_t token = 0;
   std::vector<admit_item> items;
@@ -78,7 +78,7 @@ struct limits_reply {
 
 /// A node introduces itself to a peer's gate.
 struct hello {
-  std::uint32_t version = wire_version; ///< the latest that it speaks…
+  std::uint32_t version = wire_version;       ///< the latest that it speaks…
   std::uint32_t oldest = oldest_wire_version; ///< …and the oldest
   std::string cluster;
   std::string address; ///< the cluster address the sender is known by
@@ -210,7 +210,7 @@ struct peer_up {
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
   caf::actor directory{};
-  caf::actor replicas{};  ///< null: it holds no events of others
+  caf::actor replicas{}; ///< null: it holds no events of others
   std::string address{};
 };
 struct peer_down {

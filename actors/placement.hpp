@@ -51,7 +51,7 @@ struct placement {
   std::vector<std::string> members; ///< addresses, by number; empty: not a member (any more)
   /// False: what a dead member owned must not be taken over yet, see membership::confirmed().
   bool confirmed = true;
-  bool includes_self = true;        ///< false: this node was taken out, and has a say no more
+  bool includes_self = true; ///< false: this node was taken out, and has a say no more
   std::array<shard_place, shard_count> shards{};
 };
 using placement_ptr = std::shared_ptr<const placement>;

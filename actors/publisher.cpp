@@ -43,8 +43,8 @@ void publisher_state::on_stream_seen(const std::string& seen) {
 
 // -- reading --------------------------------------------------------------------------------------
 
-// While the sink takes nothing, what there is to probe it with is enough: its publisher is not woken
-// by what comes in, and holds no memory for it.
+// While the sink takes nothing, what there is to probe it with is enough: its publisher is not
+// woken by what comes in, and holds no memory for it.
 void publisher_state::pump(stream& of) {
   if (of.fetching || of.read_failed || draining_ || !of.feed.wants_blocks()) return;
   if (breaker_.is_open() && of.feed.open_events() > 0) return;

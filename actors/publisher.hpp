@@ -69,8 +69,9 @@ struct publisher_parts {
 };
 
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
-/// await_published_ptr, buried, publish_rest (answered with publish_left). On `drain` it waits for the batches under way, saves the cursors,
-/// answers `drained` and quits. It blocks on the disk: spawn it detached.
+/// await_published_ptr, buried, publish_rest (answered with publish_left). On `drain` it waits for
+/// the batches under way, saves the cursors, answers `drained` and quits. It blocks on the disk:
+/// spawn it detached.
 class publisher_state {
  public:
   static constexpr const char* name = "publisher"; // CAF shows it

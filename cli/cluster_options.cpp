@@ -84,8 +84,9 @@ std::vector<option> replica_options_of(cluster_settings& cluster) {
       {"cluster.adopt_after", read_duration(cluster.adopt_after_ms, 0ms, 24h * 7), "5m", "1h",
        "Events held of a node (ack = \"replicated\") that was not heard of for so long are "
        "published here. 0s: only by hand, with penstock adopt."},
-      {"cluster.replica_max_size", read_size(cluster.replica_max_bytes, min_replica_size, max_replica_size),
-       "1GiB", "4GiB", "The most that is held of each other node's events."},
+      {"cluster.replica_max_size",
+       read_size(cluster.replica_max_bytes, min_replica_size, max_replica_size), "1GiB", "4GiB",
+       "The most that is held of each other node's events."},
   };
 }
 

@@ -191,9 +191,10 @@ void checker::check_replicated() const {
                     "\"static\", or write \"journaled\"");
     else if (readable({"cluster.max_wire_version"}) &&
              cluster.max_wire_version < replicas_wire_version)
-      complain(key, fmt::format("\"replicated\" needs cluster.max_wire_version = {} or later; raise "
-                                "that, or write \"journaled\" until all nodes are new",
-                                replicas_wire_version));
+      complain(key,
+               fmt::format("\"replicated\" needs cluster.max_wire_version = {} or later; raise "
+                           "that, or write \"journaled\" until all nodes are new",
+                           replicas_wire_version));
   }
 }
 

@@ -224,7 +224,8 @@ result<void> node::start_admin() {
   auto started = admin_server::start({settings_.admin, system_, queue_, state_, metrics_, accounts_,
                                       usage_reader_, usage_rebuilder_, usage_rebuild_board_,
                                       // A drain that is asked for is one that a signal asks for.
-                                      dead_letters_, replays_, drain_board_, [] { ::kill(::getpid(), SIGTERM); }});
+                                      dead_letters_, replays_, drain_board_,
+                                      [] { ::kill(::getpid(), SIGTERM); }});
   if (!started) return started.error();
   admin_ = std::move(*started);
   return {};
@@ -254,10 +255,14 @@ node::~node() {
   stopping_->store(true);
   adoption_stops_->store(true);
   admin_.reset();
-  const auto all = {&journal_actor_, &queue_,           &keeper_,   &usage_,
-                    &usage_reader_,  &usage_rebuilder_, &accounts_, &counters_,
-                    &gate_,          &links_,           &replays_,  &dead_letters_,
-                    &membership_,    &directory_writer_, &replicator_, &replicas_,
+  const auto all = {&journal_actor_, &queue_,
+                    &keeper_,        &usage_,
+                    &usage_reader_,  &usage_rebuilder_,
+                    &accounts_,      &counters_,
+                    &gate_,          &links_,
+                    &replays_,       &dead_letters_,
+                    &membership_,    &directory_writer_,
+                    &replicator_,    &replicas_,
                     &adopter_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);

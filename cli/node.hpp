@@ -54,9 +54,10 @@ class node {
   /// Takes over what can change while running: plans, streams, log level.
   void reload(const config& settings);
 
-  /// Ends what the node does, in the order of drain_stage (actors/drain_board.hpp): others take over,
-  /// requests under way are answered, sinks get what they are owed, all that lasts is saved. Blocks
-  /// until then, or the deadline. True when nothing was left; the board and the log say what was.
+  /// Ends what the node does, in the order of drain_stage (actors/drain_board.hpp): others take
+  /// over, requests under way are answered, sinks get what they are owed, all that lasts is saved.
+  /// Blocks until then, or the deadline. True when nothing was left; the board and the log say what
+  /// was.
   bool drain();
 
   /// Where events are taken, e.g. "127.0.0.1:8080", also when port 0 was asked for.
@@ -175,7 +176,7 @@ class node {
   caf::actor queue_;
   caf::actor replicator_; // null: the node is alone, as is the next
   caf::actor replicas_;
-  caf::actor adopter_; // null: nothing is adopted by itself
+  caf::actor adopter_;      // null: nothing is adopted by itself
   std::string replication_; // which streams the journal was told to replicate
   std::shared_ptr<std::atomic<bool>> adoption_stops_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor membership_; // null: no directory, as is the next

@@ -226,11 +226,10 @@ std::vector<option> limit_options(limit_draft& target) {
 std::vector<option> stream_options(stream_settings& target) {
   return {
       {"streams.NAME.ack",
-       read_choice(target.ack,
-                   choices<ack_level>{{"received", ack_level::received},
-                                      {"journaled", ack_level::journaled},
-                                      {"replicated", ack_level::replicated},
-                                      {"published", ack_level::published}}),
+       read_choice(target.ack, choices<ack_level>{{"received", ack_level::received},
+                                                  {"journaled", ack_level::journaled},
+                                                  {"replicated", ack_level::replicated},
+                                                  {"published", ack_level::published}}),
        "journaled", "published",
        "What a 202 promises: the event is in this node's memory, on its disk, on the disks of two "
        "nodes, or in every sink of the stream."},

@@ -34,8 +34,8 @@ struct admin_context {
   std::shared_ptr<usage_rebuild_board> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
-  caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: there are none
-  caf::actor replays{};      ///< see replay_actor.hpp; null: there are none
+  caf::actor dead_letters{};            ///< see dead_letters_actor.hpp; null: there are none
+  caf::actor replays{};                 ///< see replay_actor.hpp; null: there are none
   std::shared_ptr<drain_board> drain{}; ///< null: a drain can't be asked for
   std::function<void()> begin_drain{};
 };

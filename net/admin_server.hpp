@@ -35,10 +35,10 @@ struct admin_parts {
   caf::actor usage{};           ///< see usage_actor.hpp; null: usage is not counted
   caf::actor usage_rebuilder{}; ///< see usage_rebuilder.hpp; null likewise
   std::shared_ptr<usage_rebuild_board> usage_rebuild{};
-  caf::actor dead_letters{}; ///< see dead_letters_actor.hpp; null: 503
-  caf::actor replays{};      ///< see replay_actor.hpp; null: 503
-  std::shared_ptr<drain_board> drain{};  ///< null: 503
-  std::function<void()> begin_drain{};   ///< called once it was asked for on the board
+  caf::actor dead_letters{};            ///< see dead_letters_actor.hpp; null: 503
+  caf::actor replays{};                 ///< see replay_actor.hpp; null: 503
+  std::shared_ptr<drain_board> drain{}; ///< null: 503
+  std::function<void()> begin_drain{};  ///< called once it was asked for on the board
 };
 
 /// Runs from start() to its destruction, which closes every connection at once.

@@ -172,8 +172,8 @@ void front_end::on_published(const published_news& news) {
   for (const auto& item : news.items) {
     auto* wait = waits_.find(item.token);
     if (!wait || (item.published && --wait->sinks > 0)) continue;
-    const auto lack = wait->request.ack == ack_level::replicated ? unpublished::alone
-                                                                 : unpublished::dead_letter;
+    const auto lack =
+        wait->request.ack == ack_level::replicated ? unpublished::alone : unpublished::dead_letter;
     end_wait(*waits_.take(item.token), item.published ? unpublished::no : lack);
   }
   note_waits(bytes_before);

@@ -8,7 +8,7 @@ using cluster_figures = limiter_cluster_metrics;
 using cluster_sources = std::vector<std::shared_ptr<const limiter_cluster_metrics>>;
 
 template <class Figure>
-auto sum_of(const cluster_sources& all, Figure cluster_figures::* figure) {
+auto sum_of(const cluster_sources& all, Figure cluster_figures::*figure) {
   decltype(((*all.front()).*figure).value()) total = 0;
   for (const auto& one : all)
     total += ((*one).*figure).value();

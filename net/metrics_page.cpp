@@ -1,9 +1,9 @@
 #include "net/metrics_page.hpp"
 
 #include "net/limiter_cluster_figures.hpp"
-#include "net/replica_figures.hpp"
 #include "net/process_figures.hpp"
 #include "net/prometheus_page.hpp"
+#include "net/replica_figures.hpp"
 #include "net/sink_figures.hpp"
 
 namespace penstock {

@@ -44,7 +44,8 @@ class open_segment_reader {
   };
 
   /// Starts going through the rows of `stream`, or of all streams if it is empty, whose last event
-  /// lies after `after_seq`. Reads no body. Until stop() everything read belongs to one transaction, so that a row takes no locks.
+  /// lies after `after_seq`. Reads no body. Until stop() everything read belongs to one
+  /// transaction, so that a row takes no locks.
   result<void> start(const std::string& stream, std::uint64_t after_seq) {
     find_.bind(1, after_seq);
     auto found = find_.step();
@@ -62,8 +63,8 @@ class open_segment_reader {
     if (!row) return row.error();
     if (!*row) return std::optional<row_position>{};
     const auto seq = static_cast<std::uint64_t>(next_.integer(0));
-    return std::optional{row_position{
-        seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1, std::string{next_.bytes(2)}}};
+    return std::optional{row_position{seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1,
+                                      std::string{next_.bytes(2)}}};
   }
 
   void stop() { next_.reset(); }
@@ -128,8 +129,8 @@ class segment_journal_reader final : public journal_reader {
   result<std::vector<std::shared_ptr<const event_block>>>
   read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
        std::vector<std::string>* damage) override {
-    return read_rows(stream, [](const std::string&) { return true; }, after_seq,
-                     {max_bytes, SIZE_MAX}, damage);
+    return read_rows(
+        stream, [](const std::string&) { return true; }, after_seq, {max_bytes, SIZE_MAX}, damage);
   }
 
   result<std::vector<std::shared_ptr<const event_block>>>

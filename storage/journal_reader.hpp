@@ -31,8 +31,8 @@ class journal_reader {
   /// As read(), of all streams that are `wanted`, in the order of their numbers, and no more than
   /// `max_blocks`.
   virtual result<std::vector<std::shared_ptr<const event_block>>>
-  read_wanted(const std::function<bool(const std::string& stream)>& wanted,
-              std::uint64_t after_seq, std::size_t max_bytes, std::size_t max_blocks,
+  read_wanted(const std::function<bool(const std::string& stream)>& wanted, std::uint64_t after_seq,
+              std::size_t max_bytes, std::size_t max_blocks,
               std::vector<std::string>* damage = nullptr) = 0;
 
   /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.

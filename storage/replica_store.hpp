@@ -81,7 +81,8 @@ class replica_store {
   /// Closes an origin's journal and lets go of its lock, so that `penstock adopt` may have it.
   virtual result<void> release(const std::string& tag) = 0;
 
-  /// Deletes what is held of an origin, or was before release(): nobody needs any of it. Errors: io.
+  /// Deletes what is held of an origin, or was before release(): nobody needs any of it. Errors:
+  /// io.
   virtual result<void> remove(const std::string& tag) = 0;
 
   /// Lets go of an origin as release() does, and renames its directory to TAG.adopted: it was

@@ -16,10 +16,9 @@ class idempotency_fixture : public actor_fixture {
  public:
   std::int64_t now_ms = start_ms;
   std::shared_ptr<idempotency_metrics> metrics = std::make_shared<idempotency_metrics>();
-  caf::actor index =
-      system.spawn(idempotency_actor,
-                   idempotency_parts{std::make_shared<idempotency_index>(100, 10'000),
-                                     [this] { return now_ms; }, metrics});
+  caf::actor index = system.spawn(
+      idempotency_actor, idempotency_parts{std::make_shared<idempotency_index>(100, 10'000),
+                                           [this] { return now_ms; }, metrics});
 
   ~idempotency_fixture() {
     caf::anon_send_exit(index, caf::exit_reason::user_shutdown);

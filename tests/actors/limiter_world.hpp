@@ -63,8 +63,8 @@ class limiter_world : public actor_fixture {
     parts.steady_ns = [this] { return now; };
     parts.decides_until_ns = made->decides_until;
     parts.metrics = made->metrics;
-    made->limiter = system.spawn(
-        limiter, limiter_parts{made->ledger, [this] { return now; }, made->verdicts, nullptr, parts});
+    made->limiter = system.spawn(limiter, limiter_parts{made->ledger, [this] { return now; },
+                                                        made->verdicts, nullptr, parts});
     nodes.push_back(std::move(made));
     return *nodes.back();
   }
@@ -102,8 +102,8 @@ class limiter_world : public actor_fixture {
     placement places = place(view, [this](const std::string& at) { return number_of(at); });
     for (const auto& each : nodes)
       places.members.push_back(each->address);
-    places.includes_self = std::ranges::count(view.members, nodes[who]->address,
-                                              &view_member::address) != 0;
+    places.includes_self =
+        std::ranges::count(view.members, nodes[who]->address, &view_member::address) != 0;
     tell(who, placement_changed{std::make_shared<const placement>(places)});
   }
   void kill(std::size_t who) {

@@ -90,7 +90,8 @@ TEST_CASE_METHOD(one_member, "membership: joins at once, goes after a silence", 
   CHECK(now - killed < 2'000 * member_ms);
 }
 
-TEST_CASE_METHOD(one_member, "membership: who leaves says so, and is gone at once", "[membership]") {
+TEST_CASE_METHOD(one_member, "membership: who leaves says so, and is gone at once",
+                 "[membership]") {
   pass(500, {"a", "b"});
   members.on_record(record_for("b", "1", true), now);
   settle();
@@ -111,7 +112,8 @@ TEST_CASE_METHOD(one_member, "membership: who leaves says so, and is gone at onc
   CHECK(members.view().before == std::vector<view_member>{{"a", "1", false}, {"b", "2", false}});
 }
 
-TEST_CASE_METHOD(one_member, "membership: without the directory nobody is taken out", "[membership]") {
+TEST_CASE_METHOD(one_member, "membership: without the directory nobody is taken out",
+                 "[membership]") {
   pass(2000, {"a", "b", "c"});
   now += 5000 * member_ms; // nothing is heard, nothing is renewed
   CHECK_FALSE(members.proposal(now));
@@ -221,8 +223,8 @@ membership_times patient() {
   return out;
 }
 
-/// A cluster of processes with one store. Each message takes its time, the store may be out of reach
-/// for some nodes, nodes stop and go on, links break.
+/// A cluster of processes with one store. Each message takes its time, the store may be out of
+/// reach for some nodes, nodes stop and go on, links break.
 class membership_world {
  public:
   explicit membership_world(std::uint64_t seed) : random(seed) {
@@ -269,12 +271,9 @@ class membership_world {
     ++node.stored_renewals;
     node.stored = record_for(node.address);
     node.stored.epoch = node.members.view().epoch;
-    later([&node, sent, revision = stored_revision] {
-      node.members.on_renewed(sent, revision);
-    });
+    later([&node, sent, revision = stored_revision] { node.members.on_renewed(sent, revision); });
     for (auto& each : nodes)
-      if (each->reaches_store)
-        tell_record(*each, node);
+      if (each->reaches_store) tell_record(*each, node);
   }
   void tell_record(world_node& to, world_node& of) {
     to.told[of.address] = of.stored_renewals;
@@ -311,7 +310,8 @@ class membership_world {
       later([this, &node, &each = *each, sent, epoch] {
         if (each.stopped || !each.members.is_away(now)) return;
         if (each.members.view().epoch != epoch) return;
-        later([&node, &each, sent, epoch] { node.members.on_peer_away(each.address, epoch, sent); });
+        later(
+            [&node, &each, sent, epoch] { node.members.on_peer_away(each.address, epoch, sent); });
       });
     }
   }
@@ -388,8 +388,8 @@ TEST_CASE("membership: nobody decides who was taken out, whatever breaks", "[mem
       for (auto& node : world.nodes) {
         const bool decides = !node->stopped && world.now < node->members.decides_until() &&
                              node->members.is_in({node->address, "1", false});
-        const bool in = std::ranges::count(world.stored.members, node->address,
-                                           &view_member::address) != 0;
+        const bool in =
+            std::ranges::count(world.stored.members, node->address, &view_member::address) != 0;
         taken_out += !in;
         decided_away += decides && node->members.is_away(world.now);
         if (!decides || in) continue;

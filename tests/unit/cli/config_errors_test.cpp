@@ -59,7 +59,8 @@ TEST_CASE("replicated needs a second node that speaks of it") {
   const std::string stream = "[streams.default]\nack = 'replicated'\n";
   CHECK_THAT(errors_of(stream), Contains("streams.default.ack: \"replicated\" needs a second node; "
                                          "set cluster.directory"));
-  const std::string peers = stream + "[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4201']\n";
+  const std::string peers =
+      stream + "[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4201']\n";
   CHECK_THAT(errors_of(peers + "max_wire_version = 4\n"),
              Contains("needs cluster.max_wire_version = 5 or later"));
   CHECK_THAT(errors_of(peers + "max_wire_version = 6\n"), Contains("from 4 to 5"));
@@ -210,9 +211,10 @@ TEST_CASE("keys are checked against each other") {
 TEST_CASE("nodes off loopback need TLS, or a word that they do not") {
   const std::string off = "[cluster]\ndirectory = 'static'\nlisten = '10.0.0.1:4200'\n"
                           "peers = ['10.0.0.2:4200']\n";
-  CHECK_THAT(errors_of(off), Contains("node.toml:3: cluster.listen: 10.0.0.1:4200 is not a loopback "
-                                      "address, and off loopback nodes need TLS: set "
-                                      "cluster.tls_cert"));
+  CHECK_THAT(errors_of(off),
+             Contains("node.toml:3: cluster.listen: 10.0.0.1:4200 is not a loopback "
+                      "address, and off loopback nodes need TLS: set "
+                      "cluster.tls_cert"));
   CHECK(errors_of(off + "allow_plaintext = true\n").empty());
   CHECK(errors_of(off + "tls_cert = 'a'\ntls_key = 'b'\ntls_ca = 'c'\n").empty());
   CHECK(errors_of("[cluster]\nlisten = '10.0.0.1:4200'\n").empty()); // not in use

@@ -97,8 +97,8 @@ TEST_CASE_METHOD(foreign_fixture, "cluster: refusals are told while others wait"
   REQUIRE(costs(second) == std::vector<std::uint32_t>{1, 0});
   reply(second, {refused(), pending()});
   expect(other, 429);
-  later(second, {0}, {granted(1)});  // not open any more
-  later(second, {7}, {granted(1)});  // never was
+  later(second, {0}, {granted(1)}); // not open any more
+  later(second, {7}, {granted(1)}); // never was
   later(second, {1}, {granted(0)});
   expect(other, 400);
   later(first, {0}, {unreachable()});

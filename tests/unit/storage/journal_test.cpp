@@ -333,5 +333,6 @@ TEST_CASE("rows of several streams are read in the order of their numbers", "[jo
   }
   CHECK(seqs == expected);
   CHECK(reader->read_wanted(wanted, 0, 1, 100)->size() == 1);
-  CHECK(reader->read_wanted([](const std::string&) { return false; }, 0, no_limit_bytes, 9)->empty());
+  CHECK(
+      reader->read_wanted([](const std::string&) { return false; }, 0, no_limit_bytes, 9)->empty());
 }
