@@ -63,10 +63,11 @@ std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t n
 limit_state carry_over(const limit& before, const limit& after, const limit_state& state,
                        std::int64_t now_ns);
 
-// -- units set aside: a lease -------------------------------------------------------------------------
+// -- units set aside: a lease
+// -------------------------------------------------------------------------
 //
-// An owner may charge units at `now` that are spent later, until now + lifetime. That admits no more
-// than deciding each unit when it is spent would:
+// An owner may charge units at `now` that are spent later, until now + lifetime. That admits no
+// more than deciding each unit when it is spent would:
 // - Windows: units count in the window in which they were charged, so a lease must end with it
 //   (window_left_ns), and within it the owner's count is never below what was spent.
 // - gcra: a lease is charged as if all of it came at its end, now + lifetime, but checked against
@@ -91,7 +92,8 @@ std::int64_t lease_mark(const limit& rule, const limit_state& charged, std::int6
                         std::int64_t lifetime_ns);
 
 /// The state after `units` of a lease of which `outstanding` were left turned out not to be spent;
-/// the same state when they count no more, or can't be told from what was forgotten since.
+/// the same state when they count no more, or can't be told from what was forgotten since. Of
+/// gcra, once the lease is over, no more than what has not come back by itself meanwhile.
 limit_state refund(const limit& rule, const limit_state& state, std::int64_t now_ns,
                    std::int64_t mark, std::uint32_t outstanding, std::uint32_t units);
 
