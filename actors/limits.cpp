@@ -373,14 +373,15 @@ limit_state refund(const limit& rule, const limit_state& state, std::int64_t now
   limit_state after = state;
   switch (rule.kind) {
   case algorithm::gcra: {
-    // Whatever else was charged or refunded, until then this lease alone kept the TAT ahead: no
-    // later charge began anew from its own time, above which the units would not lie.
-    const wide owed = static_cast<wide>(outstanding) * static_cast<wide>(window_of(rule));
-    const auto ahead_until = mark + static_cast<std::int64_t>(divide(owed, amount_of(rule)));
-    if (now_ns > ahead_until) return state;
+    // Whatever else was charged or refunded, this lease alone kept the TAT ahead until its end and
+    // the time of its units. Without them a charge since may have begun anew from its own time, now
+    // at the latest: so they made no less of a difference than what of that is still to come.
+    const auto window = static_cast<wide>(window_of(rule));
+    const wide owed = outstanding * window;
+    const wide past = now_ns <= mark ? 0 : static_cast<wide>(now_ns - mark) * amount_of(rule);
+    const wide back = std::min(units * window, owed - std::min(owed, past));
     const wide debt = look_gcra(rule, state, now_ns).debt;
-    const wide back = static_cast<wide>(units) * static_cast<wide>(window_of(rule));
-    return gcra_state(rule, now_ns, debt - std::min(debt, back));
+    return back == 0 ? state : gcra_state(rule, now_ns, debt - std::min(debt, back));
   }
   case algorithm::sliding_window:
     if (state.at == mark) after.used -= std::min(after.used, units);

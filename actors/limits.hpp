@@ -92,7 +92,8 @@ std::int64_t lease_mark(const limit& rule, const limit_state& charged, std::int6
                         std::int64_t lifetime_ns);
 
 /// The state after `units` of a lease of which `outstanding` were left turned out not to be spent;
-/// the same state when they count no more, or can't be told from what was forgotten since.
+/// the same state when they count no more, or can't be told from what was forgotten since. Of
+/// gcra, once the lease is over, no more than what has not come back by itself meanwhile.
 limit_state refund(const limit& rule, const limit_state& state, std::int64_t now_ns,
                    std::int64_t mark, std::uint32_t outstanding, std::uint32_t units);
 

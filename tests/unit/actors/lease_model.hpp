@@ -33,6 +33,7 @@ enum class mistake : std::uint8_t {
   outlives_the_window,    ///< a lease lasts as long as it would without the window's end
   refunds_twice,          ///< the owner does not forget a lease that came back
   refunds_any_window,     ///< the owner refunds a later window for what an earlier one was charged
+  refunds_in_full,        ///< gcra: also what has come back by itself, as the bucket filled
   ignores_returns,        ///< the owner takes nothing back
   moves_without_counters, ///< the new owner begins with what it has
   moves_without_leases,   ///< the counters move, the leases don't
@@ -194,6 +195,8 @@ class engine {
   const plan& rules(std::uint8_t version) const { return setup_.plans[version]; }
   void forget_to_charge(const world& w, acting& at, const lease_answer& told,
                         const std::array<limit_state, most_limits>& before);
+  void mistake_mark(moved_lease& of, std::size_t which, const limit& rule, const limit_state& state,
+                    std::int64_t now_ns) const;
   void admit(world& w, std::uint32_t units, std::uint8_t version);
   std::uint32_t outstanding(const world& w, std::uint8_t limit) const;
   std::string check_books(const world& w) const;

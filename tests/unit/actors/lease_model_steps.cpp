@@ -2,6 +2,7 @@
 #include "tests/unit/actors/lease_model.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::lease_model {
 
@@ -61,13 +62,23 @@ engine::acting engine::load(const world& w, std::size_t owner) {
     out.at.entries[0].states[i] = from.states[i];
   for (moved_lease lease : from.leases) {
     const std::int64_t over_ns = std::exchange(lease.left_ns, 1);
-    if (setup_.made == mistake::refunds_any_window)
-      for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
-        if (rules(from.version).limits[i].kind != algorithm::gcra)
-          lease.marks[i] = from.states[i].at;
+    for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
+      mistake_mark(lease, i, rules(from.version).limits[i], from.states[i], w.now_ns);
     out.desk.take_in(lease, over_ns - 1);
   }
   return out;
+}
+
+// The mistakes of refunding too much.
+void engine::mistake_mark(moved_lease& of, std::size_t which, const limit& rule,
+                          const limit_state& state, std::int64_t now_ns) const {
+  std::int64_t& mark = of.marks[which];
+  const bool is_gcra = rule.kind == algorithm::gcra;
+  if (setup_.made == mistake::refunds_any_window && !is_gcra) mark = state.at;
+  const std::int64_t units_ns = of.units * (rule.window_ns / rule.amount);
+  if (setup_.made == mistake::refunds_in_full && is_gcra && mark < now_ns &&
+      now_ns <= mark + units_ns)
+    mark = now_ns;
 }
 
 void engine::store(world& w, std::size_t owner, acting& from) {
@@ -142,11 +153,11 @@ bool engine::give_up(world& w, std::size_t holder) {
   w.holders[holder].asking = false;
   for (question& each : w.questions)
     if (each.holder == holder) each.given_up = true;
-  const auto lost = std::erase_if(w.replies, [&](const reply& each) {
-    w.lost_units = w.lost_units || (each.holder == holder && each.told.units > 0);
-    return each.holder == holder;
+  std::erase_if(w.replies, [&](const reply& each) {
+    if (each.holder != holder) return false;
+    w.lost_units = w.lost_units || each.told.units > 0;
+    return true;
   });
-  (void)lost;
   return true;
 }
 
@@ -325,6 +336,8 @@ bool engine::arrive(world& w) {
       if (setup_.made == mistake::moves_over_plans)
         lease.plan_digest = by.ledger.digest_of(lease.plan);
       by.desk.take_in(lease, w.now_ns);
+      // It stood still for so long that what is returned is not waited for any more.
+      w.lost_units = w.lost_units || lease.left_ns <= 0;
     }
   store(w, to, by);
   w.owners[to].owns = true;

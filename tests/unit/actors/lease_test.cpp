@@ -312,6 +312,27 @@ TEST_CASE("leases: what lies idle comes back and can be had by others", "[lease]
   CHECK(world.decide({world.now, 9998, 0}).told.granted == 9998); // 2 were spent
 }
 
+TEST_CASE("leases: of gcra what has come back by itself is not refunded too", "[lease]") {
+  // A unit a millisecond. A lease of 8 is charged as if it came at its end, 24 ms on; 6 ms later
+  // six of its units have come back as the bucket filled, and only two can be refunded.
+  const auto rule = lease_limit(algorithm::gcra, 1200, 1200 * lease_ms);
+  for (const std::int64_t late_ms : {0, 6, 8, 9}) {
+    INFO(late_ms << " ms late");
+    lease_world world(rule);
+    const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
+    for (int i = 0; i < 1000; ++i)
+      (void)world.holders[0].spend(world.key, 1, world.now);
+    const auto got = world.decide({world.now, 1, world.holders[0].wish(world.key, terms)});
+    REQUIRE(got.lease.units == 8);
+    REQUIRE(got.lease.lifetime_ns == 24 * lease_ms);
+    world.now += (24 + late_ms) * lease_ms;
+    const auto rest = static_cast<std::uint32_t>(std::min<std::int64_t>(1192 + late_ms, 1200));
+    CHECK(world.decide({world.now, 1200, 0}).told.granted == rest);
+    (void)world.desk.take_back({got.lease.lease, 8}, world.now);
+    CHECK(world.decide({world.now, 1200, 0}).told.granted == 1200 - rest);
+  }
+}
+
 TEST_CASE("leases: one that moves to a node with other limits is not refunded there", "[lease]") {
   const auto named = [](const char* name) {
     auto rule = lease_limit(algorithm::gcra, 1200, 60 * lease_s);
