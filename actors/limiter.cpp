@@ -201,7 +201,7 @@ caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
       [self](counters_saved) { self->state.end_save(); },
       [self](drain) {
         self->state.drained = self->make_response_promise();
-        self->set_default_handler(caf::drop); // who asks now is asking too late
+        self->set_default_handler(ignore_message); // who asks now is asking too late
         self->become([self](counters_saved) {
           self->state.end_save();
           finish(self);

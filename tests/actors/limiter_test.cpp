@@ -312,6 +312,29 @@ TEST_CASE_METHOD(limiter_fixture, "what survives is handed over, one hand-over a
   CHECK(take(self, down));
 }
 
+TEST_CASE_METHOD(limiter_fixture,
+                 "what comes during a drain ends neither the limiter nor who sent it",
+                 "[limiter]") {
+  const caf::actor store = caf::actor_cast<caf::actor>(self);
+  const caf::actor deciding = spawn_limiter(hundred_a_minute(), 10'000, store);
+  ask(deciding, std::vector<wish>{{1, 3}});
+  self->send(deciding, drain{});
+  run();
+  counters_changed news;
+  REQUIRE(take(self, news));
+  // The disk is slow: meanwhile its own timers ring, and others ask.
+  pass_both(10 * save_interval);
+  self->send(deciding, admit_request{1, {item(2, 1)}, {}});
+  self->send(deciding, limits_query{5, 1, 0, plan_id(the_plan), 0});
+  run();
+  caf::error unasked;
+  CHECK_FALSE(take(self, unasked));
+  self->send(deciding, counters_saved{});
+  run();
+  drained done;
+  CHECK(take(self, done));
+}
+
 TEST_CASE_METHOD(limiter_fixture, "drain ends a limiter", "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute());
   self->monitor(deciding);

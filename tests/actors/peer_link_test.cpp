@@ -59,7 +59,7 @@ struct bound_socket {
   std::uint16_t port = 0;
 };
 
-std::string at(std::uint16_t port) {
+std::string loopback(std::uint16_t port) {
   return "127.0.0.1:" + std::to_string(port);
 }
 
@@ -130,7 +130,7 @@ class test_node {
                                wall_clock{}, std::make_shared<limiter_metrics>(), nullptr});
     cluster_settings settings;
     settings.name = cluster;
-    settings.listen = at(port);
+    settings.listen = loopback(port);
     settings.peers = peers;
     settings.reconnect_interval_ms = 20ms;
     settings.max_wire_version = max_wire_version;
@@ -191,17 +191,17 @@ caf::actor remote_limiter(const test_node& node) {
 TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "[peer_link]") {
   const std::uint16_t first = free_port();
   const std::uint16_t second = free_port();
-  test_node a("dev", first, {at(second)});
+  test_node a("dev", first, {loopback(second)});
   REQUIRE(a.listening.has_value());
   {
-    test_node b("dev", second, {at(first)});
+    test_node b("dev", second, {loopback(first)});
     REQUIRE(b.listening.has_value());
     REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
     CHECK(a.metrics->links_up.value() == 1);
     CHECK(a.news->read([](heard& all) { return all.has_accounts; }));
     CHECK(a.metrics->reconnects.value() == 0);
     // The member is the index in the sorted list.
-    const std::uint16_t expected = at(first) < at(second) ? 1 : 0;
+    const std::uint16_t expected = loopback(first) < loopback(second) ? 1 : 0;
     CHECK(a.news->read([](heard& all) { return all.member; }) == expected);
     CHECK(b.news->read([](heard& all) { return all.member; }) == 1 - expected);
 
@@ -218,7 +218,7 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
   REQUIRE(eventually([&] { return a.metrics->links_up.value() == 0; }));
   REQUIRE(eventually([&] { return a.metrics->failed_attempts.value() >= 3; }));
 
-  test_node b("dev", second, {at(first)});
+  test_node b("dev", second, {loopback(first)});
   REQUIRE(b.listening.has_value());
   REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
   CHECK(a.metrics->reconnects.value() == 1);
@@ -232,8 +232,8 @@ TEST_CASE("two wire versions side by side, whoever connects", "[peer_link][wire]
   const std::uint16_t first = free_port();
   const std::uint16_t second = free_port();
   const auto versions = GENERATE(std::pair{5u, 5u}, std::pair{5u, 4u}, std::pair{4u, 4u});
-  test_node a("dev", first, {at(second)}, versions.first);
-  test_node b("dev", second, {at(first)}, versions.second);
+  test_node a("dev", first, {loopback(second)}, versions.first);
+  test_node b("dev", second, {loopback(first)}, versions.second);
   REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
   // What came with version 5 is there only if both speak it, and all else is.
   for (auto* node : {&a, &b}) {
@@ -241,7 +241,7 @@ TEST_CASE("two wire versions side by side, whoever connects", "[peer_link][wire]
     CHECK(node->news->read([](heard& all) { return all.has_accounts; }));
     CHECK(node->metrics->refusals.value() == 0);
   }
-  CHECK(a.news->read([](heard& all) { return all.address; }) == at(second));
+  CHECK(a.news->read([](heard& all) { return all.address; }) == loopback(second));
   const auto over_wire = ask(a, remote_limiter(a), 42, 7);
   REQUIRE(over_wire);
   CHECK(over_wire->granted == 7);
@@ -250,8 +250,8 @@ TEST_CASE("two wire versions side by side, whoever connects", "[peer_link][wire]
 TEST_CASE("a node of another cluster is refused and never up", "[peer_link]") {
   const std::uint16_t first = free_port();
   const std::uint16_t second = free_port();
-  test_node a("dev", first, {at(second)});
-  test_node b("prod", second, {at(first)});
+  test_node a("dev", first, {loopback(second)});
+  test_node b("prod", second, {loopback(first)});
   REQUIRE(eventually(
       [&] { return a.metrics->refusals.value() == 1 && b.metrics->refusals.value() == 1; }));
   CHECK_FALSE(a.is_up());
@@ -263,8 +263,8 @@ TEST_CASE("a peer that accepts but never speaks holds up no other link", "[peer_
   const bound_socket silent(true);
   const std::uint16_t first = free_port();
   const std::uint16_t second = free_port();
-  test_node a("dev", first, {at(silent.port), at(second)});
-  test_node b("dev", second, {at(first), at(silent.port)});
+  test_node a("dev", first, {loopback(silent.port), loopback(second)});
+  test_node b("dev", second, {loopback(first), loopback(silent.port)});
   REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
   // It keeps being tried.
   const std::uint64_t attempts = a.metrics->failed_attempts.value();
@@ -276,8 +276,8 @@ TEST_CASE("a host that drops packets silently holds up no other link", "[peer_li
   silent_port = silent.port;
   const std::uint16_t first = free_port();
   const std::uint16_t second = free_port();
-  test_node a("dev", first, {at(silent.port), at(second)});
-  test_node b("dev", second, {at(silent.port), at(first)});
+  test_node a("dev", first, {loopback(silent.port), loopback(second)});
+  test_node b("dev", second, {loopback(silent.port), loopback(first)});
   CHECK(eventually([&] { return a.is_up() && b.is_up(); }));
   silent_port = 0;
   silent_port.notify_all();
@@ -289,8 +289,8 @@ TEST_CASE("the middleman is not asked to connect to a host that can't be reached
   const std::uint16_t first = free_port();
   const std::uint16_t second = free_port();
   {
-    test_node a("dev", first, {at(listening.port), at(second)});
-    test_node b("dev", second, {at(first)});
+    test_node a("dev", first, {loopback(listening.port), loopback(second)});
+    test_node b("dev", second, {loopback(first)});
     REQUIRE(eventually([&] { return a.is_up() && a.metrics->failed_attempts.value() >= 3; }));
   }
   unreachable_port = 0;
@@ -305,5 +305,5 @@ TEST_CASE("a port in use is an error that names it", "[peer_link]") {
   test_node a("dev", taken.port, {});
   REQUIRE(a.listening.has_error());
   CHECK(a.listening.error().code == errc::unavailable);
-  CHECK(a.listening.error().message.find(at(taken.port)) != std::string::npos);
+  CHECK(a.listening.error().message.find(loopback(taken.port)) != std::string::npos);
 }

@@ -80,7 +80,7 @@ TEST_CASE("what a drain can't be told is refused by name", "[drain]") {
   drain_server s;
   for (const auto& [body, word] :
        std::map<std::string, std::string>{{"[]", "timeout_s"},
-                                          {R"({"timeout":5})", "'timeout' is not known"},
+                                          {R"({"timeout":5})", R"("timeout" is not known)"},
                                           {R"({"timeout_s":"5s"})", "number of seconds"},
                                           {R"({"timeout_s":-1})", "from 0 to 3600"},
                                           {R"({"timeout_s":1e300})", "from 0 to 3600"},
