@@ -280,14 +280,15 @@ class HostCluster:
             node.wait_ready()
         self.wait_whole()
 
-    def wait_whole(self, within_s=15):
-        """Until all nodes are members, linked, and own all shards among them."""
+    def wait_whole(self, within_s=15, pause_s=0.01):
+        """Until all nodes are members, linked, and own all shards among them. Looking costs time that
+        a load from this process does not get."""
         count = len(self.nodes)
         def is_whole():
             return (all(members(node) == count and links(node) >= count - 1 for node in self.nodes)
                     and sum(owned(node) for node in self.nodes) == 256)
         try:
-            wait_for(is_whole, "the cluster is whole", within_s)
+            wait_for(is_whole, "the cluster is whole", within_s, pause_s)
         except AssertionError as failure:
             state = "\n".join(f"{node.host.name}: {members(node):.0f} members, {links(node):.0f} "
                               f"links, {owned(node):.0f} shards\n{node.log()[-1500:]}"

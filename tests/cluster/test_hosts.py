@@ -2,7 +2,10 @@
 """Nodes on hosts of their own, with a network between them that is slow, loses packets and breaks:
 what a client gets in total stays right, and what breaks concerns nobody else.
 
-PENSTOCK_HOSTS_ROUNDS=10 goes through the faults so many times, with a new client each time.
+PENSTOCK_HOSTS_FAULTS=1 runs the tests in which hosts and links break, which CI does not: on a busy
+machine with two cores nodes, load and wire get in each other's way, and a link may take longer to come
+up again than the tests allow. PENSTOCK_HOSTS_ROUNDS=10 goes through the faults so many times, with a
+new client each time.
 """
 
 import os
@@ -25,6 +28,8 @@ from hosts import HostCluster, HostNode, Hosts, links  # noqa: E402
 from spray import Spray  # noqa: E402
 
 SKIPPED = 77  # as tests/integration/CMakeLists.txt says
+with_faults = unittest.skipUnless(os.environ.get("PENSTOCK_HOSTS_FAULTS"),
+                                  "PENSTOCK_HOSTS_FAULTS=1 runs it")
 ROUNDS = int(os.environ.get("PENSTOCK_HOSTS_ROUNDS", "1"))
 SLOW = {"delay_ms": 10, "jitter_ms": 3, "loss": 0.01}
 LIMIT = 10_000  # per minute, of both kinds
@@ -93,6 +98,7 @@ class Totals(OnHosts):
         self.assert_total(spray, bucket, allowed_by(time.monotonic() - spray.began), 0)
         self.assertEqual(spray.errors, {})
 
+    @with_faults
     def test_everything_breaks(self):
         nodes = self.start(6)
         for round_number in range(ROUNDS):
@@ -115,18 +121,21 @@ class Totals(OnHosts):
             first.start()
             spray.nodes = nodes
             # Counters on their way home are lost with the one that has them: one fault at a time.
-            self.cluster.wait_whole()
-            whole_s = max(9, time.monotonic() - spray.began)
-            spray.until(whole_s + 1)
+            spray.until(9.5)
+            self.cluster.wait_whole(pause_s=0.5)
+            whole_s = time.monotonic() - spray.began
+            spray.until(whole_s + 0.5)
             self.net.cut([second.host])  # the bucket's owner, from everything
-            spray.until(whole_s + 4)
+            spray.until(whole_s + 3.5)
             self.net.everywhere(**SLOW)
-            self.cluster.wait_whole()
+            spray.until(whole_s + 6)
+            self.cluster.wait_whole(pause_s=0.5)
             third.signal(signal.SIGTERM)
             self.assertEqual(third.wait(), 0)
-            spray.until(whole_s + 9)
+            whole_s = time.monotonic() - spray.began
+            spray.until(whole_s + 2)
             third.start()
-            spray.until(whole_s + 13)
+            spray.until(whole_s + 6)
             ended = time.monotonic()
         say(f"{unsent:.0f} unsent;")
         self.assert_total(spray, window, LIMIT, PERCENT)
@@ -134,6 +143,7 @@ class Totals(OnHosts):
         self.cluster.wait_whole()
 
 
+@with_faults
 class Faults(OnHosts):
     def first_answer(self, node, client, wanted, began, within_s=15):
         """Seconds after `began` until a request of the client has that status."""
