@@ -251,11 +251,12 @@ class Directory(unittest.TestCase):
                 self.assertEqual(node.wait(), 0)
                 node.start()
                 self.wait_for_members(nodes, 3)
+                seen = sent[0]
+                wait_for(lambda: sent[0] > seen + 100, f"requests go on; {errors[-3:]}")
         finally:
             stop.set()
             worker.join(30)
         self.assertEqual(failed[:3], [])
-        self.assertGreater(sent[0], 500, errors[-3:])
         print(f"{sent[0]} requests ", end="", file=sys.stderr)
 
 
