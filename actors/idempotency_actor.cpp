@@ -131,6 +131,7 @@ void idempotency_state::settle(const claims_settled& news) {
 
 // In the order in which they came.
 void idempotency_state::take_parked() {
+  if (parked_.empty()) return;
   const auto oldest_ns = parts_.cluster->steady_ns() - key_handover_timeout_ns;
   auto waiting = std::exchange(parked_, {});
   for (auto& one : waiting) {
@@ -156,11 +157,9 @@ void idempotency_state::try_to_leave() {
 
 void idempotency_state::tick() {
   parts_.index->expire(parts_.wall_ms(), expiry_visits);
-  if (moves_) {
-    moves_->tick();
-    go_on();
-  }
-  show();
+  if (!moves_) return show();
+  moves_->tick();
+  go_on();
 }
 
 void idempotency_state::show() {

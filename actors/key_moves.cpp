@@ -25,34 +25,51 @@ key_moves::standing key_moves::ask(std::uint32_t shard, std::uint64_t epoch) con
 
 void key_moves::on_placement(const placement_ptr& to) {
   const placement_ptr before = std::exchange(places_, to);
-  const std::uint64_t epoch_before = before ? before->epoch : 0;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (!is_mine(shard)) continue;
     const std::uint16_t owner = to->shards[shard].owner;
     if (owner == parts_.self) {
-      place_own(shard, before && epoch_before + 1 < to->epoch, epoch_before);
+      place_own(shard, before ? before->epoch : 0);
       continue;
     }
     roles_[shard] = role::foreign;
     const bool is_new = !before || before->shards[shard].owner != owner;
     if (owner != no_member && is_new) send_all_of(shard);
   }
+  std::erase_if(complete_, [&](const auto& each) {
+    return std::ranges::find(to->members, each.first) == to->members.end();
+  });
 }
 
-void key_moves::place_own(std::uint32_t shard, bool missed_views, std::uint64_t epoch_before) {
+void key_moves::place_own(std::uint32_t shard, std::uint64_t epoch_before) {
   moving_.reset(shard);
   if (roles_[shard] == role::own) return;
-  const std::uint16_t source = places_->shards[shard].source;
-  // By a view that this node missed the shard came to it; who had it before will tell.
-  const bool nobody_has_them = source == no_member || (source == parts_.self && !missed_views);
-  // And it may have been told all before it heard why.
-  const bool are_here = complete_epoch_[shard] > epoch_before;
-  if (places_->confirmed && (nobody_has_them || are_here)) {
-    roles_[shard] = role::own;
-  } else if (roles_[shard] == role::foreign) {
+  if (roles_[shard] == role::foreign) {
     roles_[shard] = role::arriving;
     waiting_since_ns_[shard] = parts_.steady_ns();
+    waiting_after_[shard] = epoch_before;
   }
+  if (is_all_here(shard)) roles_[shard] = role::own;
+}
+
+// Everybody tells what it knows, but only who had the shard knows all. They may have told before
+// this node heard of the view that says why.
+bool key_moves::is_all_here(std::uint32_t shard) const {
+  if (!places_->confirmed) return false; // who had it may still decide
+  const auto has_told = [&](std::uint16_t member) {
+    const auto found = complete_.find(places_->members[member]);
+    return found != complete_.end() && found->second[shard] > waiting_after_[shard];
+  };
+  const std::uint16_t source = places_->shards[shard].source;
+  if (source == no_member) return true;
+  if (source != parts_.self) return source < places_->members.size() && has_told(source);
+  // It was to come here by the view before this one already: who had it then is not known if this
+  // node missed that, so all are heard. Otherwise nobody else has it.
+  if (waiting_after_[shard] + 1 >= places_->epoch || waiting_after_[shard] == 0) return true;
+  for (std::uint16_t member = 0; member < places_->members.size(); ++member)
+    if (member != parts_.self && !places_->members[member].empty() && !has_told(member))
+      return false;
+  return true;
 }
 
 // -- what comes -----------------------------------------------------------------------------------
@@ -70,18 +87,12 @@ void key_moves::on_rows(const key_rows& rows) {
     if (places_ && rows.epoch < places_->epoch && places_->shards[shard].owner != parts_.self)
       send_all_of(shard);
   }
+  if (rows.complete.empty()) return;
+  auto& told = complete_[rows.from];
   for (const std::uint32_t shard : rows.complete) {
     if (shard >= shard_count || !is_mine(shard)) continue;
-    if (!places_ || rows.epoch > places_->epoch) {
-      complete_epoch_[shard] = rows.epoch; // the view that says why is still to come
-      continue;
-    }
-    // Others tell what they know, too; only who had the shard knows all.
-    const std::uint16_t source = places_->shards[shard].source;
-    const bool from_source = source == parts_.self || (source < places_->members.size() &&
-                                                       places_->members[source] == rows.from);
-    if (roles_[shard] == role::arriving && from_source && places_->confirmed)
-      roles_[shard] = role::own;
+    told[shard] = std::max(told[shard], rows.epoch);
+    if (places_ && roles_[shard] == role::arriving && is_all_here(shard)) roles_[shard] = role::own;
   }
 }
 

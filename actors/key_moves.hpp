@@ -83,7 +83,8 @@ class key_moves {
   using lane_of_peer = std::pair<std::uint16_t, std::uint32_t>; // its number, its lane
 
   bool is_mine(std::uint32_t shard) const { return shard % parts_.lanes == parts_.lane; }
-  void place_own(std::uint32_t shard, bool missed_views, std::uint64_t epoch_before);
+  void place_own(std::uint32_t shard, std::uint64_t epoch_before);
+  bool is_all_here(std::uint32_t shard) const;
   void send_all_of(std::uint32_t shard);
   const caf::actor* target_of(std::uint32_t shard, lane_of_peer* where) const;
   bool is_under_way() const;
@@ -96,8 +97,11 @@ class key_moves {
   std::vector<std::vector<caf::actor>> peers_; // front ends, by member and lane
   std::array<role, shard_count> roles_{};
   std::array<std::int64_t, shard_count> waiting_since_ns_{};
-  std::array<std::uint64_t, shard_count> complete_epoch_{}; // of the view by which all came
-  std::bitset<shard_count> moving_;                         // to be sent to their owners
+  // The keys must have been sent by a view after this one.
+  std::array<std::uint64_t, shard_count> waiting_after_{};
+  // By which view each member, by its address, said that it has sent all it knows of a shard.
+  std::map<std::string, std::array<std::uint64_t, shard_count>> complete_;
+  std::bitset<shard_count> moving_; // to be sent to their owners
   bool passing_ = false;
   std::uint32_t position_ = 0; // of the next record to look at
   std::uint64_t next_token_ = 1;

@@ -149,6 +149,26 @@ TEST_CASE_METHOD(key_world, "keys: a repeat is known to the new owner of its sha
   CHECK(home.tag.empty());
 }
 
+TEST_CASE_METHOD(key_world, "keys: only who had the shard can say that these were all", "[keys]") {
+  tell_all(all_to(1, 0, no_member));
+  store(0, 7, 70, 1);
+  tell(2, all_to(2, 1, 0)); // hears of it first, and has told all that it knows: nothing
+  tell(1, all_to(2, 1, 0));
+  ask(1, 7, 2);
+  CHECK_FALSE(answer());
+  SECTION("it says so") {
+    tell(0, all_to(2, 1, 0));
+    CHECK(answer()->state == claim_state::repeat);
+  }
+  SECTION("another view comes first, by which the new owner had it before") {
+    for (std::size_t node : {1u, 2u})
+      tell(node, all_to(3, 1, 1));
+    CHECK_FALSE(answer());
+    tell(0, all_to(3, 1, 1));
+    CHECK(answer()->state == claim_state::repeat);
+  }
+}
+
 TEST_CASE_METHOD(key_world, "keys: a first request that is under way is waited for", "[keys]") {
   tell_all(all_to(1, 0, no_member));
   REQUIRE(asked(0, 7, 1).state == claim_state::fresh);
