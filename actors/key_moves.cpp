@@ -48,6 +48,7 @@ void key_moves::place_own(std::uint32_t shard, std::uint64_t epoch_before) {
     roles_[shard] = role::arriving;
     waiting_since_ns_[shard] = parts_.steady_ns();
     waiting_after_[shard] = epoch_before;
+    waiting_epoch_[shard] = places_->epoch;
   }
   if (is_all_here(shard)) roles_[shard] = role::own;
 }
@@ -63,9 +64,10 @@ bool key_moves::is_all_here(std::uint32_t shard) const {
   const std::uint16_t source = places_->shards[shard].source;
   if (source == no_member) return true;
   if (source != parts_.self) return source < places_->members.size() && has_told(source);
-  // It was to come here by the view before this one already: who had it then is not known if this
-  // node missed that, so all are heard. Otherwise nobody else has it.
-  if (waiting_after_[shard] + 1 >= places_->epoch || waiting_after_[shard] == 0) return true;
+  // This node had it by the view before this one. If it knew that view nobody else has it now;
+  // else, or if it was waiting already, whoever had it is among the others: all are heard.
+  const bool knew = waiting_after_[shard] == 0 || waiting_after_[shard] + 1 >= places_->epoch;
+  if (waiting_epoch_[shard] == places_->epoch && knew) return true;
   for (std::uint16_t member = 0; member < places_->members.size(); ++member)
     if (member != parts_.self && !places_->members[member].empty() && !has_told(member))
       return false;

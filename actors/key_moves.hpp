@@ -99,6 +99,7 @@ class key_moves {
   std::array<std::int64_t, shard_count> waiting_since_ns_{};
   // The keys must have been sent by a view after this one.
   std::array<std::uint64_t, shard_count> waiting_after_{};
+  std::array<std::uint64_t, shard_count> waiting_epoch_{}; // of the view that began the waiting
   // By which view each member, by its address, said that it has sent all it knows of a shard.
   std::map<std::string, std::array<std::uint64_t, shard_count>> complete_;
   std::bitset<shard_count> moving_; // to be sent to their owners
