@@ -101,7 +101,7 @@ outcome measure(limiter_state& deciding, std::int64_t step_ns, std::int64_t& now
     request.items.clear();
     for (std::size_t k = i; k < i + items_per_request; ++k)
       request.items.push_back(item(k));
-    for (const verdict& each : deciding.decide(request).verdicts)
+    for (const verdict& each : deciding.decide(request, {}).verdicts)
       granted += each.granted;
   }
   const double cpu = cpu_ns() - cpu_begin;
@@ -199,7 +199,8 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
                                                8 * clients, std::make_shared<limit_labels>());
   std::int64_t now = 1'700'000'000 * second;
   limiter_state deciding;
-  deciding.start({ledger, [&now] { return now; }, std::make_shared<limiter_metrics>(), nullptr});
+  deciding.start({ledger, [&now] { return now; }, std::make_shared<limiter_metrics>(), nullptr},
+                 nullptr);
   std::int64_t worst_ns = 0;
   for (std::size_t i = 0; i < clients; ++i) {
     const admit_item item = item_of(i, rules);
