@@ -33,8 +33,9 @@ caf::error refuse(gate_metrics& metrics, gate_refusal reason, const hello& peer,
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, welcome here,
                    std::shared_ptr<gate_metrics> metrics) {
+  auto links = std::make_shared<caf::actor>();
   return {
-      [cluster = std::move(cluster), members = std::move(members), here = std::move(here),
+      [=, cluster = std::move(cluster), members = std::move(members), here = std::move(here),
        metrics = std::move(metrics)](const hello& peer) -> caf::result<welcome> {
         welcome answer = here;
         answer.version = std::min(peer.version, here.version);
@@ -52,8 +53,10 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                                     "cluster.peers as spelled there",
                                     peer.address));
         spdlog::info("welcomed the node at {}", peer.address);
+        if (*links) self->send(*links, caf::connect_atom_v, peer.address);
         return answer;
       },
+      [links](caf::put_atom, caf::actor& told) { *links = std::move(told); },
       [self](drain) { self->quit(); },
   };
 }

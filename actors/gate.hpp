@@ -31,13 +31,14 @@ struct alignas(64) gate_metrics {
 /// refuses a peer that speaks no wire version that
 /// this node speaks, that belongs to another cluster, or whose address is not spelled as in
 /// `members`: such a node would place shards differently, and clients would be counted twice. No
-/// members: a directory says who they are. `drain` ends it.
+/// members: a directory says who they are. Whom it welcomes it names to the links (see peer_links)
+/// that were given with (put_atom, links). `drain` ends it.
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, welcome here,
                    std::shared_ptr<gate_metrics> metrics);
 
 /// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
-/// `transport` does it: the middleman's own actor for plain TCP, or that of net/cluster_tls.hpp.
+/// `transport` does it: the middleman's own actor, or that of net/cluster_transport.hpp.
 /// Blocks: not for use in an actor. Errors: errc::config for a malformed address, errc::unavailable
 /// when it can't be bound.
 result<std::uint16_t> publish_gate(const caf::actor& gate, const std::string& listen,

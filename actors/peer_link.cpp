@@ -46,13 +46,16 @@ static std::string reason_of(const caf::actor_system& system, const caf::error& 
 //               reached, and its turn           a gate               welcome
 //     waiting ──► probing ─────────► connecting ────────► greeting ────────► up
 //        ▲           │                    │                  │               │
-//        └── retry ──┴────── error ───────┴──────────────────┤               │
+//        └── retry ──┴────── error ───────┴──── or gate down ┤               │
 //        └── retry when refused ─────── refusal ─────────────┘               │
 //        └── retry ──────────────────────────────────────────── gate down ───┘
 //
+// Connections of a pair that cross close each other, and both would try again at the same moment;
+// so waits are of random length, and a node that is greeted while it waits connects right then.
+//
 // A turn lasts as long as the stage `connecting`: the middleman connects for one caller at a time,
-// and concurrent calls have hung it. It also waits as long as the operating system does, which is
-// minutes for a host that drops packets silently; so it is found out first, within a second,
+// and concurrent calls have hung it. A host that drops packets silently would take up a turn of a
+// second, or of minutes with CAF's own transport; so it is found out first, within a second,
 // whether the peer takes connections. That happens for all links at once, so that silent hosts,
 // however many, hold up nobody.
 
@@ -70,6 +73,10 @@ static caf::behavior prober(caf::event_based_actor* self, const reach_peer& reac
         return caf::unit;
       },
   };
+}
+
+void peer_links_state::end_wait(std::size_t at, std::uint64_t attempt) {
+  if (links_[at].attempt == attempt) probe(at);
 }
 
 void peer_links_state::probe(std::size_t at) {
@@ -122,8 +129,12 @@ void peer_links_state::link_to(const std::vector<std::string>& members) {
     peer.address = members[member];
     peer.parts = *parts;
     peer.member = static_cast<std::uint16_t>(member);
+    const bool is_first = introduction_.address < peer.address;
     links_.push_back(std::move(peer));
-    probe(links_.size() - 1);
+    if (is_first)
+      probe(links_.size() - 1);
+    else
+      wait(links_.size() - 1, head_start);
   }
   publish();
 }
@@ -193,7 +204,14 @@ void peer_links_state::end_turn() {
 void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
   links_[at].at = stage::waiting;
   links_[at].gate = {};
-  self_->delayed_send(self_, time, caf::connect_atom_v, static_cast<std::uint64_t>(at));
+  self_->delayed_send(self_, time, caf::connect_atom_v, static_cast<std::uint64_t>(at),
+                      ++links_[at].attempt);
+}
+
+// Between half the interval and one and a half.
+void peer_links_state::retry(std::size_t at) {
+  std::uniform_int_distribution<std::int64_t> any{0, reconnect_interval_.count()};
+  wait(at, reconnect_interval_ / 2 + std::chrono::milliseconds{any(random_)});
 }
 
 // -- events ---------------------------------------------------------------------------------------
@@ -203,22 +221,25 @@ void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& ga
   peer.gate = caf::actor_cast<caf::actor>(gate);
   if (!peer.gate) return failed(at, caf::make_error(caf::sec::no_actor_published_at_port));
   peer.at = stage::greeting;
+  const std::uint64_t attempt = ++peer.attempt;
   self_->monitor(peer.gate);
   self_->request(peer.gate, greeting_timeout, introduction_)
-      .then([this, at](const welcome& answer) { welcomed(at, answer); },
-            [this, at](const caf::error& why) {
-              if (links_[at].gate) self_->demonitor(links_[at].gate);
-              if (why.category() == gate_category)
-                refused(at, sentence_of(why));
-              else
-                failed(at, why);
-            });
+      .then(
+          [this, at, attempt](const welcome& answer) {
+            if (links_[at].attempt == attempt) welcomed(at, answer);
+          },
+          [this, at, attempt](const caf::error& why) {
+            if (links_[at].attempt != attempt) return;
+            self_->demonitor(links_[at].gate);
+            if (why.category() == gate_category)
+              refused(at, sentence_of(why));
+            else
+              failed(at, why);
+          });
 }
 
 void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   link& peer = links_[at];
-  // It may have gone while its answer was on the way.
-  if (!peer.gate) return failed(at, caf::make_error(caf::sec::remote_lookup_failed));
   const bool understood =
       answer.version >= introduction_.oldest && answer.version <= introduction_.version;
   if (!understood || answer.limiters.empty()) {
@@ -237,17 +258,26 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
                           answer.directory, answer.replicas, peer.address});
 }
 
+void peer_links_state::greeted_by(const std::string& address) {
+  const auto known = std::ranges::find(links_, address, &link::address);
+  if (known == links_.end() || known->at != stage::waiting || !known->wanted) return;
+  ++known->attempt;
+  probe(static_cast<std::size_t>(known - links_.begin()));
+}
+
 void peer_links_state::lost(const caf::actor_addr& gate) {
   for (std::size_t at = 0; at < links_.size(); ++at) {
     link& peer = links_[at];
     if (!peer.gate || peer.gate.address() != gate) continue;
-    peer.gate = {};
-    // While greeting, the request's own answer ends the attempt.
-    if (peer.at != stage::up) continue;
+    if (peer.at == stage::greeting) {
+      failed(at, caf::make_error(caf::sec::cannot_connect_to_node,
+                                 "the connection was closed before the peer welcomed this node"));
+      continue;
+    }
     metrics_->links_up.add(-1);
     spdlog::warn("lost the peer at {}", peer.address);
     tell_front_ends(peer_down{peer.member});
-    wait(at, reconnect_interval_);
+    retry(at);
     publish();
   }
 }
@@ -261,7 +291,7 @@ void peer_links_state::failed(std::size_t at, const caf::error& why) {
                  reconnect_interval_.count());
   const bool is_news = reason != peer.failure_logged;
   peer.failure_logged = std::move(reason);
-  wait(at, reconnect_interval_);
+  retry(at);
   if (is_news) publish();
 }
 
@@ -284,7 +314,10 @@ caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_se
   self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics),
                     std::move(transport));
   return {
-      [self](caf::connect_atom, std::uint64_t link) { self->state.probe(link); },
+      [self](caf::connect_atom, std::uint64_t link, std::uint64_t attempt) {
+        self->state.end_wait(link, attempt);
+      },
+      [self](caf::connect_atom, const std::string& address) { self->state.greeted_by(address); },
       [self](const placement_changed& change) { self->state.link_to(change.to->members); },
       [self](drain) { self->state.drain(); },
   };

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,12 @@ inline constexpr caf::atom_value transport_category = caf::atom("transport");
 /// How long a peer's host may take to accept a connection.
 inline constexpr std::chrono::milliseconds reach_timeout{1000};
 
+/// Of two nodes that learn of each other at the same time the one whose address sorts first
+/// connects at once and the other this much later, or when it has been greeted. Two connections
+/// that cross close each other: CAF keeps one of a pair, and each end takes the other's for the one
+/// to keep.
+inline constexpr std::chrono::milliseconds head_start{250};
+
 /// A refused node asks again after this long: somebody has to change a configuration first.
 inline constexpr std::chrono::seconds refused_interval{15};
 
@@ -93,10 +100,13 @@ class peer_links_state {
 
   // -- connecting ---------------------------------------------------------------------------------
 
-  void probe(std::size_t link);
+  /// Connects, unless the wait has been cut short since.
+  void end_wait(std::size_t link, std::uint64_t attempt);
 
   // -- events -------------------------------------------------------------------------------------
 
+  /// The peer at this address is linked to this node; so nothing of ours crosses what it does.
+  void greeted_by(const std::string& address);
   void lost(const caf::actor_addr& gate);
 
  private:
@@ -107,12 +117,14 @@ class peer_links_state {
     peer_address parts;
     std::uint16_t member = 0;
     stage at = stage::idle;
+    std::uint64_t attempt = 0; // counts waits and attempts; news of an earlier one is none
     caf::actor gate;
     bool wanted = true; // a member; else it is let go of when it goes
     bool was_up = false;
     std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
   };
 
+  void probe(std::size_t link);
   void want_turn(std::size_t link); // one connect at a time in a process
   void next_turn();
   void connect(std::size_t link);
@@ -122,6 +134,7 @@ class peer_links_state {
   void failed(std::size_t link, const caf::error& why);
   void refused(std::size_t link, const std::string& why);
   void wait(std::size_t link, std::chrono::milliseconds time);
+  void retry(std::size_t link);
   void publish();
   template <class Message>
   void tell_front_ends(const Message& message);
@@ -129,6 +142,7 @@ class peer_links_state {
   self_ptr self_;
   hello introduction_;
   std::chrono::milliseconds reconnect_interval_{};
+  std::minstd_rand random_{std::random_device{}()};
   std::vector<link> links_;
   std::deque<std::size_t> turns_; // links that were reached; at most one entry each
   bool turn_taken_ = false;
@@ -139,7 +153,8 @@ class peer_links_state {
 };
 
 /// Keeps a link to every member but this node (`settings.listen`), tells each of `told` peer_up and
-/// peer_down, and tries again every `settings.reconnect_interval_ms`. `members`: the cluster
+/// peer_down, and tries again about every `settings.reconnect_interval_ms`, or when told by the
+/// gate, with (connect_atom, address), that the peer has greeted this node. `members`: the cluster
 /// addresses of all nodes by number, as in placement; valid addresses. placement_changed brings
 /// others; a link to one that is no member any more stays until its peer goes. `drain` ends it.
 /// Needs the middleman. `transport` as for publish_gate. `reach` is called

@@ -104,6 +104,7 @@ class node {
   void start_usage_rebuilder();
   result<void> open_directory();
   void start_membership(const welcome& here);
+  result<void> start_transport();
   result<void> start_cluster();
   void join_cluster();
   void reload_certificate();
@@ -165,7 +166,8 @@ class node {
   std::shared_ptr<replica_metrics> replica_metrics_ = std::make_shared<replica_metrics>();
   std::shared_ptr<replicator_metrics> replicator_metrics_ = std::make_shared<replicator_metrics>();
   std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
-  std::unique_ptr<cluster_tls> tls_; // null: no cluster, or plain TCP between nodes
+  std::unique_ptr<cluster_transport> transport_; // null: no cluster
+  cluster_tls* tls_ = nullptr;                   // the same; null: plain TCP between nodes
 
   std::map<std::string, outgoing_sink> sinks_; // by name
 

@@ -150,6 +150,19 @@ void node::start_membership(const welcome& here) {
   membership_ = system_.spawn(membership_actor, std::move(parts));
 }
 
+result<void> node::start_transport() {
+  const auto files = tls_files_of(settings_.cluster);
+  if (!files.given()) {
+    transport_ = cluster_transport::start_plain(system_);
+    return {};
+  }
+  auto tls = cluster_tls::start(system_, files, gate_metrics_);
+  if (!tls) return tls.error();
+  tls_ = tls->get();
+  transport_ = std::move(*tls);
+  return {};
+}
+
 result<void> node::start_cluster() {
   if (settings_.cluster.directory == directory_kind::none) return {};
   const bool is_fixed = settings_.cluster.directory == directory_kind::static_peers;
@@ -165,13 +178,8 @@ result<void> node::start_cluster() {
     start_membership(here);
     here.directory = membership_;
   }
-  auto transport = system_.middleman().actor_handle();
-  if (const auto files = tls_files_of(settings_.cluster); files.given()) {
-    auto tls = cluster_tls::start(system_, files, gate_metrics_);
-    if (!tls) return tls.error();
-    tls_ = std::move(*tls);
-    transport = tls_->middleman();
-  }
+  if (auto started = start_transport(); !started) return started;
+  const auto& transport = transport_->middleman();
   gate_ = system_.spawn(gate, settings_.cluster.name,
                         is_fixed ? members() : std::vector<std::string>{}, here, gate_metrics_);
   if (auto port = publish_gate(gate_, settings_.cluster.listen, transport); !port)
@@ -186,6 +194,7 @@ result<void> node::start_cluster() {
   links_ = system_.spawn(peer_links, settings_.cluster,
                          is_fixed ? members() : std::vector<std::string>{}, told_of_peers,
                          probe_tcp, link_metrics_, transport);
+  caf::anon_send(gate_, caf::put_atom_v, links_);
   if (membership_) {
     caf::anon_send(directory_writer_, membership_, accounts_);
     caf::anon_send(membership_, directory_writer_, links_);

@@ -5,7 +5,6 @@
 #include "net/tcp_probe.hpp"
 #include "net/tls_handshakes.hpp"
 
-#include <caf/io/basp_broker.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/io/middleman_actor_impl.hpp>
 #include <caf/io/network/default_multiplexer.hpp>
@@ -13,7 +12,6 @@
 #include <caf/io/network/interfaces.hpp>
 #include <caf/io/network/stream_impl.hpp>
 #include <caf/io/scribe.hpp>
-#include <caf/scoped_actor.hpp>
 #include <spdlog/spdlog.h>
 
 #include <poll.h>
@@ -67,6 +65,7 @@ class tls_scribe final : public caf::io::scribe {
       : scribe(network::conn_hdl_from_socket(socket)), stream_(loop, socket, std::move(session)) {}
 
   void configure_read(caf::io::receive_policy::config config) override {
+    if (!launched_) count_as_heard(*this);
     stream_.configure_read(config);
     if (!launched_) stream_.start(this);
     launched_ = true;
@@ -203,25 +202,20 @@ result<std::unique_ptr<cluster_tls>> cluster_tls::start(caf::actor_system& syste
   auto context = load_tls_context(files);
   if (!context) return context.error();
   warn_of_own_certificate(*context, files);
+  auto contexts = std::make_shared<tls_contexts>(std::move(*context));
+  auto handshakes = std::make_shared<tls_handshakes>(contexts, std::move(metrics));
   return std::unique_ptr<cluster_tls>{
-      new cluster_tls(system, std::move(*context), std::move(metrics))};
+      new cluster_tls(system, std::move(contexts), std::move(handshakes))};
 }
 
-cluster_tls::cluster_tls(caf::actor_system& system, tls_context context,
-                         std::shared_ptr<gate_metrics> metrics)
-    : system_(system), contexts_(std::make_shared<tls_contexts>(std::move(context))),
-      handshakes_(std::make_shared<tls_handshakes>(contexts_, std::move(metrics))) {
-  // The broker that plain links have, too: heartbeats and time limits are its work.
-  auto broker = system.middleman().named_broker<caf::io::basp_broker>(caf::atom("BASP"));
-  middleman_ = system.spawn<tls_middleman, caf::detached + caf::hidden>(std::move(broker),
-                                                                        contexts_, handshakes_);
-}
+cluster_tls::cluster_tls(caf::actor_system& system, std::shared_ptr<tls_contexts> contexts,
+                         std::shared_ptr<tls_handshakes> handshakes)
+    : cluster_transport(system, system.spawn<tls_middleman, caf::detached + caf::hidden>(
+                                    broker_of_peers(system), contexts, handshakes)),
+      contexts_(std::move(contexts)), handshakes_(std::move(handshakes)) {}
 
 cluster_tls::~cluster_tls() {
   handshakes_->stop();
-  caf::scoped_actor self{system_};
-  self->send_exit(middleman_, caf::exit_reason::kill); // it ignores others
-  self->wait_for(middleman_);
 }
 
 result<void> cluster_tls::reload(const tls_files& files) {
