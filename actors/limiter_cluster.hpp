@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <bitset>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -40,6 +41,8 @@ inline constexpr std::size_t rows_a_piece = 1000;
 inline constexpr std::size_t max_moving_shards = 8;
 /// A new owner waits this long for the old one's counters, and longer if that may still decide.
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
+/// And this long for counters that may be on their way by a view that it never saw.
+inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;
 /// What was admitted since the backup was told is admitted again if the owner dies: so many units,
 /// and what comes within a round trip.
 inline constexpr std::uint64_t max_unsent_units = 32;
@@ -212,7 +215,9 @@ class limiter_cluster {
   peer& peer_at(std::uint16_t member);
   bool is_expected(const shard_rows& rows) const;
   void place_own(std::uint32_t shard, const shard_place& at);
-  void place_foreign(std::uint32_t shard, const shard_place& at, bool missed_views);
+  void place_foreign(std::uint32_t shard, const shard_place& at, const placement* before);
+  bool may_have_last_copy(const placement* before, std::uint32_t shard) const;
+  void begin(std::uint32_t shard, bool owner_sent);
   void take_over(std::uint32_t shard, const shard_place& at, bool waited);
   void await(std::uint32_t shard, std::uint16_t from);
   bool is_member(std::uint16_t number) const;
@@ -237,7 +242,8 @@ class limiter_cluster {
   std::array<std::uint16_t, shard_count> awaited_{};
   std::array<std::uint64_t, shard_count> waiting_epoch_{}; // of the view that made it arriving
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
-  std::vector<peer> peers_;                                // by number
+  std::bitset<shard_count> last_copies_; // that the owner may want, once the view is confirmed
+  std::vector<peer> peers_;              // by number
   boost::unordered_flat_map<std::uint64_t, owner_ask> asks_;
   // Of clients whose lease is being asked for. Bounded as asks_ is, by what front ends have in
   // flight.

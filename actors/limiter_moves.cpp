@@ -37,7 +37,7 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
     if (at.owner == parts_.self)
       place_own(shard, at);
     else
-      place_foreign(shard, at, before && before->epoch + 1 < places_->epoch);
+      place_foreign(shard, at, before.get());
     const bool other_backup = !before || before->shards[shard].backup != at.backup;
     if (roles_[shard] == role::own && other_backup) with_.ledger->mark_shard(shard);
   }
@@ -48,20 +48,36 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
 }
 
 void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at) {
+  last_copies_[shard] = false;
   // Who owned it, but not by the view before this one, was taken out meanwhile and did not notice:
   // others have gone on.
   if (roles_[shard] == role::own && at.source == parts_.self) return;
   if (roles_[shard] == role::own) roles_[shard] = role::foreign;
   const bool waits = roles_[shard] == role::arriving && awaited_[shard] != no_member;
-  if (arrived_epoch_[shard] != 0 && arrived_epoch_[shard] >= places_->epoch) {
-    become_owner(shard);
+  const bool had_it = at.source == parts_.self && at.source_owned; // by the view before
+  if (arrived_epoch_[shard] != 0 && arrived_epoch_[shard] + had_it >= places_->epoch) {
+    begin(shard, false);
   } else if (waits && at.source == parts_.self && is_member(awaited_[shard])) {
     // The counters are still to come from who had them before this node was to.
+  } else if (waits && at.source == parts_.self && at.backup != no_member) {
+    await(shard, at.backup); // who had them is gone; that one has what it streamed
+  } else if (roles_[shard] == role::foreign && had_it && places_->was_shared) {
+    await(shard, any_member); // they come by the view before, which this node never saw
+    waiting_since_ns_[shard] -= handover_timeout_ns - unseen_timeout_ns;
   } else if (at.source == parts_.self || at.source == no_member) {
     take_over(shard, at, waits);
   } else if (!waits || awaited_[shard] != at.source) {
     await(shard, at.source);
   }
+}
+
+// With all counters that will come. Who owned the shard stopped before it sent them; who was its
+// backup did not know whether the owner had.
+void limiter_cluster::begin(std::uint32_t shard, bool owner_sent) {
+  if (owner_sent || places_->confirmed)
+    become_owner(shard);
+  else
+    await(shard, no_member);
 }
 
 // What was a dead node's, or nobody's. It must not be able to decide any more.
@@ -86,11 +102,15 @@ bool limiter_cluster::is_member(std::uint16_t number) const {
   return number < places_->members.size() && !places_->members[number].empty();
 }
 
-void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at, bool missed_views) {
+void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at,
+                                    const placement* before) {
   const role was = roles_[shard];
+  const bool missed_views = before && before->epoch + 1 < places_->epoch;
+  if (may_have_last_copy(before, shard)) last_copies_[shard] = true;
   if (!places_->includes_self) {
     // The others went on without this node; what it has is old.
     roles_[shard] = role::foreign;
+    last_copies_[shard] = false;
     std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
   } else if (was == role::own) {
     roles_[shard] = role::foreign;
@@ -103,8 +123,22 @@ void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at, 
   } else if (at.source == parts_.self && missed_views) {
     await(shard, any_member); // it was to come here by a view that this node never saw
   } else if (at.source == parts_.self) {
-    push(shard, at.owner); // what a dead owner had streamed to this node
+    last_copies_[shard] = true; // what a dead owner had streamed to this node
   }
+  if (was != role::foreign) last_copies_[shard] = false;
+  if (!last_copies_[shard] || !places_->confirmed) return;
+  last_copies_[shard] = false;
+  push(shard, at.owner);
+}
+
+// Whether who had the shard's counters is gone, perhaps before it handed them over to the owner,
+// which waits for what was streamed to this node then.
+bool limiter_cluster::may_have_last_copy(const placement* before, std::uint32_t shard) const {
+  const shard_place& at = places_->shards[shard];
+  if (!before || at.backup != parts_.self || at.source != at.owner) return false;
+  const shard_place& was = before->shards[shard];
+  if (was.owner != at.owner) return !is_member(was.owner);
+  return was.source != at.owner && was.source != no_member && !is_member(was.source);
 }
 
 void limiter_cluster::become_owner(std::uint32_t shard) {
@@ -178,12 +212,14 @@ void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
   parts_.metrics->shards_received.add();
   arrived_epoch_[shard] = std::max(arrived_epoch_[shard], rows.epoch);
   if (!places_ || rows.epoch > places_->epoch) return; // the view that says why is still to come
-  if (places_->shards[shard].owner == parts_.self) {
-    become_owner(shard);
+  const shard_place& at = places_->shards[shard];
+  if (at.owner == parts_.self) {
+    begin(shard,
+          at.source_owned && at.source != no_member && places_->members.at(at.source) == rows.from);
     ask_waiting();
   } else {
     roles_[shard] = role::foreign;
-    push(shard, places_->shards[shard].owner);
+    push(shard, at.owner);
     send_moves();
   }
   show();

@@ -76,6 +76,7 @@ placement place(const cluster_view& view,
   out.epoch = view.epoch;
   const auto now = eligible(view.members);
   const auto before = eligible(view.before);
+  out.was_shared = view.before.size() > 1;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     shard_place& at = out.shards[shard];
     const auto order = rank(shard, now);
@@ -86,6 +87,7 @@ placement place(const cluster_view& view,
     for (std::size_t i = 0; i < std::min<std::size_t>(had.size(), 2); ++i)
       if (lives_on(*had[i], view)) {
         at.source = number_of(had[i]->address);
+        at.source_owned = i == 0;
         break;
       }
   }
@@ -97,7 +99,7 @@ placement fixed_placement(const std::vector<std::string>& members) {
   out.members = members;
   const auto owners = place_shards(members);
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
-    out.shards[shard] = {owners[shard], owners[shard], no_member};
+    out.shards[shard] = {.owner = owners[shard], .source = owners[shard]};
   return out;
 }
 

@@ -40,6 +40,7 @@ struct shard_place {
   /// Who has its counters when the view comes: the owner before or, if that died, the next in its
   /// order, to which it streamed them. The owner waits for them. no_member: nobody has any.
   std::uint16_t source = no_member;
+  bool source_owned = false;        ///< the source was the owner by the view before, not its backup
   std::uint16_t backup = no_member; ///< to whom the owner streams them: the owner if this one dies
 
   bool operator==(const shard_place&) const = default;
@@ -51,6 +52,7 @@ struct placement {
   std::vector<std::string> members; ///< addresses, by number; empty: not a member (any more)
   /// False: what a dead member owned must not be taken over yet, see membership::confirmed().
   bool confirmed = true;
+  bool was_shared = false;   ///< the view before had several members
   bool includes_self = true; ///< false: this node was taken out, and has a say no more
   std::array<shard_place, shard_count> shards{};
 };

@@ -70,7 +70,7 @@ class key_world : public actor_fixture {
     made.members = three;
     made.confirmed = confirmed;
     for (auto& shard : made.shards)
-      shard = {owner, source, no_member};
+      shard = {.owner = owner, .source = source};
     return std::make_shared<const placement>(made);
   }
   void tell(std::size_t node, const placement_ptr& places) {

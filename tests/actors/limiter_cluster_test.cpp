@@ -4,40 +4,6 @@
 
 using namespace penstock;
 
-namespace {
-
-constexpr std::uint64_t some_client = 0x4200000000000007;
-
-class three_limiters : public limiter_world {
- public:
-  explicit three_limiters(unreachable_policy policy = unreachable_policy::refuse,
-                          std::uint32_t amount = 10'000)
-      : limiter_world(policy) {
-    for (int i = 0; i < 3; ++i)
-      add(minute_plan(amount));
-    for (std::size_t i = 0; i < 3; ++i)
-      for (std::size_t j = i + 1; j < 3; ++j)
-        link(i, j);
-    next_view();
-    run();
-  }
-  std::size_t owner() const { return owner_of_client(some_client); }
-  std::size_t other() const { return (owner() + 1) % 3; }
-  std::size_t third() const { return (owner() + 2) % 3; }
-};
-
-class local_limiters : public three_limiters {
- public:
-  local_limiters() : three_limiters(unreachable_policy::local, 10) {}
-};
-
-class small_limiters : public three_limiters {
- public:
-  small_limiters() : three_limiters(unreachable_policy::refuse, 10) {}
-};
-
-} // namespace
-
 TEST_CASE_METHOD(small_limiters, "limiters: a client's total is right whichever node it reaches",
                  "[limiter_cluster]") {
   std::uint32_t granted = 0;
@@ -347,12 +313,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: who missed that it was taken out beg
   pass_time(60);
   const auto asleep = owner();
   const auto witness = other();
-  view.before = view.members;
-  std::erase_if(view.members, [&](auto& m) { return m.address == nodes[asleep]->address; });
-  ++view.epoch;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (i != asleep) tell_view(i);
-  run();
+  go_on_without(asleep);
   CHECK(ask_one(witness, some_client, 4)->granted == 4);
   next_view(); // the first that it hears of
   pass_time(10);
@@ -369,12 +330,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: late counters of a node taken out ch
   for (std::size_t i = 0; i < 3; ++i)
     if (i != asleep) cut(asleep, i);
   // The others go on without it…
-  view.before = view.members;
-  std::erase_if(view.members, [&](auto& m) { return m.address == nodes[asleep]->address; });
-  ++view.epoch;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (i != asleep) tell_view(i);
-  run();
+  go_on_without(asleep);
   CHECK(ask_one(witness, some_client, 4)->granted == 4);
   // …until it wakes up, links, and hears.
   for (std::size_t i = 0; i < 3; ++i)

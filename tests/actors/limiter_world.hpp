@@ -101,10 +101,22 @@ class limiter_world : public actor_fixture {
   void tell_view(std::size_t who) {
     placement places = place(view, [this](const std::string& at) { return number_of(at); });
     for (const auto& each : nodes)
-      places.members.push_back(each->address);
-    places.includes_self =
-        std::ranges::count(view.members, nodes[who]->address, &view_member::address) != 0;
+      places.members.push_back(is_in_view(*each) ? each->address : std::string{});
+    places.includes_self = is_in_view(*nodes[who]);
+    places.confirmed = confirmed;
     tell(who, placement_changed{std::make_shared<const placement>(places)});
+  }
+  /// All but that one are told of a view without it.
+  void go_on_without(std::size_t who) {
+    view.before = view.members;
+    std::erase_if(view.members, [&](auto& each) { return each.address == nodes[who]->address; });
+    ++view.epoch;
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (i != who) tell_view(i);
+    run();
+  }
+  bool is_in_view(const node& which) const {
+    return std::ranges::count(view.members, which.address, &view_member::address) != 0;
   }
   void kill(std::size_t who) {
     nodes[who]->alive = false;
@@ -159,8 +171,40 @@ class limiter_world : public actor_fixture {
   std::shared_ptr<limit_labels> labels = std::make_shared<limit_labels>();
   std::vector<std::unique_ptr<node>> nodes;
   cluster_view view;
+  bool confirmed = true; ///< as placements say that are told
   std::int64_t now = 1'700'000'040 * world_s;
   std::uint64_t last_token = 0;
+};
+
+inline constexpr std::uint64_t some_client = 0x4200000000000007;
+
+/// Three, of which one owns the client.
+class three_limiters : public limiter_world {
+ public:
+  explicit three_limiters(unreachable_policy policy = unreachable_policy::refuse,
+                          std::uint32_t amount = 10'000)
+      : limiter_world(policy) {
+    for (int i = 0; i < 3; ++i)
+      add(minute_plan(amount));
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = i + 1; j < 3; ++j)
+        link(i, j);
+    next_view();
+    run();
+  }
+  std::size_t owner() const { return owner_of_client(some_client); }
+  std::size_t other() const { return (owner() + 1) % 3; }
+  std::size_t third() const { return (owner() + 2) % 3; }
+};
+
+class local_limiters : public three_limiters {
+ public:
+  local_limiters() : three_limiters(unreachable_policy::local, 10) {}
+};
+
+class small_limiters : public three_limiters {
+ public:
+  small_limiters() : three_limiters(unreachable_policy::refuse, 10) {}
 };
 
 } // namespace penstock

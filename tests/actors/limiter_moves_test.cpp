@@ -1,0 +1,106 @@
+// Limiters whose shards move while something else goes wrong.
+#include "tests/actors/limiter_world.hpp"
+
+using namespace penstock;
+
+namespace {
+
+/// The client's first owner has left and is to come back; the second has admitted 6 of 10, and
+/// streamed them to the third.
+class second_owner : public small_limiters {
+ public:
+  second_owner() {
+    nodes[first]->leaving = true;
+    next_view();
+    run();
+    REQUIRE(second() != first);
+    CHECK(ask_one(second(), some_client, 6)->granted == 6);
+    pass_time(60);
+    had = second();
+    last = 3 - first - had;
+    nodes[first]->leaving = false;
+  }
+  std::size_t second() const { return owner(); }
+
+  std::size_t first = owner();
+  std::size_t had = 0;
+  std::size_t last = 0;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(second_owner, "limiters: who had the counters dies before it hands them over",
+                 "[limiter_cluster]") {
+  cut(first, had);
+  next_view({first, last});
+  run();
+  CHECK(owner() == first);
+  CHECK_FALSE(ask_one(first, some_client)); // it waits for them
+  kill(had);
+  confirmed = false;
+  next_view();
+  pass_time(200);
+  CHECK(collect(first).empty()); // the dead one may decide yet
+  confirmed = true;
+  tell_view(first);
+  tell_view(last);
+  run();
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(ask_one(last, some_client, 9)->granted == 3);
+  CHECK(nodes[first]->metrics->moves_incomplete.value() == 0);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: the last copy is sent by who missed the view between",
+                 "[limiter_cluster]") {
+  cut(first, had);
+  next_view({first});
+  run();
+  kill(had);
+  next_view();
+  run();
+  CHECK(ask_one(first, some_client, 9)->granted == 4);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: counters come by a view that the new owner never saw",
+                 "[limiter_cluster]") {
+  cut(first, had);
+  next_view({had, last});
+  next_view({first});
+  run();
+  CHECK_FALSE(ask_one(first, some_client));
+  link(first, had);
+  run();
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(ask_one(last, some_client, 9)->granted == 3);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: nor are they waited for for long", "[limiter_cluster]") {
+  cut(first, had);
+  next_view({had, last});
+  next_view({first});
+  pass_time(800);
+  CHECK_FALSE(ask_one(first, some_client));
+  pass_time(400);
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(nodes[first]->metrics->moves_incomplete.value() > 0);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: a dead owner's counters go to a new node once it is sure",
+                 "[limiter_cluster]") {
+  const auto sent = nodes[last]->metrics->shards_sent.value();
+  kill(had);
+  confirmed = false;
+  next_view();
+  pass_time(200);
+  CHECK(owner() == first);
+  CHECK_FALSE(ask_one(first, some_client));
+  CHECK(nodes[last]->metrics->shards_sent.value() == sent); // more of them may come
+  confirmed = true;
+  tell_view(last);
+  run();
+  CHECK(collect(first).empty()); // it does not know yet
+  tell_view(first);
+  run();
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(ask_one(first, some_client, 9)->granted == 3);
+}
