@@ -65,7 +65,7 @@ placement_ptr node::first_placement() const {
   if (settings_.cluster.directory == directory_kind::nats) {
     placement nobody;
     for (auto& shard : nobody.shards)
-      shard = {no_member, no_member, no_member};
+      shard = {.owner = no_member};
     nobody.confirmed = false;
     return std::make_shared<const placement>(nobody);
   }
