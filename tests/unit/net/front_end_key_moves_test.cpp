@@ -19,7 +19,7 @@ class moving_fixture : public front_end_fixture {
     to.epoch = epoch;
     to.members = {"a:1", "b:1", "c:1"};
     for (auto& shard : to.shards)
-      shard = {owner, no_member, no_member};
+      shard = {.owner = owner};
     tell(placement_changed{std::make_shared<const placement>(to)});
   }
   forward_request wish(std::uint64_t epoch) {
@@ -100,7 +100,7 @@ TEST_CASE_METHOD(moving_fixture, "key moves: keys of several owners are not pass
   to.epoch = 7;
   to.members = {"a:1", "b:1", "c:1"};
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
-    to.shards[shard] = {static_cast<std::uint16_t>(1 + shard % 2), no_member, no_member};
+    to.shards[shard] = {.owner = static_cast<std::uint16_t>(1 + shard % 2)};
   tell(placement_changed{std::make_shared<const placement>(to)});
   auto request = wish(6);
   request.claims = {{0, 1, 0, 2, 30}, {1, 1, std::uint64_t{1} << 56, 2, 30}};
