@@ -134,7 +134,9 @@ struct alignas(64) front_end_metrics {
     requests[static_cast<std::size_t>(at - counted_statuses.begin())].add();
   }
   void count(timeout_kind kind) { timeouts[static_cast<std::size_t>(kind)].add(); }
-  void count(shed_reason why) { shed[static_cast<std::size_t>(why)].add(); }
+  void count(shed_reason why, std::uint64_t times = 1) {
+    shed[static_cast<std::size_t>(why)].add(times);
+  }
 };
 
 /// The journal actor's.

@@ -68,7 +68,9 @@ std::vector<option> membership_options(cluster_settings& cluster) {
       {"cluster.allow_plaintext", read_flag(cluster.allow_plaintext), "false", "true",
        "Listen off loopback without TLS: on a network that nobody else reaches."},
       {"cluster.verdict_timeout", read_duration(cluster.verdict_timeout_ms, 10ms, 1min), "500ms",
-       "200ms", "How long to wait for a verdict from the node that keeps a client's limits."},
+       "200ms",
+       "How long to wait for the node that keeps a client's limits, and for a link to the one that "
+       "has an idempotency key."},
       {"cluster.reconnect_interval", read_duration(cluster.reconnect_interval_ms, 10ms, 5min),
        "500ms", "2s", "Pause between attempts to reach a peer that is gone."},
   };

@@ -187,6 +187,7 @@ void front_end::on_tick() {
   if (!asking_.empty())
     drop_late_questions(parts_.loop.now_ns() -
                         std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count());
+  if (!unsent_forwards_.empty()) drop_late_forwards();
   if (!claimed_.empty()) check_claim_timeouts();
   hand_over_usage_if_due();
 }

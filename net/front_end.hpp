@@ -218,6 +218,11 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   // -- front_end_forward.cpp ----------------------------------------------------------------------
   void forward_others(turn_batch& batch);
+  bool is_linked(std::uint16_t member) const;
+  bool may_link(std::uint16_t member) const;
+  void send_forward(std::uint16_t member, forward_request&& request);
+  void send_unsent_forwards(std::uint16_t member);
+  void drop_late_forwards();
   const caf::actor* later_owner(const forward_request& request) const;
   void on_forward(const forward_request& request);
   void on_key_rows(const key_rows& rows);
@@ -315,6 +320,14 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<block_ptr> spare_blocks_;
   boost::unordered_flat_map<std::uint64_t, claimed_batch> claimed_;
   std::vector<std::vector<caf::actor>> peer_front_ends_; // by member
+  /// For an owner that is not linked yet, for verdict_timeout_ms at most; as many, and as large, as
+  /// max_in_flight_bytes lets be under way.
+  struct unsent_forward {
+    std::uint16_t member = 0;
+    std::int64_t since_ns = 0;
+    forward_request what;
+  };
+  std::deque<unsent_forward> unsent_forwards_;
   publish_waits waits_;
   /// Of this turn: one a stream and level.
   struct wait_question {

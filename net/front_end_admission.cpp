@@ -35,6 +35,7 @@ void front_end::set_placement(const placement_ptr& places) {
 void front_end::on_peer_up(const peer_up& news) {
   if (peer_front_ends_.size() <= news.member) peer_front_ends_.resize(news.member + 1u);
   peer_front_ends_[news.member] = news.front_ends;
+  if (is_linked(news.member)) send_unsent_forwards(news.member);
 }
 
 void front_end::on_peer_down(const peer_down& news) {

@@ -55,7 +55,7 @@ void front_end::forward_others(turn_batch& batch) {
   for (std::uint32_t i = 0; i < claims.all.size(); ++i) {
     auto& one = claims.all[i];
     if (one.member == parts_.self_member) continue;
-    if (one.member >= peer_front_ends_.size() || peer_front_ends_[one.member].empty()) {
+    if (!is_linked(one.member) && !may_link(one.member)) {
       one.state = claim_state::failed;
       one.status = status_unavailable;
       one.retry_after_s = retry_when_unavailable_s;
@@ -81,9 +81,46 @@ void front_end::forward_others(turn_batch& batch) {
     request.epoch = places_->epoch;
     shorten(request.types);
     shorten(request.attributes);
-    const auto& peers = peer_front_ends_[member];
-    const auto& to = peers[request.claims[0].key_low % peers.size()];
-    self_->send(to, std::move(request));
+    if (is_linked(member))
+      send_forward(member, std::move(request));
+    else
+      unsent_forwards_.push_back({member, parts_.loop.now_ns(), std::move(request)});
+  }
+}
+
+bool front_end::is_linked(std::uint16_t member) const {
+  return member < peer_front_ends_.size() && !peer_front_ends_[member].empty();
+}
+
+// With a directory a member may just have joined, or is about to be replaced. In a fixed list it
+// is away.
+bool front_end::may_link(std::uint16_t member) const {
+  return places_->epoch > 0 && member < places_->members.size() &&
+         !places_->members[member].empty();
+}
+
+void front_end::send_forward(std::uint16_t member, forward_request&& request) {
+  const auto& peers = peer_front_ends_[member];
+  self_->send(peers[request.claims[0].key_low % peers.size()], std::move(request));
+}
+
+void front_end::send_unsent_forwards(std::uint16_t member) {
+  std::erase_if(unsent_forwards_, [&](unsent_forward& each) {
+    if (each.member != member) return false;
+    if (claimed_.contains(each.what.token)) send_forward(member, std::move(each.what));
+    return true;
+  });
+}
+
+// They are in order of time.
+void front_end::drop_late_forwards() {
+  const auto since_ns =
+      parts_.loop.now_ns() - std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count();
+  while (!unsent_forwards_.empty() && unsent_forwards_.front().since_ns < since_ns) {
+    const auto& late = unsent_forwards_.front();
+    parts_.metrics.count(shed_reason::unreachable, late.what.claims.size());
+    give_up_claims(late.what.token, late.member);
+    unsent_forwards_.pop_front();
   }
 }
 

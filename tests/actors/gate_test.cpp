@@ -94,3 +94,16 @@ TEST_CASE("peer addresses are host and port", "[gate]") {
     CHECK(parse_peer_address(text).error().code == errc::config);
   }
 }
+
+TEST_CASE_METHOD(gate_fixture, "a gate names whom it welcomes to the links", "[gate]") {
+  std::vector<std::string> named;
+  const auto links = system.spawn([&named](caf::event_based_actor*) -> caf::behavior {
+    return {[&named](caf::connect_atom, const std::string& address) { named.push_back(address); }};
+  });
+  CHECK(knock({wire_version, oldest_wire_version, "dev", "a:1"}) == 0); // nobody is told
+  caf::anon_send(door, caf::put_atom_v, links);
+  CHECK(knock({wire_version, oldest_wire_version, "dev", "b:2"}) == 0);
+  CHECK(knock({wire_version, oldest_wire_version, "prod", "a:1"}) != 0);
+  run();
+  CHECK(named == std::vector<std::string>{"b:2"});
+}

@@ -86,6 +86,17 @@ class Server:
         """{"sinks.NAME.key": value} for the node."""
         raise NotImplementedError
 
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
     def read_all(self):
         """[(our event id, the client's key or None, body bytes)], those of a client in the server's
         order. Called often; may keep what it read before."""
@@ -102,17 +113,6 @@ class ProcessServer(Server):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-sink-"))
         self.process = None
         atexit.register(self.stop)
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def command(self):
         raise NotImplementedError

@@ -207,17 +207,6 @@ class NatsCluster(Server):
         self.servers = [NatsClusterServer(i, routes[i], where) for i in range(3)]
         self.down = None
 
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
     def start(self):
         for server in self.servers:
             server.launch()

@@ -1,5 +1,6 @@
 // What adopt finds to publish.
 #include "actors/owed.hpp"
+#include "tests/unit/actors/plain_reader.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -11,7 +12,7 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Blocks of one stream; a read gives one of them. Only what count_owed() uses.
-struct listed_blocks final : journal_reader {
+struct listed_blocks final : plain_reader {
   using blocks = std::vector<std::shared_ptr<const event_block>>;
   result<blocks> read(const std::string& stream, std::uint64_t after_seq, std::size_t,
                       std::vector<std::string>* damage) override {
@@ -23,19 +24,6 @@ struct listed_blocks final : journal_reader {
       }
     return blocks{};
   }
-  result<std::vector<std::shared_ptr<const event_block>>>
-  read_wanted(const std::function<bool(const std::string&)>&, std::uint64_t, std::size_t,
-              std::size_t, std::vector<std::string>*) override {
-    return error{errc::invalid, "nobody asks for it here"};
-  }
-  result<std::uint64_t> seq_before_time(const std::string&, std::int64_t) override { return 0; }
-  result<event_volume> count_after(const std::string&, std::uint64_t) override {
-    return event_volume{};
-  }
-  result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
-    return 0;
-  }
-  void release() override {}
 
   void add(std::uint64_t first_seq, std::vector<std::uint64_t> clients) {
     auto block = std::make_shared<event_block>();

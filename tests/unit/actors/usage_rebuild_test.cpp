@@ -1,5 +1,6 @@
 // Usage counted again: what is added, and above all what is not.
 #include "actors/usage_rebuild.hpp"
+#include "tests/unit/actors/plain_reader.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -10,12 +11,12 @@ using namespace penstock;
 namespace {
 
 constexpr std::int64_t hour_s = 1'800'000'000 / 3600 * 3600;
-constexpr std::int64_t minute(int n) {
+constexpr std::int64_t minute_s(int n) {
   return hour_s + n * 60;
 }
 
 /// A journal of blocks in memory; events of 10 bytes each.
-struct block_reader final : journal_reader {
+struct block_reader final : plain_reader {
   result<std::vector<std::shared_ptr<const event_block>>> read(const std::string& stream,
                                                                std::uint64_t after_seq, std::size_t,
                                                                std::vector<std::string>*) override {
@@ -25,19 +26,6 @@ struct block_reader final : journal_reader {
     if (out.size() > 2) out.resize(2);
     return out;
   }
-  result<std::vector<std::shared_ptr<const event_block>>>
-  read_wanted(const std::function<bool(const std::string&)>&, std::uint64_t, std::size_t,
-              std::size_t, std::vector<std::string>*) override {
-    return error{errc::invalid, "nobody asks for it here"};
-  }
-  result<std::uint64_t> seq_before_time(const std::string&, std::int64_t) override { return 0; }
-  result<event_volume> count_after(const std::string&, std::uint64_t) override {
-    return event_volume{};
-  }
-  result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
-    return std::uint64_t{0};
-  }
-  void release() override {}
   std::vector<std::shared_ptr<const event_block>> blocks;
 };
 
@@ -90,7 +78,7 @@ struct rebuild_world {
     journal.blocks.push_back(block);
     catalog.put(segment);
   }
-  result<usage_rebuilt> rebuild(std::int64_t from_s = minute(0), std::int64_t to_s = minute(60),
+  result<usage_rebuilt> rebuild(std::int64_t from_s = minute_s(0), std::int64_t to_s = minute_s(60),
                                 std::uint64_t up_to = 1'000'000) {
     return rebuild_usage({from_s, to_s, false},
                          {journal, catalog, counts, accounts, hash, is_cluster, up_to,
@@ -114,36 +102,40 @@ struct rebuild_world {
 
 TEST_CASE("a minute gets what it lacks, and nothing that a neighbour has too many of") {
   const auto of = [](std::uint64_t n) { return event_volume{n, n * 10}; };
-  const minute_volumes proven{{minute(1), of(100)}, {minute(2), of(100)}, {minute(3), of(100)}};
+  const minute_volumes proven{
+      {minute_s(1), of(100)}, {minute_s(2), of(100)}, {minute_s(3), of(100)}};
   const auto lacks = [&](const minute_volumes& counted) {
-    return shortfall(proven, counted, minute(0), minute(10));
+    return shortfall(proven, counted, minute_s(0), minute_s(10));
   };
   CHECK(lacks(proven).empty());
   CHECK(lacks({}) == proven);
-  CHECK(lacks({{minute(1), of(100)}, {minute(2), of(40)}, {minute(3), of(100)}}) ==
-        minute_volumes{{minute(2), of(60)}});
+  CHECK(lacks({{minute_s(1), of(100)}, {minute_s(2), of(40)}, {minute_s(3), of(100)}}) ==
+        minute_volumes{{minute_s(2), of(60)}});
   // Accepted in one minute, counted in the next, or in the one before.
-  CHECK(lacks({{minute(1), of(98)}, {minute(2), of(102)}, {minute(3), of(100)}}).empty());
-  CHECK(lacks({{minute(1), of(102)}, {minute(2), of(98)}, {minute(3), of(100)}}).empty());
-  CHECK(lacks({{minute(1), of(100)}, {minute(2), of(100)}, {minute(3), of(97)}, {minute(4), of(3)}})
+  CHECK(lacks({{minute_s(1), of(98)}, {minute_s(2), of(102)}, {minute_s(3), of(100)}}).empty());
+  CHECK(lacks({{minute_s(1), of(102)}, {minute_s(2), of(98)}, {minute_s(3), of(100)}}).empty());
+  CHECK(lacks({{minute_s(1), of(100)},
+               {minute_s(2), of(100)},
+               {minute_s(3), of(97)},
+               {minute_s(4), of(3)}})
             .empty());
   // Two that lack share what one between them has too many of.
-  CHECK(lacks({{minute(1), of(90)}, {minute(2), of(115)}, {minute(3), of(90)}}) ==
-        minute_volumes{{minute(3), of(5)}});
+  CHECK(lacks({{minute_s(1), of(90)}, {minute_s(2), of(115)}, {minute_s(3), of(90)}}) ==
+        minute_volumes{{minute_s(3), of(5)}});
   // Far away does not help.
-  CHECK(
-      lacks(
-          {{minute(0), of(0)}, {minute(1), of(150)}, {minute(2), of(100)}, {minute(3), of(60)}}) ==
-      minute_volumes{{minute(3), of(40)}});
-  CHECK(shortfall(proven, {}, minute(2), minute(3)) == minute_volumes{{minute(2), of(100)}});
+  CHECK(lacks({{minute_s(0), of(0)},
+               {minute_s(1), of(150)},
+               {minute_s(2), of(100)},
+               {minute_s(3), of(60)}}) == minute_volumes{{minute_s(3), of(40)}});
+  CHECK(shortfall(proven, {}, minute_s(2), minute_s(3)) == minute_volumes{{minute_s(2), of(100)}});
 }
 
 TEST_CASE("streams and known accounts are made whole; other clients count for streams alone") {
   rebuild_world w;
-  w.accept(minute(5), {7, 7, 8, 99});
-  w.accept(minute(6), {7, 99}, "t");
-  w.counts.add(usage_dimension::stream, "s", minute(5), 1);
-  w.counts.add(usage_dimension::account, "zeta", minute(5), 1);
+  w.accept(minute_s(5), {7, 7, 8, 99});
+  w.accept(minute_s(6), {7, 99}, "t");
+  w.counts.add(usage_dimension::stream, "s", minute_s(5), 1);
+  w.counts.add(usage_dimension::account, "zeta", minute_s(5), 1);
   const auto done = w.rebuild();
   REQUIRE(done.has_value());
   CHECK(w.added(usage_dimension::stream, "s") == 3);
@@ -161,19 +153,19 @@ TEST_CASE("streams and known accounts are made whole; other clients count for st
 
 TEST_CASE("what came after the rebuild was asked for is not its business") {
   rebuild_world w;
-  w.accept(minute(5), {7, 7, 7, 7});
-  w.accept(minute(5), {7, 7});
-  REQUIRE(w.rebuild(minute(0), minute(60), 3).has_value());
+  w.accept(minute_s(5), {7, 7, 7, 7});
+  w.accept(minute_s(5), {7, 7});
+  REQUIRE(w.rebuild(minute_s(0), minute_s(60), 3).has_value());
   CHECK(w.added(usage_dimension::stream, "s") == 3);
   CHECK(w.added(usage_dimension::account, "acme") == 3);
 }
 
 TEST_CASE("hours whose minutes are gone, and minutes counted under (other), are left alone") {
   rebuild_world w;
-  w.accept(minute(5), {7, 7});
+  w.accept(minute_s(5), {7, 7});
   w.counts.rows[{usage_dimension::stream, usage_period::hour}].push_back(
       {"s", hour_s, {2, 2, 20, 0}}); // its minutes have been deleted
-  w.counts.add(usage_dimension::account, std::string{other_usage_id}, minute(5), 2);
+  w.counts.add(usage_dimension::account, std::string{other_usage_id}, minute_s(5), 2);
   const auto done = w.rebuild();
   REQUIRE(done.has_value());
   CHECK(w.corrections.empty());
@@ -184,18 +176,18 @@ TEST_CASE("a journal that has retired something proves only what came well after
   rebuild_world w;
   w.segment.number = 2;
   for (int i = 5; i <= 8; ++i)
-    w.accept(minute(i), {7});
+    w.accept(minute_s(i), {7});
   const auto done = w.rebuild();
   REQUIRE(done.has_value());
-  CHECK(done->covered_from_s == minute(7));
+  CHECK(done->covered_from_s == minute_s(7));
   CHECK(w.added(usage_dimension::stream, "s") == 2);
-  CHECK(w.rebuild(minute(0), minute(6)).error().code == errc::not_found);
+  CHECK(w.rebuild(minute_s(0), minute_s(6)).error().code == errc::not_found);
 }
 
 TEST_CASE("in a cluster, events that other nodes may have counted stop a rebuild") {
   rebuild_world w;
   w.segment.keys = 1;
-  w.accept(minute(5), {7});
+  w.accept(minute_s(5), {7});
   REQUIRE(w.rebuild().has_value());
   w.is_cluster = true;
   CHECK(w.rebuild().error().code == errc::invalid);

@@ -22,6 +22,16 @@ class moving_fixture : public front_end_fixture {
       shard = {.owner = owner};
     tell(placement_changed{std::make_shared<const placement>(to)});
   }
+  // A request whose key belongs to a node that is not linked.
+  test_client send_to_unlinked(std::uint64_t epoch) {
+    tell(peer_down{1});
+    place(epoch, 1);
+    auto client = connect();
+    send(client, event(client_for(0), "body", "/v1/events", "Idempotency-Key: k\r\n"));
+    // Nothing of it is for this node's journal.
+    reply(asked(limiter_0), {granted(0)});
+    return client;
+  }
   forward_request wish(std::uint64_t epoch) {
     forward_request request{5,
                             client_of("c"),
@@ -149,4 +159,37 @@ TEST_CASE_METHOD(moving_fixture, "key moves: a peer's keys go to the index of th
   turn();
   keys_taken taken;
   CHECK(take(peer_0, taken));
+}
+
+TEST_CASE_METHOD(moving_fixture, "key moves: an owner that is not linked yet is waited for") {
+  auto client = send_to_unlinked(7);
+  CHECK_FALSE(forwarded_to(peer_0));
+  pass(400 * ms);
+  tell(peer_up{2, {}, {handle(peer_1)}}); // another
+  CHECK_FALSE(forwarded_to(peer_1));
+  tell(peer_up{1, {}, {handle(peer_0)}});
+  const auto sent = forwarded_to(peer_0);
+  REQUIRE(sent);
+  CHECK(sent->bodies == "body");
+  tell(forward_reply{sent->token, "zzzzzzzz", {{0, claim_state::accepted, 9, 1, 0, 0}}, {}});
+  CHECK(id_in(expect(client, 202)) == event_id(9, "zzzzzzzz"));
+  pass(600 * ms);
+  CHECK(shed(shed_reason::unreachable) == 0);
+}
+
+TEST_CASE_METHOD(moving_fixture,
+                 "key moves: an owner that never links is not waited for for long") {
+  auto client = send_to_unlinked(7);
+  pass(400 * ms);
+  pass(200 * ms);
+  CHECK(expect(client, 503)["retry-after"] == "1");
+  CHECK(shed(shed_reason::unreachable) == 1);
+  tell(peer_up{1, {}, {handle(peer_0)}});
+  CHECK_FALSE(forwarded_to(peer_0)); // the client was told that nothing is stored
+}
+
+TEST_CASE_METHOD(moving_fixture, "key moves: in a fixed list nobody is waited for") {
+  auto client = send_to_unlinked(0);
+  expect(client, 503);
+  CHECK(shed(shed_reason::unreachable) == 1);
 }
