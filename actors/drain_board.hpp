@@ -70,14 +70,17 @@ class drain_board {
   /// Somebody looked at it, and may look again soon.
   void note_reader(clock::time_point now) { read_at_.store(now); }
   bool has_reader(clock::time_point now, std::chrono::milliseconds within) const {
-    return now - read_at_.load() <= within;
+    const clock::time_point at = read_at_.load();
+    return at != never_read && now - at <= within;
   }
 
  private:
   mutable std::mutex mutex_;
   std::optional<drain_wish> wish_;
   state state_;
-  std::atomic<clock::time_point> read_at_{clock::time_point{}};
+  // The clock may begin with the machine: its first hours are no long time ago.
+  static constexpr clock::time_point never_read = clock::time_point::min();
+  std::atomic<clock::time_point> read_at_{never_read};
 };
 
 } // namespace penstock
