@@ -13,7 +13,8 @@
 
 namespace penstock {
 
-// `version`: see wire_version.hpp. These have had their form since version 4.
+// `version`: see wire_version.hpp. These have had their form since version 4; what a later one
+// brought is at the end, and is written when the sender raises `version` to that.
 
 /// To the owner of the items' shards: decide. Answered with owner_reply.
 struct owner_request {
@@ -22,6 +23,9 @@ struct owner_request {
   std::vector<admit_item> items;
   std::vector<std::uint32_t> sizes;  ///< as in admit_request
   std::vector<std::uint32_t> wishes; ///< units to lease, one an item; none: no wishes
+  // -- since 6
+  std::uint64_t holder = 0;        ///< the sender's process, as in placement; 0: it can't be known
+  std::vector<lease_claim> claims; ///< one a wish that is not 0
 };
 
 struct owner_reply {
@@ -50,6 +54,8 @@ struct shard_rows {
   bool last = false;
   std::vector<counter_row> rows;
   std::vector<moved_lease> leases; ///< with the last piece
+  // -- since 6
+  std::vector<lease_origin> origins; ///< of each lease
 };
 struct shard_taken {
   std::uint8_t version = 4;
@@ -62,6 +68,10 @@ struct shard_taken {
 struct backup_rows {
   std::uint8_t version = 4;
   std::vector<counter_row> rows;
+  // -- since 6
+  std::vector<moved_lease> leases; ///< that began; the rows have them
+  std::vector<lease_origin> origins;
+  std::vector<std::uint64_t> ended; ///< leases; the rows have what was spent of them
 };
 struct backup_taken {
   std::uint8_t version = 4;
@@ -95,6 +105,14 @@ typename Inspector::result_type inspect(Inspector& f, lease_return& x) {
   return f(x.lease, x.units);
 }
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, lease_claim& x) {
+  return f(x.lease, x.unspent, x.void_from);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, lease_origin& x) {
+  return f(x.holder, x.token);
+}
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, counter_row& x) {
   return f(x.client, x.plan, x.limit, x.scope, x.at, x.used, x.previous, x.idle_at);
 }
@@ -105,7 +123,9 @@ typename Inspector::result_type inspect(Inspector& f, moved_lease& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_request& x) {
-  return f(x.version, x.token, x.items, x.sizes, x.wishes);
+  auto holder = since<claims_wire_version>(x.version, x.holder);
+  auto claims = since<claims_wire_version>(x.version, x.claims);
+  return f(x.version, x.token, x.items, x.sizes, x.wishes, holder, claims);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_reply& x) {
@@ -117,7 +137,8 @@ typename Inspector::result_type inspect(Inspector& f, leases_returned& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
-  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases);
+  auto origins = since<claims_wire_version>(x.version, x.origins);
+  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases, origins);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {
@@ -125,7 +146,10 @@ typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, backup_rows& x) {
-  return f(x.version, x.rows);
+  auto leases = since<claims_wire_version>(x.version, x.leases);
+  auto origins = since<claims_wire_version>(x.version, x.origins);
+  auto ended = since<claims_wire_version>(x.version, x.ended);
+  return f(x.version, x.rows, leases, origins, ended);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, backup_taken& x) {
@@ -207,6 +231,10 @@ CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_answer))
 CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_answer>))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_return))
 CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_return>))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_claim))
+CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_claim>))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_origin))
+CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_origin>))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::counter_row))
 CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::counter_row>))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::moved_lease))

@@ -9,6 +9,11 @@ namespace {
 constexpr std::int64_t lease_second_ns = 1'000'000'000;
 // Demand is what was seen in a whole period of this length.
 constexpr std::int64_t demand_period_ns = 500'000'000;
+// Until the first is over, what was seen counts as seen in this time at least.
+constexpr std::int64_t min_seen_ns = 50'000'000;
+constexpr std::int64_t max_idle_ns = 500'000'000;
+// Of who sent something that lately the next question is near, and returns what is over.
+constexpr std::int64_t max_over_ns = 200'000'000;
 constexpr std::uint32_t min_demand = 2;
 constexpr std::int64_t forget_interval_ns = lease_second_ns;
 constexpr std::int64_t unseen_ns = 2 * lease_second_ns;
@@ -29,6 +34,18 @@ void lease_purse::count_demand(holding& of, std::uint32_t events, std::int64_t n
   }
   of.seen += events;
   of.seen_ns = now_ns;
+}
+
+// Whether half of what is left will be spent before it is over, by the demand so far.
+bool lease_purse::is_needed(const holding& of, std::int64_t now_ns) {
+  const std::int64_t life_ns = of.expires_ns - of.began_ns;
+  const std::int64_t idle_ns = now_ns - of.seen_ns;
+  if (idle_ns >= std::min(max_idle_ns, life_ns / 2)) return false;
+  if (now_ns >= of.expires_ns)
+    return now_ns - of.expires_ns < max_over_ns && idle_ns < max_over_ns;
+  if (now_ns - of.began_ns < demand_period_ns) return true;
+  const std::int64_t demand = std::max(of.seen, of.seen_before);
+  return demand * ((of.expires_ns - now_ns) / 1000) >= of.units / 2 * (demand_period_ns / 1000);
 }
 
 std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t events,
@@ -59,16 +76,41 @@ std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t ev
   return answer;
 }
 
-std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms) {
+std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms,
+                                std::int64_t now_ns) {
   const auto found = held_.find(key);
   if (found == held_.end() || found->second.asking) return 0;
-  const std::uint32_t demand = std::max(found->second.seen, found->second.seen_before);
+  holding& at = found->second;
+  const std::uint32_t demand = std::max(at.seen, at.seen_before);
   if (demand < min_demand) return 0;
-  found->second.asking = true;
+  at.asking = true;
+  // It is settled by what the question says; so nothing of it may be spent after that.
+  at.unspent += at.units;
+  units_ -= at.units;
+  at.units = 0;
   // Of what is not leased, only when to ask again is wanted.
   if (terms.max_units == 0) return 1;
-  const std::int64_t wanted = demand * terms.lifetime_ns() / demand_period_ns + 1;
+  const std::int64_t seen_for_ns = at.seen_before > 0
+                                       ? demand_period_ns
+                                       : std::max(now_ns - at.period_ns, min_seen_ns);
+  const std::int64_t wanted = demand * terms.lifetime_ns / seen_for_ns + 1;
   return static_cast<std::uint32_t>(std::min<std::int64_t>(wanted, terms.max_units));
+}
+
+lease_claim lease_purse::claim(const lease_key& key) const {
+  const auto found = held_.find(key);
+  if (found == held_.end()) return {};
+  return {found->second.lease, found->second.unspent, found->second.void_from};
+}
+
+std::optional<returned_units> lease_purse::surrender(const lease_key& key) {
+  const auto found = held_.find(key);
+  return found == held_.end() ? std::nullopt : take_out(key, found->second);
+}
+
+void lease_purse::lost(const lease_key& key, std::uint64_t token) {
+  const auto found = held_.find(key);
+  if (found != held_.end() && found->second.void_from == 0) found->second.void_from = token;
 }
 
 bool lease_purse::asks(const lease_key& key) const {
@@ -85,20 +127,20 @@ std::optional<returned_units> lease_purse::take(const lease_key& key, std::uint1
     return returned_units{owner, key.client, {answer.lease, answer.units}};
   }
   holding& at = found->second;
-  auto before = take_out(key, at);
   at.asking = false;
   at.told = told;
   at.owner = owner;
   at.resets_ns = now_ns + told.reset_s * lease_second_ns;
   at.refused_until_ns = answer.again_ns == 0 ? 0 : asked_ns + answer.again_ns;
-  if (answer.units == 0) return before;
   at.lease = answer.lease;
+  at.unspent = 0;
+  at.void_from = 0;
   at.units = answer.units;
+  at.began_ns = asked_ns;
   at.expires_ns = asked_ns + answer.lifetime_ns;
-  at.max_idle_ns = answer.lifetime_ns / 2;
   units_ += answer.units;
-  leased_.push_back(key);
-  return before;
+  if (answer.units != 0) leased_.push_back(key);
+  return std::nullopt;
 }
 
 void lease_purse::give_up(const lease_key& key) {
@@ -107,10 +149,12 @@ void lease_purse::give_up(const lease_key& key) {
 }
 
 std::optional<returned_units> lease_purse::take_out(const lease_key& key, holding& from) {
-  if (from.units == 0) return std::nullopt;
-  const returned_units out{from.owner, key.client, {from.lease, from.units}};
+  const std::uint32_t units = from.units + from.unspent;
+  if (units == 0) return std::nullopt;
+  const returned_units out{from.owner, key.client, {from.lease, units}};
   units_ -= from.units;
-  from.units = 0;
+  from.units = from.unspent = 0;
+  from.lease = 0;
   return out;
 }
 
@@ -120,9 +164,8 @@ std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
     const auto found = held_.find(key);
     if (found == held_.end()) return true;
     holding& at = found->second;
-    const bool live =
-        at.units > 0 && now_ns < at.expires_ns && now_ns - at.seen_ns < at.max_idle_ns;
-    if (live) return false;
+    if (at.units + at.unspent == 0) return true;
+    if (at.asking || is_needed(at, now_ns)) return false;
     if (const auto back = take_out(key, at)) out.push_back(*back);
     return true;
   });
@@ -132,6 +175,15 @@ std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
     return each.second.units == 0 && !each.second.asking &&
            now_ns - each.second.seen_ns > unseen_ns;
   });
+  return out;
+}
+
+std::vector<returned_units> lease_purse::collect_all() {
+  std::vector<returned_units> out;
+  for (auto& [key, at] : held_)
+    if (const auto back = take_out(key, at)) out.push_back(*back);
+  held_.clear();
+  leased_.clear();
   return out;
 }
 

@@ -24,6 +24,15 @@ struct lease_answer {
   bool operator==(const lease_answer&) const = default;
 };
 
+/// What a holder says of its leases with a question for the next one.
+struct lease_claim {
+  std::uint64_t lease = 0;     ///< that it had last; 0: none
+  std::uint32_t unspent = 0;   ///< of it
+  std::uint64_t void_from = 0; ///< answers to this question of it and to later ones never came, nor
+                               ///< will they be taken; 0: all came
+  bool operator==(const lease_claim&) const = default;
+};
+
 /// Units of a lease that were not spent.
 struct lease_return {
   std::uint64_t lease = 0;
@@ -53,25 +62,31 @@ class lease_purse {
   /// How many units to ask for beyond the events themselves: about what the client sends in a
   /// lease's life. 0 for a client that was hardly seen, and while another such question is under
   /// way. To be called after a spend() that gave nothing; if it gives more than 0, take() or
-  /// give_up() follow.
-  std::uint32_t wish(const lease_key& key, const lease_terms& terms);
+  /// give_up() follow, and what was left of the lease is not spent any more.
+  std::uint32_t wish(const lease_key& key, const lease_terms& terms, std::int64_t now_ns);
+
+  /// What to say beside such a wish, each time that it is sent.
+  lease_claim claim(const lease_key& key) const;
+  /// For owners that don't understand claims: what a claim would say is unspent.
+  std::optional<returned_units> surrender(const lease_key& key);
+  /// No answer to the question with this number will be taken.
+  void lost(const lease_key& key, std::uint64_t token);
 
   /// Whether such a question is under way.
   bool asks(const lease_key& key) const;
 
-  /// The owner's answer to a question with a wish, sent at `asked_ns`. Gives what was left of an
-  /// earlier lease, which this one replaces.
+  /// The owner's answer to a question with a wish, sent at `asked_ns`. Gives the lease back if the
+  /// client is not known any more.
   std::optional<returned_units> take(const lease_key& key, std::uint16_t owner, const verdict& told,
                                      const lease_answer& answer, std::int64_t asked_ns,
                                      std::int64_t now_ns);
   void give_up(const lease_key& key);
 
-  /// Takes out leases that were idle for half their life or are over. Now and then forgets clients
-  /// not seen for long.
+  /// Takes out leases that are over, lie idle, or last for much longer than the client needs. Now
+  /// and then forgets clients not seen for long.
   std::vector<returned_units> collect(std::int64_t now_ns);
-  /// Takes out all leases of clients for which `gone(client)`; forgets these clients.
-  template <class Gone>
-  std::vector<returned_units> collect_all(Gone&& gone);
+  /// Takes out all leases, and forgets all clients.
+  std::vector<returned_units> collect_all();
 
   std::size_t clients() const { return held_.size(); }
   std::uint64_t units() const { return units_; }
@@ -80,20 +95,23 @@ class lease_purse {
   struct holding {
     std::uint64_t lease = 0;
     std::uint32_t units = 0;
+    std::uint32_t unspent = 0;   // of a lease that another is asked for after
     std::uint32_t seen = 0;        // events asked for in the period that began at period_ns
     std::uint32_t seen_before = 0; // and in the one before
     std::uint16_t owner = 0;
     bool asking = false;
     verdict told{};
+    std::uint64_t void_from = 0; // the first question since that was lost
     std::int64_t period_ns = 0;
+    std::int64_t began_ns = 0;
     std::int64_t expires_ns = 0;
-    std::int64_t max_idle_ns = 0;
     std::int64_t refused_until_ns = 0;
     std::int64_t resets_ns = 0; // when the limit told of resets
     std::int64_t seen_ns = 0;
   };
 
   static void count_demand(holding& of, std::uint32_t events, std::int64_t now_ns);
+  static bool is_needed(const holding& of, std::int64_t now_ns);
   std::optional<returned_units> take_out(const lease_key& key, holding& from);
 
   std::size_t max_clients_;
@@ -102,16 +120,5 @@ class lease_purse {
   boost::unordered_flat_map<lease_key, holding> held_;
   std::vector<lease_key> leased_; // those with units, and some without any more
 };
-
-template <class Gone>
-std::vector<returned_units> lease_purse::collect_all(Gone&& gone) {
-  std::vector<returned_units> out;
-  boost::unordered::erase_if(held_, [&](auto& each) {
-    if (!gone(each.first.client)) return false;
-    if (const auto back = take_out(each.first, each.second)) out.push_back(*back);
-    return true;
-  });
-  return out;
-}
 
 } // namespace penstock

@@ -6,7 +6,7 @@ namespace penstock {
 
 namespace {
 
-constexpr std::int64_t leased_window_part = 100;
+constexpr std::int64_t intervals_a_life = 7;
 
 bool is_leasable(const limit& rule) {
   return rule.kind != algorithm::interval && rule.cost == limit_cost::event && !rule.shadow;
@@ -16,13 +16,6 @@ bool is_leasable(const limit& rule) {
 std::uint32_t units_at_once(const limit& rule) {
   return rule.kind == algorithm::gcra && rule.burst != 0 ? std::min(rule.burst, rule.amount)
                                                          : rule.amount;
-}
-
-std::int64_t shortest_window(const limit& rule) {
-  if (rule.kind == algorithm::calendar) return max_window_ns;
-  if (rule.kind != algorithm::gcra || rule.burst == 0 || rule.burst >= rule.amount)
-    return rule.window_ns;
-  return rule.window_ns / rule.amount * rule.burst;
 }
 
 bool has_scope(const plan& rules, limit_mask applying, limit_scope scope) {
@@ -35,7 +28,7 @@ bool has_scope(const plan& rules, limit_mask applying, limit_scope scope) {
 
 lease_terms terms_of(const plan& rules, limit_mask applying) {
   std::uint32_t least = UINT32_MAX;
-  std::int64_t window = max_window_ns;
+  std::int64_t lifetime_ns = max_lease_lifetime_ns;
   bool limited = false;
   for (std::size_t i = 0; i < std::min(rules.limits.size(), max_limits_per_plan); ++i) {
     if ((applying >> i & 1) == 0) continue;
@@ -43,11 +36,12 @@ lease_terms terms_of(const plan& rules, limit_mask applying) {
     if (!is_leasable(rule)) return {};
     limited = true;
     least = std::min(least, units_at_once(rule));
-    window = std::min(window, shortest_window(rule));
+    lifetime_ns = std::min(lifetime_ns, lease_lifetime_ns(rule));
   }
   if (!limited || least / lease_part < min_lease_units) return {};
-  return {least / lease_part,
-          std::clamp(window / leased_window_part, min_lease_interval_ns, max_lease_interval_ns)};
+  return {
+      least / lease_part, lifetime_ns,
+      std::clamp(lifetime_ns / intervals_a_life, min_lease_interval_ns, max_lease_interval_ns)};
 }
 
 std::size_t hash_value(const lease_key& key) {

@@ -76,12 +76,16 @@ class limit_ledger {
   /// What could be set aside for so long.
   room leasable(const location& at, limit_mask applying, std::int64_t lifetime_ns,
                 std::int64_t now_ns) const;
-  /// Charges no more than leasable() told.
+  /// No more than leasable() told.
   lease_marks set_aside(const location& at, limit_mask applying, std::uint32_t units,
-                        std::int64_t lifetime_ns, std::int64_t now_ns);
-  /// Of a lease of which `outstanding` units were left, so many were not spent.
-  void give_back(const lease_key& key, const lease_marks& marks, std::uint32_t outstanding,
-                 std::uint32_t units, std::int64_t now_ns);
+                        std::int64_t now_ns);
+  /// Of the `leased` units of a lease so many were not spent.
+  void settle(const lease_key& key, const lease_marks& marks, std::uint32_t leased,
+              std::uint32_t unspent, std::int64_t now_ns);
+  /// See limits.hpp: before leases of the key are forgotten, and after one that is in the counters
+  /// that came from another node has become known.
+  void fold(const lease_key& key, std::int64_t now_ns);
+  void unfold(const lease_key& key, std::uint32_t units);
 
   /// The plan's rules; null: no such plan.
   const plan* rules_of(std::uint32_t plan);
@@ -125,6 +129,8 @@ class limit_ledger {
   struct place_of; // a limit in a book
 
   book* find_book(std::uint32_t plan);
+  template <class Change>
+  void change_leased(const lease_key& key, Change&& change);
   limit_states states_at(const location& at, limit_mask applying) const;
   void set_rules(book& which, const plan& rules, std::int64_t now_ns);
   void index_limits();

@@ -29,37 +29,34 @@ limit_ledger::room limit_ledger::leasable(const location& at, limit_mask applyin
   const limit_states states = states_at(at, applying);
   const auto& limits = at.in->rules.limits;
   room found{UINT32_MAX, lifetime_ns};
-  for (std::size_t i = 0; i < limits.size(); ++i)
-    if (states[i])
-      found.lifetime_ns =
-          std::min(found.lifetime_ns, window_left_ns(limits[i], *states[i], now_ns));
-  for (std::size_t i = 0; i < limits.size(); ++i)
-    if (states[i])
-      found.units =
-          std::min(found.units, leasable_units(limits[i], *states[i], now_ns, found.lifetime_ns));
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    if (!states[i]) continue;
+    found.lifetime_ns = std::min(found.lifetime_ns, window_left_ns(limits[i], *states[i], now_ns));
+    found.units = std::min(found.units, available_units(limits[i], *states[i], now_ns));
+  }
   return found;
 }
 
 lease_marks limit_ledger::set_aside(const location& at, limit_mask applying, std::uint32_t units,
-                                    std::int64_t lifetime_ns, std::int64_t now_ns) {
+                                    std::int64_t now_ns) {
   lease_marks marks{};
   const limit_states states = states_at(at, applying);
   const auto& limits = at.in->rules.limits;
   for (std::size_t i = 0; i < limits.size(); ++i) {
     if (!states[i]) continue;
-    *states[i] = charge_lease(limits[i], *states[i], now_ns, lifetime_ns, units);
-    marks[i] = lease_mark(limits[i], *states[i], now_ns, lifetime_ns);
+    *states[i] = penstock::set_aside(limits[i], *states[i], now_ns, units);
+    marks[i] = lease_mark(limits[i], *states[i]);
   }
   for (std::size_t s = 0; s < scope_count; ++s)
     if (at.entries[s].states) at.in->tables[s]->mark_changed(at.entries[s]);
   return marks;
 }
 
-void limit_ledger::give_back(const lease_key& key, const lease_marks& marks,
-                             std::uint32_t outstanding, std::uint32_t units, std::int64_t now_ns) {
+// Changes the states of the limits that a lease was given by.
+template <class Change>
+void limit_ledger::change_leased(const lease_key& key, Change&& change) {
   book* const in = find_book(key.plan);
-  if (!in || in->retired || units == 0) return;
-  const auto& limits = in->rules.limits;
+  if (!in || in->retired) return;
   for (std::size_t s = 0; s < scope_count; ++s) {
     if ((in->of_scope[s] & key.limits) == 0) continue;
     const auto scope = static_cast<limit_scope>(s);
@@ -67,10 +64,29 @@ void limit_ledger::give_back(const lease_key& key, const lease_marks& marks,
     if (!entry.states) continue;
     for_each_bit(in->of_scope[s] & key.limits, [&](std::size_t i) {
       limit_state& state = entry.states[in->place[i]];
-      state = refund(limits[i], state, now_ns, marks[i], outstanding, units);
+      state = change(i, in->rules.limits[i], state);
     });
     in->tables[s]->mark_changed(entry);
   }
+}
+
+void limit_ledger::settle(const lease_key& key, const lease_marks& marks, std::uint32_t leased,
+                          std::uint32_t unspent, std::int64_t now_ns) {
+  change_leased(key, [&](std::size_t i, const limit& rule, const limit_state& state) {
+    return penstock::settle(rule, state, now_ns, marks[i], leased, unspent);
+  });
+}
+
+void limit_ledger::fold(const lease_key& key, std::int64_t now_ns) {
+  change_leased(key, [&](std::size_t, const limit& rule, const limit_state& state) {
+    return penstock::fold(rule, state, now_ns);
+  });
+}
+
+void limit_ledger::unfold(const lease_key& key, std::uint32_t units) {
+  change_leased(key, [&](std::size_t, const limit& rule, const limit_state& state) {
+    return penstock::unfold(rule, state, units);
+  });
 }
 
 } // namespace penstock

@@ -18,7 +18,7 @@ void limit_ledger::add_rows(std::vector<counter_row>& rows, const book& in, std:
   const auto& rules = in.tables[scope]->rules();
   for (std::size_t i = 0; i < rules.size(); ++i) {
     if (!(all || survives_restart(rules[i])) || is_idle(rules[i], states[i], now_ns)) continue;
-    limit_state state = states[i];
+    limit_state state = penstock::fold(rules[i], states[i], now_ns);
     // The fraction of a nanosecond is one of the amount, which may be another by then.
     if (rules[i].kind == algorithm::gcra && state.used != 0) state = {state.at + 1, 0, 0};
     rows.push_back({client, in.id, limit_id(rules[i]), static_cast<std::uint8_t>(scope), state.at,

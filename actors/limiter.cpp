@@ -70,8 +70,8 @@ void limiter_state::sweep() {
 }
 
 void limiter_state::change_plans(const plan_list& plans) {
+  if (cluster_) cluster_->plans_change();
   parts_.ledger->change_plans(plans, parts_.clock());
-  if (cluster_) cluster_->plans_changed();
   publish_size();
 }
 
@@ -150,8 +150,12 @@ caf::message_handler cluster_behavior(limiter_actor* self) {
   auto* const cluster = self->state.cluster();
   if (!cluster) return {};
   return {
-      [=](const owner_request& request) { return cluster->decide(request); },
-      [=](const owner_reply& reply) { cluster->on_reply(reply); },
+      [=](const owner_request& request) {
+        cluster->decide(request, caf::actor_cast<caf::actor>(self->current_sender()));
+      },
+      [=](const owner_reply& reply) {
+        cluster->on_reply(reply, caf::actor_cast<caf::actor>(self->current_sender()));
+      },
       [=](const leases_returned& returned) { cluster->take_back(returned); },
       [=](ask_again) { cluster->ask_again(); },
       [=](const placement_changed& change) { cluster->on_placement(change.to); },

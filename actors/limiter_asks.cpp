@@ -69,7 +69,8 @@ admit_reply limiter_cluster::admit(const admit_request& request, const caf::acto
 // for all that wait it asks for itself in the end.
 std::optional<verdict> limiter_cluster::without_asking(open_item& item, std::int64_t steady_ns) {
   const plan* const rules = with_.ledger->rules_of(item.item.plan);
-  if (!rules || item.item.events == 0) return std::nullopt;
+  // What a node holds is taken for lost when its right to decide is over.
+  if (!rules || item.item.events == 0 || !may_decide(steady_ns)) return std::nullopt;
   const lease_key key = key_of(item.item);
   if (const auto answer = purse_.spend(key, item.item.events, steady_ns, item.leases_awaited > 0)) {
     (answer->granted != 0 ? parts_.metrics->leased_requests : parts_.metrics->leased_refusals)
@@ -82,7 +83,7 @@ std::optional<verdict> limiter_cluster::without_asking(open_item& item, std::int
   if (item.follows)
     ++item.leases_awaited;
   else
-    item.wish = purse_.wish(key, terms);
+    item.wish = purse_.wish(key, terms, steady_ns);
   return std::nullopt;
 }
 
@@ -135,12 +136,20 @@ bool limiter_cluster::may_come_back(std::uint16_t owner, std::int64_t steady_ns)
 void limiter_cluster::send_ask(owner_ask ask, const caf::actor& owner) {
   owner_request request;
   request.token = next_ask_++;
+  request.holder = parts_.holder;
+  const bool claims = peer_at(ask.owner).version >= claims_wire_version;
+  if (claims) request.version = claims_wire_version;
   bool wishes = false;
   for (const open_item& each : ask.items) {
     request.items.push_back(each.item);
     request.sizes.insert(request.sizes.end(), each.sizes.begin(), each.sizes.end());
     request.wishes.push_back(each.wish);
-    wishes = wishes || each.wish != 0;
+    if (each.wish == 0) continue;
+    wishes = true;
+    if (claims)
+      request.claims.push_back(purse_.claim(key_of(each.item)));
+    else if (const auto back = purse_.surrender(key_of(each.item)))
+      give_back({*back});
   }
   if (!wishes) request.wishes.clear();
   parts_.metrics->requests_sent.add();
@@ -223,9 +232,23 @@ verdict limiter_cluster::fall_back(const open_item& each) {
   return answer;
 }
 
-void limiter_cluster::on_reply(const owner_reply& reply) {
+// The owner's answer to these wishes will not be taken, whether it comes or not.
+void limiter_cluster::note_lost(const owner_ask& ask, std::uint64_t token) {
+  if (ask.waits) return; // nobody was asked
+  for (const open_item& each : ask.items)
+    if (each.wish != 0) purse_.lost(key_of(each.item), token);
+}
+
+void limiter_cluster::on_reply(const owner_reply& reply, const caf::actor& from) {
   const auto found = asks_.find(reply.token);
-  if (found == asks_.end()) return; // it came too late: what it granted is spent for nothing
+  if (found == asks_.end()) {
+    // It came too late: what it granted is spent for nothing, but not the leases.
+    leases_returned back;
+    for (const lease_answer& each : reply.leases)
+      if (each.units != 0) back.leases.push_back({each.lease, each.units});
+    if (!back.leases.empty()) with_.self->send(from, std::move(back));
+    return;
+  }
   parts_.metrics->replies_received.add();
   // One that makes no sense counts as none.
   if (!reply.moved && reply.verdicts.size() != found->second.items.size()) return;
@@ -277,7 +300,10 @@ void limiter_cluster::end_late_asks() {
     late.push_back(std::move(ask));
     return true;
   };
-  boost::unordered::erase_if(asks_, [&](auto& each) { return is_late(each.second); });
+  boost::unordered::erase_if(asks_, [&](auto& each) {
+    if (each.second.since_ns < oldest) note_lost(each.second, each.first);
+    return is_late(each.second);
+  });
   std::erase_if(followers_, is_late);
   for (const owner_ask& ask : late) {
     std::vector<told> verdicts;

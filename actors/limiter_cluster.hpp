@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
@@ -50,6 +51,11 @@ inline constexpr std::size_t max_backup_rows = 4096;
 /// Messages to a backup under way: further ones follow a lost packet at once, so that it is missed
 /// within a round trip and not when a timer ends. Of many rows there is one.
 inline constexpr std::size_t max_backups_under_way = 16;
+/// An answer with a lease leaves when the backup has the lease, so that no crash gives its units to
+/// others too. After so long it leaves without.
+inline constexpr std::int64_t max_lease_delay_ns = 100'000'000;
+/// Processes that are members no more: what they may have been leased is remembered no longer.
+inline constexpr std::size_t max_dead_holders = 256;
 
 /// What a limiter counts of its dealings with others; see metrics.hpp for who may write and read.
 struct alignas(64) limiter_cluster_metrics {
@@ -61,7 +67,9 @@ struct alignas(64) limiter_cluster_metrics {
   counter leased_requests;   ///< requests admitted from a lease, without a message
   counter leased_refusals;   ///< refused on what the owner had said, without a message
   counter units_leased;      ///< by this node as an owner
-  counter units_returned;    ///< to it
+  counter units_returned;    ///< to it, by answers and questions
+  counter units_reclaimed;   ///< of dead holders: half of what they had, which may be too much
+  counter leases_withheld;   ///< the backup did not confirm them in time
   counter fallback_local;    ///< requests decided here though the shard is another node's
   counter fallback_refused;  ///< or refused for that
   counter shards_sent;
@@ -89,6 +97,7 @@ struct limiter_cluster_parts {
   /// Until then (steady) the node may decide for its shards; null: for ever.
   /// Without it the members are a fixed list.
   std::shared_ptr<const std::atomic<std::int64_t>> decides_until_ns;
+  std::uint64_t holder = 0; ///< this process, as in placement; 0: others can't know it
   std::shared_ptr<limiter_cluster_metrics> metrics;
 };
 
@@ -113,7 +122,7 @@ class limiter_cluster {
   admit_reply admit(const admit_request& request, const caf::actor& front_end);
   /// Who to ask how limits stand: null when it is this limiter itself, or nobody (`reached`).
   caf::actor whom_to_ask(const limits_query& query, bool& reached);
-  void on_reply(const owner_reply& reply);
+  void on_reply(const owner_reply& reply, const caf::actor& from);
   /// Their timer rang.
   void ask_again() {
     will_ask_again_ = false;
@@ -122,9 +131,11 @@ class limiter_cluster {
 
   // -- limiter_owner.cpp: for other nodes ---------------------------------------------------------
 
-  owner_reply decide(const owner_request& request);
+  /// Answers, at once or when the backup knows of the leases in the answer.
+  void decide(const owner_request& request, const caf::actor& from);
   void take_back(const leases_returned& returned);
-  void plans_changed() { desk_.forget_all(); }
+  /// To be called before the ledger changes its own.
+  void plans_change() { desk_.forget_all(with_.clock()); }
 
   // -- limiter_moves.cpp --------------------------------------------------------------------------
 
@@ -151,6 +162,7 @@ class limiter_cluster {
     std::vector<caf::actor> limiters; // empty: out of reach
     bool was_lost = false;
     std::uint64_t epoch = 0;
+    std::uint32_t version = 0; // of messages to it
   };
 
   struct open_item {
@@ -177,6 +189,15 @@ class limiter_cluster {
   struct backup {
     std::vector<caf::actor_addr> asked; // and not confirmed by them
     std::uint64_t units = 0;            // charged before it
+    std::uint64_t number = 0;
+    bool has_all = false; // that had changed
+  };
+  // An answer that waits until the backup has what it gives.
+  struct held_reply {
+    caf::actor to;
+    owner_reply reply;
+    std::uint64_t backup = 0; // the first that may have it
+    std::int64_t since_ns = 0;
   };
   struct move {
     std::uint32_t shard = 0;
@@ -202,7 +223,16 @@ class limiter_cluster {
   void ask_followers();
   void route_again(std::vector<owner_ask> asks);
   void give_back(const std::vector<returned_units>& units);
+  void note_lost(const owner_ask& ask, std::uint64_t token);
 
+  // limiter_owner.cpp
+  bool has_backup(std::uint64_t client) const;
+  void forget_leases();
+  void release_replies();
+  void end_late_replies(std::int64_t steady_ns);
+  void note_dead(const placement* before);
+  void reclaim();
+  void take_in_leases(const std::vector<moved_lease>& leases);
   // limiter_moves.cpp
   bool is_mine(std::uint32_t shard) const { return shard % parts_.lanes == parts_.lane; }
   /// Whether the node may decide for what it owns.
@@ -224,8 +254,10 @@ class limiter_cluster {
   void become_owner(std::uint32_t shard);
   void push(std::uint32_t shard, std::uint16_t to);
   void send_moves();
+  std::vector<moved_lease> leases_of(std::uint32_t shard);
   void send_shard(const move& what, const caf::actor& to);
   void back_up();
+  void add_lease_changes(std::map<const caf::actor*, backup_rows>& by_member);
   void confirm_backups();
   void end_late_moves(std::int64_t steady_ns);
   void show();
@@ -234,6 +266,9 @@ class limiter_cluster {
   tools with_;
   lease_purse purse_{max_purse_clients};
   lease_desk desk_;
+  lease_copies copies_{max_leases_given};
+  std::vector<std::uint64_t> dead_holders_; // the latest last
+  bool may_reclaim_ = false;                // somebody died, or leases came in
   placement_ptr places_;
   std::int64_t placed_ns_ = 0;
   std::array<role, shard_count> roles_{};
@@ -254,6 +289,9 @@ class limiter_cluster {
   std::deque<backup> backups_;     // under way, the oldest first
   std::uint64_t unsent_units_ = 0; // charged since the backup was told last
   bool more_to_back_up_ = false;
+  std::uint64_t last_backup_ = 0;      // number of the last that was sent
+  std::uint64_t confirmed_backup_ = 0; // the last that had all that had changed
+  std::vector<held_reply> held_replies_;
   std::vector<limit_ledger::location> located_; // of the request under way; kept for its memory
 };
 

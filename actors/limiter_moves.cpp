@@ -8,6 +8,17 @@
 
 namespace penstock {
 
+namespace {
+
+std::vector<moved_lease> with_origins(std::vector<moved_lease> leases,
+                                      const std::vector<lease_origin>& origins) {
+  for (std::size_t i = 0; i < std::min(leases.size(), origins.size()); ++i)
+    leases[i].origin = origins[i];
+  return leases;
+}
+
+} // namespace
+
 // A shard of this limiter goes round these roles:
 //
 //              source is this node, or nobody        counters came, or never will
@@ -31,6 +42,13 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
     has_backup = has_backup || places_->shards[shard].backup != no_member;
   with_.ledger->inform_backup(has_backup);
+  desk_.note_changes(has_backup);
+  note_dead(before.get());
+  if (!places_->includes_self)
+    forget_leases();
+  else if (before && before->epoch + 1 < places_->epoch)
+    give_back(purse_.collect_all()); // this node may have been taken out meanwhile
+  std::bitset<shard_count> told_anew;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (!is_mine(shard)) continue;
     const shard_place& at = places_->shards[shard];
@@ -39,8 +57,12 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
     else
       place_foreign(shard, at, before.get());
     const bool other_backup = !before || before->shards[shard].backup != at.backup;
-    if (roles_[shard] == role::own && other_backup) with_.ledger->mark_shard(shard);
+    if (roles_[shard] != role::own || !other_backup) continue;
+    with_.ledger->mark_shard(shard);
+    told_anew[shard] = true;
   }
+  desk_.mark_shards(told_anew);
+  reclaim();
   send_moves();
   ask_waiting();
   back_up();
@@ -143,6 +165,7 @@ bool limiter_cluster::may_have_last_copy(const placement* before, std::uint32_t 
 
 void limiter_cluster::become_owner(std::uint32_t shard) {
   roles_[shard] = role::own;
+  take_in_leases(copies_.take_out(shard, with_.clock()));
   with_.ledger->mark_shard(shard);
 }
 
@@ -164,6 +187,14 @@ void limiter_cluster::send_moves() {
   }
 }
 
+// Those of an owner, or what it told of its own.
+std::vector<moved_lease> limiter_cluster::leases_of(std::uint32_t shard) {
+  auto leases = desk_.take_out(shard, with_.clock());
+  const auto copies = copies_.take_out(shard, with_.clock());
+  leases.insert(leases.end(), copies.begin(), copies.end());
+  return leases;
+}
+
 void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
   const auto rows = with_.ledger->rows_of(what.shard, with_.clock());
   std::size_t first = 0;
@@ -176,7 +207,14 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
     piece.last = end == rows.size();
     piece.rows.assign(rows.begin() + static_cast<std::ptrdiff_t>(first),
                       rows.begin() + static_cast<std::ptrdiff_t>(end));
-    if (piece.last) piece.leases = desk_.take_out(what.shard, with_.clock());
+    if (piece.last) {
+      piece.leases = leases_of(what.shard);
+      if (peer_at(what.to).version >= claims_wire_version) {
+        piece.version = claims_wire_version;
+        for (const moved_lease& each : piece.leases)
+          piece.origins.push_back(each.origin);
+      }
+    }
     with_.self->send(to, std::move(piece));
     first = end;
   } while (first < rows.size());
@@ -207,8 +245,8 @@ void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
     with_.self->send(from, done);
   }
   if (roles_[shard] == role::own || !is_expected(rows)) return;
-  for (const moved_lease& lease : rows.leases)
-    desk_.take_in(lease, now_ns);
+  (void)copies_.take_out(shard, now_ns); // older than these
+  take_in_leases(with_origins(rows.leases, rows.origins));
   parts_.metrics->shards_received.add();
   arrived_epoch_[shard] = std::max(arrived_epoch_[shard], rows.epoch);
   if (!places_ || rows.epoch > places_->epoch) return; // the view that says why is still to come
@@ -264,11 +302,16 @@ void limiter_cluster::on_member_epoch(std::uint16_t member, std::uint64_t epoch)
 void limiter_cluster::on_peer_up(const peer_up& news) {
   peer& at = peer_at(news.member);
   at.limiters = news.limiters;
+  at.version = news.version;
   at.was_lost = false;
   if (!places_) return;
+  std::bitset<shard_count> told_anew;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
-    if (roles_[shard] == role::own && places_->shards[shard].backup == news.member)
+    if (roles_[shard] == role::own && places_->shards[shard].backup == news.member) {
       with_.ledger->mark_shard(shard);
+      told_anew[shard] = true;
+    }
+  desk_.mark_shards(told_anew);
   send_moves();
   ask_waiting();
 }
@@ -286,6 +329,7 @@ void limiter_cluster::on_peer_down(const peer_down& news) {
   std::vector<owner_ask> lost;
   boost::unordered::erase_if(asks_, [&](auto& each) {
     if (each.second.waits || each.second.owner != news.member) return false;
+    note_lost(each.second, each.first);
     lost.push_back(std::move(each.second));
     return true;
   });
@@ -311,18 +355,44 @@ void limiter_cluster::back_up() {
     if (const caf::actor* const to = limiter_of(places_->shards[shard].backup, shard))
       by_member[to].rows.push_back(row);
   }
+  next.has_all = !more_to_back_up_;
+  if (next.has_all) add_lease_changes(by_member); // the rows are there then
   for (auto& [to, message] : by_member) {
     parts_.metrics->backup_rows_sent.add(message.rows.size());
     next.asked.push_back(to->address());
     with_.self->send(*to, std::move(message));
   }
-  if (!next.asked.empty()) backups_.push_back(std::move(next));
+  if (next.asked.empty()) return;
+  next.number = ++last_backup_;
+  backups_.push_back(std::move(next));
+}
+
+void limiter_cluster::add_lease_changes(std::map<const caf::actor*, backup_rows>& by_member) {
+  for (const lease_change& each : desk_.take_changed()) {
+    const std::uint32_t shard = shard_of(each.client);
+    const std::uint16_t member = places_->shards[shard].backup;
+    const caf::actor* const to = limiter_of(member, shard);
+    if (roles_[shard] != role::own || !to || peer_at(member).version < claims_wire_version)
+      continue;
+    backup_rows& message = by_member[to];
+    message.version = claims_wire_version;
+    if (auto lease = desk_.look_up(each.lease, with_.clock())) {
+      message.origins.push_back(lease->origin);
+      message.leases.push_back(std::move(*lease));
+    } else {
+      message.ended.push_back(each.lease);
+    }
+  }
 }
 
 void limiter_cluster::on_backup_rows(const backup_rows& rows) {
   const std::int64_t now_ns = with_.clock();
   for (const counter_row& row : rows.rows)
     if (roles_[shard_of(row.client)] != role::own) with_.ledger->restore(row, now_ns);
+  for (const moved_lease& lease : with_origins(rows.leases, rows.origins))
+    if (roles_[shard_of(lease.client)] != role::own) copies_.add(lease, now_ns);
+  for (const std::uint64_t lease : rows.ended)
+    copies_.end(lease);
 }
 
 void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
@@ -338,8 +408,10 @@ void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
 void limiter_cluster::confirm_backups() {
   while (!backups_.empty() && backups_.front().asked.empty()) {
     parts_.metrics->backup_units.add(backups_.front().units);
+    if (backups_.front().has_all) confirmed_backup_ = backups_.front().number;
     backups_.pop_front();
   }
+  release_replies();
 }
 
 // -- upkeep ---------------------------------------------------------------------------------------
@@ -349,14 +421,17 @@ void limiter_cluster::tick() {
   end_late_asks();
   ask_followers();
   end_late_moves(steady_ns);
+  end_late_replies(steady_ns);
   give_back(purse_.collect(steady_ns));
   desk_.collect(with_.clock());
+  copies_.collect(with_.clock());
+  reclaim();
   back_up();
   show();
 }
 
 bool limiter_cluster::has_left() {
-  give_back(purse_.collect_all([](std::uint64_t) { return true; }));
+  give_back(purse_.collect_all());
   return moves_.empty() &&
          std::ranges::none_of(roles_, [](role each) { return each != role::foreign; });
 }

@@ -33,7 +33,8 @@ std::int64_t window_of(const limit& rule) {
 
 struct gcra_view {
   wide capacity; // burst * window
-  wide debt;     // (TAT - now), from 0 to capacity
+  wide charged;  // (TAT - now), from 0 to capacity
+  wide debt;     // that and what is reserved, up to the capacity
   std::uint32_t available;
 };
 
@@ -45,25 +46,27 @@ gcra_view look_gcra(const limit& rule, const limit_state& state, std::int64_t no
   const wide longest = amount * static_cast<wide>(max_window_ns);
   if (capacity > longest) capacity = longest / window * window;
 
-  wide debt = 0;
+  wide charged = 0;
   if (state.at >= now_ns)
-    debt =
+    charged =
         static_cast<wide>(state.at - now_ns) * amount + std::min(state.used, amount_of(rule) - 1);
   // Only a changed plan can leave more debt than a full burst.
-  debt = std::min(debt, capacity);
-  return {capacity, debt, static_cast<std::uint32_t>(divide(capacity - debt, window))};
+  charged = std::min(charged, capacity);
+  const wide debt = std::min(charged + static_cast<wide>(state.previous) * window, capacity);
+  return {capacity, charged, debt, static_cast<std::uint32_t>(divide(capacity - debt, window))};
 }
 
-// The state that owes `debt`, which is at most the capacity.
-limit_state gcra_state(const limit& rule, std::int64_t now_ns, wide debt) {
+// The state that owes `charged`, which is at most the capacity, beside what is reserved.
+limit_state gcra_state(const limit& rule, std::int64_t now_ns, wide charged,
+                       std::uint32_t reserved = 0) {
   const std::uint32_t amount = amount_of(rule);
-  const wide whole = divide(debt, amount);
+  const wide whole = divide(charged, amount);
   return {now_ns + static_cast<std::int64_t>(whole),
-          static_cast<std::uint32_t>(debt - whole * amount), 0};
+          static_cast<std::uint32_t>(charged - whole * amount), reserved};
 }
 
 limit_view view_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns) {
-  const auto [capacity, debt, available] = look_gcra(rule, state, now_ns);
+  const auto [capacity, charged, debt, available] = look_gcra(rule, state, now_ns);
   if (debt == 0) return {available, 0, 0};
   const std::uint32_t amount = amount_of(rule);
   const wide next = (static_cast<wide>(available) + 1) * static_cast<wide>(window_of(rule));
@@ -75,14 +78,14 @@ limit_view view_gcra(const limit& rule, const limit_state& state, std::int64_t n
 
 limit_state charge_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
                         std::uint32_t units) {
-  return gcra_state(rule, now_ns,
-                    look_gcra(rule, state, now_ns).debt +
-                        static_cast<wide>(units) * static_cast<wide>(window_of(rule)));
+  const gcra_view at = look_gcra(rule, state, now_ns);
+  const wide owed = at.charged + static_cast<wide>(units) * static_cast<wide>(window_of(rule));
+  return gcra_state(rule, now_ns, std::min(owed, at.capacity), state.previous);
 }
 
 std::int64_t wait_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
                        std::uint32_t units) {
-  const auto [capacity, debt, available] = look_gcra(rule, state, now_ns);
+  const auto [capacity, charged, debt, available] = look_gcra(rule, state, now_ns);
   if (units <= available) return 0;
   const wide cost = static_cast<wide>(units) * static_cast<wide>(window_of(rule));
   if (cost > capacity) return never;
@@ -93,7 +96,7 @@ std::int64_t wait_gcra(const limit& rule, const limit_state& state, std::int64_t
 // The same units used of another rule's: a unit is one window of debt, and its fraction likewise.
 limit_state carry_gcra(const limit& before, const limit& after, const limit_state& state,
                        std::int64_t now_ns) {
-  const wide debt = look_gcra(before, state, now_ns).debt;
+  const wide debt = look_gcra(before, fold(before, state, now_ns), now_ns).debt;
   const auto old_window = static_cast<std::uint64_t>(window_of(before));
   const auto new_window = static_cast<wide>(window_of(after));
   const wide units = divide(debt, old_window);
@@ -328,22 +331,31 @@ limit_state carry_over(const limit& before, const limit& after, const limit_stat
 
 // -- leases ---------------------------------------------------------------------------------------
 
-// A gcra state that owes at least until the end of a lease.
-static limit_state owing_until(const limit& rule, const limit_state& state, std::int64_t until_ns) {
-  if (rule.kind != algorithm::gcra || state.at >= until_ns) return state;
-  return {until_ns, 0, 0};
+namespace {
+
+constexpr std::int64_t leased_window_part = 15;
+
+// In how long a client gets anew what it can have at once.
+std::int64_t window_at_once(const limit& rule) {
+  if (rule.kind == algorithm::calendar) return max_window_ns;
+  const std::int64_t window = window_of(rule);
+  if (rule.kind != algorithm::gcra || rule.burst == 0 || rule.burst >= rule.amount) return window;
+  return window / amount_of(rule) * rule.burst;
 }
 
-std::uint32_t leasable_units(const limit& rule, const limit_state& state, std::int64_t now_ns,
-                             std::int64_t lifetime_ns) {
-  if (rule.kind == algorithm::interval) return 0;
-  return available_units(rule, owing_until(rule, state, now_ns + lifetime_ns), now_ns);
+} // namespace
+
+std::int64_t lease_lifetime_ns(const limit& rule) {
+  return std::clamp(window_at_once(rule) / leased_window_part, min_lease_lifetime_ns,
+                    max_lease_lifetime_ns);
 }
 
-limit_state charge_lease(const limit& rule, const limit_state& state, std::int64_t now_ns,
-                         std::int64_t lifetime_ns, std::uint32_t units) {
-  if (units == 0) return state;
-  return charge(rule, owing_until(rule, state, now_ns + lifetime_ns), now_ns, units);
+limit_state set_aside(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                      std::uint32_t units) {
+  if (rule.kind != algorithm::gcra) return charge(rule, state, now_ns, units);
+  limit_state after = state;
+  after.previous += units;
+  return after;
 }
 
 std::int64_t window_left_ns(const limit& rule, const limit_state& state, std::int64_t now_ns) {
@@ -363,33 +375,26 @@ std::int64_t window_left_ns(const limit& rule, const limit_state& state, std::in
   return 0;
 }
 
-std::int64_t lease_mark(const limit& rule, const limit_state& charged, std::int64_t granted_ns,
-                        std::int64_t lifetime_ns) {
-  return rule.kind == algorithm::gcra ? granted_ns + lifetime_ns : charged.at;
+std::int64_t lease_mark(const limit& rule, const limit_state& charged) {
+  return rule.kind == algorithm::gcra ? 0 : charged.at;
 }
 
-limit_state refund(const limit& rule, const limit_state& state, std::int64_t now_ns,
-                   std::int64_t mark, std::uint32_t outstanding, std::uint32_t units) {
+limit_state settle(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                   std::int64_t mark, std::uint32_t leased, std::uint32_t unspent) {
   limit_state after = state;
   switch (rule.kind) {
   case algorithm::gcra: {
-    // Whatever else was charged or refunded, this lease alone kept the TAT ahead until its end and
-    // the time of its units. Without them a charge since may have begun anew from its own time, now
-    // at the latest: so they made no less of a difference than what of that is still to come.
-    const auto window = static_cast<wide>(window_of(rule));
-    const wide owed = outstanding * window;
-    const wide past = now_ns <= mark ? 0 : static_cast<wide>(now_ns - mark) * amount_of(rule);
-    const wide back = std::min(units * window, owed - std::min(owed, past));
-    const wide debt = look_gcra(rule, state, now_ns).debt;
-    return back == 0 ? state : gcra_state(rule, now_ns, debt - std::min(debt, back));
+    const std::uint32_t reserved = std::min(leased, state.previous);
+    after.previous -= reserved;
+    return charge(rule, after, now_ns, reserved - std::min(unspent, reserved));
   }
   case algorithm::sliding_window:
-    if (state.at == mark) after.used -= std::min(after.used, units);
-    if (state.at == mark + window_of(rule)) after.previous -= std::min(after.previous, units);
+    if (state.at == mark) after.used -= std::min(after.used, unspent);
+    if (state.at == mark + window_of(rule)) after.previous -= std::min(after.previous, unspent);
     return after;
   case algorithm::fixed_window:
   case algorithm::calendar:
-    if (state.at == mark) after.used -= std::min(after.used, units);
+    if (state.at == mark) after.used -= std::min(after.used, unspent);
     return after;
   case algorithm::interval:
     return state;
@@ -397,10 +402,27 @@ limit_state refund(const limit& rule, const limit_state& state, std::int64_t now
   return state;
 }
 
+limit_state fold(const limit& rule, const limit_state& state, std::int64_t now_ns) {
+  if (rule.kind != algorithm::gcra || state.previous == 0) return state;
+  const std::int64_t end_ns = now_ns + lease_lifetime_ns(rule);
+  limit_state owing = state.at >= end_ns ? state : limit_state{end_ns, 0, 0};
+  owing.previous = 0;
+  return charge(rule, owing, now_ns, state.previous);
+}
+
+limit_state unfold(const limit& rule, const limit_state& state, std::uint32_t units) {
+  if (rule.kind != algorithm::gcra) return state;
+  const wide taken = static_cast<wide>(units) * static_cast<wide>(window_of(rule));
+  const wide owed = static_cast<wide>(std::max<std::int64_t>(state.at, 0)) * amount_of(rule) +
+                    std::min(state.used, amount_of(rule) - 1);
+  return gcra_state(rule, 0, owed - std::min(owed, taken), state.previous + units);
+}
+
 bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   switch (rule.kind) {
   case algorithm::gcra:
-    return state.at < now_ns || (state.at == now_ns && state.used == 0);
+    return state.previous == 0 &&
+           (state.at < now_ns || (state.at == now_ns && state.used == 0));
   case algorithm::fixed_window:
     return used_in_fixed_window(rule, state, now_ns) == 0;
   case algorithm::sliding_window: {

@@ -14,7 +14,8 @@ inline constexpr std::int64_t max_window_ns = 3'155'760'000'000'000'000;
 inline constexpr std::int64_t max_now_ns = std::int64_t{1} << 62;
 
 /// What a limiter remembers of one client for one limit: 16 bytes, all zero for a new client.
-///   gcra            at + used / amount = theoretical arrival time (ns), exactly
+///   gcra            at + used / amount = theoretical arrival time (ns), exactly; previous = units
+///                   set aside in leases, which are charged when it is known what was spent
 ///   fixed_window    at = start of the window, which the first request opens; used = spent in it
 ///   sliding_window  at = start of the current aligned window; used, previous = spent in it and in
 ///                   the one before
@@ -63,39 +64,48 @@ std::int64_t wait_ns(const limit& rule, const limit_state& state, std::int64_t n
 limit_state carry_over(const limit& before, const limit& after, const limit_state& state,
                        std::int64_t now_ns);
 
-// -- units set aside: a lease
-// -------------------------------------------------------------------------
+// -- units set aside: a lease ---------------------------------------------------------------------
 //
-// An owner may charge units at `now` that are spent later, until now + lifetime. That admits no
-// more than deciding each unit when it is spent would:
-// - Windows: units count in the window in which they were charged, so a lease must end with it
-//   (window_left_ns), and within it the owner's count is never below what was spent.
-// - gcra: a lease is charged as if all of it came at its end, now + lifetime, but checked against
-//   the burst of `now`. Take the units spent in any interval [a, b], in the order of their charges.
-//   The first was charged as of a time that is not before a; the last left the TAT no later than
-//   its own now + burst, which is not after b + burst. In between the TAT rose by a unit's time
-//   for each, so they are no more than rate * (b - a) + burst.
+// An owner may set units aside at `now` that are spent later. That admits no more than deciding
+// each unit when it is spent would:
+// - Windows: units are charged at once and count in the window in which they were, so a lease must
+//   end with it (window_left_ns), and within it the owner's count is never below what was spent.
+// - gcra: units are reserved, beside the TAT, and charged when the lease is settled, as of then. Let
+//   T be a unit's time and R the units reserved, of which `out` may still be spent. What is promised
+//   is max(TAT, now) + R T >= max(TAT of what was really spent, now) + out T, and R >= out. To
+//   spend a unit leaves both sides as they are. Time raises the right side no more than the left:
+//   the left stands still only while TAT >= now, and then it is at least now + R T. To settle s units
+//   that were spent and u that were not takes u T from both. A unit is admitted, or set aside, only
+//   if the left side stays within now + burst; so what was really spent does, too.
 
-/// available_units() and charge() for units that are spent until now + lifetime_ns. `interval`
-/// limits can't be leased: 0.
-std::uint32_t leasable_units(const limit& rule, const limit_state& state, std::int64_t now_ns,
-                             std::int64_t lifetime_ns);
-limit_state charge_lease(const limit& rule, const limit_state& state, std::int64_t now_ns,
-                         std::int64_t lifetime_ns, std::uint32_t units);
+/// How long units of a limit may be set aside: a fifteenth of its window (of gcra, of the time in
+/// which its burst comes back), within these bounds.
+inline constexpr std::int64_t min_lease_lifetime_ns = 20'000'000;
+inline constexpr std::int64_t max_lease_lifetime_ns = 4'000'000'000;
+std::int64_t lease_lifetime_ns(const limit& rule);
+
+/// The state with so many more units set aside, no more than available_units(). `interval` limits
+/// can't be leased.
+limit_state set_aside(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                      std::uint32_t units);
 
 /// From now until the window ends in which a unit charged now would count; `never` for gcra.
 std::int64_t window_left_ns(const limit& rule, const limit_state& state, std::int64_t now_ns);
 
-/// What a lease must be remembered by to be refunded: for windows their start, for gcra the time
-/// until which the TAT can't have fallen behind, if `units` of the lease are outstanding.
-std::int64_t lease_mark(const limit& rule, const limit_state& charged, std::int64_t granted_ns,
-                        std::int64_t lifetime_ns);
+/// What a lease must be remembered by to be settled: for windows their start, for gcra nothing.
+std::int64_t lease_mark(const limit& rule, const limit_state& charged);
 
-/// The state after `units` of a lease of which `outstanding` were left turned out not to be spent;
-/// the same state when they count no more, or can't be told from what was forgotten since. Of
-/// gcra, once the lease is over, no more than what has not come back by itself meanwhile.
-limit_state refund(const limit& rule, const limit_state& state, std::int64_t now_ns,
-                   std::int64_t mark, std::uint32_t outstanding, std::uint32_t units);
+/// The state once it is known that `unspent` of the `leased` units of a lease were not spent. Those
+/// that were charged in a window that is over count no more.
+limit_state settle(const limit& rule, const limit_state& state, std::int64_t now_ns,
+                   std::int64_t mark, std::uint32_t leased, std::uint32_t unspent);
+
+/// The state as who knows of no leases must have it: units reserved are charged as if they came
+/// when the last lease ends, so that they don't come back while they can still be spent.
+limit_state fold(const limit& rule, const limit_state& state, std::int64_t now_ns);
+
+/// The opposite, for who comes to know of a lease that is in a folded state.
+limit_state unfold(const limit& rule, const limit_state& state, std::uint32_t units);
 
 /// Start of the calendar unit that holds `now` and of the next one, UTC, in ns since the epoch.
 std::int64_t calendar_start(calendar_unit unit, std::int64_t now_ns);

@@ -212,6 +212,7 @@ struct peer_up {
   caf::actor directory{};
   caf::actor replicas{}; ///< null: it holds no events of others
   std::string address{};
+  std::uint32_t version = wire_version; ///< that both speak
 };
 struct peer_down {
   std::uint16_t member = 0;

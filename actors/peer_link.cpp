@@ -255,7 +255,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   spdlog::info("linked to the peer at {}, wire version {}", peer.address, answer.version);
   publish();
   tell_front_ends(peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts,
-                          answer.directory, answer.replicas, peer.address});
+                          answer.directory, answer.replicas, peer.address, answer.version});
 }
 
 void peer_links_state::greeted_by(const std::string& address) {

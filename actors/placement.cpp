@@ -70,10 +70,16 @@ bool lives_on(const view_member& before, const cluster_view& view) {
 
 } // namespace
 
+std::uint64_t holder_of(const std::string& incarnation) {
+  return XXH3_64bits(incarnation.data(), incarnation.size()) | 1;
+}
+
 placement place(const cluster_view& view,
                 const std::function<std::uint16_t(const std::string&)>& number_of) {
   placement out;
   out.epoch = view.epoch;
+  for (const auto& member : view.members)
+    out.holders.push_back(holder_of(member.incarnation));
   const auto now = eligible(view.members);
   const auto before = eligible(view.before);
   out.was_shared = view.before.size() > 1;

@@ -54,8 +54,13 @@ struct placement {
   bool confirmed = true;
   bool was_shared = false;   ///< the view before had several members
   bool includes_self = true; ///< false: this node was taken out, and has a say no more
+  /// The processes of the members, as holders of leases: see holder_of().
+  std::vector<std::uint64_t> holders{};
   std::array<shard_place, shard_count> shards{};
 };
+/// Names a process among holders of leases, by its incarnation; never 0.
+std::uint64_t holder_of(const std::string& incarnation);
+
 using placement_ptr = std::shared_ptr<const placement>;
 
 /// Pure. Members that leave own nothing, unless all do. `number_of` gives a node's number for an

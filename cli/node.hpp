@@ -131,6 +131,7 @@ class node {
   std::uint16_t self_member() const;
   placement_ptr first_placement() const;
   std::optional<limiter_cluster_parts> cluster_parts(std::size_t lane);
+  static std::string new_incarnation();
   std::optional<key_moves_parts> key_moves_of(std::size_t lane);
   result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
@@ -160,6 +161,7 @@ class node {
   std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
   std::shared_ptr<membership_metrics> membership_metrics_ = std::make_shared<membership_metrics>();
   std::shared_ptr<membership_board> membership_board_ = std::make_shared<membership_board>();
+  const std::string incarnation_ = new_incarnation(); // of this process, among those of its address
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns_ =
       std::make_shared<std::atomic<std::int64_t>>(0);
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();

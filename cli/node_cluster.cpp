@@ -37,12 +37,12 @@ tls_files tls_files_of(const cluster_settings& cluster) {
   return {cluster.tls_cert, cluster.tls_key, cluster.tls_ca};
 }
 
-std::string new_incarnation() {
+} // namespace
+
+std::string node::new_incarnation() {
   std::random_device random;
   return fmt::format("{:08x}{:08x}", random(), random());
 }
-
-} // namespace
 
 std::vector<std::string> node::members() const {
   if (settings_.cluster.directory == directory_kind::none) return {settings_.cluster.listen};
@@ -81,6 +81,7 @@ std::optional<limiter_cluster_parts> node::cluster_parts(std::size_t lane) {
   parts.on_unreachable = settings_.cluster.on_owner_unreachable;
   parts.verdict_timeout_ms = settings_.cluster.verdict_timeout_ms;
   parts.steady_ns = boot_ns;
+  parts.holder = holder_of(incarnation_);
   parts.metrics = lanes_[lane].cluster_counts = std::make_shared<limiter_cluster_metrics>();
   if (settings_.cluster.directory == directory_kind::nats)
     parts.decides_until_ns = decides_until_ns_;
@@ -119,7 +120,7 @@ result<void> node::open_directory() {
 void node::start_membership(const welcome& here) {
   membership_parts parts;
   parts.self.address = settings_.cluster.listen;
-  parts.self.incarnation = new_incarnation();
+  parts.self.incarnation = incarnation_;
   parts.self.node = settings_.node_name;
   parts.self.version = PENSTOCK_VERSION;
   parts.self.wire_version = settings_.cluster.max_wire_version;

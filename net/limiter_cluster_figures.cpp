@@ -31,6 +31,12 @@ void add_leases(prometheus_page& out, const cluster_sources& all) {
       .value(sum_of(all, &m::units_leased));
   out.counter("penstock_lease_units_returned_total", "And those that came back unspent.")
       .value(sum_of(all, &m::units_returned));
+  out.counter("penstock_lease_units_reclaimed_total",
+              "Of leases of nodes that died, half: at most so many may have been spent after all.")
+      .value(sum_of(all, &m::units_reclaimed));
+  out.counter("penstock_leases_withheld_total",
+              "Leases that were not given since no backup confirmed them in time.")
+      .value(sum_of(all, &m::leases_withheld));
   out.gauge("penstock_lease_held_units", "Units that this node may spend without asking.")
       .value(sum_of(all, &m::leased_units));
 }

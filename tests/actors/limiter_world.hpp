@@ -22,7 +22,7 @@ class limiter_world : public actor_fixture {
  public:
   struct node {
     std::string address;
-    std::string incarnation = "1";
+    std::string incarnation;
     std::shared_ptr<limit_ledger> ledger;
     std::shared_ptr<std::atomic<std::int64_t>> decides_until;
     std::shared_ptr<limiter_cluster_metrics> metrics = std::make_shared<limiter_cluster_metrics>();
@@ -53,6 +53,7 @@ class limiter_world : public actor_fixture {
   node& add(const plan& rules) {
     auto made = std::make_unique<node>();
     made->address = std::string(1, static_cast<char>('a' + nodes.size()));
+    made->incarnation = made->address + "1";
     made->ledger = std::make_shared<limit_ledger>(
         std::make_shared<const std::vector<plan>>(1, rules), 1000, labels);
     made->decides_until = std::make_shared<std::atomic<std::int64_t>>(INT64_MAX);
@@ -62,6 +63,7 @@ class limiter_world : public actor_fixture {
     parts.on_unreachable = on_unreachable;
     parts.steady_ns = [this] { return now; };
     parts.decides_until_ns = made->decides_until;
+    parts.holder = holder_of(made->incarnation);
     parts.metrics = made->metrics;
     made->limiter = system.spawn(limiter, limiter_parts{made->ledger, [this] { return now; },
                                                         made->verdicts, nullptr, parts});

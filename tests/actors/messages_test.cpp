@@ -221,6 +221,14 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   CHECK(question.sizes == asked.sizes);
   CHECK(question.wishes == asked.wishes);
 
+  asked.holder = 99;
+  asked.claims = {{1, 2, 3}};
+  CHECK(round_trip(asked).claims.empty()); // the form of version 4 has none
+  CHECK(round_trip(asked).holder == 0);
+  asked.version = claims_wire_version;
+  CHECK(round_trip(asked).claims == asked.claims);
+  CHECK(round_trip(asked).holder == 99);
+
   owner_reply told;
   told.token = 8;
   told.moved = true;
@@ -250,6 +258,10 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   CHECK(moved.last);
   CHECK(moved.rows == rows.rows);
   CHECK(moved.leases == rows.leases);
+  rows.origins = {{4, 5}};
+  CHECK(round_trip(rows).origins.empty());
+  rows.version = claims_wire_version;
+  CHECK(round_trip(rows).origins == rows.origins);
   shard_taken taken;
   taken.epoch = 6;
   taken.shard = 3;
@@ -258,6 +270,14 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   backup_rows streamed;
   streamed.rows = rows.rows;
   CHECK(round_trip(streamed).rows == rows.rows);
+  streamed.leases = rows.leases;
+  streamed.origins = {{4, 5}};
+  streamed.ended = {6, 7};
+  CHECK(round_trip(streamed).leases.empty());
+  streamed.version = claims_wire_version;
+  CHECK(round_trip(streamed).leases == rows.leases);
+  CHECK(round_trip(streamed).origins == streamed.origins);
+  CHECK(round_trip(streamed).ended == streamed.ended);
   CHECK(round_trip(backup_taken{}).version == 4);
 }
 

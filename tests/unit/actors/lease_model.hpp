@@ -33,7 +33,9 @@ enum class mistake : std::uint8_t {
   outlives_the_window,    ///< a lease lasts as long as it would without the window's end
   refunds_twice,          ///< the owner does not forget a lease that came back
   refunds_any_window,     ///< the owner refunds a later window for what an earlier one was charged
-  refunds_in_full,        ///< gcra: also what has come back by itself, as the bucket filled
+  settles_as_unspent,     ///< what a holder had counts as not spent once it asks again
+  voids_what_came,        ///< a holder says of an answer that it took that it never came
+  reclaims_all,           ///< of a dead holder's lease nothing is taken for spent
   ignores_returns,        ///< the owner takes nothing back
   moves_without_counters, ///< the new owner begins with what it has
   moves_without_leases,   ///< the counters move, the leases don't
@@ -44,9 +46,13 @@ enum class mistake : std::uint8_t {
 
 /// A holder's purse, by what it was told last and has left of it.
 struct holding {
-  lease_answer told{}; ///< units: what is left
+  lease_answer told{};       ///< units: what may be spent
+  std::uint32_t unspent = 0; ///< what may not any more, as the lease is to be settled
+  std::uint64_t void_from = 0;
+  std::uint64_t token = 0; ///< of its last question
   std::int64_t asked_ns = 0;
   std::int64_t seen_ns = 0;
+  std::uint64_t id = 0;     ///< of its process
   std::uint8_t version = 0; ///< of the plan under which the lease was given
   bool asking = false;
 };
@@ -55,15 +61,28 @@ struct question {
   std::uint8_t holder = 0;
   std::uint8_t events = 0;
   std::uint8_t wish = 0;
-  bool given_up = false; ///< nobody waits for the answer any more
   std::int64_t asked_ns = 0;
+  lease_origin from{};
+  lease_claim claim{};
 };
 
 struct reply {
   std::uint8_t holder = 0;
   std::uint8_t version = 0;
   std::int64_t asked_ns = 0;
+  lease_origin to{};
   lease_answer told{};
+};
+
+struct returning {
+  lease_return what{};
+  bool is_certain = true; ///< nothing else that is under way settles the lease
+};
+
+/// A process that died, and which owners know.
+struct dead_holder {
+  std::uint64_t id = 0;
+  std::array<bool, 2> known_to{};
 };
 
 /// A shard on its way.
@@ -98,8 +117,13 @@ struct world {
   std::array<owning, owner_count> owners{};
   std::vector<question> questions;
   std::vector<reply> replies;
-  std::vector<lease_return> returns;
+  std::vector<returning> returns;
   std::optional<moving> shard;
+  std::vector<dead_holder> dead;
+  std::vector<lease_return> graves; ///< what the dead had really left of each lease
+  std::uint32_t excess = 0;         ///< what was given back of it and had been spent
+  std::uint64_t last_token = 0;
+  std::uint64_t last_id = 2;
   budget left{};
   std::uint32_t series = 1; ///< of the next desk: each step makes one anew
   bool lost_units = false;  ///< units of a lease are charged that nobody can spend or return
@@ -128,8 +152,10 @@ enum class act : std::uint8_t {
   collect,     ///< by holder: what is idle or over goes back
   give_back,   ///< return, to owner
   lose_return, ///< return
-  give_up,     ///< by holder: its question, or the reply, is lost or comes too late
+  give_up,     ///< by holder: the reply comes too late, if it does
+  lose_reply,  ///< reply that comes too late
   die,         ///< holder, with all it has
+  reclaim,     ///< by owner: half of what the dead had
   crowd,       ///< 0: all, 1: but for a few
   stop,        ///< the owner, since the shard is to move
   send,        ///< its counters and leases
@@ -148,6 +174,8 @@ struct action {
 };
 
 std::string text_of(const action& step);
+/// Whether an owner, or who becomes one, remembers the lease.
+bool knows(const world& w, std::uint64_t lease);
 
 /// The real code with a plan's limits. Not synchronised.
 class engine {
@@ -181,7 +209,9 @@ class engine {
   bool give_back(world& w, std::size_t which, std::size_t owner);
   bool lose_return(world& w, std::size_t which);
   bool give_up(world& w, std::size_t holder);
+  bool lose_reply(world& w, std::size_t which);
   bool die(world& w, std::size_t holder);
+  bool reclaim(world& w, std::size_t owner);
   bool crowd(world& w, std::uint32_t spare);
   bool stop(world& w);
   bool send(world& w);
@@ -195,8 +225,8 @@ class engine {
   const plan& rules(std::uint8_t version) const { return setup_.plans[version]; }
   void forget_to_charge(const world& w, acting& at, const lease_answer& told,
                         const std::array<limit_state, most_limits>& before);
-  void mistake_mark(moved_lease& of, std::size_t which, const limit& rule, const limit_state& state,
-                    std::int64_t now_ns) const;
+  void mistake_mark(moved_lease& of, std::size_t which, const limit& rule,
+                    const limit_state& state) const;
   void admit(world& w, std::uint32_t units, std::uint8_t version);
   std::uint32_t outstanding(const world& w, std::uint8_t limit) const;
   std::string check_books(const world& w) const;

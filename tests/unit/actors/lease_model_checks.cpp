@@ -26,8 +26,12 @@ const char* name_of(act what) {
     return "lose return";
   case act::give_up:
     return "give up";
+  case act::lose_reply:
+    return "lose reply";
   case act::die:
     return "die";
+  case act::reclaim:
+    return "reclaim";
   case act::crowd:
     return "crowd";
   case act::stop:
@@ -60,6 +64,14 @@ bool is_live(const holding& of, std::int64_t now_ns) {
 }
 
 } // namespace
+
+bool knows(const world& w, std::uint64_t lease) {
+  const auto has = [lease](const std::vector<moved_lease>& leases) {
+    return std::ranges::count(leases, lease, &moved_lease::lease) != 0;
+  };
+  return std::ranges::any_of(w.owners, [&](const owning& each) { return has(each.leases); }) ||
+         (w.shard && has(w.shard->leases));
+}
 
 std::string text_of(const action& step) {
   return std::string(name_of(step.what)) + " " + std::to_string(step.first) + " " +
@@ -96,6 +108,10 @@ void engine::admit(world& w, std::uint32_t units, std::uint8_t version) {
     for (std::size_t j = 0; w.changed && j < rules(1).limits.size(); ++j)
       if (setup_.truth_of[1][j] == truth)
         rule.amount = std::max(rule.amount, rules(1).limits[j].amount);
+    if (w.excess > 0 && rule.kind == algorithm::gcra)
+      rule.burst = (rule.burst != 0 ? rule.burst : rule.amount) + w.excess;
+    else
+      rule.amount += w.excess;
     if (!charge_truth(rule, w.truth[truth], w.now_ns, units))
       broken_ = "more was admitted than " + rule.name + " allows";
   }
@@ -112,7 +128,8 @@ std::uint32_t engine::outstanding(const world& w, std::uint8_t truth) const {
   for (const holding& each : w.holders)
     if (is_live(each, w.now_ns) && counts(each.version)) units += each.told.units;
   for (const reply& each : w.replies)
-    if (w.now_ns < each.asked_ns + each.told.lifetime_ns && counts(each.version))
+    if (w.holders[each.holder].asking && w.holders[each.holder].token == each.to.token &&
+        w.now_ns < each.asked_ns + each.told.lifetime_ns && counts(each.version))
       units += each.told.units;
   return units;
 }
@@ -126,7 +143,7 @@ std::string engine::check_books(const world& w) const {
       const std::uint8_t truth = setup_.truth_of[owner.version][i];
       const std::uint32_t left = available_units(rule, owner.states[i], w.now_ns);
       const std::uint32_t really = available_units(rule, w.truth[truth], w.now_ns);
-      if (left > 0 && left + outstanding(w, truth) > really)
+      if (left > 0 && left + outstanding(w, truth) > really + w.excess)
         return "the owner believes that " + std::to_string(left) + " units of " + rule.name +
                " are left, leases have " + std::to_string(outstanding(w, truth)) +
                ", and there are " + std::to_string(really);
@@ -137,6 +154,7 @@ std::string engine::check_books(const world& w) const {
 
 std::string engine::check(const world& at) {
   if (auto why = check_books(at); !why.empty()) return why;
+  if (at.excess > at.dead.size() * (terms_.max_units / 2)) return "too much of the dead came back";
   world w = at;
   broken_.clear();
   settle(w);
@@ -144,7 +162,7 @@ std::string engine::check(const world& at) {
   const auto owner = std::ranges::find_if(w.owners, &owning::owns);
   const auto& limits = rules(owner->version).limits;
   const bool exact = !w.lost_units && !w.changed;
-  if (exact && !w.returns.empty())
+  if (exact && std::ranges::any_of(w.returns, &returning::is_certain))
     return "nothing was lost, but nobody knows a lease that came back";
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const limit_state& truth = w.truth[setup_.truth_of[owner->version][i]];
@@ -155,13 +173,14 @@ std::string engine::check(const world& at) {
              text_of_state(owner->states[i]) + " and it is " + text_of_state(truth);
   }
   // Whatever was lost: after two windows, or when a burst is full again, all is there.
-  std::int64_t longest_ns = 3'000'000'000; // the desk's grace, and the purse's memory
-  for (const limit& each : limits)
-    longest_ns = std::max(longest_ns, 2 * each.window_ns + terms_.lifetime_ns());
-  w.now_ns += longest_ns;
+  w.now_ns += max_lease_lifetime_ns + 3'000'000'000; // the desk's grace, and the purse's memory
   acting by = load(w, static_cast<std::size_t>(owner - w.owners.begin()));
   by.desk.collect(w.now_ns);
   if (by.desk.leases() != 0) return "the owner never forgets a lease";
+  std::int64_t longest_ns = 0;
+  for (const limit& each : limits)
+    longest_ns = std::max(longest_ns, 2 * each.window_ns);
+  w.now_ns += longest_ns;
   for (std::size_t i = 0; i < limits.size(); ++i)
     if (available_units(limits[i], by.at.entries[0].states[i], w.now_ns) !=
         available_units(limits[i], {}, w.now_ns))
@@ -182,7 +201,9 @@ void engine::settle(world& w) {
   while (!w.replies.empty())
     (void)take(w, 0);
   for (std::size_t holder = 0; holder < holder_count; ++holder) {
-    w.now_ns = std::max(w.now_ns, w.holders[holder].asked_ns + w.holders[holder].told.lifetime_ns);
+    // Who sent something just now is waited for a little: see lease_purse::collect().
+    const holding& by = w.holders[holder];
+    w.now_ns = std::max(w.now_ns, std::max(by.asked_ns, by.seen_ns) + by.told.lifetime_ns);
     (void)collect(w, holder);
   }
   for (std::size_t i = 0; i < w.returns.size();) {
@@ -207,22 +228,23 @@ class numbering {
 };
 
 // What is over, or spent, says nothing any more.
-void tidy_holding(holding& of, std::int64_t now_ns) {
-  if (of.told.units == 0) {
-    of.told.lease = 0;
+void tidy_holding(const world& w, holding& of) {
+  if (of.told.units == 0 && of.unspent == 0) {
+    if (!knows(w, of.told.lease)) of.told.lease = 0;
     of.told.lifetime_ns = 0;
     of.version = 0;
-    if (!of.asking) of.seen_ns = 0;
+    if (!of.asking && of.told.lease == 0 && of.void_from == 0) of.seen_ns = 0;
   }
-  if (of.asked_ns + of.told.again_ns <= now_ns) of.told.again_ns = 0;
-  if (of.told.units == 0 && of.told.again_ns == 0) of.asked_ns = 0;
+  if (!of.asking) of.token = 0;
+  if (of.asked_ns + of.told.again_ns <= w.now_ns) of.told.again_ns = 0;
+  if (of.told.units == 0 && of.unspent == 0 && of.told.again_ns == 0) of.asked_ns = 0;
 }
 
 // Which holder is which does not matter: the one of whom more is to be said comes first.
 void order_holders(world& w) {
   const auto said_of = [](const holding& of) {
-    return std::tuple(of.told.units, of.asking, of.asked_ns, of.told.lifetime_ns, of.told.again_ns,
-                      of.seen_ns, of.version);
+    return std::tuple(of.told.units, of.unspent, of.asking, of.asked_ns, of.told.lifetime_ns,
+                      of.told.again_ns, of.seen_ns, of.version, of.token, of.void_from);
   };
   if (said_of(w.holders[0]) >= said_of(w.holders[1])) return;
   std::swap(w.holders[0], w.holders[1]);
@@ -232,17 +254,71 @@ void order_holders(world& w) {
     each.holder = static_cast<std::uint8_t>(1 - each.holder);
 }
 
+template <class Act>
+void for_each_lease(world& w, Act&& act) {
+  for (owning& each : w.owners)
+    for (moved_lease& lease : each.leases)
+      act(lease);
+  if (w.shard)
+    for (moved_lease& lease : w.shard->leases)
+      act(lease);
+}
+
+// Of questions' numbers only the order matters.
+void number_questions(world& w) {
+  std::vector<std::uint64_t*> all;
+  for (holding& each : w.holders) {
+    all.push_back(&each.token);
+    all.push_back(&each.void_from);
+  }
+  for (question& each : w.questions) {
+    all.push_back(&each.from.token);
+    all.push_back(&each.claim.void_from);
+  }
+  for (reply& each : w.replies)
+    all.push_back(&each.to.token);
+  for_each_lease(w, [&](moved_lease& lease) { all.push_back(&lease.origin.token); });
+  std::map<std::uint64_t, std::uint64_t> ranks{{0, 0}};
+  for (const std::uint64_t* each : all)
+    ranks[*each] = 0;
+  w.last_token = 0;
+  for (auto& [token, rank] : ranks)
+    rank = token == 0 ? 0 : ++w.last_token;
+  for (std::uint64_t* each : all)
+    *each = ranks[*each];
+}
+
+// Processes get small numbers: those that live, then the dead.
+void number_holders(world& w) {
+  numbering numbers;
+  for (holding& each : w.holders)
+    each.id = numbers.of(each.id);
+  for (dead_holder& each : w.dead)
+    each.id = numbers.of(each.id);
+  for (question& each : w.questions)
+    each.from.holder = numbers.of(each.from.holder);
+  for (reply& each : w.replies)
+    each.to.holder = numbers.of(each.to.holder);
+  for_each_lease(w, [&](moved_lease& lease) {
+    lease.origin.holder = numbers.of(lease.origin.holder);
+  });
+  w.last_id = holder_count + w.dead.size();
+}
+
 void number_leases(world& w) {
   numbering numbers;
-  std::ranges::sort(w.questions, {}, &question::holder);
-  std::ranges::sort(w.replies, {}, &reply::holder);
-  std::ranges::sort(w.returns, {}, &lease_return::lease);
+  std::erase_if(w.graves, [&w](const lease_return& each) { return !knows(w, each.lease); });
+  std::ranges::sort(w.questions, {}, [](const question& of) { return of.from.token; });
+  std::ranges::sort(w.replies, {}, [](const reply& of) { return of.to.token; });
+  std::ranges::sort(w.returns, {}, [](const returning& of) { return of.what.lease; });
   for (holding& each : w.holders)
     each.told.lease = numbers.of(each.told.lease);
+  for (question& each : w.questions)
+    each.claim.lease = numbers.of(each.claim.lease);
   for (reply& each : w.replies)
     each.told.lease = numbers.of(each.told.lease);
-  for (lease_return& each : w.returns)
-    each.lease = numbers.of(each.lease);
+  for (returning& each : w.returns)
+    each.what.lease = numbers.of(each.what.lease);
   const auto number_all = [&](std::vector<moved_lease>& leases) {
     std::ranges::sort(leases, {}, &moved_lease::lease);
     for (moved_lease& each : leases)
@@ -252,6 +328,8 @@ void number_leases(world& w) {
   for (owning& each : w.owners)
     number_all(each.leases);
   if (w.shard) number_all(w.shard->leases);
+  for (lease_return& each : w.graves)
+    each.lease = numbers.of(each.lease);
 }
 
 class bytes {
@@ -261,7 +339,7 @@ class bytes {
     (text_.append(reinterpret_cast<const char*>(&values), sizeof values), ...);
   }
   void add_lease(const moved_lease& of) {
-    add(of.lease, of.units, of.left_ns);
+    add(of.lease, of.units, of.left_ns, of.origin.holder, of.origin.token);
     for (const std::int64_t mark : of.marks)
       add(mark);
   }
@@ -280,21 +358,29 @@ std::string key_of(world& w) {
         std::ranges::none_of(w.owners, &owning::stopped))
       each.states = {}, each.leases.clear();
   for (holding& each : w.holders)
-    tidy_holding(each, w.now_ns);
+    tidy_holding(w, each);
   order_holders(w);
+  number_questions(w);
+  number_holders(w);
   number_leases(w);
   bytes out;
-  out.add(w.now_ns, w.left, w.lost_units, w.moved, w.changed, w.truth, w.questions.size(),
-          w.replies.size(), w.returns.size());
+  out.add(w.now_ns, w.left, w.lost_units, w.moved, w.changed, w.truth, w.excess, w.dead.size(),
+          w.graves.size(), w.questions.size(), w.replies.size(), w.returns.size());
   for (const holding& each : w.holders)
     out.add(each.told.lease, each.told.units, each.told.lifetime_ns, each.told.again_ns,
-            each.asked_ns, each.seen_ns, each.version, each.asking);
+            each.asked_ns, each.seen_ns, each.version, each.asking, each.unspent, each.void_from,
+            each.token, each.id);
   for (const question& each : w.questions)
-    out.add(each.holder, each.events, each.wish, each.given_up, each.asked_ns);
+    out.add(each.holder, each.events, each.wish, each.asked_ns, each.from.holder, each.from.token,
+            each.claim.lease, each.claim.unspent, each.claim.void_from);
   for (const reply& each : w.replies)
-    out.add(each.holder, each.version, each.asked_ns, each.told.lease, each.told.units,
-            each.told.lifetime_ns, each.told.again_ns);
-  for (const lease_return& each : w.returns)
+    out.add(each.holder, each.version, each.asked_ns, each.to.holder, each.to.token,
+            each.told.lease, each.told.units, each.told.lifetime_ns, each.told.again_ns);
+  for (const returning& each : w.returns)
+    out.add(each.what.lease, each.what.units, each.is_certain);
+  for (const dead_holder& each : w.dead)
+    out.add(each.id, each.known_to);
+  for (const lease_return& each : w.graves)
     out.add(each.lease, each.units);
   for (const owning& each : w.owners) {
     out.add(each.states, each.version, each.owns, each.stopped, each.leases.size());

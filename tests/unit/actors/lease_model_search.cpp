@@ -69,7 +69,9 @@ std::vector<action> engine::actions(const world& from) const {
   each(act::give_back, from.returns.size(), {0, 1});
   each(act::lose_return, from.returns.size());
   each(act::give_up, holder_count);
+  each(act::lose_reply, from.replies.size());
   each(act::die, holder_count);
+  each(act::reclaim, owner_count);
   for (const act what : {act::stop, act::send, act::lose_shard, act::arrive})
     out.push_back({what});
   for (const act what : {act::change_plan, act::forget, act::sweep})

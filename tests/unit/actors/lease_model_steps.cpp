@@ -45,6 +45,8 @@ engine::~engine() = default;
 world engine::start() {
   world w;
   w.owners[0].owns = true;
+  for (std::size_t i = 0; i < holder_count; ++i)
+    w.holders[i].id = i + 1;
   w.left = setup_.within;
   ++w.left.crowds;
   (void)crowd(w, setup_.spare);
@@ -58,27 +60,23 @@ engine::acting engine::load(const world& w, std::size_t owner) {
   limit_ledger& ledger = *ledgers_[from.version];
   acting out{ledger, lease_desk(ledger, model_leases, w.series),
              ledger.locate(model_item(rules(from.version), 1), w.now_ns)};
-  for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
-    out.at.entries[0].states[i] = from.states[i];
   for (moved_lease lease : from.leases) {
     const std::int64_t over_ns = std::exchange(lease.left_ns, 1);
     for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
-      mistake_mark(lease, i, rules(from.version).limits[i], from.states[i], w.now_ns);
+      mistake_mark(lease, i, rules(from.version).limits[i], from.states[i]);
     out.desk.take_in(lease, over_ns - 1);
   }
+  // What is reserved for these leases is in the states.
+  for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
+    out.at.entries[0].states[i] = from.states[i];
   return out;
 }
 
-// The mistakes of refunding too much.
+// The mistake of refunding to a later window.
 void engine::mistake_mark(moved_lease& of, std::size_t which, const limit& rule,
-                          const limit_state& state, std::int64_t now_ns) const {
-  std::int64_t& mark = of.marks[which];
-  const bool is_gcra = rule.kind == algorithm::gcra;
-  if (setup_.made == mistake::refunds_any_window && !is_gcra) mark = state.at;
-  const std::int64_t units_ns = of.units * (rule.window_ns / rule.amount);
-  if (setup_.made == mistake::refunds_in_full && is_gcra && mark < now_ns &&
-      now_ns <= mark + units_ns)
-    mark = now_ns;
+                          const limit_state& state) const {
+  if (setup_.made == mistake::refunds_any_window && rule.kind != algorithm::gcra)
+    of.marks[which] = state.at;
 }
 
 void engine::store(world& w, std::size_t owner, acting& from) {
@@ -94,9 +92,15 @@ lease_purse engine::load_purse(const world& w, std::size_t holder) {
   const holding& from = w.holders[holder];
   lease_purse purse(1);
   (void)purse.spend(key_, hot_demand, from.seen_ns);
-  (void)purse.wish(key_, terms_);
-  (void)purse.take(key_, 0, {}, from.told, from.asked_ns, w.now_ns);
-  if (from.asking) (void)purse.wish(key_, terms_);
+  (void)purse.wish(key_, terms_, w.now_ns);
+  lease_answer told = from.told;
+  told.units += from.unspent;
+  (void)purse.take(key_, 0, {}, told, from.asked_ns, w.now_ns);
+  if (from.asking || from.unspent > 0) {
+    (void)purse.wish(key_, terms_, w.now_ns);
+    if (!from.asking) purse.give_up(key_);
+  }
+  if (from.void_from != 0) purse.lost(key_, from.void_from);
   return purse;
 }
 
@@ -116,55 +120,91 @@ bool engine::spend(world& w, std::size_t holder, std::uint32_t units) {
     return true;
   }
   if (by.asking) return false; // what is asked without a wish is as what the crowd asks
-  (void)purse.spend(key_, hot_demand, w.now_ns);
-  const std::uint32_t wish = purse.wish(key_, terms_);
   if (!spend_one(w.left.questions)) return false;
+  (void)purse.spend(key_, hot_demand, w.now_ns);
+  const std::uint32_t wish = purse.wish(key_, terms_, w.now_ns);
+  lease_claim claim = purse.claim(key_);
+  by.told.units = 0;
+  by.unspent = claim.unspent;
+  if (setup_.made == mistake::voids_what_came) claim.void_from = 1;
+  if (setup_.made == mistake::settles_as_unspent) claim.unspent = terms_.max_units;
   by.asking = true;
+  by.token = ++w.last_token;
   by.seen_ns = w.now_ns;
   w.questions.push_back({static_cast<std::uint8_t>(holder), static_cast<std::uint8_t>(units),
-                         static_cast<std::uint8_t>(wish), false, w.now_ns});
+                         static_cast<std::uint8_t>(wish), w.now_ns, {by.id, by.token}, claim});
   return true;
+}
+
+static bool is_awaited(const world& w, const reply& which) {
+  const holding& by = w.holders[which.holder];
+  return by.asking && by.token == which.to.token;
 }
 
 bool engine::take(world& w, std::size_t which) {
   const reply got = take_at(w.replies, which);
   holding& by = w.holders[got.holder];
-  const bool late = setup_.made == mistake::counts_from_arrival;
-  const std::int64_t asked_ns = late ? w.now_ns : got.asked_ns;
-  lease_purse purse = load_purse(w, got.holder);
-  if (const auto back = purse.take(key_, 0, {}, got.told, asked_ns, w.now_ns))
-    w.returns.push_back(back->what);
-  by = {got.told, asked_ns, by.seen_ns, got.version, false};
+  if (by.asking && by.token == got.to.token) {
+    const bool late = setup_.made == mistake::counts_from_arrival;
+    const std::int64_t asked_ns = late ? w.now_ns : got.asked_ns;
+    lease_purse purse = load_purse(w, got.holder);
+    (void)purse.take(key_, 0, {}, got.told, asked_ns, w.now_ns);
+    by.told = got.told;
+    by.unspent = 0;
+    by.void_from = purse.claim(key_).void_from;
+    by.asked_ns = asked_ns;
+    by.version = got.version;
+    by.asking = false;
+  } else if (got.told.units > 0) {
+    w.returns.push_back({{got.told.lease, got.told.units}, false});
+  }
   return true;
 }
 
 bool engine::collect(world& w, std::size_t holder) {
+  holding& by = w.holders[holder];
   lease_purse purse = load_purse(w, holder);
   const auto back = purse.collect(w.now_ns);
-  if (back.empty()) return false;
+  const bool forgot = purse.clients() == 0 && (by.told.lease != 0 || by.void_from != 0);
+  if (back.empty() && !forgot) return false;
   for (const returned_units& each : back)
-    w.returns.push_back(each.what);
-  if (setup_.made != mistake::keeps_what_it_returned) w.holders[holder].told.units = 0;
+    w.returns.push_back({each.what, by.unspent == 0});
+  if (setup_.made != mistake::keeps_what_it_returned) by.told.units = 0;
+  by.told.lease = 0;
+  by.unspent = 0;
+  if (forgot) by.void_from = 0;
   return true;
 }
 
 bool engine::give_up(world& w, std::size_t holder) {
-  if (!w.holders[holder].asking || !spend_one(w.left.losses)) return false;
-  w.holders[holder].asking = false;
-  for (question& each : w.questions)
-    if (each.holder == holder) each.given_up = true;
-  std::erase_if(w.replies, [&](const reply& each) {
-    if (each.holder != holder) return false;
-    w.lost_units = w.lost_units || each.told.units > 0;
-    return true;
-  });
+  holding& by = w.holders[holder];
+  if (!by.asking || !spend_one(w.left.losses)) return false;
+  lease_purse purse = load_purse(w, holder);
+  purse.lost(key_, by.token);
+  purse.give_up(key_);
+  by.void_from = purse.claim(key_).void_from;
+  by.asking = false;
   return true;
 }
 
+bool engine::lose_reply(world& w, std::size_t which) {
+  if (is_awaited(w, w.replies[which])) return false;
+  w.lost_units = w.lost_units || w.replies[which].told.units > 0;
+  (void)take_at(w.replies, which);
+  return true;
+}
+
+// What it asked is still on its way; what it is answered nobody takes.
 bool engine::die(world& w, std::size_t holder) {
-  if (w.holders[holder].told.units == 0 || w.left.losses == 0) return false;
-  if (!(w.holders[holder].asking && give_up(w, holder))) --w.left.losses;
-  w.holders[holder] = {};
+  holding& by = w.holders[holder];
+  if (by.told.lease == 0 || !spend_one(w.left.losses)) return false;
+  w.graves.push_back({by.told.lease, by.told.units + by.unspent});
+  for (const reply& each : w.replies)
+    if (each.to.holder == by.id) w.graves.push_back({each.told.lease, each.told.units});
+  std::erase_if(w.replies, [&](const reply& each) { return each.to.holder == by.id; });
+  w.dead.push_back({by.id, {}});
+  by = {};
+  by.id = ++w.last_id;
   w.lost_units = true;
   return true;
 }
@@ -180,21 +220,26 @@ bool engine::decide(world& w, std::size_t which) {
   const question asked = take_at(w.questions, which);
   acting by = load(w, index);
   const admit_item item = model_item(rules(owner->version), asked.events);
+  (void)by.desk.settle(key_, asked.from.holder, asked.claim, w.now_ns);
   const auto decided = by.ledger.decide(by.at, item, {}, w.now_ns);
   admit(w, decided.answer.granted, owner->version);
   std::array<limit_state, most_limits> before{};
   for (std::size_t i = 0; i < rules(owner->version).limits.size(); ++i)
     before[i] = by.at.entries[0].states[i];
-  lease_answer told = by.desk.answer(by.at, item, decided, asked.wish, w.now_ns);
+  const bool is_dead = std::ranges::any_of(w.dead, [&](const dead_holder& each) {
+    return each.id == asked.from.holder && each.known_to[index];
+  });
+  lease_answer told;
+  if (!is_dead) told = by.desk.answer(by.at, item, decided, asked.wish, asked.from, w.now_ns);
   if (told.units > 0) forget_to_charge(w, by, told, before);
   store(w, index, by);
   ++w.series;
   if (told.units > 0 && setup_.made == mistake::outlives_the_window)
-    told.lifetime_ns = terms_.lifetime_ns();
-  if (!asked.given_up)
-    w.replies.push_back({asked.holder, owner->version, asked.asked_ns, told});
+    told.lifetime_ns = terms_.lifetime_ns;
+  if (w.holders[asked.holder].id == asked.from.holder)
+    w.replies.push_back({asked.holder, owner->version, asked.asked_ns, asked.from, told});
   else if (told.units > 0)
-    w.lost_units = true;
+    w.graves.push_back({told.lease, told.units});
   return true;
 }
 
@@ -228,7 +273,7 @@ bool engine::crowd(world& w, std::uint32_t spare) {
 }
 
 bool engine::give_back(world& w, std::size_t which, std::size_t owner) {
-  const lease_return what = w.returns[which];
+  const lease_return what = w.returns[which].what;
   auto& leases = w.owners[owner].leases;
   const auto known = std::ranges::find(leases, what.lease, &moved_lease::lease);
   if (known == leases.end()) return false;
@@ -245,12 +290,33 @@ bool engine::give_back(world& w, std::size_t which, std::size_t owner) {
 }
 
 bool engine::lose_return(world& w, std::size_t which) {
-  const bool known = std::ranges::any_of(w.owners, [&](const owning& each) {
-    return std::ranges::count(each.leases, w.returns[which].lease, &moved_lease::lease) != 0;
-  });
+  const bool known = knows(w, w.returns[which].what.lease);
   if (known && !spend_one(w.left.losses)) return false;
+  w.lost_units = w.lost_units || known || w.returns[which].is_certain;
   (void)take_at(w.returns, which);
-  w.lost_units = true;
+  return true;
+}
+
+bool engine::reclaim(world& w, std::size_t owner) {
+  if (std::ranges::all_of(w.dead, [&](const dead_holder& each) { return each.known_to[owner]; }))
+    return false;
+  const auto is_dead = [&w](std::uint64_t id) {
+    return std::ranges::count(w.dead, id, &dead_holder::id) != 0;
+  };
+  for (const moved_lease& each : w.owners[owner].leases) {
+    const auto grave = std::ranges::find(w.graves, each.lease, &lease_return::lease);
+    if (is_dead(each.origin.holder) && grave != w.graves.end() && grave->units < each.units / 2)
+      w.excess += each.units / 2 - grave->units;
+  }
+  acting by = load(w, owner);
+  if (setup_.made == mistake::reclaims_all)
+    for (const moved_lease& each : w.owners[owner].leases)
+      if (is_dead(each.origin.holder))
+        (void)by.desk.take_back({each.lease, each.units}, w.now_ns);
+  (void)by.desk.reclaim(is_dead, w.now_ns);
+  store(w, owner, by);
+  for (dead_holder& each : w.dead)
+    each.known_to[owner] = true;
   return true;
 }
 
@@ -275,6 +341,11 @@ bool engine::sweep(world& w, std::size_t owner) {
 bool engine::change_plan(world& w, std::size_t owner) {
   owning& at = w.owners[owner];
   if (at.version != 0 || w.left.plan_changes == 0) return false;
+  if (setup_.made != mistake::remembers_over_plans) {
+    acting by = load(w, owner);
+    by.desk.forget_all(w.now_ns);
+    store(w, owner, by);
+  }
   limit_ledger ledger(std::make_shared<const std::vector<plan>>(1, rules(0)), 100,
                       std::make_shared<limit_labels>());
   const auto before = ledger.locate(model_item(rules(0), 1), w.now_ns);
@@ -284,14 +355,8 @@ bool engine::change_plan(world& w, std::size_t owner) {
   std::copy_n(after.entries[0].states, rules(1).limits.size(), at.states.begin());
   at.version = 1;
   w.changed = true;
-  if (setup_.made == mistake::remembers_over_plans) {
-    for (moved_lease& each : at.leases)
-      each.plan_digest = plan_digest(rules(1));
-    return true;
-  }
-  lease_desk desk = load(w, owner).desk;
-  desk.forget_all();
-  at.leases = desk.take_out(shard_of(model_client), 0);
+  for (moved_lease& each : at.leases)
+    each.plan_digest = plan_digest(rules(1));
   return true;
 }
 
@@ -371,8 +436,12 @@ bool engine::apply(world& to, const action& step, std::string& why) {
       return lose_return(to, step.first);
     case act::give_up:
       return give_up(to, step.first);
+    case act::lose_reply:
+      return lose_reply(to, step.first);
     case act::die:
       return die(to, step.first);
+    case act::reclaim:
+      return reclaim(to, step.first);
     case act::crowd:
       return crowd(to, step.first == 0 ? 0 : setup_.spare);
     case act::stop:

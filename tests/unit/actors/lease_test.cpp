@@ -50,23 +50,39 @@ class lease_world {
     std::int64_t asked_ns = 0;
     std::uint32_t events = 0;
     std::uint32_t wish = 0;
+    lease_origin from{};
+    lease_claim claim{};
   };
   struct answered {
     std::int64_t asked_ns = 0;
     bool wished = false;
     verdict told;
     lease_answer lease;
+    std::uint64_t token = 0;
   };
+
+  /// What that holder asks after a spend() that gave nothing.
+  message ask(std::size_t holder, std::uint32_t events = 1) {
+    lease_purse& purse = holders[holder];
+    const auto terms = terms_of(*ledger.rules_of(plan_id("p")), all_limits);
+    message out{now, events, purse.wish(key, terms, now), {holder + 1, ++last_token}, {}};
+    if (out.wish != 0) out.claim = purse.claim(key);
+    return out;
+  }
+  void take(std::size_t holder, const answered& got) {
+    (void)holders[holder].take(key, 3, got.told, got.lease, got.asked_ns, now);
+  }
 
   // The owner decides a question; what it grants counts as admitted at once, as the holder that
   // hears of it can only be later in the same window, or lose it.
   answered decide(const message& what) {
     const auto item = lease_item(what.events);
     const auto at = ledger.locate(item, now);
+    if (what.wish != 0) (void)desk.settle(key, what.from.holder, what.claim, now);
     const auto decided = ledger.decide(at, item, {}, now);
     admit(decided.answer.granted);
-    answered out{what.asked_ns, what.wish != 0, decided.answer, {}};
-    if (what.wish != 0) out.lease = desk.answer(at, item, decided, what.wish, now);
+    answered out{what.asked_ns, what.wish != 0, decided.answer, {}, what.from.token};
+    if (what.wish != 0) out.lease = desk.answer(at, item, decided, what.wish, what.from, now);
     return out;
   }
   void admit(std::uint32_t units) {
@@ -94,6 +110,7 @@ class lease_world {
   lease_purse holders[2] = {lease_purse{10}, lease_purse{10}};
   std::int64_t now = lease_epoch;
   std::vector<std::int64_t> admitted;
+  std::uint64_t last_token = 0;
 };
 
 // Steps at random, with messages that take their time, are lost, and overtake returns.
@@ -101,7 +118,6 @@ void run_randomly(const limit& rule, std::uint64_t seed,
                   const std::function<void(lease_world&)>& check) {
   test_random random(seed);
   lease_world world(rule);
-  const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
   std::deque<lease_world::message> questions[2];
   std::deque<lease_world::answered> answers[2];
   std::deque<lease_return> returns;
@@ -118,7 +134,7 @@ void run_randomly(const limit& rule, std::uint64_t seed,
           world.admit(spent->granted);
           continue;
         }
-        questions[who].push_back({world.now, 1, purse.wish(world.key, terms)});
+        questions[who].push_back(world.ask(who));
       }
       break;
     }
@@ -135,6 +151,7 @@ void run_randomly(const limit& rule, std::uint64_t seed,
         answers[who].pop_front();
         if (!got.wished) continue;
         if (random.between(0, 20) == 0) { // lost with its link
+          purse.lost(world.key, got.token);
           purse.give_up(world.key);
           continue;
         }
@@ -226,14 +243,13 @@ TEST_CASE("leases: a calendar's hour admits no more than its amount", "[lease]")
     lease_world world(rule);
     // Both holders lease right before the hour ends, and spend right after it began.
     world.now = (lease_epoch / hour + 1) * hour - 50 * lease_ms;
-    const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
-    for (auto& purse : world.holders) {
+    for (std::size_t who = 0; who < 2; ++who) {
       for (int i = 0; i < 5; ++i)
-        (void)purse.spend(world.key, 1, world.now);
-      const auto got = world.decide({world.now, 1, purse.wish(world.key, terms)});
+        (void)world.holders[who].spend(world.key, 1, world.now);
+      const auto got = world.decide(world.ask(who));
       CHECK(got.lease.units > 0);
       CHECK(got.lease.lifetime_ns == 50 * lease_ms);
-      (void)purse.take(world.key, 0, got.told, got.lease, got.asked_ns, world.now);
+      world.take(who, got);
     }
     world.now += 50 * lease_ms + random.between(0, 10) * lease_ms;
     for (auto& purse : world.holders)
@@ -243,12 +259,18 @@ TEST_CASE("leases: a calendar's hour admits no more than its amount", "[lease]")
 
 TEST_CASE("leases: what is small, counts bytes, or is in shadow is not leased", "[lease]") {
   const auto terms = [](limit rule) { return terms_of(plan{"p", {std::move(rule)}}, all_limits); };
-  CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s)).max_units == 66);
-  CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s)).interval_ns ==
-        500 * lease_ms);
-  CHECK(terms(lease_limit(algorithm::fixed_window, 10'000, lease_s)).interval_ns == 10 * lease_ms);
-  CHECK(terms(lease_limit(algorithm::fixed_window, 1200, lease_s)).max_units == 8);
-  CHECK(terms(lease_limit(algorithm::fixed_window, 1199, lease_s)).max_units == 0);
+  const auto minute = terms(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s));
+  CHECK(minute.max_units == 192);
+  CHECK(minute.max_units / 2 < 10'000 / 100); // what a dead holder's lease can be wrong by
+  CHECK(minute.lifetime_ns == 4 * lease_s);
+  CHECK(minute.interval_ns == 500 * lease_ms);
+  const auto second = terms(lease_limit(algorithm::fixed_window, 10'000, lease_s));
+  CHECK(second.lifetime_ns == lease_s / 15);
+  CHECK(second.interval_ns == 10 * lease_ms);
+  CHECK(terms(lease_limit(algorithm::gcra, 10'000, 60 * lease_s, 1000)).lifetime_ns ==
+        400 * lease_ms);
+  CHECK(terms(lease_limit(algorithm::fixed_window, 416, lease_s)).max_units == 8);
+  CHECK(terms(lease_limit(algorithm::fixed_window, 415, lease_s)).max_units == 0);
   CHECK(terms(lease_limit(algorithm::gcra, 10'000, 60 * lease_s, 40)).max_units == 0);
   CHECK(terms(lease_limit(algorithm::interval, 10'000, 60 * lease_s)).max_units == 0);
   auto bytes = lease_limit(algorithm::fixed_window, 10'000, lease_s);
@@ -260,25 +282,25 @@ TEST_CASE("leases: what is small, counts bytes, or is in shadow is not leased", 
   const plan both{"p",
                   {lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s),
                    lease_limit(algorithm::fixed_window, 100, lease_s)}};
-  CHECK(terms_of(both, 1).max_units == 66);
+  CHECK(terms_of(both, 1).max_units == 192);
   CHECK(terms_of(both, 3).max_units == 0);
   CHECK(terms_of(both, 0).max_units == 0);
 }
 
 TEST_CASE("leases: a refusal is remembered until the owner could admit again", "[lease]") {
   lease_world world(lease_limit(algorithm::fixed_window, 10, 60 * lease_s));
-  const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
   auto& purse = world.holders[0];
   CHECK_FALSE(purse.spend(world.key, 1, world.now));
-  CHECK(purse.wish(world.key, terms) == 0); // seen once
+  CHECK(world.ask(0).wish == 0); // seen once
   (void)world.decide({world.now, 10, 0});
   CHECK_FALSE(purse.spend(world.key, 1, world.now));
-  REQUIRE(purse.wish(world.key, terms) == 1);
-  CHECK(purse.wish(world.key, terms) == 0); // one question at a time
-  const auto got = world.decide({world.now, 1, 1});
+  const auto question = world.ask(0);
+  REQUIRE(question.wish == 1);
+  CHECK(world.ask(0).wish == 0); // one question at a time
+  const auto got = world.decide(question);
   CHECK(got.told.granted == 0);
   CHECK(got.lease.again_ns == max_refusal_ns);
-  CHECK_FALSE(purse.take(world.key, 0, got.told, got.lease, got.asked_ns, world.now));
+  world.take(0, got);
   world.now += 400 * lease_ms;
   const auto refused = purse.spend(world.key, 1, world.now);
   REQUIRE(refused);
@@ -290,73 +312,184 @@ TEST_CASE("leases: a refusal is remembered until the owner could admit again", "
   CHECK_FALSE(purse.spend(world.key, 1, world.now));
 }
 
+namespace {
+
+/// Of a world with this limit the first holder has a lease.
+struct leased_world : lease_world {
+  explicit leased_world(const limit& rule) : lease_world(rule) {
+    for (int i = 0; i < 1000; ++i)
+      (void)holders[0].spend(key, 1, now);
+    got = decide(ask(0));
+    take(0, got);
+  }
+  std::uint32_t left() {
+    return ledger.look_up({.client = 5, .plan = plan_id("p")}, now).limits.at(0).remaining;
+  }
+  void spend(std::uint32_t units) {
+    for (std::uint32_t i = 0; i < units; ++i)
+      REQUIRE(holders[0].spend(key, 1, now)->granted == 1);
+  }
+  answered got;
+};
+
+limit minute_limit(algorithm kind = algorithm::fixed_window) {
+  return lease_limit(kind, 10'000, 60 * lease_s);
+}
+
+} // namespace
+
 TEST_CASE("leases: what lies idle comes back and can be had by others", "[lease]") {
-  lease_world world(lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s));
-  const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
+  leased_world world(minute_limit());
   auto& purse = world.holders[0];
-  for (int i = 0; i < 100; ++i)
-    (void)purse.spend(world.key, 1, world.now);
-  const auto got = world.decide({world.now, 1, purse.wish(world.key, terms)});
-  CHECK(got.lease.units == 66);
-  (void)purse.take(world.key, 3, got.told, got.lease, got.asked_ns, world.now);
-  CHECK(purse.units() == 66);
-  CHECK(purse.spend(world.key, 1, world.now)->granted == 1);
+  CHECK(world.got.lease.units == 192);
+  CHECK(purse.units() == 192);
+  world.spend(1);
   CHECK(purse.collect(world.now + 499 * lease_ms).empty());
   const auto back = purse.collect(world.now + 500 * lease_ms);
   REQUIRE(back.size() == 1);
   CHECK(back[0].owner == 3);
-  CHECK(back[0].what.units == 65);
+  CHECK(back[0].what.units == 191);
   CHECK(purse.units() == 0);
-  CHECK(world.desk.take_back(back[0].what, world.now) == 65);
+  CHECK(world.desk.take_back(back[0].what, world.now) == 191);
   CHECK(world.desk.take_back(back[0].what, world.now) == 0);
   CHECK(world.decide({world.now, 9998, 0}).told.granted == 9998); // 2 were spent
 }
 
-TEST_CASE("leases: of gcra what has come back by itself is not refunded too", "[lease]") {
-  // A unit a millisecond. A lease of 8 is charged as if it came at its end, 24 ms on; 6 ms later
-  // six of its units have come back as the bucket filled, and only two can be refunded.
-  const auto rule = lease_limit(algorithm::gcra, 1200, 1200 * lease_ms);
-  for (const std::int64_t late_ms : {0, 6, 8, 9}) {
-    INFO(late_ms << " ms late");
-    lease_world world(rule);
-    const auto terms = terms_of(*world.ledger.rules_of(plan_id("p")), all_limits);
-    for (int i = 0; i < 1000; ++i)
-      (void)world.holders[0].spend(world.key, 1, world.now);
-    const auto got = world.decide({world.now, 1, world.holders[0].wish(world.key, terms)});
-    REQUIRE(got.lease.units == 8);
-    REQUIRE(got.lease.lifetime_ns == 24 * lease_ms);
-    world.now += (24 + late_ms) * lease_ms;
-    const auto rest = static_cast<std::uint32_t>(std::min<std::int64_t>(1192 + late_ms, 1200));
-    CHECK(world.decide({world.now, 1200, 0}).told.granted == rest);
-    (void)world.desk.take_back({got.lease.lease, 8}, world.now);
-    CHECK(world.decide({world.now, 1200, 0}).told.granted == 1200 - rest);
+TEST_CASE("leases: what a client hardly needs any more comes back, too", "[lease]") {
+  leased_world world(minute_limit());
+  auto& purse = world.holders[0];
+  const auto until_ms = [&](int end_ms) { // a request every 100 ms
+    std::size_t came_back = 0;
+    for (int ms = 100; ms <= end_ms && came_back == 0; ms += 100) {
+      world.now += 100 * lease_ms;
+      (void)purse.spend(world.key, 1, world.now);
+      for (const auto& back : purse.collect(world.now))
+        came_back += back.what.units;
+    }
+    return came_back;
+  };
+  // 1000 were sent in the first half second, 5 in the second.
+  CHECK(until_ms(900) == 0);
+  CHECK(until_ms(300) > 170);
+}
+
+TEST_CASE("leases: the next question settles the lease before", "[lease]") {
+  for (const auto kind : {algorithm::fixed_window, algorithm::sliding_window, algorithm::gcra}) {
+    leased_world world(minute_limit(kind));
+    CHECK(world.left() == 10'000 - 1 - 192);
+    world.spend(190);
+    CHECK_FALSE(world.holders[0].spend(world.key, 3, world.now));
+    const auto question = world.ask(0, 3);
+    CHECK(question.claim == lease_claim{world.got.lease.lease, 2, 0});
+    CHECK(world.holders[0].units() == 0);
+    CHECK(world.desk.settle(world.key, 1, question.claim, world.now) == 2);
+    CHECK(world.left() == 10'000 - 1 - 190);
+    CHECK(world.desk.leases() == 0);
+    CHECK(world.desk.settle(world.key, 1, question.claim, world.now) == 0); // said again
+    CHECK(world.left() == 10'000 - 1 - 190);
+  }
+}
+
+TEST_CASE("leases: one whose answer was lost goes back whole with the next question", "[lease]") {
+  leased_world world(minute_limit());
+  auto& purse = world.holders[0];
+  world.spend(192);
+  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  const auto lost = world.ask(0);
+  CHECK(world.decide(lost).lease.units == 192);
+  purse.lost(world.key, lost.from.token);
+  purse.give_up(world.key);
+  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  const auto next = world.ask(0);
+  CHECK(next.claim == lease_claim{world.got.lease.lease, 0, lost.from.token});
+  CHECK(world.left() == 10'000 - 2 - 2 * 192);
+  const auto got = world.decide(next);
+  CHECK(got.lease.units == 192);
+  CHECK(world.desk.leases() == 1);
+  CHECK(world.left() == 10'000 - 3 - 2 * 192);
+  world.take(0, got);
+  world.spend(192);
+  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  CHECK(world.ask(0).claim == lease_claim{got.lease.lease, 0, 0});
+}
+
+TEST_CASE("leases: of another process of the same node nothing is settled", "[lease]") {
+  leased_world world(minute_limit());
+  const lease_claim nothing{0, 0, 1};
+  CHECK(world.desk.settle(world.key, 7, nothing, world.now) == 0);
+  CHECK(world.desk.settle(world.key, 7, {world.got.lease.lease, 192, 0}, world.now) == 0);
+  CHECK(world.desk.settle(world.key, 0, nothing, world.now) == 0);
+  CHECK(world.desk.leases() == 1);
+}
+
+TEST_CASE("leases: half of a dead holder's is taken for spent", "[lease]") {
+  for (const auto kind : {algorithm::fixed_window, algorithm::sliding_window, algorithm::gcra}) {
+    leased_world world(minute_limit(kind));
+    const auto dead = [](std::uint64_t holder) { return holder == 1; };
+    CHECK(world.desk.reclaim([](std::uint64_t holder) { return holder == 2; }, world.now) == 0);
+    CHECK(world.desk.reclaim(dead, world.now) == 96);
+    CHECK(world.left() == 10'000 - 1 - 96);
+    CHECK(world.desk.reclaim(dead, world.now) == 0);
+  }
+}
+
+TEST_CASE("leases: gcra units that are set aside don't come back by themselves", "[lease]") {
+  // A unit every 6 ms.
+  leased_world world(minute_limit(algorithm::gcra));
+  world.now += lease_s; // the one that was charged at once is back
+  CHECK(world.left() == 10'000 - 192);
+  world.now += 10 * lease_s; // the lease is over: all of it was spent, then
+  world.desk.collect(world.now);
+  CHECK(world.desk.leases() == 0);
+  CHECK(world.left() == 10'000 - 192);
+  world.now += 192 * 6 * lease_ms;
+  CHECK(world.left() == 10'000);
+}
+
+TEST_CASE("leases: counters that leave have what is set aside, and who takes the lease settles it",
+          "[lease]") {
+  for (const auto kind : {algorithm::fixed_window, algorithm::gcra}) {
+    leased_world from(minute_limit(kind)), to(minute_limit(kind));
+    (void)to.desk.take_back({to.got.lease.lease, 192}, to.now);
+    const auto shard = shard_of(5);
+    from.now += lease_s;
+    const auto rows = from.ledger.rows_of(shard, from.now);
+    const auto leases = from.desk.take_out(shard, from.now);
+    REQUIRE(leases.size() == 1);
+    CHECK(leases[0].origin.holder == 1);
+    for (const auto& row : rows)
+      to.ledger.take_in(row, from.now);
+    to.now = from.now;
+    CHECK(to.left() <= 10'000 - 192);
+    for (const auto& lease : leases)
+      to.desk.take_in(lease, to.now);
+    to.desk.take_in(leases[0], to.now); // twice changes nothing
+    const auto before = to.left();
+    CHECK(to.desk.take_back({leases[0].lease, 92}, to.now) == 92);
+    CHECK(to.left() == before + 92);
+    // Here there is nothing left that would never be forgotten.
+    from.now += 70 * lease_s;
+    CHECK(from.ledger.sweep(from.now, 10) == 1);
   }
 }
 
 TEST_CASE("leases: one that moves to a node with other limits is not refunded there", "[lease]") {
   const auto named = [](const char* name) {
-    auto rule = lease_limit(algorithm::gcra, 1200, 60 * lease_s);
+    auto rule = lease_limit(algorithm::fixed_window, 10'000, 60 * lease_s);
     rule.name = name;
     return rule;
   };
-  lease_world from(named("a"));
-  const auto terms = terms_of(*from.ledger.rules_of(plan_id("p")), all_limits);
-  auto& purse = from.holders[0];
-  for (int i = 0; i < 100; ++i)
-    (void)purse.spend(from.key, 1, from.now);
-  const auto got = from.decide({from.now, 1, purse.wish(from.key, terms)});
-  REQUIRE(got.lease.units == 8);
+  leased_world from(named("a"));
   const auto shard = shard_of(5);
+  const auto rows = from.ledger.rows_of(shard, from.now);
+  const auto leases = from.desk.take_out(shard, from.now);
   const auto move_to = [&](limit_ledger& ledger, lease_desk& desk) {
-    for (const auto& row : from.ledger.rows_of(shard, from.now))
+    for (const auto& row : rows)
       ledger.take_in(row, from.now);
-    const auto leases = from.desk.take_out(shard, from.now);
-    for (const auto& lease : leases) {
-      from.desk.take_in(lease, from.now);
+    for (const auto& lease : leases)
       desk.take_in(lease, from.now);
-    }
   };
-  const lease_return back{got.lease.lease, 8};
+  const lease_return back{from.got.lease.lease, 192};
 
   // There the plan has changed already, and a new limit is the first.
   const auto plans =
@@ -381,5 +514,25 @@ TEST_CASE("leases: one that moves to a node with other limits is not refunded th
   limit_ledger same(lease_plan(named("a")), 100, std::make_shared<limit_labels>());
   lease_desk same_desk(same, 100, 10);
   move_to(same, same_desk);
-  CHECK(same_desk.take_back(back, from.now) == 8);
+  CHECK(same_desk.take_back(back, from.now) == 192);
+}
+
+TEST_CASE("leases: copies of another owner's are kept until they are over", "[lease]") {
+  lease_copies copies(2);
+  moved_lease lease;
+  lease.client = std::uint64_t{9} << 56;
+  lease.left_ns = lease_s;
+  for (lease.lease = 1; lease.lease <= 3; ++lease.lease)
+    copies.add(lease, lease_epoch);
+  CHECK(copies.size() == 2); // no more are kept
+  copies.end(2);
+  CHECK(copies.take_out(8, lease_epoch).empty());
+  const auto out = copies.take_out(9, lease_epoch + lease_s / 4);
+  REQUIRE(out.size() == 1);
+  CHECK(out[0].lease == 1);
+  CHECK(out[0].left_ns == lease_s * 3 / 4);
+  CHECK(copies.size() == 0);
+  copies.add(lease, lease_epoch);
+  copies.collect(lease_epoch + 2 * lease_s);
+  CHECK(copies.size() == 0);
 }
