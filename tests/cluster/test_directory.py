@@ -214,7 +214,7 @@ class Directory(unittest.TestCase):
             stop.set()
             worker.join(30)
         self.assertEqual(failed[:3], [])
-        self.assertGreater(len(ids), 300, lost)
+        self.assertGreater(len(ids), 250, lost)  # 200, and those under load
         moved = sum(n.metrics().get("penstock_idempotency_moved_keys_total", direction="received")
                     for n in nodes)
         self.assertGreater(moved, 100)
