@@ -37,11 +37,11 @@ REFUSED_IN_A_ROW = 1_000
 IDLE_S = 4         # what lies idle is called back in half a second, or forgotten in two
 STOPPED_S = 3
 CUT_S = (2, 3)
-DEAD_S = (1.5, 3)  # until a killed node is started again
+DEAD_S = (0, 3)    # until a killed node is started again: missed already, replaced, or neither
 WHOLE_S = 30
 LOOK_S = 0.02
 LOOK_WHOLE_S = 0.3  # costs time that the load does not get
-OWNER_S, MAX_LOOKS = 0.2, 10  # in so long an owner leases something
+OWNER_S, MAX_LOOKS = 0.2, 25  # in so long an owner leases something
 
 # Of units: those that owners decided one by one and those that they leased are charged. A window's
 # missing units are where charged and admitted, or leased, spent and returned differ.
@@ -130,12 +130,13 @@ class Figures:
 class Outcome:
     kind: str
     admitted: int
-    unknown: int  # sent, and the connection closed before the answer
+    unknown: int      # sent, and the connection closed before the answer
+    unavailable: int  # 503: nobody could be asked
+    incomplete: int   # shards that somebody went on with though their counters had not come
     is_over: bool  # more was asked for than there was
 
     def misses(self):
-        """What of the bar was missed, if nothing that is unknown was admitted, and whether that
-        is sure."""
+        """What of the bar was missed, and whether that is sure, whatever became of the unknown."""
         most = LIMIT if self.kind in FAULTLESS else LIMIT + PERCENT
         most_admitted = self.admitted + self.unknown
         found = []
@@ -180,20 +181,20 @@ class Window:
     def plan(self):
         """Moments at which units are left: ten seconds of load use them up."""
         when = self.chance.uniform
-        hit, other = self.hits_owner, not self.hits_owner
+        first, second = self.hits_owner, not self.hits_owner
         if self.kind in ("planned", "killed"):
             self.at(when(0.5, 2), self.add)
-            self.at(when(2.5, 4.5), lambda: self.drain(hit))
-            self.at(when(5, 7), lambda: self.drain(other, again=True))
+            self.at(when(2.5, 4.5), lambda: self.hit(first, self.leave))
+            self.at(when(5, 7), lambda: self.hit(second, self.restart))
         if self.kind == "killed":
-            self.at(when(1.5, 8), lambda: self.kill(hit))
+            self.at(when(1.5, 8), lambda: self.hit(first, self.kill))
         elif self.kind == "stopped":
-            self.at(when(1, 7), lambda: self.stop(hit))
+            self.at(when(1, 7), lambda: self.hit(first, self.stop))
         elif self.kind == "partitioned":
-            self.at(when(1, 7), lambda: self.cut(hit))
+            self.at(when(1, 7), lambda: self.hit(first, self.cut))
         elif self.kind == "all":
-            self.at(when(1, 2.5), lambda: self.kill(hit))
-            self.at(3, lambda: self.when_whole(lambda: self.cut(other)))
+            self.at(when(1, 2.5), lambda: self.hit(first, self.kill))
+            self.at(3, lambda: self.when_whole(lambda: self.hit(second, self.cut)))
 
     def at_s(self):
         return time.monotonic() - self.spray.began
@@ -206,7 +207,7 @@ class Window:
         self.at(self.at_s() + after_s, what)
 
     def step(self):
-        while self.due and self.due[0][0] <= self.at_s():
+        if self.due and self.due[0][0] <= self.at_s():
             self.due.pop(0)[1]()
         for node, again in list(self.leaving.items()):
             if node.process.poll() is not None:
@@ -235,26 +236,34 @@ class Window:
         """Those that clients use. A node that is stopped or cut off stays one of them."""
         return self.spray.nodes
 
-    def choose(self, owner):
-        """The client's owner, or another. The owner is who leases units of it."""
-        def leased():
-            return {node: node.metrics().get(COUNTED["leased"][0]) for node in self.serving()}
-        before = leased()
-        for _ in range(MAX_LOOKS):
-            time.sleep(OWNER_S)
-            by = {node: units - before[node] for node, units in leased().items()}
-            found = max(by, key=by.get)
-            if by[found] > 0:  # else it is just moving
-                break
+    def hit(self, owner, what, looks=MAX_LOOKS):
+        """what(node, role), with the client's owner or another. The owner is who leases units of
+        it; while the client moves nobody does, or one that clients don't use yet."""
+        before = self.leased()
+        time.sleep(OWNER_S)
+        by = {node: units - before.get(node, 0) for node, units in self.leased().items()}
+        found = max(by, key=by.get)
+        if by[found] == 0 or found not in self.serving():
+            if looks > 0:
+                return self.soon(0, lambda: self.hit(owner, what, looks - 1))
+            return what(self.chance.choice(self.serving()), "whatever it is")
         others = [node for node in self.serving() if node is not found]
-        return found if owner else self.chance.choice(others)
+        what(found if owner else self.chance.choice(others), "owner" if owner else "holder")
 
-    def strike(self, node, owner, what):
+    def leased(self):
+        units = {}
+        for node in self.cluster.nodes:
+            try:
+                units[node] = node.metrics().get(COUNTED["leased"][0])
+            except (OSError, Closed):
+                pass  # killed, or just starting
+        return units
+
+    def strike(self, node, role, what):
         busy = "" if self.is_whole() else ", while others come or go"
         self.figures.note(self.serving())
         unsent = node.metrics().get("penstock_limiter_unsent_units")
-        self.tell(node, f"({'owner' if owner else 'holder'}) {what}, {self.admitted():,} admitted, "
-                        f"{unsent:.0f} unsent{busy}")
+        self.tell(node, f"({role}) {what}, {self.admitted():,} admitted, {unsent:.0f} unsent{busy}")
 
     def is_whole(self):
         return not (self.leaving or self.coming) and self.cluster.is_whole()
@@ -274,34 +283,36 @@ class Window:
         node.launch()
         self.coming.append(node)
 
-    def drain(self, owner, again=False):
-        node = self.choose(owner)
-        self.strike(node, owner, "told to restart" if again else "told to leave")
+    def leave(self, node, role):
+        self.end(node, role, False)
+
+    def restart(self, node, role):
+        self.end(node, role, True)
+
+    def end(self, node, role, again):
+        self.strike(node, role, "told to restart" if again else "told to leave")
         node.signal(signal.SIGTERM)
         self.without(node)
         self.leaving[node] = again
         if not again:
             self.cluster.nodes.remove(node)
 
-    def kill(self, owner):
-        node = self.choose(owner)
-        self.strike(node, owner, "killed")
+    def kill(self, node, role):
+        self.strike(node, role, "killed")
         node.kill()
         self.without(node)
         self.soon(self.chance.uniform(*DEAD_S), lambda: self.start(node))
 
-    def stop(self, owner):
-        node = self.choose(owner)
-        self.strike(node, owner, "stopped")
+    def stop(self, node, role):
+        self.strike(node, role, "stopped")
         node.signal(signal.SIGSTOP)
         def go_on():
             node.signal(signal.SIGCONT)
             self.tell(node, "goes on")
         self.soon(STOPPED_S, go_on)
 
-    def cut(self, owner):
-        node = self.choose(owner)
-        self.strike(node, owner, "cut off")
+    def cut(self, node, role):
+        self.strike(node, role, "cut off")
         self.cluster.net.cut([node.host])
         def heal():
             self.cluster.net.everywhere(**SLOW)
@@ -323,7 +334,8 @@ class Window:
         charged = self.charged()
         self.figures.note(self.cluster.nodes)
         statuses = collections.Counter(self.spray.statuses(self.client))
-        found = Outcome(self.kind, self.admitted(), statuses[0], over)
+        found = Outcome(self.kind, self.admitted(), statuses[0], statuses[503],
+                        int(self.figures.sum("incomplete")), over)
         told = ", ".join(f"{name} {self.figures.sum(name):.0f}" for name in COUNTED)
         missed = "; ".join(what if sure else f"{what}, perhaps" for what, sure in found.misses())
         print(f"{self.kind}, {self.rate}/s, {self.client} of {first_owner.host.name}: "
@@ -364,12 +376,15 @@ def measure(arguments):
 
 def print_rows(outcomes, seed):
     print(f"| seed {seed} | windows | least admitted of {LIMIT:,} | median | most | answers lost, most "
-          "| bar |\n|---|---|---|---|---|---|---|")
+          "| 503, most | shards without counters, most | bar |\n|---|---|---|---|---|---|---|---|---|")
     for kind in dict.fromkeys(one.kind for one in outcomes):
         row = [one for one in outcomes if one.kind == kind]
         admitted = [one.admitted for one in row]
+        most = (max(getattr(one, name) for one in row)
+                for name in ("unknown", "unavailable", "incomplete"))
         print(f"| {kind} | {len(row)} | {min(admitted):,} | {statistics.median(admitted):,.0f} | "
-              f"{max(admitted):,} | {max(one.unknown for one in row)} | {verdict(row)} |", flush=True)
+              f"{max(admitted):,} | " + " | ".join(map(str, most)) + f" | {verdict(row)} |",
+              flush=True)
 
 
 def verdict(row):
