@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a cluster costs and how fast it mends: messages between nodes for a hot client, CPU a request
-on 1, 3 and 10 nodes, what a crash admits twice, and how long until others serve what a dead node had.
+on 1, 3 and 10 nodes, what a crash admits twice, how long until others serve what a dead node had, and
+what a client gets in all while nodes come and go (`--parts churn`).
 
 All but the CPU runs on hosts of their own (tests/cluster/hosts.py), which needs root."""
 
@@ -17,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
 import hosts  # noqa: E402 (also finds the others)
+import cluster_churn  # noqa: E402
 import harness  # noqa: E402
 from harness import Node, free_port, wait_for  # noqa: E402
 from hosts import HostCluster, links, members  # noqa: E402
@@ -38,6 +40,9 @@ def parse_arguments():
     parser.add_argument("--rate", type=int, default=200, help="requests a second a node, for CPU")
     parser.add_argument("--sizes", default="1,3,10", help="nodes, for CPU")
     parser.add_argument("--faults", type=int, default=20, help="of each kind")
+    parser.add_argument("--windows", type=int, default=10, help="of churn, kinds in turn")
+    parser.add_argument("--kinds", default=",".join(cluster_churn.KINDS), help="of churn")
+    parser.add_argument("--seed", type=int, help="of churn")
     return parser.parse_args()
 
 
@@ -258,7 +263,8 @@ def served_again(spray, client, struck):
 def main():
     arguments = parse_arguments()
     harness.binary = str(arguments.build_dir / "penstock")
-    parts = {"messages": measure_messages, "cpu": measure_cpu, "faults": measure_faults}
+    parts = {"messages": measure_messages, "cpu": measure_cpu, "faults": measure_faults,
+             "churn": cluster_churn.measure}
     why_not = hosts.why_not()
     for part in arguments.parts.split(","):
         if part != "cpu" and why_not:
