@@ -19,6 +19,13 @@ lease_key key_of(const moved_lease& lease) {
 
 } // namespace
 
+std::vector<moved_lease> with_origins(std::vector<moved_lease> leases,
+                                      const std::vector<lease_origin>& origins) {
+  for (std::size_t i = 0; i < std::min(leases.size(), origins.size()); ++i)
+    leases[i].origin = origins[i];
+  return leases;
+}
+
 // -- what is known --------------------------------------------------------------------------------
 
 void lease_desk::add(std::uint64_t lease, const given& entry) {
@@ -102,7 +109,11 @@ lease_answer lease_desk::answer(const limit_ledger::location& at, const admit_it
 
 std::uint32_t lease_desk::take_back(const lease_return& what, std::int64_t now_ns) {
   const auto found = given_.find(what.lease);
-  if (found == given_.end()) return 0;
+  if (found == given_.end()) {
+    if (early_.size() < max_leases_ && what.units != 0)
+      early_[what.lease] = {what.units, now_ns + max_lease_left_ns};
+    return 0;
+  }
   const std::uint32_t units = std::min(what.units, found->second.units);
   end(found, units, now_ns);
   return units;
@@ -163,6 +174,10 @@ void lease_desk::take_in(const moved_lease& lease, std::int64_t now_ns) {
               entry.marks.begin());
   ledger_.unfold(entry.key, entry.units);
   add(lease.lease, entry);
+  const auto came_back = early_.find(lease.lease);
+  if (came_back == early_.end()) return;
+  (void)take_back({lease.lease, came_back->second.units}, now_ns);
+  early_.erase(came_back);
 }
 
 void lease_desk::note_changes(bool wanted) {
@@ -194,6 +209,8 @@ void lease_desk::collect(std::int64_t now_ns) {
   for (const auto at :
        leases_where([now_ns](const given& entry) { return entry.over_ns < now_ns; }))
     end(at, 0, now_ns);
+  boost::unordered::erase_if(early_,
+                             [now_ns](const auto& each) { return each.second.over_ns < now_ns; });
 }
 
 void lease_desk::forget_all(std::int64_t now_ns) {

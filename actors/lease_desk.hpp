@@ -42,6 +42,10 @@ struct moved_lease {
   bool operator==(const moved_lease&) const = default;
 };
 
+/// The leases with what travels beside them.
+std::vector<moved_lease> with_origins(std::vector<moved_lease> leases,
+                                      const std::vector<lease_origin>& origins);
+
 /// A lease that began or ended.
 struct lease_change {
   std::uint64_t lease = 0;
@@ -69,8 +73,8 @@ class lease_desk {
                       const limit_ledger::decision& decided, std::uint32_t wish,
                       const lease_origin& origin, std::int64_t now_ns);
 
-  /// Gives the units back to the client; those of a lease that is not known any more are lost to
-  /// it. Gives how many it took.
+  /// Gives the units back to the client; those of a lease that is not known are kept for a while,
+  /// as it may be on its way here with its shard. Gives how many it took.
   std::uint32_t take_back(const lease_return& what, std::int64_t now_ns);
 
   /// What a dead holder spent of a lease nobody knows: half of it is taken for spent, and the other
@@ -133,6 +137,12 @@ class lease_desk {
   map given_;
   // The last lease of a client that a holder was given.
   boost::unordered_flat_map<holder_key, std::uint64_t> held_;
+  // Returns that came before their leases did.
+  struct early {
+    std::uint32_t units = 0;
+    std::int64_t over_ns = 0;
+  };
+  boost::unordered_flat_map<std::uint64_t, early> early_;
   bool notes_changes_ = false;
   std::vector<lease_change> changed_;
 };

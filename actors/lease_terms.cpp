@@ -26,6 +26,14 @@ bool has_scope(const plan& rules, limit_mask applying, limit_scope scope) {
 
 } // namespace
 
+std::uint32_t least_units(const plan& rules, limit_mask applying) {
+  std::uint32_t least = UINT32_MAX;
+  for (std::size_t i = 0; i < std::min(rules.limits.size(), max_limits_per_plan); ++i)
+    if ((applying >> i & 1) != 0 && rules.limits[i].cost == limit_cost::event)
+      least = std::min(least, units_at_once(rules.limits[i]));
+  return least;
+}
+
 lease_terms terms_of(const plan& rules, limit_mask applying) {
   std::uint32_t least = UINT32_MAX;
   std::int64_t lifetime_ns = max_lease_lifetime_ns;

@@ -36,6 +36,7 @@ admit_reply limiter_cluster::admit(const admit_request& request, const caf::acto
   for (const admit_item& item : request.items)
     located_.push_back(decides && owns(item.client) ? with_.ledger->locate(item, now_ns)
                                                     : limit_ledger::location{});
+  bool at_bound = false;
   std::vector<open_item> open;
   for (std::size_t i = 0; i < request.items.size(); ++i) {
     const admit_item& item = request.items[i];
@@ -43,20 +44,24 @@ admit_reply limiter_cluster::admit(const admit_request& request, const caf::acto
     const auto mine = sized ? sizes.first(item.events) : sizes.first(0);
     if (sized) sizes = sizes.subspan(item.events);
     verdict& answer = reply.verdicts[i];
-    if (decides && owns(item.client)) {
+    const bool is_own = decides && owns(item.client);
+    if (is_own && !is_at_bound(item)) {
       answer = with_.decide(located_[i], item, mine, now_ns).answer;
-      unsent_units_ += answer.granted;
+      note_charge(item.client, answer.granted);
       continue;
     }
+    at_bound = at_bound || is_own;
     open_item asked{static_cast<std::uint32_t>(i), item, {mine.begin(), mine.end()}, 0};
-    if (const auto told_before = without_asking(asked, steady_ns)) {
+    if (is_own) {
+      // It waits: see route().
+    } else if (const auto told_before = without_asking(asked, steady_ns)) {
       answer = *told_before;
       continue;
     }
     answer.reason = verdict::pending;
     open.push_back(std::move(asked));
   }
-  if (unsent_units_ >= max_unsent_units) back_up();
+  if (at_bound || unconfirmed_.unsent() >= max_unsent_units) back_up();
   if (!open.empty())
     for (const told& each : route(front_end, request.token, steady_ns, std::move(open)))
       reply.verdicts[each.position] = each.answer;
@@ -100,12 +105,14 @@ std::vector<limiter_cluster::told> limiter_cluster::route(const caf::actor& fron
   owner_ask following{front_end, token, parts_.self, false, since_ns, 0, {}};
   for (open_item& each : items) {
     const std::uint32_t shard = shard_of(each.item.client);
-    if (decides && owns(each.item.client)) {
+    const bool is_own = decides && owns(each.item.client);
+    if (is_own && !is_at_bound(each.item)) {
       decided.push_back({each.position, decide_here(each)});
       continue;
     }
     const std::uint16_t owner = places_ ? places_->shards[shard].owner : parts_.self;
     if (owner == parts_.self) {
+      waits_for_backup_ = waits_for_backup_ || is_own;
       waiting.items.push_back(std::move(each));
     } else if (each.follows) {
       following.items.push_back(std::move(each));
@@ -215,7 +222,7 @@ verdict limiter_cluster::decide_here(const open_item& each) {
   const std::int64_t now_ns = with_.clock();
   const auto at = with_.ledger->locate(each.item, now_ns);
   const verdict answer = with_.decide(at, each.item, each.sizes, now_ns).answer;
-  unsent_units_ += answer.granted;
+  note_charge(each.item.client, answer.granted);
   return answer;
 }
 

@@ -8,6 +8,7 @@
 #include "actors/limit_ledger.hpp"
 #include "actors/metrics.hpp"
 #include "actors/settings.hpp"
+#include "actors/unconfirmed_units.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -44,9 +45,12 @@ inline constexpr std::size_t max_moving_shards = 8;
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
 /// And this long for counters that may be on their way by a view that it never saw.
 inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;
-/// What was admitted since the backup was told is admitted again if the owner dies: so many units,
-/// and what comes within a round trip.
+/// What no backup has confirmed is admitted again if the owner dies. A message goes to it at once
+/// after so many units of all clients; and of a client nothing more is admitted than this part of
+/// its least limit, or so many units, before the backup confirms some. A request is not divided.
 inline constexpr std::uint64_t max_unsent_units = 32;
+inline constexpr std::uint32_t unconfirmed_part = 200;
+inline constexpr std::uint32_t min_unconfirmed_units = 8;
 inline constexpr std::size_t max_backup_rows = 4096;
 /// Messages to a backup under way: further ones follow a lost packet at once, so that it is missed
 /// within a round trip and not when a timer ends. Of many rows there is one.
@@ -187,8 +191,8 @@ class limiter_cluster {
     verdict answer;
   };
   struct backup {
-    std::vector<caf::actor_addr> asked; // and not confirmed by them
-    std::uint64_t units = 0;            // charged before it
+    std::vector<caf::actor_addr> asked;           // and not confirmed by them
+    std::vector<unconfirmed_units::part> charged; // before it
     std::uint64_t number = 0;
     bool has_all = false; // that had changed
   };
@@ -226,10 +230,7 @@ class limiter_cluster {
   void note_lost(const owner_ask& ask, std::uint64_t token);
 
   // limiter_owner.cpp
-  bool has_backup(std::uint64_t client) const;
   void forget_leases();
-  void release_replies();
-  void end_late_replies(std::int64_t steady_ns);
   void note_dead(const placement* before);
   void reclaim();
   void take_in_leases(const std::vector<moved_lease>& leases);
@@ -256,11 +257,18 @@ class limiter_cluster {
   void send_moves();
   std::vector<moved_lease> leases_of(std::uint32_t shard);
   void send_shard(const move& what, const caf::actor& to);
+  void end_late_moves(std::int64_t steady_ns);
+  void show();
+
+  // limiter_backup.cpp
+  bool has_backup(std::uint64_t client) const;
+  void note_charge(std::uint64_t client, std::uint32_t units);
+  bool is_at_bound(const admit_item& item);
   void back_up();
   void add_lease_changes(std::map<const caf::actor*, backup_rows>& by_member);
   void confirm_backups();
-  void end_late_moves(std::int64_t steady_ns);
-  void show();
+  void release_replies();
+  void end_late_replies(std::int64_t steady_ns);
 
   limiter_cluster_parts parts_;
   tools with_;
@@ -286,8 +294,10 @@ class limiter_cluster {
   std::uint64_t next_ask_ = 1;
   bool will_ask_again_ = false;
   std::deque<move> moves_;
-  std::deque<backup> backups_;     // under way, the oldest first
-  std::uint64_t unsent_units_ = 0; // charged since the backup was told last
+  std::deque<backup> backups_; // under way, the oldest first
+  unconfirmed_units unconfirmed_;
+  std::vector<unconfirmed_units::part> sent_charges_; // confirmed but for rows still to come
+  bool waits_for_backup_ = false;                     // a request of a client at its bound
   bool more_to_back_up_ = false;
   std::uint64_t last_backup_ = 0;      // number of the last that was sent
   std::uint64_t confirmed_backup_ = 0; // the last that had all that had changed

@@ -8,17 +8,6 @@
 
 namespace penstock {
 
-namespace {
-
-std::vector<moved_lease> with_origins(std::vector<moved_lease> leases,
-                                      const std::vector<lease_origin>& origins) {
-  for (std::size_t i = 0; i < std::min(leases.size(), origins.size()); ++i)
-    leases[i].origin = origins[i];
-  return leases;
-}
-
-} // namespace
-
 // A shard of this limiter goes round these roles:
 //
 //              source is this node, or nobody        counters came, or never will
@@ -139,7 +128,10 @@ void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at,
     // A view that this node never saw may have given the shard to somebody who waits for it.
     push(shard, at.source == no_member || at.source == parts_.self ? at.owner : at.source);
   } else if (was == role::arriving) {
-    if (arrived_epoch_[shard] < waiting_epoch_[shard]) return; // pushed on when it has come
+    // Pushed on when it has come or, where all is here, when nobody else may decide any more.
+    if (awaited_[shard] == no_member ? !places_->confirmed
+                                     : arrived_epoch_[shard] < waiting_epoch_[shard])
+      return;
     roles_[shard] = role::foreign;
     push(shard, at.owner);
   } else if (at.source == parts_.self && missed_views) {
@@ -165,6 +157,7 @@ bool limiter_cluster::may_have_last_copy(const placement* before, std::uint32_t 
 
 void limiter_cluster::become_owner(std::uint32_t shard) {
   roles_[shard] = role::own;
+  std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
   take_in_leases(copies_.take_out(shard, with_.clock()));
   with_.ledger->mark_shard(shard);
 }
@@ -291,6 +284,7 @@ void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
   if (late == 0) return;
   spdlog::warn("limits: the counters of {} shards did not come; going on with what is known here",
                late);
+  send_moves();
   ask_waiting();
 }
 
@@ -336,84 +330,6 @@ void limiter_cluster::on_peer_down(const peer_down& news) {
   route_again(std::move(lost));
 }
 
-// -- backup ---------------------------------------------------------------------------------------
-
-void limiter_cluster::back_up() {
-  const std::size_t most = more_to_back_up_ ? 1 : max_backups_under_way;
-  if (backups_.size() >= most || !places_) return;
-  backup next;
-  next.units = std::exchange(unsent_units_, 0);
-  constexpr auto reader = client_table::reader::backup;
-  if (!with_.ledger->has_changed(reader)) return;
-  std::map<const caf::actor*, backup_rows> by_member;
-  const auto rows = with_.ledger->take_changed(max_backup_rows, with_.clock(), reader);
-  more_to_back_up_ = rows.size() >= max_backup_rows;
-  for (const auto& row : rows) {
-    const std::uint32_t shard = shard_of(row.client);
-    if (roles_[shard] != role::own) continue;
-    // Who is out of reach is told all when it is back.
-    if (const caf::actor* const to = limiter_of(places_->shards[shard].backup, shard))
-      by_member[to].rows.push_back(row);
-  }
-  next.has_all = !more_to_back_up_;
-  if (next.has_all) add_lease_changes(by_member); // the rows are there then
-  for (auto& [to, message] : by_member) {
-    parts_.metrics->backup_rows_sent.add(message.rows.size());
-    next.asked.push_back(to->address());
-    with_.self->send(*to, std::move(message));
-  }
-  if (next.asked.empty()) return;
-  next.number = ++last_backup_;
-  backups_.push_back(std::move(next));
-}
-
-void limiter_cluster::add_lease_changes(std::map<const caf::actor*, backup_rows>& by_member) {
-  for (const lease_change& each : desk_.take_changed()) {
-    const std::uint32_t shard = shard_of(each.client);
-    const std::uint16_t member = places_->shards[shard].backup;
-    const caf::actor* const to = limiter_of(member, shard);
-    if (roles_[shard] != role::own || !to || peer_at(member).version < claims_wire_version)
-      continue;
-    backup_rows& message = by_member[to];
-    message.version = claims_wire_version;
-    if (auto lease = desk_.look_up(each.lease, with_.clock())) {
-      message.origins.push_back(lease->origin);
-      message.leases.push_back(std::move(*lease));
-    } else {
-      message.ended.push_back(each.lease);
-    }
-  }
-}
-
-void limiter_cluster::on_backup_rows(const backup_rows& rows) {
-  const std::int64_t now_ns = with_.clock();
-  for (const counter_row& row : rows.rows)
-    if (roles_[shard_of(row.client)] != role::own) with_.ledger->restore(row, now_ns);
-  for (const moved_lease& lease : with_origins(rows.leases, rows.origins))
-    if (roles_[shard_of(lease.client)] != role::own) copies_.add(lease, now_ns);
-  for (const std::uint64_t lease : rows.ended)
-    copies_.end(lease);
-}
-
-void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
-  // Each confirms in order.
-  const auto first = std::ranges::find_if(
-      backups_, [&](const backup& each) { return std::ranges::count(each.asked, from) != 0; });
-  if (first == backups_.end()) return;
-  std::erase(first->asked, from);
-  confirm_backups();
-  if (more_to_back_up_ || unsent_units_ >= max_unsent_units) back_up();
-}
-
-void limiter_cluster::confirm_backups() {
-  while (!backups_.empty() && backups_.front().asked.empty()) {
-    parts_.metrics->backup_units.add(backups_.front().units);
-    if (backups_.front().has_all) confirmed_backup_ = backups_.front().number;
-    backups_.pop_front();
-  }
-  release_replies();
-}
-
 // -- upkeep ---------------------------------------------------------------------------------------
 
 void limiter_cluster::tick() {
@@ -446,10 +362,7 @@ void limiter_cluster::show() {
     held += ask.waits ? static_cast<std::int64_t>(ask.items.size()) : 0;
   m.held_requests.set(held);
   m.leased_units.set(static_cast<std::int64_t>(purse_.units()));
-  std::uint64_t unsure = unsent_units_;
-  for (const backup& each : backups_)
-    unsure += each.units;
-  m.unsent_units.set(static_cast<std::int64_t>(unsure));
+  m.unsent_units.set(static_cast<std::int64_t>(unconfirmed_.all()));
 }
 
 } // namespace penstock

@@ -20,7 +20,7 @@ void limiter_cluster::decide(const owner_request& request, const caf::actor& fro
   std::span<const std::uint32_t> sizes = request.sizes;
   std::span<const lease_claim> claims = request.claims;
   const bool may_lease = std::ranges::count(dead_holders_, request.holder) == 0;
-  bool leases = false;
+  bool waits = false; // for the backup
   for (std::size_t i = 0; i < request.items.size(); ++i) {
     const admit_item& item = request.items[i];
     const std::uint32_t wish = i < request.wishes.size() ? request.wishes[i] : 0;
@@ -37,51 +37,22 @@ void limiter_cluster::decide(const owner_request& request, const caf::actor& fro
         with_.decide(at, item, sized ? sizes.first(item.events) : sizes.first(0), now_ns);
     if (sized) sizes = sizes.subspan(item.events);
     reply.verdicts.push_back(decided.answer);
-    unsent_units_ += decided.answer.granted;
+    note_charge(item.client, decided.answer.granted);
+    waits = waits || is_at_bound(item);
     if (wish == 0 || !may_lease) continue;
     lease_answer lease =
         desk_.answer(at, item, decided, wish, {request.holder, request.token}, now_ns);
     lease.item = static_cast<std::uint32_t>(i);
     parts_.metrics->units_leased.add(lease.units);
-    leases = leases || (lease.units != 0 && has_backup(item.client));
+    waits = waits || (lease.units != 0 && has_backup(item.client));
     if (lease != lease_answer{.item = lease.item}) reply.leases.push_back(lease);
   }
   const std::uint64_t next_backup = last_backup_ + 1;
-  if (leases || unsent_units_ >= max_unsent_units) back_up();
-  if (leases)
+  if (waits || unconfirmed_.unsent() >= max_unsent_units) back_up();
+  if (waits)
     held_replies_.push_back({from, std::move(reply), next_backup, parts_.steady_ns()});
   else
     with_.self->send(from, std::move(reply));
-}
-
-// -- answers that wait for the backup -------------------------------------------------------------
-
-bool limiter_cluster::has_backup(std::uint64_t client) const {
-  const std::uint32_t shard = shard_of(client);
-  return limiter_of(places_->shards[shard].backup, shard) != nullptr;
-}
-
-void limiter_cluster::release_replies() {
-  std::erase_if(held_replies_, [this](held_reply& each) {
-    if (each.backup > confirmed_backup_) return false;
-    with_.self->send(each.to, std::move(each.reply));
-    return true;
-  });
-}
-
-// The verdicts are needed now; leases were never told of and so can't have been spent.
-void limiter_cluster::end_late_replies(std::int64_t steady_ns) {
-  std::erase_if(held_replies_, [&](held_reply& each) {
-    if (steady_ns - each.since_ns < max_lease_delay_ns) return false;
-    std::erase_if(each.reply.leases, [this](const lease_answer& lease) {
-      if (lease.units == 0) return false;
-      (void)desk_.take_back({lease.lease, lease.units}, with_.clock());
-      parts_.metrics->leases_withheld.add();
-      return true;
-    });
-    with_.self->send(each.to, std::move(each.reply));
-    return true;
-  });
 }
 
 // -- what comes back ------------------------------------------------------------------------------

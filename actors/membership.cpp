@@ -67,6 +67,14 @@ bool membership::on_view(const cluster_view& view, std::uint64_t revision, std::
       }
       of.at_ns = now_ns;
     }
+  // Whoever was taken out has to be heard anew: this node may have heard it a little later than who
+  // took it out.
+  for (const auto& member : view_.members) {
+    const auto known = heard_.find(member.address);
+    if (find_member(view.members, member.address) || known == heard_.end()) continue;
+    if (known->second.record.incarnation == member.incarnation)
+      known->second.at_ns = std::min(known->second.at_ns, now_ns - times_.remove_ns - 1);
+  }
   view_ = view;
   viewed_ns_ = now_ns;
   history_.push_back(view);

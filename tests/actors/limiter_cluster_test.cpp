@@ -184,7 +184,15 @@ TEST_CASE_METHOD(small_limiters, "limiters: the next in order takes over from a 
   CHECK(taken > 50);
 }
 
-TEST_CASE_METHOD(three_limiters, "limiters: a backup that is slow to confirm is told all the same",
+namespace {
+
+struct large_limiters : three_limiters {
+  large_limiters() : three_limiters(unreachable_policy::refuse, 100'000) {}
+};
+
+} // namespace
+
+TEST_CASE_METHOD(large_limiters, "limiters: a backup that is slow to confirm is told all the same",
                  "[limiter_cluster]") {
   const auto places = place(view, [this](const std::string& at) { return number_of(at); });
   const std::uint16_t second = places.shards[shard_of(some_client)].backup;
@@ -212,7 +220,7 @@ TEST_CASE_METHOD(three_limiters, "limiters: a backup that is slow to confirm is 
   CHECK(metrics.unsent_units.value() == 32);
   // It has a bound.
   for (std::uint64_t unit = 0; unit < 32 * 2 * max_backups_under_way; ++unit)
-    (void)ask_one(owner(), some_client);
+    (void)ask(owner(), some_client), run();
   std::size_t messages = 0;
   while (take(backup, rows))
     ++messages;

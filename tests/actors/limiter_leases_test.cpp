@@ -150,6 +150,43 @@ TEST_CASE_METHOD(played_neighbours, "limiters: a lost backup is not waited for",
   CHECK(answer());
 }
 
+TEST_CASE_METHOD(played_neighbours, "limiters: what a crash would admit again has a bound",
+                 "[limiter_cluster]") {
+  forget_backups();
+  const auto granted = [this] {
+    std::uint32_t units = 0;
+    for (const auto& each : collect(owner()))
+      units += each.granted;
+    return units;
+  };
+  for (int i = 0; i < 60; ++i) {
+    ask(owner(), some_client);
+    run();
+  }
+  CHECK(granted() == 10'000 / unconfirmed_part); // the rest waits
+  ask_for(0);
+  CHECK_FALSE(answer()); // as does what others ask
+  pass_time(60);
+  CHECK(granted() == 0);
+  CHECK(nodes[owner()]->metrics->unsent_units.value() == 51);
+  ask(owner(), some_client + 1); // another client does not
+  CHECK(granted() == 1);
+  forget_backups();
+  CHECK(granted() == 10);
+  CHECK(answer());
+}
+
+TEST_CASE_METHOD(played_neighbours, "limiters: what waits for a backup that is lost goes on",
+                 "[limiter_cluster]") {
+  for (int i = 0; i < 60; ++i)
+    ask(owner(), some_client);
+  CHECK(collect(owner()).size() < 60);
+  const auto places = place(view, [this](const std::string& at) { return number_of(at); });
+  tell(owner(), peer_down{places.shards[shard_of(some_client)].backup});
+  pass_time(10);
+  CHECK(collect(owner()).size() == 60 - 10'000 / unconfirmed_part);
+}
+
 TEST_CASE_METHOD(leased_limiters, "limiters: half of a dead holder's lease comes back",
                  "[limiter_cluster]") {
   spend(50);
@@ -224,6 +261,19 @@ TEST_CASE_METHOD(leased_limiters, "limiters: who may have been taken out gives i
   run();
   CHECK(held() == 0);
   CHECK(rest(giver) == 10'000 - spent);
+}
+
+TEST_CASE_METHOD(leased_limiters, "limiters: a lease that comes back before its shard came",
+                 "[limiter_cluster]") {
+  cut(giver, backup); // so that the shard is on its way for long
+  nodes[giver]->leaving = true;
+  next_view();
+  pass_time(700); // the holder gives back what lies idle
+  CHECK(owner() == backup);
+  CHECK(held() == 0);
+  link(giver, backup);
+  run();
+  CHECK(rest(backup) == 10'000 - spent);
 }
 
 TEST_CASE_METHOD(leased_limiters, "limiters: a lease whose answer comes too late goes back",

@@ -107,3 +107,44 @@ TEST_CASE_METHOD(second_owner,
   CHECK(collect(first).at(0).granted == 1);
   CHECK(ask_one(first, some_client, 9)->granted == 1);
 }
+
+TEST_CASE_METHOD(small_limiters, "limiters: an owner is back before it is sure that it was gone",
+                 "[limiter_cluster]") {
+  // Its backup has all that it streamed, and waits until it can't decide any more.
+  const auto had = owner();
+  CHECK(ask_one(had, some_client, 9)->granted == 9);
+  pass_time(60);
+  kill(had);
+  confirmed = false;
+  next_view();
+  run();
+  const auto heir = owner();
+  CHECK_FALSE(ask_one(heir, some_client));
+  // Another process at its address is let in meanwhile.
+  auto& back = *nodes[had];
+  limiter_cluster_parts parts;
+  parts.self = static_cast<std::uint16_t>(had);
+  parts.on_unreachable = on_unreachable;
+  parts.steady_ns = [this] { return now; };
+  parts.decides_until_ns = back.decides_until;
+  parts.metrics = back.metrics;
+  back.ledger = std::make_shared<limit_ledger>(
+      std::make_shared<const std::vector<plan>>(1, minute_plan(10)), 1000, labels);
+  back.limiter = system.spawn(
+      limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, nullptr, parts});
+  back.alive = true;
+  back.incarnation = "another";
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (i != had && nodes[i]->alive) link(had, i);
+  next_view();
+  pass_time(100);
+  CHECK(owner() == had);
+  CHECK_FALSE(ask_one(had, some_client)); // the counters are still to come
+  confirmed = true;
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    tell_view(i);
+  run();
+  CHECK(collect(had).size() == 1);
+  CHECK(nodes[had]->metrics->moves_incomplete.value() == 0);
+  CHECK(ask_one(had, some_client, 9)->granted == 0);
+}
