@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -46,9 +47,14 @@ tls_handshakes::~tls_handshakes() {
 
 void tls_handshakes::begin(int socket, welcome then) {
   const std::unique_lock hold{mutex_};
-  if (stopping_ || new_.size() >= max_handshakes) {
+  if (stopping_) {
     ::close(socket);
     return;
+  }
+  if (new_.size() >= max_handshakes) {
+    ::close(new_.front().socket);
+    new_.erase(new_.begin());
+    ++passed_over_;
   }
   const auto now = clock::now();
   new_.push_back({socket, remote_address_of(socket), std::move(then), nullptr, now,
@@ -109,6 +115,8 @@ void tls_handshakes::take_new() {
   {
     const std::lock_guard hold{mutex_};
     fresh.swap(new_);
+    metrics_->tls.add(passed_over_);
+    not_told_ += std::exchange(passed_over_, 0);
   }
   const auto context = contexts_->now();
   for (peer& one : fresh) {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -71,7 +72,8 @@ class tls_handshakes {
   std::uint64_t not_told_ = 0;
 
   std::mutex mutex_;
-  std::vector<peer> new_; // at most max_handshakes
+  std::vector<peer> new_;         // at most max_handshakes, the oldest first
+  std::uint64_t passed_over_ = 0; // more came before the thread looked, which counts them
   bool stopping_ = false;
   int wake_ = -1; // an eventfd
   std::thread thread_;

@@ -4,6 +4,7 @@
 #include "actors/system_config.hpp"
 #include "net/cluster_tls.hpp"
 #include "net/tcp_probe.hpp"
+#include "net/tls_handshakes.hpp"
 #include "net/tls_session.hpp"
 
 #include <catch2/catch.hpp>
@@ -287,6 +288,22 @@ TEST_CASE("a refusal comes out of a connect as one, and a silent peer ends it", 
   REQUIRE_FALSE(nobody);
   CHECK(nobody.error() == caf::sec::connection_timeout);
   ::close(silent);
+}
+
+TEST_CASE("who makes room for more handshakes is counted, however fast they come", "[tls]") {
+  const auto metrics = std::make_shared<gate_metrics>();
+  tls_handshakes handshakes{std::make_shared<tls_contexts>(*load_tls_context(issued().of("a"))),
+                            metrics};
+  std::array<meeting::pair, 3 * max_handshakes> silent;
+  for (const auto& ends : silent)
+    handshakes.begin(ends[1], nullptr);
+  const auto too_many = silent.size() - max_handshakes;
+  const auto deadline = std::chrono::steady_clock::now() + handshake_timeout;
+  while (metrics->tls.value() < too_many && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(1ms);
+  CHECK(metrics->tls.value() == too_many);
+  for (const auto& ends : silent)
+    ::close(ends[0]);
 }
 
 TEST_CASE("a node ends while strangers hang on its port", "[tls]") {
