@@ -125,9 +125,9 @@ void limiter_cluster::release_replies() {
 }
 
 // The verdicts are needed now; leases were never told of and so can't have been spent.
-void limiter_cluster::end_late_replies(std::int64_t steady_ns) {
+void limiter_cluster::withhold_leases(std::int64_t since_ns) {
   std::erase_if(held_replies_, [&](held_reply& each) {
-    if (steady_ns - each.since_ns < max_lease_delay_ns) return false;
+    if (each.since_ns > since_ns) return false;
     std::erase_if(each.reply.leases, [this](const lease_answer& lease) {
       if (lease.units == 0) return false;
       (void)desk_.take_back({lease.lease, lease.units}, with_.clock());

@@ -268,7 +268,7 @@ class limiter_cluster {
   void add_lease_changes(std::map<const caf::actor*, backup_rows>& by_member);
   void confirm_backups();
   void release_replies();
-  void end_late_replies(std::int64_t steady_ns);
+  void withhold_leases(std::int64_t since_ns = INT64_MAX);
 
   limiter_cluster_parts parts_;
   tools with_;

@@ -189,6 +189,7 @@ std::vector<moved_lease> limiter_cluster::leases_of(std::uint32_t shard) {
 }
 
 void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
+  withhold_leases(); // nobody may be told of a lease that went on before
   const auto rows = with_.ledger->rows_of(what.shard, with_.clock());
   std::size_t first = 0;
   do {
@@ -337,7 +338,7 @@ void limiter_cluster::tick() {
   end_late_asks();
   ask_followers();
   end_late_moves(steady_ns);
-  end_late_replies(steady_ns);
+  withhold_leases(steady_ns - max_lease_delay_ns);
   give_back(purse_.collect(steady_ns));
   desk_.collect(with_.clock());
   copies_.collect(with_.clock());

@@ -150,6 +150,23 @@ TEST_CASE_METHOD(played_neighbours, "limiters: a lost backup is not waited for",
   CHECK(answer());
 }
 
+TEST_CASE_METHOD(played_neighbours, "limiters: a lease that was not told of stays when its shard goes",
+                 "[limiter_cluster]") {
+  const auto giver = owner();
+  ask_for(100);
+  CHECK_FALSE(answer());
+  nodes[giver]->leaving = true;
+  next_view();
+  run();
+  for (std::size_t i = 0; i < 3; ++i)
+    if (i != giver) tell(giver, peer_up{static_cast<std::uint16_t>(i), {nodes[i]->limiter}});
+  run();
+  const auto reply = answer();
+  REQUIRE(reply);
+  CHECK(reply->leases.empty());
+  CHECK(ask_one(owner(), some_client, 9'999)->granted == 9'999);
+}
+
 TEST_CASE_METHOD(played_neighbours, "limiters: what a crash would admit again has a bound",
                  "[limiter_cluster]") {
   forget_backups();
