@@ -150,7 +150,8 @@ TEST_CASE_METHOD(played_neighbours, "limiters: a lost backup is not waited for",
   CHECK(answer());
 }
 
-TEST_CASE_METHOD(played_neighbours, "limiters: a lease that was not told of stays when its shard goes",
+TEST_CASE_METHOD(played_neighbours, 
+                 "limiters: a lease that was not told of stays when its shard goes",
                  "[limiter_cluster]") {
   const auto giver = owner();
   ask_for(100);
@@ -158,8 +159,11 @@ TEST_CASE_METHOD(played_neighbours, "limiters: a lease that was not told of stay
   nodes[giver]->leaving = true;
   next_view();
   run();
-  for (std::size_t i = 0; i < 3; ++i)
-    if (i != giver) tell(giver, peer_up{static_cast<std::uint16_t>(i), {nodes[i]->limiter}});
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (i == giver) continue;
+    tell(giver, peer_down{static_cast<std::uint16_t>(i)});
+    tell(giver, peer_up{static_cast<std::uint16_t>(i), {nodes[i]->limiter}});
+  }
   run();
   const auto reply = answer();
   REQUIRE(reply);
