@@ -285,14 +285,29 @@ void limiter_cluster::take_lease(const owner_ask& ask, const open_item& item, co
 }
 
 void limiter_cluster::give_back(const std::vector<returned_units>& units) {
+  const std::int64_t steady_ns = parts_.steady_ns();
+  for (const returned_units& each : units)
+    if (recent_returns_.size() < max_purse_clients)
+      recent_returns_.push_back({each, no_member, steady_ns});
+  send_returns();
+}
+
+// Also what went to an owner that is not one any more: it may have died, and who has what it knew
+// takes the lease for held. A return that comes twice changes nothing.
+void limiter_cluster::send_returns() {
   std::map<const caf::actor*, leases_returned> by_owner;
-  for (const returned_units& each : units) {
-    const std::uint32_t shard = shard_of(each.client);
-    const std::uint16_t owner = places_ ? places_->shards[shard].owner : each.owner;
+  for (recent_return& each : recent_returns_) {
+    const std::uint32_t shard = shard_of(each.units.client);
+    const std::uint16_t owner = places_ ? places_->shards[shard].owner : each.units.owner;
+    if (owner == each.sent_to) continue;
+    const caf::actor* const to = limiter_of(owner, shard);
     if (owner == parts_.self)
-      (void)desk_.take_back(each.what, with_.clock()); // the shard has come here meanwhile
-    else if (const caf::actor* const to = limiter_of(owner, shard))
-      by_owner[to].leases.push_back(each.what);
+      (void)desk_.take_back(each.units.what, with_.clock()); // the shard has come here meanwhile
+    else if (to)
+      by_owner[to].leases.push_back(each.units.what);
+    else
+      continue;
+    each.sent_to = owner;
   }
   for (auto& [to, message] : by_owner)
     with_.self->send(*to, std::move(message));

@@ -58,6 +58,9 @@ inline constexpr std::size_t max_backups_under_way = 16;
 /// An answer with a lease leaves when the backup has the lease, so that no crash gives its units to
 /// others too. After so long it leaves without.
 inline constexpr std::int64_t max_lease_delay_ns = 100'000'000;
+/// Who owns a shard next is told again what was returned so shortly before: longer than it takes to
+/// replace an owner.
+inline constexpr std::int64_t return_memory_ns = 4'000'000'000;
 /// Processes that are members no more: what they may have been leased is remembered no longer.
 inline constexpr std::size_t max_dead_holders = 256;
 
@@ -196,6 +199,11 @@ class limiter_cluster {
     std::uint64_t number = 0;
     bool has_all = false; // that had changed
   };
+  struct recent_return {
+    returned_units units;
+    std::uint16_t sent_to = no_member;
+    std::int64_t since_ns = 0;
+  };
   // An answer that waits until the backup has what it gives.
   struct held_reply {
     caf::actor to;
@@ -227,6 +235,7 @@ class limiter_cluster {
   void ask_followers();
   void route_again(std::vector<owner_ask> asks);
   void give_back(const std::vector<returned_units>& units);
+  void send_returns();
   void note_lost(const owner_ask& ask, std::uint64_t token);
 
   // limiter_owner.cpp
@@ -275,6 +284,7 @@ class limiter_cluster {
   lease_purse purse_{max_purse_clients};
   lease_desk desk_;
   lease_copies copies_{max_leases_given};
+  std::vector<recent_return> recent_returns_; // of the last return_memory_ns
   std::vector<std::uint64_t> dead_holders_; // the latest last
   bool may_reclaim_ = false;                // somebody died, or leases came in
   placement_ptr places_;

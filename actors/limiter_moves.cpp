@@ -53,6 +53,7 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
   desk_.mark_shards(told_anew);
   reclaim();
   send_moves();
+  send_returns();
   ask_waiting();
   back_up();
   show();
@@ -308,6 +309,7 @@ void limiter_cluster::on_peer_up(const peer_up& news) {
     }
   desk_.mark_shards(told_anew);
   send_moves();
+  send_returns();
   ask_waiting();
 }
 
@@ -340,6 +342,9 @@ void limiter_cluster::tick() {
   end_late_moves(steady_ns);
   withhold_leases(steady_ns - max_lease_delay_ns);
   give_back(purse_.collect(steady_ns));
+  std::erase_if(recent_returns_, [steady_ns](const recent_return& each) {
+    return steady_ns - each.since_ns > return_memory_ns;
+  });
   desk_.collect(with_.clock());
   copies_.collect(with_.clock());
   reclaim();

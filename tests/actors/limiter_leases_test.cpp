@@ -244,6 +244,16 @@ TEST_CASE_METHOD(leased_limiters, "limiters: a lease outlives its owner", "[limi
   CHECK(rest(heir) == 10'000 - spent);
 }
 
+TEST_CASE_METHOD(leased_limiters, "limiters: what went back to an owner that died is said again",
+                 "[limiter_cluster]") {
+  kill(giver);
+  pass_time(700); // it lies idle, and nobody is there to take it
+  CHECK(held() == 0);
+  next_view();
+  run();
+  CHECK(rest(owner()) == 10'000 - spent);
+}
+
 TEST_CASE_METHOD(leased_limiters, "limiters: of a dead node's lease half comes back to a new owner",
                  "[limiter_cluster]") {
   nodes[holder]->alive = false;
