@@ -285,10 +285,13 @@ void limiter_cluster::take_lease(const owner_ask& ask, const open_item& item, co
 }
 
 void limiter_cluster::give_back(const std::vector<returned_units>& units) {
+  if (units.empty()) return;
   const std::int64_t steady_ns = parts_.steady_ns();
+  if (recent_returns_.size() + units.size() > max_purse_clients)
+    std::erase_if(recent_returns_, // said once, at least
+                  [](const recent_return& each) { return each.sent_to != no_member; });
   for (const returned_units& each : units)
-    if (recent_returns_.size() < max_purse_clients)
-      recent_returns_.push_back({each, no_member, steady_ns});
+    recent_returns_.push_back({each, no_member, steady_ns});
   send_returns();
 }
 

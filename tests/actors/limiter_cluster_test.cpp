@@ -235,20 +235,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: a restarted owner gets back what its
   const auto witness = other();
   kill(at);
   // As if it were up again before anybody took it out.
-  auto& back = *nodes[at];
-  limiter_cluster_parts parts;
-  parts.self = static_cast<std::uint16_t>(at);
-  parts.on_unreachable = on_unreachable;
-  parts.steady_ns = [this] { return now; };
-  parts.metrics = back.metrics;
-  back.ledger = std::make_shared<limit_ledger>(
-      std::make_shared<const std::vector<plan>>(1, minute_plan(10)), 1000, labels);
-  back.limiter = system.spawn(
-      limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, nullptr, parts});
-  back.alive = true;
-  back.incarnation = "2";
-  for (std::size_t i = 0; i < 3; ++i)
-    if (i != at) link(at, i);
+  restart(at, minute_plan(10));
   next_view();
   run();
   CHECK(owner() == at);

@@ -121,21 +121,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: an owner is back before it is sure t
   const auto heir = owner();
   CHECK_FALSE(ask_one(heir, some_client));
   // Another process at its address is let in meanwhile.
-  auto& back = *nodes[had];
-  limiter_cluster_parts parts;
-  parts.self = static_cast<std::uint16_t>(had);
-  parts.on_unreachable = on_unreachable;
-  parts.steady_ns = [this] { return now; };
-  parts.decides_until_ns = back.decides_until;
-  parts.metrics = back.metrics;
-  back.ledger = std::make_shared<limit_ledger>(
-      std::make_shared<const std::vector<plan>>(1, minute_plan(10)), 1000, labels);
-  back.limiter = system.spawn(
-      limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, nullptr, parts});
-  back.alive = true;
-  back.incarnation = "another";
-  for (std::size_t i = 0; i < nodes.size(); ++i)
-    if (i != had && nodes[i]->alive) link(had, i);
+  restart(had, minute_plan(10));
   next_view();
   pass_time(100);
   CHECK(owner() == had);

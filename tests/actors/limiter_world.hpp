@@ -71,6 +71,25 @@ class limiter_world : public actor_fixture {
     return *nodes.back();
   }
 
+  /// Another process at the address of a dead node, which knows nothing.
+  void restart(std::size_t who, const plan& rules) {
+    node& back = *nodes[who];
+    limiter_cluster_parts parts;
+    parts.self = static_cast<std::uint16_t>(who);
+    parts.on_unreachable = on_unreachable;
+    parts.steady_ns = [this] { return now; };
+    parts.metrics = back.metrics;
+    back.incarnation += "'";
+    parts.holder = holder_of(back.incarnation);
+    back.ledger = std::make_shared<limit_ledger>(
+        std::make_shared<const std::vector<plan>>(1, rules), 1000, labels);
+    back.limiter = system.spawn(
+        limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, nullptr, parts});
+    back.alive = true;
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (i != who && nodes[i]->alive) link(who, i);
+  }
+
   std::uint16_t number_of(const std::string& address) const {
     return static_cast<std::uint16_t>(address[0] - 'a');
   }
