@@ -42,7 +42,7 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
 }
 
 front_end::~front_end() {
-  parts_.loop.set_client(nullptr);
+  parts_.loop.remove_client(this);
   if (listen_fd_ >= 0) ::close(listen_fd_);
 }
 
@@ -221,7 +221,7 @@ caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int li
       sys, loop, [parts = std::move(parts), listen_fd](caf::stateful_actor<front_end_state>* self) {
         auto& impl = self->state.impl;
         impl = std::make_unique<front_end>(parts, self);
-        parts.loop.set_client(impl.get());
+        parts.loop.add_client(impl.get());
         impl->listen(listen_fd);
         return impl->make_behavior();
       });

@@ -105,7 +105,7 @@ TEST_CASE_METHOD(stepped_loop,
     void end_turn() override { seen += "end "; }
   } client;
   struct no_state {};
-  loop.set_client(&client);
+  loop.add_client(&client);
   turn();
   CHECK(client.seen == "after tick end ");
   client.seen.clear();
@@ -135,5 +135,5 @@ TEST_CASE_METHOD(stepped_loop,
   CHECK(loop.now_ns() == now_ns);
   caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   turn();
-  loop.set_client(nullptr);
+  loop.remove_client(&client);
 }
