@@ -18,7 +18,6 @@
 #include "actors/replay_actor.hpp"
 #include "actors/replica_actor.hpp"
 #include "actors/replicator.hpp"
-#include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
 #include "actors/usage_rebuilder.hpp"
 #include "cli/config.hpp"
@@ -26,6 +25,7 @@
 #include "net/admin_server.hpp"
 #include "net/cluster_tls.hpp"
 #include "net/front_end.hpp"
+#include "net/link_multiplexer.hpp"
 #include "net/listener.hpp"
 
 #include <atomic>
@@ -135,7 +135,7 @@ class node {
   result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;
-  system_config system_settings_;
+  linked_system_config system_settings_;
   caf::actor_system system_;
   node_state state_;
   std::shared_ptr<journal> journal_;
