@@ -43,6 +43,7 @@ class loop_client {
 /// message, their verdicts come back within the turn when the limiter lives here too, and nothing
 /// on the way takes a lock: actors hosted here run only on this thread (see hosted_actor), and
 /// mail from other threads arrives through a lock-free queue and, if the loop sleeps, an eventfd.
+/// In a cluster the first of a node's loops carries its links, too (see link_multiplexer).
 ///
 /// It is epoll with edge triggering rather than an Asio io_context because that saves, for each
 /// request, a receive call that finds nothing, an operation object and four uncontended locks; see
