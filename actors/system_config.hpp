@@ -21,8 +21,8 @@ inline constexpr std::chrono::milliseconds peer_timeout{1000};
 
 class system_config : public caf::actor_system_config {
  public:
-  /// `threads`: scheduler workers. `with_io`: load the middleman, for nodes with peers.
-  explicit system_config(std::size_t threads, bool with_io) {
+  /// `threads`: scheduler workers.
+  explicit system_config(std::size_t threads) {
     add_message_types<caf::id_block::penstock>();
     add_message_types<caf::id_block::penstock_accounts>();
     add_message_types<caf::id_block::penstock_claims>();
@@ -31,12 +31,18 @@ class system_config : public caf::actor_system_config {
     // Stealing, the default, starts at least four threads that poll.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", threads);
-    if (!with_io) return;
-    load<caf::io::middleman>();
+  }
+
+ protected:
+  /// For nodes with peers, beside CAF's middleman.
+  void set_links() {
     // Nodes talk over direct links only: routes over hops have open bugs upstream.
     set("middleman.enable-automatic-connections", false);
     set("middleman.heartbeat-interval", caf::timespan{heartbeat});
     set("middleman.connection-timeout", caf::timespan{peer_timeout});
+    // What comes is read where it arrives: handing it to the scheduler wakes a thread more for
+    // each message.
+    set("middleman.workers", std::size_t{0});
   }
 };
 

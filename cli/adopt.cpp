@@ -87,7 +87,7 @@ class adoption {
 
   config settings_;
   adopt_wish wish_;
-  system_config system_settings_{1, false};
+  system_config system_settings_{1};
   caf::actor_system system_;
   node_state state_;
   adopt_report report_;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <future>
 
 #include <unistd.h>
 
@@ -106,6 +107,18 @@ result<void> node::open_listeners() {
   return {};
 }
 
+// In a cluster the first lane shares its thread with the links: what two nodes ask each other then
+// wakes one thread on each.
+void node::give_loop(std::size_t lane) {
+  auto& to = lanes_[lane];
+  if (lane == 0 && settings_.cluster.directory != directory_kind::none) {
+    to.loop = &link_multiplexer::of(system_).loop();
+    return;
+  }
+  to.own_loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(lane));
+  to.loop = to.own_loop.get();
+}
+
 result<void> node::start_lanes() {
   identify_ = std::make_shared<const identifier>(settings_.identity, settings_.http.trusted_proxies,
                                                  secret_);
@@ -117,7 +130,7 @@ result<void> node::start_lanes() {
   std::vector<caf::actor> limiters, indexes;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     auto& lane = lanes_[i];
-    lane.loop = std::make_unique<event_loop>(system_, "http-" + std::to_string(i));
+    give_loop(i);
     lane.limiter = spawn_hosted<limiter_state>(
         system_, *lane.loop,
         [parts = limiter_parts{ledgers->at(i), wall_clock{}, lane.limiter_counts, counters_,
@@ -232,8 +245,11 @@ result<void> node::start_admin() {
 }
 
 void node::start_threads() {
-  for (auto& lane : lanes_)
-    lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
+  for (auto& lane : lanes_) {
+    if (lane.own_loop) lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
+    caf::anon_send(lane.front_end, caf::open_atom_v);
+  }
+  serves_ = true;
 }
 
 // -- while running --------------------------------------------------------------------------------
@@ -251,7 +267,7 @@ void node::reload(const config& settings) {
 // -- ending ---------------------------------------------------------------------------------------
 
 node::~node() {
-  if (!drained_ && journal_actor_ && !lanes_.empty() && lanes_.front().thread.joinable()) drain();
+  if (!drained_ && serves_) drain();
   stopping_->store(true);
   adoption_stops_->store(true);
   admin_.reset();
@@ -271,24 +287,35 @@ node::~node() {
     if (out.publisher) caf::anon_send_exit(out.publisher, caf::exit_reason::user_shutdown);
     out.publisher = nullptr;
   }
+  end_lanes();
+  for (auto* actor : all)
+    *actor = nullptr;
+}
+
+void node::end_lanes() {
   for (auto& lane : lanes_) {
-    if (lane.limiter) caf::anon_send_exit(lane.limiter, caf::exit_reason::user_shutdown);
-    if (lane.idempotency) caf::anon_send_exit(lane.idempotency, caf::exit_reason::user_shutdown);
-    if (lane.front_end) caf::anon_send_exit(lane.front_end, caf::exit_reason::user_shutdown);
-    // Its actors end on their own thread; a node that never started its threads runs them here.
     if (!lane.loop) continue;
-    if (!lane.thread.joinable()) lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
+    for (const auto& actor : {lane.limiter, lane.idempotency, lane.front_end})
+      if (actor) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    // Its actors end on their own thread; a node that never started its threads runs them here.
+    if (lane.own_loop && !lane.thread.joinable())
+      lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
   }
   for (auto& lane : lanes_) {
-    if (!lane.thread.joinable()) continue;
+    if (!lane.loop) continue;
     caf::scoped_actor self{system_};
     self->wait_for(lane.front_end, lane.limiter);
     if (lane.idempotency) self->wait_for(lane.idempotency);
-    lane.loop->stop();
-    lane.thread.join();
+    if (lane.own_loop) {
+      lane.loop->stop();
+      lane.thread.join();
+      continue;
+    }
+    // The loop runs on, for the links; but no turn that began before.
+    std::promise<void> turned;
+    lane.loop->post([&turned] { turned.set_value(); });
+    turned.get_future().wait();
   }
-  for (auto* actor : all)
-    *actor = nullptr;
 }
 
 } // namespace penstock

@@ -18,7 +18,6 @@
 #include "actors/replay_actor.hpp"
 #include "actors/replica_actor.hpp"
 #include "actors/replicator.hpp"
-#include "actors/system_config.hpp"
 #include "actors/usage_actor.hpp"
 #include "actors/usage_rebuilder.hpp"
 #include "cli/config.hpp"
@@ -26,6 +25,7 @@
 #include "net/admin_server.hpp"
 #include "net/cluster_tls.hpp"
 #include "net/front_end.hpp"
+#include "net/link_multiplexer.hpp"
 #include "net/listener.hpp"
 
 #include <atomic>
@@ -66,7 +66,9 @@ class node {
  private:
   /// One thread of the request path, with the limiter and the front end that live on it.
   struct http_lane {
-    std::unique_ptr<event_loop> loop;
+    event_loop* loop = nullptr;
+    /// Null: the loop is that of the links between nodes, on CAF's thread for it.
+    std::unique_ptr<event_loop> own_loop;
     listening_socket socket;
     std::shared_ptr<front_end_metrics> metrics = std::make_shared<front_end_metrics>();
     std::shared_ptr<limiter_metrics> limiter_counts = std::make_shared<limiter_metrics>();
@@ -100,6 +102,8 @@ class node {
   result<void> start_delivery_keepers();
   void start_publishers();
   result<void> start_lanes();
+  void give_loop(std::size_t lane);
+  void end_lanes();
   void start_accounts();
   void start_usage_rebuilder();
   result<void> open_directory();
@@ -136,7 +140,7 @@ class node {
   result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;
-  system_config system_settings_;
+  linked_system_config system_settings_;
   caf::actor_system system_;
   node_state state_;
   std::shared_ptr<journal> journal_;
@@ -201,6 +205,7 @@ class node {
   metrics_sources metrics_;
   std::unique_ptr<admin_server> admin_;
   std::shared_ptr<drain_board> drain_board_ = std::make_shared<drain_board>();
+  bool serves_ = false;
   bool drained_ = false;
 };
 

@@ -2,16 +2,12 @@
 
 #include "actors/peer_link.hpp"
 #include "actors/system_config.hpp"
+#include "net/link_connection.hpp"
 #include "net/tcp_probe.hpp"
 #include "net/tls_handshakes.hpp"
 
-#include <caf/io/middleman.hpp>
 #include <caf/io/middleman_actor_impl.hpp>
 #include <caf/io/network/default_multiplexer.hpp>
-#include <caf/io/network/doorman_impl.hpp>
-#include <caf/io/network/interfaces.hpp>
-#include <caf/io/network/stream_impl.hpp>
-#include <caf/io/scribe.hpp>
 #include <spdlog/spdlog.h>
 
 #include <poll.h>
@@ -26,109 +22,24 @@ namespace penstock {
 namespace {
 
 namespace network = caf::io::network;
-using network::native_socket;
-using network::rw_state;
-using multiplexer = network::default_multiplexer;
-
-// How CAF's stream reads from and writes to a socket.
-class tls_policy {
- public:
-  explicit tls_policy(std::unique_ptr<tls_session> session) : session_(std::move(session)) {}
-
-  rw_state read_some(std::size_t& count, native_socket, void* into, std::size_t size) {
-    count = 0;
-    if (size == 0) return rw_state::indeterminate;
-    return state_after(session_->read(into, size, count));
-  }
-
-  rw_state write_some(std::size_t& count, native_socket, const void* from, std::size_t size) {
-    count = 0;
-    if (size == 0) return rw_state::indeterminate;
-    return state_after(session_->write(from, size, count));
-  }
-
-  // What was read ahead wakes nobody.
-  bool must_read_more(native_socket, std::size_t) { return session_->has_pending(); }
-
- private:
-  static rw_state state_after(tls_step step) {
-    return step == tls_step::failed ? rw_state::failure : rw_state::success;
-  }
-
-  std::unique_ptr<tls_session> session_;
-};
-
-// A connection, as network::scribe_impl but for the policy.
-class tls_scribe final : public caf::io::scribe {
- public:
-  tls_scribe(multiplexer& loop, native_socket socket, std::unique_ptr<tls_session> session)
-      : scribe(network::conn_hdl_from_socket(socket)), stream_(loop, socket, std::move(session)) {}
-
-  void configure_read(caf::io::receive_policy::config config) override {
-    if (!launched_) count_as_heard(*this);
-    stream_.configure_read(config);
-    if (!launched_) stream_.start(this);
-    launched_ = true;
-  }
-  void ack_writes(bool enable) override { stream_.ack_writes(enable); }
-  std::vector<char>& wr_buf() override { return stream_.wr_buf(); }
-  std::vector<char>& rd_buf() override { return stream_.rd_buf(); }
-  void graceful_shutdown() override {
-    stream_.graceful_shutdown();
-    detach(&stream_.backend(), false);
-  }
-  void flush() override { stream_.flush(this); }
-  std::string addr() const override {
-    auto address = network::remote_addr_of_fd(stream_.fd());
-    return address ? *address : std::string{};
-  }
-  std::uint16_t port() const override {
-    auto port = network::remote_port_of_fd(stream_.fd());
-    return port ? *port : std::uint16_t{0};
-  }
-  void add_to_loop() override { stream_.activate(this); }
-  void remove_from_loop() override { stream_.passivate(); }
-
- private:
-  bool launched_ = false;
-  network::stream_impl<tls_policy> stream_;
-};
 
 // The cluster port. CAF's broker sees a connection when its peer has proved itself.
-class tls_doorman final : public network::doorman_impl {
+class tls_door final : public link_door {
  public:
-  tls_doorman(multiplexer& loop, native_socket socket, std::shared_ptr<tls_handshakes> handshakes)
-      : doorman_impl(loop, socket), handshakes_(std::move(handshakes)) {}
+  tls_door(link_multiplexer& links, int socket, std::shared_ptr<tls_handshakes> handshakes)
+      : link_door(links, socket), handshakes_(std::move(handshakes)) {}
 
-  bool new_connection() override {
-    const native_socket socket = acceptor_.accepted_socket();
-    if (detached() || !network::nonblocking(socket, true)) {
-      ::close(socket);
-      return false;
-    }
-    handshakes_->begin(socket, [self = caf::intrusive_ptr<tls_doorman>(this)](
+ protected:
+  void accepted(int socket) override {
+    handshakes_->begin(socket, [self = caf::intrusive_ptr<tls_door>(this)](
                                    int proved, std::unique_ptr<tls_session> session) {
-      self->acceptor_.backend().post([self, proved, session = std::move(session)]() mutable {
-        self->let_in(proved, std::move(session));
-      });
+      auto held = std::make_shared<std::unique_ptr<tls_session>>(std::move(session));
+      self->links().loop().post(
+          [self, proved, held = std::move(held)] { self->let_in(proved, std::move(*held)); });
     });
-    return true;
   }
 
  private:
-  // On the multiplexer's thread, as brokers need it.
-  void let_in(native_socket socket, std::unique_ptr<tls_session> session) {
-    if (detached()) {
-      ::close(socket);
-      return;
-    }
-    auto& loop = acceptor_.backend();
-    auto scribe = caf::make_counted<tls_scribe>(loop, socket, std::move(session));
-    const auto handle = scribe->hdl();
-    parent()->add_scribe(std::move(scribe));
-    doorman::new_connection(&loop, handle);
-  }
-
   std::shared_ptr<tls_handshakes> handshakes_;
 };
 
@@ -152,18 +63,19 @@ class tls_middleman final : public caf::io::middleman_actor_impl {
       ::close(*socket);
       return opened;
     }
-    return caf::make_counted<tls_scribe>(loop(), *socket, std::move(session));
+    return caf::make_counted<link_connection>(link_multiplexer::of(system()), *socket,
+                                              std::move(session));
   }
 
   caf::expected<caf::io::doorman_ptr> open(std::uint16_t port, const char* address,
                                            bool reuse) override {
     auto socket = network::new_tcp_acceptor_impl(port, address, reuse);
     if (!socket) return std::move(socket.error());
-    return caf::make_counted<tls_doorman>(loop(), *socket, handshakes_);
+    return caf::make_counted<tls_door>(link_multiplexer::of(system()), *socket, handshakes_);
   }
 
  private:
-  static caf::error open(tls_session& session, native_socket socket) {
+  static caf::error open(tls_session& session, int socket) {
     const auto deadline = std::chrono::steady_clock::now() + peer_timeout;
     for (;;) {
       const auto step = session.open();
@@ -180,8 +92,6 @@ class tls_middleman final : public caf::io::middleman_actor_impl {
         return caf::make_error(caf::sec::connection_timeout);
     }
   }
-
-  multiplexer& loop() { return dynamic_cast<multiplexer&>(system().middleman().backend()); }
 
   std::shared_ptr<const tls_contexts> contexts_;
   std::shared_ptr<tls_handshakes> handshakes_;

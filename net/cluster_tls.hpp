@@ -16,7 +16,8 @@ class tls_handshakes;
 /// with a sentence for the log as context.
 class cluster_tls final : public cluster_transport {
  public:
-  /// Starts one thread for handshakes and one for connecting. Needs the middleman. Errors: config.
+  /// Starts one thread for handshakes and one for connecting. Needs a linked_system_config. Errors:
+  /// config.
   static result<std::unique_ptr<cluster_tls>>
   start(caf::actor_system& system, const tls_files& files, std::shared_ptr<gate_metrics> metrics);
   ~cluster_tls() override;

@@ -1,29 +1,17 @@
 #include "net/cluster_transport.hpp"
 
 #include "actors/system_config.hpp"
+#include "net/link_connection.hpp"
 #include "net/tcp_probe.hpp"
 
 #include <caf/io/basp_broker.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/io/middleman_actor_impl.hpp>
 #include <caf/io/network/default_multiplexer.hpp>
-#include <caf/io/network/scribe_impl.hpp>
 #include <caf/scoped_actor.hpp>
 
 namespace penstock {
 namespace {
-
-using multiplexer = caf::io::network::default_multiplexer;
-
-class plain_scribe final : public caf::io::network::scribe_impl {
- public:
-  using scribe_impl::scribe_impl;
-
-  void configure_read(caf::io::receive_policy::config config) override {
-    if (!launched_) count_as_heard(*this);
-    scribe_impl::configure_read(config);
-  }
-};
 
 class plain_middleman final : public caf::io::middleman_actor_impl {
  public:
@@ -37,8 +25,14 @@ class plain_middleman final : public caf::io::middleman_actor_impl {
   caf::expected<caf::io::scribe_ptr> connect(const std::string& host, std::uint16_t port) override {
     const auto socket = connect_tcp(host, port, peer_timeout);
     if (!socket) return caf::make_error(caf::sec::cannot_connect_to_node, socket.error().message);
-    auto& loop = dynamic_cast<multiplexer&>(system().middleman().backend());
-    return caf::make_counted<plain_scribe>(loop, *socket);
+    return caf::make_counted<link_connection>(link_multiplexer::of(system()), *socket, nullptr);
+  }
+
+  caf::expected<caf::io::doorman_ptr> open(std::uint16_t port, const char* address,
+                                           bool reuse) override {
+    const auto socket = caf::io::network::new_tcp_acceptor_impl(port, address, reuse);
+    if (!socket) return socket.error();
+    return caf::make_counted<link_door>(link_multiplexer::of(system()), *socket);
   }
 };
 

@@ -14,7 +14,7 @@ namespace penstock {
 /// Connects to peers and listens for them. Must end before its actor system.
 class cluster_transport {
  public:
-  /// Over plain TCP. Starts one thread, for connecting. Needs the middleman.
+  /// Over plain TCP. Starts one thread, for connecting. Needs a linked_system_config.
   static std::unique_ptr<cluster_transport> start_plain(caf::actor_system& system);
 
   virtual ~cluster_transport();

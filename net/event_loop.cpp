@@ -59,6 +59,13 @@ void event_loop::add(int fd, std::uint32_t epoll_events, io_handler* handler) {
   if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &ev) != 0) throw_errno("epoll_ctl");
 }
 
+void event_loop::change(int fd, std::uint32_t epoll_events, io_handler* handler) {
+  epoll_event ev{};
+  ev.events = epoll_events;
+  ev.data.ptr = handler;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &ev) != 0) throw_errno("epoll_ctl");
+}
+
 void event_loop::remove(int fd) {
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
 }
@@ -83,8 +90,32 @@ void event_loop::exec_later(caf::resumable* job) {
     return;
   }
   ready_.push(job);
-  // Sequentially consistent with wait_ms(): either we see it asleep, or it sees the job.
+  wake_if_asleep();
+}
+
+void event_loop::post(std::function<void()> what) {
+  {
+    const std::lock_guard hold{posting_};
+    posted_.push_back(std::move(what));
+  }
+  has_posted_.store(true);
+  wake_if_asleep();
+}
+
+// Sequentially consistent with wait_ms(): either we see it asleep, or it sees what there is to do.
+void event_loop::wake_if_asleep() {
   if (current_loop != this && sleeping_.load() && sleeping_.exchange(false)) wake();
+}
+
+void event_loop::run_posted() {
+  if (!has_posted_.exchange(false)) return;
+  std::vector<std::function<void()>> all;
+  {
+    const std::lock_guard hold{posting_};
+    all.swap(posted_);
+  }
+  for (const auto& each : all)
+    each();
 }
 
 bool event_loop::run_ready_actors() {
@@ -109,7 +140,7 @@ bool event_loop::run_ready_actors() {
 
 int event_loop::wait_ms() {
   sleeping_.store(true);
-  if (!ready_.empty() || stopped_.load()) {
+  if (!ready_.empty() || has_posted_.load() || stopped_.load()) {
     sleeping_.store(false);
     return 0;
   }
@@ -137,13 +168,18 @@ void event_loop::turn(int max_wait_ms) {
       [[maybe_unused]] auto r = read(event_fd_, &count, sizeof count);
     }
   }
-  if (client_) client_->after_io();
+  // An actor that ends takes its client away, but no client does so while clients are called.
+  for (loop_client* each : clients_)
+    each->after_io();
+  run_posted();
   run_ready_actors();
   if (now_ns_ >= next_tick_ns_) {
     next_tick_ns_ = now_ns_ + tick_ms * 1'000'000;
-    if (client_) client_->on_tick();
+    for (loop_client* each : clients_)
+      each->on_tick();
   }
-  if (client_) client_->end_turn();
+  for (loop_client* each : clients_)
+    each->end_turn();
   current_loop = nullptr;
 }
 

@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <mutex>
 #include <string>
+#include <vector>
 
 namespace penstock {
 
@@ -41,6 +43,7 @@ class loop_client {
 /// message, their verdicts come back within the turn when the limiter lives here too, and nothing
 /// on the way takes a lock: actors hosted here run only on this thread (see hosted_actor), and
 /// mail from other threads arrives through a lock-free queue and, if the loop sleeps, an eventfd.
+/// In a cluster the first of a node's loops carries its links, too (see link_multiplexer).
 ///
 /// It is epoll with edge triggering rather than an Asio io_context because that saves, for each
 /// request, a receive call that finds nothing, an operation object and four uncontended locks; see
@@ -62,11 +65,12 @@ class event_loop final : public caf::execution_unit {
   event_loop(const event_loop&) = delete;
   event_loop& operator=(const event_loop&) = delete;
 
-  /// Before run(). The client outlives run().
-  void set_client(loop_client* client) { client_ = client; }
-
   // On the loop's thread, or before run().
+  /// Clients are called in the order in which they came; each must be removed before it ends.
+  void add_client(loop_client* client) { clients_.push_back(client); }
+  void remove_client(loop_client* client) { std::erase(clients_, client); }
   void add(int fd, std::uint32_t epoll_events, io_handler* handler);
+  void change(int fd, std::uint32_t epoll_events, io_handler* handler);
   void remove(int fd);
   /// Steady time in ns, read at the start of the turn and refreshed by refresh_now().
   std::int64_t now_ns() const { return now_ns_; }
@@ -88,9 +92,13 @@ class event_loop final : public caf::execution_unit {
 
   /// Any thread: runs a hosted actor in a coming turn; forwards others to CAF's scheduler.
   void exec_later(caf::resumable* job) override;
+  /// Any thread: calls it in a coming turn, before actors run. For what is rare: it takes a lock.
+  void post(std::function<void()> what);
 
  private:
   void wake();
+  void wake_if_asleep();
+  void run_posted();
   bool run_ready_actors();
   int wait_ms();
 
@@ -98,12 +106,15 @@ class event_loop final : public caf::execution_unit {
   clock clock_;
   int epoll_fd_ = -1;
   int event_fd_ = -1;
-  loop_client* client_ = nullptr;
+  std::vector<loop_client*> clients_;
   std::int64_t now_ns_ = 0;
   std::int64_t next_tick_ns_ = 0;
   std::int64_t wake_at_ns_ = std::numeric_limits<std::int64_t>::max();
   std::atomic<bool> stopped_{false};
   std::atomic<bool> sleeping_{false};
+  std::mutex posting_;
+  std::vector<std::function<void()>> posted_;
+  std::atomic<bool> has_posted_{false};
   // Bounded by the number of hosted actors, since each is in it at most once.
   boost::lockfree::queue<caf::resumable*, boost::lockfree::capacity<max_hosted_actors>> ready_;
 };

@@ -42,12 +42,14 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
 }
 
 front_end::~front_end() {
-  parts_.loop.set_client(nullptr);
-  if (listen_fd_ >= 0) ::close(listen_fd_);
+  parts_.loop.remove_client(this);
+  for (const int fd : {listen_fd_, closed_fd_})
+    if (fd >= 0) ::close(fd);
 }
 
 caf::behavior front_end::make_behavior() {
   return {
+      [this](caf::open_atom) { open_door(); },
       [this](const admit_reply& reply) { on_verdicts(reply); },
       [this](const append_done& done) { on_durable(done); },
       [this](const published_news& news) { on_published(news); },
@@ -90,9 +92,10 @@ std::int64_t front_end::wall_time_ms() {
 
 // -- connections ----------------------------------------------------------------------------------
 
-void front_end::listen(int fd) {
-  listen_fd_ = fd;
-  parts_.loop.add(fd, EPOLLIN, this);
+void front_end::open_door() {
+  if (closed_fd_ < 0) return;
+  listen_fd_ = std::exchange(closed_fd_, -1);
+  parts_.loop.add(listen_fd_, EPOLLIN, this);
 }
 
 void front_end::on_io(std::uint32_t) {
@@ -221,8 +224,8 @@ caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int li
       sys, loop, [parts = std::move(parts), listen_fd](caf::stateful_actor<front_end_state>* self) {
         auto& impl = self->state.impl;
         impl = std::make_unique<front_end>(parts, self);
-        parts.loop.set_client(impl.get());
-        impl->listen(listen_fd);
+        parts.loop.add_client(impl.get());
+        impl->take_door(listen_fd);
         return impl->make_behavior();
       });
 }

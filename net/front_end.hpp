@@ -78,8 +78,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   caf::behavior make_behavior();
 
-  /// Serves connections that arrive at a listening, non-blocking socket; takes it over.
-  void listen(int fd);
+  /// Takes over a listening, non-blocking socket. Connections that arrive at it are served once
+  /// caf::open_atom has come.
+  void take_door(int fd) { closed_fd_ = fd; }
 
   // request_handler
   void on_request(session& from, const request_parser& parser) override;
@@ -271,6 +272,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void set_plans(const plan_set_ptr& plans);
 
   // -- front_end.cpp ------------------------------------------------------------------------------
+  void open_door();
   void accept_all();
   void pause_accepting();
   void resume_accepting();
@@ -295,6 +297,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::size_t unfinished_body_bytes_ = 0;
   session_environment env_;
   int listen_fd_ = -1;
+  int closed_fd_ = -1; // the same before it is open
   bool accepting_ = true;
   stream_names streams_;
   std::int64_t time_ms_ = 0;    // wall clock of the turn that began at…
@@ -355,8 +358,9 @@ struct front_end_state {
   const char* name = "front_end";
 };
 
-/// Starts a front end on parts.loop, serving `listen_fd`, a listening, non-blocking socket that it
-/// takes over. Answers `drain` with `drained` when its last connection is closed.
+/// Starts a front end on parts.loop. From its first caf::open_atom on it serves `listen_fd`, a
+/// listening, non-blocking socket that it takes over. Answers `drain` with `drained` when its last
+/// connection is closed.
 caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd);
 
 } // namespace penstock

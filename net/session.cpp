@@ -18,7 +18,7 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::int64_t ns_per_ms = 1'000'000;
-constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t no_deadline_ns = std::numeric_limits<std::int64_t>::max();
 // After an error answer we read on for a while, so that closing does not reset the connection
 // before the client has read the answer (RFC 9112, section 9.6).
 constexpr std::int64_t linger_ms = 2000;
@@ -400,7 +400,7 @@ void session::check_deadline(std::int64_t now_ns) {
   }
   if (phase_ == phase::lingering) return close();
   if (pending() > 0) {
-    deadline_ns_ = never; // it is we who are late; after_sent() sets a new one
+    deadline_ns_ = no_deadline_ns; // it is we who are late; after_sent() sets a new one
     deadline_moved_ = true;
     return;
   }

@@ -74,7 +74,7 @@ result<tls_context> load_tls_context(const tls_files& files) {
   // Links last; a resumed session would skip the look at the peer's certificate.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context.get(), 0);
-  // CAF offers what is left of its buffer again, or more of it.
+  // A link offers what is left of its buffer again, or more of it.
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                        SSL_MODE_NO_AUTO_CHAIN); // what is sent is what tls_cert holds

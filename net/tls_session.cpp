@@ -101,7 +101,7 @@ tls_step tls_session::greet() {
   return tls_step::done;
 }
 
-// Until here nothing is read ahead: what follows must be left in the socket, which wakes CAF.
+// Until here nothing is read ahead: what follows must be left in the socket, which wakes the loop.
 tls_step tls_session::await_greeting() {
   char part[tls_greeting.size()];
   while (greeting_.size() < tls_greeting.size()) {

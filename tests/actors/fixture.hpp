@@ -11,7 +11,7 @@ namespace penstock {
 
 class testing_config : public system_config {
  public:
-  testing_config() : system_config(1, false) { set("scheduler.policy", caf::atom("testing")); }
+  testing_config() : system_config(1) { set("scheduler.policy", caf::atom("testing")); }
 };
 
 /// For Catch2's TEST_CASE_METHOD. `self` is the test's own actor: what is sent to it waits in its

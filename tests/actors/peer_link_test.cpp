@@ -113,13 +113,22 @@ result<void> reach(const std::string&, std::uint16_t port, std::chrono::millisec
   return {};
 }
 
+// With connections of CAF's own; those of a node are tested beside it, in tests/unit/net.
+class caf_links_config : public system_config {
+ public:
+  explicit caf_links_config(std::size_t threads) : system_config(threads) {
+    load<caf::io::middleman>();
+    set_links();
+  }
+};
+
 // A node as far as its peers see it. Leaving its scope ends it, and its connections with it.
 class test_node {
  public:
   // Listens on `port`, or on any when it is 0 and no peers need to know it.
   test_node(std::string cluster, std::uint16_t port, std::vector<std::string> peers,
             std::uint32_t max_wire_version = wire_version)
-      : config(2, true), system(config) {
+      : system(config) {
     const plan rules{
         "ten",
         {{.name = "ten", .kind = algorithm::calendar, .amount = 10, .unit = calendar_unit::month}}};
@@ -161,7 +170,7 @@ class test_node {
 
   std::shared_ptr<link_metrics> metrics = std::make_shared<link_metrics>();
   std::shared_ptr<heard> news = std::make_shared<heard>();
-  system_config config;
+  caf_links_config config{2};
   caf::actor_system system;
   caf::actor deciding, door, front_end, links;
   result<std::uint16_t> listening = std::uint16_t{0};

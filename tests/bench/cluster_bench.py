@@ -38,6 +38,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5, help="of each CPU and message measurement")
     parser.add_argument("--duration-s", type=float, default=4.0, help="of each of these")
     parser.add_argument("--rate", type=int, default=200, help="requests a second a node, for CPU")
+    parser.add_argument("--connections", type=int, default=8, help="to a node, for CPU")
     parser.add_argument("--sizes", default="1,3,10", help="nodes, for CPU")
     parser.add_argument("--faults", type=int, default=20, help="of each kind")
     parser.add_argument("--windows", type=int, default=10, help="of churn, kinds in turn")
@@ -46,10 +47,10 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def load(arguments, url, rate, *more):
+def load(arguments, url, rate, *more, connections=8):
     return subprocess.Popen(
         [arguments.build_dir / "tests/bench/bench_load", "--url", f"{url}/v1/events", "--threads",
-         "1", "--connections", "8", "--rate", str(rate), "--duration-s", str(arguments.duration_s),
+         "1", "--connections", str(connections), "--rate", str(rate), "--duration-s", str(arguments.duration_s),
          "--body-bytes", "300", *more], stdout=subprocess.PIPE, text=True)
 
 
@@ -149,56 +150,99 @@ class LocalCluster:
         return cpu_s([node.process.pid for node in self.nodes])
 
 
+class SingleNodes:
+    """As many nodes as a cluster has, each on its own: what the same load costs on this machine,
+    which is busier with three nodes than with one, without a cluster."""
+
+    def __init__(self, count, options):
+        self.clusters = []
+        try:
+            for _ in range(count):
+                self.clusters.append(LocalCluster(1, options))
+        except BaseException:
+            self.close()
+            raise
+        self.nodes = [cluster.nodes[0] for cluster in self.clusters]
+
+    def close(self):
+        for cluster in self.clusters:
+            cluster.close()
+
+    def cpu_s(self):
+        return sum(cluster.cpu_s() for cluster in self.clusters)
+
+
+def switches_of(nodes):
+    """How often threads of theirs have gone to sleep."""
+    count = 0
+    for node in nodes:
+        for status in pathlib.Path(f"/proc/{node.process.pid}/task").glob("*/status"):
+            try:
+                lines = status.read_text().splitlines()
+            except OSError:
+                continue  # it has ended
+            count += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_"))
+    return count
+
+
 def measure_cpu(arguments):
     sizes = [int(size) for size in arguments.sizes.split(",")]
     clusters = {}
     # A client that all nodes hear of, and many with limits too small to be leased.
     kinds = {"hot": ["--header", "X-Client: hot"],
              "many": ["--client-header", "X-Client", "--clients", "10000"]}
-    figures = {(kind, size): [] for kind in ("idle", *kinds) for size in sizes}
+    # Clusters by their sizes, and beside each as many single nodes.
+    shapes = [(size, together) for size in sizes for together in (False, True)]
+    figures = {(kind, shape): [] for kind in ("idle", *kinds) for shape in shapes}
     try:
-        for size in sizes:
-            clusters[size] = LocalCluster(size, {
+        for size, together in shapes:
+            clusters[size, together] = (LocalCluster if together else SingleNodes)(size, {
                 "plans.anonymous.limits": limit_of(1000),
                 "plans.hot.limits": limit_of(arguments.rate * 60 * size * 2),
                 "overrides.hot.client": "hot", "overrides.hot.plan": "hot"})
         for _ in range(arguments.rounds):
-            for size, cluster in clusters.items():
+            for shape, cluster in clusters.items():
                 before = cluster.cpu_s()
                 time.sleep(arguments.duration_s)
                 idle_s = cluster.cpu_s() - before
-                figures["idle", size].append(idle_s / size / arguments.duration_s * 1e6)
+                figures["idle", shape].append(idle_s / shape[0] / arguments.duration_s * 1000)
                 for kind, more in kinds.items():
-                    figures[kind, size].append(cpu_of(arguments, cluster, more, idle_s))
+                    figures[kind, shape].append(cpu_of(arguments, cluster, more, idle_s))
     finally:
         for cluster in clusters.values():
             cluster.close()
-    print_cpu(sizes, kinds, figures)
+    print_cpu(shapes, kinds, figures)
 
 
 def cpu_of(arguments, cluster, more, idle_s):
-    """µs a request: all, and without what the same time costs when idle."""
-    before = cluster.cpu_s()
-    requests = answered([load(arguments, f"http://127.0.0.1:{node.http_port}", arguments.rate, *more)
-                         for node in cluster.nodes])
+    """µs a request, all and without what the same time costs when idle, and sleeps a request."""
+    before, slept = cluster.cpu_s(), switches_of(cluster.nodes)
+    requests = answered([load(arguments, f"http://127.0.0.1:{node.http_port}", arguments.rate, *more,
+                              connections=arguments.connections) for node in cluster.nodes])
     spent_s = cluster.cpu_s() - before
-    return spent_s / requests * 1e6, (spent_s - idle_s) / requests * 1e6
+    return (spent_s / requests * 1e6, (spent_s - idle_s) / requests * 1e6,
+            (switches_of(cluster.nodes) - slept) / requests)
 
 
-def print_cpu(sizes, kinds, figures):
+def print_cpu(shapes, kinds, figures):
     print("| nodes | idle, ms of CPU a second and node | " + " | ".join(
-        f"{kind}: µs/request | without idle" for kind in kinds) + " |\n|" + "---|" * (2 + 2 * len(kinds)))
-    for size in sizes:
-        cells = [f"{statistics.median(figures['idle', size]) / 1000:.1f}"]
+        f"{kind}: µs/request | without idle | sleeps/request" for kind in kinds) + " |\n|"
+        + "---|" * (2 + 3 * len(kinds)))
+    for shape in shapes:
+        cells = [f"{statistics.median(figures['idle', shape]):.1f}"]
         for kind in kinds:
-            cells += [f"{statistics.median(column):.1f}" for column in zip(*figures[kind, size])]
-        print(f"| {size} | " + " | ".join(cells) + " |")
+            cells += [f"{statistics.median(column):.{digits}f}"
+                      for column, digits in zip(zip(*figures[kind, shape]), (1, 1, 2))]
+        name = f"{shape[0]}, a cluster" if shape[1] else f"{shape[0]}, each alone"
+        print(f"| {name} | " + " | ".join(cells) + " |")
     for kind in kinds:
-        for size in sizes[1:]:
+        for shape in shapes:
+            if not shape[1]:
+                continue
             ratios = [(a[0] / b[0], a[1] / b[1])
-                      for a, b in zip(figures[kind, size], figures[kind, sizes[0]])]
-            print(f"{kind}, {size} nodes to {sizes[0]}, median of the rounds: " + ", ".join(
-                f"{statistics.median(column):.2f}" for column in zip(*ratios)))
+                      for a, b in zip(figures[kind, shape], figures[kind, (shape[0], False)])]
+            print(f"{kind}, a cluster of {shape[0]} to as many alone, median of the rounds: "
+                  + ", ".join(f"{statistics.median(column):.2f}" for column in zip(*ratios)))
 
 
 # -- faults ---------------------------------------------------------------------------------------

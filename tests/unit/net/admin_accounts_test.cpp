@@ -20,7 +20,7 @@ namespace {
 using answer = http::response<http::string_body>;
 
 struct accounts_server {
-  system_config config{1, false};
+  system_config config{1};
   caf::actor_system sys{config};
   node_state node;
   metrics_sources metrics;

@@ -18,7 +18,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 struct drain_server {
-  system_config config{1, false};
+  system_config config{1};
   caf::actor_system sys{config};
   node_state node;
   metrics_sources metrics;

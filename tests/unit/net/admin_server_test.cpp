@@ -69,7 +69,7 @@ struct fake_queue {
 };
 
 struct running_server {
-  system_config config{1, false};
+  system_config config{1};
   caf::actor_system sys{config};
   fake_queue queue;
   node_state node;

@@ -1,8 +1,8 @@
 // Mutual TLS between nodes: the files, the handshake over a socket pair, and links between actor
 // systems over loopback.
 #include "actors/peer_link.hpp"
-#include "actors/system_config.hpp"
 #include "net/cluster_tls.hpp"
+#include "net/link_multiplexer.hpp"
 #include "net/tcp_probe.hpp"
 #include "net/tls_handshakes.hpp"
 #include "net/tls_session.hpp"
@@ -238,7 +238,7 @@ struct tls_node {
     return found;
   }
 
-  system_config config{1, true};
+  linked_system_config config{1};
   caf::actor_system system{config};
   std::shared_ptr<gate_metrics> metrics = std::make_shared<gate_metrics>();
   std::unique_ptr<cluster_tls> tls;

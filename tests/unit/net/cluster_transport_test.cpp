@@ -3,8 +3,8 @@
 // reaches.
 #include "actors/gate.hpp"
 #include "actors/peer_link.hpp"
-#include "actors/system_config.hpp"
 #include "net/cluster_transport.hpp"
+#include "net/link_multiplexer.hpp"
 #include "net/tcp_probe.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -125,7 +125,7 @@ class far_node {
   }
 
   std::shared_ptr<link_metrics> metrics = std::make_shared<link_metrics>();
-  system_config config{2, true};
+  linked_system_config config{2};
   caf::actor_system system{config};
   std::unique_ptr<cluster_transport> transport = cluster_transport::start_plain(system);
   caf::actor deciding, front_end, door, links;

@@ -25,6 +25,21 @@ TEST_CASE_METHOD(front_end_fixture, "life: no more connections than may be") {
   expect(four, 200);
 }
 
+TEST_CASE_METHOD(front_end_fixture, "life: nobody is served before it is told to open") {
+  front_end_options options;
+  options.opens = false;
+  start(options);
+  auto early = connect();
+  send(early, get("/livez"));
+  pass(event_loop::tick_ms * ms);
+  CHECK(early.status() == 0);
+  CHECK(metrics.connections_total.value() == 0);
+  caf::anon_send(front_end, caf::open_atom_v);
+  for (int i = 0; i < 3; ++i) // it opens, accepts, reads
+    turn();
+  expect(early, 200);
+}
+
 TEST_CASE_METHOD(front_end_fixture, "life: deadlines are looked at as time passes") {
   start();
   auto idle = connect(), slow = connect();
@@ -105,7 +120,7 @@ TEST_CASE_METHOD(stepped_loop,
     void end_turn() override { seen += "end "; }
   } client;
   struct no_state {};
-  loop.set_client(&client);
+  loop.add_client(&client);
   turn();
   CHECK(client.seen == "after tick end ");
   client.seen.clear();
@@ -135,5 +150,5 @@ TEST_CASE_METHOD(stepped_loop,
   CHECK(loop.now_ns() == now_ns);
   caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   turn();
-  loop.set_client(nullptr);
+  loop.remove_client(&client);
 }

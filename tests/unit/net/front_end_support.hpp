@@ -25,6 +25,7 @@ struct front_end_options {
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = 100;
+  bool opens = true;      ///< serves at once
   bool with_keys = false; ///< index_0 and index_1 are asked about idempotency keys
 };
 
@@ -81,6 +82,7 @@ class front_end_fixture : public stepped_loop {
     parts.max_publish_waits = options.max_publish_waits;
     if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
     front_end = spawn_front_end(system, std::move(parts), fd);
+    if (options.opens) caf::anon_send(front_end, caf::open_atom_v);
     turn();
   }
   /// In the summer of 2026, and as much later as time has passed.

@@ -126,7 +126,7 @@ void until_done(Call call) {
   }
 }
 
-using words = std::vector<std::string>;
+using told_words = std::vector<std::string>;
 
 } // namespace
 
@@ -144,7 +144,7 @@ TEST_CASE("two nodes see each other's members, views and records in order", "[na
     CHECK(seen[epoch - 1] == "member 127.0.0.1:1 " + std::to_string(epoch));
 
   REQUIRE(b->leave("[::1]:2"));
-  CHECK(b.wait_for("gone [::1]:2") == words{"gone [::1]:2"});
+  CHECK(b.wait_for("gone [::1]:2") == told_words{"gone [::1]:2"});
   REQUIRE(a->put_record("key.1", "{}"));
   REQUIRE(a->put_record("plan.a b", "{\"x\":1}"));
   b.wait_for("record plan.a b={\"x\":1}");
@@ -157,13 +157,13 @@ TEST_CASE("two nodes see each other's members, views and records in order", "[na
   REQUIRE(c.open());
   auto told = c.wait_for("watching");
   std::sort(told.begin(), told.end());
-  CHECK(told == words{"gone [::1]:2", "member 127.0.0.1:1 20",
-                      "record key.1=", "record plan.a b={\"x\":1}", "watching"});
+  CHECK(told == told_words{"gone [::1]:2", "member 127.0.0.1:1 20",
+                           "record key.1=", "record plan.a b={\"x\":1}", "watching"});
 
   // Another cluster has buckets of its own.
   watched_directory other{settings_for(server), "dev.eu"};
   REQUIRE(other.open());
-  CHECK(other.wait_for("watching") == words{"watching"});
+  CHECK(other.wait_for("watching") == told_words{"watching"});
 }
 
 TEST_CASE("of two proposals with one revision the first wins", "[nats_directory]") {
@@ -214,7 +214,7 @@ TEST_CASE("a directory outlives its server", "[nats_directory]") {
     for (auto* one : {&a, &b}) {
       auto told = one->wait_for("watching");
       std::sort(told.begin(), told.end());
-      CHECK(told == words{"member 127.0.0.1:1 1", "record key.1=1", "view 1", "watching"});
+      CHECK(told == told_words{"member 127.0.0.1:1 1", "record key.1=1", "view 1", "watching"});
     }
     CHECK(b.revision() == revision);
     CHECK(*b->propose(directory_view(2), revision));
@@ -224,7 +224,7 @@ TEST_CASE("a directory outlives its server", "[nats_directory]") {
     server.forget();
     server.start();
     for (auto* one : {&a, &b})
-      CHECK(one->wait_for("watching") == words{"watching"});
+      CHECK(one->wait_for("watching") == told_words{"watching"});
     // Whoever is first makes a new one of the view that all of them know.
     const auto won = b->propose(directory_view(2), revision);
     REQUIRE(won);
