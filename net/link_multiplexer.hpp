@@ -22,6 +22,9 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
  public:
   /// What a connection reads at once.
   static constexpr std::size_t receive_bytes = 64 << 10;
+  /// Of a peer that takes nothing so much is kept; with more, the link is lost. What nodes have under
+  /// way with each other is bounded in messages, far below this.
+  static constexpr std::size_t max_unsent_bytes = 256 << 20;
 
   explicit link_multiplexer(caf::actor_system* system);
   ~link_multiplexer() override;
@@ -33,6 +36,9 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
 
   // -- on the loop's thread, for its connections --------------------------------------------------
   std::array<char, receive_bytes>& receive_buffer() { return receive_buffer_; }
+  std::size_t unsent_bytes_limit() const { return unsent_bytes_limit_; }
+  /// For tests; before anybody is linked.
+  void limit_unsent_bytes(std::size_t most) { unsent_bytes_limit_ = most; }
   /// Calls end_turn() of it when all actors have run: what they all wrote leaves at once.
   void attend(link_connection& connection);
   /// Keeps it until nothing of the turns so far may refer to it or to its descriptor.
@@ -65,6 +71,7 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
 
   event_loop loop_;
   std::array<char, receive_bytes> receive_buffer_;
+  std::size_t unsent_bytes_limit_ = max_unsent_bytes;
   std::vector<caf::intrusive_ptr<link_connection>> attended_;
   std::vector<caf::intrusive_ptr<caf::ref_counted>> closed_, closed_before_;
 };

@@ -116,7 +116,9 @@ class Exact(ThreeNodes):
                 for node in nodes[1:]:
                     self.assertEqual(self.statuses(node, ["alone"])["alone"].status, 429)
                 self.assertEqual(fallbacks(nodes, "local") + fallbacks(nodes, "refuse"), 0)
-                # Every node owns some of the clients.
+                # Every node owns some of the clients. Who owns whom depends on the ports: of the 16
+                # above one node had none in 1 of 200 runs.
+                self.statuses(nodes[0], [f"one of many {i}" for i in range(60)])
                 for node in nodes:
                     self.assertGreater(
                         node.metrics().get("penstock_verdicts_total", result="admitted"), 0)

@@ -229,6 +229,23 @@ TEST_CASE("a peer that reads nothing holds up no other", "[links]") {
   go_on.set_value();
 }
 
+TEST_CASE("a link to a peer that reads nothing is lost when too much waits", "[links]") {
+  link_node a, b, deaf;
+  link_multiplexer::of(a.system).limit_unsent_bytes(20'000'000);
+  const auto there = a.reach(b.port);
+  const auto not_there = a.reach(deaf.port);
+  std::promise<void> go_on;
+  link_multiplexer::of(deaf.system).loop().post([&] { go_on.get_future().wait(); });
+  caf::scoped_actor self{a.system};
+  self->monitor(not_there);
+  for (int i = 0; i < 60; ++i)
+    caf::anon_send(not_there, text_of(1'000'000, 0));
+  self->receive([&](const caf::down_msg& news) { CHECK(news.source == not_there.address()); },
+                caf::after(60s) >> [&] { FAIL("the link holds"); });
+  check_echoes(a, there, {1, 100'000, 2});
+  go_on.set_value();
+}
+
 TEST_CASE("what is posted to a loop runs on its thread, in order, also while it sleeps",
           "[links]") {
   link_node a;
