@@ -72,6 +72,8 @@ struct backup_rows {
   std::vector<moved_lease> leases; ///< that began; the rows have them
   std::vector<lease_origin> origins;
   std::vector<std::uint64_t> ended; ///< leases; the rows have what was spent of them
+  // -- since 7
+  std::vector<std::uint32_t> whole; ///< shards that the receiver has all of now, if it lost nothing
 };
 struct backup_taken {
   std::uint8_t version = 4;
@@ -149,7 +151,8 @@ typename Inspector::result_type inspect(Inspector& f, backup_rows& x) {
   auto leases = since<claims_wire_version>(x.version, x.leases);
   auto origins = since<claims_wire_version>(x.version, x.origins);
   auto ended = since<claims_wire_version>(x.version, x.ended);
-  return f(x.version, x.rows, leases, origins, ended);
+  auto whole = since<whole_wire_version>(x.version, x.whole);
+  return f(x.version, x.rows, leases, origins, ended, whole);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, backup_taken& x) {

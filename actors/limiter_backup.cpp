@@ -33,7 +33,7 @@ void limiter_cluster::back_up() {
   const std::size_t most = more_to_back_up_ ? 1 : max_backups_under_way;
   if (backups_.size() >= most || !places_) return;
   constexpr auto reader = client_table::reader::backup;
-  if (!with_.ledger->has_changed(reader)) return;
+  if (!with_.ledger->has_changed(reader) && whole_due_.none()) return;
   backup next;
   next.charged = unconfirmed_.take_unsent(
       [this](std::uint64_t client) { return !owns(client) || has_backup(client); });
@@ -48,7 +48,10 @@ void limiter_cluster::back_up() {
       by_member[to].rows.push_back(row);
   }
   next.has_all = !more_to_back_up_;
-  if (next.has_all) add_lease_changes(by_member); // the rows are there then
+  if (next.has_all) {
+    add_lease_changes(by_member); // the rows are there then
+    add_whole_shards(by_member);
+  }
   for (auto& [to, message] : by_member) {
     parts_.metrics->backup_rows_sent.add(message.rows.size());
     next.asked.push_back(to->address());
@@ -67,7 +70,7 @@ void limiter_cluster::add_lease_changes(std::map<const caf::actor*, backup_rows>
     if (roles_[shard] != role::own || !to || peer_at(member).version < claims_wire_version)
       continue;
     backup_rows& message = by_member[to];
-    message.version = claims_wire_version;
+    message.version = std::max<std::uint8_t>(message.version, claims_wire_version);
     if (auto lease = desk_.look_up(each.lease, with_.clock())) {
       message.origins.push_back(lease->origin);
       message.leases.push_back(std::move(*lease));
@@ -75,6 +78,22 @@ void limiter_cluster::add_lease_changes(std::map<const caf::actor*, backup_rows>
       message.ended.push_back(each.lease);
     }
   }
+}
+
+// All that is known of them is in this message and those before. Who is not in reach is told when it
+// is back.
+void limiter_cluster::add_whole_shards(std::map<const caf::actor*, backup_rows>& by_member) {
+  if (whole_due_.none()) return;
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
+    if (!whole_due_[shard] || roles_[shard] != role::own) continue;
+    const std::uint16_t member = places_->shards[shard].backup;
+    const caf::actor* const to = limiter_of(member, shard);
+    if (!to || peer_at(member).version < whole_wire_version) continue;
+    backup_rows& message = by_member[to];
+    message.version = whole_wire_version;
+    message.whole.push_back(shard);
+  }
+  whole_due_.reset();
 }
 
 void limiter_cluster::on_backup_rows(const backup_rows& rows) {
@@ -85,6 +104,9 @@ void limiter_cluster::on_backup_rows(const backup_rows& rows) {
     if (roles_[shard_of(lease.client)] != role::own) copies_.add(lease, now_ns);
   for (const std::uint64_t lease : rows.ended)
     copies_.end(lease);
+  for (const std::uint32_t shard : rows.whole)
+    if (shard < shard_count && is_mine(shard) && roles_[shard] != role::own)
+      whole_copies_[shard] = true;
 }
 
 void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {

@@ -254,8 +254,9 @@ class limiter_cluster {
   const caf::actor* limiter_of(std::uint16_t member, std::uint32_t shard) const;
   peer& peer_at(std::uint16_t member);
   bool is_expected(const shard_rows& rows) const;
-  void place_own(std::uint32_t shard, const shard_place& at);
+  void place_own(std::uint32_t shard, const shard_place& at, const placement* before);
   void place_foreign(std::uint32_t shard, const shard_place& at, const placement* before);
+  bool has_whole_copy(std::uint32_t shard, const placement* before) const;
   bool may_have_last_copy(const placement* before, std::uint32_t shard) const;
   void begin(std::uint32_t shard, bool owner_sent);
   void take_over(std::uint32_t shard, const shard_place& at, bool waited);
@@ -275,6 +276,7 @@ class limiter_cluster {
   bool is_at_bound(const admit_item& item);
   void back_up();
   void add_lease_changes(std::map<const caf::actor*, backup_rows>& by_member);
+  void add_whole_shards(std::map<const caf::actor*, backup_rows>& by_member);
   void confirm_backups();
   void release_replies();
   void withhold_leases(std::int64_t since_ns = INT64_MAX);
@@ -295,6 +297,9 @@ class limiter_cluster {
   std::array<std::uint16_t, shard_count> awaited_{};
   std::array<std::uint64_t, shard_count> waiting_epoch_{}; // of the view that made it arriving
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
+  std::bitset<shard_count> whole_due_;    // told anew: backups are to hear when that was all
+  std::bitset<shard_count> whole_copies_; // of shards of others: this node is their backup
+  std::bitset<shard_count> awaits_copy_;  // arriving, from who was the backup before this node
   std::bitset<shard_count> last_copies_; // that the owner may want, once the view is confirmed
   std::vector<peer> peers_;              // by number
   boost::unordered_flat_map<std::uint64_t, owner_ask> asks_;

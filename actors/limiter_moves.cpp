@@ -42,7 +42,7 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
     if (!is_mine(shard)) continue;
     const shard_place& at = places_->shards[shard];
     if (at.owner == parts_.self)
-      place_own(shard, at);
+      place_own(shard, at, before.get());
     else
       place_foreign(shard, at, before.get());
     const bool other_backup = !before || before->shards[shard].backup != at.backup;
@@ -51,6 +51,7 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
     told_anew[shard] = true;
   }
   desk_.mark_shards(told_anew);
+  whole_due_ |= told_anew;
   reclaim();
   send_moves();
   send_returns();
@@ -59,7 +60,8 @@ void limiter_cluster::on_placement(const placement_ptr& to) {
   show();
 }
 
-void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at) {
+void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at,
+                                const placement* before) {
   last_copies_[shard] = false;
   // Who owned it, but not by the view before this one, was taken out meanwhile and did not notice:
   // others have gone on.
@@ -71,10 +73,15 @@ void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at) {
     begin(shard, false);
   } else if (waits && at.source == parts_.self && is_member(awaited_[shard])) {
     // The counters are still to come from who had them before this node was to.
-  } else if (waits && at.source == parts_.self && at.backup != no_member) {
+  } else if (waits && !awaits_copy_[shard] && at.source == parts_.self && at.backup != no_member) {
     await(shard, at.backup); // who had them is gone; that one has what it streamed
   } else if (roles_[shard] == role::foreign && had_it && places_->was_shared) {
     await(shard, any_member); // they come by the view before, which this node never saw
+    waiting_since_ns_[shard] -= handover_timeout_ns - unseen_timeout_ns;
+  } else if (roles_[shard] == role::foreign && at.source == parts_.self &&
+             at.backup != no_member && !has_whole_copy(shard, before)) {
+    await(shard, at.backup); // the dead owner's backup until shortly before has more
+    awaits_copy_[shard] = true;
     waiting_since_ns_[shard] -= handover_timeout_ns - unseen_timeout_ns;
   } else if (at.source == parts_.self || at.source == no_member) {
     take_over(shard, at, waits);
@@ -105,8 +112,18 @@ void limiter_cluster::take_over(std::uint32_t shard, const shard_place& at, bool
 void limiter_cluster::await(std::uint32_t shard, std::uint16_t from) {
   roles_[shard] = role::arriving;
   awaited_[shard] = from;
+  awaits_copy_[shard] = false;
   waiting_since_ns_[shard] = placed_ns_;
   waiting_epoch_[shard] = places_->epoch;
+}
+
+// Whether this node, that was the backup, was told all by the owner, or by one that does not say.
+bool limiter_cluster::has_whole_copy(std::uint32_t shard, const placement* before) const {
+  if (whole_copies_[shard]) return true;
+  if (!before) return false;
+  const std::uint16_t owner = before->shards[shard].owner;
+  const std::uint32_t version = owner < peers_.size() ? peers_[owner].version : 0;
+  return version != 0 && version < whole_wire_version;
 }
 
 bool limiter_cluster::is_member(std::uint16_t number) const {
@@ -119,6 +136,11 @@ void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at,
   const role was = roles_[shard];
   const bool missed_views = before && before->epoch + 1 < places_->epoch;
   if (may_have_last_copy(before, shard)) last_copies_[shard] = true;
+  const bool was_backup = before && before->shards[shard].backup == parts_.self;
+  if (was == role::own)
+    whole_copies_[shard] = places_->includes_self && at.backup == parts_.self;
+  else if (missed_views || !places_->includes_self || (was_backup && at.backup != parts_.self))
+    whole_copies_[shard] = false;
   if (!places_->includes_self) {
     // The others went on without this node; what it has is old.
     roles_[shard] = role::foreign;
@@ -158,6 +180,8 @@ bool limiter_cluster::may_have_last_copy(const placement* before, std::uint32_t 
 
 void limiter_cluster::become_owner(std::uint32_t shard) {
   roles_[shard] = role::own;
+  whole_due_[shard] = true;
+  whole_copies_[shard] = false;
   std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
   take_in_leases(copies_.take_out(shard, with_.clock()));
   with_.ledger->mark_shard(shard);
@@ -271,8 +295,8 @@ void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
     if (roles_[shard] != role::arriving) continue;
     if (steady_ns - waiting_since_ns_[shard] < handover_timeout_ns) continue;
     const std::uint16_t source = awaited_[shard];
-    const bool may_decide =
-        source < peers_.size() && is_member(source) && peers_[source].epoch < places_->epoch;
+    const bool may_decide = !awaits_copy_[shard] && source < peers_.size() && is_member(source) &&
+                            peers_[source].epoch < places_->epoch;
     if (may_decide || !places_->confirmed) continue;
     parts_.metrics->moves_incomplete.add();
     ++late;
@@ -308,6 +332,7 @@ void limiter_cluster::on_peer_up(const peer_up& news) {
       told_anew[shard] = true;
     }
   desk_.mark_shards(told_anew);
+  whole_due_ |= told_anew;
   send_moves();
   send_returns();
   ask_waiting();

@@ -134,3 +134,106 @@ TEST_CASE_METHOD(small_limiters, "limiters: an owner is back before it is sure t
   CHECK(nodes[had]->metrics->moves_incomplete.value() == 0);
   CHECK(ask_one(had, some_client, 9)->granted == 0);
 }
+
+namespace {
+
+/// The owner has admitted 6 of 10; its backup is a node that has just joined, and who was the backup
+/// until then has all.
+class new_backup : public small_limiters {
+ public:
+  new_backup() {
+    const auto places = place(view, [this](const std::string& at) { return number_of(at); });
+    joins = places.shards[shard_of(some_client)].backup;
+    had = owner();
+    before = 3 - had - joins;
+    kill(joins);
+    next_view();
+    run();
+    REQUIRE(owner() == had);
+    CHECK(ask_one(had, some_client, 6)->granted == 6);
+    pass_time(60);
+    restart(joins, minute_plan(10));
+  }
+  void owner_dies() {
+    kill(had);
+    next_view();
+    run();
+    REQUIRE(owner() == joins);
+  }
+
+  std::size_t had = 0, joins = 0, before = 0;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(new_backup, "limiters: an owner dies before its new backup is told anything",
+                 "[limiter_cluster]") {
+  cut(had, joins);
+  next_view();
+  pass_time(60);
+  confirmed = false;
+  owner_dies();
+  CHECK_FALSE(ask_one(joins, some_client));
+  confirmed = true;
+  tell_view(joins);
+  tell_view(before);
+  run();
+  CHECK(collect(joins).at(0).granted == 1);
+  CHECK(ask_one(joins, some_client, 9)->granted == 3);
+  CHECK(nodes[joins]->metrics->moves_incomplete.value() == 0);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: a new backup that was told all asks nobody",
+                 "[limiter_cluster]") {
+  next_view();
+  run();
+  cut(joins, before);
+  owner_dies();
+  CHECK(ask_one(joins, some_client, 9)->granted == 4);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: a backup that knows too little waits a second for another",
+                 "[limiter_cluster]") {
+  cut(had, joins);
+  next_view();
+  run();
+  cut(joins, before);
+  owner_dies();
+  pass_time(800);
+  CHECK_FALSE(ask_one(joins, some_client));
+  pass_time(400);
+  CHECK(collect(joins).at(0).granted == 1);
+  CHECK(nodes[joins]->metrics->moves_incomplete.value() > 0);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: nor does it wait when that one is gone as well",
+                 "[limiter_cluster]") {
+  cut(had, joins);
+  next_view();
+  run();
+  confirmed = false;
+  owner_dies();
+  kill(before);
+  confirmed = true;
+  next_view();
+  run();
+  CHECK(ask_one(joins, some_client)->granted == 1);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: what was a backup's before counts as little when it is again",
+                 "[limiter_cluster]") {
+  // It was told all, was none for a while, and is one again when the owner dies.
+  next_view();
+  run();
+  nodes[joins]->leaving = true;
+  next_view();
+  run();
+  CHECK(ask_one(had, some_client, 2)->granted == 2);
+  pass_time(60);
+  cut(had, joins);
+  nodes[joins]->leaving = false;
+  next_view();
+  run();
+  owner_dies();
+  CHECK(ask_one(joins, some_client, 9)->granted == 2);
+}

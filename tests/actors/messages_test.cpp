@@ -278,6 +278,10 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   CHECK(round_trip(streamed).leases == rows.leases);
   CHECK(round_trip(streamed).origins == streamed.origins);
   CHECK(round_trip(streamed).ended == streamed.ended);
+  streamed.whole = {0, 255};
+  CHECK(round_trip(streamed).whole.empty());
+  streamed.version = whole_wire_version;
+  CHECK(round_trip(streamed).whole == streamed.whole);
   CHECK(round_trip(backup_taken{}).version == 4);
 }
 

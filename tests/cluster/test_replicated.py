@@ -305,8 +305,8 @@ class WireVersions(Cluster):
             for node in new:
                 self.assertGreater(node.metrics().get("penstock_replica_events_total"), 0)
         for node in new:
-            self.assertRegex(node.log(), "wire version [45]")  # with the earlier one
-            self.assertIn("wire version 6", node.log())
+            self.assertRegex(node.log(), "wire version [456]")  # with the earlier one
+            self.assertIn("wire version 7", node.log())
         for node in [*new, old]:
             self.assertNotRegex(node.log(), r"Z (error|critical) ")
         # The upgrade's second step.

@@ -169,6 +169,13 @@ class Node:
 
     def signal(self, number):
         self.process.send_signal(number)
+        # Threads stop one after the other, on a busy machine after milliseconds in which the node
+        # still answers.
+        if number == signal.SIGSTOP: wait_for(self.is_stopped, "all threads stop", pause_s=0.001)
+
+    def is_stopped(self):
+        stats = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in stats)
 
     def wait(self, within_s=STOP_S):
         """The exit code."""
