@@ -111,13 +111,18 @@ void peer_links_state::start(const cluster_settings& settings,
 }
 
 void peer_links_state::link_to(const std::vector<std::string>& members) {
-  for (link& each : links_)
-    each.wanted = each.member < members.size() && members[each.member] == each.address;
+  std::vector<bool> came_back(links_.size());
+  for (std::size_t at = 0; at < links_.size(); ++at) {
+    link& each = links_[at];
+    came_back[at] = !std::exchange(each.wanted, each.member < members.size() &&
+                                                    members[each.member] == each.address);
+  }
   for (std::size_t member = 0; member < members.size(); ++member) {
     if (members[member].empty() || members[member] == introduction_.address) continue;
     const auto known = std::ranges::find(links_, members[member], &link::address);
     if (known != links_.end()) {
-      if (known->at == stage::idle) wait(static_cast<std::size_t>(known - links_.begin()), {});
+      const auto at = static_cast<std::size_t>(known - links_.begin());
+      if (known->at == stage::idle || (known->at == stage::waiting && came_back[at])) begin(at);
       continue;
     }
     const result<peer_address> parts = parse_peer_address(members[member]);
@@ -129,14 +134,19 @@ void peer_links_state::link_to(const std::vector<std::string>& members) {
     peer.address = members[member];
     peer.parts = *parts;
     peer.member = static_cast<std::uint16_t>(member);
-    const bool is_first = introduction_.address < peer.address;
     links_.push_back(std::move(peer));
-    if (is_first)
-      probe(links_.size() - 1);
-    else
-      wait(links_.size() - 1, head_start);
+    begin(links_.size() - 1);
   }
   publish();
+}
+
+// Both ends learn of each other at about the same time, also of one that comes back.
+void peer_links_state::begin(std::size_t at) {
+  ++links_[at].attempt;
+  if (introduction_.address < links_[at].address)
+    probe(at);
+  else
+    wait(at, head_start);
 }
 
 void peer_links_state::publish() {

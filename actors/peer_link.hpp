@@ -124,6 +124,7 @@ class peer_links_state {
     std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
   };
 
+  void begin(std::size_t link);
   void probe(std::size_t link);
   void want_turn(std::size_t link); // one connect at a time in a process
   void next_turn();

@@ -3,6 +3,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <unistd.h>
 
@@ -15,15 +16,24 @@ result<int> connect_tcp(const std::string& host, std::uint16_t port,
   boost::system::error_code outcome;
   const auto found = tcp::resolver{io}.resolve(host, std::to_string(port), outcome);
   if (outcome) return error{errc::unavailable, outcome.message()};
-  tcp::socket socket{io};
   outcome = boost::asio::error::timed_out;
-  boost::asio::async_connect(
-      socket, found,
-      [&](const boost::system::error_code& ec, const tcp::endpoint&) { outcome = ec; });
+  tcp::socket first{io}, second{io};
+  tcp::socket* connected = nullptr;
+  const auto attempt = [&](tcp::socket& socket) {
+    boost::asio::async_connect(socket, found,
+                               [&](const boost::system::error_code& ec, const tcp::endpoint&) {
+                                 outcome = ec;
+                                 if (!ec) connected = &socket;
+                                 io.stop();
+                               });
+  };
+  attempt(first);
+  boost::asio::steady_timer patience{io, second_attempt_after};
+  patience.async_wait([&](const boost::system::error_code&) { attempt(second); });
   io.run_for(timeout);
-  if (outcome) return error{errc::unavailable, outcome.message()};
-  socket.native_non_blocking(true, outcome);
-  return socket.release();
+  if (!connected) return error{errc::unavailable, outcome.message()};
+  connected->native_non_blocking(true, outcome);
+  return connected->release();
 }
 
 result<void> probe_tcp(const std::string& host, std::uint16_t port,

@@ -309,6 +309,40 @@ TEST_CASE("the middleman is not asked to connect to a host that can't be reached
   CHECK(errno == EAGAIN);
 }
 
+TEST_CASE("who sorts second lets the other connect first, also when it comes back", "[peer_link]") {
+  using clock = std::chrono::steady_clock;
+  std::atomic<int> probes = 0;
+  caf_links_config config{2};
+  caf::actor_system system{config};
+  cluster_settings settings;
+  settings.listen = "127.0.0.1:2";
+  settings.reconnect_interval_ms = 120s; // it is not what ends a wait here
+  auto began = clock::now();
+  const caf::actor links = system.spawn(
+      peer_links, settings, std::vector<std::string>{"127.0.0.1:1", settings.listen},
+      std::vector<caf::actor>{},
+      [&](const std::string&, std::uint16_t, std::chrono::milliseconds) -> result<void> {
+        ++probes;
+        return error{errc::unavailable, "nobody is there"};
+      },
+      std::make_shared<link_metrics>(), caf::io::middleman_actor{});
+  CHECK(eventually([&] { return probes == 1; }));
+  CHECK(clock::now() - began >= head_start);
+  caf::scoped_actor self{system};
+  for (int round = 2; round < 4; ++round) {
+    began = clock::now();
+    for (const char* peer : {"", "127.0.0.1:1"}) {
+      placement places;
+      places.members = {peer, settings.listen};
+      self->send(links, placement_changed{std::make_shared<const placement>(places)});
+    }
+    CHECK(eventually([&] { return probes == round; }));
+    CHECK(clock::now() - began >= head_start);
+  }
+  self->send(links, drain{});
+  self->wait_for(links);
+}
+
 TEST_CASE("a port in use is an error that names it", "[peer_link]") {
   const bound_socket taken(true);
   test_node a("dev", taken.port, {});
