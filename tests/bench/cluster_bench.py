@@ -188,9 +188,12 @@ def switches_of(nodes):
 def measure_cpu(arguments):
     sizes = [int(size) for size in arguments.sizes.split(",")]
     clusters = {}
-    # A client that all nodes hear of, and many with limits too small to be leased.
-    kinds = {"hot": ["--header", "X-Client: hot"],
-             "many": ["--client-header", "X-Client", "--clients", "10000"]}
+    # A client that all nodes hear of; some that send 10 a second each, however many nodes there are;
+    # and many that come too seldom for leases, so that each request asks the owner.
+    kinds = {"hot": lambda size: ["--header", "X-Client: hot"],
+             "some": lambda size: ["--client-header", "X-Client",
+                                   "--clients", str(max(1, arguments.rate * size // 10))],
+             "many": lambda size: ["--client-header", "X-Client", "--clients", "10000"]}
     # Clusters by their sizes, and beside each as many single nodes.
     shapes = [(size, together) for size in sizes for together in (False, True)]
     figures = {(kind, shape): [] for kind in ("idle", *kinds) for shape in shapes}
@@ -207,7 +210,8 @@ def measure_cpu(arguments):
                 idle_s = cluster.cpu_s() - before
                 figures["idle", shape].append(idle_s / shape[0] / arguments.duration_s * 1000)
                 for kind, more in kinds.items():
-                    figures[kind, shape].append(cpu_of(arguments, cluster, more, idle_s))
+                    figures[kind, shape].append(
+                        cpu_of(arguments, cluster, more(shape[0]), idle_s))
     finally:
         for cluster in clusters.values():
             cluster.close()
