@@ -38,10 +38,17 @@ struct owner_reply {
   std::vector<lease_answer> leases;
 };
 
-/// Units of leases that were not spent, to who gave them. No answer.
+/// Units of leases that were not spent, to who gave them. Answered with returns_taken if it has a
+/// token.
 struct leases_returned {
   std::uint8_t version = 4;
   std::vector<lease_return> leases;
+  // -- since 7
+  std::uint64_t token = 0;
+};
+struct returns_taken {
+  std::uint8_t version = 7;
+  std::uint64_t token = 0;
 };
 
 /// A shard's counters on their way to its new owner: a piece, or the last. The sender decides
@@ -135,7 +142,12 @@ typename Inspector::result_type inspect(Inspector& f, owner_reply& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, leases_returned& x) {
-  return f(x.version, x.leases);
+  auto token = since<whole_wire_version>(x.version, x.token);
+  return f(x.version, x.leases, token);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, returns_taken& x) {
+  return f(x.version, x.token);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
@@ -262,4 +274,5 @@ CAF_ADD_TYPE_ID(penstock_cluster, (penstock::joined_cluster))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_shards))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shards_gone))
 CAF_ADD_TYPE_ID(penstock_cluster, (penstock::member_epoch))
+CAF_ADD_TYPE_ID(penstock_cluster, (penstock::returns_taken))
 CAF_END_TYPE_ID_BLOCK(penstock_cluster)

@@ -110,7 +110,7 @@ lease_answer lease_desk::answer(const limit_ledger::location& at, const admit_it
 std::uint32_t lease_desk::take_back(const lease_return& what, std::int64_t now_ns) {
   const auto found = given_.find(what.lease);
   if (found == given_.end()) {
-    if (early_.size() < max_leases_ && what.units != 0)
+    if (early_.size() < max_leases_)
       early_[what.lease] = {what.units, now_ns + max_lease_left_ns};
     return 0;
   }

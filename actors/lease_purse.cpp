@@ -17,6 +17,8 @@ constexpr std::int64_t max_over_ns = 200'000'000;
 constexpr std::uint32_t min_demand = 2;
 constexpr std::int64_t forget_interval_ns = lease_second_ns;
 constexpr std::int64_t unseen_ns = 2 * lease_second_ns;
+// After which the owner has settled the last lease by itself, also one that was long under way.
+constexpr std::int64_t unseen_and_settled_ns = unseen_ns + max_lease_lifetime_ns + unseen_ns;
 
 std::uint32_t seconds_until(std::int64_t until_ns, std::int64_t now_ns) {
   const std::int64_t left = std::max<std::int64_t>(until_ns - now_ns, 0);
@@ -173,15 +175,17 @@ std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
   forgot_ns_ = now_ns;
   boost::unordered::erase_if(held_, [now_ns](const auto& each) {
     return each.second.units == 0 && !each.second.asking &&
-           now_ns - each.second.seen_ns > unseen_ns;
+           now_ns - each.second.seen_ns >
+               (each.second.lease == 0 ? unseen_ns : unseen_and_settled_ns);
   });
   return out;
 }
 
 std::vector<returned_units> lease_purse::collect_all() {
   std::vector<returned_units> out;
-  for (auto& [key, at] : held_)
-    if (const auto back = take_out(key, at)) out.push_back(*back);
+  for (const auto& [key, at] : held_)
+    if (at.lease != 0) out.push_back({at.owner, key.client, {at.lease, at.units + at.unspent}});
+  units_ = 0;
   held_.clear();
   leased_.clear();
   return out;

@@ -156,7 +156,17 @@ caf::message_handler cluster_behavior(limiter_actor* self) {
       [=](const owner_reply& reply) {
         cluster->on_reply(reply, caf::actor_cast<caf::actor>(self->current_sender()));
       },
-      [=](const leases_returned& returned) { cluster->take_back(returned); },
+      [=](const leases_returned& returned) {
+        cluster->take_back(returned);
+        if (returned.token == 0) return;
+        returns_taken done;
+        done.token = returned.token;
+        self->send(caf::actor_cast<caf::actor>(self->current_sender()), done);
+      },
+      [=](const returns_taken& done) {
+        cluster->on_returns_taken(done);
+        try_to_leave(self);
+      },
       [=](ask_again) { cluster->ask_again(); },
       [=](const placement_changed& change) { cluster->on_placement(change.to); },
       [=](const shard_rows& rows) {

@@ -130,6 +130,7 @@ class limiter_cluster {
   /// Who to ask how limits stand: null when it is this limiter itself, or nobody (`reached`).
   caf::actor whom_to_ask(const limits_query& query, bool& reached);
   void on_reply(const owner_reply& reply, const caf::actor& from);
+  void on_returns_taken(const returns_taken& done);
   /// Their timer rang.
   void ask_again() {
     will_ask_again_ = false;
@@ -155,7 +156,7 @@ class limiter_cluster {
   void on_member_epoch(std::uint16_t member, std::uint64_t epoch);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
-  /// Gives all leases back; true once nothing is owned nor under way.
+  /// Gives all leases back; true once nothing is owned nor under way, and their owners have them.
   bool has_left();
 
   /// Every sweep_interval.
@@ -202,6 +203,11 @@ class limiter_cluster {
   struct recent_return {
     returned_units units;
     std::uint16_t sent_to = no_member;
+    std::int64_t since_ns = 0;
+  };
+  struct return_message {
+    std::uint64_t token = 0;
+    std::uint16_t to = 0;
     std::int64_t since_ns = 0;
   };
   // An answer that waits until the backup has what it gives.
@@ -287,6 +293,8 @@ class limiter_cluster {
   lease_desk desk_;
   lease_copies copies_{max_leases_given};
   std::vector<recent_return> recent_returns_; // of the last return_memory_ns
+  std::vector<return_message> returns_under_way_;
+  std::uint64_t next_return_ = 1;
   std::vector<std::uint64_t> dead_holders_; // the latest last
   bool may_reclaim_ = false;                // somebody died, or leases came in
   placement_ptr places_;

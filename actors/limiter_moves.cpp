@@ -344,6 +344,8 @@ void limiter_cluster::on_peer_down(const peer_down& news) {
     for (const caf::actor& limiter : at.limiters)
       std::erase(each.asked, limiter.address());
   confirm_backups();
+  std::erase_if(returns_under_way_,
+                [&](const return_message& each) { return each.to == news.member; });
   at.limiters.clear();
   at.was_lost = true;
   for (move& each : moves_)
@@ -370,6 +372,9 @@ void limiter_cluster::tick() {
   std::erase_if(recent_returns_, [steady_ns](const recent_return& each) {
     return steady_ns - each.since_ns > return_memory_ns;
   });
+  std::erase_if(returns_under_way_, [steady_ns](const return_message& each) {
+    return steady_ns - each.since_ns > return_memory_ns;
+  });
   desk_.collect(with_.clock());
   copies_.collect(with_.clock());
   reclaim();
@@ -379,7 +384,8 @@ void limiter_cluster::tick() {
 
 bool limiter_cluster::has_left() {
   give_back(purse_.collect_all());
-  return moves_.empty() &&
+  return moves_.empty() && returns_under_way_.empty() &&
+         std::ranges::count(recent_returns_, no_member, &recent_return::sent_to) == 0 &&
          std::ranges::none_of(roles_, [](role each) { return each != role::foreign; });
 }
 

@@ -10,7 +10,7 @@ namespace penstock {
 ///   4  leases, moving shards, the directory
 ///   5  replicas: ack = "replicated"
 ///   6  leases are settled by the next question, and backups know of them
-///   7  backups are told when they have all of a shard
+///   7  backups are told when they have all of a shard, and who returns leases that they came
 /// Each message says by `version` which form it has: that of the version that changed it last, or
 /// an earlier one where the peer knows no later. A new field goes to the end and is written by
 /// since(); who reads an earlier form leaves it at its default. A new message is sent to nobody who

@@ -294,6 +294,62 @@ TEST_CASE_METHOD(leased_limiters, "limiters: who may have been taken out gives i
   CHECK(rest(giver) == 10'000 - spent);
 }
 
+TEST_CASE_METHOD(leased_limiters, "limiters: who leaves says also that its lease is spent",
+                 "[limiter_cluster]") {
+  const bool shard_moves = GENERATE(false, true);
+  spend(whole_lease);
+  REQUIRE(held() == 0);
+  nodes[holder]->leaving = true;
+  if (shard_moves) { // to a node that gets it later than the holder's word
+    nodes[giver]->leaving = true;
+    cut(giver, backup);
+  }
+  next_view();
+  run();
+  CHECK(owner() == (shard_moves ? backup : giver));
+  self->send(nodes[holder]->limiter, leave_shards{});
+  pass_time(60);
+  if (shard_moves) link(giver, backup);
+  pass_time(60);
+  shards_gone gone;
+  CHECK(take(self, gone));
+  kill(holder);
+  next_view();
+  pass_time(60);
+  for (const auto& each : nodes)
+    CHECK(each->metrics->units_reclaimed.value() == 0);
+  CHECK(rest(owner()) == 10'000 - spent);
+}
+
+TEST_CASE_METHOD(leased_limiters, "limiters: who leaves waits until its leases are with their owner",
+                 "[limiter_cluster]") {
+  caf::scoped_actor played{system};
+  tell(holder, peer_up{static_cast<std::uint16_t>(giver), {caf::actor{played}}});
+  nodes[holder]->leaving = true;
+  next_view();
+  self->send(nodes[holder]->limiter, leave_shards{});
+  run();
+  shard_rows moved;
+  while (take(played, moved)) {
+    shard_taken done;
+    done.epoch = moved.epoch;
+    done.shard = moved.shard;
+    played->send(nodes[holder]->limiter, done);
+    run();
+  }
+  shards_gone gone;
+  CHECK_FALSE(take(self, gone));
+  leases_returned back;
+  REQUIRE(take(played, back));
+  CHECK(back.leases.at(0).units > 0);
+  REQUIRE(back.token != 0);
+  returns_taken done;
+  done.token = back.token;
+  played->send(nodes[holder]->limiter, done);
+  run();
+  CHECK(take(self, gone));
+}
+
 TEST_CASE_METHOD(leased_limiters, "limiters: a lease that comes back before its shard came",
                  "[limiter_cluster]") {
   cut(giver, backup); // so that the shard is on its way for long

@@ -242,7 +242,14 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
 
   leases_returned back;
   back.leases = {{9, 8}};
+  back.token = 7;
   CHECK(round_trip(back).leases == back.leases);
+  CHECK(round_trip(back).token == 0);
+  back.version = whole_wire_version;
+  CHECK(round_trip(back).token == 7);
+  returns_taken came;
+  came.token = 9;
+  CHECK(round_trip(came).token == 9);
 
   shard_rows rows;
   rows.epoch = 5;
