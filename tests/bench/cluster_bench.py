@@ -40,6 +40,7 @@ def parse_arguments():
     parser.add_argument("--rate", type=int, default=200, help="requests a second a node, for CPU")
     parser.add_argument("--connections", type=int, default=8, help="to a node, for CPU")
     parser.add_argument("--sizes", default="1,3,10", help="nodes, for CPU")
+    parser.add_argument("--loads", default="hot,some,many", help="for CPU")
     parser.add_argument("--faults", type=int, default=20, help="of each kind")
     parser.add_argument("--windows", type=int, default=10, help="of churn, kinds in turn")
     parser.add_argument("--kinds", default=",".join(cluster_churn.KINDS), help="of churn")
@@ -194,6 +195,7 @@ def measure_cpu(arguments):
              "some": lambda size: ["--client-header", "X-Client",
                                    "--clients", str(max(1, arguments.rate * size // 10))],
              "many": lambda size: ["--client-header", "X-Client", "--clients", "10000"]}
+    kinds = {kind: kinds[kind] for kind in arguments.loads.split(",")}
     # Clusters by their sizes, and beside each as many single nodes.
     shapes = [(size, together) for size in sizes for together in (False, True)]
     figures = {(kind, shape): [] for kind in ("idle", *kinds) for shape in shapes}
