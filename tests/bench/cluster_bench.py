@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a cluster costs and how fast it mends: messages between nodes for a hot client, CPU a request
 on 1, 3 and 10 nodes, what a crash admits twice, how long until others serve what a dead node had, and
-what a client gets in all while nodes come and go (`--parts churn`).
+what a client gets in all while nodes come and go (`--parts churn`); what a second node's disk adds to an
+answer (`--parts acks`).
 
-All but the CPU runs on hosts of their own (tests/cluster/hosts.py), which needs root."""
+All but the CPU and that runs on hosts of their own (tests/cluster/hosts.py), which needs root."""
 
 import argparse
 import json
@@ -18,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
 import hosts  # noqa: E402 (also finds the others)
+import cluster_acks  # noqa: E402
 import cluster_churn  # noqa: E402
 import harness  # noqa: E402
 from harness import Node, free_port, wait_for  # noqa: E402
@@ -48,10 +50,10 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def load(arguments, url, rate, *more, connections=8):
+def load(arguments, url, rate, *more, connections=8, stream="default"):
     return subprocess.Popen(
-        [arguments.build_dir / "tests/bench/bench_load", "--url", f"{url}/v1/events", "--threads",
-         "1", "--connections", str(connections), "--rate", str(rate), "--duration-s", str(arguments.duration_s),
+        [arguments.build_dir / "tests/bench/bench_load", "--url", f"{url}/v1/events/{stream}",
+         "--threads", "1", "--connections", str(connections), "--rate", str(rate), "--duration-s", str(arguments.duration_s),
          "--body-bytes", "300", *more], stdout=subprocess.PIPE, text=True)
 
 
@@ -314,10 +316,11 @@ def main():
     arguments = parse_arguments()
     harness.binary = str(arguments.build_dir / "penstock")
     parts = {"messages": measure_messages, "cpu": measure_cpu, "faults": measure_faults,
-             "churn": cluster_churn.measure}
+             "churn": cluster_churn.measure,
+             "acks": lambda arguments: cluster_acks.measure(arguments, LocalCluster, load)}
     why_not = hosts.why_not()
     for part in arguments.parts.split(","):
-        if part != "cpu" and why_not:
+        if part not in ("cpu", "acks") and why_not:
             print(f"{part}: not measured: {why_not}", file=sys.stderr)
             continue
         parts[part](arguments)

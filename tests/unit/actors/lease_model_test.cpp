@@ -136,7 +136,7 @@ TEST_CASE("lease model: a lease that comes back late", "[lease][model]") {
 }
 
 TEST_CASE("lease model: two leases, in any order", "[lease][model]") {
-  check_all({fixed_windows(), slow_gcra()}, two_leases, 11'200);
+  check_all({fixed_windows(), slow_gcra()}, two_leases, 11'100);
 }
 
 TEST_CASE("lease model: a holder dies, or an answer is lost, between two leases",
