@@ -240,10 +240,12 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
   parts_.metrics->shards_sent.add();
 }
 
-// From who is waited for, or by a view still to come. What somebody else sends late is older than
-// what comes from there.
+// From who is waited for, or by a view still to come: then the first whole shard, as an owner hands
+// it over before it leaves, and only then may a backup of its send its copy. What somebody else sends
+// late is older than what comes from there.
 bool limiter_cluster::is_expected(const shard_rows& rows) const {
-  if (!places_ || rows.epoch > places_->epoch) return true;
+  const std::uint64_t seen = places_ ? places_->epoch : 0;
+  if (rows.epoch > seen) return arrived_epoch_[rows.shard] <= seen;
   if (roles_[rows.shard] != role::arriving) return false;
   const std::uint16_t from = awaited_[rows.shard];
   return from == any_member || (is_member(from) && places_->members[from] == rows.from);

@@ -237,3 +237,21 @@ TEST_CASE_METHOD(new_backup, "limiters: what was a backup's before counts as lit
   owner_dies();
   CHECK(ask_one(joins, some_client, 9)->granted == 2);
 }
+
+TEST_CASE_METHOD(new_backup, "limiters: an old copy comes after the shard, before the views for both",
+                 "[limiter_cluster]") {
+  next_view();
+  run();
+  CHECK(ask_one(had, some_client, 2)->granted == 2);
+  pass_time(60);
+  nodes[had]->leaving = true;
+  next_view({had, before});
+  run(); // it hands over
+  nodes[had]->alive = false;
+  next_view({before});
+  run(); // who was its backup once thinks of what may have been lost
+  tell_view(joins);
+  run();
+  CHECK(owner() == joins);
+  CHECK(ask_one(joins, some_client, 9)->granted == 2);
+}
