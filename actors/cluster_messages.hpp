@@ -45,10 +45,12 @@ struct leases_returned {
   std::vector<lease_return> leases;
   // -- since 7
   std::uint64_t token = 0;
+  std::vector<std::uint64_t> clients; ///< of each lease
 };
 struct returns_taken {
-  std::uint8_t version = 7;
+  std::uint8_t version = returns_wire_version;
   std::uint64_t token = 0;
+  bool moved = false; ///< some were for shards of others, by the view here: say all of them again
 };
 
 /// A shard's counters on their way to its new owner: a piece, or the last. The sender decides
@@ -142,12 +144,13 @@ typename Inspector::result_type inspect(Inspector& f, owner_reply& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, leases_returned& x) {
-  auto token = since<whole_wire_version>(x.version, x.token);
-  return f(x.version, x.leases, token);
+  auto token = since<returns_wire_version>(x.version, x.token);
+  auto clients = since<returns_wire_version>(x.version, x.clients);
+  return f(x.version, x.leases, token, clients);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, returns_taken& x) {
-  return f(x.version, x.token);
+  return f(x.version, x.token, x.moved);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {

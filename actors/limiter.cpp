@@ -157,11 +157,8 @@ caf::message_handler cluster_behavior(limiter_actor* self) {
         cluster->on_reply(reply, caf::actor_cast<caf::actor>(self->current_sender()));
       },
       [=](const leases_returned& returned) {
-        cluster->take_back(returned);
-        if (returned.token == 0) return;
-        returns_taken done;
-        done.token = returned.token;
-        self->send(caf::actor_cast<caf::actor>(self->current_sender()), done);
+        const returns_taken done = cluster->take_back(returned);
+        if (done.token != 0) self->send(caf::actor_cast<caf::actor>(self->current_sender()), done);
       },
       [=](const returns_taken& done) {
         cluster->on_returns_taken(done);

@@ -284,54 +284,6 @@ void limiter_cluster::take_lease(const owner_ask& ask, const open_item& item, co
     give_back({*back});
 }
 
-void limiter_cluster::give_back(const std::vector<returned_units>& units) {
-  if (units.empty()) return;
-  const std::int64_t steady_ns = parts_.steady_ns();
-  if (recent_returns_.size() + units.size() > max_purse_clients)
-    std::erase_if(recent_returns_, // said once, at least
-                  [](const recent_return& each) { return each.sent_to != no_member; });
-  for (const returned_units& each : units)
-    recent_returns_.push_back({each, no_member, steady_ns});
-  send_returns();
-}
-
-// Also what went to an owner that is not one any more: it may have died, and who has what it knew
-// takes the lease for held. A return that comes twice changes nothing.
-void limiter_cluster::send_returns() {
-  struct message_to {
-    std::uint16_t member = 0;
-    leases_returned message;
-  };
-  std::map<const caf::actor*, message_to> by_owner;
-  for (recent_return& each : recent_returns_) {
-    const std::uint32_t shard = shard_of(each.units.client);
-    const std::uint16_t owner = places_ ? places_->shards[shard].owner : each.units.owner;
-    if (owner == each.sent_to) continue;
-    if (owner == parts_.self) {
-      (void)desk_.take_back(each.units.what, with_.clock()); // the shard has come here meanwhile
-    } else {
-      const caf::actor* const to = limiter_of(owner, shard);
-      if (!to) continue;
-      by_owner[to].member = owner;
-      by_owner[to].message.leases.push_back(each.units.what);
-    }
-    each.sent_to = owner;
-  }
-  for (auto& [to, each] : by_owner) {
-    if (peer_at(each.member).version >= whole_wire_version) {
-      each.message.version = whole_wire_version;
-      each.message.token = next_return_++;
-      returns_under_way_.push_back({each.message.token, each.member, parts_.steady_ns()});
-    }
-    with_.self->send(*to, std::move(each.message));
-  }
-}
-
-void limiter_cluster::on_returns_taken(const returns_taken& done) {
-  std::erase_if(returns_under_way_,
-                [&](const return_message& each) { return each.token == done.token; });
-}
-
 void limiter_cluster::end_late_asks() {
   const std::int64_t oldest =
       parts_.steady_ns() - std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count();

@@ -130,18 +130,22 @@ class limiter_cluster {
   /// Who to ask how limits stand: null when it is this limiter itself, or nobody (`reached`).
   caf::actor whom_to_ask(const limits_query& query, bool& reached);
   void on_reply(const owner_reply& reply, const caf::actor& from);
-  void on_returns_taken(const returns_taken& done);
   /// Their timer rang.
   void ask_again() {
     will_ask_again_ = false;
     ask_waiting();
   }
 
+  // -- limiter_returns.cpp: leases go back --------------------------------------------------------
+
+  void on_returns_taken(const returns_taken& done);
+
   // -- limiter_owner.cpp: for other nodes ---------------------------------------------------------
 
   /// Answers, at once or when the backup knows of the leases in the answer.
   void decide(const owner_request& request, const caf::actor& from);
-  void take_back(const leases_returned& returned);
+  /// To be answered with what it gives, unless that has no token.
+  returns_taken take_back(const leases_returned& returned);
   /// To be called before the ledger changes its own.
   void plans_change() { desk_.forget_all(with_.clock()); }
 
@@ -150,8 +154,6 @@ class limiter_cluster {
   void on_placement(const placement_ptr& to);
   void on_rows(const shard_rows& rows, const caf::actor& from);
   void on_taken(const shard_taken& done);
-  void on_backup_rows(const backup_rows& rows);
-  void on_backup_taken(const caf::actor_addr& from);
   /// The member will decide by no view before this one any more.
   void on_member_epoch(std::uint16_t member, std::uint64_t epoch);
   void on_peer_up(const peer_up& peer);
@@ -161,6 +163,11 @@ class limiter_cluster {
 
   /// Every sweep_interval.
   void tick();
+
+  // -- limiter_backup.cpp -------------------------------------------------------------------------
+
+  void on_backup_rows(const backup_rows& rows);
+  void on_backup_taken(const caf::actor_addr& from);
 
  private:
   enum class role : std::uint8_t { foreign, arriving, own };
@@ -202,13 +209,10 @@ class limiter_cluster {
   };
   struct recent_return {
     returned_units units;
-    std::uint16_t sent_to = no_member;
     std::int64_t since_ns = 0;
-  };
-  struct return_message {
-    std::uint64_t token = 0;
-    std::uint16_t to = 0;
-    std::int64_t since_ns = 0;
+    std::uint16_t sent_to = no_member; // or to be sent
+    std::uint64_t token = 0;           // of the message that is under way; 0: none
+    bool is_taken = false;             // by sent_to
   };
   // An answer that waits until the backup has what it gives.
   struct held_reply {
@@ -216,6 +220,13 @@ class limiter_cluster {
     owner_reply reply;
     std::uint64_t backup = 0; // the first that may have it
     std::int64_t since_ns = 0;
+  };
+  // A shard's way here.
+  struct arrival {
+    std::uint16_t from = no_member; // nobody: all is here, or lost, and it waits to be taken over
+    bool is_copy = false;           // from who was the dead owner's backup before this node
+    std::uint64_t epoch = 0;        // of the view that made it arriving
+    std::int64_t until_ns = 0;      // then it goes on without
   };
   struct move {
     std::uint32_t shard = 0;
@@ -240,9 +251,14 @@ class limiter_cluster {
   void ask_waiting();
   void ask_followers();
   void route_again(std::vector<owner_ask> asks);
+  void note_lost(const owner_ask& ask, std::uint64_t token);
+
+  // limiter_returns.cpp
   void give_back(const std::vector<returned_units>& units);
   void send_returns();
-  void note_lost(const owner_ask& ask, std::uint64_t token);
+  void forget_returns(std::int64_t steady_ns);
+  void lose_returns(std::uint16_t member);
+  bool are_all_returned() const;
 
   // limiter_owner.cpp
   void forget_leases();
@@ -266,7 +282,8 @@ class limiter_cluster {
   bool may_have_last_copy(const placement* before, std::uint32_t shard) const;
   void begin(std::uint32_t shard, bool owner_sent);
   void take_over(std::uint32_t shard, const shard_place& at, bool waited);
-  void await(std::uint32_t shard, std::uint16_t from);
+  arrival& await(std::uint32_t shard, std::uint16_t from,
+                 std::int64_t patience_ns = handover_timeout_ns);
   bool is_member(std::uint16_t number) const;
   void become_owner(std::uint32_t shard);
   void push(std::uint32_t shard, std::uint16_t to);
@@ -293,23 +310,18 @@ class limiter_cluster {
   lease_desk desk_;
   lease_copies copies_{max_leases_given};
   std::vector<recent_return> recent_returns_; // of the last return_memory_ns
-  std::vector<return_message> returns_under_way_;
   std::uint64_t next_return_ = 1;
   std::vector<std::uint64_t> dead_holders_; // the latest last
   bool may_reclaim_ = false;                // somebody died, or leases came in
   placement_ptr places_;
   std::int64_t placed_ns_ = 0;
   std::array<role, shard_count> roles_{};
-  std::array<std::int64_t, shard_count> waiting_since_ns_{};
-  // Of a shard that arrives: from whom. no_member: from nobody, it waits to be taken over.
-  std::array<std::uint16_t, shard_count> awaited_{};
-  std::array<std::uint64_t, shard_count> waiting_epoch_{}; // of the view that made it arriving
+  std::array<arrival, shard_count> arrivals_{};            // where the role is arriving
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
   std::bitset<shard_count> whole_due_;    // told anew: backups are to hear when that was all
   std::bitset<shard_count> whole_copies_; // of shards of others: this node is their backup
-  std::bitset<shard_count> awaits_copy_;  // arriving, from who was the backup before this node
-  std::bitset<shard_count> last_copies_; // that the owner may want, once the view is confirmed
-  std::vector<peer> peers_;              // by number
+  std::bitset<shard_count> last_copies_;  // that the owner may want, once the view is confirmed
+  std::vector<peer> peers_;               // by number
   boost::unordered_flat_map<std::uint64_t, owner_ask> asks_;
   // Of clients whose lease is being asked for. Bounded as asks_ is, by what front ends have in
   // flight.

@@ -1,4 +1,4 @@
-// Shards that come and go as the members change, and what is streamed against a crash.
+// Shards that come and go as the members change.
 #include "actors/limiter_cluster.hpp"
 
 #include <spdlog/spdlog.h>
@@ -67,25 +67,25 @@ void limiter_cluster::place_own(std::uint32_t shard, const shard_place& at,
   // others have gone on.
   if (roles_[shard] == role::own && at.source == parts_.self) return;
   if (roles_[shard] == role::own) roles_[shard] = role::foreign;
-  const bool waits = roles_[shard] == role::arriving && awaited_[shard] != no_member;
+  const arrival& coming = arrivals_[shard];
+  const bool waits = roles_[shard] == role::arriving && coming.from != no_member;
   const bool had_it = at.source == parts_.self && at.source_owned; // by the view before
   if (arrived_epoch_[shard] != 0 && arrived_epoch_[shard] + had_it >= places_->epoch) {
     begin(shard, false);
-  } else if (waits && at.source == parts_.self && is_member(awaited_[shard])) {
+  } else if (waits && at.source == parts_.self && is_member(coming.from)) {
     // The counters are still to come from who had them before this node was to.
-  } else if (waits && !awaits_copy_[shard] && at.source == parts_.self && at.backup != no_member) {
+  } else if (waits && !coming.is_copy && at.source == parts_.self && at.backup != no_member) {
     await(shard, at.backup); // who had them is gone; that one has what it streamed
   } else if (roles_[shard] == role::foreign && had_it && places_->was_shared) {
-    await(shard, any_member); // they come by the view before, which this node never saw
-    waiting_since_ns_[shard] -= handover_timeout_ns - unseen_timeout_ns;
-  } else if (roles_[shard] == role::foreign && at.source == parts_.self &&
-             at.backup != no_member && !has_whole_copy(shard, before)) {
-    await(shard, at.backup); // the dead owner's backup until shortly before has more
-    awaits_copy_[shard] = true;
-    waiting_since_ns_[shard] -= handover_timeout_ns - unseen_timeout_ns;
+    // They come by the view before, which this node never saw.
+    await(shard, any_member, unseen_timeout_ns);
+  } else if (roles_[shard] == role::foreign && at.source == parts_.self && at.backup != no_member &&
+             !has_whole_copy(shard, before)) {
+    // Who was the dead owner's backup until shortly before has more.
+    await(shard, at.backup, unseen_timeout_ns).is_copy = true;
   } else if (at.source == parts_.self || at.source == no_member) {
     take_over(shard, at, waits);
-  } else if (!waits || awaited_[shard] != at.source) {
+  } else if (!waits || coming.from != at.source) {
     await(shard, at.source);
   }
 }
@@ -101,7 +101,10 @@ void limiter_cluster::begin(std::uint32_t shard, bool owner_sent) {
 
 // What was a dead node's, or nobody's. It must not be able to decide any more.
 void limiter_cluster::take_over(std::uint32_t shard, const shard_place& at, bool waited) {
-  if (!places_->confirmed) return await(shard, no_member);
+  if (!places_->confirmed) {
+    await(shard, no_member);
+    return;
+  }
   if (waited)
     parts_.metrics->moves_incomplete.add();
   else if (at.source == parts_.self)
@@ -109,12 +112,10 @@ void limiter_cluster::take_over(std::uint32_t shard, const shard_place& at, bool
   become_owner(shard);
 }
 
-void limiter_cluster::await(std::uint32_t shard, std::uint16_t from) {
+limiter_cluster::arrival& limiter_cluster::await(std::uint32_t shard, std::uint16_t from,
+                                                 std::int64_t patience_ns) {
   roles_[shard] = role::arriving;
-  awaited_[shard] = from;
-  awaits_copy_[shard] = false;
-  waiting_since_ns_[shard] = placed_ns_;
-  waiting_epoch_[shard] = places_->epoch;
+  return arrivals_[shard] = {from, false, places_->epoch, placed_ns_ + patience_ns};
 }
 
 // Whether this node, that was the backup, was told all by the owner, or by one that does not say.
@@ -152,8 +153,8 @@ void limiter_cluster::place_foreign(std::uint32_t shard, const shard_place& at,
     push(shard, at.source == no_member || at.source == parts_.self ? at.owner : at.source);
   } else if (was == role::arriving) {
     // Pushed on when it has come or, where all is here, when nobody else may decide any more.
-    if (awaited_[shard] == no_member ? !places_->confirmed
-                                     : arrived_epoch_[shard] < waiting_epoch_[shard])
+    const arrival& coming = arrivals_[shard];
+    if (coming.from == no_member ? !places_->confirmed : arrived_epoch_[shard] < coming.epoch)
       return;
     roles_[shard] = role::foreign;
     push(shard, at.owner);
@@ -241,13 +242,13 @@ void limiter_cluster::send_shard(const move& what, const caf::actor& to) {
 }
 
 // From who is waited for, or by a view still to come: then the first whole shard, as an owner hands
-// it over before it leaves, and only then may a backup of its send its copy. What somebody else sends
-// late is older than what comes from there.
+// it over before it leaves, and only then may a backup of its send its copy. What somebody else
+// sends late is older than what comes from there.
 bool limiter_cluster::is_expected(const shard_rows& rows) const {
   const std::uint64_t seen = places_ ? places_->epoch : 0;
   if (rows.epoch > seen) return arrived_epoch_[rows.shard] <= seen;
   if (roles_[rows.shard] != role::arriving) return false;
-  const std::uint16_t from = awaited_[rows.shard];
+  const std::uint16_t from = arrivals_[rows.shard].from;
   return from == any_member || (is_member(from) && places_->members[from] == rows.from);
 }
 
@@ -294,11 +295,10 @@ void limiter_cluster::on_taken(const shard_taken& done) {
 void limiter_cluster::end_late_moves(std::int64_t steady_ns) {
   std::size_t late = 0;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
-    if (roles_[shard] != role::arriving) continue;
-    if (steady_ns - waiting_since_ns_[shard] < handover_timeout_ns) continue;
-    const std::uint16_t source = awaited_[shard];
-    const bool may_decide = !awaits_copy_[shard] && source < peers_.size() && is_member(source) &&
-                            peers_[source].epoch < places_->epoch;
+    const arrival& coming = arrivals_[shard];
+    if (roles_[shard] != role::arriving || steady_ns < coming.until_ns) continue;
+    const bool may_decide = !coming.is_copy && coming.from < peers_.size() &&
+                            is_member(coming.from) && peers_[coming.from].epoch < places_->epoch;
     if (may_decide || !places_->confirmed) continue;
     parts_.metrics->moves_incomplete.add();
     ++late;
@@ -346,8 +346,7 @@ void limiter_cluster::on_peer_down(const peer_down& news) {
     for (const caf::actor& limiter : at.limiters)
       std::erase(each.asked, limiter.address());
   confirm_backups();
-  std::erase_if(returns_under_way_,
-                [&](const return_message& each) { return each.to == news.member; });
+  lose_returns(news.member);
   at.limiters.clear();
   at.was_lost = true;
   for (move& each : moves_)
@@ -371,12 +370,8 @@ void limiter_cluster::tick() {
   end_late_moves(steady_ns);
   withhold_leases(steady_ns - max_lease_delay_ns);
   give_back(purse_.collect(steady_ns));
-  std::erase_if(recent_returns_, [steady_ns](const recent_return& each) {
-    return steady_ns - each.since_ns > return_memory_ns;
-  });
-  std::erase_if(returns_under_way_, [steady_ns](const return_message& each) {
-    return steady_ns - each.since_ns > return_memory_ns;
-  });
+  forget_returns(steady_ns);
+  send_returns();
   desk_.collect(with_.clock());
   copies_.collect(with_.clock());
   reclaim();
@@ -386,8 +381,7 @@ void limiter_cluster::tick() {
 
 bool limiter_cluster::has_left() {
   give_back(purse_.collect_all());
-  return moves_.empty() && returns_under_way_.empty() &&
-         std::ranges::count(recent_returns_, no_member, &recent_return::sent_to) == 0 &&
+  return moves_.empty() && are_all_returned() &&
          std::ranges::none_of(roles_, [](role each) { return each != role::foreign; });
 }
 

@@ -27,8 +27,8 @@ void limiter_cluster::decide(const owner_request& request, const caf::actor& fro
     const auto at = with_.ledger->locate(item, now_ns);
     if (wish != 0 && !claims.empty()) {
       if (at.in)
-        parts_.metrics->units_returned.add(desk_.settle(limit_ledger::key_of(at, item),
-                                                        request.holder, claims.front(), now_ns));
+        parts_.metrics->units_returned.add(
+            desk_.settle(limit_ledger::key_of(at, item), request.holder, claims.front(), now_ns));
       claims = claims.subspan(1);
     }
     // A peer that sends too few has its batches decided as a whole.
@@ -57,10 +57,19 @@ void limiter_cluster::decide(const owner_request& request, const caf::actor& fro
 
 // -- what comes back ------------------------------------------------------------------------------
 
-void limiter_cluster::take_back(const leases_returned& returned) {
+// A shard that is on its way here may be behind the return, one that has left is not waited for:
+// the holder is to say it to the owner of then.
+returns_taken limiter_cluster::take_back(const leases_returned& returned) {
+  returns_taken done;
+  done.token = returned.token;
   const std::int64_t now_ns = with_.clock();
-  for (const lease_return& each : returned.leases)
-    parts_.metrics->units_returned.add(desk_.take_back(each, now_ns));
+  for (std::size_t i = 0; i < returned.leases.size(); ++i) {
+    if (i < returned.clients.size() && roles_[shard_of(returned.clients[i])] == role::foreign)
+      done.moved = true;
+    else
+      parts_.metrics->units_returned.add(desk_.take_back(returned.leases[i], now_ns));
+  }
+  return done;
 }
 
 void limiter_cluster::note_dead(const placement* before) {

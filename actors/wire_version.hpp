@@ -20,6 +20,7 @@ inline constexpr std::uint32_t oldest_wire_version = 4;
 inline constexpr std::uint32_t replicas_wire_version = 5;
 inline constexpr std::uint32_t claims_wire_version = 6;
 inline constexpr std::uint32_t whole_wire_version = 7;
+inline constexpr std::uint32_t returns_wire_version = 7;
 
 /// A field at the end of a message that version `First` brought. For inspect(): it is written and
 /// read only in messages that are of that version or a later one.

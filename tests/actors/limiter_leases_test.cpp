@@ -150,7 +150,7 @@ TEST_CASE_METHOD(played_neighbours, "limiters: a lost backup is not waited for",
   CHECK(answer());
 }
 
-TEST_CASE_METHOD(played_neighbours, 
+TEST_CASE_METHOD(played_neighbours,
                  "limiters: a lease that was not told of stays when its shard goes",
                  "[limiter_cluster]") {
   const auto giver = owner();
@@ -321,33 +321,113 @@ TEST_CASE_METHOD(leased_limiters, "limiters: who leaves says also that its lease
   CHECK(rest(owner()) == 10'000 - spent);
 }
 
-TEST_CASE_METHOD(leased_limiters, "limiters: who leaves waits until its leases are with their owner",
-                 "[limiter_cluster]") {
-  caf::scoped_actor played{system};
-  tell(holder, peer_up{static_cast<std::uint16_t>(giver), {caf::actor{played}}});
-  nodes[holder]->leaving = true;
-  next_view();
-  self->send(nodes[holder]->limiter, leave_shards{});
-  run();
-  shard_rows moved;
-  while (take(played, moved)) {
-    shard_taken done;
-    done.epoch = moved.epoch;
-    done.shard = moved.shard;
-    played->send(nodes[holder]->limiter, done);
+namespace {
+
+/// The holder leaves, and has handed over its shards; the test plays the client's owner.
+class leaving_holder : public leased_limiters {
+ public:
+  leaving_holder() {
+    link_played();
+    nodes[holder]->leaving = true;
+    next_view();
+    self->send(nodes[holder]->limiter, leave_shards{});
+    run();
+    shard_rows moved;
+    while (take(played, moved)) {
+      shard_taken done;
+      done.epoch = moved.epoch;
+      done.shard = moved.shard;
+      answer(done);
+    }
+    CHECK_FALSE(has_left());
+  }
+  void link_played() {
+    tell(holder, peer_up{static_cast<std::uint16_t>(giver), {caf::actor{played}}});
     run();
   }
-  shards_gone gone;
-  CHECK_FALSE(take(self, gone));
+  bool has_left() {
+    shards_gone gone;
+    return take(self, gone);
+  }
+  /// Its number, if the holder has returned its lease.
+  std::uint64_t returned() {
+    leases_returned back;
+    if (!take(played, back)) return 0;
+    CHECK(back.leases.at(0).units > 0);
+    CHECK(back.clients == std::vector{some_client});
+    return back.token;
+  }
+  template <class T>
+  void answer(const T& what) {
+    played->send(nodes[holder]->limiter, what);
+    run();
+  }
+  static returns_taken taken(std::uint64_t token, bool moved = false) {
+    returns_taken done;
+    done.token = token;
+    done.moved = moved;
+    return done;
+  }
+
+  caf::scoped_actor played{system};
+};
+
+} // namespace
+
+TEST_CASE_METHOD(leaving_holder, "limiters: who leaves waits until its leases are with their owner",
+                 "[limiter_cluster]") {
+  const auto token = returned();
+  REQUIRE(token != 0);
+  answer(taken(token + 1));
+  CHECK_FALSE(has_left());
+  answer(taken(token));
+  CHECK(has_left());
+  pass_time(60);
+  CHECK(returned() == 0);
+}
+
+TEST_CASE_METHOD(leaving_holder,
+                 "limiters: a return to who is not the owner any more is said again",
+                 "[limiter_cluster]") {
+  const auto first = returned();
+  REQUIRE(first != 0);
+  answer(taken(first, true));
+  CHECK_FALSE(has_left());
+  pass_time(50);
+  const auto second = returned();
+  REQUIRE(second > first);
+  answer(taken(second));
+  CHECK(has_left());
+}
+
+TEST_CASE_METHOD(leaving_holder, "limiters: a return that was lost with its link is said again",
+                 "[limiter_cluster]") {
+  REQUIRE(returned() != 0);
+  tell(holder, peer_down{static_cast<std::uint16_t>(giver)});
+  pass_time(50);
+  CHECK_FALSE(has_left());
+  link_played();
+  const auto again = returned();
+  REQUIRE(again != 0);
+  answer(taken(again));
+  CHECK(has_left());
+}
+
+TEST_CASE_METHOD(leased_limiters, "limiters: who is no owner takes no returns",
+                 "[limiter_cluster]") {
   leases_returned back;
-  REQUIRE(take(played, back));
-  CHECK(back.leases.at(0).units > 0);
-  REQUIRE(back.token != 0);
-  returns_taken done;
-  done.token = back.token;
-  played->send(nodes[holder]->limiter, done);
-  run();
-  CHECK(take(self, gone));
+  back.version = returns_wire_version;
+  back.token = 5;
+  back.leases = {{99, 1}};
+  back.clients = {some_client};
+  for (const auto& [who, moved] : {std::pair{holder, true}, std::pair{giver, false}}) {
+    self->send(nodes[who]->limiter, back);
+    run();
+    returns_taken done;
+    REQUIRE(take(self, done));
+    CHECK(done.token == 5);
+    CHECK(done.moved == moved);
+  }
 }
 
 TEST_CASE_METHOD(leased_limiters, "limiters: a lease that comes back before its shard came",
@@ -378,8 +458,14 @@ TEST_CASE_METHOD(leased_limiters, "limiters: a lease whose answer comes too late
 TEST_CASE_METHOD(leased_limiters, "limiters: peers of an earlier version get no claims",
                  "[limiter_cluster]") {
   caf::scoped_actor earlier{system};
-  tell(holder, peer_up{static_cast<std::uint16_t>(giver), {caf::actor{earlier}}, {}, {}, {}, {},
-                       {}, claims_wire_version - 1});
+  tell(holder, peer_up{static_cast<std::uint16_t>(giver),
+                       {caf::actor{earlier}},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       claims_wire_version - 1});
   spend(whole_lease - 2);
   ask(holder, some_client, 3);
   run();

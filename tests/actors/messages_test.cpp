@@ -243,13 +243,18 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   leases_returned back;
   back.leases = {{9, 8}};
   back.token = 7;
+  back.clients = {UINT64_MAX};
   CHECK(round_trip(back).leases == back.leases);
   CHECK(round_trip(back).token == 0);
-  back.version = whole_wire_version;
+  CHECK(round_trip(back).clients.empty());
+  back.version = returns_wire_version;
   CHECK(round_trip(back).token == 7);
+  CHECK(round_trip(back).clients == back.clients);
   returns_taken came;
   came.token = 9;
+  came.moved = true;
   CHECK(round_trip(came).token == 9);
+  CHECK(round_trip(came).moved);
 
   shard_rows rows;
   rows.epoch = 5;

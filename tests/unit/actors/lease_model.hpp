@@ -35,6 +35,7 @@ enum class mistake : std::uint8_t {
   refunds_any_window,     ///< the owner refunds a later window for what an earlier one was charged
   settles_as_unspent,     ///< what a holder had counts as not spent once it asks again
   voids_what_came,        ///< a holder says of an answer that it took that it never came
+  leaves_silently,        ///< who leaves does not tell of a lease that it has spent
   reclaims_all,           ///< of a dead holder's lease nothing is taken for spent
   ignores_returns,        ///< the owner takes nothing back
   moves_without_counters, ///< the new owner begins with what it has
@@ -79,9 +80,10 @@ struct returning {
   bool is_certain = true; ///< nothing else that is under way settles the lease
 };
 
-/// A process that died, and which owners know.
+/// A process that died, or has left, and which owners know.
 struct dead_holder {
   std::uint64_t id = 0;
+  bool has_left = false;
   std::array<bool, 2> known_to{};
 };
 
@@ -107,6 +109,7 @@ struct budget {
   std::uint8_t ticks = 0;  ///< of time; see setup
   std::uint8_t crowds = 0; ///< others take what the client has, or all but setup::spare
   std::uint8_t losses = 0; ///< messages lost, given up, or holders that die
+  std::uint8_t leaves = 0; ///< holders that leave
   std::uint8_t moves = 0;
   std::uint8_t plan_changes = 0; ///< each node's
 };
@@ -155,6 +158,7 @@ enum class act : std::uint8_t {
   give_up,     ///< by holder: the reply comes too late, if it does
   lose_reply,  ///< reply that comes too late
   die,         ///< holder, with all it has
+  leave,       ///< holder, once the owner has what it had
   reclaim,     ///< by owner: half of what the dead had
   crowd,       ///< 0: all, 1: but for a few
   stop,        ///< the owner, since the shard is to move
@@ -211,6 +215,8 @@ class engine {
   bool give_up(world& w, std::size_t holder);
   bool lose_reply(world& w, std::size_t which);
   bool die(world& w, std::size_t holder);
+  bool leave(world& w, std::size_t holder);
+  void end_process(world& w, std::size_t holder, bool has_left);
   bool reclaim(world& w, std::size_t owner);
   bool crowd(world& w, std::uint32_t spare);
   bool stop(world& w);

@@ -30,6 +30,8 @@ const char* name_of(act what) {
     return "lose reply";
   case act::die:
     return "die";
+  case act::leave:
+    return "leave";
   case act::reclaim:
     return "reclaim";
   case act::crowd:
@@ -154,7 +156,10 @@ std::string engine::check_books(const world& w) const {
 
 std::string engine::check(const world& at) {
   if (auto why = check_books(at); !why.empty()) return why;
-  if (at.excess > at.dead.size() * (terms_.max_units / 2)) return "too much of the dead came back";
+  const auto died =
+      static_cast<std::size_t>(std::ranges::count(at.dead, false, &dead_holder::has_left));
+  if (at.excess > died * (terms_.max_units / 2))
+    return "too much of the dead, or of who left, came back";
   world w = at;
   broken_.clear();
   settle(w);
@@ -299,9 +304,8 @@ void number_holders(world& w) {
     each.from.holder = numbers.of(each.from.holder);
   for (reply& each : w.replies)
     each.to.holder = numbers.of(each.to.holder);
-  for_each_lease(w, [&](moved_lease& lease) {
-    lease.origin.holder = numbers.of(lease.origin.holder);
-  });
+  for_each_lease(
+      w, [&](moved_lease& lease) { lease.origin.holder = numbers.of(lease.origin.holder); });
   w.last_id = holder_count + w.dead.size();
 }
 
@@ -379,7 +383,7 @@ std::string key_of(world& w) {
   for (const returning& each : w.returns)
     out.add(each.what.lease, each.what.units, each.is_certain);
   for (const dead_holder& each : w.dead)
-    out.add(each.id, each.known_to);
+    out.add(each.id, each.has_left, each.known_to);
   for (const lease_return& each : w.graves)
     out.add(each.lease, each.units);
   for (const owning& each : w.owners) {

@@ -71,6 +71,7 @@ std::vector<action> engine::actions(const world& from) const {
   each(act::give_up, holder_count);
   each(act::lose_reply, from.replies.size());
   each(act::die, holder_count);
+  each(act::leave, holder_count);
   each(act::reclaim, owner_count);
   for (const act what : {act::stop, act::send, act::lose_shard, act::arrive})
     out.push_back({what});

@@ -99,6 +99,7 @@ constexpr budget one_lease{.questions = 1, .ticks = 3, .crowds = 1};
 constexpr budget late_return{.questions = 1, .ticks = 5, .crowds = 1};
 constexpr budget two_leases{.questions = 2, .ticks = 2};
 constexpr budget two_and_loss{.questions = 2, .ticks = 1, .losses = 1};
+constexpr budget two_and_leave{.questions = 2, .ticks = 1, .leaves = 1};
 constexpr budget loss_and_move{.questions = 1, .ticks = 2, .losses = 1, .moves = 1};
 constexpr budget there_and_back{.questions = 1, .ticks = 1, .crowds = 1, .moves = 2};
 constexpr budget change_and_move{
@@ -144,6 +145,10 @@ TEST_CASE("lease model: a holder dies, or an answer is lost, between two leases"
   check_all({fixed_windows(), quick_gcra()}, two_and_loss, 20'500);
 }
 
+TEST_CASE("lease model: a holder leaves between two leases, or after them", "[lease][model]") {
+  check_all({fixed_windows(), quick_gcra()}, two_and_leave, 6'800);
+}
+
 TEST_CASE("lease model: a lease, a loss and a move", "[lease][model]") {
   check_all({fixed_windows(), slow_gcra()}, loss_and_move, 4'700);
 }
@@ -153,7 +158,9 @@ TEST_CASE("lease model: a shard moves there and back", "[lease][model]") {
 }
 
 TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model]") {
-  check_all({new_limit_first(algorithm::fixed_window), new_limit_first(algorithm::gcra), another_amount(435)}, change_and_move, 9'300);
+  check_all({new_limit_first(algorithm::fixed_window), new_limit_first(algorithm::gcra),
+             another_amount(435)},
+            change_and_move, 9'300);
 }
 
 TEST_CASE("lease model: mistakes are found", "[lease][model]") {
@@ -175,6 +182,7 @@ TEST_CASE("lease model: mistakes are found", "[lease][model]") {
       {mistake::refunds_any_window, fixed_windows(), one_lease, lost},
       {mistake::settles_as_unspent, quick_gcra(), two_leases, more},
       {mistake::voids_what_came, slow_gcra(), two_leases, lost},
+      {mistake::leaves_silently, fixed_windows(), two_and_leave, "too much of"},
       {mistake::reclaims_all, quick_gcra(), two_and_loss, more},
       {mistake::ignores_returns, sliding_windows(), one_lease, lost},
       {mistake::moves_without_counters, fixed_windows(), loss_and_move, lost},
@@ -201,7 +209,8 @@ TEST_CASE("lease model: as far as it is told to", "[lease][model]") {
       {.questions = 2, .ticks = 4, .crowds = 1},
       {.questions = 1, .ticks = 4, .losses = 1, .moves = 1},
       {.questions = 1, .ticks = 3, .crowds = 1, .moves = 2},
-      {.questions = 3, .ticks = 10, .crowds = 2, .losses = 1, .moves = 2}};
+      {.questions = 2, .ticks = 3, .leaves = 1, .moves = 1},
+      {.questions = 3, .ticks = 10, .crowds = 2, .losses = 1, .leaves = 1, .moves = 2}};
   auto setups = all_setups();
   for (setup& each : all_changes())
     setups.push_back(std::move(each));
