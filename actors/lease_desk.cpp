@@ -110,8 +110,7 @@ lease_answer lease_desk::answer(const limit_ledger::location& at, const admit_it
 std::uint32_t lease_desk::take_back(const lease_return& what, std::int64_t now_ns) {
   const auto found = given_.find(what.lease);
   if (found == given_.end()) {
-    if (early_.size() < max_leases_)
-      early_[what.lease] = {what.units, now_ns + max_lease_left_ns};
+    if (early_.size() < max_leases_) early_[what.lease] = {what.units, now_ns + max_lease_left_ns};
     return 0;
   }
   const std::uint32_t units = std::min(what.units, found->second.units);
@@ -150,8 +149,8 @@ moved_lease lease_desk::moved(std::uint64_t lease, const given& entry, std::int6
 
 std::vector<moved_lease> lease_desk::take_out(std::uint32_t shard, std::int64_t now_ns) {
   std::vector<moved_lease> out;
-  for (const auto at : leases_where(
-           [shard](const given& entry) { return shard_of(entry.key.client) == shard; })) {
+  for (const auto at :
+       leases_where([shard](const given& entry) { return shard_of(entry.key.client) == shard; })) {
     const auto [lease, entry] = *at;
     out.push_back(moved(lease, entry, now_ns));
     ledger_.fold(entry.key, now_ns); // whoever has them now settles them
@@ -164,12 +163,9 @@ std::vector<moved_lease> lease_desk::take_out(std::uint32_t shard, std::int64_t 
 void lease_desk::take_in(const moved_lease& lease, std::int64_t now_ns) {
   if (given_.size() >= max_leases_ || lease.left_ns <= 0 || given_.contains(lease.lease)) return;
   if (lease.plan_digest != ledger_.digest_of(lease.plan)) return;
-  given entry{key_of(lease),
-              lease.units,
-              now_ns + std::min(lease.left_ns, max_lease_left_ns),
-              {},
-              lease.plan_digest,
-              lease.origin};
+  given entry{
+      key_of(lease),     lease.units, now_ns + std::min(lease.left_ns, max_lease_left_ns), {},
+      lease.plan_digest, lease.origin};
   std::copy_n(lease.marks.begin(), std::min(lease.marks.size(), entry.marks.size()),
               entry.marks.begin());
   ledger_.unfold(entry.key, entry.units);

@@ -65,7 +65,7 @@ class lease_desk {
   /// takes back whole what it never heard of. To be called before its question is decided. Gives
   /// how many units came back.
   std::uint32_t settle(const lease_key& key, std::uint64_t holder, const lease_claim& claim,
-              std::int64_t now_ns);
+                       std::int64_t now_ns);
 
   /// To an item that was just decided: sets aside up to `wish` units for who asked, and says when
   /// to ask again. `at` as for the decision.

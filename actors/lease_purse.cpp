@@ -43,8 +43,7 @@ bool lease_purse::is_needed(const holding& of, std::int64_t now_ns) {
   const std::int64_t life_ns = of.expires_ns - of.began_ns;
   const std::int64_t idle_ns = now_ns - of.seen_ns;
   if (idle_ns >= std::min(max_idle_ns, life_ns / 2)) return false;
-  if (now_ns >= of.expires_ns)
-    return now_ns - of.expires_ns < max_over_ns && idle_ns < max_over_ns;
+  if (now_ns >= of.expires_ns) return now_ns - of.expires_ns < max_over_ns && idle_ns < max_over_ns;
   if (now_ns - of.began_ns < demand_period_ns) return true;
   const std::int64_t demand = std::max(of.seen, of.seen_before);
   return demand * ((of.expires_ns - now_ns) / 1000) >= of.units / 2 * (demand_period_ns / 1000);
@@ -92,9 +91,8 @@ std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms,
   at.units = 0;
   // Of what is not leased, only when to ask again is wanted.
   if (terms.max_units == 0) return 1;
-  const std::int64_t seen_for_ns = at.seen_before > 0
-                                       ? demand_period_ns
-                                       : std::max(now_ns - at.period_ns, min_seen_ns);
+  const std::int64_t seen_for_ns =
+      at.seen_before > 0 ? demand_period_ns : std::max(now_ns - at.period_ns, min_seen_ns);
   const std::int64_t wanted = demand * terms.lifetime_ns / seen_for_ns + 1;
   return static_cast<std::uint32_t>(std::min<std::int64_t>(wanted, terms.max_units));
 }

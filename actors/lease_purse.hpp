@@ -95,7 +95,7 @@ class lease_purse {
   struct holding {
     std::uint64_t lease = 0;
     std::uint32_t units = 0;
-    std::uint32_t unspent = 0;   // of a lease that another is asked for after
+    std::uint32_t unspent = 0;     // of a lease that another is asked for after
     std::uint32_t seen = 0;        // events asked for in the period that began at period_ns
     std::uint32_t seen_before = 0; // and in the one before
     std::uint16_t owner = 0;

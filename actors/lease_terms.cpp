@@ -47,9 +47,8 @@ lease_terms terms_of(const plan& rules, limit_mask applying) {
     lifetime_ns = std::min(lifetime_ns, lease_lifetime_ns(rule));
   }
   if (!limited || least / lease_part < min_lease_units) return {};
-  return {
-      least / lease_part, lifetime_ns,
-      std::clamp(lifetime_ns / intervals_a_life, min_lease_interval_ns, max_lease_interval_ns)};
+  return {least / lease_part, lifetime_ns,
+          std::clamp(lifetime_ns / intervals_a_life, min_lease_interval_ns, max_lease_interval_ns)};
 }
 
 std::size_t hash_value(const lease_key& key) {

@@ -26,8 +26,8 @@ struct lease_terms {
   std::int64_t interval_ns = 0;
 };
 
-/// What the tightest of the limits that `applying` names admits at once; limits in bytes don't count.
-/// UINT32_MAX: none.
+/// What the tightest of the limits that `applying` names admits at once; limits in bytes don't
+/// count. UINT32_MAX: none.
 std::uint32_t least_units(const plan& rules, limit_mask applying);
 
 /// Of the limits of the plan that `applying` names. A plan of which one limit counts bytes, is in

@@ -80,8 +80,8 @@ void limiter_cluster::add_lease_changes(std::map<const caf::actor*, backup_rows>
   }
 }
 
-// All that is known of them is in this message and those before. Who is not in reach is told when it
-// is back.
+// All that is known of them is in this message and those before. Who is not in reach is told when
+// it is back.
 void limiter_cluster::add_whole_shards(std::map<const caf::actor*, backup_rows>& by_member) {
   if (whole_due_.none()) return;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {

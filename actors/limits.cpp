@@ -421,8 +421,7 @@ limit_state unfold(const limit& rule, const limit_state& state, std::uint32_t un
 bool is_idle(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   switch (rule.kind) {
   case algorithm::gcra:
-    return state.previous == 0 &&
-           (state.at < now_ns || (state.at == now_ns && state.used == 0));
+    return state.previous == 0 && (state.at < now_ns || (state.at == now_ns && state.used == 0));
   case algorithm::fixed_window:
     return used_in_fixed_window(rule, state, now_ns) == 0;
   case algorithm::sliding_window: {

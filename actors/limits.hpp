@@ -70,13 +70,14 @@ limit_state carry_over(const limit& before, const limit& after, const limit_stat
 // each unit when it is spent would:
 // - Windows: units are charged at once and count in the window in which they were, so a lease must
 //   end with it (window_left_ns), and within it the owner's count is never below what was spent.
-// - gcra: units are reserved, beside the TAT, and charged when the lease is settled, as of then. Let
-//   T be a unit's time and R the units reserved, of which `out` may still be spent. What is promised
-//   is max(TAT, now) + R T >= max(TAT of what was really spent, now) + out T, and R >= out. To
-//   spend a unit leaves both sides as they are. Time raises the right side no more than the left:
-//   the left stands still only while TAT >= now, and then it is at least now + R T. To settle s units
-//   that were spent and u that were not takes u T from both. A unit is admitted, or set aside, only
-//   if the left side stays within now + burst; so what was really spent does, too.
+// - gcra: units are reserved, beside the TAT, and charged when the lease is settled, as of then.
+// Let
+//   T be a unit's time and R the units reserved, of which `out` may still be spent. What is
+//   promised is max(TAT, now) + R T >= max(TAT of what was really spent, now) + out T, and R >=
+//   out. To spend a unit leaves both sides as they are. Time raises the right side no more than the
+//   left: the left stands still only while TAT >= now, and then it is at least now + R T. To settle
+//   s units that were spent and u that were not takes u T from both. A unit is admitted, or set
+//   aside, only if the left side stays within now + burst; so what was really spent does, too.
 
 /// How long units of a limit may be set aside: a fifteenth of its window (of gcra, of the time in
 /// which its burst comes back), within these bounds.

@@ -1,4 +1,5 @@
-// Units that were charged and that no backup is known to have: what a crash would admit again. Pure.
+// Units that were charged and that no backup is known to have: what a crash would admit again.
+// Pure.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>

@@ -105,7 +105,8 @@ void link_connection::flush() {
 void link_connection::end_turn() {
   attended_ = false;
   if (std::exchange(reads_on_, false)) receive();
-  if (!send() || written_.size() > links_.unsent_bytes_limit()) io_failure(&links_.loop(), network::operation::write);
+  if (!send() || written_.size() > links_.unsent_bytes_limit())
+    io_failure(&links_.loop(), network::operation::write);
 }
 
 void link_connection::receive() {

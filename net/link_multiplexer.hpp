@@ -22,8 +22,8 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
  public:
   /// What a connection reads at once.
   static constexpr std::size_t receive_bytes = 64 << 10;
-  /// Of a peer that takes nothing so much is kept; with more, the link is lost. What nodes have under
-  /// way with each other is bounded in messages, far below this.
+  /// Of a peer that takes nothing so much is kept; with more, the link is lost. What nodes have
+  /// under way with each other is bounded in messages, far below this.
   static constexpr std::size_t max_unsent_bytes = 256 << 20;
 
   explicit link_multiplexer(caf::actor_system* system);

@@ -9,8 +9,8 @@
 
 namespace penstock {
 
-/// A second attempt begins this much later beside the first, and whichever succeeds counts: the kernel
-/// says hello again only after a second, by when a lost packet would have used up the time.
+/// A second attempt begins this much later beside the first, and whichever succeeds counts: the
+/// kernel says hello again only after a second, by when a lost packet would have used up the time.
 inline constexpr std::chrono::milliseconds second_attempt_after{300};
 
 /// Connects to the host (a name or an IP address) and gives the socket, which does not block and

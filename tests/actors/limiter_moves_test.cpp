@@ -137,8 +137,8 @@ TEST_CASE_METHOD(small_limiters, "limiters: an owner is back before it is sure t
 
 namespace {
 
-/// The owner has admitted 6 of 10; its backup is a node that has just joined, and who was the backup
-/// until then has all.
+/// The owner has admitted 6 of 10; its backup is a node that has just joined, and who was the
+/// backup until then has all.
 class new_backup : public small_limiters {
  public:
   new_backup() {
@@ -220,7 +220,8 @@ TEST_CASE_METHOD(new_backup, "limiters: nor does it wait when that one is gone a
   CHECK(ask_one(joins, some_client)->granted == 1);
 }
 
-TEST_CASE_METHOD(new_backup, "limiters: what was a backup's before counts as little when it is again",
+TEST_CASE_METHOD(new_backup,
+                 "limiters: what was a backup's before counts as little when it is again",
                  "[limiter_cluster]") {
   // It was told all, was none for a while, and is one again when the owner dies.
   next_view();
@@ -238,7 +239,8 @@ TEST_CASE_METHOD(new_backup, "limiters: what was a backup's before counts as lit
   CHECK(ask_one(joins, some_client, 9)->granted == 2);
 }
 
-TEST_CASE_METHOD(new_backup, "limiters: an old copy comes after the shard, before the views for both",
+TEST_CASE_METHOD(new_backup,
+                 "limiters: an old copy comes after the shard, before the views for both",
                  "[limiter_cluster]") {
   next_view();
   run();

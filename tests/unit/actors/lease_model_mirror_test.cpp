@@ -52,7 +52,8 @@ struct mirror {
     if (purse.spend(key, units, now_ns)) return;
     (void)purse.spend(key, 1000, now_ns);
     const std::uint32_t wish = purse.wish(key, terms, now_ns);
-    questions.push_back({holder, units, wish, now_ns, {holder + 1, ++last_token}, purse.claim(key)});
+    questions.push_back(
+        {holder, units, wish, now_ns, {holder + 1, ++last_token}, purse.claim(key)});
   }
   void decide(std::size_t which, std::int64_t now_ns) {
     const asked what = pull(questions, which);
