@@ -1,6 +1,7 @@
 #include "net/admin_server.hpp"
 
 #include "net/admin_routes.hpp"
+#include "net/chunk_extension.hpp"
 #include "storage/api_key.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -135,6 +136,10 @@ class server final : public admin_server {
     http::request_parser<http::string_body> parser;
     parser.header_limit(max_admin_header_bytes);
     parser.body_limit(max_admin_body_bytes);
+    auto check_chunk = [](std::uint64_t, beast::string_view extension, code& wrong) {
+      if (!is_chunk_extension(view(extension))) wrong = http::error::bad_chunk_extension;
+    };
+    parser.on_chunk_header(check_chunk);
     code failed;
     stream.expires_after(admin_idle_timeout);
     co_await http::async_read_header(stream, buffer, parser, into(failed));
