@@ -88,6 +88,37 @@ def parse_arguments():
     return arguments
 
 
+def run_load(tools, server, case, duration_s, threads, rate=0):
+    """Runs the load generator of the build `tools`; what it printed."""
+    path = server.batch_path if case.batch else "/v1/events"
+    command = [str(tools / "tests/bench/bench_load"), "--url", server.url + path,
+               "--connections", str(case.connections), "--duration-s", str(duration_s),
+               "--threads", str(threads), *case.arguments]
+    if rate > 0:
+        command += ["--rate", f"{rate:.1f}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=duration_s + 60)
+    if done.returncode != 0:
+        raise Unavailable(f"{server.name}: the load generator failed: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def measure(tools, server, case, arguments, rate=0):
+    """A warm-up and a measurement, with what the server used for each request."""
+    run_load(tools, server, case, arguments.warm_up_s, arguments.load_threads, rate)
+    cpu_before, written_before = server.usage()
+    result = run_load(tools, server, case, arguments.duration_s, arguments.load_threads, rate)
+    cpu_after, written_after = server.usage()
+    answered = max(result["requests"], 1)
+    result["server_cpu_us"] = (cpu_after - cpu_before) * 1e6 / answered
+    if written_before is not None and result["events"] > 0:
+        result["written_per_event"] = (written_after - written_before) / result["events"]
+    wrong = {k: v for k, v in result["status"].items() if k != server.expected_status}
+    # The one event that a refusing server's limit lets through is as it should be.
+    if sum(wrong.values()) > (1 if server.expected_status == "429" else 0) or result["errors"]:
+        result["unexpected"] = {**wrong, **result["errors"]}
+    return result
+
+
 class Bench:
     def __init__(self, arguments, folder):
         self.arguments = arguments
@@ -121,39 +152,15 @@ class Bench:
         for server in self.servers.values():
             server.stop()
 
-    def load(self, server, case, duration_s, rate=0):
-        path = server.batch_path if case.batch else "/v1/events"
-        command = [str(self.tools / "tests/bench/bench_load"), "--url", server.url + path,
-                   "--connections", str(case.connections), "--duration-s", str(duration_s),
-                   "--threads", str(self.arguments.load_threads), *case.arguments]
-        if rate > 0:
-            command += ["--rate", f"{rate:.1f}"]
-        done = subprocess.run(command, capture_output=True, text=True,
-                              timeout=duration_s + 60)
-        if done.returncode != 0:
-            raise Unavailable(f"{server.name}: the load generator failed: {done.stderr.strip()}")
-        return json.loads(done.stdout)
-
     def measure_server(self, server, case):
         rate = 0
         if case.rate_of:
             full = self.samples.get(case.rate_of, {}).get(server.name)
             full_rate = (statistics.median(s["requests_per_s"] for s in full) if full else
-                         self.load(server, case, self.arguments.duration_s)["requests_per_s"])
+                         run_load(self.tools, server, case, self.arguments.duration_s,
+                                  self.arguments.load_threads)["requests_per_s"])
             rate = full_rate / 2
-        self.load(server, case, self.arguments.warm_up_s, rate)
-        cpu_before, written_before = server.usage()
-        result = self.load(server, case, self.arguments.duration_s, rate)
-        cpu_after, written_after = server.usage()
-        answered = max(result["requests"], 1)
-        result["server_cpu_us"] = (cpu_after - cpu_before) * 1e6 / answered
-        if written_before is not None and result["events"] > 0:
-            result["written_per_event"] = (written_after - written_before) / result["events"]
-        wrong = {k: v for k, v in result["status"].items() if k != server.expected_status}
-        # The one event that a refusing server's limit lets through is as it should be.
-        if sum(wrong.values()) > (1 if server.expected_status == "429" else 0) or result["errors"]:
-            result["unexpected"] = {**wrong, **result["errors"]}
-        return result
+        return measure(self.tools, server, case, self.arguments, rate)
 
     def measure_floor(self, case):
         group = case.connections * case.events_per_request

@@ -172,6 +172,7 @@ class Penstock(Server):
 
     name = "penstock"
     ack = "journaled"
+    settings = ()  # KEY=VALUE, over the file
     limit = '{ name = "rate", algorithm = "gcra", amount = 10000000, window = "1s" }'
 
     def command(self):
@@ -192,8 +193,8 @@ sinks = []
 [log]
 level = "warn"
 """)
-        return [str(self.tools / "penstock"), "run", "--config",
-                str(self.folder / "penstock.toml")]
+        return [str(self.tools / "penstock"), "run", "--config", str(self.folder / "penstock.toml"),
+                *(part for setting in self.settings for part in ("--set", setting))]
 
     def is_ready(self):
         with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
