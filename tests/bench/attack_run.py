@@ -9,17 +9,21 @@ import time
 
 import flood
 from attack_node import PAID_STREAM, Attacked, Cgroup, Watch, harness, options
-from attack_table import control
+from attack_parts import Attack, control
 from http_client import Closed
 from paying import InProcess, Paying
 
-SETTLE_S = 1.0
 QUEUE_WITHIN_S = 30
 # What a gauge may not exceed: metric → key of the configuration, or a number.
 BOUNDS = {
     "penstock_http_connections": "http.max_connections",
     "penstock_queue_waiters": 1024,
 }
+
+
+def paid_in(data):
+    """The paying client's bodies in a batch or in a CloudEvent."""
+    return {each.decode() for each in re.findall(rb"paid-\d+", data)}
 
 
 class Target:
@@ -36,7 +40,7 @@ class Target:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 is_known = self.path.rsplit("/", 1)[-1] == known
                 if is_known:
-                    target.seen.update(each.decode() for each in re.findall(rb"paid-\d+", body))
+                    target.seen.update(paid_in(body))
                 self.send_response(200 if is_known else 404)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -71,7 +75,8 @@ class Next:
         self.port = self.node.http_port
 
     def bodies(self):
-        self.seen.update(harness.body_of(m).decode() for m in self.node.drain_queue("default"))
+        for message in self.node.drain_queue("default"):
+            self.seen.update(paid_in(harness.body_of(message)))
         return self.seen
 
     def close(self):
@@ -127,11 +132,11 @@ class Run:
         duration_s = settings.duration_s
         headers = ce_headers if self.attack.downstream == "dedup" else lambda _: {}
         paying = InProcess(Paying(node.http_port, PAID_STREAM, node.keys["paying"], settings.rate,
-                                  duration_s + 2 * SETTLE_S, headers).run)
+                                  duration_s + 2 * settings.settle_s, headers).run)
         attackers = []
         watch = Watch(node)
         try:
-            time.sleep(SETTLE_S)
+            time.sleep(settings.settle_s)
             attackers = [InProcess(lambda each=each: polite(each, duration_s))
                          for each in self.floods(node)]
             end = time.monotonic() + duration_s
@@ -219,9 +224,7 @@ class Run:
 def polite(each, duration_s):
     """Strangers have machines of their own: on this one they take what the node leaves."""
     os.nice(10)
-    done = flood.run(each, duration_s).as_dict()
-    done["status"] = {status.decode(): count for status, count in done["status"].items()}
-    return done
+    return flood.run(each, duration_s).as_dict()
 
 
 def dict_sum(sent):
@@ -244,10 +247,13 @@ def attack_and_control(attack, settings, scale):
     attacked = Run(attack, settings, lambda node: attack.floods(node, scale)).execute()
     if not settings.with_control:
         return attacked, None
-    connections = max(1, sum(each["most_open"] for each in attacked["sent"]))
-    seconds = max(each["seconds"] for each in attacked["sent"])
-    bytes_per_s = sum(each["sent_bytes"] for each in attacked["sent"]) / max(seconds, 0.1)
-    plain = type(attack)(attack.name, "control", None)
+    sent = attacked["sent"]
+    connections = max(1, sum(each["most_open"] for each in sent))
+    total_bytes = sum(each["sent_bytes"] for each in sent)
+    bytes_per_s = total_bytes / max(0.1, *(each["seconds"] for each in sent))
+    requests = sum(dict_sum(sent).values()) or sum(each["pieces"] for each in sent)
+    request_bytes = total_bytes // max(1, requests)
+    plain = Attack(attack.name, "control", None)
     controlled = Run(plain, settings, lambda node: [control(
-        node.http_port, node.keys["ample"], connections, bytes_per_s, None)]).execute()
+        node.http_port, node.keys["ample"], connections, bytes_per_s, request_bytes)]).execute()
     return attacked, controlled

@@ -1,32 +1,18 @@
 """The attacks: what each sends, and what must be true beside the node's life.
 
-Each is a function of the node (None while only its name is asked for) that gives its floods. All
-sizes are those of a full run; `scale` divides the counts of connections for a short one.
+Each is a function of the node that gives its floods. All sizes are those of a full run; `scale`
+divides the counts of connections for a short one.
 """
 
-import dataclasses
 import itertools
 import random
 
 from attack_node import PAID_STREAM, TOKEN, UNUSED_STREAM
+from attack_parts import (MANY_HOSTS, Attack, again_and_again, few, in_turn, iter_of, mutated, post,
+                          request)
 from flood import ANSWER, HOLD, Flood
 
 ATTACKS = {}
-MANY_HOSTS = tuple(f"127.0.1.{n}" for n in range(1, 201))
-ONE_HOST = ("127.0.0.1",)
-
-
-@dataclasses.dataclass
-class Attack:
-    name: str
-    what: str
-    floods: object  # (node, scale) → [Flood]
-    plane: str = "http"
-    options: dict = dataclasses.field(default_factory=dict)
-    expected: frozenset = frozenset()  # statuses that are right; empty: any
-    after: object = None  # (node, table) → what is wrong
-    downstream: str = ""  # what stands behind an `http` sink: "", "names" or "dedup"
-    token: str = TOKEN
 
 
 def attack(what, **more):
@@ -35,38 +21,6 @@ def attack(what, **more):
         ATTACKS[name] = Attack(name, what, floods, **more)
         return floods
     return add
-
-
-def request(method, target, body=b"", fields=b"", host=b"t"):
-    return (b"%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n"
-            % (method, target, host, fields, len(body)) + body)
-
-
-def post(body=b"x", stream=b"", fields=b""):
-    return request(b"POST", b"/v1/events" + (b"/" + stream if stream else b""), body, fields)
-
-
-def again_and_again(data):
-    """Sends without ever waiting for an answer."""
-    def script(_):
-        while True:
-            yield data
-    return script
-
-
-def in_turn(make):
-    """Sends what make(n) gives and waits for the answer, again and again."""
-    numbers = itertools.count()
-
-    def script(_):
-        while True:
-            yield make(next(numbers))
-            yield ANSWER
-    return script
-
-
-def few(count, scale, least=4):
-    return max(least, count // scale)
 
 
 NDJSON = b"Content-Type: application/x-ndjson\r\n"
@@ -93,9 +47,9 @@ def chunk_extensions(node, scale):
     return [Flood(node.http_port, few(64, scale), in_turn(smuggled))]
 
 
-def streams_still_open(node, _):
+def streams_still_open(node, _, names=("", UNUSED_STREAM, "made-up-just-now")):
     wrong = []
-    for name in ("", UNUSED_STREAM, "made-up-just-now"):
+    for name in names:
         for _ in range(6):  # each on a connection of its own, so that all lanes are asked
             target = "/v1/events" + ("/" + name if name else "")
             reply = node.ask("POST", target, b"x", node.keys["ample"])
@@ -112,7 +66,12 @@ def stream_names(node, scale):
     return [Flood(node.http_port, few(32, scale), in_turn(names))]
 
 
-@attack("the same by clients at many addresses, each with a quota left", after=streams_still_open)
+def configured_still_open(node, result):
+    """Two hundred clients together may fill the table; what an operator named is always there."""
+    return streams_still_open(node, result, ("", UNUSED_STREAM))
+
+
+@attack("the same by clients at many addresses, each with a quota left", after=configured_still_open)
 def stream_names_admitted(node, scale):
     return [Flood(node.http_port, few(200, scale), in_turn(lambda n: post(stream=b"y%d" % n)),
                   hosts=MANY_HOSTS)]
@@ -384,25 +343,6 @@ def late_errors(node, scale):
     return [Flood(node.http_port, few(16, scale), in_turn(lambda n: bodies[n % 4]))]
 
 
-def mutated(draw, data):
-    """A request with a few of its bytes changed, cut, or doubled."""
-    data = bytearray(data)
-    for _ in range(draw.randrange(1, 5)):
-        at = draw.randrange(len(data))
-        how = draw.randrange(4)
-        if how == 0:
-            data[at] = draw.randrange(256)
-        elif how == 1:
-            del data[at:at + draw.randrange(1, 20)]
-        elif how == 2:
-            data[at:at] = data[max(0, at - 30):at]
-        else:
-            data[at:at] = draw.choice([b"\r\n", b"\n", b"\0", b": ", b",", b'"', b"0\r\n\r\n", b"\xff"])
-        if not data:
-            return b"\r\n"
-    return bytes(data)
-
-
 SEEDS = (
     post(b'{"a":1}', b"m", b"Content-Type: application/json\r\n"),
     post(b"1\n2\nx\n", b"m", NDJSON),
@@ -441,26 +381,3 @@ def admin_malformed(node, scale):
         yield mutated(draw, draw.choice(seeds))
         yield 0.2
     return [Flood(node.admin_port, few(100, scale), script, resets=True, opens_per_s=2000)]
-
-
-def iter_of(*steps):
-    yield from steps
-
-
-def control(flood_port, key, connections, bytes_per_s, host):
-    """As many connections that send as many valid bytes: an event of 1,000 bytes on its time, or
-    larger ones where that would be more than 20 a second on a connection."""
-    body_bytes = 1000
-    each = bytes_per_s / max(1, connections)
-    while each / body_bytes > 20 and body_bytes < 512_000:
-        body_bytes *= 2
-    data = post(b"x" * body_bytes, b"control", b"Authorization: Bearer %s\r\n" % key.encode())
-    pause_s = len(data) / each if each > 0 else 3600.0
-
-    def script(i):
-        yield pause_s * (i % 97) / 97
-        while True:
-            yield data
-            yield ANSWER
-            yield pause_s
-    return Flood(flood_port, connections, script, hosts=(host,) if host else MANY_HOSTS)

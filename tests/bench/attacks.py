@@ -25,6 +25,7 @@ EXIT_BROKEN = 76  # a promise was broken
 class Settings:
     duration_s: float = 10.0
     rate: float = 50.0
+    settle_s: float = 1.0  # the paying client alone, before and after
     cgroup_bytes: int = 256 << 20  # 0: none
     per_address: int = 256
     with_control: bool = True

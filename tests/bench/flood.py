@@ -54,13 +54,15 @@ class Done:
     most_open: int = 0
     refused: int = 0
     closed_by_server: int = 0
+    pieces: int = 0  # that scripts gave to be sent
     sent_bytes: int = 0
     received_bytes: int = 0
     status: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     seconds: float = 0
 
     def as_dict(self):
-        return {**dataclasses.asdict(self), "status": dict(self.status)}
+        status = {code.decode(): count for code, count in self.status.items()}
+        return {**dataclasses.asdict(self), "status": status}
 
 
 class Connection:
@@ -148,6 +150,7 @@ class Engine:
                 self.later(step, fd, connection)
                 return
             connection.out = memoryview(step)
+            self.done.pieces += 1
         self.epoll.modify(fd, self.interest(connection, writes=True))
 
     def later(self, seconds, fd, connection):

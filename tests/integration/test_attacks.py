@@ -35,7 +35,7 @@ class Attacks(unittest.TestCase):
             attack_node.Cgroup(MEMORY).close()
         except attack_node.NoCgroup:
             limit = 0
-        return Settings(DURATION_S, cgroup_bytes=limit, with_control=False, options=OPTIONS)
+        return Settings(DURATION_S, settle_s=0.2, cgroup_bytes=limit, with_control=False, options=OPTIONS)
 
     def test_all(self):
         self.assertLessEqual(set(SHORT), set(ATTACKS))
