@@ -137,7 +137,7 @@ queue_delivery_ptr queue_actor_state::deliver(stream& of, const queue_receive& r
   const auto lease = request.lease_ms > 0 ? std::min(request.lease_ms, max_lease_ms)
                                           : parts_.settings.default_lease_ms.count();
   const auto max = std::min(request.max, max_receive_messages);
-  out->messages = of.state.receive(max, max_receive_bytes, lease, now_ms());
+  out->messages = of.state.receive(max, std::min(request.max_bytes, max_receive_bytes), lease, now_ms());
   const auto repeats = std::count_if(out->messages.begin(), out->messages.end(),
                                      [](const queued_message& m) { return m.repeat; });
   parts_.metrics->delivered.add(out->messages.size());
@@ -158,8 +158,19 @@ void queue_actor_state::serve(stream& of) {
 }
 
 void queue_actor_state::end_waits(stream& of, std::int64_t now) {
+  end_waits_if(of, [now](const waiter& w) { return w.deadline_ms <= now; });
+}
+
+void queue_actor_state::on_stop_waiting(const queue_stop_waiting& request) {
+  const auto at = streams_.find(request.stream);
+  if (at == streams_.end() || request.wait_id == 0) return;
+  end_waits_if(at->second, [&](const waiter& w) { return w.request.wait_id == request.wait_id; });
+}
+
+template <class Predicate>
+void queue_actor_state::end_waits_if(stream& of, Predicate ends) {
   const auto over = std::stable_partition(of.waiters.begin(), of.waiters.end(),
-                                          [now](const waiter& w) { return w.deadline_ms > now; });
+                                          [&](const waiter& w) { return !ends(w); });
   for (auto at = over; at != of.waiters.end(); ++at) {
     at->promise.deliver(queue_delivery_ptr{std::make_shared<queue_delivery>()});
     --waiters_;
@@ -208,14 +219,18 @@ queue_delivery_ptr queue_actor_state::on_replay(const queue_replay& request) {
     if (!before) return refuse(before.error());
     after = *before;
   }
-  const auto blocks = parts_.replay->read(request.stream, after, max_receive_bytes);
+  const auto max_bytes = std::min(request.max_bytes, max_receive_bytes);
+  const auto blocks = parts_.replay->read(request.stream, after, max_bytes);
   if (!blocks) return refuse(blocks.error());
   auto out = std::make_shared<queue_delivery>();
   const auto max = std::min(request.max, max_receive_messages);
   out->next_seq = after + 1;
+  std::size_t bytes = 0;
   for (const auto& block : *blocks)
-    for (std::size_t i = 0; i < block->size() && out->messages.size() < max; ++i)
+    for (std::size_t i = 0;
+         i < block->size() && out->messages.size() < max && bytes < max_bytes; ++i)
       if (block->first_seq + i > after) {
+        bytes += block->body(i).size();
         out->messages.push_back({block, static_cast<std::uint32_t>(i), {}, false});
         out->next_seq = block->first_seq + i + 1;
       }
@@ -282,6 +297,7 @@ caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_pa
       },
       [self](const queue_replay& request) { return self->state.on_replay(request); },
       [self](const queue_stats_request& request) { return self->state.on_stats(request); },
+      [self](const queue_stop_waiting& request) { self->state.on_stop_waiting(request); },
       [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
       [self](const queue_wake& wake) { self->state.on_wake(wake); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },

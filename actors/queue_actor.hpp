@@ -64,6 +64,7 @@ class queue_actor_state {
   void start(queue_parts parts);
 
   void on_receive(queue_receive request, caf::response_promise promise);
+  void on_stop_waiting(const queue_stop_waiting& request);
   void on_receipts(const queue_receipts& request, caf::response_promise promise);
   queue_delivery_ptr on_replay(const queue_replay& request);
   queue_stats_reply on_stats(const queue_stats_request& request);
@@ -110,6 +111,8 @@ class queue_actor_state {
   void add_blocks(stream& of, const std::vector<const_block_ptr>& blocks);
   void serve(stream& of);
   queue_delivery_ptr deliver(stream& of, const queue_receive& request);
+  template <class Predicate>
+  void end_waits_if(stream& of, Predicate ends);
   void end_waits(stream& of, std::int64_t now);
   void wake_at(std::int64_t at_ms);
   void plan_wake(const stream& of);

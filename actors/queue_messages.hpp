@@ -27,6 +27,14 @@ struct queue_receive {
   std::uint32_t max = 1;
   std::int64_t wait_ms = 0;
   std::int64_t lease_ms = 0; ///< 0: the configured default
+  std::size_t max_bytes = max_receive_bytes; ///< of bodies; the first message is given anyway
+  std::uint64_t wait_id = 0;                 ///< names the wait for queue_stop_waiting; 0: nobody
+};
+
+/// Whoever asked went away: the wait of this name is answered at once, with nothing.
+struct queue_stop_waiting {
+  std::string stream;
+  std::uint64_t wait_id = 0;
 };
 
 /// Messages for a consumer, or why there are none.
@@ -62,6 +70,7 @@ struct queue_replay {
   std::uint64_t from_seq = 0;
   std::optional<std::int64_t> from_time_ms;
   std::uint32_t max = 1;
+  std::size_t max_bytes = max_receive_bytes; ///< of bodies; the first event is given anyway
 };
 
 /// How one stream of the queue stands; answered with queue_stats_reply.
@@ -94,6 +103,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stats_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stats_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_wake)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::upkeep_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stop_waiting)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_queue, caf::first_custom_type_id + 50)
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_receive))
@@ -105,4 +115,5 @@ CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stats_request))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stats_reply))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_wake))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::upkeep_tick))
+CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stop_waiting))
 CAF_END_TYPE_ID_BLOCK(penstock_queue)

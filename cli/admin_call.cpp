@@ -61,9 +61,10 @@ error refusal_of(const http_response& response) {
     for (const auto* field : {"title", "detail"})
       if (const auto* text = body.get_object().if_contains(field); text && text->is_string())
         why += fmt::format(": {}", std::string_view{text->get_string()});
-  const auto code = response.status == 401 || response.status == 403 ? errc::config
-                    : response.status >= 500                         ? errc::unavailable
-                                                                     : errc::invalid;
+  const auto code = response.status == 401 || response.status == 403 || response.status == 421
+                        ? errc::config
+                    : response.status >= 500 ? errc::unavailable
+                                             : errc::invalid;
   return {code, fmt::format("the admin plane answered {}{}", response.status, why)};
 }
 

@@ -82,7 +82,7 @@ result<http_response> http_client::request(http::verb verb, const std::string& t
                                            const std::string& json_body,
                                            std::chrono::milliseconds timeout) {
   http::request<http::string_body> request{verb, target, 11, json_body};
-  request.set(http::field::host, server_.host + ":" + server_.port);
+  request.set(http::field::host, server_.text().substr(std::string_view{"http://"}.size()));
   request.set(http::field::user_agent, "penstock/" PENSTOCK_VERSION);
   if (!json_body.empty()) request.set(http::field::content_type, "application/json");
   if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);

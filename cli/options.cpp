@@ -3,6 +3,7 @@
 #include "cli/address.hpp"
 #include "cli/cluster_options.hpp"
 #include "cli/identity_config.hpp"
+#include "net/admin_gatekeeper.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -25,6 +26,12 @@ constexpr std::size_t min_token_chars = 8;
 std::string check_network(const std::string& text) {
   return is_network(text) ? ""
                           : quote(text) + " is not a network (no bits may be set past its prefix)";
+}
+
+std::string check_admin_host(const std::string& text) {
+  return parse_admin_host(text) ? ""
+                                : quote(text) + " is neither a name nor an address; write it without "
+                                                "a scheme and a path, like \"penstock.example.org\"";
 }
 
 std::string check_name(const std::string& text) {
@@ -74,6 +81,11 @@ std::vector<option> admin_and_identity_options(config& c) {
        "Where operators and consumers connect; a loopback address in this version."},
       {"admin.token", read_secret(c.admin.token, min_token_chars), "", "u2mXkq7cVd0LrJ5s",
        "When set, the admin plane asks for Authorization: Bearer with this token."},
+      {"admin.hosts",
+       read_list(c.admin.hosts, "a list of names and addresses", max_admin_hosts, check_admin_host),
+       "[]", "[\"penstock.example.org\", \"10.0.0.5:8081\"]",
+       "What else than a loopback address a request to the admin plane may have as Host: the name "
+       "of a proxy before it, say. Without a port, any port. Others get 421."},
       {"identity.order", read_identity_order(c.identity.order), "[\"ip\"]",
        "[\"header:X-Client\", \"cookie:sid\", \"ip\"]",
        "Who is calling: the first of these that a request has; the last must be \"ip\"."},

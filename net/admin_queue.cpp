@@ -37,7 +37,9 @@ result<std::uint32_t> count_of(std::int64_t count) {
 result<queue_receive> receive_of(const admin_request& request) {
   const auto body = json_object_of(request.body.empty() ? "{}" : request.body, R"({"max":10})");
   if (!body) return body.error();
-  queue_receive out{.stream = request.name, .max = default_receive_messages};
+  queue_receive out{.stream = request.name,
+                    .max = default_receive_messages,
+                    .max_bytes = request.max_answer_bytes};
   for (const auto& [key, value] : *body) {
     if (key == "max") {
       boost::system::error_code failed;
@@ -61,7 +63,11 @@ result<queue_receive> receive_of(const admin_request& request) {
 /// Where ?from= points.
 result<queue_replay> replay_of(const admin_request& request, const std::string& from,
                                std::string_view tag, std::uint32_t max) {
-  queue_replay out{.stream = request.name, .from_seq = 0, .from_time_ms = {}, .max = max};
+  queue_replay out{.stream = request.name,
+                   .from_seq = 0,
+                   .from_time_ms = {},
+                   .max = max,
+                   .max_bytes = request.max_answer_bytes};
   if (const auto id = parse_event_id(from)) {
     if (id->tag != tag) return error{errc::not_found, "'from' is an id of another node's journal"};
     out.from_seq = id->seq;
@@ -167,6 +173,12 @@ awaitable<admin_answer> receive_from_queue(admin_context& context, admin_request
   if (!wish) co_return answer_of(wish.error());
   if (reads_again(request)) co_return co_await read_again(context, request, wish->max);
   const auto timeout = std::chrono::milliseconds{wish->wait_ms} + queue_answer_timeout;
+  wish->wait_id = ++context.last_wait;
+  if (request.on_gone)
+    *request.on_gone = [queue = context.queue, stop = queue_stop_waiting{wish->stream,
+                                                                         wish->wait_id}] {
+      caf::anon_send(queue, stop);
+    };
   const auto answer =
       co_await context.actors.ask<queue_delivery_ptr>(context.queue, std::move(*wish), timeout);
   if (!answer) co_return answer_of(answer.error());

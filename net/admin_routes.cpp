@@ -4,6 +4,7 @@
 #include "net/admin_accounts.hpp"
 #include "net/admin_dead_letters.hpp"
 #include "net/admin_drain.hpp"
+#include "net/admin_login.hpp"
 #include "net/admin_queue.hpp"
 #include "net/admin_replay.hpp"
 #include "net/admin_usage.hpp"
@@ -12,8 +13,6 @@
 #include "net/status_page.hpp"
 #include "net/stream_name.hpp"
 
-#include <array>
-#include <charconv>
 
 namespace penstock {
 
@@ -29,11 +28,6 @@ awaitable<admin_answer> get_metrics(admin_context& context, admin_request&) {
 
 awaitable<admin_answer> get_status(admin_context& context, admin_request&) {
   co_return admin_answer{.body = status_json(context.metrics, context.node)};
-}
-
-awaitable<admin_answer> get_page(admin_context&, admin_request&) {
-  co_return admin_answer{.content_type = "text/html; charset=utf-8",
-                         .body = std::string{status_page_html}};
 }
 
 awaitable<admin_answer> get_live(admin_context&, admin_request&) {
@@ -55,56 +49,78 @@ awaitable<admin_answer> get_ready(admin_context& context, admin_request& request
                          .body = std::move(body)};
 }
 
-// What the {…} of a pattern may be; without one the route looks for itself.
-struct name_check {
-  bool (*is_one)(std::string_view);
-  std::string_view rule;
-};
-constexpr name_check stream_name{is_stream_name, stream_name_rule};
-constexpr name_check plan_name{is_name, "A plan's name is letters, digits, '.', '_' and '-', at "
-                                        "most 64, the first a letter or digit."};
+constexpr admin_name_check stream_name{is_stream_name, stream_name_rule};
+constexpr admin_name_check plan_name{is_name,
+                                     "A plan's name is letters, digits, '.', '_' and '-', at "
+                                     "most 64, the first a letter or digit."};
 
-struct route {
-  http::verb method;
-  std::string_view pattern;
-  awaitable<admin_answer> (*run)(admin_context&, admin_request&);
-  bool open = false; // needs no token: probes have none
-  const name_check* name = nullptr;
-};
+// Bodies: of a few fields, of a key or a plan, of as many ids or receipts as there may be.
+constexpr std::uint32_t small_body = 16u << 10;
+constexpr std::uint32_t rules_body = 256u << 10;
+constexpr std::uint32_t list_body = 1u << 20;
+constexpr std::uint32_t page_answer = 4u << 20; // of dead letters; see admin_dead_letters.hpp
 
-constexpr std::array routes{
-    route{http::verb::get, "/livez", get_live, true},
-    route{http::verb::get, "/readyz", get_ready, true},
-    route{http::verb::get, "/metrics", get_metrics},
-    route{http::verb::get, "/", get_page},
-    route{http::verb::get, "/v1/admin/status", get_status},
-    route{http::verb::get, "/v1/admin/drain", get_drain},
-    route{http::verb::post, "/v1/admin/drain", post_drain},
-    route{http::verb::get, "/v1/admin/usage", get_usage},
-    route{http::verb::get, "/v1/admin/usage/rebuild", get_usage_rebuild},
-    route{http::verb::post, "/v1/admin/usage/rebuild", post_usage_rebuild},
-    route{http::verb::get, "/v1/queue/{stream}", get_queue, false, &stream_name},
-    route{http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue, false, &stream_name},
-    route{http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue, false, &stream_name},
-    route{http::verb::post, "/v1/queue/{stream}/nack", nack_to_queue, false, &stream_name},
-    route{http::verb::get, "/v1/admin/keys", get_keys},
-    route{http::verb::post, "/v1/admin/keys", post_key},
-    route{http::verb::delete_, "/v1/admin/keys/{id}", delete_key},
-    route{http::verb::get, "/v1/admin/plans", get_all_plans},
-    route{http::verb::get, "/v1/admin/plans/{name}", get_plan, false, &plan_name},
-    route{http::verb::put, "/v1/admin/plans/{name}", put_one_plan, false, &plan_name},
-    route{http::verb::delete_, "/v1/admin/plans/{name}", delete_one_plan, false, &plan_name},
-    route{http::verb::get, "/v1/admin/dead-letters", get_dead_letters},
-    route{http::verb::get, "/v1/admin/dead-letters/{id}", get_dead_letter},
-    // After {id}: of routes that match the last counts.
-    route{http::verb::get, "/v1/admin/dead-letters/export", export_dead_letters},
-    route{http::verb::post, "/v1/admin/dead-letters/replay", retry_dead_letters},
-    route{http::verb::post, "/v1/admin/dead-letters/drop", drop_dead_letters},
-    route{http::verb::get, "/v1/admin/replay", get_replays},
-    route{http::verb::post, "/v1/admin/replay", post_replay},
-    route{http::verb::get, "/v1/admin/replay/{id}", get_replay},
-    route{http::verb::post, "/v1/admin/replay/{id}/cancel", cancel_replay},
-    route{http::verb::post, "/v1/admin/replay/{id}/resume", resume_replay},
+constexpr auto stranger = admin_kind::stranger;
+constexpr auto consumers = admin_kind::consumers;
+using http::verb;
+
+constexpr admin_rules browser_form{.max_body_bytes = max_login_bytes,
+                                   .kind = stranger,
+                                   .open = true,
+                                   .form = true,
+                                   .vital = true};
+constexpr admin_rules queue_read_rules{.name = &stream_name, .kind = consumers, .sized = true};
+constexpr admin_rules queue_receive_rules{.name = &stream_name,
+                                         .max_body_bytes = small_body,
+                                         .kind = consumers,
+                                         .waits = true,
+                                         .sized = true};
+constexpr admin_rules queue_settle_rules{
+    .name = &stream_name, .max_body_bytes = list_body, .kind = consumers};
+
+// Of routes that match the last counts.
+constexpr admin_route routes[] = {
+    {verb::get, "/livez", get_live, {.kind = stranger, .open = true, .vital = true}},
+    {verb::get, "/readyz", get_ready, {.kind = stranger, .open = true, .vital = true}},
+    {verb::get, "/metrics", get_metrics, {.session = true, .vital = true}},
+    {verb::get, "/", get_page, {.open = true, .session = true, .vital = true}},
+    {verb::post, "/login", post_login, browser_form},
+    {verb::post, "/logout", post_logout, browser_form},
+    {verb::get, "/v1/admin/status", get_status, {.session = true, .vital = true}},
+    {verb::get, "/v1/admin/drain", get_drain, {.session = true, .vital = true}},
+    {verb::post, "/v1/admin/drain", post_drain, {.max_body_bytes = small_body, .vital = true}},
+    {verb::get, "/v1/admin/usage", get_usage, {.answer_bytes = page_answer}},
+    {verb::get, "/v1/admin/usage/rebuild", get_usage_rebuild},
+    {verb::post, "/v1/admin/usage/rebuild", post_usage_rebuild, {.max_body_bytes = small_body}},
+    {verb::get, "/v1/queue/{stream}", get_queue, queue_read_rules},
+    {verb::post, "/v1/queue/{stream}/receive", receive_from_queue, queue_receive_rules},
+    {verb::post, "/v1/queue/{stream}/ack", ack_to_queue, queue_settle_rules},
+    {verb::post, "/v1/queue/{stream}/nack", nack_to_queue, queue_settle_rules},
+    {verb::get, "/v1/admin/keys", get_keys, {.answer_bytes = page_answer}},
+    {verb::post, "/v1/admin/keys", post_key, {.max_body_bytes = rules_body}},
+    {verb::delete_, "/v1/admin/keys/{id}", delete_key, {.max_body_bytes = small_body}},
+    {verb::get, "/v1/admin/plans", get_all_plans},
+    {verb::get, "/v1/admin/plans/{name}", get_plan, {.name = &plan_name}},
+    {verb::put,
+     "/v1/admin/plans/{name}",
+     put_one_plan,
+     {.name = &plan_name, .max_body_bytes = rules_body}},
+    {verb::delete_,
+     "/v1/admin/plans/{name}",
+     delete_one_plan,
+     {.name = &plan_name, .max_body_bytes = small_body}},
+    {verb::get, "/v1/admin/dead-letters", get_dead_letters, {.answer_bytes = page_answer}},
+    {verb::get, "/v1/admin/dead-letters/{id}", get_dead_letter, {.answer_bytes = page_answer}},
+    {verb::get, "/v1/admin/dead-letters/export", export_dead_letters,
+     {.answer_bytes = page_answer}},
+    {verb::post, "/v1/admin/dead-letters/replay", retry_dead_letters,
+     {.max_body_bytes = list_body}},
+    {verb::post, "/v1/admin/dead-letters/drop", drop_dead_letters, {.max_body_bytes = list_body}},
+    {verb::get, "/v1/admin/replay", get_replays},
+    {verb::post, "/v1/admin/replay", post_replay, {.max_body_bytes = small_body}},
+    {verb::get, "/v1/admin/replay/{id}", get_replay},
+    {verb::post, "/v1/admin/replay/{id}/cancel", cancel_replay, {.max_body_bytes = small_body}},
+    {verb::post, "/v1/admin/replay/{id}/resume", resume_replay, {.max_body_bytes = small_body}},
 };
 
 admin_answer not_allowed(const std::string& allow) {
@@ -167,28 +183,33 @@ std::optional<std::string> match_route(std::string_view pattern, std::string_vie
   return percent_decode(value);
 }
 
-awaitable<admin_answer> route_admin(admin_context& context, admin_request& request) {
-  const route* found = nullptr;
+admin_admission admit_admin(const admin_context& context, admin_request& request) {
+  const auto method = request.method == verb::head ? verb::get : request.method;
+  const admin_route* found = nullptr;
   std::string allow;
   for (const auto& candidate : routes) {
     auto name = match_route(candidate.pattern, request.path);
     if (!name) continue;
     allow += (allow.empty() ? "" : ", ") + std::string{http::to_string(candidate.method)};
-    if (candidate.method == request.method) {
+    if (candidate.method == verb::get) allow += ", HEAD";
+    if (candidate.method == method) {
       found = &candidate;
       request.name = std::move(*name);
     }
   }
+  request.trusted = context.token.admits(request.authorization) ||
+                    (found && found->rules.session && has_session(context, request));
   // Without the token nobody learns which paths there are.
-  if ((!found || !found->open) && !context.token.admits(request.authorization))
-    co_return answer_of(
-        problem{.status = 401, .detail = "send the admin token as 'Authorization: Bearer TOKEN'"});
-  if (!found && !allow.empty()) co_return not_allowed(allow);
+  if (!request.trusted && !(found && found->rules.open))
+    return {nullptr, answer_of(problem{.status = 401,
+                                       .detail = "send the admin token as 'Authorization: Bearer "
+                                                 "TOKEN'"})};
+  if (!found && !allow.empty()) return {nullptr, not_allowed(allow)};
   if (!found)
-    co_return answer_of(problem{.status = 404, .detail = "there is nothing at this path"});
-  if (found->name && !found->name->is_one(request.name))
-    co_return answer_of(problem{.status = 400, .detail = std::string{found->name->rule}});
-  co_return co_await found->run(context, request);
+    return {nullptr, answer_of(problem{.status = 404, .detail = "there is nothing at this path"})};
+  if (found->rules.name && !found->rules.name->is_one(request.name))
+    return {nullptr, answer_of(problem{.status = 400, .detail = std::string{found->rules.name->rule}})};
+  return {found};
 }
 
 } // namespace penstock

@@ -1,7 +1,11 @@
 #include "net/admin_server.hpp"
 
+#include "net/admin_gatekeeper.hpp"
+#include "net/admin_http.hpp"
 #include "net/admin_routes.hpp"
+#include "net/byte_bound.hpp"
 #include "net/chunk_extension.hpp"
+#include "net/request_target.hpp"
 #include "storage/api_key.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -13,9 +17,15 @@
 #include <boost/beast/http.hpp>
 #include <spdlog/spdlog.h>
 
-#include <charconv>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
 #include <optional>
 #include <thread>
+#include <unordered_map>
 
 namespace penstock {
 
@@ -28,6 +38,14 @@ using asio::awaitable;
 using tcp = asio::ip::tcp;
 using code = boost::system::error_code;
 
+ip_address address_of(const asio::ip::address& from) {
+  if (from.is_v6()) return ip_address::from_v6(from.to_v6().to_bytes().data());
+  ip_address out;
+  const auto bytes = from.to_v4().to_bytes();
+  std::copy(bytes.begin(), bytes.end(), out.bytes.begin());
+  return out;
+}
+
 std::string_view view(beast::string_view text) {
   return {text.data(), text.size()};
 }
@@ -36,63 +54,48 @@ auto into(code& failed) {
   return asio::redirect_error(asio::use_awaitable, failed);
 }
 
-result<tcp::endpoint> endpoint_of(const std::string& listen) {
-  const error bad{errc::config, "admin.listen: '" + listen + "' is not an address and a port"};
-  const auto colon = listen.rfind(':');
-  if (colon == std::string::npos) return bad;
-  auto host = listen.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
-    host = host.substr(1, host.size() - 2);
-  code failed;
-  const auto address = asio::ip::make_address(host, failed);
-  std::uint16_t port = 0;
-  const auto* end = listen.data() + listen.size();
-  const auto read = std::from_chars(listen.data() + colon + 1, end, port);
-  if (failed || read.ec != std::errc{} || read.ptr != end) return bad;
-  return tcp::endpoint{address, port};
+admin_answer busy(std::string detail) {
+  return answer_of(problem{.status = 503, .detail = std::move(detail)});
 }
 
-/// The answer to a request that can't be read, or nothing when the client just went away.
-std::optional<problem> problem_of(code failed) {
-  if (failed == http::error::header_limit)
-    return problem{.status = 431, .detail = "the header is too large for the admin plane"};
-  if (failed == http::error::body_limit)
-    return problem{.status = 413, .detail = "the body is too large for the admin plane"};
-  if (failed.category() == make_error_code(http::error::bad_method).category() &&
-      failed != http::error::end_of_stream && failed != http::error::partial_message)
-    return problem{.status = 400, .detail = "this is not HTTP/1.1: " + failed.message()};
-  return std::nullopt;
-}
+struct connection {
+  admin_places::id who;
+  beast::tcp_stream stream;
+  ip_address local;
+  beast::flat_buffer buffer{max_admin_header_bytes + (8u << 10)};
+};
 
-http::response<http::string_body> response_of(admin_answer answer, unsigned version,
-                                              bool keep_alive) {
-  http::response<http::string_body> out;
-  out.version(version);
-  out.result(answer.status);
-  out.set(http::field::content_type, answer.content_type);
-  out.set(http::field::cache_control, "no-store");
-  out.set("X-Content-Type-Options", "nosniff");
-  if (!answer.allow.empty()) out.set(http::field::allow, answer.allow);
-  if (answer.status == 401) out.set(http::field::www_authenticate, "Bearer");
-  if (answer.status == 503) out.set(http::field::retry_after, "1");
-  out.keep_alive(keep_alive);
-  out.body() = std::move(answer.body);
-  out.prepare_payload();
-  return out;
-}
+/// Looks out for the end of a connection whose request waits for its answer.
+struct client_watch {
+  std::function<void()> gone;
+  bool over = false;
+
+  /// Called when there is something to read; what that is stays there.
+  void look(int socket) {
+    char byte = 0;
+    const auto got = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const bool none_yet = got < 0 && (errno == EAGAIN || errno == EINTR);
+    if (got <= 0 && !none_yet && gone && !over) gone();
+  }
+};
 
 class server final : public admin_server {
  public:
   server(admin_parts parts, tcp::acceptor acceptor, std::unique_ptr<asio::io_context> io)
-      : io_{std::move(io)}, acceptor_{std::move(acceptor)},
-        port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token}, actors_{parts.sys,
-                                                                                        *io_},
+      : places_{{.strangers = parts.settings.max_strangers,
+                 .operators = parts.settings.max_operators,
+                 .consumers = parts.settings.max_consumers}},
+        bodies_{parts.settings.max_bodies_bytes}, answers_{parts.settings.max_answers_bytes},
+        io_{std::move(io)}, acceptor_{std::move(acceptor)},
+        port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token},
+        gatekeeper_{parts.settings.hosts}, actors_{parts.sys, *io_},
         context_{actors_, parts.queue, parts.accounts,        parts.node,         parts.metrics,
                  token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
     context_.dead_letters = parts.dead_letters;
     context_.replays = parts.replays;
     context_.drain = std::move(parts.drain);
     context_.begin_drain = std::move(parts.begin_drain);
+    context_.port = port_;
     asio::co_spawn(*io_, accept_all(), asio::detached);
     thread_ = std::thread{[this] { io_->run(); }};
     pthread_setname_np(thread_.native_handle(), "admin");
@@ -104,6 +107,9 @@ class server final : public admin_server {
   std::uint16_t port() const override { return port_; }
 
  private:
+  using head_parser = http::request_parser<http::empty_body>;
+  using body_parser = http::request_parser<http::string_body>;
+
   awaitable<void> accept_all() {
     for (;;) {
       code failed;
@@ -114,94 +120,269 @@ class server final : public admin_server {
         co_await pause.async_wait(into(failed));
         continue;
       }
-      if (connections_ >= max_admin_connections) continue; // closes it
-      asio::co_spawn(*io_, serve(beast::tcp_stream{std::move(socket)}), asio::detached);
+      const auto came = places_.arrive();
+      if (came.goes) evict(*came.goes);
+      asio::co_spawn(*io_, serve(came.who, std::move(socket)), asio::detached);
     }
+  }
+
+  /// Closes a connection that is not counted any more; what it waits for ends with an error.
+  void evict(admin_places::id who) {
+    if (const auto found = streams_.find(who); found != streams_.end()) found->second->close();
   }
 
   /// Answers a connection's requests, one after the other.
-  awaitable<void> serve(beast::tcp_stream stream) {
-    ++connections_;
-    beast::flat_buffer buffer{max_admin_header_bytes + (64u << 10)};
-    bool more = true;
-    while (more)
-      more = co_await serve_one(stream, buffer);
+  awaitable<void> serve(admin_places::id who, tcp::socket socket) {
     code ignored;
-    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
-    --connections_;
+    const auto local = socket.local_endpoint(ignored);
+    connection c{who, beast::tcp_stream{std::move(socket)}, address_of(local.address())};
+    streams_.emplace(who, &c.stream);
+    const auto leave = [this, who](void*) {
+      streams_.erase(who);
+      places_.leave(who);
+    };
+    const std::unique_ptr<connection, decltype(leave)> leaves{&c, leave};
+    while (co_await serve_one(c)) {
+      places_.idle(who);
+      if (c.buffer.size() == 0) c.buffer.shrink_to_fit();
+    }
+    c.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
   }
 
   /// False when the connection is over.
-  awaitable<bool> serve_one(beast::tcp_stream& stream, beast::flat_buffer& buffer) {
-    http::request_parser<http::string_body> parser;
+  awaitable<bool> serve_one(connection& c) {
+    head_parser parser;
     parser.header_limit(max_admin_header_bytes);
-    parser.body_limit(max_admin_body_bytes);
+    parser.body_limit(boost::none); // the route's is looked at below
+    code failed;
+    c.stream.expires_after(places_.is_stranger(c.who) ? admin_stranger_timeout
+                                                      : admin_idle_timeout);
+    co_await http::async_read_header(c.stream, c.buffer, parser, into(failed));
+    c.stream.expires_never();
+    const head_of_request head{parser};
+    if (failed) co_return co_await give_up(c, head, failed);
+    if (const auto wrong = refuses_framing(head.header)) co_return co_await end(c, head, *wrong);
+    const std::string target{view(head.header.target())};
+    auto request = request_of(head, target);
+    auto admitted = admit(c, head, request);
+    if (!admitted.route) co_return co_await refuse(c, head, std::move(admitted.refusal));
+    const auto& rules = admitted.route->rules;
+    byte_bound::part body_bytes{bodies_}, answer_bytes{answers_};
+    if (auto full = keep_room(c, head, rules, request, body_bytes, answer_bytes))
+      co_return co_await refuse(c, head, std::move(*full));
+    body_parser whole{std::move(parser)};
     auto check_chunk = [](std::uint64_t, beast::string_view extension, code& wrong) {
       if (!is_chunk_extension(view(extension))) wrong = http::error::bad_chunk_extension;
     };
-    parser.on_chunk_header(check_chunk);
-    code failed;
-    stream.expires_after(admin_idle_timeout);
-    co_await http::async_read_header(stream, buffer, parser, into(failed));
-    if (!failed) {
-      stream.expires_after(admin_body_timeout);
-      if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-        http::response<http::empty_body> go_on{http::status::continue_, parser.get().version()};
-        co_await http::async_write(stream, go_on, into(failed));
-      }
+    if (head.has_body) {
+      whole.body_limit(rules.max_body_bytes);
+      whole.on_chunk_header(check_chunk);
+      co_await read_body(c, head, whole, failed);
+      if (failed) co_return co_await give_up(c, head, failed);
     }
-    if (!failed) co_await http::async_read(stream, buffer, parser, into(failed));
-    stream.expires_never();
-    const auto& request = parser.get();
-    if (failed) {
-      const auto what = problem_of(failed);
-      if (what) co_await write(stream, answer_of(*what), request.version(), false);
-      co_return false;
-    }
-    auto answer = co_await answer_to(request);
-    co_return co_await write(stream, std::move(answer), request.version(), request.keep_alive());
+    request.body = whole.get().body();
+    auto answer = co_await run(c, *admitted.route, request);
+    body_bytes.resize(0);
+    count(answer, rules, answer_bytes);
+    co_return co_await write(c, head, std::move(answer), head.keep_alive);
   }
 
-  awaitable<admin_answer> answer_to(const http::request<http::string_body>& from) {
-    // A web page elsewhere must not make a browser on this machine empty the queue.
-    if (from["Sec-Fetch-Site"] == "cross-site")
-      co_return answer_of(problem{.status = 403,
-                                  .detail = "requests from other sites' pages are "
-                                            "not answered"});
-    const auto target = view(from.target());
-    const auto query = std::min(target.find('?'), target.size());
+  static admin_request request_of(const head_of_request& head, std::string_view target) {
+    const auto parts = split_target(target);
     admin_request request;
-    request.method = from.method();
-    request.path = target.substr(0, query);
-    request.query = target.substr(std::min(query + 1, target.size()));
-    request.body = from.body();
-    request.authorization = view(from[http::field::authorization]);
+    request.method = head.header.method();
+    request.path = parts.path;
+    request.query = parts.query;
+    request.authorization = view(head.header[http::field::authorization]);
+    request.cookie = view(head.header[http::field::cookie]);
+    request.tls = came_by_tls(head.header);
+    return request;
+  }
+
+  /// All that can be said from the header, in this order: whom it names and which page made it,
+  /// its token, its type and size.
+  admin_admission admit(const connection& c, const head_of_request& head, admin_request& request) {
+    if (const auto wrong = gatekeeper_.refuses(head.header, c.local))
+      return {nullptr, answer_of(*wrong)};
+    auto admitted = admit_admin(context_, request);
+    if (!admitted.route) return admitted;
+    const auto& rules = admitted.route->rules;
+    if (const auto wrong = refuses_type(head.header, head.has_body, rules.form))
+      return {nullptr, answer_of(*wrong)};
+    if (head.length.value_or(0) > rules.max_body_bytes)
+      return {nullptr, too_large()};
+    return admitted;
+  }
+
+  static admin_answer too_large() {
+    return answer_of(problem{.status = 413, .detail = "the body is too large for this"});
+  }
+
+  /// A place and the bytes that the request will need, or the answer when there are none.
+  std::optional<admin_answer> keep_room(const connection& c, const head_of_request& head,
+                                        const admin_rules& rules, admin_request& request,
+                                        byte_bound::part& body, byte_bound::part& answer) {
+    if (!request.trusted || rules.kind == admin_kind::stranger) {
+      places_.busy(c.who);
+    } else {
+      const auto seat = places_.take(c.who, rules.kind);
+      if (seat.goes) evict(*seat.goes);
+      if (!seat.given && !rules.vital)
+        return busy(rules.kind == admin_kind::consumers
+                        ? "as many consumers as may be connected have requests under way"
+                        : "as many operators as may be connected have requests under way");
+    }
+    if (head.has_body && !body.resize(head.length.value_or(rules.max_body_bytes)))
+      return busy("the bodies of other requests take all the memory there is for them");
+    if (rules.sized) {
+      // Who comes first may have much, so that one consumer alone is quick; some is left for all.
+      answer.resize(std::min<std::uint64_t>(max_receive_bytes, answers_.room() / 8));
+      request.max_answer_bytes = own_answer_bytes + answer.bytes();
+    } else if (rules.answer_bytes > 0 && !answer.resize(rules.answer_bytes)) {
+      return busy("answers that their clients have not read take all the memory there is for them");
+    }
+    return std::nullopt;
+  }
+
+  awaitable<void> read_body(connection& c, const head_of_request& head, body_parser& parser,
+                            code& failed) {
+    c.stream.expires_after(places_.is_stranger(c.who) ? admin_stranger_timeout
+                                                      : admin_body_timeout);
+    if (head.waits_to_send) {
+      http::response<http::empty_body> go_on{http::status::continue_, head.header.version()};
+      co_await http::async_write(c.stream, go_on, into(failed));
+    }
+    if (!failed) co_await http::async_read(c.stream, c.buffer, parser, into(failed));
+    c.stream.expires_never();
+  }
+
+  awaitable<admin_answer> run(connection& c, const admin_route& route, admin_request& request) {
+    const auto watch = std::make_shared<client_watch>();
+    request.on_gone = &watch->gone;
+    // What is in the buffer already is the next request: its client is there.
+    if (route.rules.waits && c.buffer.size() == 0)
+      c.stream.socket().async_wait(
+          tcp::socket::wait_read, [watch, socket = c.stream.socket().native_handle()](code failed) {
+            if (!failed && !watch->over) watch->look(socket);
+          });
+    admin_answer answer;
     try {
-      co_return co_await route_admin(context_, request);
+      answer = co_await route.run(context_, request);
     } catch (const std::exception& e) {
       // The path may hold a key that was sent in place of its id.
       spdlog::error("admin plane: {} failed: {}", hide_keys(request.path), e.what());
+      answer = answer_of(problem{.status = 500, .detail = "an error of ours; see the node's log"});
     }
-    co_return answer_of(problem{.status = 500, .detail = "an error of ours; see the node's log"});
+    watch->over = true;
+    code ignored;
+    if (route.rules.waits) c.stream.socket().cancel(ignored);
+    co_return answer;
   }
 
-  awaitable<bool> write(beast::tcp_stream& stream, admin_answer answer, unsigned version,
+  /// Keeps the bound on answers: one that is past it is told again later, but for those that
+  /// operators need most; then a client that does not read goes instead.
+  void count(admin_answer& answer, const admin_rules& rules, byte_bound::part& bytes) {
+    const auto beyond = answer.body.size() - std::min(answer.body.size(), own_answer_bytes);
+    if (bytes.resize(beyond)) return;
+    if (rules.vital) {
+      if (const auto slow = places_.longest_unread()) {
+        places_.leave(*slow);
+        evict(*slow);
+      }
+      bytes.force(beyond);
+      return;
+    }
+    if (answer.undelivered) answer.undelivered();
+    bytes.resize(0);
+    answer = busy("answers that their clients have not read take all the memory there is for them");
+  }
+
+  awaitable<bool> give_up(connection& c, const head_of_request& head, code why) {
+    if (const auto what = unreadable(why)) co_return co_await end(c, head, *what);
+    co_return false;
+  }
+
+  /// The last answer of a connection on which more may be on its way.
+  awaitable<bool> end(connection& c, const head_of_request& head, problem what) {
+    co_await write(c, head, answer_of(what), false);
+    co_await linger(c, boost::none);
+    co_return false;
+  }
+
+  /// Answers a request whose body was not read, and goes on if that is small.
+  awaitable<bool> refuse(connection& c, const head_of_request& head, admin_answer answer) {
+    const bool skips = !head.has_body || (head.length && *head.length <= max_admin_skipped_bytes &&
+                                          !head.waits_to_send);
+    const bool more = co_await write(c, head, std::move(answer), head.keep_alive && skips);
+    if (!head.has_body) co_return more;
+    if (more) co_return co_await skip_body(c, head.length);
+    co_await linger(c, head.length);
+    co_return false;
+  }
+
+  /// Throws away what still comes: a client may read its answer only when it has written, and would
+  /// find the connection broken.
+  awaitable<void> linger(connection& c, boost::optional<std::uint64_t> length) {
+    code failed;
+    c.stream.socket().shutdown(tcp::socket::shutdown_send, failed);
+    if (failed) co_return;
+    places_.idle(c.who);
+    co_await skip_body(c, length);
+  }
+
+  /// True when all of the body came.
+  awaitable<bool> skip_body(connection& c, boost::optional<std::uint64_t> length) {
+    std::uint64_t left = length.value_or(std::numeric_limits<std::uint64_t>::max());
+    const auto here = std::min<std::uint64_t>(left, c.buffer.size());
+    c.buffer.consume(here);
+    left -= here;
+    std::array<char, 8192> scratch;
+    c.stream.expires_after(admin_linger);
+    code failed;
+    while (left > 0 && !failed) {
+      const auto wanted = std::min<std::uint64_t>(left, scratch.size());
+      left -= co_await c.stream.async_read_some(asio::buffer(scratch.data(), wanted), into(failed));
+    }
+    c.stream.expires_never();
+    co_return left == 0;
+  }
+
+  awaitable<bool> write(connection& c, const head_of_request& head, admin_answer answer,
                         bool keep_alive) {
     const auto undelivered = std::move(answer.undelivered);
-    auto response = response_of(std::move(answer), version, keep_alive);
+    const auto version = head.header.version();
+    places_.writing(c.who);
     code failed;
-    stream.expires_after(admin_write_timeout);
-    co_await http::async_write(stream, response, into(failed));
-    stream.expires_never();
+    c.stream.expires_after(admin_write_timeout);
+    if (head.is_head()) {
+      http::response<http::empty_body> response{header_of(answer)};
+      response.version(version);
+      response.keep_alive(keep_alive);
+      response.content_length(answer.body.size());
+      co_await http::async_write(c.stream, response, into(failed));
+    } else {
+      http::response<http::string_body> response{header_of(answer)};
+      response.version(version);
+      response.keep_alive(keep_alive);
+      response.body() = std::move(answer.body);
+      response.prepare_payload();
+      co_await http::async_write(c.stream, response, into(failed));
+    }
+    c.stream.expires_never();
     if (failed && undelivered) undelivered();
     co_return !failed && keep_alive;
   }
 
-  std::size_t connections_ = 0; // before io_: connections still open end with it
+  // Before io_: connections still open end with it.
+  admin_places places_;
+  std::unordered_map<admin_places::id, beast::tcp_stream*> streams_;
+  byte_bound bodies_;
+  byte_bound answers_;
   std::unique_ptr<asio::io_context> io_;
   tcp::acceptor acceptor_;
   std::uint16_t port_;
   bearer_token token_;
+  admin_gatekeeper gatekeeper_;
   asker actors_;
   admin_context context_;
   std::thread thread_;
@@ -210,7 +391,7 @@ class server final : public admin_server {
 } // namespace
 
 result<std::unique_ptr<admin_server>> admin_server::start(admin_parts parts) {
-  const auto where = endpoint_of(parts.settings.listen);
+  const auto where = admin_endpoint(parts.settings.listen);
   if (!where) return where.error();
   auto io = std::make_unique<asio::io_context>(1);
   tcp::acceptor acceptor{*io};

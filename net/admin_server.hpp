@@ -17,12 +17,18 @@
 
 namespace penstock {
 
-inline constexpr std::size_t max_admin_connections = 1024;
 inline constexpr std::uint32_t max_admin_header_bytes = 16u << 10;
-inline constexpr std::uint64_t max_admin_body_bytes = 4u << 20;
-inline constexpr std::chrono::seconds admin_idle_timeout{75};  ///< until a header is complete
+/// A connection without a good request so far has this long to the end of a header…
+inline constexpr std::chrono::seconds admin_stranger_timeout{10};
+inline constexpr std::chrono::seconds admin_idle_timeout{75};  ///< …others this long
 inline constexpr std::chrono::seconds admin_body_timeout{30};  ///< from there until the body is
 inline constexpr std::chrono::seconds admin_write_timeout{60}; ///< for a whole answer
+/// Of the body of a refused request, so much is thrown away before the connection goes on…
+inline constexpr std::uint64_t max_admin_skipped_bytes = 64u << 10;
+/// …and for so long before it ends, for clients that read only when they have written.
+inline constexpr std::chrono::seconds admin_linger{2};
+/// So much of an answer each connection may have beside admin_settings::max_answers_bytes.
+inline constexpr std::uint64_t own_answer_bytes = 16u << 10;
 
 /// What the server is made of; the references outlive it.
 struct admin_parts {

@@ -15,6 +15,10 @@ class bearer_token {
 
   /// `authorization`: the header's value, e.g. "Bearer abc".
   bool admits(std::string_view authorization) const;
+  /// Whether `token` itself is the configured one, or none is.
+  bool is(std::string_view token) const;
+  /// False when everyone is admitted.
+  bool is_set() const { return !open_; }
 
  private:
   using digest = std::array<unsigned char, 32>;

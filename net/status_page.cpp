@@ -1,11 +1,15 @@
 #include "net/status_page.hpp"
 
+#include "net/base64.hpp"
 #include "net/cluster_status.hpp"
 #include "net/process_figures.hpp"
 #include "net/sink_figures.hpp"
 #include "net/wall_time.hpp"
 
 #include <boost/json.hpp>
+#include <openssl/sha.h>
+
+#include <array>
 
 namespace penstock {
 
@@ -75,11 +79,9 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
   return json::serialize(out);
 }
 
-const std::string_view status_page_html = R"html(<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Penstock</title>
-<style>
+namespace {
+
+constexpr std::string_view page_style = R"css(
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{max-width:48rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem;margin:0}
@@ -91,7 +93,13 @@ dd{margin:0;font-size:1.4rem;font-variant-numeric:tabular-nums}
 table{width:100%;border-collapse:collapse;margin-top:1.5rem}
 th,td{text-align:right;padding:.3rem 0;border-bottom:1px solid #8884}
 th:first-child,td:first-child{text-align:left}
-</style></head><body>
+form{margin:1.5rem 0}
+input,button{font:inherit;padding:.3rem .6rem;margin:.3rem .3rem 0 0}
+label{display:block}
+input{display:block;width:20rem;max-width:100%;box-sizing:border-box}
+)css";
+
+constexpr std::string_view status_body = R"html(
 <h1 id="node">Penstock</h1><p id="state" role="status">Asking the node…</p>
 <dl id="figures"></dl>
 <table><thead><tr><th>Stream</th><th>Waiting</th><th>In flight</th><th>Oldest</th></tr></thead>
@@ -101,7 +109,13 @@ th:first-child,td:first-child{text-align:left}
 <h2 id="cluster" hidden></h2>
 <table id="members" hidden><thead><tr><th>Member</th><th>Node</th><th>State</th><th>Shards</th><th>Version</th><th>Heard</th><th>Requests/s</th><th>Lag</th></tr></thead>
 <tbody></tbody></table>
-<script>
+)html";
+
+constexpr std::string_view leave_form = R"html(
+<form method="post" action="logout"><button>Log out</button></form>
+)html";
+
+constexpr std::string_view status_script = R"js(
 const $=id=>document.getElementById(id);
 const count=n=>n.toLocaleString();
 const bytes=n=>{let u=0;while(n>=1024&&u<4){n/=1024;u++}return n.toFixed(u?1:0)+" "+["B","KiB","MiB","GiB","TiB"][u]};
@@ -126,6 +140,7 @@ function cluster(c){
 async function refresh(){
  try{
   const answer=await fetch("v1/admin/status");
+  if(answer.status==401){location.reload();return}
   if(!answer.ok)throw new Error("the node answered "+answer.status);
   const s=await answer.json(),now=performance.now();
   const rate=last?(s.http.requests-last.n)/((now-last.t)/1000):0;
@@ -159,7 +174,62 @@ async function refresh(){
  }catch(e){$("state").textContent="No answer: "+e.message}
  setTimeout(refresh,2000)}
 refresh();
-</script></body></html>
+)js";
+
+std::string page_of(std::string_view body, std::string_view script) {
+  std::string out = R"html(<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Penstock</title>
+<style>)html";
+  out += page_style;
+  out += "</style></head><body>";
+  out += body;
+  if (!script.empty()) {
+    out += "<script>";
+    out += script;
+    out += "</script>";
+  }
+  out += "</body></html>\n";
+  return out;
+}
+
+/// How a policy names a script or style that is in the page.
+std::string source_hash(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  std::string out = "'sha256-";
+  append_base64(out, {reinterpret_cast<const char*>(digest.data()), digest.size()});
+  return out + "'";
+}
+
+} // namespace
+
+std::string status_page(bool can_leave) {
+  std::string body{status_body};
+  if (can_leave) body += leave_form;
+  return page_of(body, status_script);
+}
+
+std::string login_page(std::string_view complaint) {
+  std::string body = R"html(
+<h1>Penstock</h1><p role="alert">)html";
+  body += complaint;
+  body += R"html(</p>
+<form method="post" action="login">
+<label for="token">The admin token of this node (admin.token)</label>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button>Log in</button></form>
 )html";
+  return page_of(body, "");
+}
+
+const std::string& page_policy() {
+  static const std::string policy =
+      "default-src 'none'; script-src " + source_hash(status_script) + "; style-src " +
+      source_hash(page_style) +
+      "; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+  return policy;
+}
 
 } // namespace penstock

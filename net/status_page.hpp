@@ -15,6 +15,12 @@ namespace penstock {
 std::string status_json(const metrics_sources& from, const node_state& node);
 
 /// A page of its own, without anything from elsewhere; it asks for the status every two seconds.
-extern const std::string_view status_page_html;
+/// `can_leave`: with a button that ends the browser's session.
+std::string status_page(bool can_leave);
+/// A page that asks for the token; `complaint` says why the last one did not do.
+std::string login_page(std::string_view complaint);
+
+/// The Content-Security-Policy for both: nothing runs that is not ours, nobody may frame them.
+const std::string& page_policy();
 
 } // namespace penstock

@@ -34,6 +34,40 @@ TEST_CASE("a receive waits for the next event, and no longer than it may") {
   CHECK(w.metrics->waiters.value() == 0);
 }
 
+TEST_CASE("who stops waiting is answered at once, and nobody else") {
+  world w;
+  w.start();
+  const auto ask = [&](std::uint64_t wait_id) {
+    queue_receive wish{"s", 5, 10'000, 0};
+    wish.wait_id = wait_id;
+    return w.ask<queue_delivery_ptr>(wish);
+  };
+  const auto first = ask(1), second = ask(2), nameless = ask(0);
+  CHECK(w.metrics->waiters.value() == 3);
+  for (const auto& stop : {queue_stop_waiting{"s", 1}, queue_stop_waiting{"s", 0},
+                           queue_stop_waiting{"s", 7}, queue_stop_waiting{"t", 2}})
+    caf::anon_send(w.queue, stop);
+  w.sched.run();
+  CHECK(seqs(first).empty());
+  CHECK_FALSE(second->has_value());
+  CHECK_FALSE(nameless->has_value());
+  CHECK(w.metrics->waiters.value() == 2);
+  w.journal.append("s", 1);
+  w.answer_fetches();
+  CHECK(seqs(second) == list{1});
+}
+
+TEST_CASE("a receive gives as many bytes as it is told, but at least one message") {
+  world w;
+  w.journal.append("s", 3);
+  w.start();
+  queue_receive wish{"s", 5, 0, 0};
+  wish.max_bytes = 1;
+  CHECK(seqs(w.ask<queue_delivery_ptr>(wish)) == list{1});
+  queue_replay again{.stream = "s", .from_seq = 0, .from_time_ms = {}, .max = 5, .max_bytes = 1};
+  CHECK((**w.ask<queue_delivery_ptr>(again))->messages.size() == 1);
+}
+
 TEST_CASE("a waiting consumer gets what another one's lease gives up") {
   world w;
   w.journal.append("s", 1);

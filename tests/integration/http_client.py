@@ -51,6 +51,7 @@ class Client:
 
     def __init__(self, port, host="127.0.0.1", timeout_s=TIMEOUT_S, receive_buffer=None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.host_header = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -108,7 +109,8 @@ class Client:
         return reply
 
     def request(self, method, target, body=b"", headers=(), **more):
-        self.send(request_bytes(method, target, body, headers, **more))
+        self.send(request_bytes(method, target, body, headers,
+                                **{"host": self.host_header, **more}))
         return self.read(head_only=method == "HEAD")
 
     def post(self, body, stream="", headers=(), **more):

@@ -288,12 +288,13 @@ class Token(unittest.TestCase):
     def test_the_admin_plane_asks_for_it(self):
         with Node({"admin.token": "a-token-of-this-test"}) as node:
             node.post(b"x")
+            json_type = {"Content-Type": "application/json"}
             for headers in ({}, {"Authorization": "Bearer wrong"}):
                 reply = harness.once(node.admin_port, "POST", "/v1/queue/default/receive", b"{}",
                                      headers)
                 self.assertEqual(reply.status, 401, reply)
             reply = harness.once(node.admin_port, "POST", "/v1/queue/default/receive", b"{}",
-                                 {"Authorization": "Bearer a-token-of-this-test"})
+                                 {"Authorization": "Bearer a-token-of-this-test", **json_type})
             self.assertEqual(reply.status, 200, reply)
             command = [harness.binary, "consume", "default", "--no-follow", "--admin",
                        f"http://127.0.0.1:{node.admin_port}"]

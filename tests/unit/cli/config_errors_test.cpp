@@ -174,6 +174,8 @@ TEST_CASE("what the code has fixed room for is bounded by the configuration") {
 }
 
 TEST_CASE("keys are checked against each other") {
+  CHECK_THAT(errors_of("[admin]\nhosts = ['http://ops.example']\n"),
+             StartsWith("node.toml:2: admin.hosts: \"http://ops.example\" is neither a name"));
   CHECK_THAT(errors_of("[admin]\nlisten = '0.0.0.0:8081'\ntoken = 'a-long-token'\n"),
              StartsWith("node.toml:2: admin.listen: 0.0.0.0:8081 is not a loopback address") &&
                  Contains("needs TLS and a token, and this version has no TLS"));

@@ -54,6 +54,7 @@ struct accounts_server {
   answer send(http::verb method, const std::string& target, const std::string& body = "") {
     http::request<http::string_body> request{method, target, 11};
     request.set(http::field::host, "localhost");
+    if (!body.empty()) request.set(http::field::content_type, "application/json");
     request.body() = body;
     request.prepare_payload();
     http::write(stream, request);
@@ -205,7 +206,7 @@ TEST_CASE("an unknown id is a 404", "[admin]") {
   CHECK(s.send(http::verb::delete_, "/v1/admin/keys/a/b").result_int() == 404);
   const auto wrong = s.send(http::verb::put, "/v1/admin/keys");
   CHECK(wrong.result_int() == 405);
-  CHECK(wrong[http::field::allow] == "GET, POST");
+  CHECK(wrong[http::field::allow] == "GET, HEAD, POST");
 }
 
 TEST_CASE("plans are set, shown and deleted", "[admin]") {

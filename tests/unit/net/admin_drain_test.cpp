@@ -41,6 +41,7 @@ struct drain_server {
     stream.connect({boost::asio::ip::make_address("127.0.0.1"), server->port()});
     http::request<http::string_body> request{method, "/v1/admin/drain", 11};
     request.set(http::field::host, "localhost");
+    if (!body.empty()) request.set(http::field::content_type, "application/json");
     request.body() = body;
     request.prepare_payload();
     http::write(stream, request);

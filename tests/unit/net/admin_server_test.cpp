@@ -1,130 +1,11 @@
 // The admin plane over a real socket, with the queue's part played by the test.
-#include "actors/queue_messages.hpp"
-#include "actors/system_config.hpp"
-#include "net/admin_server.hpp"
+#include "tests/unit/net/admin_support.hpp"
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast.hpp>
 #include <boost/json.hpp>
-#include <catch2/catch.hpp>
-
-#include <mutex>
 
 using namespace penstock;
-namespace asio = boost::asio;
-namespace http = boost::beast::http;
+using namespace penstock::admin_test;
 namespace json = boost::json;
-
-namespace {
-
-/// Notes what it is asked; a receive with a wait is answered only when released.
-struct fake_queue {
-  std::mutex mutex;
-  std::vector<queue_receive> receives;
-  std::vector<queue_receipts> receipts;
-  std::vector<queue_replay> replays;
-  bool ack_fails = false;
-
-  queue_delivery_ptr messages() {
-    auto block = std::make_shared<event_block>();
-    block->first_seq = 16;
-    block->push("hello", "text/plain", 0);
-    auto out = std::make_shared<queue_delivery>();
-    out->messages.push_back({block, 0, {16, 3}, false});
-    out->next_seq = 17;
-    return out;
-  }
-
-  caf::behavior behavior() {
-    return {[this](const queue_receive& r) {
-              const std::lock_guard hold{mutex};
-              receives.push_back(r);
-              return messages();
-            },
-            [this](const queue_receipts& r) {
-              const std::lock_guard hold{mutex};
-              receipts.push_back(r);
-              queue_receipts_done out;
-              out.done = r.receipts.size();
-              if (ack_fails) {
-                out.ok = false;
-                out.why = {errc::disk_full, "no room"};
-              }
-              return out;
-            },
-            [this](const queue_replay& r) {
-              const std::lock_guard hold{mutex};
-              replays.push_back(r);
-              return messages();
-            },
-            [](const queue_stats_request& r) {
-              queue_stats_reply out;
-              out.ok = r.stream != "elsewhere";
-              out.why = {errc::not_found, "that feeds no queue"};
-              out.stats = {.stream = r.stream, .depth = 5, .in_flight = 2, .oldest_ms = 1'500};
-              return out;
-            }};
-  }
-};
-
-struct running_server {
-  system_config config{1};
-  caf::actor_system sys{config};
-  fake_queue queue;
-  node_state node;
-  metrics_sources metrics;
-  caf::actor actor;
-  std::unique_ptr<admin_server> server;
-  asio::io_context io;
-  boost::beast::tcp_stream stream{io};
-  boost::beast::flat_buffer buffer;
-
-  explicit running_server(const std::string& token = "") {
-    node.tag = "abcdefgh";
-    node.ready = true;
-    metrics.node_name = "test";
-    actor = sys.spawn([this] { return queue.behavior(); });
-    auto started = admin_server::start({{"127.0.0.1:0", token}, sys, actor, node, metrics});
-    REQUIRE(started.has_value());
-    server = std::move(*started);
-    connect();
-  }
-  ~running_server() {
-    server.reset();
-    caf::anon_send_exit(actor, caf::exit_reason::kill);
-  }
-  void connect() {
-    buffer.clear();
-    stream.close();
-    stream.connect({asio::ip::make_address("127.0.0.1"), server->port()});
-  }
-
-  http::response<http::string_body> send(http::verb method, const std::string& target,
-                                         const std::string& body = "",
-                                         const std::string& token = "") {
-    http::request<http::string_body> request{method, target, 11};
-    request.set(http::field::host, "localhost");
-    if (!token.empty()) request.set(http::field::authorization, "Bearer " + token);
-    request.body() = body;
-    request.prepare_payload();
-    http::write(stream, request);
-    return read();
-  }
-  http::response<http::string_body> read() {
-    http::response<http::string_body> response;
-    http::read(stream, buffer, response);
-    return response;
-  }
-  http::response<http::string_body> get(const std::string& target) {
-    return send(http::verb::get, target);
-  }
-  http::response<http::string_body> post(const std::string& target, const std::string& body) {
-    return send(http::verb::post, target, body);
-  }
-};
-
-} // namespace
 
 TEST_CASE("pages, status and health on one connection") {
   running_server s;
@@ -219,15 +100,27 @@ TEST_CASE("bad input gets a problem that names what is wrong") {
 
 TEST_CASE("what is not HTTP, or too large, is refused and closed") {
   running_server s;
+  const std::string host = " HTTP/1.1\r\nHost: localhost\r\n";
   const auto raw = [&](const std::string& text) {
     s.connect();
     asio::write(s.stream.socket(), asio::buffer(text));
     return s.read().result_int();
   };
   CHECK(raw("nonsense\r\n\r\n") == 400);
-  CHECK(raw("GET / HTTP/1.1\r\nA: " + std::string(20'000, 'x') + "\r\n\r\n") == 431);
-  CHECK(raw("POST /v1/queue/s/ack HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n") == 413);
-  CHECK(raw("GET /livez HTTP/1.1\r\nSec-Fetch-Site: cross-site\r\n\r\n") == 403);
+  CHECK(raw("GET /" + host + "A: " + std::string(20'000, 'x') + "\r\n\r\n") == 431);
+  CHECK(raw("GET /" + host + "A: " + std::string(90'000, 'x') + "\r\n\r\n") == 431);
+  const std::string ack = "POST /v1/queue/s/ack" + host + "Content-Type: application/json\r\n";
+  CHECK(raw(ack + "Content-Length: 99999999\r\n\r\n") == 413);
+  CHECK(raw(ack + "Transfer-Encoding: chunked\r\n\r\nffffff\r\n" +
+            std::string(1'100'000, 'x')) == 413);
+  CHECK(raw(ack + "Transfer-Encoding: gzip\r\n\r\n") == 501);
+  CHECK(raw("GET /livez HTTP/1.1\r\n\r\n") == 400);
+  CHECK(raw("GET /livez HTTP/1.0\r\n\r\n") == 200);
+  CHECK(raw("GET /livez HTTP/1.1\r\nHost: evil.example\r\n\r\n") == 421);
+  CHECK(raw("GET /livez" + host + "Sec-Fetch-Site: same-site\r\n\r\n") == 403);
+  CHECK(raw("GET http://localhost/livez" + host + "\r\n") == 200);
+  CHECK(raw("OPTIONS /v1/admin/keys" + host +
+            "Origin: http://localhost:1\r\nAccess-Control-Request-Method: POST\r\n\r\n") == 403);
   s.connect();
   CHECK(s.get("/livez").result_int() == 200);
 }
