@@ -4,9 +4,13 @@
 
 namespace penstock {
 
+namespace {
+
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
+
+} // namespace
 
 result<asio::ip::tcp::endpoint> admin_endpoint(const std::string& listen) {
   const error bad{errc::config, "admin.listen: '" + listen + "' is not an address and a port"};

@@ -53,6 +53,7 @@ class admin_places {
   void idle(id who) { enter(who, phase::idle); }
   void leave(id who);
 
+  bool has(id who) const { return all_.contains(who); }
   bool is_stranger(id who) const;
   std::size_t count(admin_kind kind) const { return counts_[static_cast<std::size_t>(kind)]; }
   /// The connection whose answer waits longest for its client to read it.

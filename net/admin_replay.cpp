@@ -1,6 +1,7 @@
 #include "net/admin_replay.hpp"
 
 #include "actors/replay_actor.hpp"
+#include "actors/wording.hpp"
 #include "net/admin_dead_letters.hpp"
 #include "net/json_body.hpp"
 #include "net/letter_json.hpp"

@@ -58,6 +58,13 @@ admin_answer busy(std::string detail) {
   return answer_of(problem{.status = 503, .detail = std::move(detail)});
 }
 
+/// What one request keeps of the bounds that all share.
+struct room {
+  byte_bound::part body;
+  byte_bound::part promise; ///< of what the queue may give; no answer is refused for it
+  byte_bound::part answer;
+};
+
 struct connection {
   admin_places::id who;
   beast::tcp_stream stream;
@@ -85,7 +92,9 @@ class server final : public admin_server {
       : places_{{.strangers = parts.settings.max_strangers,
                  .operators = parts.settings.max_operators,
                  .consumers = parts.settings.max_consumers}},
-        bodies_{parts.settings.max_bodies_bytes}, answers_{parts.settings.max_answers_bytes},
+        bodies_{parts.settings.max_bodies_bytes}, promises_{parts.settings.max_answers_bytes / 2},
+        consumer_answers_{parts.settings.max_answers_bytes / 2},
+        operator_answers_{parts.settings.max_answers_bytes / 2},
         io_{std::move(io)}, acceptor_{std::move(acceptor)},
         port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token},
         gatekeeper_{parts.settings.hosts}, actors_{parts.sys, *io_},
@@ -136,6 +145,7 @@ class server final : public admin_server {
     code ignored;
     const auto local = socket.local_endpoint(ignored);
     connection c{who, beast::tcp_stream{std::move(socket)}, address_of(local.address())};
+    if (!places_.has(who)) co_return; // it had to go before this began
     streams_.emplace(who, &c.stream);
     const auto leave = [this, who](void*) {
       streams_.erase(who);
@@ -167,8 +177,10 @@ class server final : public admin_server {
     auto admitted = admit(c, head, request);
     if (!admitted.route) co_return co_await refuse(c, head, std::move(admitted.refusal));
     const auto& rules = admitted.route->rules;
-    byte_bound::part body_bytes{bodies_}, answer_bytes{answers_};
-    if (auto full = keep_room(c, head, rules, request, body_bytes, answer_bytes))
+    room kept{byte_bound::part{bodies_}, byte_bound::part{promises_},
+              byte_bound::part{rules.kind == admin_kind::consumers ? consumer_answers_
+                                                                   : operator_answers_}};
+    if (auto full = keep_room(c, head, rules, request, kept))
       co_return co_await refuse(c, head, std::move(*full));
     body_parser whole{std::move(parser)};
     auto check_chunk = [](std::uint64_t, beast::string_view extension, code& wrong) {
@@ -182,8 +194,9 @@ class server final : public admin_server {
     }
     request.body = whole.get().body();
     auto answer = co_await run(c, *admitted.route, request);
-    body_bytes.resize(0);
-    count(answer, rules, answer_bytes);
+    kept.body.resize(0);
+    kept.promise.resize(0);
+    count(answer, rules, kept.answer);
     co_return co_await write(c, head, std::move(answer), head.keep_alive);
   }
 
@@ -221,7 +234,7 @@ class server final : public admin_server {
   /// A place and the bytes that the request will need, or the answer when there are none.
   std::optional<admin_answer> keep_room(const connection& c, const head_of_request& head,
                                         const admin_rules& rules, admin_request& request,
-                                        byte_bound::part& body, byte_bound::part& answer) {
+                                        room& kept) {
     if (!request.trusted || rules.kind == admin_kind::stranger) {
       places_.busy(c.who);
     } else {
@@ -232,13 +245,14 @@ class server final : public admin_server {
                         ? "as many consumers as may be connected have requests under way"
                         : "as many operators as may be connected have requests under way");
     }
-    if (head.has_body && !body.resize(head.length.value_or(rules.max_body_bytes)))
+    if (head.has_body && !kept.body.resize(head.length.value_or(rules.max_body_bytes)))
       return busy("the bodies of other requests take all the memory there is for them");
     if (rules.sized) {
       // Who comes first may have much, so that one consumer alone is quick; some is left for all.
-      answer.resize(std::min<std::uint64_t>(max_receive_bytes, answers_.room() / 8));
-      request.max_answer_bytes = own_answer_bytes + answer.bytes();
-    } else if (rules.answer_bytes > 0 && !answer.resize(rules.answer_bytes)) {
+      const auto left = std::min(promises_.room(), consumer_answers_.room());
+      kept.promise.resize(std::min<std::uint64_t>(max_receive_bytes, left / 8));
+      request.max_answer_bytes = own_answer_bytes + kept.promise.bytes();
+    } else if (rules.answer_bytes > 0 && !kept.answer.resize(rules.answer_bytes)) {
       return busy("answers that their clients have not read take all the memory there is for them");
     }
     return std::nullopt;
@@ -377,7 +391,9 @@ class server final : public admin_server {
   admin_places places_;
   std::unordered_map<admin_places::id, beast::tcp_stream*> streams_;
   byte_bound bodies_;
-  byte_bound answers_;
+  byte_bound promises_;
+  byte_bound consumer_answers_; // apart, so that consumers that do not read refuse no operator
+  byte_bound operator_answers_;
   std::unique_ptr<asio::io_context> io_;
   tcp::acceptor acceptor_;
   std::uint16_t port_;

@@ -34,7 +34,7 @@ struct admin_settings {
   std::uint32_t max_operators = 64;
   std::uint32_t max_consumers = 1024;
   std::uint64_t max_bodies_bytes = 16ull << 20;  ///< of requests under way, together
-  std::uint64_t max_answers_bytes = 64ull << 20; ///< not yet read by their clients, together
+  std::uint64_t max_answers_bytes = 64ull << 20; ///< not yet read; half of it is for consumers
 };
 
 /// One way to tell who is calling; tried in the configured order, the first match wins.

@@ -148,7 +148,7 @@ TEST_CASE("the bodies of all requests have a bound", "[admin bounds]") {
 
 TEST_CASE("answers that nobody reads have a bound", "[admin bounds]") {
   running_server s{
-      admin_settings{.listen = "127.0.0.1:0", .token = "", .max_answers_bytes = 16u << 20}};
+      admin_settings{.listen = "127.0.0.1:0", .token = "", .max_answers_bytes = 32u << 20}};
   s.queue.body.assign(14u << 20, 'x');
   raw_client slow{s};
   slow.post("/v1/queue/s/receive", "{}");
@@ -164,6 +164,19 @@ TEST_CASE("answers that nobody reads have a bound", "[admin bounds]") {
   // Beside an answer of that size the next receive is told to be small.
   CHECK(s.queue.receives[1].max_bytes < s.queue.receives[0].max_bytes);
   CHECK(slow.read().body().size() > (14u << 20));
+}
+
+TEST_CASE("consumers that wait refuse no large message", "[admin bounds]") {
+  running_server s{
+      admin_settings{.listen = "127.0.0.1:0", .token = "", .max_answers_bytes = 8u << 20}};
+  s.queue.empty = true;
+  std::deque<raw_client> waiting;
+  for (std::size_t i = 0; i < 100; ++i)
+    waiting.emplace_back(s).post("/v1/queue/s/receive", wait_for_some);
+  until([&] { return receives_of(s) == 100; });
+  s.queue.body.assign(3u << 20, 'x');
+  raw_client one{s};
+  CHECK(one.post("/v1/queue/s/receive", "{}").status() == 200);
 }
 
 TEST_CASE("HEAD is GET without the body", "[admin bounds]") {
