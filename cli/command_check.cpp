@@ -1,5 +1,6 @@
 #include "cli/commands.hpp"
 #include "cli/config.hpp"
+#include "cli/config_checks.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/summary.hpp"
 #include "net/sinks/sink_kinds.hpp"
@@ -53,6 +54,8 @@ int check(check_arguments& arguments) {
     if (const auto tls = load_tls_context({cluster.tls_cert, cluster.tls_key, cluster.tls_ca});
         !tls)
       return print_errors(tls.error().message, arguments.json);
+  for (const auto& sentence : admin_warnings(*loaded))
+    std::cerr << "warning: " << sentence << '\n';
   if (arguments.json) {
     std::cout << summary_json(*loaded) << '\n';
   } else {

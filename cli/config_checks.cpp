@@ -253,4 +253,11 @@ void check_together(const config& c, const config_origins& origins, problem_list
   check.check_overrides();
 }
 
+std::vector<std::string> admin_warnings(const config& c) {
+  if (c.admin.hosts.empty() || !c.admin.token.empty()) return {};
+  return {"admin.hosts lets in who comes by another name, through a proxy say, and admin.token is "
+          "not set: whoever reaches that name can take every event and drain the node; set a "
+          "token"};
+}
+
 } // namespace penstock

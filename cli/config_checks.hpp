@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace penstock {
 
@@ -19,5 +20,8 @@ struct config_origins {
 /// Each check that fails is told with the place of the key to change. A check is left out when
 /// one of its keys was wrong by itself.
 void check_together(const config& c, const config_origins& origins, problem_list& problems);
+
+/// What is allowed on the admin plane and seldom meant, a sentence each.
+std::vector<std::string> admin_warnings(const config& c);
 
 } // namespace penstock

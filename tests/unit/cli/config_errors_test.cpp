@@ -1,3 +1,4 @@
+#include "cli/config_checks.hpp"
 #include "config_support.hpp"
 
 #include <catch2/catch.hpp>
@@ -232,6 +233,16 @@ TEST_CASE("a key that is wrong by itself is told once") {
   CHECK(errors_of("[journal]\nmax_size = 'x'\n").find('\n') == std::string::npos);
   CHECK(errors_of("[sinks.bus]\nkind = 'nats'\n[streams.a]\nsinks = ['bus']\n").find('\n') ==
         std::string::npos);
+}
+
+TEST_CASE("a name for the admin plane without a token is worth a word") {
+  config c;
+  CHECK(admin_warnings(c).empty());
+  c.admin.hosts = {"ops.example"};
+  REQUIRE(admin_warnings(c).size() == 1);
+  CHECK_THAT(admin_warnings(c)[0], Contains("admin.token"));
+  c.admin.token = "a-long-token";
+  CHECK(admin_warnings(c).empty());
 }
 
 TEST_CASE("all problems are told at once, each with its source") {

@@ -113,6 +113,7 @@ TEST_CASE("the table's defaults are those of the settings") {
   CHECK(loaded.http.write_timeout_ms == plain.http.write_timeout_ms);
   CHECK(loaded.admin.listen == plain.admin.listen);
   CHECK(loaded.admin.token == plain.admin.token);
+  CHECK(loaded.admin.hosts == plain.admin.hosts);
   REQUIRE(loaded.identity.order.size() == plain.identity.order.size());
   CHECK(loaded.identity.order[0].source == plain.identity.order[0].source);
   CHECK(loaded.identity.ipv4_prefix == plain.identity.ipv4_prefix);
