@@ -84,6 +84,7 @@ constexpr admin_route routes[] = {
     {verb::get, "/readyz", get_ready, {.kind = stranger, .open = true, .vital = true}},
     {verb::get, "/metrics", get_metrics, {.session = true, .vital = true}},
     {verb::get, "/", get_page, {.open = true, .session = true, .vital = true}},
+    {verb::get, "/login", get_page, {.open = true, .session = true, .vital = true}}, // as a bookmark
     {verb::post, "/login", post_login, browser_form},
     {verb::post, "/logout", post_logout, browser_form},
     {verb::get, "/v1/admin/status", get_status, {.session = true, .vital = true}},

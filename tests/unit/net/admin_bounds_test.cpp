@@ -36,9 +36,10 @@ struct raw_client {
     return send(body);
   }
   http::response<http::string_body> read() {
-    http::response<http::string_body> response;
-    http::read(stream, buffer, response);
-    return response;
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(boost::none);
+    http::read(stream, buffer, parser);
+    return parser.release();
   }
   unsigned status() { return read().result_int(); }
   /// Waits until the server ends the connection.
