@@ -2,6 +2,7 @@
 
 #include "actors/pacing.hpp"
 #include "actors/wording.hpp"
+#include "storage/told.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -123,7 +124,7 @@ void job_runner::step(running_job& of) {
     if (!next) {
       const auto code = next.error().code;
       const bool final = code == errc::not_found || code == errc::invalid;
-      return final ? fail(of, next.error().message) : try_again(of, next.error().message);
+      return final ? fail(of, told(of, next.error())) : try_again(of, told(of, next.error()));
     }
     if (next->batch.events.empty()) return end(of);
     of.chunk = std::make_shared<const job_chunk>(std::move(*next));
@@ -157,7 +158,7 @@ void job_runner::on_done(std::uint64_t number, const again_done& done) {
   const auto& events = of.chunk->batch.events;
   const auto failed = std::count(done.events.begin(), done.events.end(), settled_as::failed);
   if (!done.ok || done.events.size() != events.size() || failed > 0)
-    return try_again(of, done.ok ? "the publisher gave some events back" : done.why.message);
+    return try_again(of, done.ok ? "the publisher gave some events back" : told(of, done.why));
   auto after = of.job;
   const auto refused = static_cast<std::uint64_t>(
       std::count(done.events.begin(), done.events.end(), settled_as::refused));
@@ -176,7 +177,7 @@ void job_runner::on_settled(std::uint64_t number, const delivery_job& after,
   if (found == jobs_.end()) return;
   auto& of = found->second;
   // What the sink has is sent again, with the same ids, until it could be noted.
-  if (!outcome) return try_again(of, outcome.error().message);
+  if (!outcome) return try_again(of, told(of, outcome.error()));
   of.under_way = false;
   of.chunk = nullptr;
   of.job.sent = after.sent;
@@ -197,6 +198,14 @@ void job_runner::on_settled(std::uint64_t number, const delivery_job& after,
 
 // -- ends -----------------------------------------------------------------------------------------
 
+// Why a job stands still is shown to whoever asks the admin plane for it.
+std::string job_runner::told(const running_job& of, const error& why) {
+  auto text = told_to_clients(why);
+  if (text != why.message && text != of.job.why)
+    spdlog::warn("job {}: {}", job_id(of.job), why.message);
+  return text;
+}
+
 void job_runner::try_again(running_job& of, const std::string& why) {
   of.under_way = false;
   if (of.job.state != job_state::running || draining_) {
@@ -214,7 +223,7 @@ void job_runner::fail(running_job& of, const std::string& why) {
   ended.state = job_state::failed;
   ended.why = why;
   ended.changed_ms = wall_ms_();
-  if (auto saved = hooks_.save(ended); !saved) return try_again(of, saved.error().message);
+  if (auto saved = hooks_.save(ended); !saved) return try_again(of, told(of, saved.error()));
   spdlog::error("job {}: {}", job_id(ended), why);
   jobs_.erase(ended.number);
 }
@@ -224,7 +233,7 @@ void job_runner::end(running_job& of) {
   of.job.changed_ms = wall_ms_();
   if (auto saved = hooks_.finish(of.job); !saved) {
     of.job.state = job_state::running;
-    return try_again(of, saved.error().message);
+    return try_again(of, told(of, saved.error()));
   }
   spdlog::info("job {}: {}, {} events sent, {} refused", job_id(of.job), name_of(of.job.state),
                of.job.sent, of.job.refused);

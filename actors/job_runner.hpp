@@ -86,6 +86,7 @@ class job_runner {
   void send(running_job& of);
   void on_done(std::uint64_t number, const again_done& done);
   void on_settled(std::uint64_t number, const delivery_job& after, const result<void>& outcome);
+  static std::string told(const running_job& of, const error& why);
   void try_again(running_job& of, const std::string& why);
   void fail(running_job& of, const std::string& why);
   void end(running_job& of);

@@ -13,6 +13,7 @@
 #include "net/status_page.hpp"
 #include "net/stream_name.hpp"
 
+#include <spdlog/spdlog.h>
 
 namespace penstock {
 
@@ -139,7 +140,9 @@ admin_answer answer_of(const problem& what) {
 }
 
 admin_answer answer_of(const error& why) {
-  return answer_of(problem_from(why));
+  const auto what = problem_from(why);
+  if (what.detail != why.message) spdlog::warn("admin plane: {}", why.message);
+  return answer_of(what);
 }
 
 std::optional<std::string> percent_decode(std::string_view text) {

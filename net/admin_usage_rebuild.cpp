@@ -3,6 +3,7 @@
 #include "net/json_body.hpp"
 #include "net/rfc3339.hpp"
 #include "net/wall_time.hpp"
+#include "storage/told.hpp"
 
 #include <boost/json.hpp>
 
@@ -90,7 +91,7 @@ std::string rebuild_json(const usage_rebuild_board::news& news) {
     out["all_bytes"] = news.all_bytes;
   }
   if (news.at == phase::done) out["result"] = outcome_json(news.outcome);
-  if (news.at == phase::failed) out["error"] = news.why.message;
+  if (news.at == phase::failed) out["error"] = told_to_clients(news.why);
   return json::serialize(out);
 }
 

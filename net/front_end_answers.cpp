@@ -105,13 +105,19 @@ void front_end::answer_stored(waiting_request& r, const request_details* details
   answer(r, 202, [&](std::string& out) { writer_.json(out, context_of(r), 202, body); });
 }
 
-void front_end::answer_failed(waiting_request& r, const error& why) {
+// The journal has logged it. Whatever went wrong, it is not about the request.
+problem front_end::not_stored(const error& why) {
   auto what = problem_from(why);
+  if (what.status == 507) return what;
+  return {status_unavailable, "The journal failed; nothing was stored."};
+}
+
+void front_end::answer_failed(waiting_request& r, const error& why) {
+  auto what = not_stored(why);
   auto reason = why.code == errc::journal_full ? shed_reason::journal_full
                 : why.code == errc::disk_full  ? shed_reason::disk_full
                                                : shed_reason::journal_error;
   parts_.metrics.count(reason);
-  if (what.status == 500) what.status = 503; // the client may try again elsewhere or later
   answer(r, what.status,
          [&](std::string& out) { writer_.error(out, context_of(r), what, retry_when_full_s); });
 }

@@ -166,9 +166,8 @@ void front_end::settle_stored(turn_batch& batch, const append_done& done) {
   auto& r = batch.requests[0];
   problem what;
   if (!done.ok) {
-    what = problem_from(done.why);
-    if (what.status == 500) what.status = status_unavailable;
-    claims.why = done.why.message;
+    what = not_stored(done.why);
+    claims.why = what.detail;
     parts_.metrics.count(done.why.code == errc::journal_full ? shed_reason::journal_full
                          : done.why.code == errc::disk_full  ? shed_reason::disk_full
                                                              : shed_reason::journal_error);

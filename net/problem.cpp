@@ -1,6 +1,7 @@
 #include "net/problem.hpp"
 
 #include "net/json_text.hpp"
+#include "storage/told.hpp"
 
 #include <boost/beast/http/status.hpp>
 
@@ -66,7 +67,7 @@ std::string to_json(const problem& what) {
 }
 
 problem problem_from(const error& err) {
-  return {.status = http_status(err.code), .detail = err.message};
+  return {.status = http_status(err.code), .detail = told_to_clients(err)};
 }
 
 } // namespace penstock

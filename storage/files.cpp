@@ -35,13 +35,20 @@ unique_fd::~unique_fd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+// What its errors begin with, and no others.
+constexpr std::string_view system_error_begin = "can't ";
+
+bool is_system_error(const error& why) {
+  return why.message.starts_with(system_error_begin);
+}
+
 error system_error(const fs::path& path, std::string_view doing) {
   const int why = errno;
   auto code = errc::io;
   if (why == ENOSPC || why == EDQUOT) code = errc::disk_full;
   if (why == ENOENT) code = errc::not_found;
   return error{code,
-               "can't " + std::string{doing} + " " + path.string() + ": " + std::strerror(why)};
+               std::string{system_error_begin}.append(doing) + " " + path.string() + ": " + std::strerror(why)};
 }
 
 result<unique_fd> open_file(const fs::path& path, int flags) {

@@ -30,8 +30,11 @@ class unique_fd {
   int fd_ = -1;
 };
 
-/// The last failed system call on `path` as an error: ENOSPC and EDQUOT → disk_full, else io.
+/// The last failed system call on `path` as an error: ENOSPC and EDQUOT → disk_full, ENOENT →
+/// not_found, else io.
 error system_error(const std::filesystem::path& path, std::string_view doing);
+/// Whether that made it, so that it names a file.
+bool is_system_error(const error& why);
 
 /// `flags` as open(2) takes them; new files get mode 0600.
 result<unique_fd> open_file(const std::filesystem::path& path, int flags);

@@ -17,7 +17,7 @@ class open_segment_reader {
   static result<std::unique_ptr<open_segment_reader>>
   open(std::shared_ptr<segment_catalog> catalog, const segment_info& info, const std::string& vfs) {
     if (!catalog->pin(info.number))
-      return error{errc::not_found, info.path.string() + " has been retired"};
+      return error{errc::not_found, "this part of the journal has been retired"};
     // From here on the destructor unpins.
     std::unique_ptr<open_segment_reader> reader{new open_segment_reader(std::move(catalog), info)};
     auto db = open_segment(info.path, sqlite_mode::read_only, vfs);
