@@ -44,7 +44,9 @@ access_entry_ptr make_access_entry(const key_record& record, const name_hasher& 
   only->origins = record.origins;
   only->has_networks = !record.networks.empty();
   for (const auto& text : record.networks)
-    if (const auto network = parse_network(text)) only->networks.push_back(*network);
+    // What can't be read matches nothing. Earlier versions took networks with bits past the prefix.
+    if (const auto network = parse_network(text, host_bits::dropped))
+      only->networks.push_back(*network);
   entry->only = std::move(only);
   return entry;
 }

@@ -1,6 +1,8 @@
 // IP addresses and networks as bytes: parsing, containment, canonical form.
 #pragma once
 
+#include "storage/result.hpp"
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -26,6 +28,8 @@ struct ip_address {
   bool operator==(const ip_address&) const = default;
 };
 
+/// An address and nothing else: no brackets, port, prefix or zone. IPv4 in dotted form only.
+std::optional<ip_address> parse_plain_ip(std::string_view text);
 /// A plain address, or one in brackets or with a port ("[::1]:80", "10.0.0.1:80"), as the
 /// forwarding headers write them.
 std::optional<ip_address> parse_ip(std::string_view text);
@@ -38,8 +42,14 @@ struct ip_network {
   bool contains(const ip_address& address) const;
 };
 
-/// "10.0.0.0/8" or a single address.
-std::optional<ip_network> parse_network(std::string_view text);
+/// What becomes of bits that are set past a network's prefix.
+enum class host_bits : std::uint8_t { refused, dropped };
+
+/// The one reading of a network, wherever one is written: "10.0.0.0/8", "2001:db8::/32", or a single
+/// address. An IPv4-mapped one ("::ffff:10.0.0.0/104") is the IPv4 network, as peers' addresses
+/// are. Errors (errc::invalid) say what is wrong with it, also that no client can ever be in it:
+/// "10.0.0.1/8 has …" without the text itself.
+result<ip_network> parse_network(std::string_view text, host_bits extra = host_bits::refused);
 bool any_contains(const std::vector<ip_network>& networks, const ip_address& address);
 
 } // namespace penstock

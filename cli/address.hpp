@@ -21,7 +21,4 @@ bool is_loopback(const host_port& address);
 /// 0.0.0.0 or ::, every address of the machine.
 bool is_wildcard(const host_port& address);
 
-/// "10.0.0.0/8", "fd00::/8", or one address. Bits below the prefix must be zero.
-bool is_network(std::string_view text);
-
 } // namespace penstock

@@ -48,12 +48,11 @@ std::string check_origin(std::string_view text, std::string& kept) {
 
 std::string check_network(std::string_view text, std::string& kept) {
   kept = text;
-  // parse_network takes what forwarding headers have: brackets and ports.
-  const bool port = text.find('[') != text.npos || std::count(text.begin(), text.end(), ':') == 1;
-  return !port && parse_network(text)
-             ? ""
-             : quote(text) + " is not a network; write an address or a prefix, like "
-                             "\"203.0.113.0/24\" or \"2001:db8::/32\"";
+  const auto network = parse_network(text);
+  return network ? ""
+                 : quote(text) + " is not a network, as " + network.error().message +
+                       "; write an address or a prefix, like \"203.0.113.0/24\" or "
+                       "\"2001:db8::/32\"";
 }
 
 result<std::vector<std::string>> texts_of(const json::value& value, std::string_view name,
