@@ -88,20 +88,25 @@ void request_head::rebase(const char* from, std::size_t size, const char* to) {
 
 request_parser::request_parser(const std::vector<std::string>& custom_fields,
                                std::uint64_t max_header_bytes, std::uint64_t max_body_bytes)
-    : custom_fields_(&custom_fields) {
+    : custom_fields_(&custom_fields), max_header_bytes_(max_header_bytes),
+      max_body_bytes_(max_body_bytes) {
   header_limit(static_cast<std::uint32_t>(max_header_bytes));
-  body_limit(max_body_bytes);
   eager(true);
+  skip(true);
+}
+
+std::size_t request_parser::put(boost::asio::const_buffer bytes, error_code& ec) {
+  const std::string_view text{static_cast<const char*>(bytes.data()), bytes.size()};
+  if (header_done_) return put_body(text, ec);
+  const auto used = basic_parser::put(bytes, ec);
+  if (ec || !header_done_) return used;
+  begin_body(ec);
+  return ec ? used : used + put_body(text.substr(used), ec);
 }
 
 void request_parser::keep_header(const char* begin, std::size_t size) {
   header_copy_.assign(begin, size);
   head_.rebase(begin, size, header_copy_.data());
-  // The rest of the body will not follow what is in place now.
-  if (body_in_place_.data()) {
-    body_.assign(body_in_place_);
-    body_in_place_ = {};
-  }
 }
 
 void request_parser::on_request_impl(http::verb method, beast_view, beast_view target, int version,
@@ -122,13 +127,30 @@ void request_parser::note(request_field field, beast_view value) {
   bool plain = field == request_field::x_forwarded_for;
   if (head_.repeated & bit && (plain || field == request_field::forwarded)) {
     // Lines of one name are one list (RFC 9110, section 5.3); some proxies add a line of their own.
+    // Those of Forwarded stay apart, since they may hold quotes that are not closed.
     auto& joined = plain ? joined_x_forwarded_for_ : joined_forwarded_;
-    joined = std::string{kept}.append(", ").append(value.data(), value.size());
+    joined =
+        std::string{kept}.append(plain ? ", " : "\n").append(value.data(), value.size());
     kept = joined;
     return;
   }
   // Of other repeated fields the last counts.
   kept = {value.data(), value.size()};
+}
+
+// What says where the request ends. Proxies differ in what they make of anything but one length, or
+// "chunked", said once.
+void request_parser::check_framing(http::field name, beast_view value, error_code& ec) {
+  if (name == http::field::content_length) {
+    // Beast has read it as a number already, or as a list of equal ones.
+    const bool list = value.find_first_not_of("0123456789") != beast_view::npos;
+    if (list) ec = http::error::bad_content_length;
+    if (std::exchange(has_length_, true)) ec = http::error::multiple_content_length;
+  } else if (name == http::field::transfer_encoding) {
+    // Beast reads a body it knows no end of as none, so what follows would pass for a request.
+    if (!http_1_1_ || !is_field(value, "chunked") || std::exchange(is_chunked_, true))
+      ec = http::error::bad_transfer_encoding;
+  }
 }
 
 void request_parser::on_field_impl(http::field name, beast_view name_text, beast_view value,
@@ -137,18 +159,12 @@ void request_parser::on_field_impl(http::field name, beast_view name_text, beast
     ec = http::error::header_limit;
     return;
   }
-  // Trailers name no client and change nothing: a proxy may pass on whatever a client wrote there.
-  if (header_done_) return;
   if (is_folded(name_text, value)) {
     ec = http::error::bad_obs_fold;
     return;
   }
-  // Beast reads a body it knows no end of as none, so what follows would pass for a request.
-  if (name == http::field::transfer_encoding &&
-      (!http_1_1_ || !is_field(value, "chunked") || std::exchange(chunked_, true))) {
-    ec = http::error::bad_transfer_encoding;
-    return;
-  }
+  check_framing(name, value, ec);
+  if (ec) return;
   if (auto field = known_field(name)) {
     note(*field, value);
   } else if (auto extra = extra_field(name_text)) {
@@ -172,26 +188,40 @@ void request_parser::on_header_impl(error_code& ec) {
     ec = http::error::bad_field;
 }
 
-void request_parser::on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) {
-  body_length_ = length.value_or(0);
-}
-
-std::size_t request_parser::on_body_impl(beast_view bytes, error_code&) {
-  if (body_.empty() && bytes.size() == body_length_) {
-    body_in_place_ = {bytes.data(), bytes.size()};
-  } else {
-    if (body_.empty())
-      body_.reserve(std::min<std::size_t>(body_length_, first_reserve_bytes) + json_padding_bytes);
-    body_.append(bytes.data(), bytes.size());
-    if (body_.capacity() < body_.size() + json_padding_bytes)
-      body_.reserve(2 * body_.size() + json_padding_bytes);
+void request_parser::begin_body(error_code& ec) {
+  if (is_chunked_) {
+    chunks_.emplace(
+        chunked_limits{max_body_bytes_, max_header_bytes_, max_header_fields - field_count_});
+    return;
   }
-  return bytes.size();
+  body_left_ = content_length().value_or(0);
+  done_ = body_left_ == 0;
+  if (body_left_ > max_body_bytes_) ec = http::error::body_limit;
 }
 
-std::size_t request_parser::on_chunk_body_impl(std::uint64_t, beast_view bytes, error_code& ec) {
-  body_length_ = 0; // never in place
-  return bytes.empty() ? 0 : on_body_impl(bytes, ec);
+std::size_t request_parser::put_body(std::string_view bytes, error_code& ec) {
+  ec = {};
+  if (done_ || bytes.empty()) return 0;
+  if (!chunks_ && body_.empty() && bytes.size() >= body_left_) {
+    body_in_place_ = bytes.substr(0, static_cast<std::size_t>(body_left_));
+    done_ = true;
+    return body_in_place_.size();
+  }
+  if (body_.empty())
+    body_.reserve(std::min<std::size_t>(body_left_, first_reserve_bytes) + json_padding_bytes);
+  std::size_t used = bytes.size();
+  if (chunks_) {
+    used = chunks_->put(bytes, body_, ec);
+    done_ = chunks_->is_done();
+  } else {
+    used = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, used));
+    body_.append(bytes.substr(0, used));
+    body_left_ -= used;
+    done_ = body_left_ == 0;
+  }
+  if (body_.capacity() < body_.size() + json_padding_bytes)
+    body_.reserve(2 * body_.size() + json_padding_bytes);
+  return used;
 }
 
 } // namespace penstock

@@ -132,7 +132,7 @@ TEST_CASE("request parser: fields that are repeated") {
                          {"x-one", "x-two"}};
   REQUIRE(r.parser.is_done());
   CHECK(r.head()[cookie] == "b");
-  CHECK(r.head()[forwarded] == "a, b, d");
+  CHECK(r.head()[forwarded] == "a\nb\nd"); // apart: one may leave a quote open
   CHECK(r.head()[x_forwarded_for] == "c");
   CHECK(r.head().repeated ==
         (1u << static_cast<unsigned>(cookie) | 1u << static_cast<unsigned>(forwarded) |
