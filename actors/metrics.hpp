@@ -85,10 +85,18 @@ enum class shed_reason : std::uint8_t {
   journal_error, ///< the journal failed otherwise
   unknown_plan,  ///< the limiter that was asked does not have the client's plan
   expendable,    ///< the journal nears its cap, and the stream is expendable
+  address_connections, ///< http.max_connections_per_address is reached
 };
-inline constexpr std::array<const char*, 9> shed_names{
+inline constexpr std::array<const char*, 10> shed_names{
     "connections", "in_flight",     "table_full",   "unreachable", "journal_full",
-    "disk_full",   "journal_error", "unknown_plan", "expendable"};
+    "disk_full",   "journal_error", "unknown_plan", "expendable",  "address_connections"};
+
+/// Why a client may not come in, whatever it asks for.
+enum class bar_reason : std::uint8_t {
+  denied,    ///< an override denies it (403)
+  anonymous, ///< it has no API key, and only who has one is served (401)
+};
+inline constexpr std::array<const char*, 2> bar_names{"denied", "anonymous"};
 
 /// Why a 202 can't say that the sinks, or a second node, have the events, although the stream's ack
 /// is "published" or "replicated".
@@ -119,6 +127,7 @@ struct alignas(64) front_end_metrics {
   counter connections_total;
   std::array<counter, timeout_names.size()> timeouts;
   std::array<counter, shed_names.size()> shed;
+  std::array<counter, bar_names.size()> barred;
   gauge in_flight_bytes;    ///< bodies between socket and disk
   counter limiter_messages; ///< sent to this node's limiters
   counter journal_messages; ///< sent to the journal
@@ -137,6 +146,7 @@ struct alignas(64) front_end_metrics {
   void count(shed_reason why, std::uint64_t times = 1) {
     shed[static_cast<std::size_t>(why)].add(times);
   }
+  void count(bar_reason why) { barred[static_cast<std::size_t>(why)].add(); }
 };
 
 /// The journal actor's.

@@ -1,6 +1,6 @@
 #include "cli/commands.hpp"
 #include "cli/config.hpp"
-#include "cli/config_checks.hpp"
+#include "cli/config_warnings.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/summary.hpp"
 #include "net/sinks/sink_kinds.hpp"
@@ -54,12 +54,12 @@ int check(check_arguments& arguments) {
     if (const auto tls = load_tls_context({cluster.tls_cert, cluster.tls_key, cluster.tls_ca});
         !tls)
       return print_errors(tls.error().message, arguments.json);
-  for (const auto& sentence : admin_warnings(*loaded))
-    std::cerr << "warning: " << sentence << '\n';
   if (arguments.json) {
     std::cout << summary_json(*loaded) << '\n';
   } else {
     std::cout << summary_text(*loaded);
+    for (const auto& warning : warnings_of(*loaded))
+      std::cerr << "warning: " << warning << '\n';
   }
   return exit_ok;
 }
@@ -70,7 +70,8 @@ void add_check_command(CLI::App& app, int& exit) {
   auto arguments = std::make_shared<check_arguments>();
   auto* command = app.add_subcommand("check", "Check a configuration and say what it would do");
   command->footer("Example:\n  penstock check node.toml\n"
-                  "Ends with 78 and all errors when the configuration is wrong.");
+                  "Ends with 78 and all errors when the configuration is wrong. What may not be "
+                  "meant is a warning on stderr, and in \"warnings\" with --json.");
   command->add_option("FILE", arguments->file, "Configuration file; without one the defaults")
       ->type_name("");
   command->add_option("--set", arguments->sources.sets, "Set one key, as for run")

@@ -234,7 +234,10 @@ void checker::check_overrides() const {
     const auto key = "overrides." + name;
     const auto said = !entry.account.empty() + !entry.client.empty() + !entry.ip.empty();
     if (said != 1) complain(key, "it must say to whom it applies by one of account, client and ip");
-    if (entry.plan.empty()) complain(key + ".plan", "no plan is named; add plan = \"...\"");
+    if (entry.plan.empty() && !entry.deny)
+      complain(key + ".plan", "no plan is named; add plan = \"...\", or deny = true");
+    if (!entry.plan.empty() && entry.deny)
+      complain(key + ".deny", "whom an override denies needs no plan; leave one of them out");
   }
 }
 

@@ -121,7 +121,7 @@ void node::give_loop(std::size_t lane) {
 
 result<void> node::start_lanes() {
   identify_ = std::make_shared<const identifier>(settings_.identity, settings_.http.trusted_proxies,
-                                                 secret_);
+                                                 secret_, settings_.http.client_address_from);
   auto rules = rules_of(settings_, settings_, *identify_);
   auto ledgers = restore_ledgers();
   if (!ledgers) return ledgers.error();
@@ -146,6 +146,9 @@ result<void> node::start_lanes() {
     indexes.push_back(lane.idempotency);
   }
   auto hash_keys = std::make_shared<const idempotency_hasher>(secret_);
+  std::shared_ptr<address_counts> per_address;
+  if (const auto most = settings_.http.max_connections_per_address; most > 0)
+    per_address = std::make_shared<address_counts>(most);
   for (auto& lane : lanes_) {
     front_end_parts parts{*lane.loop,
                           settings_.http,
@@ -168,6 +171,7 @@ result<void> node::start_lanes() {
       parts.publishers.emplace(name, out.publisher);
     parts.replicator = replicator_;
     parts.drain_timeout_ms = settings_.drain_timeout_ms;
+    parts.per_address = per_address;
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
   return {};

@@ -24,8 +24,8 @@ constexpr std::size_t max_sinks_per_stream = 16;
 constexpr std::size_t min_token_chars = 8;
 
 std::string check_network(const std::string& text) {
-  return is_network(text) ? ""
-                          : quote(text) + " is not a network (no bits may be set past its prefix)";
+  const auto network = parse_network(text);
+  return network ? "" : quote(text) + " is not a network: " + network.error().message;
 }
 
 std::string check_admin_host(const std::string& text) {
@@ -51,13 +51,28 @@ std::vector<option> http_options(http_settings& http) {
       {"http.trusted_proxies",
        read_list(http.trusted_proxies, "a list of networks", max_networks, check_network), "[]",
        "[\"10.0.0.0/8\", \"::1/128\"]",
-       "Networks whose X-Forwarded-For is believed; from others it is ignored."},
+       "Networks that are believed whom they speak for; others' word is ignored."},
+      {"http.client_address_from",
+       read_choice(http.client_address_from,
+                   choices<client_address_source>{
+                       {"x-forwarded-for", client_address_source::x_forwarded_for},
+                       {"forwarded", client_address_source::forwarded},
+                       {"none", client_address_source::none}},
+                   {"proxy-protocol"}),
+       "x-forwarded-for", "forwarded",
+       "The one header of trusted proxies that names the client's address. All others are ignored, "
+       "since a proxy that does not write a header passes on what clients write there."},
       {"http.max_body", read_size(http.max_body_bytes, 1, 256 * MiB), "1MiB", "4MiB",
        "Largest request body; a larger one gets 413."},
       {"http.max_header", read_size(http.max_header_bytes, 1 * KiB, MiB), "16KiB", "32KiB",
        "Largest request line and header together; a larger one gets 431."},
       {"http.max_connections", read_number(http.max_connections, 1, 1'000'000), "10000", "50000",
        "Connections open at once on this node; more are closed."},
+      {"http.max_connections_per_address",
+       read_number(http.max_connections_per_address, 0, 1'000'000), "0", "100",
+       "Connections of one address open at once on this node, idle ones among them; more get 503 "
+       "and are closed. Addresses are those of identity.ipv4_prefix and ipv6_prefix. Trusted "
+       "proxies are exempt. 0: no bound but max_connections."},
       {"http.max_pipeline", read_number(http.max_pipeline, 1, 1024), "64", "16",
        "Requests under way at once on one connection; the next is read when one is answered."},
       {"http.max_batch_events", read_number(http.max_batch_events, 1, max_events_per_block),
@@ -89,6 +104,11 @@ std::vector<option> admin_and_identity_options(config& c) {
       {"identity.order", read_identity_order(c.identity.order), "[\"ip\"]",
        "[\"header:X-Client\", \"cookie:sid\", \"ip\"]",
        "Who is calling: the first of these that a request has; the last must be \"ip\"."},
+      {"identity.anonymous",
+       read_choice(c.identity.refuse_anonymous, choices<bool>{{"accept", false}, {"refuse", true}}),
+       "accept", "refuse",
+       "Whether clients without an API key are served. With \"refuse\" they get 401, and an order "
+       "that looks for no key begins with \"bearer\" and \"x-api-key\"."},
       {"identity.ipv4_prefix", read_number(c.identity.ipv4_prefix, 1, 32), "32", "24",
        "IPv4 addresses that share this many leading bits are one client."},
       {"identity.ipv6_prefix", read_number(c.identity.ipv6_prefix, 1, 128), "64", "56",
@@ -285,7 +305,11 @@ std::vector<option> override_options(override_settings& target) {
       {"overrides.NAME.ip", read_text(target.ip, "a network", check_network), "", "203.0.113.0/24",
        "For clients told apart by an address in this network; the smallest network counts."},
       {"overrides.NAME.plan", read_name(target.plan), "", "partner",
-       "The plan that applies to them instead; one with limits = [] exempts them. Needed."},
+       "The plan that applies to them instead; one with limits = [] exempts them. Needed, unless "
+       "they are denied."},
+      {"overrides.NAME.deny", read_flag(target.deny), "false", "true",
+       "They get 403. A denied network stays out with an API key, too; a smaller network with a "
+       "plan is an exception from it."},
   };
 }
 

@@ -1,5 +1,6 @@
 #include "cli/run.hpp"
 
+#include "cli/config_warnings.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/logging.hpp"
 #include "cli/node.hpp"
@@ -40,6 +41,11 @@ void raise_descriptor_limit(std::uint64_t max_connections) {
                  limit.rlim_cur, max_connections);
 }
 
+void warn_of(const config& settings) {
+  for (const auto& warning : warnings_of(settings))
+    spdlog::warn("{}", warning);
+}
+
 int exit_code_of(const error& why) {
   switch (why.code) {
   case errc::config:
@@ -57,6 +63,7 @@ void reload(node& running, const config_sources& sources) {
   auto settings = load_config(sources);
   if (settings) {
     running.reload(*settings);
+    warn_of(*settings);
     spdlog::info("reloaded: limits, ack levels and sizes of streams, and the log level are as "
                  "configured now");
   } else {
@@ -94,6 +101,7 @@ int run_node(const config_sources& sources) {
   }
   auto signals = block_signals();
   start_logging(settings->log, settings->node_name);
+  warn_of(*settings);
   raise_descriptor_limit(settings->http.max_connections);
   int code = exit_ok;
   {

@@ -1,6 +1,7 @@
 #include "cli/summary.hpp"
 
 #include "actors/units.hpp"
+#include "cli/config_warnings.hpp"
 #include "cli/identity_config.hpp"
 #include "cli/limits_config.hpp"
 
@@ -135,7 +136,8 @@ std::string summary_text(const config& c) {
   text += fmt::format("admin     http://{} ({})\n", c.admin.listen,
                       c.admin.token.empty() ? "no token" : "with a token");
   text += fmt::format("cluster   {}\n", describe(c.cluster));
-  text += fmt::format("clients   {}\n", fmt::join(identity_order(c), ", then "));
+  text += fmt::format("clients   {}{}\n", fmt::join(identity_order(c), ", then "),
+                      c.identity.refuse_anonymous ? "; without an API key they are refused" : "");
   for (const auto& [name, rules] : c.plans)
     text += fmt::format("plan      {}: {}\n", name, describe_limits(rules.limits));
   for (const auto& [name, stream] : c.streams)
@@ -167,7 +169,9 @@ std::string summary_json(const config& c) {
                    {"node", {{"name", c.node_name}, {"data_dir", c.data_dir}}},
                    {"http", {{"listen", c.http.listen}, {"threads", c.http.threads}}},
                    {"admin", {{"listen", c.admin.listen}, {"token", !c.admin.token.empty()}}},
-                   {"identity", {{"order", texts(identity_order(c))}}},
+                   {"identity",
+                    {{"order", texts(identity_order(c))},
+                     {"anonymous", c.identity.refuse_anonymous ? "refuse" : "accept"}}},
                    {"plans", std::move(plans)},
                    {"streams", std::move(streams)},
                    {"sinks", std::move(sinks)},
@@ -179,7 +183,8 @@ std::string summary_json(const config& c) {
                      {"directory", name_of(c.cluster.directory)},
                      {"listen", c.cluster.listen},
                      {"peers", texts(c.cluster.peers)}}},
-                   {"log", {{"level", c.log.level}, {"format", c.log.format}}}});
+                   {"log", {{"level", c.log.level}, {"format", c.log.format}}},
+                   {"warnings", texts(warnings_of(c))}});
 }
 
 } // namespace penstock

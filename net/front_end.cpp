@@ -13,16 +13,6 @@
 
 namespace penstock {
 
-namespace {
-
-constexpr std::string_view too_many_connections =
-    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-    "Content-Type: application/problem+json\r\nContent-Length: 168\r\n\r\n"
-    "{\"type\":\"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity\","
-    "\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"http.max_connections reached\"}";
-
-} // namespace
-
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
       plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
@@ -115,16 +105,7 @@ void front_end::accept_all() {
       return;
     }
     parts_.metrics.connections_total.add();
-    if (parts_.node.connections.load(std::memory_order_relaxed) >=
-        static_cast<std::int64_t>(parts_.http.max_connections)) {
-      parts_.metrics.count(shed_reason::connections);
-      parts_.metrics.count_status(503);
-      [[maybe_unused]] auto n =
-          ::send(fd, too_many_connections.data(), too_many_connections.size(), MSG_NOSIGNAL);
-      ::close(fd);
-      continue;
-    }
-    adopt(fd, ip_from(address));
+    take_or_close(fd, ip_from(address));
   }
 }
 
@@ -146,6 +127,7 @@ void front_end::adopt(int fd, const ip_address& peer) {
 void front_end::on_closed(session& from) {
   parts_.node.connections.fetch_sub(1, std::memory_order_relaxed);
   parts_.metrics.connections.add(-1);
+  if (parts_.per_address && !from.peer_trusted()) parts_.per_address->give_back(from.peer_client());
   closed_.push_back(&from);
 }
 

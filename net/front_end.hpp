@@ -7,6 +7,7 @@
 #include "actors/node_state.hpp"
 #include "actors/usage_messages.hpp"
 #include "actors/usage_tally.hpp"
+#include "net/address_counts.hpp"
 #include "net/answer.hpp"
 #include "net/cloud_events.hpp"
 #include "net/event_body.hpp"
@@ -26,6 +27,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,9 +60,11 @@ struct front_end_parts {
   /// How long a drain may take; shortly before, what still waits for sinks is answered.
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = penstock::max_publish_waits;
+  std::shared_ptr<address_counts> per_address{}; ///< of the node; null: not counted
 };
 
 /// State of the front-end actor. A request's path:
+///   accept_all → take_or_close, on_header (front_end_entry.cpp)    who may come at all
 ///   on_request → on_events               (front_end_requests.cpp)  identify, check
 ///   take_event, take_lines, …            (front_end_take.cpp)      into a batch
 ///   after_io → ask_limiters              (front_end_admission.cpp) one message a limiter
@@ -84,6 +88,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
 
   // request_handler
   void on_request(session& from, const request_parser& parser) override;
+  bool on_header(session& from, const request_parser& parser) override;
   void on_bad_request(session& from, unsigned status, std::string_view detail) override;
   void on_overload(session& from) override;
   void on_output(session& from) override { to_flush_.push_back(&from); }
@@ -105,7 +110,12 @@ class front_end final : public request_handler, public io_handler, public loop_c
     std::unique_ptr<turn_batch> open;
   };
 
+  // -- front_end_entry.cpp ------------------------------------------------------------------------
+  void take_or_close(int fd, const ip_address& peer);
+  std::optional<problem> barred(const identity& who);
+
   // -- front_end_requests.cpp ---------------------------------------------------------------------
+  static bool is_for_clients(std::string_view path);
   /// Who sent a request, under which plan; nothing when it has been answered with an error.
   struct caller {
     identity who;
@@ -258,6 +268,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
                      std::string_view tag);
   void answer_unpublished(waiting_request& r, std::string members, unpublished_policy policy,
                           bool has_key);
+  static problem not_stored(const error& why);
   void answer_failed(waiting_request& r, const error& why);
   static std::string batch_summary(const waiting_request& r, const request_details& details,
                                    std::uint64_t first_seq, std::string_view tag);

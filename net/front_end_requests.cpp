@@ -46,6 +46,11 @@ std::optional<problem> problem_of(restriction why) {
 
 } // namespace
 
+// Who sends a request to such a path is identified; the others are for anyone.
+bool front_end::is_for_clients(std::string_view path) {
+  return is_beneath(path, events_path) || path == usage_path;
+}
+
 void front_end::on_request(session& from, const request_parser& parser) {
   auto [path, query] = split_target(parser.head().target);
   if (is_beneath(path, events_path)) return on_events(from, parser, path);
@@ -122,6 +127,10 @@ std::optional<front_end::caller> front_end::identify(session& from, const reques
   auto& who = result.who;
   who = parts_.identify->identify(parser.head(), from.peer(), from.peer_trusted(),
                                   from.peer_client(), access_.get());
+  if (auto why = barred(who)) {
+    answer_now(from, parser, *why);
+    return std::nullopt;
+  }
   if (who.result != identity::outcome::known) {
     unsigned status = who.result == identity::outcome::unknown_key ? 401 : 400;
     answer_now(from, parser, {status, std::string{who.detail}});

@@ -1,6 +1,7 @@
 #include "net/identity.hpp"
 
 #include "net/ascii.hpp"
+#include "net/forwarded.hpp"
 #include "net/request_target.hpp"
 
 #include <openssl/sha.h>
@@ -29,30 +30,6 @@ bool starts_with_nocase(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() &&
          std::equal(prefix.begin(), prefix.end(), text.begin(),
                     [](char a, char b) { return a == lower_ascii(b); });
-}
-
-// Takes the last element off a comma-separated list.
-std::string_view take_last(std::string_view& list) {
-  auto comma = list.rfind(',');
-  auto last = comma == std::string_view::npos ? list : list.substr(comma + 1);
-  list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
-  return trim(last);
-}
-
-// The for= parameter of one Forwarded element (RFC 7239), unquoted.
-std::string_view forwarded_for(std::string_view element) {
-  while (!element.empty()) {
-    auto semicolon = element.find(';');
-    auto pair = trim(element.substr(0, semicolon));
-    element =
-        semicolon == std::string_view::npos ? std::string_view{} : element.substr(semicolon + 1);
-    if (!starts_with_nocase(pair, "for=")) continue;
-    auto value = pair.substr(4);
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
-      value = value.substr(1, value.size() - 2);
-    return value;
-  }
-  return {};
 }
 
 std::string_view cookie_value(std::string_view cookies, std::string_view name) {
@@ -121,10 +98,20 @@ std::uint64_t client_hasher::operator()(identity_source kind, std::string_view n
 }
 
 identifier::identifier(const identity_settings& settings,
-                       const std::vector<std::string>& trusted_proxies, std::string_view secret)
-    : ipv4_prefix_(settings.ipv4_prefix), ipv6_prefix_(settings.ipv6_prefix), hash_(secret),
+                       const std::vector<std::string>& trusted_proxies, std::string_view secret,
+                       client_address_source from)
+    : client_address_from_(from), refuse_anonymous_(settings.refuse_anonymous),
+      ipv4_prefix_(settings.ipv4_prefix), ipv6_prefix_(settings.ipv6_prefix), hash_(secret),
       hash_key_(secret) {
-  for (auto& wanted : settings.order) {
+  auto order = settings.order;
+  const bool takes_keys = std::any_of(order.begin(), order.end(), [](const auto& wanted) {
+    return wanted.source == identity_source::bearer || wanted.source == identity_source::x_api_key ||
+           wanted.source == identity_source::query;
+  });
+  // Keys only, but none would be looked for.
+  if (settings.refuse_anonymous && !takes_keys)
+    order.insert(order.begin(), {{identity_source::bearer, ""}, {identity_source::x_api_key, ""}});
+  for (auto& wanted : order) {
     rule r{wanted.source, wanted.name};
     if (r.source == identity_source::header) {
       std::transform(r.name.begin(), r.name.end(), r.name.begin(), lower_ascii);
@@ -163,18 +150,17 @@ std::vector<std::uint64_t> identifier::clients_named(std::string_view value) con
   return clients;
 }
 
-ip_address identifier::forwarded_client(const request_head& head, const ip_address& peer) const {
-  bool plain = head.has(request_field::x_forwarded_for);
-  auto list = plain ? head[request_field::x_forwarded_for] : head[request_field::forwarded];
-  auto client = peer;
-  while (!list.empty()) {
-    auto element = take_last(list);
-    auto address = parse_ip(plain ? element : forwarded_for(element));
-    if (!address) break;
-    client = *address;
-    if (!trusts(client)) break;
+std::optional<ip_address> identifier::forwarded_client(const request_head& head,
+                                                       const ip_address& peer) const {
+  switch (client_address_from_) {
+  case client_address_source::x_forwarded_for:
+    return client_in_x_forwarded_for(head[request_field::x_forwarded_for], peer, trusted_);
+  case client_address_source::forwarded:
+    return client_in_forwarded(head[request_field::forwarded], peer, trusted_);
+  case client_address_source::none:
+    break;
   }
-  return client;
+  return peer;
 }
 
 // A key that is presented is never anonymous, whatever is wrong with it.
@@ -192,7 +178,15 @@ identity identifier::by_key(const request_head& head, request_field field, std::
 
 identity identifier::identify(const request_head& head, const ip_address& peer, bool peer_trusted,
                               std::uint64_t peer_client, const access_table* keys) const {
-  auto address = peer_trusted ? forwarded_client(head, peer) : peer;
+  auto address = peer;
+  if (peer_trusted) {
+    auto behind = forwarded_client(head, peer);
+    if (!behind)
+      return {.result = identity::outcome::malformed,
+              .address = peer,
+              .detail = "The Forwarded header is malformed."};
+    address = *behind;
+  }
   for (auto& r : order_) {
     auto found = by_rule(r, head, keys);
     if (r.source == identity_source::ip)

@@ -47,7 +47,8 @@ std::string_view origin_of(std::string_view url);
 class identifier {
  public:
   identifier(const identity_settings& settings, const std::vector<std::string>& trusted_proxies,
-             std::string_view secret);
+             std::string_view secret,
+             client_address_source from = client_address_source::x_forwarded_for);
 
   /// Lower-case header names for the request parser, in the order of custom_0….
   const std::vector<std::string>& custom_fields() const { return custom_fields_; }
@@ -66,10 +67,11 @@ class identifier {
   /// What client_of() tells apart, as text: "203.0.113.7", "2001:db8::/64".
   std::string name_of(const ip_address& address) const;
 
-  /// The client behind trusted proxies: X-Forwarded-For, else Forwarded, read from the right until
-  /// an address that is not a trusted proxy. An entry that is no address ends the search: what
-  /// stands left of it was not written by a proxy we trust.
-  ip_address forwarded_client(const request_head& head, const ip_address& peer) const;
+  /// The client behind trusted proxies (net/forwarded.hpp); nothing when the header that says so is
+  /// malformed where it matters.
+  std::optional<ip_address> forwarded_client(const request_head& head,
+                                             const ip_address& peer) const;
+  bool refuses_anonymous() const { return refuse_anonymous_; }
 
  private:
   struct rule {
@@ -86,6 +88,8 @@ class identifier {
   std::vector<rule> order_;
   std::vector<std::string> custom_fields_;
   std::vector<ip_network> trusted_;
+  client_address_source client_address_from_;
+  bool refuse_anonymous_;
   unsigned ipv4_prefix_;
   unsigned ipv6_prefix_;
   client_hasher hash_;

@@ -71,6 +71,11 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
     out.value(sum(
                   all, [i](const m& f) -> auto& { return f.shed[i]; }),
               {{"reason", shed_names[i]}});
+  out.counter("penstock_barred_total", "Requests of clients that may not come in, by reason.");
+  for (std::size_t i = 0; i < bar_names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& f) -> auto& { return f.barred[i]; }),
+              {{"reason", bar_names[i]}});
   out.gauge("penstock_publish_waits", "Requests that wait until sinks have their events.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.publish_waits; }));

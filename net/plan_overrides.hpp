@@ -1,4 +1,4 @@
-// Clients that another plan applies to than the one they would have.
+// Clients that another plan applies to than the one they would have, or that are not served.
 #pragma once
 
 #include "actors/ip_network.hpp"
@@ -19,6 +19,7 @@ struct override_settings {
   std::string client;  ///< what the header, cookie or Referer says by which clients are told apart
   std::string ip;      ///< a network, for clients told apart by address
   std::string plan;    ///< one without limits exempts them
+  bool deny = false;   ///< they are not served; has no plan
   bool operator==(const override_settings&) const = default;
 };
 
@@ -36,10 +37,21 @@ class plan_overrides {
   /// The plan that applies instead, by id. `address`: of a client that is told apart by it. Of
   /// several networks the smallest counts.
   std::optional<std::uint32_t> find(std::uint64_t client, const ip_address* address) const;
+  /// Whether nobody at this address is served, whatever else they are known by. A smaller network
+  /// with a plan is an exception.
+  bool denies(const ip_address& address) const;
+  /// Whether this client is not served, wherever it is.
+  bool denies(std::uint64_t client) const;
 
  private:
-  boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_client_;
-  std::vector<std::pair<ip_network, std::uint32_t>> by_network_; // the smallest first
+  struct action {
+    bool deny = false;
+    std::uint32_t plan = 0;
+  };
+  const action* find_network(const ip_address& address) const;
+
+  boost::unordered_flat_map<std::uint64_t, action> by_client_;
+  std::vector<std::pair<ip_network, action>> by_network_; // the smallest first
 };
 
 } // namespace penstock

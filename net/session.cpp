@@ -233,6 +233,10 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
   parser_->keep_header(data, header_size);
   note_body_bytes();
   set_phase(phase::body);
+  if (env_.handler.on_header(*this, *parser_)) {
+    take_no_more();
+    return size;
+  }
   bool wants_continue = boost::beast::iequals(parser_->head()[request_field::expect],
                                               boost::beast::string_view{"100-continue"});
   // HTTP/1.0 knows no interim answers (RFC 9110, section 10.1.1).
@@ -253,10 +257,6 @@ std::size_t session::continue_body(const char* data, std::size_t size) {
   }
   if (parser_->is_done()) {
     finish_request();
-  } else if (size - used > env_.settings.max_header_bytes) {
-    // What the parser leaves of a body is the start of a chunk's line or of the trailers.
-    reject(431, "A chunk's line or the trailers are larger than this node takes.");
-    return size;
   } else if (overloaded()) {
     return size;
   }
@@ -269,10 +269,7 @@ bool session::overloaded() {
   auto others = *env_.body_bytes - counted_body_bytes_ + *env_.in_flight_bytes;
   if (others == 0 || others + counted_body_bytes_ <= env_.settings.max_in_flight_bytes)
     return false;
-  failed_ = true;
-  no_more_requests_ = true;
-  parser_.reset();
-  note_body_bytes();
+  take_no_more();
   env_.handler.on_overload(*this);
   return true;
 }
@@ -296,17 +293,24 @@ bool session::looks_wrong_already(const char* data, std::size_t size) {
 }
 
 void session::reject(boost::beast::error_code ec) {
+  if (ec == http::error::header_limit && parser_ && parser_->has_header())
+    return reject(431, "The chunks' extensions or the trailers are larger than this node takes.");
   if (ec == http::error::header_limit)
     return reject(431, "The request's header has more bytes or fields than this node takes.");
   if (ec == http::error::body_limit) return reject(413, "The body is larger than this node takes.");
   reject(400, ec.message());
 }
 
-void session::reject(unsigned status, std::string_view detail) {
+// Of the connection; the request that is arriving is refused.
+void session::take_no_more() {
   failed_ = true;
   no_more_requests_ = true;
   parser_.reset();
   note_body_bytes();
+}
+
+void session::reject(unsigned status, std::string_view detail) {
+  take_no_more();
   env_.handler.on_bad_request(*this, status, detail);
 }
 

@@ -24,6 +24,9 @@ class request_handler {
   /// A whole request has arrived; `parser` is valid during the call. The handler opens an exchange
   /// and answers it now or later.
   virtual void on_request(session& from, const request_parser& parser) = 0;
+  /// A header has arrived, and its body has not. True when the request has been refused and the
+  /// connection closes after the answer.
+  virtual bool on_header(session&, const request_parser&) { return false; }
   /// What arrived is not HTTP as we take it; the connection closes after the answer.
   virtual void on_bad_request(session& from, unsigned status, std::string_view detail) = 0;
   /// A body that is arriving would exceed max_in_flight; the connection closes after the answer.
@@ -108,6 +111,7 @@ class session final : public io_handler {
   std::size_t continue_body(const char* data, std::size_t size);
   void finish_request();
   bool looks_wrong_already(const char* data, std::size_t size);
+  void take_no_more();
   void reject(boost::beast::error_code ec);
   void reject(unsigned status, std::string_view detail);
   void on_end_of_input();

@@ -10,13 +10,18 @@
 
 namespace penstock {
 
+/// Which header of a trusted proxy says whom it speaks for; all others are ignored.
+enum class client_address_source : std::uint8_t { x_forwarded_for, forwarded, none };
+
 struct http_settings {
   std::string listen = "127.0.0.1:8080";
   std::uint32_t threads = 0;                ///< 0: one a core
   std::vector<std::string> trusted_proxies; ///< networks, e.g. "127.0.0.1/32"
+  client_address_source client_address_from = client_address_source::x_forwarded_for;
   std::uint64_t max_body_bytes = 1ull << 20;
   std::uint64_t max_header_bytes = 16ull << 10;
   std::uint64_t max_connections = 10'000;              ///< per node
+  std::uint32_t max_connections_per_address = 0;       ///< 0: no bound but that
   std::uint32_t max_pipeline = 64;                     ///< requests under way per connection
   std::uint32_t max_batch_events = 10'000;             ///< events in one request
   std::uint64_t max_in_flight_bytes = 256ull << 20;    ///< bodies between socket and disk, per node
@@ -57,6 +62,8 @@ struct identity_settings {
   std::vector<identity_rule> order{{identity_source::ip, ""}};
   std::uint32_t ipv4_prefix = 32;
   std::uint32_t ipv6_prefix = 64;
+  /// Who has no API key gets 401. An order that looks for none gets bearer and x-api-key in front.
+  bool refuse_anonymous = false;
 };
 
 } // namespace penstock

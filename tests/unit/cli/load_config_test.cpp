@@ -104,6 +104,9 @@ TEST_CASE("the table's defaults are those of the settings") {
   CHECK(loaded.http.max_body_bytes == plain.http.max_body_bytes);
   CHECK(loaded.http.max_header_bytes == plain.http.max_header_bytes);
   CHECK(loaded.http.max_connections == plain.http.max_connections);
+  CHECK(loaded.http.max_connections_per_address == plain.http.max_connections_per_address);
+  CHECK(loaded.http.client_address_from == plain.http.client_address_from);
+  CHECK(loaded.identity.refuse_anonymous == plain.identity.refuse_anonymous);
   CHECK(loaded.http.max_pipeline == plain.http.max_pipeline);
   CHECK(loaded.http.max_batch_events == plain.http.max_batch_events);
   CHECK(loaded.http.max_in_flight_bytes == plain.http.max_in_flight_bytes);

@@ -169,6 +169,39 @@ TEST_CASE_METHOD(keys_fixture, "overrides: another plan for an account, a client
   CHECK(plans[client_of("other")] == plan_id("anonymous"));
 }
 
+TEST_CASE_METHOD(keys_fixture, "overrides: a denied account is 403 with each of its keys") {
+  override_settings denied;
+  denied.account = "acme";
+  denied.deny = true;
+  options.overrides = plan_overrides{{denied}, *identify};
+  begin();
+  CHECK(sent(with_key(good)).status == 403);
+  CHECK(barred(bar_reason::denied) == 1);
+  CHECK(sent(with_key(other)).status == 401);
+  CHECK(sent(event("acme", "x")).status == 202); // a header of that name is no account
+}
+
+TEST_CASE_METHOD(keys_fixture, "overrides: a denied network stays out with a key, too") {
+  override_settings denied;
+  denied.ip = "0.0.0.0/0";
+  denied.deny = true;
+  options.overrides = plan_overrides{{denied}, *identify};
+  begin();
+  CHECK(sent(with_key(good)).status == 403);
+  CHECK(nobody_asked());
+}
+
+TEST_CASE_METHOD(keys_fixture, "keys: with anonymous clients refused, a key comes in") {
+  identity_settings who;
+  who.refuse_anonymous = true; // the order is ["ip"]
+  identify = std::make_shared<const identifier>(who, std::vector<std::string>{}, "secret");
+  begin();
+  CHECK(sent(with_key(good)).status == 202);
+  CHECK(sent(post("/v1/events", "x", "Authorization: Bearer " + good + "\r\n")).status == 202);
+  CHECK(sent(with_key(other)).status == 401);
+  CHECK(sent(event("a", "x")).status == 401);
+}
+
 TEST_CASE_METHOD(keys_fixture, "usage: granted, refused and bad events, by each dimension") {
   begin();
   auto client = connect();

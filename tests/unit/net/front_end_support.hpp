@@ -80,6 +80,8 @@ class front_end_fixture : public stepped_loop {
     parts.publishers = {{"bus", handle(bus)}, {"log", handle(log)}};
     parts.drain_timeout_ms = options.drain_timeout_ms;
     parts.max_publish_waits = options.max_publish_waits;
+    if (const auto most = options.http.max_connections_per_address; most > 0)
+      parts.per_address = std::make_shared<address_counts>(most);
     if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
     front_end = spawn_front_end(system, std::move(parts), fd);
     if (options.opens) caf::anon_send(front_end, caf::open_atom_v);
@@ -206,6 +208,9 @@ class front_end_fixture : public stepped_loop {
 
   std::uint64_t shed(shed_reason why) {
     return metrics.shed[static_cast<std::size_t>(why)].value();
+  }
+  std::uint64_t barred(bar_reason why) {
+    return metrics.barred[static_cast<std::size_t>(why)].value();
   }
   template <class T>
   void tell(T news) {

@@ -1,5 +1,8 @@
 // Who is calling, from whole requests.
+#include "net/forwarded.hpp"
 #include "tests/unit/net/support.hpp"
+
+#include <optional>
 
 // A namespace of its own: the enumerators would clash with those of other tests.
 namespace penstock::identity_test {
@@ -35,10 +38,15 @@ identity ask(const identifier& who, std::string_view fields, std::string_view pe
   return who.identify(request.head(), address, who.trusts(address), who.client_of(address));
 }
 
-/// The client that a trusted proxy, 10.0.0.1, is asking for.
-ip_address behind(std::string_view fields) {
-  const auto who = make({{ip, ""}}, {"10.0.0.0/8", "fd00::/8"});
+/// The client that a trusted proxy, 10.0.0.1, is asking for; nothing when it is malformed.
+std::optional<ip_address> behind(std::string_view fields,
+                                 client_address_source from = client_address_source::x_forwarded_for) {
+  identity_settings settings;
+  settings.order = {{ip, ""}};
+  const identifier who{settings, {"10.0.0.0/8", "fd00::/8"}, "s", from};
   const parsed_request request{post("/", "", fields)};
+  INFO(fields << request.ec.message());
+  REQUIRE(request.parser.is_done());
   return who.forwarded_client(request.head(), ip_of("10.0.0.1"));
 }
 
@@ -225,23 +233,136 @@ TEST_CASE("identity: X-Forwarded-For is read from the right, past trusted proxie
         ip_of("203.0.113.5"));
   CHECK(behind("X-Forwarded-For: 203.0.113.5\r\nx-forwarded-for: 10.0.0.2\r\n"
                "X-Forwarded-For: 10.0.0.3\r\n") == ip_of("203.0.113.5"));
-  // It beats Forwarded, even where it says nothing.
-  CHECK(behind("Forwarded: for=203.0.113.9\r\nX-Forwarded-For: 203.0.113.5\r\n") ==
+  for (const auto* odd : {"203.0.113.5:", "203.0.113.5:80x", "203.0.113.5:800000", "[2001:db8::5",
+                          "[2001:db8::5]x", "[2001:db8::5]:", "\"203.0.113.5\"", "fe80::1%eth0"})
+    CHECK(xff(odd) == ip_of("10.0.0.1"));
+}
+
+TEST_CASE("identity: of the headers that name the client's address, only one counts") {
+  using enum client_address_source;
+  const auto* plain = "X-Forwarded-For: 203.0.113.5\r\n";
+  const auto* rfc = "Forwarded: for=203.0.113.9\r\n";
+  const std::string both = std::string{plain} + rfc;
+  const auto proxy = ip_of("10.0.0.1");
+  CHECK(behind(both, x_forwarded_for) == ip_of("203.0.113.5"));
+  CHECK(behind(both, forwarded) == ip_of("203.0.113.9"));
+  CHECK(behind(both, none) == proxy);
+  CHECK(behind(rfc, x_forwarded_for) == proxy);
+  CHECK(behind(plain, forwarded) == proxy);
+  CHECK(behind(std::string{rfc} + "X-Forwarded-For:\r\n", x_forwarded_for) == proxy);
+  // Nor does it matter that the other one is malformed.
+  CHECK(behind(std::string{plain} + "Forwarded: for=\"\r\n", x_forwarded_for) ==
         ip_of("203.0.113.5"));
-  CHECK(behind("Forwarded: for=203.0.113.9\r\nX-Forwarded-For:\r\n") == ip_of("10.0.0.1"));
+  CHECK(behind(std::string{rfc} + "X-Forwarded-For: x\r\n", forwarded) == ip_of("203.0.113.9"));
 }
 
 TEST_CASE("identity: Forwarded, as RFC 7239 writes it") {
-  const auto forwarded = [](const std::string& v) { return behind("Forwarded: " + v + "\r\n"); };
-  CHECK(forwarded("for=203.0.113.5") == ip_of("203.0.113.5"));
-  CHECK(forwarded("proto=https; For=\"203.0.113.5:80\" ;by=10.0.0.1") == ip_of("203.0.113.5"));
-  CHECK(forwarded("for=1.1.1.1, for=\"[2001:db8::5]:4711\", for=10.0.0.2") == ip_of("2001:db8::5"));
-  for (const auto* hidden : {"for=unknown", "for=_hidden", "by=203.0.113.5", "for=", "for=\"",
-                             "for=203.0.113.5, nonsense", "203.0.113.5"}) {
-    INFO(hidden);
-    CHECK(forwarded(hidden) == ip_of("10.0.0.1"));
+  const auto forwarded = [](const std::string& v) {
+    return behind("Forwarded: " + v + "\r\n", client_address_source::forwarded);
+  };
+  const std::vector<std::pair<const char*, const char*>> rows{
+      {"for=203.0.113.5", "203.0.113.5"},
+      {"for=\"203.0.113.5\"", "203.0.113.5"},
+      {"For=203.0.113.5", "203.0.113.5"},
+      {"FOR=203.0.113.5;PROTO=http", "203.0.113.5"},
+      {"proto=https; For=\"203.0.113.5:80\" ;by=10.0.0.1", "203.0.113.5"},
+      {"for=\"203.0.113.5:_hidden\"", "203.0.113.5"},
+      {"for=\"[2001:db8::5]\"", "2001:db8::5"},
+      {"for=\"[2001:db8::5]:_p\"", "2001:db8::5"},
+      {"for=[2001:db8::5]:80", "2001:db8::5"},
+      {"for=203.0.113.5:80", "203.0.113.5"},
+      {"for=\"[::ffff:203.0.113.5]\"", "203.0.113.5"},
+      {"for=\"\\2\\03.0.113.5\"", "203.0.113.5"},
+      {";for=203.0.113.5;", "203.0.113.5"},
+      // What stands in quotes is no element and no parameter.
+      {"for=203.0.113.9;host=\"h,for=6.6.6.6;x\"", "203.0.113.9"},
+      {"for=203.0.113.9;host=\"h\\\",for=6.6.6.6;x\"", "203.0.113.9"},
+      {"host=\"h;for=6.6.6.6\";for=203.0.113.9", "203.0.113.9"},
+      {"host=\"\\\\\";for=203.0.113.9", "203.0.113.9"},
+      {"xfor=6.6.6.6;for=203.0.113.9;forx=6.6.6.7", "203.0.113.9"},
+      // From the right, past trusted proxies and empty elements.
+      {"for=1.1.1.1, for=203.0.113.5", "203.0.113.5"},
+      {"for=1.1.1.1, for=\"[2001:db8::5]:4711\", for=10.0.0.2", "2001:db8::5"},
+      {"for=203.0.113.5,", "203.0.113.5"},
+      {"for=203.0.113.5,,\t, for=10.0.0.2 , ", "203.0.113.5"},
+      {",for=203.0.113.5", "203.0.113.5"},
+      {"for=10.0.0.3,for=10.0.0.2", "10.0.0.3"},
+      // What names no address ends the search at the last proxy that is known.
+      {"for=unknown", "10.0.0.1"},
+      {"for=Unknown, for=10.0.0.2", "10.0.0.2"},
+      {"for=_hidden", "10.0.0.1"},
+      {"for=6.6.6.6, for=_hidden", "10.0.0.1"},
+      {"for=6.6.6.6, proto=https", "10.0.0.1"},
+      {"for=6.6.6.6, ;", "10.0.0.1"},
+      {"by=203.0.113.5", "10.0.0.1"},
+      {"for=203.0.113.256", "10.0.0.1"},
+      {"for=\"203.0.113.5:99999x\"", "10.0.0.1"},
+      {"for=\"203.0.113.5:_\"", "10.0.0.1"},
+      {"for=\"\"", "10.0.0.1"},
+      {"for=\"fe80::1%eth0\"", "10.0.0.1"},
+      {"for=\" 203.0.113.5\"", "10.0.0.1"},
+      {"", "10.0.0.1"},
+      {",", "10.0.0.1"},
+  };
+  for (const auto& [text, address] : rows) {
+    INFO(text);
+    CHECK(forwarded(text) == ip_of(address));
   }
-  CHECK(behind("Forwarded: for=1.1.1.1\r\nForwarded: for=203.0.113.5\r\n") == ip_of("203.0.113.5"));
+  const auto longer = "for=\"" + std::string(200, '1') + "\"";
+  CHECK(forwarded(longer) == ip_of("10.0.0.1"));
+}
+
+TEST_CASE("identity: a line of Forwarded that breaks the grammar is refused, not guessed at") {
+  const auto ask_behind = [](const std::string& fields) {
+    return behind(fields, client_address_source::forwarded);
+  };
+  for (const auto* bad :
+       {"for=", "for=\"", "for=\"203.0.113.5", "for=\"203.0.113.5\\\"", "for=\"a\"b", "nonsense",
+        "203.0.113.5", "for =203.0.113.5", "for= 203.0.113.5", "=203.0.113.5", "for=a b",
+        "for=203.0.113.5;for=6.6.6.6", "for=1.1.1.1;For=\"2.2.2.2\"", "for=203.0.113.5 proto=http",
+        "for=\"1.1.1.1\"\"2.2.2.2\"", "for=203.0.113.5, nonsense", "nonsense, for=203.0.113.5",
+        "for=@", "for='a;b', for=\"", "for=203.0.113.9;host=\"a\"b,for=6.6.6.6;x=\"\""}) {
+    INFO(bad);
+    CHECK_FALSE(ask_behind(std::string{"Forwarded: "} + bad + "\r\n"));
+  }
+  // What a proxy wrote in a line of its own counts, whatever the client left open in the one before.
+  CHECK(ask_behind("Forwarded: for=\"6.6.6.6\r\nForwarded: for=203.0.113.5\r\n") ==
+        ip_of("203.0.113.5"));
+  CHECK_FALSE(ask_behind("Forwarded: for=\"6.6.6.6\r\nForwarded: for=10.0.0.2\r\n"));
+  CHECK(ask_behind("Forwarded: for=1.1.1.1\r\nForwarded: for=203.0.113.5\r\n") ==
+        ip_of("203.0.113.5"));
+  CHECK(ask_behind("Forwarded: for=203.0.113.5\r\nForwarded:\r\nForwarded: for=10.0.0.2\r\n") ==
+        ip_of("203.0.113.5"));
+  // The whole request is malformed then: a key would be used from an address that nobody knows.
+  identity_settings settings;
+  const identifier who{settings, {"10.0.0.0/8"}, "s", client_address_source::forwarded};
+  CHECK(ask(who, "Forwarded: for=\"\r\n", "10.0.0.1").result == malformed);
+  CHECK(ask(who, "Forwarded: for=\"\r\n", "192.0.2.1").result == known); // not a proxy
+}
+
+TEST_CASE("identity: of a line of Forwarded the last elements are looked at") {
+  std::string list = "for=203.0.113.5";
+  for (std::size_t i = 1; i < max_forwarded_hops; ++i)
+    list += ", for=10.0.0.2";
+  const auto ask_behind = [](const std::string& text) {
+    return behind("Forwarded: " + text + "\r\n", client_address_source::forwarded);
+  };
+  CHECK(ask_behind(list) == ip_of("203.0.113.5"));
+  CHECK(ask_behind(list + ", for=10.0.0.2") == ip_of("10.0.0.2"));
+  CHECK(ask_behind(list + ", for=203.0.113.6") == ip_of("203.0.113.6"));
+}
+
+TEST_CASE("identity: with anonymous clients refused, keys are looked for in any order") {
+  identity_settings settings;
+  settings.order = {{ip, ""}};
+  settings.refuse_anonymous = true;
+  const identifier who{settings, {}, "s"};
+  CHECK(who.refuses_anonymous());
+  CHECK(ask(who, "Authorization: Bearer k\r\n").result == unknown_key);
+  CHECK(ask(who, "X-Api-Key: k\r\n").result == unknown_key);
+  CHECK(ask(who, "").key == nullptr);
+  settings.order = {{query, ""}, {ip, ""}};
+  CHECK(ask(identifier{settings, {}, "s"}, "X-Api-Key: k\r\n").result == known);
 }
 
 TEST_CASE("identity: a list of thousands of elements is read to its end and no further") {

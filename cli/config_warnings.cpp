@@ -1,0 +1,41 @@
+#include "cli/config_warnings.hpp"
+
+#include "cli/address.hpp"
+#include "cli/config_checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace penstock {
+namespace {
+
+// One line for each key that says who may come at all, or how much of the node one may hold.
+bool keeps_strangers_out(const config& c) {
+  if (c.identity.refuse_anonymous) return true;
+  if (c.http.max_connections_per_address > 0) return true;
+  return std::any_of(c.overrides.begin(), c.overrides.end(),
+                     [](const auto& entry) { return entry.second.deny; });
+}
+
+} // namespace
+
+std::vector<std::string> warnings_of(const config& c) {
+  auto found = admin_warnings(c);
+  const auto listen = parse_host_port(c.http.listen);
+  if (!listen || is_loopback(*listen)) return found;
+  if (!keeps_strangers_out(c))
+    found.push_back(fmt::format(
+        "http.listen: {} is not a loopback address, and whoever reaches it may send events to any "
+        "stream, without a key, over as many connections as there are; set identity.anonymous or "
+        "http.unknown_streams to \"refuse\", http.max_connections_per_address, or deny = true for "
+        "the networks that have no business here",
+        c.http.listen));
+  found.push_back(fmt::format("http.listen: {} is not a loopback address, and this version has no "
+                              "TLS for it: API keys and events travel in clear; listen on "
+                              "127.0.0.1 and put a proxy in front that has TLS",
+                              c.http.listen));
+  return found;
+}
+
+} // namespace penstock
