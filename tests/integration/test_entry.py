@@ -4,11 +4,12 @@ client's address; what `check` and the start warn of; what errors say of the nod
 
 import json
 import shutil
+import signal
 import subprocess
 import unittest
 
 import harness
-from harness import Client, Closed, Node, wait_for
+from harness import Closed, Node, wait_for
 
 PROXIED = {"http.trusted_proxies": ["127.0.0.0/8"]}
 ONE_AN_HOUR = {"plans.anonymous.limits": [{"name": "l", "algorithm": "fixed_window", "amount": 1, "window": "1h"}]}
@@ -30,7 +31,7 @@ class Entry(unittest.TestCase):
 
     def test_keys_only(self):
         node = self.node({"identity.anonymous": "refuse"})
-        made = node.admin("POST", "/v1/admin/keys", json.dumps({"account": "acme", "plan": "anonymous"}))
+        made = node.admin("POST", "/v1/admin/keys", {"account": "acme", "plan": "anonymous"})
         self.assertEqual(made.status, 201, made)
         key = made.json()["key"]
         bearer = [("Authorization", f"Bearer {key}")]
@@ -49,7 +50,7 @@ class Entry(unittest.TestCase):
     def test_a_denied_network(self):
         node = self.node({**PROXIED, "identity.order": ["bearer", "ip"], "overrides.bad.ip": "203.0.113.0/24",
                           "overrides.bad.deny": True})
-        made = node.admin("POST", "/v1/admin/keys", json.dumps({"account": "acme", "plan": "anonymous"}))
+        made = node.admin("POST", "/v1/admin/keys", {"account": "acme", "plan": "anonymous"})
         bearer = [("Authorization", f"Bearer {made.json()['key']}")]
         wait_for(lambda: node.post(b"x", headers=bearer).status == 202, "the key to be known")
         self.assertEqual(node.post(b"x", headers=x_forwarded_for("203.0.114.1")).status, 202)
@@ -65,12 +66,14 @@ class Entry(unittest.TestCase):
             self.assertEqual((reply.status, reply.headers["connection"]), (403, "close"))
         self.assertEqual(node.metrics().get("penstock_barred_total", reason="denied"), 4)
         node.configure({"overrides.bad.ip": "203.0.114.0/24"})
-        node.signal("HUP")
+        node.signal(signal.SIGHUP)
         wait_for(lambda: node.post(b"x", headers=x_forwarded_for("203.0.113.1")).status == 202, "the reload")
         self.assertEqual(node.post(b"x", headers=x_forwarded_for("203.0.114.1")).status, 403)
 
     def test_connections_of_an_address(self):
         node = self.node({"http.max_connections_per_address": 5})
+        # Those that asked whether it is ready.
+        wait_for(lambda: node.metrics().get("penstock_http_connections") == 0, "no connection")
         idle = [node.client() for _ in range(5)]
         for client in idle:
             self.assertEqual(client.request("GET", "/livez").status, 200)
@@ -108,6 +111,22 @@ class Entry(unittest.TestCase):
         self.assertEqual(self.client_of(node, forwarded('for="6.6.6.6')), 400)
         self.assertEqual(self.client_of(node, forwarded('for="6.6.6.6') + proxy_wrote), 429)
 
+    def test_forwarded_is_read_as_rfc_7239_says(self):
+        node = self.node({**ONE_AN_HOUR, "http.trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8"],
+                          "http.client_address_from": "forwarded"})
+        self.assertEqual(self.client_of(node, forwarded("for=192.0.2.1")), 202)
+        for same in ('for="203.0.113.9", For="192.0.2.1:4711";proto=https', "for=192.0.2.1;by=10.0.0.1, for=10.1.2.3",
+                     'for="192.0.2.1:_port"', "for=6.6.6.6,,for=192.0.2.1", 'for="\\192.0.2.1"',
+                     'host="a\\",for=6.6.6.6";for=192.0.2.1', "for=unknown, for=192.0.2.1"):
+            self.assertEqual(self.client_of(node, forwarded(same)), 429, same)
+        self.assertEqual(self.client_of(node, forwarded("for=6.6.6.6") + forwarded("for=192.0.2.1")), 429)
+        self.assertEqual(self.client_of(node, forwarded('for="[2001:db8:1:2::77]:80"')), 202)
+        self.assertEqual(self.client_of(node, forwarded('for="[2001:db8:1:2::78]"')), 429)
+        # Who is hidden counts as the proxy.
+        self.assertEqual(self.client_of(node, forwarded("for=_hidden")), 202)
+        for hidden in ("for=unknown", "for=6.6.6.6, for=_other", "proto=https", ""):
+            self.assertEqual(self.client_of(node, forwarded(hidden)), 429, hidden)
+
     def test_by_default_x_forwarded_for_counts(self):
         node = self.node({**PROXIED, **ONE_AN_HOUR})
         self.assertEqual(self.client_of(node, x_forwarded_for("203.0.113.9")), 202)
@@ -133,8 +152,8 @@ class Entry(unittest.TestCase):
         node = self.node({})
         for network, status in (("::ffff:10.0.0.0/104", 201), ("10.0.0.0/8", 201), ("fe80::1%lo", 400),
                                 ("10.0.0.1/8", 400), ("::ffff:10.0.0.0/8", 400), ("10.0.0.1:80", 400)):
-            reply = node.admin("POST", "/v1/admin/keys", json.dumps(
-                {"account": "acme", "plan": "anonymous", "networks": [network]}))
+            reply = node.admin("POST", "/v1/admin/keys",
+                               {"account": "acme", "plan": "anonymous", "networks": [network]})
             self.assertEqual(reply.status, status, network)
 
     def test_warnings(self):

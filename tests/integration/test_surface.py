@@ -406,18 +406,14 @@ class Identity(Surface):
                                 {"X-Forwarded-For": "203.0.113.9, 192.0.2.1"},
                                 # …and trusted proxies, right of it, are passed over.
                                 {"X-Forwarded-For": "192.0.2.1, 10.1.2.3"},
-                                {"X-Forwarded-For": " 203.0.113.9 ,192.0.2.1 ,10.1.2.3,10.9.9.9"},
-                                {"Forwarded": "for=192.0.2.1"},
-                                {"Forwarded": 'for="203.0.113.9", For="192.0.2.1:4711";proto=https'},
-                                {"Forwarded": "for=192.0.2.1;by=10.0.0.1, for=10.1.2.3"})
+                                {"X-Forwarded-For": " 203.0.113.9 ,192.0.2.1 ,10.1.2.3,10.9.9.9"})
         self.assert_new_client({"X-Forwarded-For": "192.0.2.2"})
 
     def test_forwarded_ipv6_by_64(self):
         self.assert_new_client({"X-Forwarded-For": "2001:db8:1:2::1"})
         self.assert_same_client({"X-Forwarded-For": "2001:db8:1:2::1"},
                                 {"X-Forwarded-For": "2001:db8:1:2:ffff:ffff:ffff:ffff"},
-                                {"X-Forwarded-For": "2001:db8:1:2::1, 2001:db8:ffff::5"},
-                                {"Forwarded": 'for="[2001:db8:1:2::77]:80"'})
+                                {"X-Forwarded-For": "2001:db8:1:2::1, 2001:db8:ffff::5"})
         self.assert_new_client({"X-Forwarded-For": "2001:db8:1:3::1"})
 
     def test_mapped_ipv4_is_ipv4(self):
