@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-namespace penstock {
+// A namespace of its own: the names would clash with those of other tests.
+namespace penstock::chunked_body_test {
 
 namespace http = boost::beast::http;
 
@@ -187,4 +188,4 @@ TEST_CASE("chunked bodies: limits, at the last size that is taken and at the fir
   CHECK(outcome("0\r\na:\r\nb:\r\nc:\r\n\r\n").ec == http::error::header_limit);
 }
 
-} // namespace penstock
+} // namespace penstock::chunked_body_test

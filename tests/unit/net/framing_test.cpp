@@ -2,7 +2,8 @@
 // bytes arrive.
 #include "tests/unit/net/session_support.hpp"
 
-namespace penstock {
+// A namespace of its own: the names would clash with those of other tests.
+namespace penstock::framing_test {
 
 namespace {
 
@@ -125,4 +126,4 @@ TEST_CASE_METHOD(session_fixture, "framing: what can't come right is refused wit
   }
 }
 
-} // namespace penstock
+} // namespace penstock::framing_test

@@ -4,7 +4,8 @@
 #include <atomic>
 #include <thread>
 
-namespace penstock {
+// A namespace of its own: the names would clash with those of other tests.
+namespace penstock::front_end_entry_test {
 
 namespace {
 
@@ -193,4 +194,4 @@ TEST_CASE("connections of an address: counted by all lanes, and forgotten with t
   CHECK(taken == 3);
 }
 
-} // namespace penstock
+} // namespace penstock::front_end_entry_test
