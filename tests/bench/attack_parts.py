@@ -17,7 +17,7 @@ class Attack:
     what: str
     floods: object  # (node, scale) → [Flood]
     plane: str = "http"
-    options: dict = dataclasses.field(default_factory=dict)
+    options: object = dict  # () → options of the node, over those of all
     expected: frozenset = frozenset()  # statuses that are right; empty: any
     after: object = None  # (node, table) → what is wrong
     downstream: str = ""  # what stands behind an `http` sink: "", "names" or "dedup"

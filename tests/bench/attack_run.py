@@ -112,7 +112,7 @@ class Run:
             if self.settings.cgroup_bytes:
                 self.cgroup = Cgroup(self.settings.cgroup_bytes)
             self.behind, changes = downstream_of(self.attack)
-            config = options(harness.binary, {**changes, **self.attack.options,
+            config = options(harness.binary, {**changes, **self.attack.options(),
                                               **self.settings.options,
                                               "admin.token": self.attack.token or None},
                              self.settings.per_address)

@@ -6,8 +6,9 @@ divides the counts of connections for a short one.
 
 import itertools
 import random
+import struct
 
-from attack_node import PAID_STREAM, TOKEN, UNUSED_STREAM
+from attack_node import PAID_STREAM, TOKEN, UNUSED_STREAM, harness
 from attack_parts import (MANY_HOSTS, Attack, again_and_again, few, in_turn, iter_of, mutated, post,
                           request)
 from flood import ANSWER, HOLD, Flood
@@ -29,6 +30,11 @@ BAD_LINES = post(b"x\n" * 10_000, fields=NDJSON)
 GOOD_LINES = post(b"1\n" * 10_000, fields=NDJSON)
 IDS_PLEASE = post(b"1\n" * 10_000, fields=NDJSON + b"Prefer: return=representation\r\n")
 BATCH = b"Content-Type: application/cloudevents-batch+json\r\n"
+
+
+def behind_a_proxy():
+    """Strangers come through a proxy that is believed; it adds to what they claim."""
+    return {"http.trusted_proxies": ["127.0.0.0/16"]}
 
 
 # -- requests that should cost nothing ----------------------------------------------------------------
@@ -266,6 +272,38 @@ def forged_hosts(node, scale):
     return [Flood(node.admin_port, few(16, scale), in_turn(forged))]
 
 
+# -- the cluster's port --------------------------------------------------------------------------------
+
+def in_a_cluster():
+    return {"cluster.name": "attacked", "cluster.directory": "static",
+            "cluster.listen": f"127.0.0.1:{harness.free_port()}", "cluster.peers": ["127.0.0.1:9"],
+            "cluster.secret": "a-secret-of-this-test", "cluster.reconnect_interval": "30s"}
+
+
+def greeting(draw):
+    """A header of CAF's protocol, as a peer's first, that announces more than comes."""
+    length = draw.choice([0, 1, 64 << 10, 1 << 20, 100 << 20, 0x7fffffff, 0xffffffff])
+    return struct.pack(">BBBBIQQQ", draw.randrange(8), 0, 0, draw.randrange(4), length,
+                       draw.choice([0, 3]), draw.choice([0, 1, 1 << 63]), draw.choice([0, 1]))
+
+
+@attack("idle, noisy and half-greeting connections to the cluster's port", plane="cluster",
+        options=in_a_cluster)
+def cluster_port(node, scale):
+    port = int(node.options["cluster.listen"].rpartition(":")[2])
+
+    def script(i):
+        draw = random.Random(5_000_000 + i)
+        if i % 4 == 0:
+            yield HOLD
+        elif i % 4 == 1:
+            yield draw.randbytes(1000)
+        else:
+            yield greeting(draw) + draw.randbytes(draw.choice([0, 100, 60_000]))
+        yield 2.0
+    return [Flood(port, few(1500, scale), script, hosts=MANY_HOSTS)]
+
+
 # -- sinks --------------------------------------------------------------------------------------------
 
 @attack("CloudEvents with the ids that the paying client's will have", downstream="dedup")
@@ -287,7 +325,7 @@ def sink_names(node, scale):
 # -- who it is from ------------------------------------------------------------------------------------
 
 @attack("Forwarded and X-Forwarded-For of thousands of elements, through a trusted proxy",
-        options={"http.trusted_proxies": ["127.0.0.0/16"]})
+        options=behind_a_proxy)
 def forwarded_lists(node, scale):
     lists = (b"Forwarded: " + b",".join([b"for=127.0.0.1"] * 1100) + b"\r\n",
              b"Forwarded: " + b"," * 15_000 + b"\r\n",
@@ -298,7 +336,7 @@ def forwarded_lists(node, scale):
 
 
 @attack("a new client with each request, told by a trusted proxy",
-        options={"http.trusted_proxies": ["127.0.0.0/16"]})
+        options=behind_a_proxy)
 def many_clients(node, scale):
     def from_somewhere(n):
         address = b"2001:db8:%x:%x::1" % (n >> 16 & 0xffff, n & 0xffff)
@@ -357,7 +395,7 @@ SEEDS = (
 
 
 @attack("malformed requests at random (seed 7)",
-        options={"http.trusted_proxies": ["127.0.0.0/16"]})
+        options=behind_a_proxy)
 def malformed(node, scale):
     def script(i):
         draw = random.Random(7_000_000 + i)
