@@ -97,7 +97,7 @@ def known_options(binary):
     return set(re.findall(r"^### `([^`]+)`", text, re.M))
 
 
-def options(binary, changes, max_connections_per_address=256):
+def options(binary, changes, max_connections_per_address):
     """What a careful operator sets. The paying client has a key; others have a small quota."""
     wanted = {
         "http.threads": 2,

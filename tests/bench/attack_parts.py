@@ -9,6 +9,9 @@ from flood import ANSWER, Flood
 
 MAX_CONTROL_BODY = 512 << 10
 MANY_HOSTS = tuple(f"127.0.1.{n}" for n in range(1, 201))
+# Who has thousands of addresses can hold all connections that there are, as any client can; what a
+# node can do against is to be told how many an address may have.
+TEN_HOSTS = MANY_HOSTS[:10]
 
 
 @dataclasses.dataclass

@@ -9,8 +9,8 @@ import random
 import struct
 
 from attack_node import PAID_STREAM, TOKEN, UNUSED_STREAM, harness
-from attack_parts import (MANY_HOSTS, Attack, again_and_again, few, in_turn, iter_of, mutated, post,
-                          request)
+from attack_parts import (MANY_HOSTS, TEN_HOSTS, Attack, again_and_again, few, in_turn, iter_of,
+                          mutated, post, request)
 from flood import ANSWER, HOLD, Flood
 
 ATTACKS = {}
@@ -130,7 +130,7 @@ def half_headers(node, scale):
         for n in itertools.count():
             yield 1.0
             yield b"X-%d: y\r\n" % n
-    return [Flood(node.http_port, few(4000, scale), script, hosts=MANY_HOSTS)]
+    return [Flood(node.http_port, few(4000, scale), script, hosts=TEN_HOSTS)]
 
 
 def unfinished_body(size, sent, head=b""):
@@ -183,7 +183,7 @@ def expectations(node, scale):
     def script(_):
         yield head
         yield HOLD
-    return [Flood(node.http_port, few(2000, scale), script, hosts=MANY_HOSTS)]
+    return [Flood(node.http_port, few(2000, scale), script, hosts=TEN_HOSTS)]
 
 
 # -- the admin plane ----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Settings:
     rate: float = 50.0
     settle_s: float = 1.0  # the paying client alone, before and after
     cgroup_bytes: int = 256 << 20  # 0: none
-    per_address: int = 256
+    per_address: int = 64
     with_control: bool = True
     options: dict = dataclasses.field(default_factory=dict)
 
@@ -46,7 +46,7 @@ def parse_arguments():
     parser.add_argument("--no-cgroup", action="store_true",
                         help="bounds nothing, and watches resident memory instead")
     parser.add_argument("--no-control", action="store_true")
-    parser.add_argument("--per-address", type=int, default=256,
+    parser.add_argument("--per-address", type=int, default=64,
                         help="http.max_connections_per_address, where the build knows it")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="configuration of the node; may be repeated")
