@@ -100,6 +100,8 @@ for name, what, data in (
          post(b"[" + b",".join([b"{}"] * 10_000) + b"]", fields=BATCH)),
         ("not_found", "requests for what is not there, pipelined, never read",
          request(b"GET", b"/v1/nothing-here") * 64),
+        ("readiness", "GET /readyz?verbose, which no limit counts, pipelined, never read",
+         request(b"GET", b"/readyz?verbose") * 64),
         ("usage_unread", "GET /v1/usage, pipelined, never read", request(b"GET", b"/v1/usage") * 64)):
     for connections in (8, 200):
         ATTACKS[f"{name}_{connections}"] = Attack(f"{name}_{connections}",
@@ -320,6 +322,22 @@ def sink_names(node, scale):
     return [Flood(node.http_port, few(200, scale),
                   in_turn(lambda n: post(b"{}", b"no-target-%d" % n,
                                          b"Content-Type: application/json\r\n")), hosts=MANY_HOSTS)]
+
+
+def a_dead_sink():
+    return {"sinks.gone.kind": "http", "sinks.gone.url": "http://127.0.0.1:9/",
+            "streams.held.sinks": ["gone"], "streams.held.ack": "published",
+            "streams.held.publish_timeout": "20s"}
+
+
+@attack("requests that wait for a sink that is away", options=a_dead_sink)
+def dead_sink(node, scale):
+    data = post(b"x" * 2000, b"held") * 16
+
+    def script(_):
+        yield data
+        yield HOLD
+    return [Flood(node.http_port, few(600, scale), script, hosts=MANY_HOSTS)]
 
 
 # -- who it is from ------------------------------------------------------------------------------------
