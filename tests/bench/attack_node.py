@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 import harness  # noqa: E402
-from http_client import Closed, request_bytes  # noqa: E402
-from paying import Source  # noqa: E402
+from http_client import Closed  # noqa: E402
+from paying import from_elsewhere  # noqa: E402
 
 TOKEN = "a-token-of-this-test"
 PAID_STREAM = "paid"
@@ -156,14 +156,13 @@ class Attacked(harness.Node):
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token
-        with Source(self.admin_port, timeout_s) as client:
-            client.send(request_bytes(method, target, data, headers,
-                                      host=f"127.0.0.1:{self.admin_port}"))
-            return client.read()
+        with from_elsewhere(self.admin_port, timeout_s) as client:
+            return client.request(method, target, data, headers,
+                                  host=f"127.0.0.1:{self.admin_port}")
 
     def ask(self, method, target, body=b"", key=None, timeout_s=10):
         headers = {"Authorization": "Bearer " + key} if key else {}
-        with Source(self.http_port, timeout_s) as client:
+        with from_elsewhere(self.http_port, timeout_s) as client:
             return client.request(method, target, body, headers)
 
     def is_alive(self):

@@ -3,7 +3,6 @@ each promise remembered."""
 
 import multiprocessing
 import pathlib
-import socket
 import sys
 import threading
 import time
@@ -14,26 +13,14 @@ from http_client import Client, Closed  # noqa: E402
 
 WORKERS = 10
 TIMEOUT_S = 10.0
+ADDRESS = "127.0.0.2"
 # This one of the workers opens a connection for each request, as clients behind balancers do.
 FRESH_WORKER = 0
 
 
-class Source(Client):
-    """A client from an address of its own: the attackers' are others."""
-
-    host = "127.0.0.2"
-
-    def __init__(self, port, timeout_s=TIMEOUT_S):
-        self.socket = socket.socket()
-        self.socket.settimeout(timeout_s)
-        try:
-            self.socket.bind((self.host, 0))
-            self.socket.connect(("127.0.0.1", port))
-        except OSError:
-            self.socket.close()
-            raise
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
+def from_elsewhere(port, timeout_s=TIMEOUT_S):
+    """A client at an address of its own: the attackers' are others."""
+    return Client(port, timeout_s=timeout_s, source=ADDRESS)
 
 
 class Paying:
@@ -72,7 +59,7 @@ class Paying:
             with self.lock:
                 self.result["sent"] += 1
             try:
-                client = client or Source(self.port)
+                client = client or from_elsewhere(self.port)
                 keep = self.one(client, number, due)
             except (OSError, Closed, ValueError) as failure:
                 keep = False

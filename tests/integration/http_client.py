@@ -49,7 +49,8 @@ def request_bytes(method, target, body=b"", headers=(), host="test", version="HT
 class Client:
     """One connection. Every read has a deadline."""
 
-    def __init__(self, port, host="127.0.0.1", timeout_s=TIMEOUT_S, receive_buffer=None):
+    def __init__(self, port, host="127.0.0.1", timeout_s=TIMEOUT_S, receive_buffer=None,
+                 source=None):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.host_header = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.socket = socket.socket(family, socket.SOCK_STREAM)
@@ -57,6 +58,8 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout_s)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect((host, port))
         except OSError:
             self.socket.close()
