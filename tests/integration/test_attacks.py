@@ -16,11 +16,11 @@ import attack_run  # noqa: E402
 from attack_table import ATTACKS  # noqa: E402
 from attacks import Settings  # noqa: E402
 
-SCALE = 20
+SCALE = 10
 DURATION_S = 0.6
 # Of a node with tight bounds: what is written below is far from it unless something has none.
-MEMORY = 128 << 20
-OPTIONS = {"http.max_connections": 400, "http.max_in_flight": "16MiB", "idempotency.max_keys": 10_000}
+MEMORY = 192 << 20
+OPTIONS = {"http.max_connections": 1000, "http.max_in_flight": "16MiB", "idempotency.max_keys": 10_000}
 # Others are variants of these, or need more connections or time than a short run has.
 SHORT = ("chunk_extensions", "stream_names", "bad_lines_8", "used_up_8", "ids_please_8",
          "bad_batches_8", "not_found_8", "slow_readers", "half_headers", "trickled_bodies",
