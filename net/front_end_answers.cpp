@@ -108,8 +108,9 @@ void front_end::answer_stored(waiting_request& r, const request_details* details
 // The journal has logged it. Whatever went wrong, it is not about the request.
 problem front_end::not_stored(const error& why) {
   auto what = problem_from(why);
-  if (what.status == 507) return what;
-  return {status_unavailable, "The journal failed; nothing was stored."};
+  if (what.status != 507) what = {status_unavailable, "The journal failed."};
+  what.detail += " Nothing was stored.";
+  return what;
 }
 
 void front_end::answer_failed(waiting_request& r, const error& why) {

@@ -12,9 +12,9 @@ std::string told_to_clients(const error& why) {
     if (is_system_error(why)) break;
     return why.message;
   case errc::journal_full:
-    return "The journal has reached journal.max_size; nothing was stored.";
+    return "The journal has reached journal.max_size.";
   case errc::disk_full:
-    return "The disk that holds the node's data is full; nothing was stored.";
+    return "The disk that holds the node's data is full.";
   case errc::corrupt:
     return "Data of the node is damaged; its log says which.";
   case errc::io:

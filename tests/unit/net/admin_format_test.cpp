@@ -207,7 +207,8 @@ TEST_CASE("what a rebuild of usage is asked for, and what it tells") {
   board.progress(5, 10);
   CHECK(rebuild_json(board.read()) == R"({"state":"running","done_bytes":5,"all_bytes":10})");
   board.finish(error{errc::io, "the disk is gone"});
-  CHECK(parsed(rebuild_json(board.read())).at("error").as_string() == "the disk is gone");
+  CHECK(parsed(rebuild_json(board.read())).at("error").as_string() ==
+        "The node can't use its files; its log says why.");
   CHECK(board.begin());
   usage_rebuilt outcome;
   outcome.read = {3, 30};

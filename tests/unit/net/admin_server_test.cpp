@@ -95,7 +95,7 @@ TEST_CASE("bad input gets a problem that names what is wrong") {
   CHECK(wrong[http::field::allow] == "POST");
   CHECK(s.get("/v1/queue/elsewhere").result_int() == 404);
   s.queue.ack_fails = true;
-  check("/v1/queue/s/ack", R"({"receipts":["10.3"]})", 507, "no room");
+  check("/v1/queue/s/ack", R"({"receipts":["10.3"]})", 507, "is full");
 }
 
 TEST_CASE("what is not HTTP, or too large, is refused and closed") {
