@@ -138,8 +138,7 @@ std::optional<problem> refuses_framing(const admin_gatekeeper::header& request) 
 
 std::optional<problem> refuses_type(const admin_gatekeeper::header& request, bool has_body,
                                     bool form) {
-  const bool changes =
-      request.method() != http::verb::get && request.method() != http::verb::head;
+  const bool changes = request.method() != http::verb::get && request.method() != http::verb::head;
   const auto whole = value_of(request, http::field::content_type);
   if (!has_body && (whole.empty() || !changes)) return std::nullopt;
   const auto type = lowered(std::string_view{whole}.substr(0, whole.find(';')));

@@ -175,8 +175,8 @@ awaitable<admin_answer> receive_from_queue(admin_context& context, admin_request
   const auto timeout = std::chrono::milliseconds{wish->wait_ms} + queue_answer_timeout;
   wish->wait_id = ++context.last_wait;
   if (request.on_gone)
-    *request.on_gone = [queue = context.queue, stop = queue_stop_waiting{wish->stream,
-                                                                         wish->wait_id}] {
+    *request.on_gone = [queue = context.queue,
+                        stop = queue_stop_waiting{wish->stream, wish->wait_id}] {
       caf::anon_send(queue, stop);
     };
   const auto answer =

@@ -65,17 +65,14 @@ constexpr auto stranger = admin_kind::stranger;
 constexpr auto consumers = admin_kind::consumers;
 using http::verb;
 
-constexpr admin_rules browser_form{.max_body_bytes = max_login_bytes,
-                                   .kind = stranger,
-                                   .open = true,
-                                   .form = true,
-                                   .vital = true};
+constexpr admin_rules browser_form{
+    .max_body_bytes = max_login_bytes, .kind = stranger, .open = true, .form = true, .vital = true};
 constexpr admin_rules queue_read_rules{.name = &stream_name, .kind = consumers, .sized = true};
 constexpr admin_rules queue_receive_rules{.name = &stream_name,
-                                         .max_body_bytes = small_body,
-                                         .kind = consumers,
-                                         .waits = true,
-                                         .sized = true};
+                                          .max_body_bytes = small_body,
+                                          .kind = consumers,
+                                          .waits = true,
+                                          .sized = true};
 constexpr admin_rules queue_settle_rules{
     .name = &stream_name, .max_body_bytes = list_body, .kind = consumers};
 
@@ -85,7 +82,10 @@ constexpr admin_route routes[] = {
     {verb::get, "/readyz", get_ready, {.kind = stranger, .open = true, .vital = true}},
     {verb::get, "/metrics", get_metrics, {.session = true, .vital = true}},
     {verb::get, "/", get_page, {.open = true, .session = true, .vital = true}},
-    {verb::get, "/login", get_page, {.open = true, .session = true, .vital = true}}, // as a bookmark
+    {verb::get,
+     "/login",
+     get_page,
+     {.open = true, .session = true, .vital = true}}, // as a bookmark
     {verb::post, "/login", post_login, browser_form},
     {verb::post, "/logout", post_logout, browser_form},
     {verb::get, "/v1/admin/status", get_status, {.session = true, .vital = true}},
@@ -113,9 +113,13 @@ constexpr admin_route routes[] = {
      {.name = &plan_name, .max_body_bytes = small_body}},
     {verb::get, "/v1/admin/dead-letters", get_dead_letters, {.answer_bytes = page_answer}},
     {verb::get, "/v1/admin/dead-letters/{id}", get_dead_letter, {.answer_bytes = page_answer}},
-    {verb::get, "/v1/admin/dead-letters/export", export_dead_letters,
+    {verb::get,
+     "/v1/admin/dead-letters/export",
+     export_dead_letters,
      {.answer_bytes = page_answer}},
-    {verb::post, "/v1/admin/dead-letters/replay", retry_dead_letters,
+    {verb::post,
+     "/v1/admin/dead-letters/replay",
+     retry_dead_letters,
      {.max_body_bytes = list_body}},
     {verb::post, "/v1/admin/dead-letters/drop", drop_dead_letters, {.max_body_bytes = list_body}},
     {verb::get, "/v1/admin/replay", get_replays},
@@ -212,7 +216,8 @@ admin_admission admit_admin(const admin_context& context, admin_request& request
   if (!found)
     return {nullptr, answer_of(problem{.status = 404, .detail = "there is nothing at this path"})};
   if (found->rules.name && !found->rules.name->is_one(request.name))
-    return {nullptr, answer_of(problem{.status = 400, .detail = std::string{found->rules.name->rule}})};
+    return {nullptr,
+            answer_of(problem{.status = 400, .detail = std::string{found->rules.name->rule}})};
   return {found};
 }
 

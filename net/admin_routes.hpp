@@ -85,15 +85,15 @@ struct admin_name_check {
 };
 
 struct admin_rules {
-  const admin_name_check* name = nullptr; ///< null: the route looks at its {…} itself
-  std::uint32_t max_body_bytes = 0;       ///< a larger one is a 413
+  const admin_name_check* name = nullptr;  ///< null: the route looks at its {…} itself
+  std::uint32_t max_body_bytes = 0;        ///< a larger one is a 413
   admin_kind kind = admin_kind::operators; ///< whose place; for strangers the one they have
-  bool open = false;              ///< needs no token
-  bool session = false;           ///< a browser's session will do in place of the token
-  bool form = false;              ///< takes a form, not JSON
-  bool vital = false;             ///< is answered even when all places are taken
-  bool waits = false;             ///< the client may go away before there is an answer
-  bool sized = false;             ///< heeds admin_request::max_answer_bytes
+  bool open = false;                       ///< needs no token
+  bool session = false;                    ///< a browser's session will do in place of the token
+  bool form = false;                       ///< takes a form, not JSON
+  bool vital = false;                      ///< is answered even when all places are taken
+  bool waits = false;                      ///< the client may go away before there is an answer
+  bool sized = false;                      ///< heeds admin_request::max_answer_bytes
   std::uint32_t answer_bytes = 0; ///< of a large answer that an actor makes: room is kept for it
 };
 

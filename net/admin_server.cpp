@@ -5,6 +5,7 @@
 #include "net/admin_routes.hpp"
 #include "net/byte_bound.hpp"
 #include "net/chunk_extension.hpp"
+#include "net/client_watch.hpp"
 #include "net/request_target.hpp"
 #include "storage/api_key.hpp"
 
@@ -17,11 +18,8 @@
 #include <boost/beast/http.hpp>
 #include <spdlog/spdlog.h>
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <limits>
 #include <optional>
 #include <thread>
@@ -54,6 +52,11 @@ auto into(code& failed) {
   return asio::redirect_error(asio::use_awaitable, failed);
 }
 
+constexpr const char* full_of_bodies =
+    "the bodies of other requests take all the memory there is for them";
+constexpr const char* full_of_answers =
+    "answers that their clients have not read take all the memory there is for them";
+
 admin_answer busy(std::string detail) {
   return answer_of(problem{.status = 503, .detail = std::move(detail)});
 }
@@ -72,32 +75,19 @@ struct connection {
   beast::flat_buffer buffer{max_admin_header_bytes + (8u << 10)};
 };
 
-/// Looks out for the end of a connection whose request waits for its answer.
-struct client_watch {
-  std::function<void()> gone;
-  bool over = false;
-
-  /// Called when there is something to read; what that is stays there.
-  void look(int socket) {
-    char byte = 0;
-    const auto got = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    const bool none_yet = got < 0 && (errno == EAGAIN || errno == EINTR);
-    if (got <= 0 && !none_yet && gone && !over) gone();
-  }
-};
-
 class server final : public admin_server {
  public:
   server(admin_parts parts, tcp::acceptor acceptor, std::unique_ptr<asio::io_context> io)
       : places_{{.strangers = parts.settings.max_strangers,
                  .operators = parts.settings.max_operators,
                  .consumers = parts.settings.max_consumers}},
-        bodies_{parts.settings.max_bodies_bytes}, promises_{parts.settings.max_answers_bytes / 2},
+        consumer_bodies_{parts.settings.max_bodies_bytes / 2},
+        operator_bodies_{parts.settings.max_bodies_bytes / 2},
+        promises_{parts.settings.max_answers_bytes / 2},
         consumer_answers_{parts.settings.max_answers_bytes / 2},
-        operator_answers_{parts.settings.max_answers_bytes / 2},
-        io_{std::move(io)}, acceptor_{std::move(acceptor)},
-        port_{acceptor_.local_endpoint().port()}, token_{parts.settings.token},
-        gatekeeper_{parts.settings.hosts}, actors_{parts.sys, *io_},
+        operator_answers_{parts.settings.max_answers_bytes / 2}, io_{std::move(io)},
+        acceptor_{std::move(acceptor)}, port_{acceptor_.local_endpoint().port()},
+        token_{parts.settings.token}, gatekeeper_{parts.settings.hosts}, actors_{parts.sys, *io_},
         context_{actors_, parts.queue, parts.accounts,        parts.node,         parts.metrics,
                  token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
     context_.dead_letters = parts.dead_letters;
@@ -171,15 +161,18 @@ class server final : public admin_server {
     c.stream.expires_never();
     const head_of_request head{parser};
     if (failed) co_return co_await give_up(c, head, failed);
-    if (const auto wrong = refuses_framing(head.header)) co_return co_await end(c, head, *wrong);
+    if (const auto wrong = refuses_framing(head.header)) {
+      co_return co_await end(c, head, answer_of(*wrong));
+    }
     const std::string target{view(head.header.target())};
     auto request = request_of(head, target);
     auto admitted = admit(c, head, request);
     if (!admitted.route) co_return co_await refuse(c, head, std::move(admitted.refusal));
     const auto& rules = admitted.route->rules;
-    room kept{byte_bound::part{bodies_}, byte_bound::part{promises_},
-              byte_bound::part{rules.kind == admin_kind::consumers ? consumer_answers_
-                                                                   : operator_answers_}};
+    const bool consumes = rules.kind == admin_kind::consumers;
+    room kept{byte_bound::part{consumes ? consumer_bodies_ : operator_bodies_},
+              byte_bound::part{promises_},
+              byte_bound::part{consumes ? consumer_answers_ : operator_answers_}};
     if (auto full = keep_room(c, head, rules, request, kept))
       co_return co_await refuse(c, head, std::move(*full));
     body_parser whole{std::move(parser)};
@@ -189,8 +182,10 @@ class server final : public admin_server {
     if (head.has_body) {
       whole.body_limit(rules.max_body_bytes);
       whole.on_chunk_header(check_chunk);
-      co_await read_body(c, head, whole, failed);
+      const bool fits =
+          co_await read_body(c, head, whole, rules.vital ? nullptr : &kept.body, failed);
       if (failed) co_return co_await give_up(c, head, failed);
+      if (!fits) co_return co_await end(c, head, busy(full_of_bodies));
     }
     request.body = whole.get().body();
     auto answer = co_await run(c, *admitted.route, request);
@@ -222,8 +217,7 @@ class server final : public admin_server {
     const auto& rules = admitted.route->rules;
     if (const auto wrong = refuses_type(head.header, head.has_body, rules.form))
       return {nullptr, answer_of(*wrong)};
-    if (head.length.value_or(0) > rules.max_body_bytes)
-      return {nullptr, too_large()};
+    if (head.length.value_or(0) > rules.max_body_bytes) return {nullptr, too_large()};
     return admitted;
   }
 
@@ -245,29 +239,39 @@ class server final : public admin_server {
                         ? "as many consumers as may be connected have requests under way"
                         : "as many operators as may be connected have requests under way");
     }
-    if (head.has_body && !kept.body.resize(head.length.value_or(rules.max_body_bytes)))
-      return busy("the bodies of other requests take all the memory there is for them");
+    // A body that does not say its size is counted as it comes.
+    const auto body_bytes = head.has_body ? head.length.value_or(0) : 0;
+    if (rules.vital)
+      kept.body.force(body_bytes);
+    else if (!kept.body.resize(body_bytes))
+      return busy(full_of_bodies);
     if (rules.sized) {
       // Who comes first may have much, so that one consumer alone is quick; some is left for all.
       const auto left = std::min(promises_.room(), consumer_answers_.room());
       kept.promise.resize(std::min<std::uint64_t>(max_receive_bytes, left / 8));
       request.max_answer_bytes = own_answer_bytes + kept.promise.bytes();
     } else if (rules.answer_bytes > 0 && !kept.answer.resize(rules.answer_bytes)) {
-      return busy("answers that their clients have not read take all the memory there is for them");
+      return busy(full_of_answers);
     }
     return std::nullopt;
   }
 
-  awaitable<void> read_body(connection& c, const head_of_request& head, body_parser& parser,
-                            code& failed) {
+  /// False when there is no room for a body of unknown size. `bytes`: null counts nothing.
+  awaitable<bool> read_body(connection& c, const head_of_request& head, body_parser& parser,
+                            byte_bound::part* bytes, code& failed) {
     c.stream.expires_after(places_.is_stranger(c.who) ? admin_stranger_timeout
                                                       : admin_body_timeout);
     if (head.waits_to_send) {
       http::response<http::empty_body> go_on{http::status::continue_, head.header.version()};
       co_await http::async_write(c.stream, go_on, into(failed));
     }
-    if (!failed) co_await http::async_read(c.stream, c.buffer, parser, into(failed));
+    bool fits = true;
+    while (fits && !failed && !parser.is_done()) {
+      co_await http::async_read_some(c.stream, c.buffer, parser, into(failed));
+      fits = head.length || !bytes || bytes->resize(parser.get().body().capacity());
+    }
     c.stream.expires_never();
+    co_return fits;
   }
 
   awaitable<admin_answer> run(connection& c, const admin_route& route, admin_request& request) {
@@ -308,17 +312,17 @@ class server final : public admin_server {
     }
     if (answer.undelivered) answer.undelivered();
     bytes.resize(0);
-    answer = busy("answers that their clients have not read take all the memory there is for them");
+    answer = busy(full_of_answers);
   }
 
   awaitable<bool> give_up(connection& c, const head_of_request& head, code why) {
-    if (const auto what = unreadable(why)) co_return co_await end(c, head, *what);
+    if (const auto what = unreadable(why)) co_return co_await end(c, head, answer_of(*what));
     co_return false;
   }
 
   /// The last answer of a connection on which more may be on its way.
-  awaitable<bool> end(connection& c, const head_of_request& head, problem what) {
-    co_await write(c, head, answer_of(what), false);
+  awaitable<bool> end(connection& c, const head_of_request& head, admin_answer answer) {
+    co_await write(c, head, std::move(answer), false);
     co_await linger(c, boost::none);
     co_return false;
   }
@@ -390,9 +394,10 @@ class server final : public admin_server {
   // Before io_: connections still open end with it.
   admin_places places_;
   std::unordered_map<admin_places::id, beast::tcp_stream*> streams_;
-  byte_bound bodies_;
+  byte_bound consumer_bodies_; // apart, so that no consumers refuse an operator
+  byte_bound operator_bodies_;
   byte_bound promises_;
-  byte_bound consumer_answers_; // apart, so that consumers that do not read refuse no operator
+  byte_bound consumer_answers_;
   byte_bound operator_answers_;
   std::unique_ptr<asio::io_context> io_;
   tcp::acceptor acceptor_;

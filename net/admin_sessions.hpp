@@ -39,7 +39,7 @@ class admin_sessions {
   static digest digest_of(std::string_view session);
 
   std::multimap<std::int64_t, digest> by_end_; // by when they end
-  std::int64_t paid_until_ms_ = 0; // wrong logins so far are forgotten then
+  std::int64_t paid_until_ms_ = 0;             // wrong logins so far are forgotten then
 };
 
 /// The cookie's name has the port, as a browser has one jar for all ports of a host.

@@ -19,8 +19,7 @@ class byte_bound {
   class part {
    public:
     explicit part(byte_bound& of) : of_{&of} {}
-    part(part&& other) noexcept
-        : of_{other.of_}, bytes_{std::exchange(other.bytes_, 0)} {}
+    part(part&& other) noexcept : of_{other.of_}, bytes_{std::exchange(other.bytes_, 0)} {}
     part& operator=(part&&) = delete;
     ~part() { of_->held_ -= bytes_; }
 

@@ -30,7 +30,8 @@ struct raw_client {
   raw_client& ask(const std::string& line, const std::string& more = "") {
     return send(line + " HTTP/1.1\r\nHost: localhost\r\n" + more + "\r\n");
   }
-  raw_client& post(const std::string& target, const std::string& body, const std::string& more = "") {
+  raw_client& post(const std::string& target, const std::string& body,
+                   const std::string& more = "") {
     ask("POST " + target,
         json_type + more + "Content-Length: " + std::to_string(body.size()) + "\r\n");
     return send(body);
@@ -68,13 +69,15 @@ std::size_t receives_of(running_server& s) {
 TEST_CASE("the token is looked at before the body is there", "[admin bounds]") {
   running_server s{"s3cret"};
   const std::string much = "Content-Length: 1000000\r\n";
-  for (const std::string more : {"", "Expect: 100-continue\r\n", "Authorization: Bearer wrong\r\n"}) {
+  for (const std::string more :
+       {"", "Expect: 100-continue\r\n", "Authorization: Bearer wrong\r\n"}) {
     raw_client client{s};
     CHECK(client.ask("POST /v1/queue/s/ack", json_type + much + more).status() == 401);
   }
   raw_client friendly{s};
-  friendly.ask("POST /v1/queue/s/ack", json_type + std::string{"Content-Length: 2\r\n"} +
-                                           "Expect: 100-continue\r\nAuthorization: Bearer s3cret\r\n");
+  friendly.ask("POST /v1/queue/s/ack",
+               json_type + std::string{"Content-Length: 2\r\n"} +
+                   "Expect: 100-continue\r\nAuthorization: Bearer s3cret\r\n");
   http::response<http::empty_body> go_on;
   http::read(friendly.stream, friendly.buffer, go_on);
   CHECK(go_on.result_int() == 100);
@@ -86,16 +89,21 @@ TEST_CASE("a small body of a refused request is passed over", "[admin bounds]") 
   raw_client client{s};
   CHECK(client.post("/v1/queue/s/ack", "{}").status() == 401);
   CHECK(client.post("/nothing", "{}", "Authorization: Bearer s3cret\r\n").status() == 404);
-  CHECK(client.ask("POST /v1/queue/s/ack",
-                   "Content-Length: 2\r\nAuthorization: Bearer s3cret\r\n").send("{}").status() == 415);
+  CHECK(client.ask("POST /v1/queue/s/ack", "Content-Length: 2\r\nAuthorization: Bearer s3cret\r\n")
+            .send("{}")
+            .status() == 415);
   CHECK(client.ask("GET /livez").status() == 200);
-  CHECK(client.post("/v1/queue/s/ack", std::string(max_admin_skipped_bytes + 1, ' ')).status() == 401);
+  CHECK(client.post("/v1/queue/s/ack", std::string(max_admin_skipped_bytes + 1, ' ')).status() ==
+        401);
   CHECK(client.is_closed());
 }
 
 TEST_CASE("consumers that wait take no operator's place", "[admin bounds]") {
-  running_server s{admin_settings{
-      .listen = "127.0.0.1:0", .token = "", .max_strangers = 4, .max_operators = 2, .max_consumers = 3}};
+  running_server s{admin_settings{.listen = "127.0.0.1:0",
+                                  .token = "",
+                                  .max_strangers = 4,
+                                  .max_operators = 2,
+                                  .max_consumers = 3}};
   s.queue.empty = true;
   std::deque<raw_client> waiting;
   for (std::size_t i = 0; i < 3; ++i)
@@ -115,8 +123,11 @@ TEST_CASE("consumers that wait take no operator's place", "[admin bounds]") {
 }
 
 TEST_CASE("idle connections give way", "[admin bounds]") {
-  running_server s{admin_settings{
-      .listen = "127.0.0.1:0", .token = "", .max_strangers = 3, .max_operators = 2, .max_consumers = 2}};
+  running_server s{admin_settings{.listen = "127.0.0.1:0",
+                                  .token = "",
+                                  .max_strangers = 3,
+                                  .max_operators = 2,
+                                  .max_consumers = 2}};
   s.stream.close();
   std::deque<raw_client> idle;
   for (int i = 0; i < 2; ++i)
@@ -134,14 +145,21 @@ TEST_CASE("idle connections give way", "[admin bounds]") {
 }
 
 TEST_CASE("the bodies of all requests have a bound", "[admin bounds]") {
-  running_server s{
-      admin_settings{.listen = "127.0.0.1:0", .token = "", .max_bodies_bytes = 1000}};
+  running_server s{admin_settings{.listen = "127.0.0.1:0", .token = "", .max_bodies_bytes = 2000}};
   raw_client first{s};
   first.ask("POST /v1/queue/s/ack", std::string{json_type} + "Content-Length: 900\r\n");
   const std::string body = R"({"receipts":[]})" + std::string(485, ' ');
   raw_client second{s};
   until([&] { return second.post("/v1/queue/s/ack", body).status() == 503; });
   CHECK(second.ask("GET /metrics").status() == 200);
+  CHECK(second.post("/v1/admin/drain", "{}").status() == 503);  // there is none; it was asked
+  CHECK(second.post("/v1/admin/replay", body).status() == 400); // an operator's own room
+  // One of unknown size is counted as it comes.
+  raw_client chunked{s};
+  chunked.ask("POST /v1/queue/s/ack", std::string{json_type} + "Transfer-Encoding: chunked\r\n");
+  chunked.send("1f4\r\n" + body + "\r\n");
+  CHECK(chunked.status() == 503);
+  CHECK(chunked.is_closed());
   first.send(R"({"receipts":[]})" + std::string(885, ' '));
   CHECK(first.status() == 200);
   CHECK(second.post("/v1/queue/s/ack", body).status() == 200);

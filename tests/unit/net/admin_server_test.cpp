@@ -111,8 +111,8 @@ TEST_CASE("what is not HTTP, or too large, is refused and closed") {
   CHECK(raw("GET /" + host + "A: " + std::string(90'000, 'x') + "\r\n\r\n") == 431);
   const std::string ack = "POST /v1/queue/s/ack" + host + "Content-Type: application/json\r\n";
   CHECK(raw(ack + "Content-Length: 99999999\r\n\r\n") == 413);
-  CHECK(raw(ack + "Transfer-Encoding: chunked\r\n\r\nffffff\r\n" +
-            std::string(1'100'000, 'x')) == 413);
+  CHECK(raw(ack + "Transfer-Encoding: chunked\r\n\r\nffffff\r\n" + std::string(1'100'000, 'x')) ==
+        413);
   CHECK(raw(ack + "Transfer-Encoding: gzip\r\n\r\n") == 501);
   CHECK(raw("GET /livez HTTP/1.1\r\n\r\n") == 400);
   CHECK(raw("GET /livez HTTP/1.0\r\n\r\n") == 200);
