@@ -86,10 +86,13 @@ enum class shed_reason : std::uint8_t {
   unknown_plan,  ///< the limiter that was asked does not have the client's plan
   expendable,    ///< the journal nears its cap, and the stream is expendable
   address_connections, ///< http.max_connections_per_address is reached
+  stream_names,        ///< a stream's name is new, and there is no place for it…
+  stream_share,        ///< …or none for its client
 };
-inline constexpr std::array<const char*, 10> shed_names{
-    "connections", "in_flight",     "table_full",   "unreachable", "journal_full",
-    "disk_full",   "journal_error", "unknown_plan", "expendable",  "address_connections"};
+inline constexpr std::array<const char*, 12> shed_names{
+    "connections", "in_flight",     "table_full",   "unreachable", "journal_full",        "disk_full",
+    "journal_error", "unknown_plan", "expendable",  "address_connections", "stream_names",
+    "stream_share"};
 
 /// Why a client may not come in, whatever it asks for.
 enum class bar_reason : std::uint8_t {

@@ -52,6 +52,7 @@ ingest_rules_ptr rules_of(const config& settings, const config& began, const ide
   for (auto& [name, entry] : settings.overrides)
     overrides.push_back(entry);
   rules.overrides = plan_overrides{overrides, identify};
+  rules.others = settings.http.others;
   return std::make_shared<const ingest_rules>(std::move(rules));
 }
 
@@ -125,6 +126,7 @@ result<void> node::start_lanes() {
   auto rules = rules_of(settings_, settings_, *identify_);
   auto ledgers = restore_ledgers();
   if (!ledgers) return ledgers.error();
+  start_names();
   counters_ = system_.spawn<caf::detached>(
       counters_actor, counters_parts{counter_store_, counters_metrics_, wall_ns});
   std::vector<caf::actor> limiters, indexes;
@@ -169,12 +171,39 @@ result<void> node::start_lanes() {
     parts.http.max_in_flight_bytes /= lanes_.size();
     for (const auto& [name, out] : sinks_)
       parts.publishers.emplace(name, out.publisher);
+    parts.names = names_;
     parts.replicator = replicator_;
     parts.drain_timeout_ms = settings_.drain_timeout_ms;
     parts.per_address = per_address;
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
   }
   return {};
+}
+
+// What the journal has events of was taken before: it goes on.
+void node::start_names() {
+  std::size_t left_out = 0;
+  for (const auto& stream : journal_->catalog()->streams())
+    if (!settings_.streams.contains(stream) && !names_->adopt(names_->hash_of(stream))) ++left_out;
+  if (left_out > 0)
+    spdlog::warn("streams: the journal has {} more names than the {} that are served beside the "
+                 "configured ones; new events of those are answered 404 until others are forgotten",
+                 left_out, names_->places());
+  names_keeper_parts parts;
+  parts.names = names_;
+  std::vector<std::shared_ptr<const sink_metrics>> sinks;
+  for (const auto& [name, out] : sinks_)
+    sinks.push_back(out.metrics);
+  parts.owed = [queue = queue_metrics_, sinks = std::move(sinks)] {
+    std::vector<std::string> owed;
+    for (const auto& one : queue->streams())
+      if (one.depth > 0) owed.push_back(one.stream);
+    for (const auto& sink : sinks)
+      for (const auto& lag : sink->lags())
+        if (lag.events > 0) owed.push_back(lag.stream);
+    return owed;
+  };
+  names_keeper_ = system_.spawn(names_keeper, std::move(parts));
 }
 
 void node::start_accounts() {
@@ -223,6 +252,10 @@ result<void> node::start_admin() {
   m.dropped_log_lines = dropped_log_messages;
   m.limit_names = limit_labels_;
   m.counters = counters_metrics_;
+  m.names = names_;
+  m.is_configured = [this](const std::string& stream) {
+    return settings_.streams.contains(stream);
+  };
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
   // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {
@@ -283,7 +316,7 @@ node::~node() {
                     &replays_,       &dead_letters_,
                     &membership_,    &directory_writer_,
                     &replicator_,    &replicas_,
-                    &adopter_};
+                    &adopter_,       &names_keeper_};
   for (auto* actor : all)
     if (*actor) caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
   for (auto& [name, out] : sinks_) {

@@ -10,6 +10,7 @@
 #include "actors/keeper_actor.hpp"
 #include "actors/limiter.hpp"
 #include "actors/membership_actor.hpp"
+#include "actors/names_keeper.hpp"
 #include "actors/node_state.hpp"
 #include "actors/owed.hpp"
 #include "actors/peer_link.hpp"
@@ -105,6 +106,7 @@ class node {
   void give_loop(std::size_t lane);
   void end_lanes();
   void start_accounts();
+  void start_names();
   void start_usage_rebuilder();
   result<void> open_directory();
   void start_membership(const welcome& here);
@@ -152,6 +154,7 @@ class node {
   std::shared_ptr<account_store> account_store_;
   std::shared_ptr<account_book> account_book_;
   std::shared_ptr<const identifier> identify_;
+  std::shared_ptr<stream_names> names_ = std::make_shared<stream_names>();
   std::string secret_; // keys the hashes of clients and of API keys
 
   std::shared_ptr<journal_metrics> journal_metrics_ = std::make_shared<journal_metrics>();
@@ -197,6 +200,7 @@ class node {
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   caf::actor accounts_;
   caf::actor counters_;
+  caf::actor names_keeper_;
   caf::actor gate_;
   caf::actor links_;
   std::vector<http_lane> lanes_;

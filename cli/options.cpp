@@ -79,6 +79,13 @@ std::vector<option> http_options(http_settings& http) {
        "10000", "1000", "Events in one request; more get 413."},
       {"http.max_in_flight", read_size(http.max_in_flight_bytes, 64 * KiB, TiB), "256MiB", "1GiB",
        "Bodies held between socket and disk on this node; beyond it clients get 503."},
+      {"http.unknown_streams",
+       read_choice(http.others,
+                   choices<unknown_streams>{{"accept", unknown_streams::accept},
+                                            {"refuse", unknown_streams::refuse}}),
+       "accept", "refuse",
+       "Streams that are not configured: taken, up to 4096 names, or 404. \"default\" is always "
+       "there."},
       {"http.header_timeout", read_duration(http.header_timeout_ms, 10ms, 1h), "10s", "5s",
        "From a request's first byte to the end of its header; then 408."},
       {"http.body_timeout", read_duration(http.body_timeout_ms, 10ms, 1h), "30s", "1m",

@@ -25,7 +25,8 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
                                                           session_environment::receive_bytes +
                                                           json_padding_bytes),
                                                       &unfinished_body_bytes_,
-                                                      &in_flight_bytes_} {
+                                                      &in_flight_bytes_},
+      streams_(parts_.names) {
   place_destinations();
   usage_since_ms_ = parts_.wall_ms();
   writer_.set_time(std::time(nullptr));
@@ -51,7 +52,10 @@ caf::behavior front_end::make_behavior() {
       [this](const peer_down& news) { on_peer_down(news); },
       [this](const placement_changed& change) { set_placement(change.to); },
       [this](const limits_reply& reply) { on_limits(reply); },
-      [this](const rules_changed& news) { rules_ = news.rules; },
+      [this](const rules_changed& news) {
+        rules_ = news.rules;
+        streams_.forget();
+      },
       [this](const accounts_changed& news) {
         access_ = news.access;
         set_plans(news.plans);

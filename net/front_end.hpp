@@ -17,8 +17,8 @@
 #include "net/messages.hpp"
 #include "net/publish_waits.hpp"
 #include "net/served_plans.hpp"
+#include "net/served_streams.hpp"
 #include "net/session.hpp"
-#include "net/stream_name.hpp"
 #include "net/turn_batch.hpp"
 #include "net/wall_time.hpp"
 
@@ -61,6 +61,8 @@ struct front_end_parts {
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = penstock::max_publish_waits;
   std::shared_ptr<address_counts> per_address{}; ///< of the node; null: not counted
+  /// All lanes' of a node.
+  std::shared_ptr<stream_names> names = std::make_shared<stream_names>();
 };
 
 /// State of the front-end actor. A request's path:
@@ -130,15 +132,20 @@ class front_end final : public request_handler, public io_handler, public loop_c
     const request_head& head;
     std::string_view stream;
     std::string_view body;
+    const identity& who;
     std::uint64_t client = 0;
     body_kind kind = body_kind::opaque;
     bool binary = false;   ///< a CloudEvent in binary mode
     bool has_key = false;  ///< Idempotency-Key, which is in key_
     bool is_keyed = false; ///< by that, or by what its CloudEvents say
+    /// Reserved for its stream, whose name is new; none when it is not.
+    std::uint32_t name_place = stream_names::no_place;
   };
   std::optional<problem> check(const request_parser& parser, incoming& in);
   std::optional<problem> check_body(incoming& in);
   std::optional<problem> check_key(incoming& in);
+  std::optional<problem> check_name(incoming& in);
+  void settle_name(waiting_request& r, bool stored);
   bool shed(session& from, const request_parser& parser, std::string_view stream);
   void answer_health(session& from, const request_parser& parser, std::string_view path,
                      std::string_view query);
@@ -310,7 +317,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   int listen_fd_ = -1;
   int closed_fd_ = -1; // the same before it is open
   bool accepting_ = true;
-  stream_names streams_;
+  served_streams streams_;
   std::int64_t time_ms_ = 0;    // wall clock of the turn that began at…
   std::int64_t time_at_ns_ = 0; // …this steady time
 

@@ -118,9 +118,16 @@ void front_end::apply(std::unique_ptr<turn_batch> batch) {
     granted += grant;
   }
   if (dropped) drop_refused(*batch);
-  for (auto& r : batch->requests) {
+  for (std::size_t i = 0; i < batch->requests.size(); ++i) {
+    auto& r = batch->requests[i];
     r.count = std::min(r.state.granted, r.count);
-    if (r.count == 0 && batch->claim_token == 0) answer_not_taken(r, batch->details_of(r));
+    if (r.count > 0) continue;
+    const bool is_new = r.name_place != stream_names::no_place;
+    settle_name(r, false);
+    if (batch->claim_token != 0) continue;
+    // Usage remembers no name that only refused requests brought.
+    if (is_new) batch->usage.forget(i, usage_dimension::stream);
+    answer_not_taken(r, batch->details_of(r));
   }
   if (batch->claim_token != 0) fail_ungranted(*batch);
   if (granted > 0) return to_journal(std::move(batch));
@@ -157,6 +164,7 @@ void front_end::to_journal(std::unique_ptr<turn_batch> batch) {
   for (auto& b : batch->blocks) {
     if (b->empty()) continue;
     append->events += b->size();
+    streams_.use(b->stream);
     append->blocks.push_back(b);
   }
   // Nothing may come between drawing the tickets and sending: the journal waits for gaps to fill.
@@ -207,6 +215,8 @@ void front_end::on_durable(const append_done& done) {
     if (found == awaiting_disk_.end()) continue;
     auto batch = std::move(found->second);
     awaiting_disk_.erase(found);
+    for (auto& r : batch->requests)
+      settle_name(r, done.ok);
     if (batch->claim_token != 0) {
       settle_stored(*batch, done);
       conclude(std::move(batch));

@@ -23,6 +23,8 @@ unsigned status_of(const event_claim& claim) {
 
 std::string_view reason_of(const event_claim& claim) {
   switch (status_of(claim)) {
+  case 404:
+    return "The node that stores events of this key does not take them for this stream.";
   case 422:
     return other_content;
   case 429:

@@ -4,6 +4,7 @@
 
 #include "actors/placement.hpp"
 #include "net/retry_after.hpp"
+#include "net/stream_name.hpp"
 
 #include <algorithm>
 #include <map>
@@ -13,6 +14,7 @@ namespace penstock {
 namespace {
 
 constexpr std::uint16_t full = 507;
+constexpr std::uint16_t status_not_served = 404;
 
 // Adds an event of the block, with its type and attributes unless they are the last ones again.
 void add_event(forward_request& to, const event_block& block, std::size_t i) {
@@ -166,15 +168,25 @@ void front_end::on_forward(const forward_request& request) {
   const bool overloaded = in_flight_bytes_ > 0 && in_flight_bytes_ + request.bodies.size() >
                                                       parts_.http.max_in_flight_bytes;
   auto* const plan = plans_->find(request.plan);
-  if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request) ||
-      !streams_.admit(request.stream))
+  if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request))
     return refuse(status_unavailable, retry_when_unavailable_s);
+  if (rules_->refuses(request.stream)) return refuse(status_not_served, 0);
+  // Of anonymous clients their own node knows the addresses: here they have a share together.
+  const auto name = streams_.admit(request.stream, *rules_, [&] {
+    return request.key != 0 ? request.client : parts_.names->hash_of(to_string(from.node()));
+  });
+  if (name.what == stream_names::outcome::full || name.what == stream_names::outcome::share) {
+    const bool full_for_all = name.what == stream_names::outcome::full;
+    parts_.metrics.count(full_for_all ? shed_reason::stream_names : shed_reason::stream_share);
+    return refuse(status_not_served, 0);
+  }
 
   auto batch = new_batch(destination_of_[shard_of(request.client)]);
   auto& r = batch->requests.emplace_back();
   r.start_ns = parts_.loop.now_ns();
   r.count = static_cast<std::uint32_t>(request.ends.size());
   r.details = 0;
+  if (name.what == stream_names::outcome::reserved) r.name_place = name.place;
   r.block = block_for(*batch, request.stream, r.count, request.bodies.size());
   r.plan = plan;
   if (settings.ack == ack_level::replicated ||

@@ -167,16 +167,19 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   auto sender = identify(from, parser, stream);
   if (!sender) return;
   auto& [who, plan] = *sender;
-  incoming in{head, stream, parser.body(), who.client};
+  incoming in{head, stream, parser.body(), who, who.client};
   in.kind = classify_body(head[request_field::content_type]);
   auto failure = check(parser, in);
   auto to = destination_of_[shard_of(who.client)];
   auto own = in.is_keyed && !failure ? new_batch(to) : nullptr;
   auto& batch = own ? *own : open_batch(to);
-  admit_item item{.client = who.client, .plan = plan->charges.plan(), .stream = stream_id(stream)};
+  admit_item item{.client = who.client, .plan = plan->charges.plan()};
+  const bool is_served = !failure || (failure->status != 404 && is_stream_name(stream));
+  if (is_served) item.stream = stream_id(stream);
   if (who.key) item.key = who.key->key_client;
   item.limits = plan->charges.limits("POST", path);
   auto& request = open_request(from, parser, batch, item, *plan);
+  request.name_place = in.name_place;
   note_usage(batch, who, head, failure ? std::string_view{} : stream);
   if (failure) {
     request.details = static_cast<std::uint32_t>(batch.details.size());
@@ -196,6 +199,9 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
 std::optional<problem> front_end::check(const request_parser& parser, incoming& in) {
   const auto& head = in.head;
   if (!is_stream_name(in.stream)) return problem{400, std::string{stream_name_rule}};
+  if (rules_->refuses(in.stream))
+    return problem{404, "The stream \"" + std::string{in.stream} +
+                            "\" is not configured, and this node takes events for those that are."};
   auto encoding = head[request_field::content_encoding];
   if (!encoding.empty() && encoding != "identity")
     return problem{415, "Content-Encoding \"" + std::string{encoding} +
@@ -211,9 +217,39 @@ std::optional<problem> front_end::check(const request_parser& parser, incoming& 
                             " bytes."};
   if (auto failure = check_body(in)) return failure;
   if (auto failure = check_key(in)) return failure;
-  if (!streams_.admit(in.stream))
-    return problem{404, "This node serves as many streams as it may; use one that exists."};
-  return std::nullopt;
+  return check_name(in);
+}
+
+// Last: a place that is reserved here is the request's from now on.
+std::optional<problem> front_end::check_name(incoming& in) {
+  using enum stream_names::outcome;
+  const auto got = streams_.admit(in.stream, *rules_, [&] {
+    // Anonymous clients may call themselves what they like, but not come from where they like.
+    return in.who.key || in.who.by_address ? in.who.client
+                                           : parts_.identify->client_of(in.who.address);
+  });
+  if (got.what == reserved) in.name_place = got.place;
+  if (got.what == known || got.what == reserved) return std::nullopt;
+  parts_.metrics.count(got.what == full ? shed_reason::stream_names : shed_reason::stream_share);
+  const auto bound = std::to_string(parts_.names->places());
+  return problem{404, "The stream \"" + std::string{in.stream} + "\" is new here, and " +
+                          (got.what == full
+                               ? "this node serves " + bound +
+                                     " streams that are not configured already, as many as it may."
+                               : "this client has brought as many of the " + bound +
+                                     " names that are not configured as it may.") +
+                          " Use a stream that exists, have this one configured, or try again "
+                          "later: names that are not used are forgotten."};
+}
+
+// What is refused uses up nothing.
+void front_end::settle_name(waiting_request& r, bool stored) {
+  if (r.name_place == stream_names::no_place) return;
+  if (stored)
+    streams_.keep(r.name_place);
+  else
+    streams_.release(r.name_place);
+  r.name_place = stream_names::no_place;
 }
 
 // A single event's form; that of a batch's events is looked at one by one. Leaves a CloudEvent in

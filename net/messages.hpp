@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace penstock {
 
@@ -17,6 +18,11 @@ namespace penstock {
 struct ingest_rules {
   std::map<std::string, stream_settings, std::less<>> streams; ///< "default" is always there
   plan_overrides overrides;
+  unknown_streams others = unknown_streams::accept; ///< what is not in `streams`
+
+  bool refuses(std::string_view stream) const {
+    return others == unknown_streams::refuse && streams.find(stream) == streams.end();
+  }
 };
 using ingest_rules_ptr = std::shared_ptr<const ingest_rules>;
 

@@ -6,6 +6,9 @@
 #include "net/replica_figures.hpp"
 #include "net/sink_figures.hpp"
 
+#include <algorithm>
+#include <map>
+
 namespace penstock {
 
 namespace {
@@ -133,6 +136,15 @@ void add_limiters(page& out, const metrics_sources& from) {
           all, [](const m& l) -> auto& { return l.clients_forgotten; }));
 }
 
+void add_names(page& out, const stream_names& names) {
+  out.gauge("penstock_stream_names", "Names of streams in use that are not configured.")
+      .value(names.used());
+  out.gauge("penstock_stream_names_max", "As many of them as there may be.").value(names.places());
+  out.counter("penstock_stream_names_forgotten_total",
+              "Names forgotten, as nothing of them was owed or sent.")
+      .value(names.forgotten());
+}
+
 void add_counters(page& out, const counters_metrics& c) {
   out.counter("penstock_limiter_saved_rows_total",
               "Counters of limits saved so that they survive a restart.")
@@ -146,9 +158,25 @@ void add_counters(page& out, const counters_metrics& c) {
       .value(c.removed.value());
 }
 
-void add_dead_letters(page& out, const dead_letter_metrics& letters) {
+// Of each sink the streams with the most.
+std::vector<letter_tally> shown_tallies(const std::vector<letter_tally>& all,
+                                        const stream_test& is_configured) {
+  std::map<std::string, std::vector<letter_tally>> by_sink;
+  for (const auto& tally : all)
+    by_sink[tally.sink].push_back(tally);
+  std::vector<letter_tally> out;
+  for (auto& [sink, tallies] : by_sink)
+    for (auto& tally : shown_streams(
+             std::move(tallies), is_configured, [](const letter_tally& t) { return t.letters; },
+             [](letter_tally& sum, const letter_tally& more) { sum.letters += more.letters; }))
+      out.push_back(std::move(tally));
+  return out;
+}
+
+void add_dead_letters(page& out, const dead_letter_metrics& letters,
+                      const stream_test& is_configured) {
   out.gauge("penstock_dead_letters", "Events that a sink refused for good and that are kept.");
-  for (const auto& tally : letters.tallies())
+  for (const auto& tally : shown_tallies(letters.tallies(), is_configured))
     out.value(tally.letters, {{"sink", tally.sink}, {"stream", tally.stream}});
   out.gauge("penstock_dead_letters_bytes", "What they take of dead_letters.max_size.")
       .value(letters.bytes.value());
@@ -237,8 +265,8 @@ void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
       .value(j.damaged.value());
 }
 
-void add_queue(page& out, const queue_metrics& q) {
-  const auto streams = q.streams();
+void add_queue(page& out, const queue_metrics& q, const stream_test& is_configured) {
+  const auto streams = shown_queues(q, is_configured);
   out.gauge("penstock_queue_depth", "Events of the embedded queue not yet acknowledged.");
   for (const auto& s : streams)
     out.value(s.depth, {{"stream", s.stream}});
@@ -282,14 +310,15 @@ std::string metrics_page(const metrics_sources& from) {
   out.gauge("penstock_build_info", "Which build this is; the value is always 1.")
       .value(1, {{"version", from.version}, {"node", from.node_name}});
   add_http(out, from.front_ends);
+  if (from.names) add_names(out, *from.names);
   add_limiters(out, from);
   add_limiter_clusters(out, from);
   add_replicas(out, from);
   if (from.counters) add_counters(out, *from.counters);
   add_idempotency(out, from);
   if (from.journal) add_journal(out, *from.journal, from.journal_max_bytes);
-  if (from.queue) add_queue(out, *from.queue);
-  add_sinks(out, from.sinks);
+  if (from.queue) add_queue(out, *from.queue, from.is_configured);
+  add_sinks(out, from.sinks, from.is_configured);
   if (from.keeper) {
     out.counter("penstock_journal_segments_retired_total", "Segments retired.")
         .value(from.keeper->retired.value());
@@ -327,7 +356,7 @@ std::string metrics_page(const metrics_sources& from) {
         .value(turned_away.address.value(), {{"reason", "address"}})
         .value(turned_away.tls.value(), {{"reason", "tls"}});
   }
-  if (from.dead_letters) add_dead_letters(out, *from.dead_letters);
+  if (from.dead_letters) add_dead_letters(out, *from.dead_letters, from.is_configured);
   if (from.replays) {
     out.counter("penstock_replay_events_total", "Events of replays, by what their sink did.")
         .value(from.replays->sent.value(), {{"result", "sent"}})
@@ -344,6 +373,18 @@ std::string metrics_page(const metrics_sources& from) {
         .value(from.dropped_log_lines());
   add_process(out);
   return out.text();
+}
+
+std::vector<queue_stats> shown_queues(const queue_metrics& queue,
+                                      const stream_test& is_configured) {
+  return shown_streams(
+      queue.streams(), is_configured, [](const queue_stats& s) { return s.depth; },
+      [](queue_stats& sum, const queue_stats& more) {
+        sum.depth += more.depth;
+        sum.bytes += more.bytes;
+        sum.in_flight += more.in_flight;
+        sum.oldest_ms = std::max(sum.oldest_ms, more.oldest_ms);
+      });
 }
 
 node_totals totals_of(const metrics_sources& from) {
@@ -370,7 +411,7 @@ node_totals totals_of(const metrics_sources& from) {
   }
   if (from.links) out.peers_up = from.links->links_up.value();
   out.journal_max_bytes = from.journal_max_bytes;
-  if (from.queue) out.queues = from.queue->streams();
+  if (from.queue) out.queues = shown_queues(*from.queue, from.is_configured);
   return out;
 }
 

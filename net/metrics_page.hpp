@@ -13,6 +13,8 @@
 #include "actors/replica_actor.hpp"
 #include "actors/replicator.hpp"
 #include "actors/settings.hpp"
+#include "actors/stream_names.hpp"
+#include "net/shown_streams.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -57,6 +59,8 @@ struct metrics_sources {
   /// What the limiters' counters by limit are those of.
   std::shared_ptr<const limit_labels> limit_names;
   std::shared_ptr<const counters_metrics> counters;
+  std::shared_ptr<const stream_names> names;
+  stream_test is_configured; ///< streams that are always shown by themselves
   /// Log lines dropped because their queue was full.
   std::function<std::uint64_t()> dropped_log_lines;
   /// Actors by name and how many messages wait for them; called on the admin thread.
@@ -82,6 +86,9 @@ struct node_totals {
   std::vector<queue_stats> queues;
 };
 node_totals totals_of(const metrics_sources& from);
+
+/// The streams of the queue that are shown, see shown_streams.hpp.
+std::vector<queue_stats> shown_queues(const queue_metrics& queue, const stream_test& is_configured);
 
 /// The page in text format 0.0.4, made by prometheus-cpp's serialiser.
 std::string metrics_page(const metrics_sources& from);

@@ -16,10 +16,20 @@ struct shown_sink {
   std::vector<sink_lag> lags;
 };
 
-std::vector<shown_sink> shown(const sink_sources& sinks) {
+std::vector<sink_lag> shown_lags(const sink_metrics& sink, const stream_test& is_configured) {
+  return shown_streams(
+      sink.lags(), is_configured, [](const sink_lag& lag) { return lag.events; },
+      [](sink_lag& sum, const sink_lag& more) {
+        sum.events += more.events;
+        sum.bytes += more.bytes;
+        sum.oldest_ms = std::max(sum.oldest_ms, more.oldest_ms);
+      });
+}
+
+std::vector<shown_sink> shown(const sink_sources& sinks, const stream_test& is_configured) {
   std::vector<shown_sink> out;
   for (const auto& sink : sinks)
-    out.push_back({*sink, sink->status(), sink->lags()});
+    out.push_back({*sink, sink->status(), shown_lags(*sink, is_configured)});
   return out;
 }
 
@@ -46,9 +56,10 @@ json::object stream_json(const sink_lag& lag) {
 
 } // namespace
 
-void add_sinks(prometheus_page& out, const sink_sources& sinks) {
+void add_sinks(prometheus_page& out, const sink_sources& sinks,
+               const stream_test& is_configured) {
   if (sinks.empty()) return;
-  const auto all = shown(sinks);
+  const auto all = shown(sinks, is_configured);
   const auto each = [&](auto figure) {
     for (const auto& sink : all)
       out.value(figure(sink), {{"sink", sink.status.sink}});
@@ -76,9 +87,10 @@ void add_sinks(prometheus_page& out, const sink_sources& sinks) {
                                  {{"sink", sink.status.sink}});
 }
 
-json::array sinks_json(const sink_sources& sinks, std::int64_t now_ms) {
+json::array sinks_json(const sink_sources& sinks, std::int64_t now_ms,
+                       const stream_test& is_configured) {
   json::array out;
-  for (const auto& sink : shown(sinks)) {
+  for (const auto& sink : shown(sinks, is_configured)) {
     json::array streams;
     for (const auto& lag : sink.lags)
       streams.push_back(stream_json(lag));

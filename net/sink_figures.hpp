@@ -3,6 +3,7 @@
 
 #include "actors/metrics.hpp"
 #include "net/prometheus_page.hpp"
+#include "net/shown_streams.hpp"
 
 #include <boost/json/array.hpp>
 
@@ -13,11 +14,13 @@ namespace penstock {
 
 using sink_sources = std::vector<std::shared_ptr<const sink_metrics>>;
 
-void add_sinks(prometheus_page& out, const sink_sources& sinks);
+/// Of each sink the streams that shown_streams.hpp says.
+void add_sinks(prometheus_page& out, const sink_sources& sinks, const stream_test& is_configured);
 
 /// [{"sink":…,"kind":…,"state":"ok","last_error":…,"last_error_age_s":…,"delivered":…,"refused":…,
 /// "failures":…,"in_flight_batches":…,"streams":[{"stream":…,"lag_events":…,"lag_bytes":…,
 /// "lag_s":…}]}]; last_error and its age are null while there was none.
-boost::json::array sinks_json(const sink_sources& sinks, std::int64_t now_ms);
+boost::json::array sinks_json(const sink_sources& sinks, std::int64_t now_ms,
+                              const stream_test& is_configured);
 
 } // namespace penstock

@@ -66,8 +66,11 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
       {"process",
        json::object{{"cpu_s", self.cpu_seconds}, {"resident_bytes", self.resident_bytes}}},
       {"queues", queues_of(totals)},
-      {"sinks", sinks_json(from.sinks, now_ms)},
+      {"sinks", sinks_json(from.sinks, now_ms, from.is_configured)},
   };
+  if (from.names)
+    out["stream_names"] =
+        json::object{{"used", from.names->used()}, {"max", from.names->places()}};
   if (from.replicator && from.replicas)
     out["replication"] = replication_of(*from.replicator, *from.replicas);
   if (from.dead_letters) {

@@ -5,6 +5,7 @@
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
 #include "actors/settings.hpp"
+#include "actors/stream_names.hpp"
 #include "net/event_body.hpp"
 #include "net/problem.hpp"
 #include "net/usage_notes.hpp"
@@ -39,6 +40,8 @@ struct waiting_request {
   ack_level ack = ack_level::journaled; ///< when it is answered; published: it feeds a publisher
   unpublished lack = unpublished::no;   ///< what its answer must admit, if it waits beyond the disk
   const served_plan* plan = nullptr;    ///< under which it was let in; one of turn_batch::plans
+  /// Reserved for its stream, whose name is new, until it is known whether an event is stored.
+  std::uint32_t name_place = stream_names::no_place;
   verdict state{};
   std::int64_t start_ns = 0;
 

@@ -39,10 +39,16 @@ class usage_notes {
     std::uint32_t begin = i == 0 ? 0 : notes_[i - 1].end.back();
     for (std::size_t d = 0; d < usage_dimensions; ++d) {
       const auto end = notes_[i].end[d];
-      ids[d] = {notes_[i].hash[d], std::string_view{texts_}.substr(begin, end - begin)};
+      if (notes_[i].hash[d] != 0)
+        ids[d] = {notes_[i].hash[d], std::string_view{texts_}.substr(begin, end - begin)};
       begin = end;
     }
     return ids;
+  }
+
+  /// What was noted does not count for an id of this dimension any more.
+  void forget(std::size_t i, usage_dimension by) {
+    if (i < notes_.size()) notes_[i].hash[static_cast<std::size_t>(by)] = 0;
   }
 
   bool empty() const { return notes_.empty(); }

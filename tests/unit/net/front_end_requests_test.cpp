@@ -133,30 +133,6 @@ TEST_CASE_METHOD(front_end_fixture,
   CHECK(id_in(expect(client, 202)) == id(2));
 }
 
-TEST_CASE_METHOD(front_end_fixture, "requests: no more streams than may be") {
-  start();
-  auto client = connect();
-  const auto name = client_for(0);
-  for (std::size_t i = 0; i < stream_names::max_streams; i += 32) {
-    std::string some;
-    for (std::size_t j = i; j < i + 32; ++j)
-      some += event(name, "", "/v1/events/s" + std::to_string(j));
-    send(client, some);
-    grant(asked(limiter_0));
-    auto batch = appended();
-    REQUIRE(batch);
-    CHECK(batch->blocks.size() == 32);
-    durable(batch);
-    while (client.status() == 202) {
-    }
-  }
-  send(client, event(name, "", "/v1/events/more") + event(name, "", "/v1/events/s0"));
-  reply(asked(limiter_0), {granted(0), granted(1)});
-  durable(appended());
-  expect(client, 404);
-  expect(client, 202);
-}
-
 TEST_CASE_METHOD(front_end_fixture, "requests: an event keeps its type and its trace") {
   start();
   auto client = connect();

@@ -25,6 +25,8 @@ struct front_end_options {
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = 100;
+  std::shared_ptr<stream_names> names = std::make_shared<stream_names>(); ///< of all lanes
+  unknown_streams others = unknown_streams::accept;
   bool opens = true;      ///< serves at once
   bool with_keys = false; ///< index_0 and index_1 are asked about idempotency keys
 };
@@ -39,6 +41,7 @@ class front_end_fixture : public stepped_loop {
       peer_1{system}, index_0{system}, index_1{system}, bus{system}, log{system};
   caf::actor front_end;
   std::shared_ptr<const identifier> identify;
+  std::shared_ptr<stream_names> names; ///< once it is started
 
   front_end_fixture() {
     node.tag = "abcdefgh";
@@ -82,6 +85,7 @@ class front_end_fixture : public stepped_loop {
     parts.max_publish_waits = options.max_publish_waits;
     if (const auto most = options.http.max_connections_per_address; most > 0)
       parts.per_address = std::make_shared<address_counts>(most);
+    parts.names = names = options.names;
     if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
     front_end = spawn_front_end(system, std::move(parts), fd);
     if (options.opens) caf::anon_send(front_end, caf::open_atom_v);
@@ -90,7 +94,7 @@ class front_end_fixture : public stepped_loop {
   /// In the summer of 2026, and as much later as time has passed.
   std::int64_t wall_ms() const { return 1'785'000'000'000 + now_ns / ms; }
   static ingest_rules_ptr rules_of(const front_end_options& options) {
-    return std::make_shared<const ingest_rules>(ingest_rules{options.streams, options.overrides});
+    return std::make_shared<const ingest_rules>(ingest_rules{options.streams, options.overrides, options.others});
   }
   static placement_ptr placement_of(const std::vector<std::uint16_t>& owners) {
     placement places;
