@@ -232,6 +232,14 @@ void journal_state::watch(const caf::actor& publisher) {
   watchers_.push_back(publisher);
 }
 
+void journal_state::forget(const std::string& stream) {
+  seen_.erase(stream);
+  const auto found = waiters_.extract(stream);
+  if (found.empty()) return;
+  for (auto& waiter : found.mapped())
+    waiter.promise.deliver(fetch_reply{stream, false, {}});
+}
+
 void journal_state::publish(std::vector<const_block_ptr> blocks) {
   for (auto& block : blocks) {
     recent_->add(block);
@@ -289,6 +297,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](const fetch_request& request) { return state.fetch(request); },
+      [&state](const forget_stream& which) { state.forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },
       [self](watch_streams) {
         self->state.watch(caf::actor_cast<caf::actor>(self->current_sender()));

@@ -63,6 +63,7 @@ class journal_state {
   void commit();
   caf::result<fetch_reply> fetch(const fetch_request& request);
   void watch(const caf::actor& publisher);
+  void forget(const std::string& stream);
   void replicate(replicated_streams which);
   void look_again();
   void close();
@@ -112,9 +113,9 @@ class journal_state {
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
-/// (answered with fetch_reply), watch_streams, replicated_streams and drain (commits, closes the
-/// journal, answers drained and quits). It blocks on the disk: spawn it detached. `store` is open;
-/// `node` outlives it.
+/// (answered with fetch_reply), watch_streams, forget_stream, replicated_streams and drain (commits,
+/// closes the journal, answers drained and quits). It blocks on the disk: spawn it detached.
+/// `store` is open; `node` outlives it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
                             std::shared_ptr<journal> store, journal_actor_settings settings,
                             node_state* node, std::shared_ptr<journal_metrics> metrics);

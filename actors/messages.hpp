@@ -180,6 +180,12 @@ struct fetch_reply {
   std::vector<const_block_ptr> blocks;
 };
 
+/// To the journal: the sender keeps this stream no more. Who waits for its events is answered with
+/// none, and may ask again; who watches streams is told when it gets the next.
+struct forget_stream {
+  std::string stream;
+};
+
 /// A publisher wants to know which streams get events; answered with a stream_seen for each that
 /// has got some since the node started, and for each further one when its first is durable.
 struct watch_streams {};
@@ -254,6 +260,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::watch_streams)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::stream_seen)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::forget_stream)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_up)
@@ -296,5 +303,6 @@ CAF_ADD_TYPE_ID(penstock, (penstock::counters_saved))
 CAF_ADD_TYPE_ID(penstock, (penstock::save_tick))
 CAF_ADD_TYPE_ID(penstock, (penstock::watch_streams))
 CAF_ADD_TYPE_ID(penstock, (penstock::stream_seen))
+CAF_ADD_TYPE_ID(penstock, (penstock::forget_stream))
 CAF_ADD_TYPE_ID(penstock, (penstock::placement_changed))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -90,9 +90,9 @@ enum class shed_reason : std::uint8_t {
   stream_share,        ///< …or none for its client
 };
 inline constexpr std::array<const char*, 12> shed_names{
-    "connections", "in_flight",     "table_full",   "unreachable", "journal_full",        "disk_full",
-    "journal_error", "unknown_plan", "expendable",  "address_connections", "stream_names",
-    "stream_share"};
+    "connections",  "in_flight",  "table_full",    "unreachable",
+    "journal_full", "disk_full",  "journal_error", "unknown_plan",
+    "expendable",   "address_connections", "stream_names",  "stream_share"};
 
 /// Why a client may not come in, whatever it asks for.
 enum class bar_reason : std::uint8_t {

@@ -19,22 +19,31 @@ void publisher_state::start(publisher_parts parts) {
   breaker_ = sink_breaker{rules_.retry_min_ms, rules_.retry_max_ms};
   for (auto& worker : parts_.lanes)
     lanes_.emplace_back().worker = worker;
-  for (const auto& stream_name : parts_.catalog->streams())
-    on_stream_seen(stream_name);
+  const auto newest = newest_of(parts_.catalog->list());
+  std::erase_if(parts_.saved, [&](const cursor& saved) {
+    if (newest.contains(saved.stream)) return false;
+    gone_.push_back(saved.stream);
+    return true;
+  });
+  for (const auto& [key, last] : newest)
+    on_stream_seen(key);
   self_->send(parts_.journal, watch_streams{});
   self_->send(self_, upkeep_tick{});
 }
 
 // -- streams --------------------------------------------------------------------------------------
 
-// As many as the journal has, which front ends bound: one that was left out here would be taken for
-// delivered.
+// As many as the journal has events of, which the places for names bound, and what was configured:
+// one that was left out here would be taken for delivered.
 publisher_state::stream* publisher_state::find(const std::string& wanted) {
   if (const auto at = streams_.find(wanted); at != streams_.end()) return &at->second;
   if (!parts_.feeds(wanted)) return nullptr;
   const auto lanes = static_cast<std::uint32_t>(lanes_.size());
   stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_};
-  return &streams_.try_emplace(wanted, std::move(feed), lanes).first->second;
+  feed.pass_over(settled_.take(wanted));
+  auto& added = streams_.try_emplace(wanted, std::move(feed), lanes).first->second;
+  added.used_ms = now_ms();
+  return &added;
 }
 
 void publisher_state::on_stream_seen(const std::string& seen) {
@@ -81,9 +90,10 @@ void publisher_state::read_segments(stream& of, std::size_t max_bytes) {
 
 void publisher_state::on_fetched(const fetch_reply& reply) {
   const auto at = streams_.find(reply.stream);
-  if (at == streams_.end()) return;
+  if (at == streams_.end()) return; // it was let go; what came since is found by the upkeep
   auto& of = at->second;
   of.fetching = false;
+  of.used_ms = now_ms();
   if (draining_) return;
   if (reply.read_segments)
     read_segments(of, publisher_read_bytes);

@@ -6,6 +6,7 @@
 #include "actors/metrics.hpp"
 #include "actors/publish_watches.hpp"
 #include "actors/queue_messages.hpp"
+#include "actors/settled_streams.hpp"
 #include "actors/sink_breaker.hpp"
 #include "actors/stream_feed.hpp"
 #include "storage/cursor_store.hpp"
@@ -54,6 +55,8 @@ struct publisher_parts {
   std::function<void()> stop_sink; ///< see sink::stop()
   /// Whether a stream feeds this sink; called on the actor's thread.
   std::function<bool(const std::string& stream)> feeds;
+  /// Streams that are never let go; null: none.
+  std::function<bool(const std::string& stream)> is_configured{};
   std::vector<cursor> saved; ///< of all sinks
   std::shared_ptr<cursor_store> cursors;
   std::shared_ptr<journal_reader> reader;
@@ -105,7 +108,8 @@ class publisher_state {
     std::uint64_t durable_confirmed = 0;
     bool counted = false;  // the backlog was counted, once
     event_volume unread;   // events after feed.position()
-    event_volume appended; // the catalog's count that `unread` takes in
+    appended_count appended; // the catalog's count that `unread` takes in
+    std::int64_t used_ms = 0; // when something of it happened last
   };
   /// Events that someone asked to be sent again.
   struct again_job {
@@ -156,6 +160,10 @@ class publisher_state {
   void save_if_due();
   void save();
   void refresh_unread(stream& of);
+  using newest_map = std::map<std::string, newest_events>;
+  void find_new_streams(const newest_map& newest);
+  bool may_forget(const stream& of, std::uint64_t durable) const;
+  void forget_idle(std::uint64_t durable, const newest_map& newest);
   void tell_keeper(std::uint64_t durable);
   void publish_status();
   void finish_drain_if_idle();
@@ -165,6 +173,8 @@ class publisher_state {
   batch_rules rules_;
   sink_breaker breaker_{0, 0};
   std::map<std::string, stream> streams_;
+  settled_streams settled_;
+  std::vector<std::string> gone_; // whose positions are to be dropped
   std::list<again_job> jobs_;
   std::vector<lane> lanes_;
   std::uint64_t next_token_ = 1;

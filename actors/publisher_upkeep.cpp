@@ -69,20 +69,62 @@ void publisher_state::refresh_unread(stream& of) {
   const auto& catalog = *parts_.catalog;
   // In this order: what is appended in between is seen as not read yet.
   const auto durable = catalog.durable_seq();
-  const auto appended = catalog.appended_volume_of(key);
+  const auto appended = catalog.appended_count_of(key);
+  // The catalog had forgotten it: what it counts now is not what it counted then.
+  if (appended.number != of.appended.number && of.appended.number != 0) of.counted = false;
   if (catalog.durable_seq() <= of.feed.position()) {
     of.unread = {};
     of.counted = true;
   } else if (of.counted) {
-    of.unread += appended;
-    of.unread -= of.appended;
+    of.unread += appended.volume;
+    of.unread -= of.appended.volume;
   } else if (const auto count = parts_.reader->count_after(key, of.feed.position())) {
     of.unread = *count;
     // What was appended while we counted may or may not be in the count: then count again later.
-    of.counted = catalog.appended_volume_of(key) == appended;
+    of.counted = catalog.appended_count_of(key) == appended;
   }
   of.appended = appended;
   if (of.counted && of.unread.events == 0) of.feed.pass_over(durable);
+}
+
+void publisher_state::find_new_streams(const newest_map& newest) {
+  for (const auto& [key, last] : newest)
+    if (!settled_.has_all(key, last)) find(key);
+}
+
+// What waits for the journal is answered by it, and finds the stream gone.
+bool publisher_state::may_forget(const stream& of, std::uint64_t durable) const {
+  return !of.dirty && of.counted && of.unread.events == 0 && of.feed.open_events() == 0 &&
+         of.feed.position() >= durable && of.watches.size() == 0 &&
+         of.used_ms + stream_idle_time.count() <= now_ms() &&
+         !(parts_.is_configured && parts_.is_configured(of.feed.stream()));
+}
+
+/// Lets go the streams of which nothing is owed. `newest` is what there was at `durable`: what came
+/// since makes a stream known again.
+void publisher_state::forget_idle(std::uint64_t durable, const newest_map& newest) {
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    auto& of = at->second;
+    if (!may_forget(of, durable)) {
+      ++at;
+      continue;
+    }
+    for (auto& one : lanes_) // it has nothing there, but may still stand in a queue
+      std::erase(one.queue, source{&of, nullptr});
+    const auto& key = of.feed.stream();
+    const auto last = newest.find(key);
+    if (last != newest.end())
+      settled_.add(key, durable, last->second);
+    else
+      gone_.push_back(key);
+    self_->send(parts_.journal, forget_stream{key});
+    at = streams_.erase(at);
+  }
+  for (auto& stream : settled_.drop_gone(newest))
+    gone_.push_back(std::move(stream));
+  // No segment has events before these positions; a restart would not miss them.
+  std::erase_if(gone_, [this](const std::string& stream) { return streams_.contains(stream); });
+  if (!gone_.empty() && parts_.cursors->forget(parts_.sink, gone_)) gone_.clear();
 }
 
 void publisher_state::tell_keeper(std::uint64_t durable) {
@@ -110,16 +152,16 @@ void publisher_state::publish_status() {
 }
 
 void publisher_state::on_upkeep() {
-  // In this order: a stream that gets its first event in between is not passed over.
-  const auto durable = parts_.catalog->durable_seq();
-  for (const auto& key : parts_.catalog->streams())
-    find(key);
+  const auto [segments, durable] = parts_.catalog->snapshot();
+  const auto newest = newest_of(segments);
+  find_new_streams(newest);
   for (auto& [key, of] : streams_) {
     of.read_failed = false;
     refresh_unread(of);
     of.watches.forget_expired(now_ms());
     pump(of);
   }
+  forget_idle(durable, newest);
   tell_keeper(durable);
   publish_status();
   if (dead_since_upkeep_ > max_deaths_told)
@@ -138,8 +180,7 @@ void publisher_state::on_upkeep() {
 // What is left is counted anew, not looked up in the status, which may be a second old.
 publish_left publisher_state::on_publish_rest() {
   breaker_.hurry(now_ms(), max_drain_pause.count());
-  for (const auto& key : parts_.catalog->streams())
-    find(key);
+  find_new_streams(newest_of(parts_.catalog->list()));
   publish_left out{0, breaker_.is_open()};
   for (auto& [key, of] : streams_) {
     of.read_failed = false;

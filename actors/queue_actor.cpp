@@ -30,27 +30,52 @@ void queue_actor_state::start(queue_parts parts) {
   // Lease numbers of one life of the node lie above those of the lives before it.
   first_lease_ = static_cast<std::uint64_t>(parts_.wall_ms()) << 20;
   recovered_seq_ = parts_.catalog->durable_seq();
+  const auto newest = newest_of(parts_.catalog->list());
   for (const auto& saved : parts_.saved)
-    if (saved.sink == parts_.sink) add_stream(saved);
+    if (saved.sink != parts_.sink)
+      continue;
+    else if (newest.contains(saved.stream))
+      add_stream(saved);
+    else
+      gone_.push_back(saved.stream);
   parts_.saved.clear();
   self_->send(self_, upkeep_tick{});
 }
 
 // -- streams --------------------------------------------------------------------------------------
 
-queue_actor_state::stream& queue_actor_state::add_stream(const cursor& saved) {
-  return streams_.try_emplace(saved.stream, saved, limits_, first_lease_, recovered_seq_)
-      .first->second;
+queue_actor_state::stream& queue_actor_state::add_stream(cursor saved) {
+  saved.seq = std::max(saved.seq, settled_.take(saved.stream));
+  const auto [at, is_new] =
+      streams_.try_emplace(saved.stream, saved, limits_, first_lease_, recovered_seq_);
+  at->second.used_ms = now_ms();
+  return at->second;
 }
 
-result<queue_actor_state::stream*> queue_actor_state::find(const std::string& wanted) {
+bool queue_actor_state::is_configured(const std::string& wanted) const {
+  return parts_.is_configured && parts_.is_configured(wanted);
+}
+
+result<void> queue_actor_state::check_feeds(const std::string& wanted) const {
+  if (streams_.contains(wanted) || parts_.feeds(wanted)) return {};
+  return error{errc::not_found, "the stream '" + wanted + "' does not feed the queue '" +
+                                    parts_.sink + "': see the stream's sinks"};
+}
+
+// Null: there is nothing of it.
+queue_actor_state::stream* queue_actor_state::find(const std::string& wanted) {
   if (const auto at = streams_.find(wanted); at != streams_.end()) return &at->second;
-  if (!parts_.feeds(wanted))
-    return error{errc::not_found, "the stream '" + wanted + "' does not feed the queue '" +
-                                      parts_.sink + "': see the stream's sinks"};
-  if (streams_.size() >= max_queue_streams)
+  if (parts_.catalog->events_of(wanted) == 0) return nullptr;
+  return &add_stream({wanted, parts_.sink, 0, {}});
+}
+
+// The bound is on those that only consumers know: what is configured or has events is served.
+result<queue_actor_state::stream*> queue_actor_state::find_or_add(const std::string& wanted) {
+  if (auto* const found = find(wanted)) return found;
+  if (streams_.size() >= max_queue_streams && !is_configured(wanted))
     return error{errc::unavailable, "the queue knows " + std::to_string(max_queue_streams) +
-                                        " streams already, as many as it may"};
+                                        " streams already, as many as it may; this one has no "
+                                        "event yet, and is not configured"};
   return &add_stream({wanted, parts_.sink, 0, {}});
 }
 
@@ -89,9 +114,10 @@ void queue_actor_state::read_segments(stream& of, std::size_t max_bytes) {
 
 void queue_actor_state::on_fetched(const fetch_reply& reply) {
   const auto at = streams_.find(reply.stream);
-  if (at == streams_.end()) return;
+  if (at == streams_.end()) return; // it was let go; what came since is found by the upkeep
   auto& of = at->second;
   of.fetching = false;
+  of.used_ms = now_ms();
   if (reply.read_segments)
     read_segments(of, queue_read_bytes);
   else
@@ -103,12 +129,17 @@ void queue_actor_state::on_fetched(const fetch_reply& reply) {
 // -- receiving ------------------------------------------------------------------------------------
 
 void queue_actor_state::on_receive(queue_receive request, caf::response_promise promise) {
-  const auto found = find(request.stream);
+  if (const auto feeds = check_feeds(request.stream); !feeds) {
+    promise.deliver(refuse(feeds.error()));
+    return;
+  }
+  const auto found = find_or_add(request.stream);
   if (!found) {
     promise.deliver(refuse(found.error()));
     return;
   }
   auto& of = **found;
+  of.used_ms = now_ms();
   of.wanted = true;
   of.state.expire(now_ms());
   const bool empty_handed = !of.state.has_ready();
@@ -183,14 +214,21 @@ void queue_actor_state::end_waits_if(stream& of, Predicate ends) {
 
 void queue_actor_state::on_receipts(const queue_receipts& request, caf::response_promise promise) {
   queue_receipts_done out;
-  const auto found = find(request.stream);
-  if (!found) {
+  if (const auto feeds = check_feeds(request.stream); !feeds) {
     out.ok = false;
-    out.why = found.error();
+    out.why = feeds.error();
     promise.deliver(std::move(out));
     return;
   }
-  auto& of = **found;
+  auto* const found = find(request.stream);
+  if (!found) {
+    out.stale = request.receipts.size();
+    parts_.metrics->stale.add(out.stale);
+    promise.deliver(std::move(out));
+    return;
+  }
+  auto& of = *found;
+  of.used_ms = now_ms();
   for (const auto& ticket : request.receipts) {
     const auto outcome = request.accept ? of.state.ack(ticket) : of.state.nack(ticket);
     ++(outcome == receipt_outcome::done ? out.done : out.stale);
@@ -212,7 +250,7 @@ void queue_actor_state::on_receipts(const queue_receipts& request, caf::response
 // -- replay and statistics ------------------------------------------------------------------------
 
 queue_delivery_ptr queue_actor_state::on_replay(const queue_replay& request) {
-  if (const auto found = find(request.stream); !found) return refuse(found.error());
+  if (const auto feeds = check_feeds(request.stream); !feeds) return refuse(feeds.error());
   auto after = request.from_seq == 0 ? 0 : request.from_seq - 1;
   if (request.from_time_ms) {
     const auto before = parts_.replay->seq_before_time(request.stream, *request.from_time_ms);
@@ -239,15 +277,20 @@ queue_delivery_ptr queue_actor_state::on_replay(const queue_replay& request) {
 
 queue_stats_reply queue_actor_state::on_stats(const queue_stats_request& request) {
   queue_stats_reply out;
-  const auto found = find(request.stream);
-  if (!found) {
+  if (const auto feeds = check_feeds(request.stream); !feeds) {
     out.ok = false;
-    out.why = found.error();
+    out.why = feeds.error();
     return out;
   }
-  auto& of = **found;
+  auto* const found = find(request.stream);
+  if (!found) {
+    out.stats.stream = request.stream;
+    return out;
+  }
+  auto& of = *found;
   of.state.expire(now_ms());
-  look_ahead(of, parts_.catalog->durable_seq(), parts_.catalog->list());
+  const auto at = parts_.catalog->snapshot();
+  look_ahead(of, at.durable_seq, newest_of(at.segments));
   refresh_unread(of);
   out.stats = stats_of(of);
   return out;

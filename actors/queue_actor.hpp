@@ -1,8 +1,10 @@
 // The embedded queue: one actor for all its streams. What it decides is in queue_state.hpp.
 #pragma once
 
+#include "actors/delivery_messages.hpp"
 #include "actors/queue_messages.hpp"
 #include "actors/settings.hpp"
+#include "actors/settled_streams.hpp"
 #include "storage/cursor_store.hpp"
 #include "storage/journal_reader.hpp"
 #include "storage/segment_catalog.hpp"
@@ -28,8 +30,11 @@ inline constexpr std::chrono::milliseconds cursor_retry_interval{1000};
 inline constexpr std::chrono::milliseconds queue_upkeep_interval{1000};
 /// Receives held open at one time, over all streams.
 inline constexpr std::size_t max_queue_waiters = 1024;
-/// A consumer may wait for a stream that has no event yet, up to this many streams in all.
-inline constexpr std::size_t max_queue_streams = 4096;
+/// A consumer may wait for a stream that is not configured and has no event yet, up to this many
+/// streams in all.
+inline constexpr std::size_t max_queue_streams = 8192;
+/// Events that become dead letters at one time, as no consumer can ask for their stream.
+inline constexpr std::size_t max_unnamed_at_once = 256;
 /// One read of the journal gives about this much.
 inline constexpr std::size_t queue_read_bytes = 4u << 20;
 
@@ -39,6 +44,8 @@ struct queue_parts {
   queue_settings settings;
   /// Whether a stream feeds this sink; called on the actor's thread.
   std::function<bool(const std::string& stream)> feeds;
+  /// Streams that are never let go; null: none.
+  std::function<bool(const std::string& stream)> is_configured;
   std::vector<cursor> saved; ///< what `cursors` loaded; other sinks' are ignored
   std::shared_ptr<cursor_store> cursors;
   std::shared_ptr<journal_reader> reader; ///< for consumers that lag
@@ -47,6 +54,11 @@ struct queue_parts {
   std::shared_ptr<segment_catalog> catalog;
   caf::actor journal; ///< answers fetch_request
   caf::actor keeper;  ///< is told confirmed_up_to
+  /// Whether a consumer can ask for a stream; null: for each. Events of others, which an earlier
+  /// version took, become dead letters.
+  std::function<bool(const std::string& stream)> is_name{};
+  caf::actor dead_letters{}; ///< answers bury_ptr
+  std::string tag{};         ///< of the journal
   std::shared_ptr<queue_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
@@ -87,15 +99,17 @@ class queue_actor_state {
     std::string name;
     queue_state state;
     std::deque<waiter> waiters;
+    bool burying = false;                // its events are on their way to the dead letters
     bool wanted = false;                 // a consumer was here, so read ahead
     bool fetching = false;               // a fetch_request is under way
     bool read_failed = false;            // wait for the next upkeep before reading again
     bool dirty = false;                  // acknowledgements not yet saved
     std::uint64_t durable_confirmed = 0; // what the keeper may be told
     event_volume unread;                 // what lies after state.position()
-    event_volume appended;               // the catalog's count that `unread` takes in
+    appended_count appended;             // the catalog's count that `unread` takes in
     bool counted = false;                // the backlog was counted, once
-    std::pair<std::uint64_t, std::uint64_t> newest{}; // last segment with events, and how many
+    newest_events newest{};              // when nothing of it was owed last
+    std::int64_t used_ms = 0;            // when something of it happened last
   };
   struct unsaved_ack {
     caf::response_promise promise;
@@ -104,8 +118,11 @@ class queue_actor_state {
 
   std::int64_t now_ms() const;
   // -- queue_actor.cpp
-  result<stream*> find(const std::string& stream_name);
-  stream& add_stream(const cursor& saved);
+  result<void> check_feeds(const std::string& stream_name) const;
+  stream* find(const std::string& stream_name);
+  result<stream*> find_or_add(const std::string& stream_name);
+  stream& add_stream(cursor saved);
+  bool is_configured(const std::string& stream_name) const;
   void pump(stream& of);
   void read_segments(stream& of, std::size_t max_bytes);
   void add_blocks(stream& of, const std::vector<const_block_ptr>& blocks);
@@ -119,8 +136,13 @@ class queue_actor_state {
   // -- queue_upkeep.cpp
   void save_if_due();
   void save();
-  void find_new_streams(const std::vector<segment_info>& segments);
-  void look_ahead(stream& of, std::uint64_t durable, const std::vector<segment_info>& segments);
+  using newest_map = std::map<std::string, newest_events>;
+  void find_new_streams(const newest_map& newest);
+  void look_ahead(stream& of, std::uint64_t durable, const newest_map& newest);
+  bool may_forget(const stream& of, std::uint64_t durable) const;
+  void forget_idle(std::uint64_t durable, const newest_map& newest);
+  void bury_unnamed(stream& of);
+  void on_buried(const std::string& stream_name, const std::vector<receipt>& which, bool kept);
   void refresh_unread(stream& of);
   void tell_keeper(std::uint64_t durable);
   queue_stats stats_of(const stream& of) const;
@@ -131,6 +153,8 @@ class queue_actor_state {
   std::uint64_t first_lease_ = 1;
   std::uint64_t recovered_seq_ = 0;
   std::map<std::string, stream> streams_;
+  settled_streams settled_;
+  std::vector<std::string> gone_; // whose positions are to be dropped
   std::size_t waiters_ = 0;
   std::vector<unsaved_ack> unsaved_;
   std::size_t unsaved_receipts_ = 0;

@@ -52,23 +52,19 @@ void queue_actor_state::save() {
 
 // -- what may be retired --------------------------------------------------------------------------
 
-void queue_actor_state::find_new_streams(const std::vector<segment_info>& segments) {
-  for (const auto& segment : segments)
-    for (const auto& [key, events] : segment.events)
-      if (events > 0 && streams_.find(key) == streams_.end() && parts_.feeds(key))
-        add_stream({key, parts_.sink, 0, {}});
+void queue_actor_state::find_new_streams(const newest_map& newest) {
+  for (const auto& [key, last] : newest)
+    if (!streams_.contains(key) && !settled_.has_all(key, last) && parts_.feeds(key))
+      add_stream({key, parts_.sink, 0, {}});
 }
 
 /// Makes sure that the window holds the stream's first unacknowledged event, or that it is known
 /// that there is none: so a stream with nothing pending holds no segment back.
 void queue_actor_state::look_ahead(stream& of, std::uint64_t durable,
-                                   const std::vector<segment_info>& segments) {
+                                   const newest_map& newest_by_stream) {
   if (of.state.unacked_in_window() == 0 && durable > of.state.position()) {
-    std::pair<std::uint64_t, std::uint64_t> newest{};
-    for (const auto& segment : segments)
-      if (const auto events = segment.events.find(of.name);
-          events != segment.events.end() && events->second > 0)
-        newest = {segment.number, events->second};
+    const auto last = newest_by_stream.find(of.name);
+    const auto newest = last == newest_by_stream.end() ? newest_events{} : last->second;
     if (newest == of.newest) {
       of.state.pass_over(durable);
     } else {
@@ -79,6 +75,35 @@ void queue_actor_state::look_ahead(stream& of, std::uint64_t durable,
     }
   }
   if (!of.dirty) of.durable_confirmed = of.state.confirmed();
+}
+
+// What waits for the journal is answered by it, and finds the stream gone.
+bool queue_actor_state::may_forget(const stream& of, std::uint64_t durable) const {
+  return of.waiters.empty() && !of.dirty && of.state.position() >= durable &&
+         of.state.unacked_in_window() == 0 && of.unread.events == 0 &&
+         of.used_ms + stream_idle_time.count() <= now_ms() && !is_configured(of.name);
+}
+
+/// Lets go the streams of which nothing is owed. `newest` is what there was at `durable`: what came
+/// since makes a stream known again.
+void queue_actor_state::forget_idle(std::uint64_t durable, const newest_map& newest) {
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    const auto& of = at->second;
+    if (!may_forget(of, durable)) {
+      ++at;
+      continue;
+    }
+    const auto last = newest.find(of.name);
+    if (last != newest.end()) settled_.add(of.name, durable, last->second);
+    self_->send(parts_.journal, forget_stream{of.name});
+    if (last == newest.end()) gone_.push_back(of.name);
+    at = streams_.erase(at);
+  }
+  for (auto& stream : settled_.drop_gone(newest))
+    gone_.push_back(std::move(stream));
+  // No segment has events before these positions; a restart would not miss them.
+  std::erase_if(gone_, [this](const std::string& stream) { return streams_.contains(stream); });
+  if (!gone_.empty() && parts_.cursors->forget(parts_.sink, gone_)) gone_.clear();
 }
 
 void queue_actor_state::tell_keeper(std::uint64_t durable) {
@@ -92,19 +117,21 @@ void queue_actor_state::tell_keeper(std::uint64_t durable) {
 }
 
 void queue_actor_state::on_upkeep() {
-  const auto durable = parts_.catalog->durable_seq();
-  const auto segments = parts_.catalog->list();
-  find_new_streams(segments);
+  const auto [segments, durable] = parts_.catalog->snapshot();
+  const auto newest = newest_of(segments);
+  find_new_streams(newest);
   std::vector<queue_stats> all;
   for (auto& [key, of] : streams_) {
     of.read_failed = false;
     of.state.expire(now_ms());
-    look_ahead(of, durable, segments);
+    look_ahead(of, durable, newest);
     refresh_unread(of);
+    bury_unnamed(of);
     all.push_back(stats_of(of));
     serve(of);
     pump(of);
   }
+  forget_idle(durable, newest);
   tell_keeper(durable);
   parts_.metrics->publish(std::move(all));
   // An open segment can't be retired.
@@ -116,22 +143,70 @@ void queue_actor_state::on_upkeep() {
   self_->delayed_send(self_, queue_upkeep_interval, upkeep_tick{});
 }
 
+// -- streams that have no name any more -----------------------------------------------------------
+
+void queue_actor_state::bury_unnamed(stream& of) {
+  if (!parts_.is_name || parts_.is_name(of.name) || of.burying) return;
+  if (!of.state.has_ready() && of.state.wants_blocks() &&
+      parts_.catalog->durable_seq() > of.state.position())
+    read_segments(of, queue_read_bytes);
+  const auto messages =
+      of.state.receive(max_unnamed_at_once, max_receive_bytes, max_lease_ms, now_ms());
+  if (messages.empty()) return;
+  auto wish = std::make_shared<bury>();
+  std::vector<receipt> which;
+  for (const auto& message : messages) {
+    auto letter = letter_of(*message.block, message.index);
+    letter.sink = parts_.sink;
+    letter.tag = parts_.tag;
+    letter.reason = "no consumer can ask for a stream of this name";
+    letter.died_ms = parts_.wall_ms();
+    wish->letters.push_back(std::move(letter));
+    which.push_back(message.ticket);
+  }
+  of.burying = true;
+  spdlog::warn("queue: {} events of the stream '{}' become dead letters: no consumer can ask for a "
+               "stream of this name",
+               which.size(), of.name);
+  self_->request(parts_.dead_letters, caf::infinite, bury_ptr{std::move(wish)})
+      .then([this, name = of.name, which](
+                const buried& outcome) { on_buried(name, which, outcome.ok); },
+            [this, name = of.name, which](const caf::error&) { on_buried(name, which, false); });
+}
+
+// What could not be kept is tried again at the next upkeep.
+void queue_actor_state::on_buried(const std::string& buried_of, const std::vector<receipt>& which,
+                                  bool kept) {
+  const auto at = streams_.find(buried_of);
+  if (at == streams_.end()) return;
+  auto& of = at->second;
+  of.burying = false;
+  for (const auto& ticket : which)
+    kept ? of.state.ack(ticket) : of.state.nack(ticket);
+  if (!kept) return;
+  of.dirty = dirty_ = true;
+  save_if_due();
+  bury_unnamed(of);
+}
+
 // -- statistics -----------------------------------------------------------------------------------
 
 // The backlog is counted once, when the stream is first looked at; from then on it grows by what
 // is appended and shrinks by what is read, so that a long backlog costs nothing to know.
 void queue_actor_state::refresh_unread(stream& of) {
-  const auto appended = parts_.catalog->appended_volume_of(of.name);
+  const auto appended = parts_.catalog->appended_count_of(of.name);
+  // The catalog had forgotten it: what it counts now is not what it counted then.
+  if (appended.number != of.appended.number && of.appended.number != 0) of.counted = false;
   if (parts_.catalog->durable_seq() <= of.state.position()) {
     of.unread = {};
     of.counted = true;
   } else if (of.counted) {
-    of.unread += appended;
-    of.unread -= of.appended;
+    of.unread += appended.volume;
+    of.unread -= of.appended.volume;
   } else if (const auto count = parts_.reader->count_after(of.name, of.state.position())) {
     of.unread = *count;
     // What was appended while we counted may or may not be in the count: then count again later.
-    of.counted = parts_.catalog->appended_volume_of(of.name) == appended;
+    of.counted = parts_.catalog->appended_count_of(of.name) == appended;
   }
   of.appended = appended;
 }

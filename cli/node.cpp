@@ -75,6 +75,7 @@ result<std::unique_ptr<node>> node::start(const config& settings) {
   made->start_storage_actors();
   made->tell_replicated_streams(made->settings_);
   if (auto done = made->start_delivery_keepers(); !done) return done.error();
+  made->start_queue();
   made->start_publishers();
   if (auto done = made->start_lanes(); !done) return done.error();
   if (auto done = made->open_directory(); !done) return done.error();
@@ -180,6 +181,13 @@ result<void> node::start_lanes() {
   return {};
 }
 
+// Of the configuration that the node started with.
+stream_test node::is_configured() const {
+  return [streams = settings_.streams](const std::string& stream) {
+    return streams.contains(stream);
+  };
+}
+
 // What the journal has events of was taken before: it goes on.
 void node::start_names() {
   std::size_t left_out = 0;
@@ -253,9 +261,7 @@ result<void> node::start_admin() {
   m.limit_names = limit_labels_;
   m.counters = counters_metrics_;
   m.names = names_;
-  m.is_configured = [this](const std::string& stream) {
-    return settings_.streams.contains(stream);
-  };
+  m.is_configured = is_configured();
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
   // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {

@@ -100,6 +100,7 @@ class node {
   result<void> open_listeners();
   result<void> make_sinks();
   void start_storage_actors();
+  void start_queue();
   result<void> start_delivery_keepers();
   void start_publishers();
   result<void> start_lanes();
@@ -107,6 +108,7 @@ class node {
   void end_lanes();
   void start_accounts();
   void start_names();
+  stream_test is_configured() const;
   void start_usage_rebuilder();
   result<void> open_directory();
   void start_membership(const welcome& here);

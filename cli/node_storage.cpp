@@ -3,6 +3,7 @@
 
 #include "actors/placement.hpp"
 #include "cli/client_secret.hpp"
+#include "net/stream_name.hpp"
 #include "net/wall_time.hpp"
 #include "storage/node_name.hpp"
 
@@ -140,7 +141,6 @@ result<void> node::open_accounts() {
 }
 
 void node::start_storage_actors() {
-  auto sink = queue_name(settings_);
   journal_actor_settings settings;
   settings.recent_bytes = settings_.queue.memory_bytes;
   settings.received_delay_ms = settings_.journal.received_delay_ms;
@@ -169,10 +169,15 @@ void node::start_storage_actors() {
   keeper.metrics = keeper_metrics_;
   keeper.wall_ms = wall_ms;
   keeper_ = system_.spawn<caf::detached>(keeper_actor, std::move(keeper));
+}
+
+void node::start_queue() {
+  auto sink = queue_name(settings_);
   queue_parts queue;
   queue.sink = sink;
   queue.settings = settings_.queue;
   queue.feeds = feeds(settings_, sink);
+  queue.is_configured = is_configured();
   queue.saved = saved_cursors_;
   queue.cursors = cursors_;
   queue.reader = journal_reader::make(journal_->catalog());
@@ -180,6 +185,9 @@ void node::start_storage_actors() {
   queue.catalog = journal_->catalog();
   queue.journal = journal_actor_;
   queue.keeper = keeper_;
+  queue.is_name = [](const std::string& stream) { return is_stream_name(stream); };
+  queue.dead_letters = dead_letters_;
+  queue.tag = journal_->tag();
   queue.metrics = queue_metrics_;
   queue.wall_ms = wall_ms;
   queue_ = system_.spawn<caf::detached>(queue_actor, std::move(queue));

@@ -51,6 +51,7 @@ void start_publisher(caf::actor_system& system, const std::string& name,
   parts.traits = out.to->traits();
   parts.stop_sink = [to = out.to] { to->stop(); };
   parts.feeds = std::move(feeds);
+  parts.is_configured = base.is_configured;
   parts.saved = std::move(saved);
   parts.cursors = base.cursors;
   parts.reader = journal_reader::make(base.from.catalog());

@@ -42,6 +42,8 @@ struct publisher_base {
   caf::actor journal;      ///< answers fetch_request and watch_streams
   caf::actor keeper;       ///< is told confirmed_up_to
   caf::actor dead_letters; ///< answers bury_ptr
+  /// Streams that are never let go; null: none.
+  std::function<bool(const std::string&)> is_configured{};
 };
 
 /// Starts the publisher of a sink and its lanes, a thread each. `saved`: cursors, of all sinks.

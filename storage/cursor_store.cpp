@@ -103,6 +103,21 @@ class sqlite_cursor_store final : public cursor_store {
     return saved;
   }
 
+  result<void> forget(const std::string& sink, const std::vector<std::string>& streams) override {
+    const std::lock_guard hold{mutex_};
+    auto gone = db_->prepare("DELETE FROM cursor WHERE stream = ?1 AND (sink = ?2 OR "
+                             "substr(sink, 1, length(?2) + 1) = ?2 || '#')");
+    if (!gone) return gone.error();
+    return in_transaction([&]() -> result<void> {
+      for (const auto& stream : streams) {
+        gone->bind_text(1, stream);
+        gone->bind_text(2, sink);
+        if (auto done = gone->run(); !done) return done;
+      }
+      return {};
+    });
+  }
+
   void restore_reserve() override {
     const std::lock_guard hold{mutex_};
     reserve_.take();
@@ -124,16 +139,23 @@ class sqlite_cursor_store final : public cursor_store {
   }
 
   result<void> write(const std::vector<cursor>& cursors) {
+    return in_transaction([&]() -> result<void> {
+      for (const auto& position : cursors) {
+        const auto ranges = ranges_text(position);
+        upsert_.bind_text(1, position.stream);
+        upsert_.bind_text(2, position.sink);
+        upsert_.bind(3, position.seq);
+        upsert_.bind_text(4, ranges);
+        if (auto done = upsert_.run(); !done) return done;
+      }
+      return {};
+    });
+  }
+
+  template <class Changes>
+  result<void> in_transaction(Changes make_changes) {
     auto done = db_->exec("BEGIN IMMEDIATE");
-    for (const auto& position : cursors) {
-      if (!done) break;
-      const auto ranges = ranges_text(position);
-      upsert_.bind_text(1, position.stream);
-      upsert_.bind_text(2, position.sink);
-      upsert_.bind(3, position.seq);
-      upsert_.bind_text(4, ranges);
-      done = upsert_.run();
-    }
+    if (done) done = make_changes();
     if (done) done = db_->exec("COMMIT");
     if (!done && sqlite3_get_autocommit(db_->raw()) == 0) (void)db_->exec("ROLLBACK");
     return done;

@@ -39,6 +39,8 @@ class cursor_store {
   virtual result<std::vector<cursor>> load() = 0;
   /// Replaces the named cursors in one durable transaction.
   virtual result<void> save(const std::vector<cursor>& cursors) = 0;
+  /// Drops the positions of a sink, of all its lanes, in these streams.
+  virtual result<void> forget(const std::string& sink, const std::vector<std::string>& streams) = 0;
   /// Takes the reserve again if it was given back and there is room by now; cheap when it is held.
   virtual void restore_reserve() {}
 };

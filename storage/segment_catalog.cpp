@@ -4,6 +4,14 @@
 
 namespace penstock {
 
+std::map<std::string, newest_events> newest_of(const std::vector<segment_info>& segments) {
+  std::map<std::string, newest_events> out;
+  for (const auto& segment : segments)
+    for (const auto& [stream, events] : segment.events)
+      if (events > 0) out[stream] = {segment.number, events};
+  return out;
+}
+
 std::vector<segment_info> segment_catalog::list() const {
   const std::lock_guard lock{mutex_};
   std::vector<segment_info> all;
@@ -11,6 +19,15 @@ std::vector<segment_info> segment_catalog::list() const {
   for (const auto& [number, info] : segments_)
     all.push_back(info);
   return all;
+}
+
+segments_at segment_catalog::snapshot() const {
+  const std::lock_guard lock{mutex_};
+  segments_at out{{}, durable_seq_};
+  out.segments.reserve(segments_.size());
+  for (const auto& [number, info] : segments_)
+    out.segments.push_back(info);
+  return out;
 }
 
 std::optional<segment_info> segment_catalog::find(std::uint64_t seq) const {
@@ -85,28 +102,27 @@ void segment_catalog::extend(std::uint64_t number, const segment_growth& growth)
   for (const auto& [stream, added] : growth.added) {
     info.events[stream] += added.events;
     info.body_bytes[stream] += added.bytes;
-    appended_[stream] += added;
+    auto& count = appended_[stream];
+    if (count.number == 0) count.number = next_number_++;
+    count.volume += added;
   }
   durable_seq_ = std::max(durable_seq_, growth.last_seq);
 }
 
-std::uint64_t segment_catalog::appended_of(const std::string& stream) const {
-  return appended_volume_of(stream).events;
-}
-
-std::uint64_t segment_catalog::appended_bytes_of(const std::string& stream) const {
-  return appended_volume_of(stream).bytes;
-}
-
-event_volume segment_catalog::appended_volume_of(const std::string& stream) const {
+appended_count segment_catalog::appended_count_of(const std::string& stream) const {
   const std::lock_guard lock{mutex_};
   const auto found = appended_.find(stream);
-  return found == appended_.end() ? event_volume{} : found->second;
+  return found == appended_.end() ? appended_count{} : found->second;
 }
 
 bool segment_catalog::remove(std::uint64_t number) {
   const std::lock_guard lock{mutex_};
-  segments_.erase(number);
+  const auto gone = segments_.extract(number);
+  if (!gone.empty())
+    for (const auto& [stream, events] : gone.mapped().events) {
+      const auto has_it = [&](const auto& other) { return other.second.events.contains(stream); };
+      if (std::none_of(segments_.begin(), segments_.end(), has_it)) appended_.erase(stream);
+    }
   return pins_.find(number) == pins_.end();
 }
 

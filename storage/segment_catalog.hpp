@@ -44,10 +44,31 @@ struct segment_growth {
   std::uint64_t keys = 0;                                  ///< idempotency records added
 };
 
+/// Events of one stream made durable since `number` was given to it. The catalog forgets a stream
+/// that is in no segment any more; if it comes back it has another number and counts from 0. 0: it
+/// is not there.
+struct appended_count {
+  event_volume volume;
+  std::uint64_t number = 0;
+  bool operator==(const appended_count&) const = default;
+};
+
+/// All segments, and what was durable at that moment.
+struct segments_at {
+  std::vector<segment_info> segments;
+  std::uint64_t durable_seq = 0;
+};
+
+/// The last segment that has events of a stream, and how many: it changes with each new event.
+using newest_events = std::pair<std::uint64_t, std::uint64_t>;
+/// Of all streams that are in some segment.
+std::map<std::string, newest_events> newest_of(const std::vector<segment_info>& segments);
+
 /// Thread-safe; used once a commit or less often, never once a request.
 class segment_catalog {
  public:
   std::vector<segment_info> list() const;
+  segments_at snapshot() const;
   /// The first segment that may hold an event of sequence >= seq.
   std::optional<segment_info> find(std::uint64_t seq) const;
   std::optional<segment_info> get(std::uint64_t number) const;
@@ -55,13 +76,8 @@ class segment_catalog {
   std::uint64_t durable_seq() const;
   /// Events of one stream in all segments, and the streams that have any.
   std::uint64_t events_of(const std::string& stream) const;
-  /// Events of one stream made durable since the journal was opened; only ever grows, so that a
-  /// reader which counted once need not count again.
-  std::uint64_t appended_of(const std::string& stream) const;
-  /// The bytes of their bodies.
-  std::uint64_t appended_bytes_of(const std::string& stream) const;
-  /// Both, of one moment.
-  event_volume appended_volume_of(const std::string& stream) const;
+  /// Under one number it only ever grows, so that a reader which counted once need not count again.
+  appended_count appended_count_of(const std::string& stream) const;
   std::vector<std::string> streams() const;
   std::uint64_t bytes() const;
 
@@ -80,7 +96,8 @@ class segment_catalog {
   mutable std::mutex mutex_;
   std::map<std::uint64_t, segment_info> segments_;
   std::map<std::uint64_t, std::size_t> pins_;
-  std::map<std::string, event_volume> appended_;
+  std::map<std::string, appended_count> appended_;
+  std::uint64_t next_number_ = 1;
   std::uint64_t durable_seq_ = 0; // outlives the retirement of the segment that held it
 };
 

@@ -24,6 +24,13 @@ struct lane_cursors final : cursor_store {
       by_name[one.stream + '/' + one.sink] = one;
     return {};
   }
+  result<void> forget(const std::string& sink, const std::vector<std::string>& streams) override {
+    for (const auto& stream : streams)
+      std::erase_if(by_name, [&](const auto& each) {
+        return each.second.stream == stream && each.second.sink.starts_with(sink + '#');
+      });
+    return {};
+  }
   std::map<std::string, cursor> by_name;
   bool full = false;
   int saves = 0;
@@ -35,6 +42,7 @@ struct publisher_world {
   caf::scheduler::test_coordinator& sched =
       static_cast<caf::scheduler::test_coordinator&>(sys.scheduler());
   caf::scoped_actor self{sys};
+  std::vector<std::string> forgotten; // of which the journal was told
   fake_journal journal;
   std::shared_ptr<lane_cursors> cursors = std::make_shared<lane_cursors>();
   std::shared_ptr<sink_metrics> metrics = std::make_shared<sink_metrics>("bus", "nats");
@@ -96,6 +104,10 @@ struct publisher_world {
                 CHECK(fetching.count(fetch.stream) == 0); // one at a time
                 fetching[fetch.stream] = fetch.after_seq;
               },
+              [this](const forget_stream& which) {
+                forgotten.push_back(which.stream);
+                fetching.erase(which.stream);
+              },
               [this](watch_streams) { watched = true; }};
     });
     keeper = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
@@ -115,6 +127,7 @@ struct publisher_world {
     parts.settings = settings;
     parts.stop_sink = [this] { stopped = true; };
     parts.feeds = [](const std::string& stream) { return stream != "elsewhere"; };
+    parts.is_configured = [](const std::string& stream) { return stream.starts_with("kept"); };
     parts.saved = *cursors->load();
     parts.cursors = cursors;
     parts.reader = std::make_shared<fake_reader>(journal);
@@ -135,7 +148,7 @@ struct publisher_world {
   /// Makes events durable and answers the publisher's fetch, as the journal does.
   void append(const std::string& stream, std::size_t count) {
     journal.append(stream, count);
-    journal.catalog->extend(1, {.last_seq = journal.next_seq - 1, .added = {{stream, {count, 0}}}});
+    journal.catalog->extend(journal.segment.number, {.last_seq = journal.next_seq - 1, .added = {{stream, {count, 0}}}});
     caf::anon_send(publisher_actor, stream_seen{stream});
     sched.run();
     feed();

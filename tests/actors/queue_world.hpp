@@ -35,12 +35,19 @@ struct fake_journal {
       block->events.push_back({static_cast<std::uint32_t>(block->bodies.size()), 0, 0, 0});
     }
     blocks[stream].push_back(block);
-    segment.number = 1;
+    segment.number = std::max<std::uint64_t>(1, segment.number);
     segment.first_seq = 1;
     segment.last_seq = next_seq - 1;
     segment.events[stream] += count;
     catalog->put(segment);
     return block;
+  }
+  /// The first segment is gone, as what it held was confirmed; a second one is begun.
+  void retire() {
+    catalog->remove(segment.number);
+    blocks.clear();
+    segment = {.number = segment.number + 1, .last_seq = next_seq - 1};
+    catalog->put(segment);
   }
   std::vector<const_block_ptr> after(const std::string& stream, std::uint64_t seq) {
     std::vector<const_block_ptr> out;
@@ -92,6 +99,11 @@ struct fake_cursors final : cursor_store {
       by_stream[c.stream] = c;
     return {};
   }
+  result<void> forget(const std::string&, const std::vector<std::string>& streams) override {
+    for (const auto& stream : streams)
+      by_stream.erase(stream);
+    return {};
+  }
   std::vector<cursor> kept() const {
     std::vector<cursor> out;
     for (const auto& [stream, c] : by_stream)
@@ -114,14 +126,21 @@ struct world {
   std::shared_ptr<queue_metrics> metrics = std::make_shared<queue_metrics>();
   std::vector<fetch_request> fetches; // not yet answered
   std::vector<std::uint64_t> confirmed;
+  std::vector<std::string> forgotten;
   std::int64_t wall = 1'000'000;
-  caf::actor journal_actor, keeper, queue;
+  std::vector<dead_letter> letters;
+  bool graveyard_full = false;
+  caf::actor journal_actor, keeper, graveyard, queue;
 
   world() {
     journal_actor = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const fetch_request& fetch) {
+      return {[this](const forget_stream& which) {
+                forgotten.push_back(which.stream);
+                std::erase_if(fetches, [&](auto& each) { return each.stream == which.stream; });
+              },
+              [this](const fetch_request& fetch) {
         for (const auto& open : fetches)
-          CHECK(open.stream != fetch.stream); // one at a time
+          if (open.stream == fetch.stream) FAIL("one at a time");
         fetches.push_back(fetch);
       }};
     });
@@ -131,9 +150,16 @@ struct world {
         confirmed.push_back(news.seq);
       }};
     });
+    graveyard = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
+      return {[this](const bury_ptr& wish) {
+        if (graveyard_full) return buried{false, {errc::disk_full, "no room"}};
+        letters.insert(letters.end(), wish->letters.begin(), wish->letters.end());
+        return buried{};
+      }};
+    });
   }
   ~world() {
-    for (const auto& a : {queue, journal_actor, keeper})
+    for (const auto& a : {queue, journal_actor, keeper, graveyard})
       if (a) caf::anon_send_exit(a, caf::exit_reason::kill);
     sched.run();
   }
@@ -149,6 +175,10 @@ struct world {
     parts.journal = journal_actor;
     parts.keeper = keeper;
     parts.metrics = metrics;
+    parts.is_configured = [](const std::string& stream) { return stream.starts_with("kept"); };
+    parts.is_name = [](const std::string& stream) { return stream != ".."; };
+    parts.dead_letters = graveyard;
+    parts.tag = "nbjoxe3h";
     parts.wall_ms = [this] { return wall; };
     queue = sys.spawn(queue_actor, std::move(parts));
     sched.run();

@@ -77,3 +77,19 @@ TEST_CASE("a reserve that was given back is taken again without a save", "[curso
   store->restore_reserve();
   CHECK(std::filesystem::file_size(reserve) == 1 << 16);
 }
+
+TEST_CASE("cursors of streams that are gone are dropped, those of all lanes", "[cursors]") {
+  temporary_dir dir;
+  auto store = cursor_store_in(dir.path());
+  std::vector<cursor> saved;
+  for (const auto* sink : {"bus", "bus#0/2", "bus#1/2", "bus2#0/1", "queue"})
+    for (const auto* stream : {"a", "b", "c"})
+      saved.push_back({stream, sink, 5, {}});
+  require_ok(store->save(saved));
+  require_ok(store->forget("bus", {"a", "b", "nothing"}));
+  const auto left = store->load();
+  require_ok(left);
+  CHECK(left->size() == 3 + 3 + 3);
+  for (const auto& one : *left)
+    CHECK((one.stream == "c" || one.sink == "queue" || one.sink == "bus2#0/1"));
+}

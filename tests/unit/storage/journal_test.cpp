@@ -168,10 +168,9 @@ TEST_CASE("a backlog is known in bytes, also of sealed segments and after a reop
     append_and_commit(*log, block);
     if (seq == 31) require_ok(log->rotate());
   }
-  const auto appended = log->catalog()->appended_volume_of("errors");
+  const auto appended = log->catalog()->appended_count_of("errors").volume;
   CHECK(appended == event_volume{30, 30 * each});
-  CHECK(log->catalog()->appended_bytes_of("errors") == 30 * each);
-  CHECK(log->catalog()->appended_bytes_of("nothing") == 0);
+  CHECK(log->catalog()->appended_count_of("nothing") == appended_count{});
   for (int reopened = 0; reopened < 2; ++reopened) {
     auto reader = journal_reader::make(log->catalog());
     CHECK(*reader->count_after("default", 0) == event_volume{30, 30 * each});
@@ -335,4 +334,24 @@ TEST_CASE("rows of several streams are read in the order of their numbers", "[jo
   CHECK(reader->read_wanted(wanted, 0, 1, 100)->size() == 1);
   CHECK(
       reader->read_wanted([](const std::string&) { return false; }, 0, no_limit_bytes, 9)->empty());
+}
+
+TEST_CASE("the catalog forgets streams that no segment has", "[catalog]") {
+  segment_catalog catalog;
+  catalog.put({.number = 1});
+  catalog.put({.number = 2});
+  catalog.extend(1, {.first_seq = 1, .last_seq = 3, .added = {{"a", {2, 20}}, {"b", {1, 5}}}});
+  catalog.extend(2, {.first_seq = 4, .last_seq = 4, .added = {{"b", {1, 6}}}});
+  const auto before = catalog.appended_count_of("a");
+  CHECK(before.volume == event_volume{2, 20});
+  const auto at = catalog.snapshot();
+  CHECK(at.durable_seq == 4);
+  CHECK(newest_of(at.segments) ==
+        std::map<std::string, newest_events>{{"a", {1, 2}}, {"b", {2, 1}}});
+  catalog.remove(1);
+  CHECK(catalog.appended_count_of("a") == appended_count{});
+  CHECK(catalog.appended_count_of("b").volume == event_volume{2, 11});
+  catalog.extend(2, {.last_seq = 6, .added = {{"a", {2, 20}}}});
+  CHECK(catalog.appended_count_of("a").volume == before.volume);
+  CHECK(catalog.appended_count_of("a").number != before.number); // so nobody takes them for those
 }
