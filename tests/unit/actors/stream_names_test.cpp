@@ -130,11 +130,12 @@ TEST_CASE("stream names: two requests reserve one place, and one that is stored 
 }
 
 TEST_CASE("stream names: forgotten when nothing came for the time and nothing is owed") {
-  names_of_test names{4};
+  names_of_test names{8};
   names.forget(100);
   names.take("a");
   names.take("b");
   const auto waits = names.ask("c");
+  REQUIRE(waits.what == outcome::reserved);
   CHECK(names.forget(109) == 0);
   names.use(names.ask("b").place);
   CHECK(names.forget(110, 10, {"a"}) == 0);
