@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 namespace penstock {
 
@@ -120,9 +121,11 @@ std::uint32_t stream_names::used() const {
 std::size_t stream_names::forget_unused(std::int64_t now_s, std::int64_t idle_s,
                                         const std::function<bool(std::uint64_t name)>& is_owed) {
   now_s_.store(now_s, std::memory_order_relaxed);
+  const bool is_first = !std::exchange(has_time_, true);
   std::size_t count = 0;
   for (std::uint32_t i = 0, top = top_.load(); i < top; ++i) {
     auto& at = places_[i];
+    if (is_first) at.used_s.store(now_s, std::memory_order_relaxed);
     if (at.state.load() != kept) continue;
     if (at.used_s.load(std::memory_order_relaxed) + idle_s > now_s || is_owed(at.name.load()))
       continue;

@@ -77,7 +77,7 @@ class stream_names {
   // -- one thread ---------------------------------------------------------------------------------
 
   /// Sets the time, and forgets the names that were not used for `idle_s` and of which nothing is
-  /// owed. Gives how many.
+  /// owed. Gives how many. The first call sets the time only: it is when all that is there was used.
   std::size_t forget_unused(std::int64_t now_s, std::int64_t idle_s,
                             const std::function<bool(std::uint64_t name)>& is_owed);
 
@@ -100,6 +100,7 @@ class stream_names {
   std::unique_ptr<place_state[]> places_;
   alignas(64) std::atomic<std::uint32_t> top_{0}; ///< places from here on were never used
   std::atomic<std::int64_t> now_s_{0};
+  bool has_time_ = false;
   std::atomic<std::uint64_t> forgotten_{0};
   std::atomic<std::uint64_t> refused_full_{0};
   std::atomic<std::uint64_t> refused_share_{0};

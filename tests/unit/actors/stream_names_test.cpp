@@ -15,7 +15,7 @@ using outcome = stream_names::outcome;
 namespace {
 
 struct names_of_test : stream_names {
-  using stream_names::stream_names;
+  explicit names_of_test(std::uint32_t places) : stream_names{places} { forget(0); }
 
   answer ask(const std::string& name, std::uint64_t holder = 1) {
     return find_or_reserve(hash_of(name), holder);
@@ -150,6 +150,15 @@ TEST_CASE("stream names: forgotten when nothing came for the time and nothing is
   CHECK(names.forget(129) == 1);
   CHECK(names.used() == 0);
   CHECK(names.forgotten() == 3);
+}
+
+TEST_CASE("stream names: what was there before the time was known was used then") {
+  stream_names names{4};
+  names.adopt(names.hash_of("of the journal"));
+  const auto nothing_owed = [](auto) { return false; };
+  CHECK(names.forget_unused(100'000, 10, nothing_owed) == 0);
+  CHECK(names.forget_unused(100'009, 10, nothing_owed) == 0);
+  CHECK(names.forget_unused(100'010, 10, nothing_owed) == 1);
 }
 
 TEST_CASE("stream names: a place that went to another name is not the first one's") {

@@ -25,7 +25,10 @@ class names_fixture : public front_end_fixture {
         std::vector<access_rows::row>{{record.hash, make_access_entry(record, hash)}});
     options.streams["orders"] = {};
   }
-  void places(std::uint32_t count) { options.names = std::make_shared<stream_names>(count); }
+  void places(std::uint32_t count) {
+    options.names = std::make_shared<stream_names>(count);
+    options.names->forget_unused(0, 10, [](auto) { return false; }); // time begins
+  }
 
   std::optional<admit_request> asked_any() {
     if (auto found = asked(limiter_0)) return found;
@@ -188,6 +191,7 @@ TEST_CASE_METHOD(names_fixture, "names: what one lane took is known on all") {
 TEST_CASE_METHOD(names_fixture, "names: what is used is not forgotten, what is refused is not used") {
   start(options);
   const auto nothing_owed = [](auto) { return false; };
+  names->forget_unused(0, 10, nothing_owed);
   names->forget_unused(100, 10, nothing_owed);
   CHECK(status_of("used") == 202);
   CHECK(status_of("refused") == 202);
