@@ -13,6 +13,7 @@ namespace {
 // One line for each key that says who may come at all, or how much of the node one may hold.
 bool keeps_strangers_out(const config& c) {
   if (c.identity.refuse_anonymous) return true;
+  if (c.http.others == unknown_streams::refuse) return true;
   if (c.http.max_connections_per_address > 0) return true;
   return std::any_of(c.overrides.begin(), c.overrides.end(),
                      [](const auto& entry) { return entry.second.deny; });
