@@ -29,7 +29,8 @@ and what would do. `penstock check node.toml` checks without starting anything.
 - **NAME** stands for a name of your choice: letters, digits, `_`, `-` and `.`, at most 64.
 
 SIGHUP reads the configuration again: limits, the ack level and max_body of streams, which streams
-are taken, and the log level take effect, the rest at the next start. A configuration with an error changes nothing.
+are taken, and the log level take effect, the rest at the next start. A configuration with an error
+changes nothing.
 )";
 
 std::string_view section_help(std::string_view section) {
