@@ -77,7 +77,7 @@ class stream_names {
   // -- one thread ---------------------------------------------------------------------------------
 
   /// Sets the time, and forgets the names that were not used for `idle_s` and of which nothing is
-  /// owed. Gives how many. The first call sets the time only: it is when all that is there was used.
+  /// owed. Gives how many. The first call sets the time only: all that is there was used then.
   std::size_t forget_unused(std::int64_t now_s, std::int64_t idle_s,
                             const std::function<bool(std::uint64_t name)>& is_owed);
 

@@ -203,8 +203,7 @@ TEST_CASE("idle streams: a publisher's positions go with the last event") {
   CHECK(w.arrived == std::vector<std::uint64_t>{1, 2});
 }
 
-TEST_CASE_METHOD(journal_world, "idle streams: the journal answers who waits, and tells of the next",
-                 "[journal]") {
+TEST_CASE_METHOD(journal_world, "idle streams: the journal answers who waits, tells of the next", "[journal]") {
   start();
   const auto commit = [&](const std::string& stream) {
     post(front_a, stream);

@@ -33,7 +33,8 @@ class names_world : public actor_fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(names_world, "names: forgotten ten minutes after their last event, if none is owed") {
+TEST_CASE_METHOD(names_world,
+                 "names: forgotten ten minutes after their last event, if none is owed") {
   start();
   for (const auto* name : {"idle", "owed", "used"})
     take(name);

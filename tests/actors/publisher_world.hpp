@@ -148,7 +148,9 @@ struct publisher_world {
   /// Makes events durable and answers the publisher's fetch, as the journal does.
   void append(const std::string& stream, std::size_t count) {
     journal.append(stream, count);
-    journal.catalog->extend(journal.segment.number, {.last_seq = journal.next_seq - 1, .added = {{stream, {count, 0}}}});
+    journal.catalog->extend(
+        journal.segment.number,
+        {.last_seq = journal.next_seq - 1, .added = {{stream, {count, 0}}}});
     caf::anon_send(publisher_actor, stream_seen{stream});
     sched.run();
     feed();

@@ -75,7 +75,8 @@ TEST_CASE("a node that strangers can reach is warned of, until something keeps t
     CHECK_THAT(both[0], Contains("identity.anonymous") && Contains("max_connections_per_address"));
     CHECK_THAT(both[1], Contains("TLS") && Contains("clear"));
     for (const auto* enough :
-         {"max_connections_per_address = 100\n", "unknown_streams = 'refuse'\n", "[identity]\nanonymous = 'refuse'\n",
+         {"max_connections_per_address = 100\n", "unknown_streams = 'refuse'\n",
+          "[identity]\nanonymous = 'refuse'\n",
           "[overrides.bad]\nip = '203.0.113.0/24'\ndeny = true\n"}) {
       INFO(enough);
       const auto left = warned(http + enough);

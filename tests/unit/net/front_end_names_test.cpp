@@ -132,7 +132,8 @@ TEST_CASE_METHOD(names_fixture, "names: of a turn's requests those stay whose ev
   CHECK(names->find_or_reserve(names->hash_of("a"), 0).what == stream_names::outcome::known);
 }
 
-TEST_CASE_METHOD(names_fixture, "names: an address has a share, whatever its clients call themselves") {
+TEST_CASE_METHOD(names_fixture,
+                 "names: an address has a share, whatever its clients call themselves") {
   places(8);
   start(options);
   for (std::size_t i = 0; i < 4; ++i)
@@ -188,7 +189,8 @@ TEST_CASE_METHOD(names_fixture, "names: what one lane took is known on all") {
   CHECK(status_of("c") == 202);
 }
 
-TEST_CASE_METHOD(names_fixture, "names: what is used is not forgotten, what is refused is not used") {
+TEST_CASE_METHOD(names_fixture,
+                 "names: what is used is not forgotten, what is refused is not used") {
   start(options);
   const auto nothing_owed = [](auto) { return false; };
   names->forget_unused(0, 10, nothing_owed);
@@ -202,7 +204,8 @@ TEST_CASE_METHOD(names_fixture, "names: what is used is not forgotten, what is r
   CHECK(names->find_or_reserve(names->hash_of("used"), 0).what == stream_names::outcome::known);
 }
 
-TEST_CASE_METHOD(names_fixture, "names: unknown streams can be refused, which a reload can change") {
+TEST_CASE_METHOD(names_fixture,
+                 "names: unknown streams can be refused, which a reload can change") {
   options.others = unknown_streams::refuse;
   start(options);
   auto client = connect();
@@ -243,8 +246,9 @@ TEST_CASE_METHOD(names_fixture, "names: events that a peer forwards obey, too") 
   places(2);
   options.with_keys = true;
   start(options);
-  forward_request request{5,       7,    0,    plan_id("anonymous"), all_limits, "a", {{0, 1, 1, 2, 30}}, {3},
-                          {"a/b"}, {""}, "abc"};
+  forward_request request{
+      5,       7,    0,    plan_id("anonymous"), all_limits, "a", {{0, 1, 1, 2, 30}}, {3},
+      {"a/b"}, {""}, "abc"};
   const auto forwarded = [&](const std::string& stream, claim_state state) -> unsigned {
     request.stream = stream;
     ++request.token;

@@ -94,7 +94,8 @@ class front_end_fixture : public stepped_loop {
   /// In the summer of 2026, and as much later as time has passed.
   std::int64_t wall_ms() const { return 1'785'000'000'000 + now_ns / ms; }
   static ingest_rules_ptr rules_of(const front_end_options& options) {
-    return std::make_shared<const ingest_rules>(ingest_rules{options.streams, options.overrides, options.others});
+    return std::make_shared<const ingest_rules>(
+        ingest_rules{options.streams, options.overrides, options.others});
   }
   static placement_ptr placement_of(const std::vector<std::uint16_t>& owners) {
     placement places;
