@@ -43,7 +43,8 @@ result<void> node::start_delivery_keepers() {
 // One publisher and `lanes` threads a sink; also for sinks that no stream feeds, to which events
 // may be sent again by hand.
 void node::start_publishers() {
-  const publisher_base base{*journal_, cursors_, journal_actor_, keeper_, dead_letters_};
+  const publisher_base base{*journal_, cursors_, journal_actor_, keeper_, dead_letters_,
+                            delivery_budget_, settings_.memory.max_batch_bytes};
   for (auto& [name, out] : sinks_)
     start_publisher(system_, name, settings_.sinks.at(name), feeds(settings_, name), saved_cursors_,
                     base, out);

@@ -42,6 +42,8 @@ struct publisher_base {
   caf::actor journal;      ///< answers fetch_request and watch_streams
   caf::actor keeper;       ///< is told confirmed_up_to
   caf::actor dead_letters; ///< answers bury_ptr
+  std::shared_ptr<memory_budget> budget{}; ///< what all publishers hold together
+  std::uint64_t max_batch_bytes = ~0ull;   ///< of batches whose size is the kind's own
 };
 
 /// Starts the publisher of a sink and its lanes, a thread each. `saved`: cursors, of all sinks.

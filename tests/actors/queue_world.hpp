@@ -115,6 +115,7 @@ struct world {
   std::vector<fetch_request> fetches; // not yet answered
   std::vector<std::uint64_t> confirmed;
   std::int64_t wall = 1'000'000;
+  std::shared_ptr<memory_budget> budget; // null: none
   caf::actor journal_actor, keeper, queue;
 
   world() {
@@ -141,6 +142,7 @@ struct world {
     queue_parts parts;
     parts.feeds = [](const std::string& stream) { return stream != "logs-only"; };
     parts.settings.default_lease_ms = std::chrono::seconds{30};
+    parts.budget = budget;
     parts.saved = cursors->kept();
     parts.cursors = cursors;
     parts.reader = std::make_shared<fake_reader>(journal);
