@@ -17,6 +17,7 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   next_ticket_ = store_->next_seq();
   auto durable = store_->catalog()->durable_seq();
   recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
+  recent_share_ = budget_share{settings_.recent};
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
   check_scarce();
@@ -243,6 +244,7 @@ void journal_state::forget(const std::string& stream) {
 void journal_state::publish(std::vector<const_block_ptr> blocks) {
   for (auto& block : blocks) {
     recent_->add(block);
+    recent_share_.set(recent_->bytes());
     if (!seen_.insert(block->stream).second) continue;
     for (auto& watcher : watchers_)
       self_->send(watcher, stream_seen{block->stream});

@@ -1,6 +1,7 @@
 // The actor that makes accepted events durable: it commits what all front ends sent, in groups.
 #pragma once
 
+#include "actors/memory_budget.hpp"
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
 #include "actors/node_state.hpp"
@@ -23,6 +24,7 @@ namespace penstock {
 
 struct journal_actor_settings {
   std::size_t recent_bytes = 64u << 20;
+  std::shared_ptr<memory_budget> recent{}; ///< is told what they take; may be null
   std::chrono::milliseconds received_delay_ms{10};
   std::uint64_t max_bytes = 0; ///< the journal's cap, for the log
   /// Expendable streams are refused from the first on, until the second is reached again.
@@ -106,6 +108,7 @@ class journal_state {
   bool look_sent_ = false;
 
   std::unique_ptr<recent_blocks> recent_;
+  budget_share recent_share_;
   std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream
   std::set<std::string> seen_;                               // streams that got events
   std::vector<caf::actor> watchers_;                         // are told of those

@@ -5,11 +5,13 @@
 
 namespace penstock {
 
-batch_rules rules_for(const delivery_settings& settings, const sink_traits& traits) {
+batch_rules rules_for(const delivery_settings& settings, const sink_traits& traits,
+                      std::uint64_t max_batch_bytes) {
   batch_rules out;
   const auto events = settings.batch_events == 0 ? traits.batch_events : settings.batch_events;
   out.max_events = std::min(events, traits.max_batch_events);
-  out.max_bytes = settings.batch_bytes == 0 ? traits.batch_bytes : settings.batch_bytes;
+  out.max_bytes = settings.batch_bytes == 0 ? std::min(traits.batch_bytes, max_batch_bytes)
+                                               : settings.batch_bytes;
   out.one_per_client = traits.breaks_batches;
   out.in_order = traits.in_order;
   out.linger_ms = settings.linger_ms.count();

@@ -24,7 +24,9 @@ struct batch_rules {
   std::int64_t retry_max_ms = 30'000;
   std::uint32_t max_tries = 5;
 };
-batch_rules rules_for(const delivery_settings& settings, const sink_traits& traits);
+/// `max_batch_bytes`: of a batch whose size is the kind's own.
+batch_rules rules_for(const delivery_settings& settings, const sink_traits& traits,
+                      std::uint64_t max_batch_bytes = ~0ull);
 
 /// The pause before try number `failures` + 1: exponential, with "full jitter" (Brooker,
 /// Exponential Backoff And Jitter, AWS 2015) over its upper half, so that lanes do not return in
@@ -57,6 +59,9 @@ class lane_feed {
     std::vector<done_event> delivered;
     std::vector<dead_event> dead; ///< to be told by bury_done() when they are kept
   };
+
+  /// What an event takes here, beside its block.
+  static constexpr std::size_t bytes_per_event = 96;
 
   explicit lane_feed(const batch_rules& rules) : rules_{rules} {}
 

@@ -15,7 +15,7 @@ std::int64_t publisher_state::now_ms() const {
 
 void publisher_state::start(publisher_parts parts) {
   parts_ = std::move(parts);
-  rules_ = rules_for(parts_.settings, parts_.traits);
+  rules_ = rules_for(parts_.settings, parts_.traits, parts_.max_batch_bytes);
   breaker_ = sink_breaker{rules_.retry_min_ms, rules_.retry_max_ms};
   for (auto& worker : parts_.lanes)
     lanes_.emplace_back().worker = worker;
@@ -39,7 +39,8 @@ publisher_state::stream* publisher_state::find(const std::string& wanted) {
   if (const auto at = streams_.find(wanted); at != streams_.end()) return &at->second;
   if (!parts_.feeds(wanted)) return nullptr;
   const auto lanes = static_cast<std::uint32_t>(lanes_.size());
-  stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_};
+  stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_,
+                   budget_share{parts_.budget}};
   feed.pass_over(settled_.take(wanted));
   auto& added = streams_.try_emplace(wanted, std::move(feed), lanes).first->second;
   added.used_ms = now_ms();
@@ -96,7 +97,7 @@ void publisher_state::on_fetched(const fetch_reply& reply) {
   of.used_ms = now_ms();
   if (draining_) return;
   if (reply.read_segments)
-    read_segments(of, publisher_read_bytes);
+    read_segments(of, of.feed.read_bytes(publisher_read_bytes));
   else
     add_blocks(of, reply.blocks);
   dispatch();

@@ -52,6 +52,7 @@ struct publisher_parts {
   std::string kind;
   delivery_settings settings;
   sink_traits traits;
+  std::uint64_t max_batch_bytes = ~0ull; ///< of a batch whose size is the kind's own
   std::function<void()> stop_sink; ///< see sink::stop()
   /// Whether a stream feeds this sink; called on the actor's thread.
   std::function<bool(const std::string& stream)> feeds;
@@ -61,6 +62,7 @@ struct publisher_parts {
   std::shared_ptr<cursor_store> cursors;
   std::shared_ptr<journal_reader> reader;
   std::shared_ptr<segment_catalog> catalog;
+  std::shared_ptr<memory_budget> budget; ///< of all publishers; null: only max_feed_bytes counts
   caf::actor journal;            ///< answers fetch_request, watch_streams
   caf::actor keeper;             ///< is told confirmed_up_to
   caf::actor dead_letters;       ///< answers bury_ptr

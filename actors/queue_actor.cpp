@@ -46,8 +46,8 @@ void queue_actor_state::start(queue_parts parts) {
 
 queue_actor_state::stream& queue_actor_state::add_stream(cursor saved) {
   saved.seq = std::max(saved.seq, settled_.take(saved.stream));
-  const auto [at, is_new] =
-      streams_.try_emplace(saved.stream, saved, limits_, first_lease_, recovered_seq_);
+  const auto [at, is_new] = streams_.try_emplace(saved.stream, saved, limits_, first_lease_,
+                                                 recovered_seq_, budget_share{parts_.budget});
   at->second.used_ms = now_ms();
   return at->second;
 }
@@ -84,7 +84,8 @@ result<queue_actor_state::stream*> queue_actor_state::find_or_add(const std::str
 void queue_actor_state::pump(stream& of) {
   if (!of.wanted || of.fetching || of.read_failed || !of.state.wants_blocks()) return;
   of.fetching = true;
-  self_->send(parts_.journal, fetch_request{of.name, of.state.position()});
+  of.fetch_from = of.state.position();
+  self_->send(parts_.journal, fetch_request{of.name, of.fetch_from});
 }
 
 void queue_actor_state::add_blocks(stream& of, const std::vector<const_block_ptr>& blocks) {
@@ -116,10 +117,15 @@ void queue_actor_state::on_fetched(const fetch_reply& reply) {
   const auto at = streams_.find(reply.stream);
   if (at == streams_.end()) return; // it was let go; what came since is found by the upkeep
   auto& of = at->second;
+  if (of.is_behind()) {
+    of.fetching = false;
+    pump(of);
+    return;
+  }
   of.fetching = false;
   of.used_ms = now_ms();
   if (reply.read_segments)
-    read_segments(of, queue_read_bytes);
+    read_segments(of, of.state.read_bytes(queue_read_bytes));
   else
     add_blocks(of, reply.blocks);
   serve(of);
@@ -141,11 +147,12 @@ void queue_actor_state::on_receive(queue_receive request, caf::response_promise 
   auto& of = **found;
   of.used_ms = now_ms();
   of.wanted = true;
+  of.asked_ms = now_ms();
   of.state.expire(now_ms());
   const bool empty_handed = !of.state.has_ready();
-  if (empty_handed && request.wait_ms <= 0 && of.state.wants_blocks() &&
+  if (empty_handed && (request.wait_ms <= 0 || of.is_behind()) && of.state.wants_blocks() &&
       parts_.catalog->durable_seq() > of.state.position())
-    read_segments(of, queue_read_bytes);
+    read_segments(of, of.state.read_bytes(queue_read_bytes));
   if (of.state.has_ready() || request.wait_ms <= 0) {
     promise.deliver(deliver(of, request));
     pump(of);
@@ -229,10 +236,12 @@ void queue_actor_state::on_receipts(const queue_receipts& request, caf::response
   }
   auto& of = *found;
   of.used_ms = now_ms();
+  const auto position = of.state.position();
   for (const auto& ticket : request.receipts) {
     const auto outcome = request.accept ? of.state.ack(ticket) : of.state.nack(ticket);
     ++(outcome == receipt_outcome::done ? out.done : out.stale);
   }
+  if (of.state.position() != position) of.counted = false;
   parts_.metrics->stale.add(out.stale);
   (request.accept ? parts_.metrics->acked : parts_.metrics->nacked).add(out.done);
   if (request.accept && out.done > 0) {

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ inline constexpr std::size_t max_queue_waiters = 1024;
 inline constexpr std::size_t max_queue_streams = 8192;
 /// Events that become dead letters at one time, as no consumer can ask for their stream.
 inline constexpr std::size_t max_unnamed_at_once = 256;
+/// When memory is short, a stream that no consumer asked for in so long, and of which none holds a
+/// message, is read ahead no more, and holds none.
+inline constexpr std::chrono::milliseconds queue_idle_time{60'000};
 /// One read of the journal gives about this much.
 inline constexpr std::size_t queue_read_bytes = 4u << 20;
 
@@ -46,6 +50,7 @@ struct queue_parts {
   std::function<bool(const std::string& stream)> feeds;
   /// Streams that are never let go; null: none.
   std::function<bool(const std::string& stream)> is_configured;
+  std::shared_ptr<memory_budget> budget; ///< of all streams; null: each has its own limits alone
   std::vector<cursor> saved; ///< what `cursors` loaded; other sinks' are ignored
   std::shared_ptr<cursor_store> cursors;
   std::shared_ptr<journal_reader> reader; ///< for consumers that lag
@@ -93,23 +98,31 @@ class queue_actor_state {
   };
   struct stream {
     stream(const cursor& saved, const queue_limits& limits, std::uint64_t first_lease,
-           std::uint64_t recovered)
-        : name{saved.stream}, state{saved, limits, first_lease, recovered}, durable_confirmed{
-                                                                                saved.seq} {}
+           std::uint64_t recovered, budget_share share)
+        : name{saved.stream}, state{saved, limits, first_lease, recovered, std::move(share)},
+          durable_confirmed{saved.seq} {}
     std::string name;
     queue_state state;
     std::deque<waiter> waiters;
     bool burying = false;                // its events are on their way to the dead letters
-    bool wanted = false;                 // a consumer was here, so read ahead
-    bool fetching = false;               // a fetch_request is under way
+    bool wanted = false;                 // a consumer was here lately, so read ahead
+    std::int64_t asked_ms = 0;           // when one was
+    bool fetching = false;               // a fetch_request is under way…
+    std::uint64_t fetch_from = 0;        // …for what lies after this
     bool read_failed = false;            // wait for the next upkeep before reading again
     bool dirty = false;                  // acknowledgements not yet saved
     std::uint64_t durable_confirmed = 0; // what the keeper may be told
+    /// The window was let go meanwhile: what is fetched does not follow it.
+    bool is_behind() const { return fetching && state.position() < fetch_from; }
     event_volume unread;                 // what lies after state.position()
     appended_count appended;             // the catalog's count that `unread` takes in
     bool counted = false;                // the backlog was counted, once
     newest_events newest{};              // when nothing of it was owed last
     std::int64_t used_ms = 0;            // when something of it happened last
+    /// What the window was let go at, and the time of the event that is next: while the position is
+    /// this one, that much is known without holding a block.
+    std::optional<std::uint64_t> let_go_at;
+    std::int64_t next_time_ms = 0;
   };
   struct unsaved_ack {
     caf::response_promise promise;
@@ -138,6 +151,8 @@ class queue_actor_state {
   void save();
   using newest_map = std::map<std::string, newest_events>;
   void find_new_streams(const newest_map& newest);
+  void let_go(stream& of);
+  bool is_idle(const stream& of) const;
   void look_ahead(stream& of, std::uint64_t durable, const newest_map& newest);
   bool may_forget(const stream& of, std::uint64_t durable) const;
   void forget_idle(std::uint64_t durable, const newest_map& newest);

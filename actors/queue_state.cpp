@@ -32,23 +32,24 @@ std::optional<receipt> parse_receipt(std::string_view text) {
 }
 
 queue_state::queue_state(const cursor& saved, const queue_limits& limits, std::uint64_t first_lease,
-                         std::uint64_t recovered_seq)
+                         std::uint64_t recovered_seq, budget_share share)
     : saved_{saved.stream, saved.sink, saved.seq, {}}, limits_{limits}, first_lease_{first_lease},
-      next_lease_{first_lease}, recovered_seq_{recovered_seq}, position_{saved.seq} {
+      next_lease_{first_lease}, recovered_seq_{recovered_seq}, position_{saved.seq}, share_{std::move(share)} {
   for (const auto& [first, last] : saved.acked_ahead)
     if (first != 0 && first <= last) acked_.add(first, last);
   saved_.seq = acked_.advance(saved_.seq);
 }
 
 bool queue_state::wants_blocks() const {
-  return window_bytes_ < limits_.window_bytes && fresh_bytes_ < limits_.read_ahead_bytes;
+  return window_bytes() < limits_.window_bytes && fresh_bytes_ < limits_.read_ahead_bytes &&
+         share_.may_grow();
 }
 
 event_volume queue_state::add(const std::vector<std::shared_ptr<const event_block>>& blocks) {
   event_volume taken;
   for (const auto& block : blocks) {
     if (block->empty() || block->last_seq() <= position_) continue;
-    if (window_bytes_ >= limits_.window_bytes) break;
+    if (window_bytes() >= limits_.window_bytes || !share_.may_grow()) break;
     const auto count = block->last_seq() - std::max(position_, block->first_seq - 1);
     taken += {count, block->bodies.size() - block->begin_of(block->size() - count)};
     add_block(block);
@@ -76,7 +77,7 @@ void queue_state::add_block(const std::shared_ptr<const event_block>& block) {
   if (fresh.unacked == 0) return;
   fresh.fresh = fresh.unacked;
   fresh.bytes = block->memory_bytes() + fresh.slots.size() * sizeof(slot);
-  window_bytes_ += fresh.bytes;
+  share_.add(fresh.bytes);
   fresh_bytes_ += fresh.bytes;
   unacked_ += fresh.unacked;
   fresh_ += fresh.fresh;
@@ -89,6 +90,28 @@ void queue_state::pass_over(std::uint64_t seq) {
   acked_.add(position_ + 1, seq);
   position_ = seq;
   saved_.seq = acked_.advance(saved_.seq);
+}
+
+event_volume queue_state::let_go() {
+  event_volume out;
+  if (window_.empty() || in_flight_ > 0) return out;
+  if (const auto until = confirmed(); until > saved_.seq) {
+    acked_.add(saved_.seq + 1, until);
+    saved_.seq = acked_.advance(saved_.seq);
+  }
+  position_ = saved_.seq;
+  for (const auto& [first, held] : window_) {
+    const auto& block = *held.block;
+    if (block.last_seq() <= position_) continue;
+    const auto count = block.last_seq() - std::max(position_, first - 1);
+    out += {count, block.bodies.size() - block.begin_of(block.size() - count)};
+    share_.sub(held.bytes);
+  }
+  window_.clear();
+  ready_again_.clear();
+  unacked_ = unacked_bytes_ = fresh_ = fresh_from_ = 0;
+  fresh_bytes_ = 0;
+  return out;
 }
 
 std::optional<queue_state::place> queue_state::find(std::uint64_t seq) {
@@ -176,7 +199,7 @@ void queue_state::mark_acked(const place& where) {
   acked_.add(where.index == 0 ? here.after + 1 : seq, seq);
   saved_.seq = acked_.advance(saved_.seq);
   if (--here.unacked == 0) {
-    window_bytes_ -= here.bytes;
+    share_.sub(here.bytes);
     window_.erase(where.at);
   }
 }
@@ -190,6 +213,7 @@ receipt_outcome queue_state::ack(const receipt& what) {
     if (!earlier_life || what.seq <= position_) return receipt_outcome::stale;
     acked_.add(what.seq, what.seq);
     saved_.seq = acked_.advance(saved_.seq);
+    position_ = std::max(position_, saved_.seq); // of a window that was let go
     return receipt_outcome::done;
   }
   const auto& state = where->state();

@@ -2,6 +2,7 @@
 // time come in as arguments.
 #pragma once
 
+#include "actors/memory_budget.hpp"
 #include "actors/seq_ranges.hpp"
 #include "storage/cursor_store.hpp"
 #include "storage/event_block.hpp"
@@ -60,17 +61,23 @@ class queue_state {
   /// lives. `recovered_seq`: the last durable event at the start; receipts of earlier lives count
   /// up to there, so that a restart does not void what consumers hold.
   queue_state(const cursor& saved, const queue_limits& limits, std::uint64_t first_lease,
-              std::uint64_t recovered_seq);
+              std::uint64_t recovered_seq, budget_share share = {});
 
   /// Everything of the stream up to here was read into the window (or passed over).
   std::uint64_t position() const { return position_; }
   /// True while there is room to read further.
   bool wants_blocks() const;
+  /// How much to read at once, of the `most` that is wanted.
+  std::size_t read_bytes(std::size_t most) const { return share_.room(most, least_read_bytes); }
   /// Adds blocks that follow position(), in order; skips what lies before it and stops when the
   /// window is full. Gives what it took.
   event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks);
   /// The stream has no event in (position(), seq].
   void pass_over(std::uint64_t seq);
+  /// Forgets what the window holds: position() goes back to what is confirmed. Not while a message
+  /// is under a lease; blocks that follow the old position must not be added any more. Gives how
+  /// much lies after the new position in what was held.
+  event_volume let_go();
 
   /// Leases up to `max` events, whose bodies together exceed `max_bytes` by one at most, until
   /// now_ms + lease_ms. Call expire() first.
@@ -97,7 +104,7 @@ class queue_state {
   std::uint64_t unacked_bytes_in_window() const { return unacked_bytes_; }
   /// Of the oldest event that is not acknowledged, if the window holds one.
   std::optional<std::int64_t> oldest_time_ms() const;
-  std::size_t window_bytes() const { return window_bytes_; }
+  std::size_t window_bytes() const { return share_.held_bytes(); }
 
  private:
   enum class phase : std::uint8_t { fresh, leased, ready_again, acked };
@@ -145,12 +152,14 @@ class queue_state {
   std::uint64_t unacked_bytes_ = 0; // of bodies
   std::uint64_t fresh_ = 0;
   std::size_t fresh_bytes_ = 0;
-  std::size_t window_bytes_ = 0;
+  budget_share share_; // by the window's blocks
   window window_;
   seq_ranges acked_;
   std::set<std::uint64_t> ready_again_;
   std::map<std::uint64_t, lease_batch> leases_;               // by number
   std::set<std::pair<std::int64_t, std::uint64_t>> expiries_; // (expiry, number)
+
+  static constexpr std::size_t least_read_bytes = 64u << 10;
 };
 
 } // namespace penstock

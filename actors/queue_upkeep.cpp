@@ -58,11 +58,29 @@ void queue_actor_state::find_new_streams(const newest_map& newest) {
       add_stream({key, parts_.sink, 0, {}});
 }
 
-/// Makes sure that the window holds the stream's first unacknowledged event, or that it is known
-/// that there is none: so a stream with nothing pending holds no segment back.
+/// Of a stream that nobody consumes it is enough to know where its next event is.
+void queue_actor_state::let_go(stream& of) {
+  if (of.state.in_flight() > 0) return;
+  const auto next_time = of.state.oldest_time_ms();
+  if (!next_time) return;
+  of.unread += of.state.let_go();
+  of.let_go_at = of.state.position();
+  of.next_time_ms = *next_time;
+}
+
+bool queue_actor_state::is_idle(const stream& of) const {
+  const auto* budget = parts_.budget.get();
+  const bool is_short = budget && budget->free_bytes() < budget->bound_bytes() / 2;
+  return is_short && of.wanted && of.waiters.empty() && of.state.in_flight() == 0 &&
+         now_ms() - of.asked_ms >= queue_idle_time.count();
+}
+
+/// Makes sure that the first unacknowledged event of the stream is known, or that there is none: so
+/// a stream with nothing pending holds no segment back.
 void queue_actor_state::look_ahead(stream& of, std::uint64_t durable,
                                    const newest_map& newest_by_stream) {
-  if (of.state.unacked_in_window() == 0 && durable > of.state.position()) {
+  const bool is_known = of.let_go_at == of.state.position() || of.state.unacked_in_window() > 0;
+  if (!is_known && durable > of.state.position()) {
     const auto last = newest_by_stream.find(of.name);
     const auto newest = last == newest_by_stream.end() ? newest_events{} : last->second;
     if (newest == of.newest) {
@@ -74,6 +92,7 @@ void queue_actor_state::look_ahead(stream& of, std::uint64_t durable,
         of.newest = newest;
     }
   }
+  if (!of.wanted) let_go(of);
   if (!of.dirty) of.durable_confirmed = of.state.confirmed();
 }
 
@@ -124,10 +143,15 @@ void queue_actor_state::on_upkeep() {
   for (auto& [key, of] : streams_) {
     of.read_failed = false;
     of.state.expire(now_ms());
+    if (is_idle(of)) {
+      of.wanted = false;
+      of.counted = false; // what is acknowledged ahead is read again
+    }
     look_ahead(of, durable, newest);
     refresh_unread(of);
     bury_unnamed(of);
     all.push_back(stats_of(of));
+    if (of.is_behind() && !of.waiters.empty()) read_segments(of, of.state.read_bytes(queue_read_bytes));
     serve(of);
     pump(of);
   }
@@ -149,7 +173,7 @@ void queue_actor_state::bury_unnamed(stream& of) {
   if (!parts_.is_name || parts_.is_name(of.name) || of.burying) return;
   if (!of.state.has_ready() && of.state.wants_blocks() &&
       parts_.catalog->durable_seq() > of.state.position())
-    read_segments(of, queue_read_bytes);
+    read_segments(of, of.state.read_bytes(queue_read_bytes));
   const auto messages =
       of.state.receive(max_unnamed_at_once, max_receive_bytes, max_lease_ms, now_ms());
   if (messages.empty()) return;
@@ -218,6 +242,8 @@ queue_stats queue_actor_state::stats_of(const stream& of) const {
                   .bytes = of.state.unacked_bytes_in_window() + of.unread.bytes};
   if (const auto oldest = of.state.oldest_time_ms())
     out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
+  else if (of.let_go_at == of.state.position() && out.depth > 0)
+    out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - of.next_time_ms);
   return out;
 }
 

@@ -39,7 +39,7 @@ void replicator_state::on_rows(const journal_rows& durable) {
     pending_.push_back(row);
     pending_bytes_ += row->bodies.size();
   }
-  if (pending_bytes_ > max_replica_pending_bytes) {
+  if (pending_bytes_ > parts_.max_pending_bytes) {
     pending_.clear();
     pending_bytes_ = 0;
     is_reading_ = true;

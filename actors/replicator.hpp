@@ -47,6 +47,7 @@ struct replicator_parts {
   std::shared_ptr<segment_catalog> catalog;
   std::unique_ptr<journal_reader> reader;
   std::shared_ptr<replicator_metrics> metrics;
+  std::size_t max_pending_bytes = max_replica_pending_bytes;
 };
 
 /// A session with a holder begins with a question: what do you have? From there on all that is

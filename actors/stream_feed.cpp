@@ -69,9 +69,9 @@ bool delivered_before::contains(std::uint64_t seq, std::uint64_t client) const {
 // -- the feed -------------------------------------------------------------------------------------
 
 stream_feed::stream_feed(std::string stream, delivered_before before, std::uint32_t lanes,
-                         const batch_rules& rules)
+                         const batch_rules& rules, budget_share share)
     : stream_{std::move(stream)}, before_{std::move(before)}, position_{before_.position()},
-      lanes_(lanes, lane_feed{rules}) {}
+      lanes_(lanes, lane_feed{rules}), share_{std::move(share)} {}
 
 event_volume stream_feed::add(const std::vector<std::shared_ptr<const event_block>>& blocks,
                               std::int64_t now_ms) {
@@ -94,8 +94,8 @@ event_volume stream_feed::add(const std::vector<std::shared_ptr<const event_bloc
     }
     position_ = block->last_seq();
     if (open == 0) continue;
-    held_.push_back({block->memory_bytes(), open});
-    held_bytes_ += held_.back().memory_bytes;
+    held_.push_back({block->memory_bytes() + open * lane_feed::bytes_per_event, open});
+    share_.add(held_.back().memory_bytes);
   }
   return out;
 }
@@ -107,7 +107,7 @@ void stream_feed::pass_over(std::uint64_t seq) {
 void stream_feed::release(const lane_feed::done_event& done) {
   auto& held = held_[done.ref - first_held_];
   open_bytes_ -= done.bytes;
-  if (--held.open == 0) held_bytes_ -= held.memory_bytes;
+  if (--held.open == 0) share_.sub(held.memory_bytes);
 }
 
 void stream_feed::drop_released() {

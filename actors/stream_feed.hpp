@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/lane_feed.hpp"
+#include "actors/memory_budget.hpp"
 #include "actors/seq_ranges.hpp"
 #include "storage/cursor_store.hpp"
 
@@ -14,7 +15,8 @@
 
 namespace penstock {
 
-/// Blocks that a stream holds for a sink, by their memory; it reads no further then.
+/// Blocks that a stream holds for a sink, by their memory; it reads no further then, nor when its
+/// share of what all streams and sinks may hold together is used up.
 inline constexpr std::size_t max_feed_bytes = 32u << 20;
 /// Events that were delivered before an earlier one of their lane and are remembered over a
 /// restart; those beyond come again.
@@ -49,12 +51,16 @@ class delivered_before {
 class stream_feed {
  public:
   stream_feed(std::string stream, delivered_before before, std::uint32_t lanes,
-              const batch_rules& rules);
+              const batch_rules& rules, budget_share share = {});
 
   const std::string& stream() const { return stream_; }
   /// The last sequence number that was read or passed over.
   std::uint64_t position() const { return position_; }
-  bool wants_blocks() const { return held_bytes_ < max_feed_bytes; }
+  bool wants_blocks() const {
+    return share_.held_bytes() < max_feed_bytes && share_.may_grow();
+  }
+  /// How much to read at once, of the `most` that is wanted.
+  std::size_t read_bytes(std::size_t most) const { return share_.room(most, least_read_bytes); }
   /// Gives what was read, delivered before or not.
   event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks,
                    std::int64_t now_ms);
@@ -96,8 +102,10 @@ class stream_feed {
   std::vector<lane_feed> lanes_;
   std::deque<held_block> held_;
   std::uint32_t first_held_ = 0; ///< the ref of held_.front()
-  std::size_t held_bytes_ = 0;
+  budget_share share_; // by held_
   std::uint64_t open_bytes_ = 0;
+
+  static constexpr std::size_t least_read_bytes = 64u << 10;
 };
 
 } // namespace penstock

@@ -12,13 +12,14 @@ namespace penstock {
 
 void usage_actor_state::take(const usage_batch_ptr& batch) {
   const auto size = batch->size();
-  if (pending_entries_ + size > max_pending_usage_entries) {
+  if (pending_entries_ + size > parts_.max_pending_entries) {
     parts_.metrics->lost.add(size);
     return;
   }
   parts_.metrics->entries.add(size);
   pending_entries_ += size;
   pending_.push_back(batch);
+  if (parts_.pending) parts_.pending->add(size * bytes_per_pending_usage);
 }
 
 result<void> usage_actor_state::write() {
@@ -27,6 +28,7 @@ result<void> usage_actor_state::write() {
   note(written);
   if (!written) return written; // all of it again with the next
   pending_.clear();
+  if (parts_.pending) parts_.pending->sub(pending_entries_ * bytes_per_pending_usage);
   pending_entries_ = 0;
   return {};
 }

@@ -1,6 +1,7 @@
 // Usage: one actor writes behind what front ends count, another answers reports beside it.
 #pragma once
 
+#include "actors/memory_budget.hpp"
 #include "actors/metrics.hpp"
 #include "actors/usage_messages.hpp"
 
@@ -18,6 +19,8 @@ namespace penstock {
 inline constexpr std::chrono::milliseconds usage_write_interval{1000};
 /// Entries that wait while usage.db can't be written; later ones are given up and counted.
 inline constexpr std::size_t max_pending_usage_entries = 400'000;
+/// What such an entry takes, with its id.
+inline constexpr std::uint64_t bytes_per_pending_usage = 384;
 /// Rows deleted in one transaction, and transactions after each write.
 inline constexpr std::size_t usage_trim_rows = 4096;
 inline constexpr int max_usage_trims = 32;
@@ -29,6 +32,8 @@ struct usage_parts {
   usage_retention keep;
   std::shared_ptr<usage_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
+  std::size_t max_pending_entries = max_pending_usage_entries;
+  std::shared_ptr<memory_budget> pending; ///< is told what waits; may be null
 };
 
 class usage_actor_state {

@@ -88,8 +88,8 @@ class usage_prover {
         add(*block);
         *after = block->last_seq();
       }
-      if (sums_ > max_rebuild_sums)
-        return error{errc::invalid, "the range has more than " + std::to_string(max_rebuild_sums) +
+      if (sums_ > from_.max_sums)
+        return error{errc::invalid, "the range has more than " + std::to_string(from_.max_sums) +
                                         " ids and minutes; take a shorter one"};
       from_.progress(std::min(done_bytes_, all_bytes_), all_bytes_);
     }

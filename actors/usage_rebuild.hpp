@@ -78,6 +78,7 @@ struct usage_rebuild_sources {
   std::uint64_t up_to_seq = 0;
   std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress;
   std::function<bool()> give_up;
+  std::size_t max_sums = max_rebuild_sums;
 };
 
 /// Reads the range and compares it. `corrections` gets what must be added to the counts. Errors:

@@ -71,7 +71,7 @@ void usage_rebuilder_state::settled() {
 }
 
 result<usage_rebuilt> usage_rebuilder_state::run(std::vector<usage_batch_ptr>& corrections) {
-  auto counts = usage_reader::open(parts_.data_dir);
+  auto counts = usage_reader::open(parts_.data_dir, static_cast<std::int64_t>(parts_.max_sums));
   if (!counts) return counts.error();
   const usage_rebuild_sources from{
       .journal = *parts_.journal,
@@ -83,7 +83,8 @@ result<usage_rebuilt> usage_rebuilder_state::run(std::vector<usage_batch_ptr>& c
       .up_to_seq = up_to_seq_,
       .progress = [this](std::uint64_t done,
                          std::uint64_t all) { parts_.board->progress(done, all); },
-      .give_up = [this] { return parts_.stopping->load(std::memory_order_relaxed); }};
+      .give_up = [this] { return parts_.stopping->load(std::memory_order_relaxed); },
+      .max_sums = parts_.max_sums};
   auto outcome = rebuild_usage(request_, from, corrections);
   parts_.journal->release();
   return outcome;

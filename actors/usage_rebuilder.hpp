@@ -53,6 +53,7 @@ struct usage_rebuilder_parts {
   bool is_cluster = false;
   std::shared_ptr<usage_rebuild_board> board;
   std::shared_ptr<const std::atomic<bool>> stopping; ///< true: give up
+  std::size_t max_sums = max_rebuild_sums;
   bool yields = true; ///< run at the lowest priority; for an actor with a thread of its own
 };
 

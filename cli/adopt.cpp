@@ -36,6 +36,9 @@ struct route {
   std::uint64_t confirmed = 0;
 };
 
+/// An adoption may run beside a node's own publishers, on the same memory.
+constexpr std::uint64_t adoption_budget_divisor = 4;
+
 /// The living node as a sink.
 sink_settings living_node(const adopt_wish& wish) {
   sink_settings to;
@@ -278,7 +281,10 @@ result<void> adoption::publish(const std::atomic<bool>& interrupted,
   // Publishers tell the keeper what their sinks have confirmed, when that is durable.
   caf::scoped_actor keeper{system_};
   const publisher_base base{*journal_, cursors_, journal_actor_,
-                            caf::actor_cast<caf::actor>(keeper), dead_letters_};
+                            caf::actor_cast<caf::actor>(keeper), dead_letters_,
+                            std::make_shared<memory_budget>(settings_.memory.delivery_bytes /
+                                                            adoption_budget_divisor),
+                            settings_.memory.max_batch_bytes};
   for (auto& to : routes_)
     start_publisher(system_, to.sink, to.settings, to.feeds, saved_, base, to.out);
   stall_watch watch{wish_.patience_ms};

@@ -4,12 +4,14 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/logging.hpp"
+#include "cli/node_memory.hpp"
 #include "storage/files.hpp"
 
 #include <csignal>
 #include <iostream>
 #include <memory>
 #include <string_view>
+#include <thread>
 
 namespace penstock {
 namespace {
@@ -81,6 +83,7 @@ int run_adopt(adopt_arguments& arguments) {
     std::cerr << settings.error().message << '\n';
     return exit_config;
   }
+  settle_memory(*settings, read_memory_limit(), std::thread::hardware_concurrency());
   // The summary says what went well.
   if (settings->log.level == "info") settings->log.level = "warn";
   start_logging(settings->log, "adopt");

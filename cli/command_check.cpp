@@ -2,6 +2,7 @@
 #include "cli/config.hpp"
 #include "cli/config_warnings.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/node_memory.hpp"
 #include "cli/summary.hpp"
 #include "net/sinks/sink_kinds.hpp"
 #include "net/tls_context.hpp"
@@ -12,6 +13,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <thread>
 
 namespace penstock {
 namespace {
@@ -43,7 +45,7 @@ int check(check_arguments& arguments) {
   }
   if (!arguments.file.empty()) arguments.sources.file = arguments.file;
   arguments.sources.environment = penstock_environment();
-  const auto loaded = load_config(arguments.sources);
+  auto loaded = load_config(arguments.sources);
   if (loaded.has_error()) return print_errors(loaded.error().message, arguments.json);
   for (const auto& [name, sink] : loaded->sinks)
     if (sink.kind != "embedded")
@@ -54,12 +56,17 @@ int check(check_arguments& arguments) {
     if (const auto tls = load_tls_context({cluster.tls_cert, cluster.tls_key, cluster.tls_ca});
         !tls)
       return print_errors(tls.error().message, arguments.json);
+  const auto memory = read_memory_limit();
+  const auto cores = std::thread::hardware_concurrency();
+  settle_memory(*loaded, memory, cores);
+  const auto of_memory = memory_warnings(*loaded, memory, cores);
   if (arguments.json) {
-    std::cout << summary_json(*loaded) << '\n';
+    std::cout << summary_json(*loaded, memory_source(*loaded, memory), of_memory) << '\n';
   } else {
-    std::cout << summary_text(*loaded);
-    for (const auto& warning : warnings_of(*loaded))
-      std::cerr << "warning: " << warning << '\n';
+    std::cout << summary_text(*loaded) << "memory    " << memory_text(*loaded, memory) << '\n';
+    for (const auto& warnings : {warnings_of(*loaded), of_memory})
+      for (const auto& warning : warnings)
+        std::cerr << "warning: " << warning << '\n';
   }
   return exit_ok;
 }

@@ -1,12 +1,14 @@
 // A node's whole configuration, checked.
 #pragma once
 
+#include "cli/memory_plan.hpp"
 #include "net/plan_overrides.hpp"
 #include "net/settings.hpp"
 #include "storage/journal.hpp"
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,7 @@ struct journal_settings {
 struct config {
   std::string node_name = "node";
   std::string data_dir = "./data";
+  std::uint64_t memory_bytes = 0; ///< 0: what the cgroup, or the machine, has
   std::chrono::milliseconds drain_delay_ms{0};
   std::chrono::milliseconds drain_timeout_ms{30'000};
   http_settings http;
@@ -47,6 +50,8 @@ struct config {
   log_settings log;
   usage_settings usage;
   std::uint64_t dead_letters_max_bytes = 1ull << 30;
+  std::set<std::string> given; ///< keys that were set, whatever to: "http.max_in_flight"
+  memory_plan memory;          ///< see settle_memory() in cli/node_memory.hpp
 };
 
 /// Where values come from, later ones winning: defaults, file, environment, --set.

@@ -96,6 +96,8 @@ void loader::apply(const assignment& given) {
 config loader::finish() {
   // Nodes may share one list of peers: each leaves itself out.
   std::erase(config_.cluster.peers, config_.cluster.listen);
+  for (const auto& [key, where] : origins_.place)
+    config_.given.insert(key);
   check_together(config_, origins_, problems_);
   return std::move(config_);
 }

@@ -3,6 +3,7 @@
 #include "actors/wall_clock.hpp"
 #include "cli/address.hpp"
 #include "cli/logging.hpp"
+#include "cli/node_memory.hpp"
 #include "net/wall_time.hpp"
 
 #include <spdlog/spdlog.h>
@@ -30,11 +31,6 @@ using namespace std::chrono_literals;
 // The storage actors block on the disk and have threads of their own; what is left for CAF's
 // scheduler (links, gate, admin requests) is little.
 constexpr std::size_t scheduler_threads = 1;
-std::size_t lane_count(const config& settings) {
-  if (settings.http.threads > 0) return settings.http.threads;
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
 // `began`: what the node was started with. Where events go can't change while it runs.
 ingest_rules_ptr rules_of(const config& settings, const config& began, const identifier& identify) {
   ingest_rules rules;
@@ -58,13 +54,13 @@ ingest_rules_ptr rules_of(const config& settings, const config& began, const ide
 
 } // namespace
 
-node::node(const config& settings)
-    : settings_(settings),
+node::node(const config& settings, std::string memory_source)
+    : settings_(settings), memory_source_(std::move(memory_source)),
       system_settings_(scheduler_threads, settings.cluster.directory != directory_kind::none),
       system_(system_settings_) {}
 
-result<std::unique_ptr<node>> node::start(const config& settings) {
-  std::unique_ptr<node> made{new node(settings)};
+result<std::unique_ptr<node>> node::start(const config& settings, std::string memory_source) {
+  std::unique_ptr<node> made{new node(settings, std::move(memory_source))};
   if (auto done = made->open_storage(); !done) return done.error();
   if (auto done = made->open_usage(); !done) return done.error();
   if (auto done = made->open_accounts(); !done) return done.error();
@@ -95,7 +91,7 @@ result<void> node::open_listeners() {
   auto address = parse_host_port(settings_.http.listen);
   if (!address) return error{errc::config, "http.listen is no address: " + settings_.http.listen};
   if (auto free = require_free(address->host, address->port); !free) return free.error();
-  lanes_.resize(lane_count(settings_));
+  lanes_.resize(lane_count(settings_.http, std::thread::hardware_concurrency()));
   http_port_ = address->port;
   for (auto& lane : lanes_) {
     auto socket = open_listener(address->host, http_port_);
@@ -214,6 +210,46 @@ void node::start_names() {
   names_keeper_ = system_.spawn(names_keeper, std::move(parts));
 }
 
+// What is told of it is what its owners count anyway.
+memory_figures node::memory_sources() {
+  const auto& plan = settings_.memory;
+  const auto sum = [](const auto& all, auto figure) {
+    return [&all, figure] {
+      std::int64_t total = 0;
+      for (const auto& one : all)
+        total += figure(*one).value();
+      return static_cast<std::uint64_t>(std::max<std::int64_t>(total, 0));
+    };
+  };
+  const auto connections = sum(metrics_.front_ends, [](auto& m) -> auto& { return m.connections; });
+  const auto a_connection = settings_.http.max_header_bytes + bytes_per_connection;
+  memory_figures out{plan.total_bytes, memory_source_, plan.head_room_bytes, {}, {}};
+  out.bounds = memory_bounds(settings_);
+  const auto add = [&](memory_use use, std::function<std::uint64_t()> used) {
+    const auto number = static_cast<std::size_t>(use);
+    if (plan.bytes[number] > 0)
+      out.uses.push_back({memory_use_names[number], plan.bytes[number], std::move(used)});
+  };
+  add(memory_use::in_flight,
+      sum(metrics_.front_ends, [](auto& m) -> auto& { return m.in_flight_bytes; }));
+  add(memory_use::connections, [=] { return connections() * a_connection; });
+  add(memory_use::limits, sum(metrics_.limiters, [](auto& m) -> auto& { return m.table_bytes; }));
+  add(memory_use::keys, sum(metrics_.idempotency, [](auto& m) -> auto& { return m.bytes; }));
+  add(memory_use::recent, [budget = recent_budget_] { return budget->used_bytes(); });
+  add(memory_use::delivery, [budget = delivery_budget_] { return budget->used_bytes(); });
+  add(memory_use::batches, [this, each = plan.max_batch_bytes * copies_per_batch] {
+    std::int64_t under_way = 0;
+    for (const auto& [name, one] : sinks_)
+      under_way += one.metrics->inflight_batches.value();
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(under_way, 0)) * each;
+  });
+  add(memory_use::queue, [budget = queue_budget_] { return budget->used_bytes(); });
+  if (links_)
+    add(memory_use::links, [&links = link_multiplexer::of(system_)] { return links.unsent_bytes(); });
+  if (usage_) add(memory_use::usage, [budget = usage_budget_] { return budget->used_bytes(); });
+  return out;
+}
+
 void node::start_accounts() {
   accounts_parts parts{account_store_, account_book_, key_hasher{secret_}, {}, wall_us};
   for (auto& lane : lanes_) {
@@ -262,6 +298,7 @@ result<void> node::start_admin() {
   m.counters = counters_metrics_;
   m.names = names_;
   m.is_configured = is_configured();
+  m.memory = memory_sources();
   // A mailbox's depth is what was sent to it less what was taken from it: two counters that are
   // kept anyway.
   m.mailboxes.emplace_back("journal", [&m, sent_to_journal] {

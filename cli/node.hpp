@@ -11,6 +11,7 @@
 #include "actors/limiter.hpp"
 #include "actors/membership_actor.hpp"
 #include "actors/names_keeper.hpp"
+#include "actors/memory_budget.hpp"
 #include "actors/node_state.hpp"
 #include "actors/owed.hpp"
 #include "actors/peer_link.hpp"
@@ -46,8 +47,10 @@ std::vector<plan> plans_of(const config& settings);
 /// one that waits for signals).
 class node {
  public:
-  /// Opens what is on disk, starts all actors and listens. Errors: config, locked, unavailable, io.
-  static result<std::unique_ptr<node>> start(const config& settings);
+  /// `settings`: after settle_memory(), else bounds are those of a large machine. `memory_source`:
+  /// where the memory's size is from, in words. Opens what is on disk, starts all actors and listens. Errors: config, locked, unavailable, io.
+  static result<std::unique_ptr<node>> start(const config& settings,
+                                             std::string memory_source = {});
   ~node();
   node(const node&) = delete;
   node& operator=(const node&) = delete;
@@ -88,7 +91,7 @@ class node {
     std::uint64_t events = 0;
   };
 
-  explicit node(const config& settings);
+  node(const config& settings, std::string memory_source);
 
   result<void> open_storage();
   result<void> open_usage();
@@ -134,6 +137,7 @@ class node {
   template <class Answer, class Message>
   bool ask_in_time(const caf::actor& who, deadline_t deadline, const Message& what);
   result<void> start_admin();
+  memory_figures memory_sources();
   void start_threads();
   std::vector<std::string> members() const;
   std::uint16_t self_member() const;
@@ -144,6 +148,7 @@ class node {
   result<std::vector<std::shared_ptr<limit_ledger>>> restore_ledgers();
 
   config settings_;
+  std::string memory_source_;
   linked_system_config system_settings_;
   caf::actor_system system_;
   node_state state_;
@@ -179,6 +184,17 @@ class node {
   std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
   std::unique_ptr<cluster_transport> transport_; // null: no cluster
   cluster_tls* tls_ = nullptr;                   // the same; null: plain TCP between nodes
+
+  // What streams hold together; their bounds are those of settings_.memory.
+  std::shared_ptr<memory_budget> delivery_budget_ =
+      std::make_shared<memory_budget>(settings_.memory.delivery_bytes);
+  std::shared_ptr<memory_budget> queue_budget_ =
+      std::make_shared<memory_budget>(settings_.memory.queue_window_bytes);
+  // These two have one holder each, and are here to be looked at.
+  std::shared_ptr<memory_budget> recent_budget_ =
+      std::make_shared<memory_budget>(settings_.queue.memory_bytes);
+  std::shared_ptr<memory_budget> usage_budget_ =
+      std::make_shared<memory_budget>(settings_.memory.of(memory_use::usage));
 
   std::map<std::string, outgoing_sink> sinks_; // by name
 

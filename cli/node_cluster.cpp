@@ -152,6 +152,15 @@ void node::start_membership(const welcome& here) {
 }
 
 result<void> node::start_transport() {
+  auto& links = link_multiplexer::of(system_);
+  links.limit_unsent_bytes(settings_.memory.link_unsent_bytes);
+  // The longest that nodes send each other is a block of events; other nodes may take larger bodies.
+  constexpr std::uint64_t largest_block_bytes = 32 << 20, memory_part = 4;
+  const auto longest = std::max(settings_.memory.total_bytes / memory_part,
+                                2 * settings_.http.max_body_bytes + largest_block_bytes);
+  if (settings_.memory.total_bytes > 0)
+    links.limit_message_bytes(
+        std::min<std::uint64_t>(longest, link_multiplexer::max_message_bytes));
   const auto files = tls_files_of(settings_.cluster);
   if (!files.given()) {
     transport_ = cluster_transport::start_plain(system_);

@@ -106,6 +106,7 @@ result<void> node::open_replicas() {
   origin->catalog = journal_->catalog();
   origin->reader = journal_reader::make(journal_->catalog());
   origin->metrics = replicator_metrics_;
+  origin->max_pending_bytes = settings_.memory.replica_pending_bytes;
   replicator_ = system_.spawn<caf::detached>(replicator, std::move(origin));
   return {};
 }

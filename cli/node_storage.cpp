@@ -63,7 +63,8 @@ result<void> node::open_usage() {
   if (!settings.enabled) return {};
   auto store = usage_store::open(settings_.data_dir);
   if (!store) return store.error();
-  auto reader = usage_reader::open(settings_.data_dir);
+  auto reader = usage_reader::open(settings_.data_dir,
+                                    static_cast<std::int64_t>(settings_.memory.usage_sums));
   if (!reader) return reader.error();
   usage_parts parts;
   parts.store = std::move(*store);
@@ -72,6 +73,8 @@ result<void> node::open_usage() {
   parts.keep.max_rows = settings.max_rows;
   parts.metrics = usage_metrics_;
   parts.wall_ms = wall_ms;
+  parts.max_pending_entries = settings_.memory.usage_pending_entries;
+  parts.pending = usage_budget_;
   usage_ = system_.spawn<caf::detached>(usage_actor, std::move(parts));
   usage_reader_ = system_.spawn<caf::detached>(
       usage_reader_actor, usage_reader_parts{std::move(*reader), stopping_, true});
@@ -91,6 +94,7 @@ void node::start_usage_rebuilder() {
   parts.is_cluster = settings_.cluster.directory != directory_kind::none;
   parts.board = usage_rebuild_board_;
   parts.stopping = stopping_;
+  parts.max_sums = settings_.memory.usage_sums;
   usage_rebuilder_ = system_.spawn<caf::detached>(usage_rebuilder_actor, std::move(parts));
 }
 
@@ -143,6 +147,7 @@ result<void> node::open_accounts() {
 void node::start_storage_actors() {
   journal_actor_settings settings;
   settings.recent_bytes = settings_.queue.memory_bytes;
+  settings.recent = recent_budget_;
   settings.received_delay_ms = settings_.journal.received_delay_ms;
   const auto percent_of_cap = [this](std::uint64_t percent) {
     const auto cap = settings_.journal.max_size_bytes;
@@ -178,6 +183,7 @@ void node::start_queue() {
   queue.settings = settings_.queue;
   queue.feeds = feeds(settings_, sink);
   queue.is_configured = is_configured();
+  queue.budget = queue_budget_;
   queue.saved = saved_cursors_;
   queue.cursors = cursors_;
   queue.reader = journal_reader::make(journal_->catalog());

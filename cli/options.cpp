@@ -67,7 +67,7 @@ std::vector<option> http_options(http_settings& http) {
       {"http.max_header", read_size(http.max_header_bytes, 1 * KiB, MiB), "16KiB", "32KiB",
        "Largest request line and header together; a larger one gets 431."},
       {"http.max_connections", read_number(http.max_connections, 1, 1'000'000), "10000", "50000",
-       "Connections open at once on this node; more are closed."},
+       "Connections open at once on this node; more are closed.", true},
       {"http.max_connections_per_address",
        read_number(http.max_connections_per_address, 0, 1'000'000), "0", "100",
        "Connections of one address open at once on this node, idle ones among them; more get 503 "
@@ -78,7 +78,7 @@ std::vector<option> http_options(http_settings& http) {
       {"http.max_batch_events", read_number(http.max_batch_events, 1, max_events_per_block),
        "10000", "1000", "Events in one request; more get 413."},
       {"http.max_in_flight", read_size(http.max_in_flight_bytes, 64 * KiB, TiB), "256MiB", "1GiB",
-       "Bodies held between socket and disk on this node; beyond it clients get 503."},
+       "Bodies held between socket and disk on this node; beyond it clients get 503.", true},
       {"http.unknown_streams",
        read_choice(http.others,
                    choices<unknown_streams>{{"accept", unknown_streams::accept},
@@ -126,11 +126,11 @@ std::vector<option> admin_and_identity_options(config& c) {
 std::vector<option> storage_options(config& c) {
   return {
       {"limiter.max_clients", read_number(c.limiter.max_clients, 1, 1'000'000'000), "10000000",
-       "1000000", "Clients whose limits this node remembers; beyond it new ones get 503."},
+       "1000000", "Clients whose limits this node remembers; beyond it new ones get 503.", true},
       {"queue.max_in_flight", read_number(c.queue.max_in_flight, 1, 10'000'000), "100000", "1000",
        "Messages of one stream that consumers may hold unacknowledged."},
       {"queue.memory", read_size(c.queue.memory_bytes, 64 * KiB, TiB), "64MiB", "256MiB",
-       "Recent events kept in memory for sinks that keep up; others read the disk."},
+       "Recent events kept in memory for sinks that keep up; others read the disk.", true},
       {"queue.default_lease", read_duration(c.queue.default_lease_ms, 100ms, day), "30s", "5m",
        "How long a received message stays hidden from others when a receive does not say."},
       {"journal.max_size", read_size(c.journal.max_size_bytes, 1 * MiB, 1024 * TiB), "10GiB",
@@ -177,7 +177,7 @@ std::vector<option> idempotency_options(idempotency_settings& idempotency) {
        "How long a repeat of a request with a key, or of a CloudEvent, is recognised."},
       {"idempotency.max_keys", read_number(idempotency.max_keys, 0, 1'000'000'000), "1000000",
        "10000000",
-       "Keys this node remembers, at about 50 bytes each; beyond it the oldest go. 0: none."},
+       "Keys this node remembers, at about 50 bytes each; beyond it the oldest go. 0: none.", true},
   };
 }
 
@@ -186,6 +186,10 @@ std::vector<option> node_and_log_options(config& c) {
       {"node.name", read_name(c.node_name), "node", "a", "This node's name in logs and metrics."},
       {"node.data_dir", read_text(c.data_dir, "a path", check_directory), "./data",
        "/var/lib/penstock", "Directory of the journal; one node at a time uses it."},
+      {"node.memory", read_size_or_zero(c.memory_bytes, min_node_memory_bytes, 1024 * TiB), "0B",
+       "512MiB",
+       "What the node may use; bounds that are not set follow from it. 0B is what its cgroup "
+       "allows, or else the machine's memory."},
       {"node.drain_delay", read_duration(c.drain_delay_ms, 0ms, 10min), "0s", "5s",
        "How long a drain goes on serving, not ready, before nobody new is let in: what a load "
        "balancer takes to notice."},

@@ -21,6 +21,8 @@ struct option {
   std::string fallback; ///< the default, as one would write it after --set KEY=
   std::string example;  ///< another value, written likewise
   std::string help;     ///< one line
+  /// Unless it is set, it follows from node.memory, and `fallback` is the most that it may be.
+  bool from_memory = false;
 };
 
 // Each gives rows whose readers store into `target`, which must outlive them.

@@ -59,6 +59,8 @@ void start_publisher(caf::actor_system& system, const std::string& name,
   parts.journal = base.journal;
   parts.keeper = base.keeper;
   parts.dead_letters = base.dead_letters;
+  parts.budget = base.budget;
+  parts.max_batch_bytes = base.max_batch_bytes;
   for (std::uint32_t i = 0; i < settings.delivery.lanes; ++i)
     parts.lanes.push_back(system.spawn<caf::detached>(
         delivery_lane, delivery_lane_parts{i, out.to, settings.delivery.timeout_ms}));

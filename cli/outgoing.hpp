@@ -44,6 +44,8 @@ struct publisher_base {
   caf::actor dead_letters; ///< answers bury_ptr
   /// Streams that are never let go; null: none.
   std::function<bool(const std::string&)> is_configured{};
+  std::shared_ptr<memory_budget> budget{}; ///< what all publishers hold together
+  std::uint64_t max_batch_bytes = ~0ull;   ///< of batches whose size is the kind's own
 };
 
 /// Starts the publisher of a sink and its lanes, a thread each. `saved`: cursors, of all sinks.

@@ -100,6 +100,17 @@ reader read_size(std::uint64_t& field, std::uint64_t min, std::uint64_t max) {
           std::move(set)};
 }
 
+reader read_size_or_zero(std::uint64_t& field, std::uint64_t min, std::uint64_t max) {
+  auto out = read_size(field, min, max);
+  out.type = "0B, or " + out.type;
+  out.set = [&field, in_range = std::move(out.set)](const toml::node& value,
+                                                    const reporter& report) {
+    if (as_size(value) == 0) return void(field = 0);
+    in_range(value, report);
+  };
+  return out;
+}
+
 reader read_duration(std::chrono::milliseconds& field, std::chrono::milliseconds min,
                      std::chrono::milliseconds max) {
   auto set = [&field, min, max](const toml::node& value, const reporter& report) {

@@ -42,6 +42,8 @@ reader read_number(std::uint32_t& field, std::uint64_t min, std::uint64_t max);
 reader read_number(std::uint64_t& field, std::uint64_t min, std::uint64_t max);
 /// A whole number is taken as bytes.
 reader read_size(std::uint64_t& field, std::uint64_t min, std::uint64_t max);
+/// The same, or 0.
+reader read_size_or_zero(std::uint64_t& field, std::uint64_t min, std::uint64_t max);
 reader read_duration(std::chrono::milliseconds& field, std::chrono::milliseconds min,
                      std::chrono::milliseconds max);
 /// Texts without repeats, each of which passes the check.

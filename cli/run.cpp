@@ -4,6 +4,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/logging.hpp"
 #include "cli/node.hpp"
+#include "cli/node_memory.hpp"
 #include "cli/service_manager.hpp"
 
 #include <spdlog/spdlog.h>
@@ -12,6 +13,7 @@
 
 #include <csignal>
 #include <iostream>
+#include <thread>
 
 namespace penstock {
 
@@ -102,10 +104,16 @@ int run_node(const config_sources& sources) {
   auto signals = block_signals();
   start_logging(settings->log, settings->node_name);
   warn_of(*settings);
+  const auto memory = read_memory_limit();
+  const auto cores = std::thread::hardware_concurrency();
+  settle_memory(*settings, memory, cores);
   raise_descriptor_limit(settings->http.max_connections);
+  spdlog::info("memory: {}", memory_text(*settings, memory));
+  for (const auto& sentence : memory_warnings(*settings, memory, cores))
+    spdlog::warn("memory: {}", sentence);
   int code = exit_ok;
   {
-    auto running = node::start(*settings);
+    auto running = node::start(*settings, memory_source(*settings, memory));
     if (running) {
       spdlog::info("penstock {} ready: events at http://{}, admin at http://{}", PENSTOCK_VERSION,
                    (*running)->http_address(), settings->admin.listen);

@@ -52,6 +52,16 @@ std::string journal_of(const json::object& status) {
   return out + fmt::format(", {} events since the start", count_at(journal, "events"));
 }
 
+// Empty for a node of an earlier version.
+std::string memory_of(const json::object& status) {
+  const auto* found = status.if_contains("memory");
+  if (!found || !found->is_object()) return {};
+  const auto& memory = found->as_object();
+  return fmt::format("{} of {} ({})",
+                     size_text(count_at(status.at("process").as_object(), "resident_bytes")),
+                     size_text(count_at(memory, "limit_bytes")), text_of(memory, "source"));
+}
+
 // Empty for a node that neither has its events held nor holds others'.
 std::string replication_of(const json::object& status) {
   const auto* found = status.if_contains("replication");
@@ -82,6 +92,8 @@ std::string head_of(const json::object& status) {
       {"journal", journal_of(status)},
       {"peers up", std::to_string(count_at(status.at("cluster").as_object(), "peers_up"))},
   };
+  if (auto memory = memory_of(status); !memory.empty())
+    rows.push_back({"memory", std::move(memory)});
   if (auto replication = replication_of(status); !replication.empty())
     rows.push_back({"replicated", std::move(replication)});
   if (const auto* letters = status.if_contains("dead_letters"); letters && letters->is_number())

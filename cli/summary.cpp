@@ -4,6 +4,7 @@
 #include "cli/config_warnings.hpp"
 #include "cli/identity_config.hpp"
 #include "cli/limits_config.hpp"
+#include "cli/node_memory.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -153,7 +154,19 @@ std::string summary_text(const config& c) {
   return text;
 }
 
-std::string summary_json(const config& c) {
+std::string summary_json(const config& c, const std::string& memory_source,
+                         const std::vector<std::string>& more_warnings) {
+  auto warnings = warnings_of(c);
+  warnings.insert(warnings.end(), more_warnings.begin(), more_warnings.end());
+  json::object memory;
+  for (const auto& [key, value] : memory_bounds(c))
+    memory[key] = value;
+  json::object planned{{"limit_bytes", c.memory.total_bytes},
+                       {"source", memory_source},
+                       {"sum_bytes", c.memory.sum_bytes()},
+                       {"head_room_bytes", c.memory.head_room_bytes},
+                       {"fits", c.memory.fits()},
+                       {"bounds", std::move(memory)}};
   json::object plans, streams, sinks;
   for (const auto& [name, sink] : c.sinks)
     sinks[name] = json::object{{"kind", sink.kind}};
@@ -167,6 +180,7 @@ std::string summary_json(const config& c) {
   return json::serialize(
       json::object{{"ok", true},
                    {"node", {{"name", c.node_name}, {"data_dir", c.data_dir}}},
+                   {"memory", std::move(planned)},
                    {"http", {{"listen", c.http.listen}, {"threads", c.http.threads}}},
                    {"admin", {{"listen", c.admin.listen}, {"token", !c.admin.token.empty()}}},
                    {"identity", {{"order", texts(identity_order(c))}}},
@@ -182,7 +196,7 @@ std::string summary_json(const config& c) {
                      {"listen", c.cluster.listen},
                      {"peers", texts(c.cluster.peers)}}},
                    {"log", {{"level", c.log.level}, {"format", c.log.format}}},
-                   {"warnings", texts(warnings_of(c))}});
+                   {"warnings", texts(warnings)}});
 }
 
 } // namespace penstock

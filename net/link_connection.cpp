@@ -62,6 +62,7 @@ void link_connection::configure_read(caf::io::receive_policy::config config) {
 
 void link_connection::add_to_loop() {
   if (std::exchange(in_loop_, true)) return;
+  links_.count_connection(true);
   links_.loop().add(socket_, EPOLLIN, this);
   if (session_) {
     // The handshake may have left something in the session, of which the socket does not tell.
@@ -72,6 +73,8 @@ void link_connection::add_to_loop() {
 
 void link_connection::remove_from_loop() {
   if (!std::exchange(in_loop_, false)) return;
+  links_.count_unsent(std::exchange(counted_unsent_, 0), 0);
+  links_.count_connection(false);
   links_.loop().remove(socket_);
   links_.let_go(caf::intrusive_ptr<caf::ref_counted>{this});
 }
@@ -105,7 +108,10 @@ void link_connection::flush() {
 void link_connection::end_turn() {
   attended_ = false;
   if (std::exchange(reads_on_, false)) receive();
-  if (!send() || written_.size() > links_.unsent_bytes_limit())
+  if (!in_loop_) return;
+  const bool is_sound = send();
+  const auto before = std::exchange(counted_unsent_, written_.size() + sending_.size() - sent_);
+  if (!links_.count_unsent(before, counted_unsent_) || !is_sound)
     io_failure(&links_.loop(), network::operation::write);
 }
 
@@ -132,6 +138,8 @@ void link_connection::receive() {
 // The broker says after each piece how large the next one is.
 void link_connection::take(const char* data, std::size_t size) {
   while (size > 0 && in_loop_) {
+    if (wanted_ > links_.message_bytes_limit())
+      return io_failure(&links_.loop(), network::operation::read);
     const std::size_t part = std::min(size, wanted_ - received_.size());
     received_.insert(received_.end(), data, data + part);
     data += part;
@@ -228,7 +236,7 @@ void link_door::accept_all() {
 }
 
 void link_door::let_in(int socket, std::unique_ptr<tls_session> session) {
-  if (detached()) {
+  if (detached() || !links_.has_room()) {
     ::close(socket);
     return;
   }

@@ -62,6 +62,7 @@ class link_connection final : public caf::io::scribe, public io_handler {
   std::vector<char> written_;  // by the broker
   std::vector<char> sending_;  // what it had written before
   std::size_t sent_ = 0;       // of sending_
+  std::size_t counted_unsent_ = 0; // of both, as told to the multiplexer
 };
 
 /// The cluster port. Begins to listen when its broker takes it.

@@ -40,6 +40,12 @@ void link_multiplexer::end_turn() {
   closed_before_ = std::exchange(closed_, {});
 }
 
+bool link_multiplexer::count_unsent(std::size_t before, std::size_t now) {
+  const auto all = unsent_bytes() - before + now;
+  unsent_bytes_.store(all, std::memory_order_relaxed);
+  return now == 0 || (all <= unsent_bytes_limit_ && now <= unsent_bytes_limit_ - all);
+}
+
 // -- caf::io::network::multiplexer ----------------------------------------------------------------
 
 void link_multiplexer::exec_later(caf::resumable* job) {

@@ -7,6 +7,7 @@
 #include <caf/io/network/multiplexer.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <vector>
 
@@ -22,9 +23,15 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
  public:
   /// What a connection reads at once.
   static constexpr std::size_t receive_bytes = 64 << 10;
-  /// Of a peer that takes nothing so much is kept; with more, the link is lost. What nodes have
-  /// under way with each other is bounded in messages, far below this.
-  static constexpr std::size_t max_unsent_bytes = 256 << 20;
+  /// Of peers that take nothing so much is kept together. A link is lost that has more waiting than
+  /// is left for others: one alone at half of this, two at a third each. What nodes have under way
+  /// with each other is bounded in messages, far below this.
+  static constexpr std::size_t max_unsent_bytes = 512 << 20;
+
+  /// Connections of peers, and of who wants to be one, at a time; more are closed at once.
+  static constexpr std::size_t max_connections = 1024;
+  /// The longest message that is taken in; who announces a longer one is cut off.
+  static constexpr std::size_t max_message_bytes = 520 << 20;
 
   explicit link_multiplexer(caf::actor_system* system);
   ~link_multiplexer() override;
@@ -36,8 +43,18 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
 
   // -- on the loop's thread, for its connections --------------------------------------------------
   std::array<char, receive_bytes>& receive_buffer() { return receive_buffer_; }
-  std::size_t unsent_bytes_limit() const { return unsent_bytes_limit_; }
-  /// For tests; before anybody is linked.
+  /// A connection says that its unsent bytes are now so many. False: they are too many.
+  bool count_unsent(std::size_t before, std::size_t now);
+  std::size_t message_bytes_limit() const { return message_bytes_limit_; }
+  /// Before anybody is linked.
+  void limit_message_bytes(std::size_t most) { message_bytes_limit_ = most; }
+  /// For tests; likewise.
+  void limit_connections(std::size_t most) { connections_limit_ = most; }
+  bool has_room() const { return connections_ < connections_limit_; }
+  void count_connection(bool opened) { opened ? ++connections_ : --connections_; }
+  /// Of all connections together; any thread.
+  std::size_t unsent_bytes() const { return unsent_bytes_.load(std::memory_order_relaxed); }
+  /// Before anybody is linked.
   void limit_unsent_bytes(std::size_t most) { unsent_bytes_limit_ = most; }
   /// Calls end_turn() of it when all actors have run: what they all wrote leaves at once.
   void attend(link_connection& connection);
@@ -72,6 +89,10 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
   event_loop loop_;
   std::array<char, receive_bytes> receive_buffer_;
   std::size_t unsent_bytes_limit_ = max_unsent_bytes;
+  std::size_t message_bytes_limit_ = max_message_bytes;
+  std::size_t connections_limit_ = max_connections;
+  std::size_t connections_ = 0; // in the loop
+  std::atomic<std::size_t> unsent_bytes_{0}; // written by the loop's thread
   std::vector<caf::intrusive_ptr<link_connection>> attended_;
   std::vector<caf::intrusive_ptr<caf::ref_counted>> closed_, closed_before_;
 };

@@ -303,6 +303,19 @@ void add_process(page& out) {
   out.gauge("process_threads", "Threads.").value(self.threads);
 }
 
+void add_memory(page& out, const memory_figures& from) {
+  if (from.limit_bytes == 0) return;
+  out.gauge("penstock_memory_limit_bytes",
+            "What the node may use: node.memory, or what its cgroup or the machine has.")
+      .value(from.limit_bytes);
+  out.gauge("penstock_memory_bound_bytes", "What each use of memory may take at most.");
+  for (const auto& one : from.uses)
+    out.value(one.bound_bytes, {{"use", std::string{one.use}}});
+  out.gauge("penstock_memory_used_bytes", "What each use of memory takes, by the node's own count.");
+  for (const auto& one : from.uses)
+    out.value(one.used_bytes(), {{"use", std::string{one.use}}});
+}
+
 } // namespace
 
 std::string metrics_page(const metrics_sources& from) {
@@ -371,6 +384,7 @@ std::string metrics_page(const metrics_sources& from) {
   if (from.dropped_log_lines)
     out.counter("penstock_log_dropped_total", "Log lines dropped because their queue was full.")
         .value(from.dropped_log_lines());
+  add_memory(out, from.memory);
   add_process(out);
   return out.text();
 }

@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,23 @@ struct cluster_identity {
   directory_kind directory = directory_kind::none;
   std::string name;
   std::string address; ///< of this node
+};
+
+/// One use of memory (memory_use in cli/memory_plan.hpp); the names are a fixed set.
+struct memory_gauge {
+  std::string_view use;
+  std::uint64_t bound_bytes = 0;
+  std::function<std::uint64_t()> used_bytes; ///< called on the admin thread
+};
+
+/// What the node may use of memory, and does.
+struct memory_figures {
+  std::uint64_t limit_bytes = 0; ///< 0: no plan was made, and nothing is told
+  std::string source;            ///< "node.memory", "the cgroup", "the machine"
+  std::uint64_t head_room_bytes = 0;
+  std::vector<memory_gauge> uses;
+  /// Bounds that follow from it, by the keys that set them, where there are such.
+  std::vector<std::pair<std::string, std::uint64_t>> bounds;
 };
 
 /// Where the figures are; registered when a node is composed. All of it outlives the admin server.
@@ -66,6 +84,7 @@ struct metrics_sources {
   /// Actors by name and how many messages wait for them; called on the admin thread.
   std::vector<std::pair<std::string, std::function<std::uint64_t()>>> mailboxes;
   std::int64_t started_ms = 0; ///< wall clock, for the uptime
+  memory_figures memory;
 };
 
 /// Sums over the sources for people: the status page and /v1/admin/status.

@@ -38,6 +38,22 @@ json::object replication_of(const replicator_metrics& origin, const replica_metr
           {"holds_bytes", holder.held_bytes.value()}};
 }
 
+json::object memory_of(const memory_figures& from) {
+  json::array budgets;
+  for (const auto& one : from.uses)
+    budgets.push_back(json::object{{"use", one.use},
+                                   {"bound_bytes", one.bound_bytes},
+                                   {"used_bytes", one.used_bytes()}});
+  json::object bounds;
+  for (const auto& [key, value] : from.bounds)
+    bounds[key] = value;
+  return {{"limit_bytes", from.limit_bytes},
+          {"source", from.source},
+          {"head_room_bytes", from.head_room_bytes},
+          {"budgets", std::move(budgets)},
+          {"bounds", std::move(bounds)}};
+}
+
 } // namespace
 
 std::string status_json(const metrics_sources& from, const node_state& node) {
@@ -71,6 +87,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
   if (from.names)
     out["stream_names"] =
         json::object{{"used", from.names->used()}, {"max", from.names->places()}};
+  if (from.memory.limit_bytes > 0) out["memory"] = memory_of(from.memory);
   if (from.replicator && from.replicas)
     out["replication"] = replication_of(*from.replicator, *from.replicas);
   if (from.dead_letters) {

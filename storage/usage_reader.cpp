@@ -68,7 +68,8 @@ class top_list {
 
 class sqlite_usage_reader final : public usage_reader {
  public:
-  explicit sqlite_usage_reader(sqlite_database db) : db_(std::move(db)) {}
+  sqlite_usage_reader(sqlite_database db, std::int64_t names_a_pass)
+      : db_(std::move(db)), names_a_pass_{names_a_pass} {}
   result<void> prepare();
   result<usage_report> run(const usage_query& query, const std::function<bool()>& give_up) override;
   result<void> visit(usage_dimension by, usage_period per, std::int64_t from_s, std::int64_t to_s,
@@ -87,6 +88,7 @@ class sqlite_usage_reader final : public usage_reader {
   result<std::string> text_of(std::int64_t name);
 
   sqlite_database db_; // before the statements
+  std::int64_t names_a_pass_;
   std::array<period_statements, usage_periods> of_;
   sqlite_statement last_name_, find_name_, text_of_name_;
   const std::function<bool()>* give_up_ = nullptr;
@@ -194,8 +196,8 @@ result<usage_report> sqlite_usage_reader::run_top(const usage_query& query) {
   if (!last_name) return last_name.error();
   top_list top{query.top};
   std::vector<usage_counts> sums;
-  for (std::int64_t first = 1; first <= *last_name; first += usage_names_a_pass) {
-    sums.assign(static_cast<std::size_t>(std::min(usage_names_a_pass, *last_name - first + 1)), {});
+  for (std::int64_t first = 1; first <= *last_name; first += names_a_pass_) {
+    sums.assign(static_cast<std::size_t>(std::min(names_a_pass_, *last_name - first + 1)), {});
     if (auto done = sum_names(query, first, sums); !done) return done.error();
     for (std::size_t i = 0; i < sums.size(); ++i) {
       if (sums[i] == usage_counts{}) continue;
@@ -270,10 +272,11 @@ result<usage_report> sqlite_usage_reader::run_one(const usage_query& query) {
 
 } // namespace
 
-result<std::unique_ptr<usage_reader>> usage_reader::open(const std::filesystem::path& dir) {
+result<std::unique_ptr<usage_reader>> usage_reader::open(const std::filesystem::path& dir,
+                                                         std::int64_t names_a_pass) {
   auto db = sqlite_database::open(dir / usage_file_name, sqlite_mode::read_only);
   if (!db) return db.error();
-  auto reader = std::make_unique<sqlite_usage_reader>(std::move(*db));
+  auto reader = std::make_unique<sqlite_usage_reader>(std::move(*db), names_a_pass);
   if (auto done = reader->prepare(); !done) return done.error();
   return std::unique_ptr<usage_reader>{std::move(reader)};
 }

@@ -50,13 +50,14 @@ struct usage_report {
   std::vector<usage_row> rows; ///< the top, greatest first; or the buckets that have anything
 };
 
-/// One thread uses it at a time; it blocks on the disk. Memory: usage_names_a_pass sums and a page
+/// One thread uses it at a time; it blocks on the disk. Memory: names_a_pass sums and a page
 /// cache of 2 MiB, whatever the range. A bucket that is being written meanwhile is counted as it
 /// is when it is read.
 class usage_reader {
  public:
   /// Opens `dir`/usage.db, which a usage_store has made.
-  static result<std::unique_ptr<usage_reader>> open(const std::filesystem::path& dir);
+  static result<std::unique_ptr<usage_reader>>
+  open(const std::filesystem::path& dir, std::int64_t names_a_pass = usage_names_a_pass);
   virtual ~usage_reader() = default;
 
   /// `give_up` is asked every few thousand steps; true ends the report with errc::unavailable.

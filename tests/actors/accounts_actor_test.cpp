@@ -309,6 +309,49 @@ TEST_CASE_METHOD(accounts_fixture, "what the disk did not take is saved when it 
   CHECK(b.store->keys == a.store->keys);
 }
 
+TEST_CASE_METHOD(accounts_fixture, "so many plans are set while running, no more", "[accounts]") {
+  accounts_node node{*this};
+  account_records many;
+  for (std::size_t i = 0; i < max_stored_plans; ++i) {
+    plan_record record;
+    record.name = "p" + std::to_string(i);
+    record.version = 1;
+    record.limits = "[]";
+    many.plans.push_back(record);
+  }
+  self->send(node.actor, accounts_records{many});
+  run();
+  const auto refused = ask<account_done>(node, put_plan{{"more", {}}});
+  CHECK(refused.why.code == errc::invalid);
+  CHECK_THAT(refused.why.message, Contains("1000 plans; delete one first"));
+  CHECK(ask<account_done>(node, put_plan{{"p7", {}}}).ok); // one that is there
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a peer's records that the disk does not take are so many",
+                 "[accounts]") {
+  accounts_node node{*this};
+  node.store->fails = true;
+  const auto tell = [&](std::size_t from, std::size_t to) {
+    account_records some;
+    for (auto i = from; i < to; ++i) {
+      key_record key;
+      key.id = "key_" + std::to_string(i);
+      key.version = 1;
+      key.hash = node.hasher(key.id);
+      some.keys.push_back(key);
+    }
+    self->send(node.actor, accounts_records{some});
+    run();
+  };
+  tell(0, max_unsaved_records);
+  CHECK(node.book->key_count() == max_unsaved_records);
+  tell(max_unsaved_records, max_unsaved_records + 10);
+  CHECK(node.book->key_count() == max_unsaved_records); // asked for again later
+  node.store->fails = false;
+  tell(max_unsaved_records, max_unsaved_records + 10);
+  CHECK(node.book->key_count() == max_unsaved_records + 10);
+}
+
 TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages", "[accounts]") {
   accounts_node a{*this};
   const auto peer = std::make_shared<account_news>();

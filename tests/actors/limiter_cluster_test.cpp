@@ -128,6 +128,38 @@ TEST_CASE_METHOD(small_limiters, "limiters: a shard moves with what was used",
   CHECK(take(self, done));
 }
 
+TEST_CASE_METHOD(small_limiters, "limiters: so many shards are on their way at once",
+                 "[limiter_cluster]") {
+  const auto leaver = owner();
+  caf::scoped_actor others{system}; // in their place
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (i != leaver)
+      tell(leaver, peer_up{static_cast<std::uint16_t>(i), {caf::actor{others}}});
+  run();
+  nodes[leaver]->leaving = true;
+  next_view({leaver});
+  run();
+  const auto arrived = [&] {
+    std::vector<std::uint32_t> shards;
+    shard_rows piece;
+    while (take(others, piece))
+      if (piece.last) shards.push_back(piece.shard);
+    return shards;
+  };
+  auto under_way = arrived();
+  CHECK(under_way.size() == max_moving_shards);
+  pass_time(20);
+  CHECK(arrived().empty());
+  for (int i = 0; i < 3; ++i) { // one is there: the next comes
+    others->send(nodes[leaver]->limiter, shard_taken{4, view.epoch, under_way.at(0)});
+    run();
+    under_way.erase(under_way.begin());
+    const auto next = arrived();
+    CHECK(next.size() == 1);
+    under_way.insert(under_way.end(), next.begin(), next.end());
+  }
+}
+
 TEST_CASE_METHOD(small_limiters, "limiters: nodes may hear of a view one after the other",
                  "[limiter_cluster]") {
   CHECK(ask_one(other(), some_client, 4)->granted == 4);

@@ -222,6 +222,42 @@ TEST_CASE("events are sent again on request, beside the streams") {
   CHECK(w.cursors->saves == 0);
 }
 
+TEST_CASE("so many requests to send again are under way at once, no more") {
+  publisher_world w;
+  w.start(1);
+  w.holding = true;
+  const auto block = w.journal.append("elsewhere", 1);
+  const auto ask = [&] {
+    auto request = std::make_shared<deliver_again>();
+    request->batch = {"elsewhere", "nbjoxe3h", "-r1", {}, {{block, 0}}};
+    w.self->send(w.publisher_actor, deliver_again_ptr{request});
+    w.pass(1ms);
+  };
+  again_done done;
+  for (std::size_t i = 0; i < max_again_requests; ++i)
+    ask();
+  CHECK_FALSE(take(w.self, done));
+  ask();
+  REQUIRE(take(w.self, done));
+  CHECK_FALSE(done.ok);
+  CHECK(done.why.code == errc::unavailable);
+  auto large = std::make_shared<deliver_again>();
+  large->batch = {"elsewhere", "nbjoxe3h", "-r1", {}, {}};
+  large->batch.events.assign(max_again_events + 1, {block, 0});
+  w.self->send(w.publisher_actor, deliver_again_ptr{large});
+  w.pass(1ms);
+  REQUIRE(take(w.self, done));
+  CHECK(done.why.code == errc::invalid);
+  for (std::size_t i = 0; i < max_again_requests; ++i) {
+    w.pass(1s);
+    w.answer_held();
+  }
+  std::size_t answered = 0;
+  while (take(w.self, done))
+    ++answered;
+  CHECK(answered == max_again_requests);
+}
+
 TEST_CASE("a drain waits for the batch under way and saves its cursor") {
   publisher_world w;
   w.start();

@@ -131,6 +131,8 @@ struct world {
   std::vector<dead_letter> letters;
   bool graveyard_full = false;
   caf::actor journal_actor, keeper, graveyard, queue;
+  std::shared_ptr<memory_budget> budget; // null: none
+  caf::actor journal_actor, keeper, queue;
 
   world() {
     journal_actor = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
@@ -167,6 +169,7 @@ struct world {
     queue_parts parts;
     parts.feeds = [](const std::string& stream) { return stream != "logs-only"; };
     parts.settings.default_lease_ms = std::chrono::seconds{30};
+    parts.budget = budget;
     parts.saved = cursors->kept();
     parts.cursors = cursors;
     parts.reader = std::make_shared<fake_reader>(journal);

@@ -192,3 +192,28 @@ TEST_CASE("in a cluster, events that other nodes may have counted stop a rebuild
   w.is_cluster = true;
   CHECK(w.rebuild().error().code == errc::invalid);
 }
+
+TEST_CASE("a rebuild holds so many sums, and refuses a range with more") {
+  rebuild_world w;
+  for (int i = 0; i < 40; ++i)
+    w.accept(minute_s(i), {99}, "s" + std::to_string(i));
+  const auto run = [&w](std::size_t most) {
+    return rebuild_usage({minute_s(0), minute_s(60), true},
+                         {.journal = w.journal,
+                          .catalog = w.catalog,
+                          .counts = w.counts,
+                          .accounts = w.accounts,
+                          .hash = w.hash,
+                          .is_cluster = false,
+                          .up_to_seq = 1'000'000,
+                          .progress = [](std::uint64_t, std::uint64_t) {},
+                          .give_up = [] { return false; },
+                          .max_sums = most},
+                         w.corrections);
+  };
+  CHECK(run(40).has_value());
+  const auto refused = run(39);
+  REQUIRE(refused.has_error());
+  CHECK(refused.error().code == errc::invalid);
+  CHECK(refused.error().message.find("39") != std::string::npos);
+}

@@ -40,6 +40,7 @@ TEST_CASE("a wrong command line ends with 64 and says why on stderr alone") {
   CHECK_THAT(wrong({"consume", "a b"}), Contains("stream's name"));
   CHECK_THAT(wrong({"consume", "s", "--admin", "nowhere"}), Contains("http://127.0.0.1:8081"));
   CHECK_THAT(wrong({"consume", "s", "--from", "x", "--follow"}), Contains("excludes"));
+  CHECK_THAT(wrong({"consume", "s", "--exec", "true", "--workers", "65"}), Contains("--workers"));
 }
 
 TEST_CASE("check tells what a configuration does, or all that is wrong with it") {

@@ -172,6 +172,22 @@ TEST_CASE("what the code has fixed room for is bounded by the configuration") {
   CHECK_THAT(errors_of("[identity]\norder = ['header:a', 'header:b', 'header:c', 'header:d', "
                        "'header:e', 'ip']\n"),
              Contains("identity.order") && Contains("at most 4 headers"));
+  const auto many = [](std::size_t count, const std::string& before, const std::string& after) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i)
+      text += before + std::to_string(i) + after;
+    return text;
+  };
+  CHECK_THAT(errors_of(many(1001, "[overrides.o", "]\nip = '10.0.0.1'\nplan = 'anonymous'\n")),
+             Contains("more than 1000 overrides"));
+  CHECK_THAT(errors_of(many(1001, "[streams.s", "]\n")), Contains("more than 1000 streams"));
+  CHECK_THAT(errors_of("[http]\ntrusted_proxies = [" + many(257, "'10.0.0.", "', ") + "]\n"),
+             Contains("http.trusted_proxies"));
+  CHECK_THAT(errors_of("[streams.s]\nsinks = [" + many(17, "'s", "', ") + "]\n"),
+             Contains("streams.s.sinks"));
+  CHECK_THAT(errors_of("[plans.p]\nlimits = [" +
+                       many(9, "{ name = 'l", "', amount = 1, window = '1s' }, ") + "]\n"),
+             Contains("plans.p.limits") && Contains("8"));
 }
 
 TEST_CASE("keys are checked against each other") {

@@ -1,7 +1,13 @@
 #include "cli/logging.hpp"
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+#include <thread>
 
 using namespace penstock;
 
@@ -42,6 +48,31 @@ TEST_CASE("JSON text is UTF-8 whatever comes in") {
   CHECK(json_escape("\xed\xa0\x80") == replacement + replacement + replacement); // surrogate
   CHECK(json_escape("\xf4\x90\x80\x80x").ends_with("x"));                        // beyond U+10FFFF
   CHECK(json_escape("\xf4\x8f\xbf\xbf") == "\xf4\x8f\xbf\xbf");
+}
+
+TEST_CASE("beyond so many lines that nobody reads the oldest are dropped, and nobody waits") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const int before = ::dup(STDERR_FILENO);
+  REQUIRE(::dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+  start_logging({"info", "text"}, "a");
+  const std::string line(1000, 'x'); // a pipe takes 64 of them
+  for (std::size_t i = 0; i < 2 * max_log_queue; ++i)
+    spdlog::info("{}", line);
+  const auto dropped = dropped_log_messages();
+  std::thread reader{[from = ends[0]] {
+    std::array<char, 1 << 16> bytes;
+    while (::read(from, bytes.data(), bytes.size()) > 0) {
+    }
+  }};
+  stop_logging();
+  ::dup2(before, STDERR_FILENO);
+  for (const int fd : {before, ends[1]})
+    ::close(fd);
+  reader.join();
+  ::close(ends[0]);
+  CHECK(dropped > max_log_queue / 2);
+  CHECK(dropped < 2 * max_log_queue);
 }
 
 TEST_CASE("the level changes at run time") {

@@ -1,6 +1,12 @@
 // Connections and drains of a front end, and the loop it lives on.
 #include "tests/unit/net/front_end_support.hpp"
 
+#include "net/listener.hpp"
+
+#include <netinet/tcp.h>
+
+#include <fstream>
+
 using namespace penstock;
 
 TEST_CASE_METHOD(front_end_fixture, "life: no more connections than may be") {
@@ -151,4 +157,84 @@ TEST_CASE_METHOD(stepped_loop,
   caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   turn();
   loop.remove_client(&client);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "life: so many connections are let in a turn") {
+  front_end_options options;
+  options.opens = false;
+  start(options);
+  constexpr std::uint64_t a_turn = 64;
+  std::vector<test_client> waiting;
+  for (std::uint64_t i = 0; i < a_turn + 10; ++i)
+    waiting.push_back(connect());
+  caf::anon_send(front_end, caf::open_atom_v);
+  std::uint64_t let_in = 0, most = 0;
+  for (int i = 0; i < 5; ++i) {
+    turn();
+    const auto now = metrics.connections_total.value();
+    most = std::max(most, now - std::exchange(let_in, now));
+  }
+  CHECK(most == a_turn);
+  CHECK(let_in == a_turn + 10);
+}
+
+TEST_CASE("loop: a listening socket lets 4096 connections wait") {
+  auto door = open_listener("127.0.0.1", 0);
+  REQUIRE(door.has_value());
+  const int fd = door->give();
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  REQUIRE(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+  std::uint32_t most = 0; // the kernel's own bound
+  std::ifstream{"/proc/sys/net/core/somaxconn"} >> most;
+  CHECK(info.tcpi_sacked == std::min(most, 4096u)); // of a listening socket, its backlog
+  ::close(fd);
+}
+
+TEST_CASE_METHOD(stepped_loop, "loop: so many events and runs of actors are of one turn") {
+  struct counting final : io_handler {
+    std::size_t seen = 0;
+    void on_io(std::uint32_t) override { ++seen; }
+  } counter;
+  std::vector<int> ends;
+  for (std::size_t i = 0; i < event_loop::max_events_per_turn + 20; ++i) {
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+    loop.add(pair[0], 1 | (1u << 31) /* EPOLLIN | EPOLLET */, &counter);
+    REQUIRE(::send(pair[1], "x", 1, 0) == 1);
+    ends.insert(ends.end(), {pair[0], pair[1]});
+  }
+  turn();
+  CHECK(counter.seen <= event_loop::max_events_per_turn);
+  CHECK(counter.seen > 0);
+  turn();
+  CHECK(counter.seen == event_loop::max_events_per_turn + 20);
+  for (std::size_t i = 0; i < ends.size(); i += 2)
+    loop.remove(ends[i]);
+  for (const int fd : ends)
+    ::close(fd);
+  // Two actors that write to each other for ever don't keep the loop from its descriptors.
+  struct no_state {};
+  std::size_t runs = 0;
+  const auto make = [&] {
+    return spawn_hosted<no_state>(system, loop, [&runs](caf::stateful_actor<no_state>* self) {
+      return caf::behavior{[self, &runs](caf::actor other) {
+        ++runs;
+        self->send(other, caf::actor_cast<caf::actor>(self));
+      }};
+    });
+  };
+  const auto a = make(), b = make();
+  turn();
+  caf::anon_send(a, b);
+  turn();
+  CHECK(runs > 1);
+  CHECK(runs <= event_loop::max_actor_rounds);
+  const auto after_one = runs;
+  turn();
+  CHECK(runs > after_one);
+  for (const auto& one : {a, b})
+    caf::anon_send_exit(one, caf::exit_reason::kill);
+  turn();
+  turn();
 }

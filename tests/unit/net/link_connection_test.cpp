@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <catch2/catch.hpp>
 
@@ -231,7 +232,7 @@ TEST_CASE("a peer that reads nothing holds up no other", "[links]") {
 
 TEST_CASE("a link to a peer that reads nothing is lost when too much waits", "[links]") {
   link_node a, b, deaf;
-  link_multiplexer::of(a.system).limit_unsent_bytes(20'000'000);
+  link_multiplexer::of(a.system).limit_unsent_bytes(40'000'000); // half of it alone
   const auto there = a.reach(b.port);
   const auto not_there = a.reach(deaf.port);
   std::promise<void> go_on;
@@ -244,6 +245,56 @@ TEST_CASE("a link to a peer that reads nothing is lost when too much waits", "[l
                 caf::after(60s) >> [&] { FAIL("the link holds"); });
   check_echoes(a, there, {1, 100'000, 2});
   go_on.set_value();
+}
+
+TEST_CASE("who announces a message that is too long is cut off before it comes", "[links]") {
+  link_node a, b;
+  link_multiplexer::of(b.system).limit_message_bytes(100'000);
+  const auto there = a.reach(b.port);
+  check_echoes(a, there, {10'000});
+  caf::scoped_actor self{a.system};
+  self->monitor(there);
+  self->send(there, text_of(200'000, 0));
+  self->receive([&](const caf::down_msg& news) { CHECK(news.source == there.address()); },
+                caf::after(60s) >> [&] { FAIL("the link holds"); });
+  const auto again = a.reach(b.port);
+  check_echoes(a, again, {10'000});
+}
+
+TEST_CASE("beyond so many connections a door closes further ones at once", "[links]") {
+  link_node a, b;
+  link_multiplexer::of(b.system).limit_connections(1);
+  const auto there = a.reach(b.port);
+  asio::io_context io;
+  tcp::socket stranger{io};
+  stranger.connect({asio::ip::address_v4::loopback(), b.port});
+  char byte = 0;
+  boost::system::error_code ended;
+  asio::read(stranger, asio::buffer(&byte, 1), ended);
+  CHECK(ended);
+  check_echoes(a, there, {1, 100'000, 2});
+}
+
+TEST_CASE("links share what may wait for peers: two that take nothing get a third each",
+          "[links]") {
+  link_node a, deaf, dumb;
+  link_multiplexer::of(a.system).limit_unsent_bytes(60'000'000);
+  const auto first = a.reach(deaf.port), second = a.reach(dumb.port);
+  std::promise<void> go_on;
+  const auto wait = go_on.get_future().share();
+  for (auto* one : {&deaf, &dumb})
+    link_multiplexer::of(one->system).loop().post([wait] { wait.wait(); });
+  caf::scoped_actor self{a.system};
+  self->monitor(first);
+  for (int i = 0; i < 15; ++i) // a quarter
+    caf::anon_send(second, text_of(1'000'000, 0));
+  for (int i = 0; i < 60; ++i)
+    caf::anon_send(first, text_of(1'000'000, 0));
+  self->receive([&](const caf::down_msg& news) { CHECK(news.source == first.address()); },
+                caf::after(60s) >> [&] { FAIL("the link holds"); });
+  CHECK(link_multiplexer::of(a.system).unsent_bytes() <= 60'000'000);
+  go_on.set_value();
+  check_echoes(a, second, {1, 2});
 }
 
 TEST_CASE("what is posted to a loop runs on its thread, in order, also while it sleeps",

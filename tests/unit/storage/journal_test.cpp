@@ -123,6 +123,29 @@ TEST_CASE("segments rotate, and sealed ones are retired", "[journal]") {
   CHECK(numbers(read_all(*log)) == range(201, 600));
 }
 
+TEST_CASE("so many logs of retired segments are kept, and one segment is made ahead",
+          "[journal]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  auto keeper = segment_keeper::make(*log, options);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    append_and_commit(*log, numbered_block(1 + 100 * i, 100));
+    require_ok(log->rotate());
+  }
+  require_ok(keeper->retire(600, far_future_ms));
+  require_ok(keeper->prepare());
+  require_ok(keeper->prepare());
+  std::size_t spares = 0, segments = 0;
+  for (const auto& file : std::filesystem::directory_iterator{options.dir}) {
+    const auto name = file.path().filename().string();
+    spares += name.starts_with("spare-");
+    segments += name.ends_with(".db");
+  }
+  CHECK(spares <= 2);
+  CHECK(segments == 2); // the one that is written, and the next
+}
+
 TEST_CASE("the log of a retired segment is used again, unless someone reads it", "[journal]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
