@@ -155,14 +155,14 @@ void publisher_state::dispatch(std::uint32_t lane_number) {
   if (next) wake_at(*next);
 }
 
-// A small batch of the stream that failed least, for an open breaker: one that others made open
+// A small batch of a stream that got through, or else failed least, for an open breaker: one that others made open
 // closes again at once.
 void publisher_state::probe_sink() {
   const auto now = now_ms();
   const auto allowance = breaker_.allowance(now);
   std::optional<std::int64_t> next;
   std::optional<std::pair<std::uint32_t, source>> best;
-  std::uint32_t least = 0;
+  std::pair<bool, std::uint32_t> least; // whether it never got through; failures
   for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
     auto& queue = lanes_[i].queue;
     std::erase_if(queue, [](const source& one) { return one.of && one.of->hold.is_held(); });
@@ -171,10 +171,11 @@ void publisher_state::probe_sink() {
       const auto due = feed_of(from, i).due_ms();
       if (!due) continue;
       next = std::min(next.value_or(*due), *due);
-      const auto failures = from.of ? from.of->hold.failures() : 0;
-      if (*due > now || (best && failures >= least)) continue;
+      const bool is_new = !from.of || from.of->deliveries == 0;
+      const auto rank = std::pair{is_new, from.of ? from.of->hold.failures() : 0u};
+      if (*due > now || (best && rank >= least)) continue;
       best = {i, from};
-      least = failures;
+      least = rank;
     }
   }
   if (allowance == 0) {

@@ -55,7 +55,7 @@ void delivered_before::add(const std::vector<cursor>& saved, const std::string& 
       to.ahead.add(first, last);
       end_ = std::max(end_, last);
     }
-    to.ahead.advance(to.seq);
+    to.seq = to.ahead.advance(to.seq);
   }
   for (const auto& lanes : lives_) {
     const auto least = std::min_element(lanes.begin(), lanes.end(),

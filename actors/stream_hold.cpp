@@ -10,11 +10,11 @@ namespace penstock {
 // something else, nobody knows.
 void stream_hold::note_missing(failure_scope scope, std::int64_t now_ms) {
   if (scope != failure_scope::missing) {
-    last_missing_ms_ = 0;
+    last_missing_ms_ = no_time;
     return;
   }
-  if (last_missing_ms_ != 0) missing_ms_ += now_ms - last_missing_ms_;
-  last_missing_ms_ = std::max<std::int64_t>(now_ms, 1);
+  if (last_missing_ms_ != no_time) missing_ms_ += now_ms - last_missing_ms_;
+  last_missing_ms_ = now_ms;
 }
 
 bool stream_hold::on_failure(failure_scope scope, std::int64_t now_ms, std::int64_t pause_ms,

@@ -36,7 +36,7 @@ class stream_hold {
   /// Its target has been missing for too long: what waits for it is a dead letter.
   bool is_lapsed() const {
     return held_ && scope_ == failure_scope::missing && rules_.missing_after_ms > 0 &&
-           last_missing_ms_ != 0 && missing_ms_ >= rules_.missing_after_ms;
+           last_missing_ms_ != no_time && missing_ms_ >= rules_.missing_after_ms;
   }
 
   /// Nothing of a batch was taken. `taken_of_others`: a number that grows when the sink takes an
@@ -49,6 +49,7 @@ class stream_hold {
   void hurry(std::int64_t now_ms, std::int64_t max_pause_ms);
 
  private:
+  static constexpr std::int64_t no_time = -1;
   void note_missing(failure_scope scope, std::int64_t now_ms);
 
   rules rules_;
@@ -59,7 +60,7 @@ class stream_hold {
   std::uint64_t others_at_failure_ = 0;
   std::int64_t due_ms_ = 0;
   std::int64_t missing_ms_ = 0;
-  std::int64_t last_missing_ms_ = 0; // 0: the last failure was another one
+  std::int64_t last_missing_ms_ = no_time; // when the last failure was another one
 };
 
 /// What held streams may take of the lanes that all streams share: one lane at a time, and a tenth

@@ -80,9 +80,9 @@ std::string kafka_producer::begin(std::size_t events, const std::string& topic) 
   return {};
 }
 
-kafka_topic_fault kafka_producer::find_topic(time_point deadline) {
+kafka_topic_trouble kafka_producer::find_topic(time_point deadline) {
   if (found_topics_.contains(topic_name_)) return {};
-  const rd_kafka_metadata* told = nullptr;
+  const rd_kafka_metadata_t* told = nullptr;
   auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
   while (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());

@@ -27,7 +27,7 @@ struct kafka_reports {
 };
 
 /// Why nothing can be sent to a topic; none if `why` is empty.
-struct kafka_topic_fault {
+struct kafka_topic_trouble {
   failure_scope scope = failure_scope::sink;
   std::string why{};
 };
@@ -44,7 +44,7 @@ class kafka_producer {
   std::string begin(std::size_t events, const std::string& topic);
   /// Asks the brokers whether the batch's topic is there, once for each topic: librdkafka itself
   /// would wait for it as long as it may.
-  kafka_topic_fault find_topic(time_point deadline);
+  kafka_topic_trouble find_topic(time_point deadline);
   /// Hands over event `index`; `body` stays where it is, not copied, until it is settled. False:
   /// librdkafka would not take it, and reports() says why.
   bool send(std::size_t index, std::string_view key, std::string_view body,
