@@ -58,7 +58,7 @@ struct buried {
 struct publish_rest {};
 struct publish_left {
   std::uint64_t events = 0; ///< durable, and not settled by the sink
-  bool is_open = false;     ///< its breaker is: it takes nothing
+  bool is_open = false;     ///< its breaker is, or those of all streams that are left
 };
 
 /// From a front end, to each publisher that a stream feeds: tell me when your sink has these

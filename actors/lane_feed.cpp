@@ -134,7 +134,7 @@ void lane_feed::note_failure(const delivery& outcome, std::int64_t now_ms, doubl
   const auto pause = retry_pause_ms(failures_, rules_.retry_min_ms, rules_.retry_max_ms, random);
   not_before_ms_ = now_ms + std::max(pause, static_cast<std::int64_t>(outcome.pause_ms.count()));
   ++failures_;
-  if (failures_ > 2) // twice may be chance
+  if (failures_ > 2 && outcome.scope == failure_scope::sink) // twice may be chance
     batch_limit_ =
         std::max<std::uint32_t>(1, static_cast<std::uint32_t>(outcome.events.size() / 2));
 }
@@ -152,7 +152,7 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
       finish(one);
       continue;
     }
-    const bool refused = how == settled_as::refused && ++one.tries >= rules_.max_tries;
+    const bool refused = how == settled_as::refused && (++one.tries >= rules_.max_tries || outcome.is_final);
     const bool blamed =
         how == settled_as::failed && numbers.size() == 1 && is_to_blame(one, sink_deliveries);
     if (!refused && !blamed) {
@@ -165,6 +165,24 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
                                 : "failed alone while the sink took others: " + outcome.failure});
   }
   pop_done();
+  return out;
+}
+
+std::vector<lane_feed::dead_event>
+lane_feed::condemn(std::uint64_t last_seq, burial_room& room, const std::string& reason) {
+  std::vector<dead_event> out;
+  for (auto& one : entries_) {
+    const bool is_full = room.events == 0 || room.bytes == 0;
+    if (is_full || waiting_ == 0 || one.seq > last_seq) break;
+    if (one.at != phase::waiting) continue;
+    const auto bytes = one.event.body().size();
+    one.at = phase::burying;
+    --waiting_;
+    waiting_bytes_ -= bytes;
+    --room.events;
+    room.bytes -= std::min(room.bytes, bytes);
+    out.push_back({one.event, one.ref, std::max(one.tries, one.was_taken ? 1u : 0u), reason});
+  }
   return out;
 }
 

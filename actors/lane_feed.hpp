@@ -62,6 +62,11 @@ class lane_feed {
 
   /// What an event takes here, beside its block.
   static constexpr std::size_t bytes_per_event = 96;
+  /// How many events, and bytes of their bodies, may become dead letters at once.
+  struct burial_room {
+    std::size_t events = 0;
+    std::size_t bytes = 0; ///< one event may exceed it
+  };
 
   explicit lane_feed(const batch_rules& rules) : rules_{rules} {}
 
@@ -69,6 +74,9 @@ class lane_feed {
   void add(outgoing_event event, std::uint32_t ref, std::int64_t now_ms);
 
   bool idle() const { return in_flight_.empty(); }
+  bool has_waiting() const { return waiting_ > 0; }
+  /// No batch is under way, and no dead event waits to be kept elsewhere.
+  bool is_at_rest() const { return idle() && waiting_ + done_ahead_ == entries_.size(); }
   /// When the next batch is due; nothing while one is under way or nothing waits.
   std::optional<std::int64_t> due_ms() const;
   /// The next batch, of at most `max_events`; it is under way until settle().
@@ -79,6 +87,10 @@ class lane_feed {
   /// lane. (Of the stream: another one may have a topic that this one lacks.)
   settlement settle(const delivery& outcome, std::int64_t now_ms, std::uint64_t sink_deliveries,
                     double random);
+  /// Gives up the events that wait, up to `last_seq` and as far as there is room; `room` is what is
+  /// left then.
+  std::vector<dead_event> condemn(std::uint64_t last_seq, burial_room& room,
+                                  const std::string& reason);
   /// A dead event is kept elsewhere now. Nothing if there is none of that number.
   std::optional<done_event> bury_done(std::uint64_t seq);
 

@@ -212,6 +212,16 @@ enum class sink_state : std::uint8_t {
 };
 inline constexpr std::array<const char*, 3> sink_state_names{"ok", "retrying", "open"};
 
+/// A stream of a sink.
+enum class stream_state : std::uint8_t {
+  ok,
+  held,    ///< it fails while the sink is there, and is tried now and then
+  missing, ///< held, as what it goes to is not there: a topic, a queue
+};
+inline constexpr std::array<const char*, 3> stream_state_names{"ok", "held", "missing"};
+/// Held streams of a sink of which the reason is told.
+inline constexpr std::size_t max_told_holds = 32;
+
 /// How far a sink is behind in one stream: events that are durable and that it has not settled.
 struct sink_lag {
   std::string sink;
@@ -220,6 +230,8 @@ struct sink_lag {
   std::uint64_t events = 0;
   std::uint64_t bytes = 0;    ///< of their bodies
   std::int64_t oldest_ms = 0; ///< age of the oldest of them; 0 when there is none
+  stream_state state = stream_state::ok;
+  std::string error{}; ///< why it is held; "" for all but the max_told_holds with most events
 };
 
 /// A sink in words.
@@ -245,6 +257,8 @@ class alignas(64) sink_metrics {
   counter batches;   ///< handed to a lane
   counter repeats;   ///< events handed to a lane once more
   gauge inflight_batches;
+  gauge held_streams;    ///< that are tried now and then only, since they alone fail…
+  gauge missing_targets; ///< …and those of them whose topic, queue or path is not there
   latency_histogram batch_us; ///< handed to a lane until its outcome is known
 
   /// Called about once a second, and when the state changes, by the publisher actor. The lags name

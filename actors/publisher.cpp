@@ -41,8 +41,9 @@ publisher_state::stream* publisher_state::find(const std::string& wanted) {
   const auto lanes = static_cast<std::uint32_t>(lanes_.size());
   stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_,
                    budget_share{parts_.budget}};
+  feed.limit(max_held_feed_bytes); // until the sink has taken one
   feed.pass_over(settled_.take(wanted));
-  auto& added = streams_.try_emplace(wanted, std::move(feed), lanes).first->second;
+  auto& added = streams_.try_emplace(wanted, std::move(feed), lanes, hold_rules()).first->second;
   added.used_ms = now_ms();
   return &added;
 }
@@ -53,13 +54,23 @@ void publisher_state::on_stream_seen(const std::string& seen) {
 
 // -- reading --------------------------------------------------------------------------------------
 
-// While the sink takes nothing, what there is to probe it with is enough: its publisher is not
-// woken by what comes in, and holds no memory for it.
+// While the sink, or the stream's target, takes nothing, what there is to probe it with is enough:
+// its publisher is not woken by what comes in, and holds no memory for it.
+bool publisher_state::is_resting(const stream& of) const {
+  const bool is_dying = of.hold.is_lapsed() && of.feed.position() < of.condemned_to;
+  const bool waits = breaker_.is_open() || (of.hold.is_held() && !is_dying);
+  return waits && of.feed.open_events() > 0;
+}
+
 void publisher_state::pump(stream& of) {
-  if (of.fetching || of.read_failed || draining_ || !of.feed.wants_blocks()) return;
-  if (breaker_.is_open() && of.feed.open_events() > 0) return;
+  if (of.read_failed || draining_ || !of.feed.wants_blocks() || is_resting(of)) return;
+  // A fetch that is under way follows what the feed has let go of since.
+  if (of.fetching && of.feed.position() < of.fetch_after)
+    return read_segments(of, of.feed.read_bytes(publisher_read_bytes));
+  if (of.fetching) return;
   of.fetching = true;
-  self_->send(parts_.journal, fetch_request{of.feed.stream(), of.feed.position()});
+  of.fetch_after = of.feed.position();
+  self_->send(parts_.journal, fetch_request{of.feed.stream(), of.fetch_after});
 }
 
 void publisher_state::add_blocks(stream& of, const std::vector<const_block_ptr>& blocks) {
@@ -67,6 +78,7 @@ void publisher_state::add_blocks(stream& of, const std::vector<const_block_ptr>&
   of.unread -= of.feed.add(blocks, now_ms());
   for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
     enqueue(i, {&of, nullptr});
+  condemn(of);
 }
 
 void publisher_state::read_segments(stream& of, std::size_t max_bytes) {
@@ -98,7 +110,7 @@ void publisher_state::on_fetched(const fetch_reply& reply) {
   if (draining_) return;
   if (reply.read_segments)
     read_segments(of, of.feed.read_bytes(publisher_read_bytes));
-  else
+  else if (of.feed.position() >= of.fetch_after) // otherwise there would be a gap
     add_blocks(of, reply.blocks);
   dispatch();
   pump(of);
@@ -112,36 +124,79 @@ lane_feed& publisher_state::feed_of(const source& from, std::uint32_t lane_numbe
 
 void publisher_state::enqueue(std::uint32_t lane_number, const source& from) {
   auto& queue = lanes_[lane_number].queue;
+  if (from.of && from.of->hold.is_held()) return queue_probe(*from.of);
   if (!feed_of(from, lane_number).due_ms()) return;
   if (std::find(queue.begin(), queue.end(), from) == queue.end()) queue.push_back(from);
 }
 
 void publisher_state::dispatch() {
+  if (draining_) return;
+  if (breaker_.is_open()) {
+    probe_sink();
+    return probe_held();
+  }
+  probe_held();
   for (std::uint32_t i = 0; i < lanes_.size(); ++i)
     dispatch(i);
+}
+
+// A stream of which the sink has taken nothing yet, while it takes others, gets one lane: who knows
+// how long it will wait for a target.
+bool publisher_state::is_unproven(const source& from) const {
+  return from.of && taken_ > 0 && from.of->deliveries == 0 && from.of->in_flight > 0;
 }
 
 // Gives an idle lane the next batch; the sources take turns.
 void publisher_state::dispatch(std::uint32_t lane_number) {
   auto& to = lanes_[lane_number];
-  if (to.token != 0 || to.queue.empty() || draining_) return;
+  if (to.token != 0 || to.queue.empty()) return;
   const auto now = now_ms();
-  const auto allowance = breaker_.allowance(now);
-  if (allowance == 0) {
-    if (!breaker_.probing()) wake_at(breaker_.probe_ms());
-    return;
-  }
   std::optional<std::int64_t> next;
   for (auto left = to.queue.size(); left > 0; --left) {
     const auto from = to.queue.front();
     to.queue.pop_front();
+    if (from.of && from.of->hold.is_held()) continue;
     const auto due = feed_of(from, lane_number).due_ms();
     if (!due) continue;
-    if (*due <= now) return send_batch(lane_number, from, allowance);
+    const bool may = !is_unproven(from);
+    if (*due <= now && may) return send_batch(lane_number, from, ~0u);
     to.queue.push_back(from);
-    next = std::min(next.value_or(*due), *due);
+    if (may) next = std::min(next.value_or(*due), *due);
   }
   if (next) wake_at(*next);
+}
+
+// A small batch of a stream that got through, or else failed least, for an open breaker: one that others made open
+// closes again at once.
+void publisher_state::probe_sink() {
+  const auto now = now_ms();
+  const auto allowance = breaker_.allowance(now);
+  std::optional<std::int64_t> next;
+  std::optional<std::pair<std::uint32_t, source>> best;
+  std::pair<bool, std::uint32_t> least; // whether it never got through; failures
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
+    auto& queue = lanes_[i].queue;
+    std::erase_if(queue, [](const source& one) { return one.of && one.of->hold.is_held(); });
+    if (lanes_[i].token != 0) continue;
+    for (const auto& from : queue) {
+      const auto due = feed_of(from, i).due_ms();
+      if (!due) continue;
+      next = std::min(next.value_or(*due), *due);
+      const bool is_new = !from.of || from.of->deliveries == 0;
+      const auto rank = std::pair{is_new, from.of ? from.of->hold.failures() : 0u};
+      if (*due > now || (best && rank >= least)) continue;
+      best = {i, from};
+      least = rank;
+    }
+  }
+  if (allowance == 0) {
+    if (next && !breaker_.probing()) wake_at(std::max(*next, breaker_.probe_ms()));
+  } else if (best) {
+    std::erase(lanes_[best->first].queue, best->second);
+    send_batch(best->first, best->second, allowance);
+  } else if (next) {
+    wake_at(*next);
+  }
 }
 
 void publisher_state::send_batch(std::uint32_t lane_number, const source& from,
@@ -152,6 +207,7 @@ void publisher_state::send_batch(std::uint32_t lane_number, const source& from,
   order->token = to.token = next_token_++;
   auto& batch = order->batch;
   if (from.of) {
+    ++from.of->in_flight;
     batch.stream = from.of->feed.stream();
     batch.tag = parts_.tag;
     batch.lane = std::to_string(lane_number) + '/' + std::to_string(lanes_.size());

@@ -9,6 +9,7 @@
 #include "actors/settled_streams.hpp"
 #include "actors/sink_breaker.hpp"
 #include "actors/stream_feed.hpp"
+#include "actors/stream_hold.hpp"
 #include "storage/cursor_store.hpp"
 #include "storage/journal_reader.hpp"
 #include "storage/segment_catalog.hpp"
@@ -20,6 +21,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,8 +45,16 @@ inline constexpr std::chrono::milliseconds max_drain_pause{500};
 inline constexpr std::chrono::milliseconds retrying_told_interval{60'000};
 /// Dead letters that are logged one by one in a second; of the others their number is.
 inline constexpr std::size_t max_deaths_told = 5;
+/// Streams that are logged one by one in a second when they begin or cease to be held.
+inline constexpr std::size_t max_holds_told = 5;
 /// Dead letters in one message.
 inline constexpr std::size_t max_buried_at_once = 256;
+/// Bodies of events that are given up at once since their target is missing.
+inline constexpr std::size_t max_condemned_bytes = 4u << 20;
+/// A stream that has failed so often since it is held lets go of what it has in memory.
+inline constexpr std::uint32_t failures_until_rewind = 3;
+/// Held streams that are looked at for one whose lane is free.
+inline constexpr std::size_t max_probe_candidates = 64;
 
 /// What a publisher is made of; plain values and things that the actor owns.
 struct publisher_parts {
@@ -100,11 +110,19 @@ class publisher_state {
 
  private:
   struct stream {
-    stream(stream_feed from, std::uint32_t lanes) : feed{std::move(from)}, watches{lanes} {}
+    stream(stream_feed from, std::uint32_t lanes, const stream_hold::rules& rules)
+        : feed{std::move(from)}, hold{rules}, watches{lanes} {}
     stream_feed feed;
+    stream_hold hold;
+    std::string last_error;           // why it is held
+    std::uint64_t condemned_to = 0;   // what came before the sink said once too often "missing"
+    std::int64_t quiet_until_ms = 0;  // its holds were told
+    bool told_held = false;           // that it is, so that its release will be
     publish_watches watches;
     std::uint64_t deliveries = 0; // events that the sink took
+    std::size_t in_flight = 0;    // batches
     bool fetching = false;
+    std::uint64_t fetch_after = 0; // what the last fetch was to follow
     bool read_failed = false; // wait for the next upkeep before reading again
     bool dirty = false;       // its cursors moved since they were saved
     std::uint64_t durable_confirmed = 0;
@@ -141,17 +159,37 @@ class publisher_state {
   // -- publisher.cpp
   stream* find(const std::string& stream_name);
   void pump(stream& of);
+  bool is_resting(const stream& of) const;
   void read_segments(stream& of, std::size_t max_bytes);
   void add_blocks(stream& of, const std::vector<const_block_ptr>& blocks);
   void enqueue(std::uint32_t lane_number, const source& from);
   lane_feed& feed_of(const source& from, std::uint32_t lane_number);
   void dispatch();
   void dispatch(std::uint32_t lane_number);
+  void probe_sink();
+  bool is_unproven(const source& from) const;
   void send_batch(std::uint32_t lane_number, const source& from, std::uint32_t allowance);
+  // -- publisher_holds.cpp
+  stream_hold::rules hold_rules() const;
+  void queue_probe(stream& of);
+  void probe_held();
+  bool send_probe(stream& of);
+  void hold_back(stream& of, const delivery& outcome, bool was_probe);
+  void release(stream& of);
+  void shrink(stream& of);
+  void condemn(stream& of);
+  void condemn_all();
+  void hurry_holds();
+  bool is_all_held() const;
+  void tell_holds(std::vector<sink_lag>& lags);
   // -- publisher_outcomes.cpp
-  void judge(const lane_delivered& news);
+  void judge(const lane_delivered& news, const source& of, bool was_probe);
+  void note_error(const delivery& outcome, std::uint64_t taken, std::uint64_t refused);
+  void sink_answered();
+  void bury_event(std::uint32_t lane_number, stream& of, const lane_feed::dead_event& dead,
+                  std::vector<publish_watches::answer>& answers);
   void settle_stream(std::uint32_t lane_number, stream& of, const delivery& outcome);
-  void settle_again(std::uint32_t lane_number, again_job& job, const delivery& outcome);
+  void settle_again(std::uint32_t lane_number, again_job& job, delivery outcome);
   void finish_again(again_job& job);
   void advance_watches(stream& of, std::uint32_t lane_number);
   void tell_front_ends(const std::vector<publish_watches::answer>& answers);
@@ -174,6 +212,11 @@ class publisher_state {
   publisher_parts parts_;
   batch_rules rules_;
   sink_breaker breaker_{0, 0};
+  probe_budget budget_;
+  stream* probed_ = nullptr;                          // of budget_'s try that is under way
+  std::set<std::pair<std::int64_t, stream*>> held_;   // with events that wait, by when they are due
+  std::uint64_t taken_ = 0;                           // events, by the sink
+  std::size_t holds_since_upkeep_ = 0;
   std::map<std::string, stream> streams_;
   settled_streams settled_;
   std::vector<std::string> gone_; // whose positions are to be dropped

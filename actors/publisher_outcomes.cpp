@@ -36,9 +36,15 @@ void publisher_state::on_delivered(const lane_delivered& news) {
   outcome.events.resize(from.events, settled_as::failed);
   from.token = 0;
   const auto source_of = std::exchange(from.busy_with, {});
+  if (source_of.of) --source_of.of->in_flight;
+  const bool was_probe = source_of.of && source_of.of == probed_;
+  if (was_probe) {
+    probed_ = nullptr;
+    budget_.on_done(now_ms());
+  }
   parts_.metrics->inflight_batches.add(-1);
   parts_.metrics->batch_us.observe(news.took_us);
-  judge(news);
+  judge(news, source_of, was_probe);
   if (source_of.of)
     settle_stream(news.lane, *source_of.of, outcome);
   else
@@ -48,34 +54,56 @@ void publisher_state::on_delivered(const lane_delivered& news) {
   finish_drain_if_idle();
 }
 
-// What the batch says of the sink.
-void publisher_state::judge(const lane_delivered& news) {
+void publisher_state::note_error(const delivery& outcome, std::uint64_t taken,
+                                 std::uint64_t refused) {
+  if (taken + refused < outcome.events.size() || outcome.events.empty()) {
+    parts_.metrics->failures.add();
+    last_error_ = outcome.failure;
+    last_error_ms_ = parts_.wall_ms();
+  } else if (refused > 0) {
+    last_error_ = outcome.refusal;
+    last_error_ms_ = parts_.wall_ms();
+  }
+}
+
+/// It is there, whatever it said: what waits for it may go.
+void publisher_state::sink_answered() {
+  if (!breaker_.on_success()) return;
+  for (auto& [key, of] : streams_) {
+    pump(of);
+    for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
+      of.feed.lane(i).retry_now(now_ms());
+  }
+}
+
+// What the batch says of the sink, and of its stream.
+void publisher_state::judge(const lane_delivered& news, const source& from, bool was_probe) {
   const auto& events = news.outcome.events;
   const auto count = [&](settled_as how) {
     return static_cast<std::uint64_t>(std::count(events.begin(), events.end(), how));
   };
   const auto taken = count(settled_as::delivered), refused = count(settled_as::refused);
   parts_.metrics->delivered.add(taken);
-  if (taken + refused < events.size() || events.empty()) {
-    parts_.metrics->failures.add();
-    last_error_ = news.outcome.failure;
-    last_error_ms_ = parts_.wall_ms();
-  } else if (refused > 0) {
-    last_error_ = news.outcome.refusal;
-    last_error_ms_ = parts_.wall_ms();
+  note_error(news.outcome, taken, refused);
+  if (news.outcome.is_final) return breaker_.on_nothing(); // nobody was asked
+  if (taken + refused > 0) {
+    taken_ += taken;
+    sink_answered();
+    if (from.of) release(*from.of);
+    return set_state(taken + refused == events.size() ? sink_state::ok : sink_state::retrying);
   }
-  if (taken + refused == 0) {
-    const auto opened = breaker_.on_failure(now_ms(), parts_.random());
-    set_state(opened || breaker_.is_open() ? sink_state::open : sink_state::retrying);
+  if (news.outcome.scope != failure_scope::sink) {
+    sink_answered();
+    if (from.of) hold_back(*from.of, news.outcome, was_probe);
+    if (is_all_held()) return set_state(sink_state::open);
+    if (state_ == sink_state::open) set_state(sink_state::retrying);
     return;
   }
-  if (breaker_.on_success())
-    for (auto& [key, of] : streams_) {
-      pump(of);
-      for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
-        of.feed.lane(i).retry_now(now_ms());
-    }
-  set_state(taken + refused == events.size() ? sink_state::ok : sink_state::retrying);
+  // A stream that is held says nothing of the sink, unless that is away as well.
+  const bool counts = !was_probe || breaker_.is_open();
+  const bool opened = counts && breaker_.on_failure(now_ms(), parts_.random());
+  if (from.of) hold_back(*from.of, news.outcome, was_probe);
+  if (counts) set_state(opened || breaker_.is_open() ? sink_state::open : sink_state::retrying);
 }
 
 void publisher_state::set_state(sink_state state) {
@@ -102,19 +130,26 @@ void publisher_state::settle_stream(std::uint32_t lane_number, stream& of,
       of.feed.settle(lane_number, outcome, now_ms(), of.deliveries, parts_.random());
   if (!settled.delivered.empty()) of.dirty = dirty_ = true;
   std::vector<publish_watches::answer> answers;
-  for (const auto& dead : settled.dead) {
-    dead_.push_back(letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
-    of.watches.died(lane_number, dead.event.seq(), answers);
-    if (++dead_since_upkeep_ <= max_deaths_told)
-      spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter after {} tries: {}",
-                   parts_.sink, dead.event.seq(), parts_.tag, of.feed.stream(), dead.tries,
-                   dead.reason);
-  }
+  for (const auto& dead : settled.dead)
+    bury_event(lane_number, of, dead, answers);
   tell_front_ends(answers);
   send_bury();
   advance_watches(of, lane_number);
+  shrink(of);
   enqueue(lane_number, {&of, nullptr});
+  condemn(of);
   pump(of);
+}
+
+void publisher_state::bury_event(std::uint32_t lane_number, stream& of,
+                                 const lane_feed::dead_event& dead,
+                                 std::vector<publish_watches::answer>& answers) {
+  dead_.push_back(letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
+  of.watches.died(lane_number, dead.event.seq(), answers);
+  if (++dead_since_upkeep_ <= max_deaths_told)
+    spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter after {} tries: {}",
+                 parts_.sink, dead.event.seq(), parts_.tag, of.feed.stream(), dead.tries,
+                 dead.reason);
 }
 
 // -- dead letters ---------------------------------------------------------------------------------
@@ -150,6 +185,8 @@ void publisher_state::on_buried(const buried& news) {
     pump(of);
   }
   send_bury();
+  condemn_all();
+  dispatch();
   save_if_due();
 }
 
@@ -222,9 +259,14 @@ void publisher_state::on_again(const deliver_again_ptr& request, caf::response_p
   dispatch();
 }
 
-void publisher_state::settle_again(std::uint32_t lane_number, again_job& job,
-                                   const delivery& outcome) {
+// Who asks for events to be sent learns soon that their target is missing.
+void publisher_state::settle_again(std::uint32_t lane_number, again_job& job, delivery outcome) {
   auto& feed = job.lanes[lane_number];
+  if (outcome.scope == failure_scope::missing) {
+    std::replace(outcome.events.begin(), outcome.events.end(), settled_as::failed,
+                 settled_as::refused);
+    outcome.refusal = outcome.failure;
+  }
   job.deliveries += delivered_of(outcome);
   const auto settled = feed.settle(outcome, now_ms(), job.deliveries, parts_.random());
   for (const auto& done : settled.delivered)

@@ -94,7 +94,7 @@ void publisher_state::find_new_streams(const newest_map& newest) {
 
 // What waits for the journal is answered by it, and finds the stream gone.
 bool publisher_state::may_forget(const stream& of, std::uint64_t durable) const {
-  return !of.dirty && of.counted && of.unread.events == 0 && of.feed.open_events() == 0 &&
+  return !of.dirty && !of.hold.is_held() && of.counted && of.unread.events == 0 && of.feed.open_events() == 0 &&
          of.feed.position() >= durable && of.watches.size() == 0 &&
          of.used_ms + stream_idle_time.count() <= now_ms() &&
          !(parts_.is_configured && parts_.is_configured(of.feed.stream()));
@@ -148,6 +148,7 @@ void publisher_state::publish_status() {
       lag.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
     lags.push_back(std::move(lag));
   }
+  tell_holds(lags);
   parts_.metrics->publish(state_, last_error_, last_error_ms_, std::move(lags));
 }
 
@@ -168,8 +169,13 @@ void publisher_state::on_upkeep() {
     spdlog::warn("sink {}: and {} dead letters more", parts_.sink,
                  dead_since_upkeep_ - max_deaths_told);
   dead_since_upkeep_ = 0;
+  if (holds_since_upkeep_ > max_holds_told)
+    spdlog::warn("sink {}: and {} streams more that wait or are taken again; see 'penstock status'",
+                 parts_.sink, holds_since_upkeep_ - max_holds_told);
+  holds_since_upkeep_ = 0;
   parts_.reader->release(); // an open segment can't be retired
   send_bury();
+  condemn_all();
   save_if_due();
   dispatch();
   self_->delayed_send(self_, publisher_upkeep_interval, upkeep_tick{});
@@ -180,18 +186,23 @@ void publisher_state::on_upkeep() {
 // What is left is counted anew, not looked up in the status, which may be a second old.
 publish_left publisher_state::on_publish_rest() {
   breaker_.hurry(now_ms(), max_drain_pause.count());
+  hurry_holds();
   find_new_streams(newest_of(parts_.catalog->list()));
   publish_left out{0, breaker_.is_open()};
+  std::uint64_t held = 0; // of out.events
   for (auto& [key, of] : streams_) {
     of.read_failed = false;
     refresh_unread(of);
-    out.events += of.feed.open_events() + of.unread.events;
-    if (!of.counted) ++out.events; // at least
+    // At least one where nobody has counted.
+    const auto left = of.feed.open_events() + of.unread.events + (of.counted ? 0 : 1);
+    out.events += left;
+    if (of.hold.is_held()) held += left;
     // The breaker alone paces the probes; a lane may be told to wait while it is closed.
     for (std::uint32_t i = 0; breaker_.is_open() && i < of.feed.lanes(); ++i)
       of.feed.lane(i).retry_now(now_ms());
     pump(of);
   }
+  out.is_open = out.is_open || (held > 0 && held == out.events);
   publish_status();
   dispatch();
   return out;

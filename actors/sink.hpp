@@ -46,6 +46,13 @@ enum class settled_as : std::uint8_t {
   refused,   ///< the sink has seen it and will not take it: too large, malformed, forbidden
 };
 
+/// Whose fault it is that nothing of a batch was taken.
+enum class failure_scope : std::uint8_t {
+  sink,    ///< the sink's, or nobody can tell: it is away, slow, or does not accept who we are
+  stream,  ///< this stream's: its queue is throttled, we may not write to its topic
+  missing, ///< this stream's: the topic, queue or path that it goes to is not there
+};
+
 /// What became of a batch.
 struct delivery {
   /// One for each event, in their order. An event that failed or was refused never stands before
@@ -56,7 +63,18 @@ struct delivery {
   std::string failure{};
   /// The sink asked for a pause (Retry-After, throttling); 0: it did not.
   std::chrono::milliseconds pause_ms{0};
+  /// Of `failure`. More than `sink` only where another stream goes to another target, and only
+  /// when the server itself has said so: `missing` ends in dead letters.
+  failure_scope scope = failure_scope::sink;
+  /// The refusals hold for ever, and nobody was asked: the stream's name makes no target.
+  bool is_final = false;
 
+  /// All are refused, since the stream's name can't be written as the sink's target.
+  static delivery no_target(std::size_t events, std::string why) {
+    auto out = all(events, settled_as::refused, std::move(why));
+    out.is_final = true;
+    return out;
+  }
   static delivery all(std::size_t events, settled_as how, std::string why = {}) {
     delivery out{.events = std::vector<settled_as>(events, how)};
     (how == settled_as::refused ? out.refusal : out.failure) = std::move(why);

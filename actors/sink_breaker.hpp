@@ -29,6 +29,8 @@ class sink_breaker {
   void hurry(std::int64_t now_ms, std::int64_t max_pause_ms);
 
   void on_sent() { probing_ = is_open(); }
+  /// What was sent says nothing of the sink after all.
+  void on_nothing() { probing_ = false; }
   /// The sink took an event, or refused one for what it is: it is there. True if it was open.
   bool on_success();
   /// True if this opened it.

@@ -18,6 +18,9 @@ struct delivery_settings {
   std::chrono::milliseconds retry_min_ms{100};    ///< the first pause after a failure
   std::chrono::milliseconds retry_max_ms{30'000}; ///< the longest
   std::uint32_t max_tries = 5; ///< of an event that is refused; then it is a dead letter
+  /// How long a stream waits for a target that is not there (a topic, a queue); then its events are
+  /// dead letters. 0: for ever.
+  std::chrono::milliseconds missing_target_after_ms{600'000};
   bool operator==(const delivery_settings&) const = default;
 };
 

@@ -36,6 +36,11 @@ std::optional<lane_name> parse_lane_name(std::string_view text, std::string_view
 
 delivered_before::delivered_before(const std::vector<cursor>& saved, const std::string& sink,
                                    const std::string& stream) {
+  add(saved, sink, stream);
+}
+
+void delivered_before::add(const std::vector<cursor>& saved, const std::string& sink,
+                           const std::string& stream) {
   for (const auto& one : saved) {
     if (one.stream != stream) continue;
     const auto name = parse_lane_name(one.sink, sink);
@@ -50,6 +55,7 @@ delivered_before::delivered_before(const std::vector<cursor>& saved, const std::
       to.ahead.add(first, last);
       end_ = std::max(end_, last);
     }
+    to.seq = to.ahead.advance(to.seq);
   }
   for (const auto& lanes : lives_) {
     const auto least = std::min_element(lanes.begin(), lanes.end(),
@@ -66,12 +72,30 @@ bool delivered_before::contains(std::uint64_t seq, std::uint64_t client) const {
   });
 }
 
+const delivered_before::lane* delivered_before::find(std::uint32_t lane_number,
+                                                     std::uint32_t lanes) const {
+  const auto life = std::find_if(lives_.begin(), lives_.end(),
+                                 [&](const auto& one) { return one.size() == lanes; });
+  return life == lives_.end() ? nullptr : &(*life)[lane_number];
+}
+
+std::uint64_t delivered_before::position_of(std::uint32_t lane_number, std::uint32_t lanes) const {
+  const auto* found = find(lane_number, lanes);
+  return found ? found->seq : 0;
+}
+
+std::vector<seq_ranges::range> delivered_before::ahead_of(std::uint32_t lane_number,
+                                                          std::uint32_t lanes) const {
+  const auto* found = find(lane_number, lanes);
+  return found ? found->ahead.lowest(max_done_ranges_per_lane) : std::vector<seq_ranges::range>{};
+}
+
 // -- the feed -------------------------------------------------------------------------------------
 
 stream_feed::stream_feed(std::string stream, delivered_before before, std::uint32_t lanes,
                          const batch_rules& rules, budget_share share)
-    : stream_{std::move(stream)}, before_{std::move(before)}, position_{before_.position()},
-      lanes_(lanes, lane_feed{rules}), share_{std::move(share)} {}
+    : stream_{std::move(stream)}, rules_{rules}, before_{std::move(before)},
+      position_{before_.position()}, lanes_(lanes, lane_feed{rules}), share_{std::move(share)} {}
 
 event_volume stream_feed::add(const std::vector<std::shared_ptr<const event_block>>& blocks,
                               std::int64_t now_ms) {
@@ -134,9 +158,27 @@ void stream_feed::bury_done(std::uint64_t seq, std::uint64_t client) {
   drop_released();
 }
 
+bool stream_feed::rewind(const std::string& sink) {
+  if (share_.held_bytes() <= max_bytes_) return false;
+  for (const auto& lane : lanes_)
+    if (!lane.is_at_rest() ||
+        lane.done_ahead(max_done_ranges_per_lane + 1).size() > max_done_ranges_per_lane)
+      return false;
+  before_.add(to_save(sink), sink, stream_);
+  position_ = before_.position();
+  lanes_.assign(lanes_.size(), lane_feed{rules_});
+  held_.clear();
+  first_held_ = 0;
+  share_.set(0);
+  open_bytes_ = 0;
+  return true;
+}
+
+// What was read and let go of, or read by an earlier life, may be confirmed further than the
+// events that are here say.
 std::uint64_t stream_feed::confirmed(std::uint32_t lane) const {
   const auto open = lanes_[lane].first_open_seq();
-  return open ? *open - 1 : position_;
+  return std::max(open ? *open - 1 : position_, before_.position_of(lane, lanes()));
 }
 
 std::uint64_t stream_feed::confirmed() const {
@@ -148,9 +190,15 @@ std::uint64_t stream_feed::confirmed() const {
 
 std::vector<cursor> stream_feed::to_save(const std::string& sink) const {
   std::vector<cursor> out;
-  for (std::uint32_t i = 0; i < lanes(); ++i)
+  for (std::uint32_t i = 0; i < lanes(); ++i) {
+    seq_ranges ahead;
+    for (const auto& [first, last] : lanes_[i].done_ahead(max_done_ranges_per_lane))
+      ahead.add(first, last);
+    for (const auto& [first, last] : before_.ahead_of(i, lanes()))
+      if (last > confirmed(i)) ahead.add(std::max(first, confirmed(i) + 1), last);
     out.push_back({stream_, lane_cursor_name(sink, i, lanes()), confirmed(i),
-                   lanes_[i].done_ahead(max_done_ranges_per_lane)});
+                   ahead.lowest(max_done_ranges_per_lane)});
+  }
   return out;
 }
 

@@ -170,6 +170,10 @@ std::vector<option> delivery_options(delivery_settings& t) {
       {"sinks.NAME.max_tries", read_number(t.max_tries, 1, 1000), "5", "1",
        "How often an event is offered that the sink refuses for what it is; then it becomes a dead "
        "letter. Outages do not count."},
+      {"sinks.NAME.missing_target_after", read_duration(t.missing_target_after_ms, 0ms, 30 * 24h),
+       "10m", "1h",
+       "How long a stream waits for a topic, queue, subject or path of its own that is not there; "
+       "then its events are dead letters. 0s: for ever."},
   };
 }
 

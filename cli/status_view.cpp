@@ -126,15 +126,17 @@ std::string queues_of(const json::array& queues) {
   return '\n' + table_text(rows);
 }
 
+std::string short_error(std::string text) {
+  if (text.size() <= max_error_columns) return text;
+  auto end = max_error_columns;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end; // not within a character
+  return text.substr(0, end) + "...";
+}
+
 std::string last_error_of(const json::object& sink) {
-  auto text = text_of(sink, "last_error");
+  const auto text = short_error(text_of(sink, "last_error"));
   if (text.empty()) return {};
-  if (text.size() > max_error_columns) {
-    auto end = max_error_columns;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-      --end; // not within a character
-    text = text.substr(0, end) + "...";
-  }
   return age_text(seconds_at(sink, "last_error_age_s")) + " ago: " + text;
 }
 
@@ -156,11 +158,17 @@ std::string sinks_of(const json::array& sinks) {
       const auto& stream = of.as_object();
       const auto lag = count_at(stream, "lag_events");
       auto row = first;
+      // A stream that waits alone says so; a node of an earlier version has no such state.
+      const auto* state = stream.if_contains("state");
+      const bool held = state && *state != "ok";
+      if (held) row.back() = text_of(stream, "state");
+      const auto its_error = held ? short_error(text_of(stream, "error")) : std::string{};
       row.insert(row.end(), {text_of(stream, "stream"), std::to_string(lag),
                              size_text(count_at(stream, "lag_bytes")),
-                             lag > 0 ? age_text(seconds_at(stream, "lag_s")) : "-", why});
+                             lag > 0 ? age_text(seconds_at(stream, "lag_s")) : "-",
+                             held ? its_error : why});
       rows.push_back(std::move(row));
-      why.clear(); // once a sink is enough
+      if (!held) why.clear(); // once a sink is enough
     }
   }
   return '\n' + table_text(rows);

@@ -91,7 +91,8 @@ class attribute_set {
       return about(name, "is there more than once.");
     const auto bytes = name.size() + value.size();
     // What a node before this one may have added must not make the event too large for this one.
-    const bool is_relayed = name == "penstockid" || name == "partitionkey";
+    const bool is_relayed = name == "penstockid" || name == "partitionkey" ||
+                            name == "upstreamid" || name == "upstreamkey";
     if (is_relayed)
       spare_bytes_ += std::min(bytes, max_relayed_attribute_bytes);
     else if (++counted_ > max_cloud_event_attributes)
@@ -104,6 +105,7 @@ class attribute_set {
     names_.emplace_back(name);
     if (name == "id") out_.id = value;
     if (name == "source") out_.source = value;
+    if (name == "penstockid") out_.relayed_id = value;
     auto& json = out_.attributes;
     json += json.size() > 1 ? ",\"ce_" : "\"ce_";
     json.append(name).append("\":");

@@ -16,14 +16,16 @@ inline constexpr std::string_view cloud_event_content_type = "application/cloude
 /// The most attributes of one event, and bytes of all their names and values together.
 inline constexpr std::size_t max_cloud_event_attributes = 64;
 inline constexpr std::size_t max_cloud_event_attribute_bytes = 16 << 10;
-/// Besides these an event may have `penstockid` and `partitionkey`, which nodes add to what they
-/// pass on; so many bytes of each are not counted.
+/// Besides these an event may have `penstockid`, `partitionkey`, `upstreamid` and `upstreamkey`,
+/// which nodes add to what they pass on; so many bytes of each are not counted.
 inline constexpr std::size_t max_relayed_attribute_bytes = 35;
 
 /// What an event says of itself.
 struct cloud_event {
   std::string id;
   std::string source;
+  /// `penstockid`: which event of the Penstock that passed it on this is; "" for none.
+  std::string relayed_id;
   /// {"ce_id":…,"ce_source":…} with every attribute that is set. All values are strings, in the
   /// specification's canonical form, so that they are the same in all three modes.
   std::string attributes;

@@ -38,8 +38,12 @@ void front_end::add_claim(turn_batch& batch, waiting_request& r, const incoming&
   if (in.kind == body_kind::cloud_event) type = cloud_event_content_type;
   auto attributes = in.binary ? std::string_view{event_.attributes} : std::string_view{};
   event_claim claim;
-  claim.key = in.has_key ? hash.of_header(in.client, key_)
-                         : hash.of_event(in.client, event->source, event->id);
+  if (in.has_key)
+    claim.key = hash.of_header(in.client, key_);
+  else if (!event->relayed_id.empty())
+    claim.key = hash.of_relayed(in.client, event->relayed_id);
+  else
+    claim.key = hash.of_event(in.client, event->source, event->id);
   claim.content = hash.of_content({in.stream, type, attributes, body});
   claim.line = line;
   const auto& block = *batch.blocks[r.block];

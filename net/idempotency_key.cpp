@@ -74,6 +74,11 @@ idempotency_key idempotency_hasher::of_event(std::uint64_t client, std::string_v
   return hash_key(secret_, 'c', client, source, id);
 }
 
+idempotency_key idempotency_hasher::of_relayed(std::uint64_t client,
+                                               std::string_view relayed_id) const {
+  return hash_key(secret_, 'p', client, relayed_id, {});
+}
+
 std::uint64_t idempotency_hasher::of_content(std::initializer_list<std::string_view> parts) const {
   // A hash of hashes, so that no byte can move from one part to the next unnoticed.
   std::uint64_t whole = 0;

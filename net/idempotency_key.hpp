@@ -31,6 +31,9 @@ class idempotency_hasher {
   /// Of a CloudEvent.
   idempotency_key of_event(std::uint64_t client, std::string_view source,
                            std::string_view id) const;
+  /// Of one that a Penstock passed on, by its id there: clients of that may use the same source and
+  /// id.
+  idempotency_key of_relayed(std::uint64_t client, std::string_view relayed_id) const;
   /// Of what was sent; parts are kept apart.
   std::uint64_t of_content(std::initializer_list<std::string_view> parts) const;
 

@@ -49,6 +49,8 @@ void add_lags(prometheus_page& out, const std::vector<shown_sink>& sinks) {
 
 json::object stream_json(const sink_lag& lag) {
   return {{"stream", lag.stream},
+          {"state", stream_state_names[static_cast<std::size_t>(lag.state)]},
+          {"error", lag.error.empty() ? json::value{} : json::value{lag.error}},
           {"lag_events", lag.events},
           {"lag_bytes", lag.bytes},
           {"lag_s", static_cast<double>(lag.oldest_ms) / 1e3}};
@@ -67,6 +69,12 @@ void add_sinks(prometheus_page& out, const sink_sources& sinks,
   add_lags(out, all);
   out.gauge("penstock_sink_up", "0 while the breaker is open: the sink gets a probe now and then.");
   each([](const shown_sink& s) { return s.status.state == sink_state::open ? 0 : 1; });
+  out.gauge("penstock_sink_held_streams",
+            "Streams that fail while the sink is there: they get a probe now and then.");
+  each([](const shown_sink& s) { return s.counts.held_streams.value(); });
+  out.gauge("penstock_sink_missing_targets",
+            "Those of them whose topic, queue, subject or path is not there.");
+  each([](const shown_sink& s) { return s.counts.missing_targets.value(); });
   out.counter("penstock_sink_delivered_total", "Events that the sink confirmed.");
   each([](const shown_sink& s) { return s.counts.delivered.value(); });
   out.counter("penstock_sink_refused_total",

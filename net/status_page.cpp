@@ -187,9 +187,10 @@ async function refresh(){
   $("sinks").hidden=!s.sinks.length;
   $("sinks").tBodies[0].replaceChildren(...s.sinks.flatMap(k=>
    (k.streams.length?k.streams:[null]).map(t=>{
-    const r=row([k.sink,t?t.stream:"–",k.state].concat(
+    const held=t&&t.state!="ok";
+    const r=row([k.sink,t?t.stream:"–",held?t.state:k.state].concat(
      t?[count(t.lag_events),bytes(t.lag_bytes),t.lag_events?age(t.lag_s):"–"]:["–","–","–"]));
-    if(k.last_error)r.title=k.last_error;return r})));
+    const why=held?t.error:k.last_error;if(why)r.title=why;return r})));
   cluster(s.cluster);
  }catch(e){$("state").textContent="No answer: "+e.message}
  setTimeout(refresh,2000)}

@@ -92,6 +92,11 @@ aws_fault aws_fault_of(std::string_view code, long status) {
   return status == 400 || status == 413 ? aws_fault::request : aws_fault::service;
 }
 
+failure_scope scope_of(aws_fault fault) {
+  if (fault == aws_fault::missing) return failure_scope::missing;
+  return fault == aws_fault::throttled ? failure_scope::stream : failure_scope::sink;
+}
+
 request_outcome read_aws_error(const curl_answer& answer, std::size_t events, aws_fault& fault) {
   boost::json::error_code failed;
   const auto parsed = boost::json::parse(answer.body, failed);
@@ -111,6 +116,9 @@ request_outcome read_aws_error(const curl_answer& answer, std::size_t events, aw
   if (fault == aws_fault::request) return request_outcome::whole_refusal(events, std::move(why));
   auto out = request_outcome::all(events, settled_as::failed, std::move(why));
   out.pause_ms = answer.retry_after_ms;
+  out.scope = scope_of(fault);
+  // Keys that may write to one queue need not be allowed to write to another.
+  if (code.find("AccessDenied") != code.npos) out.scope = failure_scope::stream;
   if (fault == aws_fault::throttled) out.pause_ms = std::max(out.pause_ms, throttled_pause_ms);
   return out;
 }

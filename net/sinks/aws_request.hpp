@@ -49,6 +49,9 @@ enum class aws_fault : std::uint8_t {
 };
 aws_fault aws_fault_of(std::string_view code, long status);
 
+/// Whether it is about the one queue or stream that was called.
+failure_scope scope_of(aws_fault fault);
+
 /// The outcome of a call that failed as a whole. `fault` says which it was.
 request_outcome read_aws_error(const curl_answer& answer, std::size_t events, aws_fault& fault);
 

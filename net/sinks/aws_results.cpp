@@ -43,8 +43,9 @@ void settle_entry(request_outcome& out, std::size_t event, settled_as how, const
 }
 
 void note_throttling(request_outcome& out, const std::string& code) {
-  if (aws_fault_of(code, 400) == aws_fault::throttled)
-    out.pause_ms = std::max(out.pause_ms, throttled_pause_ms);
+  if (aws_fault_of(code, 400) != aws_fault::throttled) return;
+  out.pause_ms = std::max(out.pause_ms, throttled_pause_ms);
+  out.scope = failure_scope::stream;
 }
 
 /// The place of an entry of SendMessageBatch; `events` if it has none.

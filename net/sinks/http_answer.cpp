@@ -27,6 +27,21 @@ std::string http_hint(long status) {
   }
 }
 
+/// What a status says of the path that was asked for, if it is the stream's own.
+failure_scope http_scope(long status) {
+  switch (status) {
+  case 404:
+  case 410:
+    return failure_scope::missing;
+  case 403:
+  case 405:
+  case 507:
+    return failure_scope::stream;
+  default:
+    return failure_scope::sink;
+  }
+}
+
 std::string text_member(const json::object& object, std::string_view name) {
   const auto* value = object.if_contains(name);
   if (!value || !value->is_string()) return {};
@@ -74,6 +89,20 @@ bool apply_errors(request_outcome& out, const json::array& errors) {
   return true;
 }
 
+/// Errors are told for the first events only. Of those behind the last that is told nothing is
+/// known: they are sent again, and what was taken is recognised. False: all are told.
+bool omits_errors(const json::object& document, const json::array& errors, request_outcome& out) {
+  const auto* omitted = document.if_contains("errors_omitted");
+  if (!omitted || !omitted->is_int64() || omitted->get_int64() <= 0 || errors.empty()) return false;
+  std::int64_t last = 0;
+  for (const auto& entry : errors)
+    last = std::max(last, read_event_error(entry).index);
+  for (auto at = static_cast<std::size_t>(last) + 1; at < out.events.size(); ++at)
+    out.events[at] = settled_as::failed;
+  if (out.failure.empty()) out.failure = "the server told the first errors of the batch only";
+  return true;
+}
+
 /// Whether the document is Penstock's answer to a batch; then `out` is what it says.
 bool read_batch_summary(const json::object& document, std::size_t events, request_outcome& out) {
   const auto* accepted = document.if_contains("accepted");
@@ -84,6 +113,7 @@ bool read_batch_summary(const json::object& document, std::size_t events, reques
     return false;
   out = request_outcome::all(events, settled_as::delivered);
   const bool sensible = apply_errors(out, errors->get_array());
+  if (sensible && omits_errors(document, errors->get_array(), out)) return true;
   const auto delivered = std::count(out.events.begin(), out.events.end(), settled_as::delivered);
   if (!sensible || delivered != accepted->get_int64())
     out = request_outcome::all(events, settled_as::failed,
@@ -109,6 +139,7 @@ request_outcome read_http_answer(const curl_answer& answer, std::size_t events) 
   if (is_refusal(answer.status)) return request_outcome::whole_refusal(events, words);
   out = request_outcome::all(events, settled_as::failed, words);
   out.pause_ms = answer.retry_after_ms;
+  out.scope = http_scope(answer.status);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include "net/ascii.hpp"
 #include "net/sinks/http_answer.hpp"
 #include "net/sinks/http_body.hpp"
+#include "net/sinks/http_target.hpp"
 #include "net/sinks/sink_kinds.hpp"
 
 #include <algorithm>
@@ -41,24 +42,25 @@ class http_connection final : public sink_connection {
 
   delivery deliver(const sink_batch& batch, milliseconds timeout) override {
     const auto deadline = steady_clock::now() + timeout;
+    const auto url = fill_http_url(parts_->url, batch.stream);
+    if (!url) return delivery::no_target(batch.events.size(), url.error().message);
     const auto encoded = body_.encode(batch);
     const request_limits limits{.max_events = http_request_events, .max_bytes = max_bytes_};
     auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
-      return send(batch, encoded, events, left);
+      return send(*url, batch, encoded, events, left);
     });
+    out.scope = outgoing_form::scope_of(parts_->url, out.scope);
     hide_secrets(out.refusal);
     hide_secrets(out.failure);
     return out;
   }
 
  private:
-  request_outcome send(const sink_batch& batch, const encoded_events& encoded,
+  request_outcome send(const std::string& url, const sink_batch& batch, const encoded_events& encoded,
                        std::span<const std::uint32_t> events, milliseconds timeout) {
     const auto body = body_.join(encoded, events);
-    curl_request request{.url = outgoing_form::fill_template(parts_->url, batch.stream),
-                         .headers = parts_->headers,
-                         .body = body};
+    curl_request request{.url = url, .headers = parts_->headers, .body = body};
     request.headers.push_back(std::string{"Content-Type: "} + body_.content_type());
     if (const auto key = body_.idempotency_key(batch, events); !key.empty())
       request.headers.push_back("Idempotency-Key: \"" + key + '"');
@@ -144,6 +146,7 @@ result<std::shared_ptr<sink>> make_http_sink(const sink_settings& settings,
   parts->url = settings.url;
   if (http_origin(settings.url).empty())
     return config("url: write http://HOST:PORT/PATH or https://…");
+  if (const auto why = http_pattern_fault(settings.url); !why.empty()) return config("url: " + why);
   if (settings.format == "cloudevents-batch")
     parts->format = http_format::cloudevents_batch;
   else if (settings.format != "ndjson")

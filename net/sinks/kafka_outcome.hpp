@@ -1,6 +1,8 @@
 // Which of Kafka's errors are about one event.
 #pragma once
 
+#include "actors/sink.hpp"
+
 #include <librdkafka/rdkafka.h>
 
 namespace penstock {
@@ -18,6 +20,21 @@ constexpr bool kafka_is_about_event(rd_kafka_resp_err_t code) {
     return true;
   default:
     return false;
+  }
+}
+
+/// What an error that is not about an event says of the topic.
+constexpr failure_scope kafka_scope(rd_kafka_resp_err_t code) {
+  switch (code) {
+  case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+  case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+  case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: // no legal name, or it collides with another's
+    return failure_scope::missing;
+  case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+  case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE: // of a topic that is being made
+    return failure_scope::stream;
+  default:
+    return failure_scope::sink;
   }
 }
 

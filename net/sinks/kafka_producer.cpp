@@ -1,5 +1,7 @@
 #include "net/sinks/kafka_producer.hpp"
 
+#include "net/sinks/kafka_outcome.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -14,6 +16,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kafka_look_up_ms{100};   ///< how soon stop() is seen
 constexpr milliseconds kafka_last_word_ms{500}; ///< for reports of a producer that is given up
+constexpr milliseconds kafka_ask_ms{1000};      ///< for one question to the brokers
+constexpr std::size_t max_found_topics = 1024;  ///< remembered; beyond it they are asked for again
 
 /// Whatever fails is told by deliveries as well, so nothing here is more than a warning; and a
 /// producer that stops at a gap ("FATAL"), or calls settings of ours experimental, is no news.
@@ -76,6 +80,35 @@ std::string kafka_producer::begin(std::size_t events, const std::string& topic) 
   return {};
 }
 
+kafka_topic_trouble kafka_producer::find_topic(time_point deadline) {
+  if (found_topics_.contains(topic_name_)) return {};
+  const rd_kafka_metadata_t* told = nullptr;
+  auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  while (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    if (left <= milliseconds{0} || shared_->stopped) {
+      auto why = shared_->stopped ? "stopped" : std::string{rd_kafka_err2str(code)};
+      if (!reports_->trouble.empty()) why += ": " + reports_->trouble;
+      return {failure_scope::sink, std::move(why)};
+    }
+    code = rd_kafka_metadata(producer_.get(), 0, topic_.get(), &told,
+                             static_cast<int>(std::min(left, kafka_ask_ms).count()));
+    rd_kafka_poll(producer_.get(), 0); // for what a broker says of itself
+  }
+  code = told->topic_cnt == 1 ? told->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  rd_kafka_metadata_destroy(told);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (found_topics_.size() >= max_found_topics) found_topics_.clear();
+    found_topics_.insert(topic_name_);
+    return {};
+  }
+  topic_.reset(); // or librdkafka goes on asking for it
+  const auto scope = kafka_scope(code);
+  auto why = "topic " + topic_name_ + ": " + rd_kafka_err2str(code);
+  if (scope == failure_scope::missing) why += "; create it, or let the brokers do so";
+  return {scope, std::move(why)};
+}
+
 bool kafka_producer::send(std::size_t index, std::string_view key, std::string_view body,
                           kafka_ptr<rd_kafka_headers_t> headers) {
   std::array<rd_kafka_vu_t, 5> parts{};
@@ -117,6 +150,7 @@ void kafka_producer::abandon() {
   while (reports_->waiting > 0 && steady_clock::now() < deadline)
     rd_kafka_poll(producer_.get(), 10); // acknowledgements that came just before count
   topic_.reset();
+  found_topics_.clear(); // it may have failed since one is gone
   producer_.reset();
   reports_->waiting = 0;
 }

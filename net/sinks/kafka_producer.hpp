@@ -1,6 +1,7 @@
 // One idempotent producer of librdkafka, for the batches of one lane.
 #pragma once
 
+#include "actors/sink.hpp"
 #include "net/sinks/kafka_settings.hpp"
 
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace penstock {
@@ -24,6 +26,12 @@ struct kafka_reports {
   std::string trouble; ///< what librdkafka said last: a connection refused, a login failed
 };
 
+/// Why nothing can be sent to a topic; none if `why` is empty.
+struct kafka_topic_trouble {
+  failure_scope scope = failure_scope::sink;
+  std::string why{};
+};
+
 /// Sends messages and collects what became of them. Every message has been settled, or the
 /// producer destroyed, before the memory that was given may go. One thread.
 class kafka_producer {
@@ -34,6 +42,9 @@ class kafka_producer {
 
   /// Begins a batch: makes a producer if there is none and finds the topic. Why it can't, or "".
   std::string begin(std::size_t events, const std::string& topic);
+  /// Asks the brokers whether the batch's topic is there, once for each topic: librdkafka itself
+  /// would wait for it as long as it may.
+  kafka_topic_trouble find_topic(time_point deadline);
   /// Hands over event `index`; `body` stays where it is, not copied, until it is settled. False:
   /// librdkafka would not take it, and reports() says why.
   bool send(std::size_t index, std::string_view key, std::string_view body,
@@ -55,6 +66,7 @@ class kafka_producer {
   kafka_ptr<rd_kafka_t> producer_;
   kafka_ptr<rd_kafka_topic_t> topic_;
   std::string topic_name_;
+  std::unordered_set<std::string> found_topics_;
 };
 
 } // namespace penstock

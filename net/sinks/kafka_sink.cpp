@@ -131,8 +131,16 @@ delivery kafka_connection::deliver(const sink_batch& batch, std::chrono::millise
   const auto topic = outgoing_form::fill_template(shared_->topic, batch.stream);
   const auto count = batch.events.size();
   if (shared_->stopped) return delivery::all(count, settled_as::failed, "stopped");
+  if (topic == "." || topic == "..")
+    return delivery::no_target(count, "'" + topic + "' can't be the name of a topic");
   if (auto fault = producer_.begin(count, topic); !fault.empty())
     return delivery::all(count, settled_as::failed, std::move(fault));
+  if (auto fault = producer_.find_topic(deadline); !fault.why.empty()) {
+    if (fault.scope == failure_scope::sink) producer_.abandon();
+    auto failed = delivery::all(count, settled_as::failed, std::move(fault.why));
+    failed.scope = outgoing_form::scope_of(shared_->topic, fault.scope);
+    return failed;
+  }
 
   auto out = delivery::all(count, settled_as::failed);
   send_all(batch, out);
@@ -147,7 +155,10 @@ delivery kafka_connection::deliver(const sink_batch& batch, std::chrono::millise
       refused = true;
     } else if (reports[i] != kafka_reports::none || broken) {
       broken = true;
-      if (out.failure.empty()) out.failure = producer_.why_failed(i);
+      if (out.failure.empty()) {
+        out.failure = producer_.why_failed(i);
+        out.scope = outgoing_form::scope_of(shared_->topic, kafka_scope(reports[i]));
+      }
     }
   }
   if (broken || refused) producer_.abandon();

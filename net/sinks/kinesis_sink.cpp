@@ -26,6 +26,16 @@ struct kinesis_parts {
   std::string source;
 };
 
+// Otherwise each event would be refused, and none be at fault.
+bool is_kinesis_name(std::string_view name) {
+  constexpr std::size_t max_kinesis_name = 128;
+  return !name.empty() && name.size() <= max_kinesis_name &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '.' || c == '-';
+         });
+}
+
 class kinesis_connection final : public sink_connection {
  public:
   explicit kinesis_connection(std::shared_ptr<const kinesis_parts> parts)
@@ -33,16 +43,23 @@ class kinesis_connection final : public sink_connection {
 
   delivery deliver(const sink_batch& batch, milliseconds timeout) override {
     const auto deadline = steady_clock::now() + timeout;
+    const auto name = outgoing_form::fill_template(parts_->stream, batch.stream);
+    if (!is_kinesis_name(name))
+      return delivery::no_target(batch.events.size(),
+                                 "'" + name + "' can't be the name of a Kinesis stream");
     const auto encoded = encode(batch);
     const request_limits limits{.max_events = kinesis_request_records,
                                 .max_bytes = kinesis_request_bytes};
-    return deliver_in_requests(batch, encoded, limits, [&](auto events) {
-      const auto body = join(encoded, events, batch.stream);
+    auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
+      const auto body = join(encoded, events, name);
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
       return aws_.call(body, events.size(), left, [&](const std::string& answer) {
         return read_put_records(answer, events.size());
       });
     });
+    out.scope = outgoing_form::scope_of(parts_->stream, out.scope);
+    if (out.scope == failure_scope::missing) out.failure = "stream " + name + ": " + out.failure;
+    return out;
   }
 
  private:
@@ -72,9 +89,9 @@ class kinesis_connection final : public sink_connection {
   }
 
   std::string join(const encoded_events& encoded, std::span<const std::uint32_t> events,
-                   const std::string& stream) const {
+                   const std::string& name) const {
     std::string out = R"({"StreamName":)";
-    append_json_any(out, outgoing_form::fill_template(parts_->stream, stream));
+    append_json_any(out, name);
     out += R"(,"Records":[)";
     for (const auto event : events)
       out.append(encoded.of(event)) += ',';
@@ -104,20 +121,11 @@ class kinesis_sink final : public sink {
   std::shared_ptr<const kinesis_parts> parts_;
 };
 
-// Otherwise each event would be refused, and none be at fault.
-bool is_stream_name(const std::string& pattern) {
-  const auto name = outgoing_form::fill_template(pattern, "stream");
-  return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
-  });
-}
-
 } // namespace
 
 result<std::shared_ptr<sink>> make_kinesis_sink(const sink_settings& settings,
                                                 const sink_context& context) {
-  if (!is_stream_name(settings.stream))
+  if (!is_kinesis_name(outgoing_form::fill_template(settings.stream, "stream")))
     return error{errc::config, "sinks." + context.name +
                                    ".stream: write the name of a Kinesis "
                                    "stream, of at most 128 letters, digits and '_', '.', '-'"};

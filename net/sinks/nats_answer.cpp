@@ -32,7 +32,8 @@ nats_answer read_nats_error(const json::object& error) {
     return {settled_as::refused, std::move(why)};
   case nats_wrong_stream:
     return {settled_as::failed,
-            why + "; another stream takes this subject: set 'stream' to it, or change 'subject'"};
+            why + "; another stream takes this subject: set 'stream' to it, or change 'subject'",
+            failure_scope::missing};
   case nats_store_failed:
     return {settled_as::failed,
             why + "; the stream is full or its disk is: raise its limits, or let it discard old "

@@ -12,6 +12,7 @@ namespace penstock {
 struct nats_answer {
   settled_as how = settled_as::delivered;
   std::string why{}; ///< with the fix where there is one; empty when it is delivered
+  failure_scope scope = failure_scope::sink;
 };
 
 /// Reads a PubAck. Nothing when it is no answer of JetStream's.

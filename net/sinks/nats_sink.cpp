@@ -87,6 +87,7 @@ class nats_lane final : public sink_connection {
   std::size_t waiting_ = 0; ///< for so many answers
   bool no_responders_ = false;
   std::string failure_, refusal_;
+  failure_scope scope_ = failure_scope::sink; ///< of failure_
 };
 
 delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
@@ -96,11 +97,12 @@ delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
   no_responders_ = false;
   failure_.clear();
   refusal_.clear();
+  scope_ = failure_scope::sink;
   subject_ = outgoing_form::fill_template(plan_->settings.subject, batch.stream);
   if (const auto fault = nats_subject_fault(subject_); !fault.empty())
-    return delivery::all(batch.events.size(), settled_as::refused,
-                         say("the subject '" + subject_ + "' of stream '" + batch.stream + "' " +
-                             std::string{fault} + ": change the stream's name or 'subject'"));
+    return delivery::no_target(batch.events.size(),
+                               say("the subject '" + subject_ + "' of stream '" + batch.stream + "' " +
+                                   std::string{fault} + ": change the stream's name or 'subject'"));
   if (plan_->stopped)
     fail("the node is stopping");
   else if (link_.is_open() || connect()) {
@@ -114,8 +116,10 @@ delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
 void nats_lane::explain() {
   if (plan_->stopped || !link_.is_open()) return fail("nobody takes subject '" + subject_ + "'");
   const auto patience_ms = std::min(nats_left(deadline_), nats_link::max_stall_ms);
-  failure_ =
-      say(explain_no_responders(link_.connection(), plan_->settings.stream, subject_, patience_ms));
+  const auto reason =
+      explain_no_responders(link_.connection(), plan_->settings.stream, subject_, patience_ms);
+  failure_ = say(reason.why);
+  scope_ = reason.scope;
   if (plan_->servers.size() > 1) leave(); // this one may be cut off from the others
 }
 
@@ -182,6 +186,9 @@ void nats_lane::await() {
     if (fault.empty() && plan_->stopped) fault = "the node is stopping";
     if (fault.empty() && left.count() == 0) fault = "no confirmation in time";
     if (fault.empty()) continue;
+    // What we may not publish to is this subject.
+    if (failure_.empty() && fault.find("Permissions Violation for Publish") != fault.npos)
+      scope_ = failure_scope::stream;
     fail(std::move(fault));
     leave();
   }
@@ -212,6 +219,7 @@ bool nats_lane::take(const nats_link::incoming& answer) {
     refuse(index, read->why);
   } else {
     events_[index] = state::failed;
+    if (failure_.empty()) scope_ = read->scope;
     fail(read->why);
   }
   return true;
@@ -238,6 +246,7 @@ delivery nats_lane::settle(const sink_batch& batch) {
   }
   out.refusal = std::move(refusal_);
   out.failure = std::move(failure_);
+  out.scope = outgoing_form::scope_of(plan_->settings.subject, scope_);
   if (out.failure.empty() && std::count(out.events.begin(), out.events.end(), settled_as::failed))
     out.failure = say("an earlier event of the client was refused, so that this one waits");
   return out;

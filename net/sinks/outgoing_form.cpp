@@ -4,6 +4,7 @@
 #include "net/event_body.hpp"
 #include "net/json_text.hpp"
 #include "net/rfc3339.hpp"
+#include "net/sinks/json_members.hpp"
 #include "storage/event_id.hpp"
 
 #include <boost/json.hpp>
@@ -19,7 +20,15 @@ namespace json = boost::json;
 
 constexpr std::string_view our_id = "penstockid";
 constexpr std::string_view partition_key = "partitionkey";
+constexpr std::string_view upstream_id = "upstreamid";
+constexpr std::string_view upstream_key = "upstreamkey";
 constexpr std::string_view ce_prefix = "ce_";
+
+/// Under which name an attribute goes on: those that are ours nobody else may set.
+std::string_view name_to_pass_on(std::string_view name) {
+  if (name == our_id) return upstream_id;
+  return name == partition_key ? upstream_key : name;
+}
 
 void append_member(std::string& out, std::string_view name, std::string_view value) {
   if (out.back() != '{') out += ',';
@@ -40,13 +49,61 @@ std::vector<std::pair<std::string, std::string>> parse_attributes(std::string_vi
     std::string_view name{key.data(), key.size()};
     if (name.starts_with(ce_prefix)) name.remove_prefix(ce_prefix.size());
     const std::string_view said{value.get_string().data(), value.get_string().size()};
-    out.emplace_back(name, said);
+    if (name != "data") out.emplace_back(name, said);
   }
   return out;
 }
 
 bool has(const std::vector<std::pair<std::string, std::string>>& all, std::string_view name) {
   return std::any_of(all.begin(), all.end(), [&](const auto& one) { return one.first == name; });
+}
+
+/// Renames what is ours, over what came under the new name. Each name stays once.
+void rename_ours(std::vector<std::pair<std::string, std::string>>& all) {
+  for (const auto name : {our_id, partition_key})
+    if (has(all, name))
+      std::erase_if(all, [&](const auto& one) { return one.first == name_to_pass_on(name); });
+  for (std::size_t i = 0; i < all.size();) {
+    const std::string name{name_to_pass_on(all[i].first)};
+    const bool again = std::any_of(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(i),
+                                   [&](const auto& one) { return one.first == name; });
+    if (again) {
+      all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
+      continue;
+    }
+    all[i++].first = name;
+  }
+}
+
+/// The members of a structured CloudEvent without the braces, what is ours renamed.
+std::string members_to_pass_on(std::string_view body) {
+  const auto members = split_json_members(body);
+  const auto has_member = [&](std::string_view name) {
+    return std::any_of(members.begin(), members.end(), [&](const json_member& one) {
+      return one.name == name && one.value != "null";
+    });
+  };
+  std::string out;
+  for (const auto& one : members) {
+    const auto name = name_to_pass_on(one.name);
+    const bool is_ours = name != one.name;
+    const bool replaced = (one.name == upstream_id && has_member(our_id)) ||
+                          (one.name == upstream_key && has_member(partition_key));
+    if (replaced || (is_ours && one.value == "null")) continue;
+    if (!out.empty()) out += ',';
+    if (is_ours)
+      out.append(1, '"').append(name).append("\":").append(one.value);
+    else
+      out += one.text;
+  }
+  return out;
+}
+
+/// Whether the bytes may have a member that is ours; escapes could hide its name.
+bool may_name_ours(std::string_view body) {
+  for (const auto part : {our_id, partition_key, std::string_view{"\\u"}})
+    if (body.find(part) != body.npos) return true;
+  return false;
 }
 
 bool is_structured(const outgoing_event& event) {
@@ -85,6 +142,10 @@ std::string outgoing_form::client_key(const outgoing_event& event) {
   return out;
 }
 
+bool outgoing_form::names_stream(std::string_view pattern) {
+  return pattern.find("{stream}") != pattern.npos;
+}
+
 std::string outgoing_form::fill_template(std::string_view pattern, std::string_view stream) {
   constexpr std::string_view slot = "{stream}";
   std::string out;
@@ -118,12 +179,11 @@ outgoing_form::made_attributes(const outgoing_event& event, const sink_batch& ba
 const std::vector<std::pair<std::string, std::string>>&
 outgoing_form::attributes(const outgoing_event& event, const sink_batch& batch) {
   if (event.attributes().empty() && !is_structured(event)) return made_attributes(event, batch);
-  auto said = parse_attributes(event.attributes());
   const bool structured = is_structured(event);
-  const bool foreign = has(said, "id") && has(said, "source");
-  const bool knows_our_id = has(said, our_id), knows_key = has(said, partition_key);
   attributes_.clear();
-  if (!structured) attributes_ = std::move(said);
+  if (!structured) attributes_ = parse_attributes(event.attributes());
+  rename_ours(attributes_);
+  const bool foreign = has(attributes_, "id") && has(attributes_, "source");
   if (!structured && !foreign) {
     attributes_.emplace_back("specversion", "1.0");
     attributes_.emplace_back("id", id(event, batch));
@@ -133,8 +193,8 @@ outgoing_form::attributes(const outgoing_event& event, const sink_batch& batch) 
   } else if (!structured && !has(attributes_, "specversion")) {
     attributes_.emplace_back("specversion", "1.0");
   }
-  if ((structured || foreign) && !knows_our_id) attributes_.emplace_back(our_id, id(event, batch));
-  if (!knows_key) attributes_.emplace_back(partition_key, client_key(event));
+  if (structured || foreign) attributes_.emplace_back(our_id, id(event, batch));
+  attributes_.emplace_back(partition_key, client_key(event));
   return attributes_;
 }
 
@@ -150,10 +210,16 @@ void outgoing_form::append_structured(std::string& out, const outgoing_event& ev
     out += '}';
     return;
   }
+  if (may_name_ours(event.body())) {
+    const auto members = members_to_pass_on(event.body());
+    if (!members.empty()) out += ',';
+    out.append(members) += '}';
+    return;
+  }
   // Its own bytes from the first member on.
   auto rest = event.body().substr(event.body().find('{') + 1);
   rest.remove_prefix(std::min(rest.find_first_not_of(" \t\r\n"), rest.size()));
-  if (!all.empty() && !rest.starts_with('}')) out += ',';
+  if (!rest.starts_with('}')) out += ',';
   out += rest;
 }
 

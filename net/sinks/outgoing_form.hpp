@@ -17,8 +17,9 @@ class outgoing_form {
   explicit outgoing_form(std::string source) : source_{std::move(source)} {}
 
   /// Appends one JSON object. An event that came as a structured CloudEvent keeps its bytes, but
-  /// for two extensions that are put first where it lacks them: `penstockid`, our id, and
-  /// `partitionkey`. One that came in binary mode keeps its attributes. Any other gets our id as
+  /// for two extensions that are put first: `penstockid`, our id, and `partitionkey`. What came
+  /// under these names, from a client or a Penstock before us, goes on as `upstreamid` and
+  /// `upstreamkey`. One that came in binary mode keeps its other attributes. Any other gets our id as
   /// `id`, the source, `penstock.STREAM` as its type, the time of acceptance, its content type,
   /// and `data` (JSON as it is, other text as a string) or `data_base64`.
   void append_structured(std::string& out, const outgoing_event& event, const sink_batch& batch);
@@ -37,6 +38,13 @@ class outgoing_form {
   static std::string client_key(const outgoing_event& event);
   /// `{stream}` replaced; other text as it is.
   static std::string fill_template(std::string_view pattern, std::string_view stream);
+  /// Whether each stream has a target of its own.
+  static bool names_stream(std::string_view pattern);
+  /// What a failure says, where it says more than that the sink is at fault: nothing, if all
+  /// streams go to the same target.
+  static failure_scope scope_of(std::string_view pattern, failure_scope said) {
+    return names_stream(pattern) ? said : failure_scope::sink;
+  }
 
  private:
   const std::vector<std::pair<std::string, std::string>>&

@@ -34,7 +34,7 @@ result<std::uint64_t> read_redis_watch(std::span<const redis_reply> replies) {
     if (reply.is_error()) return error{errc::unavailable, redis_complaint(reply.text)};
   const auto& type = replies[2].text;
   if (type != "stream" && type != "none")
-    return error{errc::unavailable, redis_complaint("WRONGTYPE the key holds a " + type)};
+    return error{errc::not_found, redis_complaint("WRONGTYPE the key holds a " + type)};
   const auto& text = replies[1].text;
   std::uint64_t seq = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seq);

@@ -50,6 +50,11 @@ class redis_lane : public sink_connection {
     const auto sent = send(batch, redis_clock::now() + timeout, taken);
     std::fill_n(out.events.begin(), taken, settled_as::delivered);
     if (sent.has_error()) out.failure = with_->where + sent.error().message;
+    // Nothing of this stream can be stored, until its key is another or gone.
+    if (sent.has_error() && sent.error().code == errc::not_found && taken == 0) {
+      out.scope = outgoing_form::scope_of(with_->key, failure_scope::missing);
+      out.failure += " (key '" + outgoing_form::fill_template(with_->key, batch.stream) + "')";
+    }
     return out;
   }
 

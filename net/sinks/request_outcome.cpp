@@ -92,6 +92,7 @@ delivery request_series::run(const request_sender& send) {
     }
     if (out_.refusal.empty()) out_.refusal = std::move(outcome.refusal);
     if (failed) out_.failure = std::move(outcome.failure);
+    if (failed) out_.scope = outcome.scope;
     out_.pause_ms = std::max(out_.pause_ms, outcome.pause_ms);
     if (failed) break; // the others have failed from the start
     at = next;

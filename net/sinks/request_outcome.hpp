@@ -22,6 +22,7 @@ struct request_outcome {
   std::string refusal{};
   std::string failure{};
   std::chrono::milliseconds pause_ms{0};
+  failure_scope scope = failure_scope::sink; ///< as in delivery
 
   static request_outcome all(std::size_t events, settled_as how, std::string why = {});
   static request_outcome whole_refusal(std::size_t events, std::string why);

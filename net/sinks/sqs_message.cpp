@@ -2,6 +2,8 @@
 
 #include "net/sinks/curl_request.hpp"
 
+#include <algorithm>
+
 namespace penstock {
 
 void escape_for_sqs(std::string& json_text) {
@@ -27,6 +29,23 @@ std::string region_of_queue(std::string_view queue_url) {
     return aws ? std::string{rest.substr(0, dot)} : std::string{};
   }
   return {};
+}
+
+std::string queue_name_fault(std::string_view queue_url, bool is_fifo) {
+  constexpr std::size_t max_queue_name = 80;
+  constexpr std::string_view fifo = ".fifo";
+  auto name = queue_url.substr(queue_url.rfind('/') + 1); // npos + 1 is 0
+  const auto quoted = "'" + std::string{name} + "' can't be the name of a queue: ";
+  if (name.size() > max_queue_name) return quoted + "it is longer than 80 characters";
+  if (name.ends_with(fifo) != is_fifo)
+    return quoted + "FIFO queues alone end in .fifo, and this sink's are " +
+           (is_fifo ? "such" : "none");
+  if (is_fifo) name.remove_suffix(fifo.size());
+  const bool fits = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
+  return fits ? "" : quoted + "SQS takes a-z, A-Z, 0-9, '-' and '_'";
 }
 
 bool is_fifo_queue(std::string_view queue_url) {

@@ -14,6 +14,10 @@ void escape_for_sqs(std::string& json_text);
 /// none.
 std::string region_of_queue(std::string_view queue_url);
 
+/// "" or why SQS has no queue of such a URL: names are 1 to 80 of a-z, A-Z, 0-9, '-' and '_', and
+/// those of FIFO queues end in ".fifo".
+std::string queue_name_fault(std::string_view queue_url, bool is_fifo);
+
 /// Whether it keeps order and drops repeats.
 bool is_fifo_queue(std::string_view queue_url);
 

@@ -2,6 +2,7 @@
 #include "net/json_text.hpp"
 #include "net/sinks/aws_request.hpp"
 #include "net/sinks/aws_results.hpp"
+#include "net/sinks/http_target.hpp"
 #include "net/sinks/outgoing_form.hpp"
 #include "net/sinks/sink_kinds.hpp"
 #include "net/sinks/sqs_message.hpp"
@@ -32,17 +33,25 @@ class sqs_connection final : public sink_connection {
 
   delivery deliver(const sink_batch& batch, milliseconds timeout) override {
     const auto deadline = steady_clock::now() + timeout;
+    const auto queue = fill_http_url(parts_->queue_url, batch.stream);
+    if (!queue) return delivery::no_target(batch.events.size(), queue.error().message);
+    const bool is_own = outgoing_form::names_stream(parts_->queue_url);
+    if (const auto fault = queue_name_fault(*queue, parts_->is_fifo); is_own && !fault.empty())
+      return delivery::no_target(batch.events.size(), fault);
     const auto encoded = encode(batch);
     const request_limits limits{.max_events = sqs_request_messages,
                                 .max_bytes = sqs_request_bytes,
                                 .keeps_order = parts_->is_fifo};
-    return deliver_in_requests(batch, encoded, limits, [&](auto events) {
-      const auto body = join(encoded, events, batch.stream);
+    auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
+      const auto body = join(encoded, events, *queue);
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
       return aws_.call(body, events.size(), left, [&](const std::string& answer) {
         return read_send_message_batch(answer, events.size());
       });
     });
+    out.scope = outgoing_form::scope_of(parts_->queue_url, out.scope);
+    if (out.scope == failure_scope::missing) out.failure = *queue + ": " + out.failure;
+    return out;
   }
 
  private:
@@ -82,9 +91,9 @@ class sqs_connection final : public sink_connection {
   }
 
   std::string join(const encoded_events& encoded, std::span<const std::uint32_t> events,
-                   const std::string& stream) const {
+                   const std::string& queue) const {
     std::string out = R"({"QueueUrl":)";
-    append_json_any(out, outgoing_form::fill_template(parts_->queue_url, stream));
+    append_json_any(out, queue);
     out += R"(,"Entries":[)";
     std::size_t place = 0;
     for (const auto event : events) {
@@ -129,6 +138,8 @@ result<std::shared_ptr<sink>> make_sqs_sink(const sink_settings& settings,
     return error{errc::config, "sinks." + context.name +
                                    ".queue_url: write the queue's URL, "
                                    "https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"};
+  if (const auto why = http_pattern_fault(settings.queue_url); !why.empty())
+    return error{errc::config, "sinks." + context.name + ".queue_url: " + why};
   auto region = region_of_queue(settings.queue_url);
   if (region.empty()) region = settings.region;
   const auto& endpoint = settings.endpoint.empty() ? origin : settings.endpoint;

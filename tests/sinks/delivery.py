@@ -54,6 +54,32 @@ SCHEDULE = [
 DELIVERY = {"timeout": "2s", "retry_min": "20ms", "retry_max": "500ms"}
 
 
+def stray_streams(test, node, arrived, reason, streams=40, events=50):
+    """Events to streams "lost-N" that have no target: those of `default` arrive at once all the
+    same, the others are told by name and are dead letters after missing_target_after. `arrived()`
+    is how many events the server has."""
+    json_type = {"Content-Type": "application/json"}
+    before = arrived()
+    for n in range(streams):
+        test.assertEqual(202, node.post(b"1", f"lost-{n}", json_type).status)
+    for n in range(events):
+        test.assertEqual(202, node.post(b"%d" % n, "default", json_type).status)
+        wait_for(lambda count=before + n + 1: arrived() >= count, "the next of default arrives", 5)
+    test.assertEqual(before + events, arrived())
+
+    def letters():
+        answer = node.admin("GET", "/v1/admin/dead-letters?limit=1000").json()
+        return {(letter["stream"], letter["reason"]) for letter in answer["dead_letters"]}
+    wait_for(lambda: len(letters()) >= streams, "they are dead letters", 60)
+    test.assertEqual({f"lost-{n}" for n in range(streams)}, {stream for stream, _ in letters()})
+    for _, why in letters():
+        test.assertIn(reason, why)
+    test.assertIn("stream 'lost-", node.log())
+    states = {s["stream"]: s["state"] for s in
+              node.admin("GET", "/v1/admin/status").json()["sinks"][0]["streams"]}
+    test.assertEqual("ok", states["default"])
+
+
 class Server:
     """What a test says of its server. Bodies and ids are as the server has them."""
 

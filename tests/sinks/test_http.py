@@ -96,6 +96,7 @@ class Receiver:
 
     def __init__(self, context=None):
         self.taken, self.requests, self.answers = [], [], []
+        self.missing = None  # a word: paths that have it are 404
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -108,6 +109,8 @@ class Receiver:
                 if judge:
                     status = judge(body)
                     outer.answers.insert(0, (status, headers, judge))
+                if outer.missing and outer.missing in self.path:
+                    status = 404
                 if status < 300:
                     outer.taken += body.splitlines()
                 self.send_response(status)
@@ -182,6 +185,38 @@ class IntoAnotherNode(unittest.TestCase):
             self.assertNotIn("data", bodies[2])
 
 
+    def test_nobody_takes_the_place_of_anothers_event(self):
+        def event(body, **more):
+            return json.dumps({"specversion": "1.0", "id": "7", "source": "/s", "type": "t",
+                               "data": body, **more}).encode()
+        whole = {"Content-Type": "application/cloudevents+json"}
+        binary = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/s", "ce-type": "t",
+                  "Content-Type": "text/plain"}
+        posts = [
+            (event("a"), whole), (event("b"), whole), (event("c", penstockid="x"), whole),
+            (event("d", penstockid="x", partitionkey="k"), whole),
+            (b"[" + event("e", penstockid="x") + b"]",
+             {"Content-Type": "application/cloudevents-batch+json"}),
+            (event("f").replace(b'"id"', b'"penstock\\u0069d": "x", "id"'), whole),
+            (b"g", binary), (b"h", {**binary, "CE-PenstockId": "x", "ce-partitionkey": "k"}),
+            (event("i", penstockid=None), whole)]
+        with Gateway() as gateway, Node({
+                "identity.order": ["header:X-Client", "ip"], "streams.default.sinks": ["out"],
+                "sinks.out.max_tries": 1, **gateway.sink_options("out")}) as node:
+            for n, (body, headers) in enumerate(posts):
+                self.assertEqual(202, node.post(body, headers={"X-Client": str(n), **headers}).status)
+            wait_for(lambda: len(gateway.messages()) == len(posts), "all are there")
+            found = [json.loads(message["data"]) for message in gateway.messages()]
+            self.assertEqual(set("abcdefghi"), {document["data"] for document in found})
+            self.assertEqual(len(posts), len({document["penstockid"] for document in found}))
+            self.assertEqual(len(posts), len({document["partitionkey"] for document in found}))
+            self.assertEqual({("7", "/s")}, {(d["id"], d["source"]) for d in found})
+            self.assertEqual({"c", "d", "e", "f", "h"},
+                             {d["data"] for d in found if d.get("upstreamid") == "x"})
+            self.assertEqual({"d", "h"}, {d["data"] for d in found if d.get("upstreamkey") == "k"})
+            self.assertNotIn("dead letter", node.log())
+
+
 class IntoAPlainServer(unittest.TestCase):
     def test_lines_and_headers(self):
         with Receiver() as to, Node(to.sink_options(headers={"Authorization": "Bearer s3cr3t-key"})) \
@@ -230,6 +265,16 @@ class IntoAPlainServer(unittest.TestCase):
             wait_for(lambda: to.taken == [b"1"], "the line is there")
             self.assertIn("the server answered 401; check the credentials", node.log())
             self.assertNotIn("s3cr3t", node.log())
+
+    def test_paths_that_are_missing_hold_their_streams_alone(self):
+        with Receiver() as to, Node(to.sink_options(missing_target_after="3s")) as node:
+            to.missing = "lost"
+            delivery.stray_streams(self, node, lambda: len(to.taken), "answered 404")
+            # One that appears goes on by itself.
+            to.missing = "lost-1"
+            before = len(to.taken)
+            node.post(b"2", "lost-0", {"Content-Type": "application/json"})
+            wait_for(lambda: len(to.taken) > before, "it is delivered")
 
     @unittest.skipUnless(shutil.which("openssl"), "openssl makes the certificate")
     def test_tls(self):

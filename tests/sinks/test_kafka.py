@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 
 import harness  # noqa: E402
-from delivery import EVENTS, exercise, wait_for  # noqa: E402
+from delivery import EVENTS, exercise, stray_streams, wait_for  # noqa: E402
 from kafka_mock import PARTITIONS, TOPIC, KafkaMock  # noqa: E402
 
 
@@ -56,6 +56,19 @@ class Outages(unittest.TestCase):
                 (0.7, slow_brokers, 1.0),
                 (0.8, fail_requests("INVALID_RECORD", 1), 0),
             ])
+
+
+class Topics(unittest.TestCase):
+    def test_topics_that_are_missing_hold_their_streams_alone(self):
+        with KafkaMock() as server, harness.Node({
+                "streams.default.sinks": ["out"], "sinks.out.retry_max": "500ms",
+                "sinks.out.missing_target_after": "3s", **server.sink_options("out")}) as node:
+            for n in range(40):
+                server.ask(f"topic_error events-lost-{n} UNKNOWN_TOPIC_OR_PART")
+            stray_streams(self, node, lambda: len(server.records()), "topic events-lost-")
+            server.make_topic("events-found")
+            node.post(b"1", "found")
+            wait_for(lambda: server.records("events-found"), "another stream's arrives")
 
 
 class Records(unittest.TestCase):

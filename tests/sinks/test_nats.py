@@ -12,7 +12,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from delivery import DELIVERY, SINK, exercise  # noqa: E402
+from delivery import DELIVERY, SINK, exercise, stray_streams  # noqa: E402
 from harness import Node, free_port, main, wait_for  # noqa: E402
 from nats_client import NatsCluster, NatsServer  # noqa: E402
 
@@ -171,6 +171,23 @@ class Messages(unittest.TestCase):
             self.assertEqual(["events.a.b"], [m.subject for m in arrived(server, 1)])
             wait_for(lambda: "the subject 'events.a..b' of stream 'a..b'" in node.log(),
                      "the log names the subject")
+
+    def test_subjects_that_nobody_takes_hold_their_streams_alone(self):
+        def take(server, *subjects):
+            with server.client() as client:
+                client.api("STREAM.UPDATE.EVENTS", **{
+                    **client.stream("EVENTS")["config"], "subjects": subjects})
+        for stream in ("EVENTS", None):  # with and without the name of a JetStream stream
+            with NatsServer() as server, node_for(server, {
+                    f"sinks.{SINK}.missing_target_after": "3s",
+                    f"sinks.{SINK}.stream": stream}) as node:
+                take(server, "events.default", "events.found")
+                stray_streams(self, node, lambda server=server: len(server.messages()),
+                              "events.lost-")
+                take(server, "events.>")
+                before = len(server.messages())
+                node.post(b"late", "lost-0")
+                arrived(server, before + 1)
 
     def test_a_full_stream(self):
         class Full(NatsServer):

@@ -81,6 +81,18 @@ class Sqs(unittest.TestCase):
             wait_for(lambda: "is a dead letter" in node.log(), "the large event is a dead letter")
             self.assertIn("Message must be shorter than 1024 bytes", node.log())
 
+    def test_queues_that_are_missing_hold_their_streams_alone(self):
+        class Default(aws_servers.SqsServer):
+            queue = "default"
+        with Default() as server:
+            url = server.queue_url.rsplit("/", 1)[0] + "/{stream}"
+            options = {"sinks.out.queue_url": url, "sinks.out.missing_target_after": "3s"}
+            with self.node(server, **options) as node:
+                delivery.stray_streams(self, node, lambda: len(server.read_messages()),
+                                       "QueueDoesNotExist")
+                node.post(b"1", "no.queue.has.dots")
+                wait_for(lambda: "can't be the name of a queue" in node.log(), "it is dead at once")
+
     def test_a_queue_that_is_not_there_loses_nothing(self):
         with aws_servers.SqsServer() as server:
             url = server.queue_url

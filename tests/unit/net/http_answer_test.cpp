@@ -46,6 +46,22 @@ TEST_CASE("a problem document may tell of each event too") {
   CHECK_FALSE(out.refused_as_whole);
 }
 
+TEST_CASE("where not all errors are told, what is behind the last one comes again") {
+  const auto out = read_answer(202, R"({"accepted":2,"rejected":3,"errors_omitted":1,"errors":[
+    {"index":0,"status":400,"detail":"a"},{"index":2,"status":400,"detail":"b"}]})",
+                               5);
+  CHECK(letters_of(out.events) == "rdrff");
+  CHECK_FALSE(out.failure.empty());
+}
+
+TEST_CASE("a path that is missing, or not for us, is told apart from a server that is ill") {
+  CHECK(read_answer(404, "").scope == failure_scope::missing);
+  CHECK(read_answer(410, "").scope == failure_scope::missing);
+  CHECK(read_answer(403, "").scope == failure_scope::stream);
+  for (const long status : {301L, 401L, 429L, 500L, 503L})
+    CHECK(read_answer(status, "").scope == failure_scope::sink);
+}
+
 TEST_CASE("an account that does not add up delivers nothing") {
   for (const char* body : {R"({"accepted":2,"rejected":2,"errors":[]})",
                            R"({"accepted":3,"rejected":1,"errors":[{"index":4,"status":400}]})",

@@ -260,6 +260,40 @@ TEST_CASE("kafka: what is about the cluster refuses no event") {
   CHECK(kafka_count(lane->deliver(kafka_batch(4), 10s), settled_as::delivered) == 4);
 }
 
+TEST_CASE("kafka: a topic that is not there is told at once, and is the stream's fault alone") {
+  kafka_cluster brokers;
+  rd_kafka_mock_topic_set_error(brokers.get(), "events-lost",
+                                RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+  auto lost = kafka_batch(4);
+  lost.stream = "lost";
+  const auto made = brokers.make();
+  const auto lane = made->connect();
+  const auto before = std::chrono::steady_clock::now();
+  const auto out = lane->deliver(lost, 60s);
+  CHECK(std::chrono::steady_clock::now() - before < 30s); // it does not wait for the topic
+  CHECK(out.events == std::vector(4, settled_as::failed));
+  CHECK(out.scope == failure_scope::missing);
+  CHECK(out.failure.starts_with("topic events-lost: "));
+  CHECK(lane->deliver(kafka_batch(4), 20s).events == std::vector(4, settled_as::delivered));
+  // The same topic for all streams is the sink's.
+  auto settings = brokers.settings();
+  settings.topic = "events-lost";
+  CHECK(brokers.make(settings)->connect()->deliver(lost, 60s).scope == failure_scope::sink);
+  rd_kafka_mock_topic_set_error(brokers.get(), "events-lost", RD_KAFKA_RESP_ERR_NO_ERROR);
+  CHECK(lane->deliver(lost, 20s).events == std::vector(4, settled_as::delivered));
+}
+
+TEST_CASE("kafka: a stream's name that makes no topic is refused for good") {
+  kafka_cluster brokers;
+  auto settings = brokers.settings();
+  settings.topic = "{stream}";
+  auto batch = kafka_batch(2);
+  batch.stream = "..";
+  const auto out = brokers.make(settings)->connect()->deliver(batch, 20s);
+  CHECK(out.events == std::vector(2, settled_as::refused));
+  CHECK(out.is_final);
+}
+
 TEST_CASE("kafka: stop ends a delivery soon, and those that follow at once") {
   kafka_cluster cluster;
   mute_broker broker;

@@ -3,6 +3,8 @@
 #include "net/sinks/nats_message.hpp"
 #include "net/sinks/sink_kinds.hpp"
 
+#include "tests/unit/net/nats_process.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <chrono>
@@ -149,4 +151,41 @@ TEST_CASE("without a server a batch fails at once, and a stopped sink does not t
   (*made)->stop();
   outcome = lane->deliver(nats_batch_of("errors", "x", "text/plain"), 5s);
   CHECK(outcome.failure.ends_with("the node is stopping"));
+}
+
+TEST_CASE("a subject that no stream takes is missing; a server without JetStream is the sink's") {
+  penstock::test::nats_process server;
+  auto login = nats_login{};
+  const auto servers = parse_nats_servers(server.url());
+  const auto link = connect_to_nats((*servers)[0], login, "test", {2s, 2s});
+  REQUIRE(link.has_value());
+  jsCtx* made = nullptr;
+  REQUIRE(natsConnection_JetStream(&made, link->get(), nullptr) == NATS_OK);
+  const nats_ptr<jsCtx> context{made};
+  const char* subjects[] = {"events.errors"};
+  jsStreamConfig wanted;
+  jsStreamConfig_Init(&wanted);
+  wanted.Name = "EVENTS";
+  wanted.Subjects = subjects;
+  wanted.SubjectsLen = 1;
+  REQUIRE(js_AddStream(nullptr, context.get(), &wanted, nullptr, nullptr) == NATS_OK);
+  for (const char* stream : {"", "EVENTS"}) {
+    CAPTURE(stream);
+    const auto bus = make_sink({.kind = "nats", .url = server.url(), .stream = stream},
+                               {.name = "bus", .node_name = "a"});
+    const auto lane = (*bus)->connect();
+    auto out = lane->deliver(nats_batch_of("lost", "x", "text/plain"), 10s);
+    CHECK(out.events == std::vector{settled_as::failed});
+    CHECK(out.scope == failure_scope::missing);
+    CHECK(out.failure.find("events.lost") != std::string::npos);
+    out = lane->deliver(nats_batch_of("errors", "x", "text/plain"), 10s);
+    CHECK(out.events == std::vector{settled_as::delivered});
+    out = lane->deliver(nats_batch_of("a..b", "x", "text/plain"), 10s);
+    CHECK(out.is_final);
+  }
+  // A subject that all streams share is the sink's.
+  const auto one = make_sink({.kind = "nats", .url = server.url(), .subject = "events.lost"},
+                             {.name = "bus", .node_name = "a"});
+  CHECK((*one)->connect()->deliver(nats_batch_of("lost", "x", "text/plain"), 10s).scope ==
+        failure_scope::sink);
 }

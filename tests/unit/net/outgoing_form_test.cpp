@@ -56,12 +56,39 @@ TEST_CASE("a structured CloudEvent keeps its bytes and gets our id and the key")
                 R"("id" : "7",  "source":"/s","specversion":"1.0"})");
 }
 
-TEST_CASE("what a Penstock before us added stays") {
-  const std::string body = R"({"penstockid":"x","partitionkey":"k","id":"7","source":"/s"})";
-  CHECK(structured(event_with(
-            body, "application/cloudevents+json",
-            R"({"ce_penstockid":"x","ce_partitionkey":"k","ce_id":"7","ce_source":"/s"})")) ==
-        body);
+TEST_CASE("what is ours nobody else can set, and what came under its name is kept beside it") {
+  const std::string ours =
+      R"({"penstockid":"000000000000000b-nbjoxe3h","partitionkey":"0000000000000abc")";
+  const auto relayed = [](std::string_view body) {
+    return structured(event_with(body, "application/cloudevents+json", R"({"ce_id":"7"})"));
+  };
+  CHECK(relayed(R"({"penstockid":"x", "id":"7" , "partitionkey":"k"})") ==
+        ours + R"(,"upstreamid":"x","id":"7","upstreamkey":"k"})");
+  // As an escape, without a value, as a second member; what is nested is data.
+  CHECK(relayed(R"({"\u0070enstockid":"x","id":"7"})") == ours + R"(,"upstreamid":"x","id":"7"})");
+  CHECK(relayed(R"({"id":"7","penstockid":null,"partitionkey":null})") == ours + R"(,"id":"7"})");
+  CHECK(relayed(R"({"upstreamid":"old","penstockid":"x"})") == ours + R"(,"upstreamid":"x"})");
+  CHECK(relayed(R"({"upstreamid":"mine","data":{"penstockid":"}\""},"n":[1,{"a":2}]})") ==
+        ours + R"(,"upstreamid":"mine","data":{"penstockid":"}\""},"n":[1,{"a":2}]})");
+  CHECK(relayed(R"({"penstockid":null})") == ours + "}");
+}
+
+TEST_CASE("nor can a client in binary mode") {
+  outgoing_form form{"/penstock/a"};
+  const auto event = event_with(
+      "x", "text/plain",
+      R"({"traceparent":"00-1","ce_id":"7","ce_source":"/s","ce_penstockid":"p","ce_upstreamid":"o",)"
+      R"("ce_partitionkey":"k","ce_traceparent":"00-2"})");
+  const std::vector<std::pair<std::string, std::string>> expected{
+      {"traceparent", "00-1"},
+      {"id", "7"},
+      {"source", "/s"},
+      {"upstreamid", "p"},
+      {"upstreamkey", "k"},
+      {"specversion", "1.0"},
+      {"penstockid", "000000000000000b-nbjoxe3h"},
+      {"partitionkey", "0000000000000abc"}};
+  CHECK(form.attributes(event, errors_batch) == expected);
 }
 
 TEST_CASE("attributes of a binary CloudEvent are its own") {
