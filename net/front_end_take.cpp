@@ -87,10 +87,12 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const incoming
       return false;
     }
     auto index = details.lines++;
-    if (json_.valid(line))
+    if (details.bad.full())
+      ++details.unread;
+    else if (json_.valid(line))
       block.push(line, "application/json", in.client, attributes);
     else
-      details.bad_lines.push_back({index, json_.why()});
+      details.bad.add(index, json_.why());
     return true;
   });
   if (too_many)
@@ -117,15 +119,18 @@ void front_end::take_cloud_events(waiting_request& r, turn_batch& batch, const i
   cloud_events_.for_each_in_batch([&](std::string_view raw, const cloud_event* event) {
     auto index = details.lines++;
     if (!event) {
-      details.bad_lines.push_back({index, cloud_events_.why()});
-      return;
+      details.bad.add(index, cloud_events_.why());
+      return !details.bad.full();
     }
     auto attributes = merged_attributes(traces, event->attributes);
     attribute_bytes += attributes.size();
     auto first = static_cast<std::uint32_t>(block.size());
     block.push(raw, cloud_event_content_type, in.client, attributes);
     if (in.is_keyed && !in.has_key) add_claim(batch, r, in, event, raw, index, first, 1);
+    return true;
   });
+  details.unread = static_cast<std::uint32_t>(cloud_events_.batch_size()) - details.lines;
+  details.lines += details.unread;
   note_in_flight(batch, attribute_bytes);
   end_batch(r, batch, in);
 }

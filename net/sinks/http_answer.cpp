@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace penstock {
 
@@ -60,18 +61,27 @@ http_event_error read_event_error(const json::value& value) {
   return out;
 }
 
-/// Applies the errors to `out`, in which all events are delivered. False: they make no sense.
-bool apply_errors(request_outcome& out, const json::array& errors) {
+/// Applies the errors to `out`, in which all events are delivered, and says how many events there
+/// are up to the last one that has an error. Nothing: they make no sense.
+std::optional<std::size_t> apply_errors(request_outcome& out, const json::array& errors) {
+  std::size_t told = 0;
   for (const auto& entry : errors) {
     const auto one = read_event_error(entry);
-    if (one.index < 0 || static_cast<std::size_t>(one.index) >= out.events.size()) return false;
+    if (one.index < 0 || static_cast<std::size_t>(one.index) >= out.events.size())
+      return std::nullopt;
+    told = std::max(told, static_cast<std::size_t>(one.index) + 1);
     const bool refused = is_refusal(one.status);
     out.events[static_cast<std::size_t>(one.index)] =
         refused ? settled_as::refused : settled_as::failed;
     auto& why = refused ? out.refusal : out.failure;
     if (why.empty()) why = http_words(one.status, one.detail);
   }
-  return true;
+  return told;
+}
+
+std::int64_t number_member(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(name);
+  return value && value->is_int64() ? value->get_int64() : 0;
 }
 
 /// Whether the document is Penstock's answer to a batch; then `out` is what it says.
@@ -83,9 +93,17 @@ bool read_batch_summary(const json::object& document, std::size_t events, reques
       !errors->is_array())
     return false;
   out = request_outcome::all(events, settled_as::delivered);
-  const bool sensible = apply_errors(out, errors->get_array());
+  const auto told = apply_errors(out, errors->get_array());
+  // Of many errors only the first are told. What lies behind them was as a rule not taken; where
+  // some of it was, its keys say so when it comes again.
+  const bool has_more = told && number_member(document, "errors_omitted") > 0;
+  if (has_more) {
+    std::fill(out.events.begin() + static_cast<std::ptrdiff_t>(*told), out.events.end(),
+              settled_as::failed);
+    if (out.failure.empty()) out.failure = "the server did not say why it took no more";
+  }
   const auto delivered = std::count(out.events.begin(), out.events.end(), settled_as::delivered);
-  if (!sensible || delivered != accepted->get_int64())
+  if (!told || (has_more ? delivered > accepted->get_int64() : delivered != accepted->get_int64()))
     out = request_outcome::all(events, settled_as::failed,
                                "the server's account of the batch does not add up");
   return true;
