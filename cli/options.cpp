@@ -78,7 +78,7 @@ std::vector<option> http_options(http_settings& http) {
       {"http.max_batch_events", read_number(http.max_batch_events, 1, max_events_per_block),
        "10000", "1000", "Events in one request; more get 413."},
       {"http.max_in_flight", read_size(http.max_in_flight_bytes, 64 * KiB, TiB), "256MiB", "1GiB",
-       "Bodies held between socket and disk on this node; beyond it clients get 503."},
+       "Held for clients on this node, from what arrives to answers unread; beyond it they get 503."},
       {"http.header_timeout", read_duration(http.header_timeout_ms, 10ms, 1h), "10s", "5s",
        "From a request's first byte to the end of its header; then 408."},
       {"http.body_timeout", read_duration(http.body_timeout_ms, 10ms, 1h), "30s", "1m",

@@ -163,8 +163,8 @@ std::string front_end::batch_summary(const waiting_request& r, const request_det
 
 // Keeps the batch and its blocks for the next turns, if nobody else holds on to them.
 void front_end::release(std::unique_ptr<turn_batch> batch) {
-  in_flight_bytes_ -= batch->memory_bytes;
-  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
+  memory_.change(memory_part::requests, batch->memory_bytes, 0);
+  show_in_flight();
   for (auto& block : batch->blocks) {
     if (spare_blocks_.size() < max_spares && is_ours_alone(block) &&
         block->memory_bytes() <= max_spare_block_bytes) {

@@ -57,7 +57,7 @@ void front_end::end_batch(waiting_request& r, turn_batch& batch, const incoming&
   details.offered = r.count;
   batch.items.back().events = r.count;
   if (r.plan->charges.counts_bytes()) tell_sizes(batch);
-  note_in_flight(batch, in.body.size());
+  note_in_flight(batch, in.body.size() + r.count * sizeof(event_meta) + details.bad.memory_bytes());
   if (in.has_key && in.is_keyed && r.count > 0)
     add_claim(batch, r, in, nullptr, in.body, 0, r.first, r.count);
 }
@@ -123,7 +123,7 @@ void front_end::take_cloud_events(waiting_request& r, turn_batch& batch, const i
       return !details.bad.full();
     }
     auto attributes = merged_attributes(traces, event->attributes);
-    attribute_bytes += attributes.size();
+    attribute_bytes += attributes.size() + sizeof attributes;
     auto first = static_cast<std::uint32_t>(block.size());
     block.push(raw, cloud_event_content_type, in.client, attributes);
     if (in.is_keyed && !in.has_key) add_claim(batch, r, in, event, raw, index, first, 1);

@@ -151,7 +151,7 @@ TEST_CASE_METHOD(front_end_fixture, "batch: it ends at its hundredth bad line") 
   start();
   auto client = connect();
   // 0 is good, 1 to 100 are bad, and what follows is not read.
-  send(client, ndjson(client_for(0), "1\n" + repeated_line(100, "x") + repeated_line(50, "2") + "y\n\n", wants_ids));
+  send(client, ndjson(client_for(0), std::string{"1\n"} + repeated_line(100, "x") + repeated_line(50, "2") + "y\n\n", wants_ids));
   auto question = asked(limiter_0);
   CHECK(costs(question) == std::vector<std::uint32_t>{1});
   grant(question);
@@ -169,7 +169,7 @@ TEST_CASE_METHOD(front_end_fixture, "batch: it ends at its hundredth bad line") 
   CHECK(ids[0].as_string() == id(1));
   CHECK(std::count(ids.begin(), ids.end(), nullptr) == 151);
   // With one bad line less all is read.
-  send(client, ndjson(client_for(0), "1\n" + repeated_line(99, "x") + repeated_line(50, "2")));
+  send(client, ndjson(client_for(0), std::string{"1\n"} + repeated_line(99, "x") + repeated_line(50, "2")));
   question = asked(limiter_0);
   CHECK(costs(question) == std::vector<std::uint32_t>{51});
   reply(question, {granted(31)});

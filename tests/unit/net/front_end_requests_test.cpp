@@ -257,12 +257,74 @@ TEST_CASE_METHOD(front_end_fixture, "shedding: bodies under way, to the byte") {
   CHECK(nobody_asked());
 }
 
-TEST_CASE_METHOD(front_end_fixture, "shedding: bodies that are still arriving count") {
+TEST_CASE_METHOD(front_end_fixture, "shedding: a small request finds room beside large ones") {
   front_end_options options;
-  options.http.max_in_flight_bytes = 100;
+  options.http.max_in_flight_bytes = 100'000; // 25,000 of it are reserved
   start(options);
   auto one = connect(), two = connect(), three = connect();
+  send(one, event(client_for(0), std::string(74'000, 'a')));
+  auto large = asked(limiter_0);
+  send(two, event(client_for(0), std::string(10'000, 'b')));
+  expect(two, 503);
+  send(three, event(client_for(0), "small"));
+  auto small = asked(limiter_0);
+  grant(small);
+  durable(appended());
+  expect(three, 202);
+  grant(large);
+  durable(appended());
+  expect(one, 202);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "shedding: answers that nobody reads count, and go first") {
+  front_end_options options;
+  options.http.max_in_flight_bytes = 100'000;
+  options.http.max_batch_events = 2'000;
+  start(options);
+  auto greedy = connect(), paying = connect();
+  std::string lines;
+  for (int i = 0; i < 1'500; ++i)
+    lines += "1\n";
+  // Their answers, of 45 kB each, fit neither into what is allowed nor into the socket.
+  std::string requests;
+  for (int i = 0; i < 20; ++i)
+    requests += ndjson(client_for(0), lines, "Prefer: return=representation\r\n");
+  greedy.send(requests);
+  for (int round = 0; round < 100 && metrics.memory_bytes[static_cast<std::size_t>(
+                                         memory_part::answers)].value() < 76'000;
+       ++round) {
+    turn();
+    if (const auto question = asked(limiter_0)) grant(question);
+    if (auto batch = appended()) durable(batch);
+  }
+  const auto held = [&] {
+    std::int64_t sum = 0;
+    for (auto& part : metrics.memory_bytes)
+      sum += part.value();
+    return sum;
+  };
+  CHECK(held() > 75'000);
+  CHECK(held() < 300'000);
+  for (int i = 0; i < 5; ++i) {
+    send(paying, event(client_for(0), "small"));
+    grant(asked(limiter_0));
+    durable(appended());
+    expect(paying, 202);
+  }
+  for (int i = 0; i < 30; ++i)
+    pass(50 * ms);
+  CHECK(shed(shed_reason::slow_client) >= 1);
+  CHECK(held() < 50'000);
+  CHECK(greedy.closed());
+}
+
+TEST_CASE_METHOD(front_end_fixture,
+                 "shedding: bodies that are still arriving count, and their headers") {
+  front_end_options options;
   const auto text = event(client_for(0), std::string(90, 'a'));
+  options.http.max_in_flight_bytes = 100 + text.size() - 90;
+  start(options);
+  auto one = connect(), two = connect(), three = connect();
   send(one, text.substr(0, text.size() - 10)); // 80 bytes are here
   send(two, event(client_for(0), std::string(21, 'b')));
   expect(two, 503);
