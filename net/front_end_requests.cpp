@@ -23,9 +23,9 @@ constexpr std::string_view expendable_refused =
 constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
 
 // An event of a batch costs about as much as so many bytes more.
-constexpr std::size_t event_work_bytes = 32;
+constexpr std::size_t event_work_bytes = 13;
 // An error that is told in a batch's answer takes about so many bytes.
-constexpr std::size_t bytes_per_error = 128;
+constexpr std::size_t bytes_per_error = 168;
 
 // What the answer to a batch may come to, apart from its header. `may_refuse`: its events may be
 // refused one by one.

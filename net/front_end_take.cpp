@@ -115,6 +115,10 @@ void front_end::take_cloud_events(waiting_request& r, turn_batch& batch, const i
                                        " this node takes at once; nothing was stored."};
   if (details.failure) return end_batch(r, batch, in);
   auto traces = traces_of(in.head);
+  // Each event gets a copy. Where these would be larger than a body may be, tracestate is left off,
+  // as W3C Trace Context allows.
+  if (traces.size() * cloud_events_.batch_size() > parts_.http.max_body_bytes)
+    traces = trace_attributes(in.head[request_field::traceparent], {});
   std::size_t attribute_bytes = 0;
   cloud_events_.for_each_in_batch([&](std::string_view raw, const cloud_event* event) {
     auto index = details.lines++;

@@ -26,6 +26,22 @@ constexpr std::size_t kept_buffer_bytes = 4 << 10;
 constexpr std::size_t request_work_bytes = 512;
 constexpr std::string_view header_end = "\r\n\r\n";
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
+// A buffer grows to twice its size; a larger one than this gives back what it does not use.
+constexpr std::size_t max_loose_bytes = 64 << 10;
+
+void tighten(std::string& buffer) {
+  if (buffer.capacity() > max_loose_bytes && buffer.capacity() / 5 * 4 > buffer.size())
+    buffer.shrink_to_fit();
+}
+
+// No more is read than there is room for: it must be kept.
+std::size_t receive_size(const lane_memory& memory, std::size_t held) {
+  auto size = session_environment::receive_bytes;
+  while (size > session_environment::scarce_receive_bytes &&
+         !memory.has_room(memory.total(), held, size))
+    size /= 2;
+  return size;
+}
 
 } // namespace
 
@@ -124,6 +140,7 @@ void session::end_answer(std::uint32_t number) {
   ended.done = true;
   held_request_bytes_ -= std::exchange(ended.request_bytes, 0);
   expected_answer_bytes_ -= std::exchange(ended.answer_bytes, 0);
+  tighten(at == done_exchanges_ ? out_ : ended.answer);
   waiting_answer_bytes_ += buffered_bytes(ended.answer);
   if (at != done_exchanges_) return note_answers();
   while (done_exchanges_ < exchanges_.size() && exchanges_[done_exchanges_].done) {
@@ -192,8 +209,7 @@ bool session::may_read() {
 void session::read() {
   if (phase_ == phase::lingering) return discard();
   while (may_read()) {
-    const auto wanted = env_.memory.is_scarce() ? session_environment::scarce_receive_bytes
-                                                : session_environment::receive_bytes;
+    const auto wanted = receive_size(env_.memory, held_bytes());
     auto n = ::recv(fd_, env_.scratch.data(), wanted, 0);
     if (n < 0) {
       if (errno == EINTR) continue;

@@ -5,7 +5,7 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t second = 1'000 * ms;
+constexpr std::int64_t second_ns = 1'000 * ms;
 
 } // namespace
 
@@ -122,7 +122,7 @@ TEST_CASE_METHOD(session_fixture, "memory: who reads nothing is let go of when i
   handler.flush();
   CHECK(memory->is_scarce());
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
-  pass(second - 1);
+  pass(second_ns - 1);
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
   pass(1);
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) >= 250'000);
@@ -133,7 +133,7 @@ TEST_CASE_METHOD(session_fixture, "memory: who reads nothing is let go of when i
   }
   CHECK(client.received.size() > 16 << 10);
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
-  pass(60 * second);
+  pass(60 * second_ns);
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0); // closed by then
   CHECK_FALSE(s->is_open());
 }
@@ -148,14 +148,16 @@ TEST_CASE_METHOD(session_fixture, "memory: given up for slowness, reading and se
   CHECK(metrics.shed[static_cast<std::size_t>(shed_reason::slow_client)].value() == 1);
   auto slow = connect();
   send(slow, "GET /x");
-  pass(2 * second);
+  pass(2 * second_ns);
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) > 0);
   s->give_up_on_client();
   handler.flush();
   CHECK(slow.read() == "bad503");
   CHECK(handler.shed == std::vector<shed_reason>{shed_reason::slow_client});
+  slow.close();
+  turn();
   auto idle = connect();
-  pass(2 * second);
+  pass(2 * second_ns);
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
 }
 
@@ -167,10 +169,10 @@ TEST_CASE_METHOD(session_fixture, "deadlines: a reader of a byte now and then is
   for (int i = 0; i < 9; ++i) {
     client.read_some(2'000);
     turn();
-    pass(5 * second);
+    pass(5 * second_ns);
   }
   CHECK(s->is_open());
-  pass(5 * second);
+  pass(5 * second_ns);
   CHECK_FALSE(s->is_open());
   CHECK(timeouts(timeout_kind::write) == 1);
 }
