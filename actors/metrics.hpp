@@ -71,6 +71,17 @@ inline constexpr std::array<std::uint16_t, 21> counted_statuses{200, 202, 204, 4
                                                                 405, 408, 411, 413, 415, 422, 429,
                                                                 431, 500, 501, 503, 505, 507, 0};
 
+/// What a lane holds for its clients, in http.max_in_flight.
+enum class memory_part : std::uint8_t {
+  input,    ///< of requests that are still arriving, but their bodies; and what came behind them
+  bodies,   ///< of requests that are still arriving
+  requests, ///< under way to the disk or to another node
+  waits,    ///< requests that wait for sinks or a second node
+  answers,  ///< not yet taken by the socket, and those that batches under way will have
+};
+inline constexpr std::array<const char*, 5> memory_part_names{"input", "bodies", "requests",
+                                                              "waits", "answers"};
+
 enum class timeout_kind : std::uint8_t { header, body, idle, write };
 inline constexpr std::array<const char*, 4> timeout_names{"header", "body", "idle", "write"};
 
@@ -88,11 +99,12 @@ enum class shed_reason : std::uint8_t {
   address_connections, ///< http.max_connections_per_address is reached
   stream_names,        ///< a stream's name is new, and there is no place for it…
   stream_share,        ///< …or none for its client
+  slow_client,         ///< http.max_in_flight is reached, and this one sends or reads slowly
 };
-inline constexpr std::array<const char*, 12> shed_names{
-    "connections",  "in_flight",  "table_full",    "unreachable",
-    "journal_full", "disk_full",  "journal_error", "unknown_plan",
-    "expendable",   "address_connections", "stream_names",  "stream_share"};
+inline constexpr std::array<const char*, 13> shed_names{
+    "connections",   "in_flight",    "table_full",   "unreachable",         "journal_full",
+    "disk_full",     "journal_error", "unknown_plan", "expendable",          "address_connections",
+    "stream_names",  "stream_share", "slow_client"};
 
 /// Why a client may not come in, whatever it asks for.
 enum class bar_reason : std::uint8_t {
@@ -132,6 +144,8 @@ struct alignas(64) front_end_metrics {
   std::array<counter, shed_names.size()> shed;
   std::array<counter, bar_names.size()> barred;
   gauge in_flight_bytes;    ///< bodies between socket and disk
+  std::array<gauge, memory_part_names.size()> memory_bytes; ///< see lane_memory
+  gauge memory_max_bytes;   ///< their bound
   counter limiter_messages; ///< sent to this node's limiters
   counter journal_messages; ///< sent to the journal
   gauge publish_waits;      ///< requests that wait until the sinks, or a second node, have theirs

@@ -230,8 +230,13 @@ memory_figures node::memory_sources() {
     if (plan.bytes[number] > 0)
       out.uses.push_back({memory_use_names[number], plan.bytes[number], std::move(used)});
   };
-  add(memory_use::in_flight,
-      sum(metrics_.front_ends, [](auto& m) -> auto& { return m.in_flight_bytes; }));
+  add(memory_use::in_flight, [all = &metrics_.front_ends] {
+    std::int64_t total = 0;
+    for (const auto& one : *all)
+      for (const auto& part : one->memory_bytes)
+        total += part.value();
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(total, 0));
+  });
   add(memory_use::connections, [=] { return connections() * a_connection; });
   add(memory_use::limits, sum(metrics_.limiters, [](auto& m) -> auto& { return m.table_bytes; }));
   add(memory_use::keys, sum(metrics_.idempotency, [](auto& m) -> auto& { return m.bytes; }));

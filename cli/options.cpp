@@ -78,7 +78,8 @@ std::vector<option> http_options(http_settings& http) {
       {"http.max_batch_events", read_number(http.max_batch_events, 1, max_events_per_block),
        "10000", "1000", "Events in one request; more get 413."},
       {"http.max_in_flight", read_size(http.max_in_flight_bytes, 64 * KiB, TiB), "256MiB", "1GiB",
-       "Bodies held between socket and disk on this node; beyond it clients get 503.", true},
+       "Held for clients on this node, from what arrives to answers unread; beyond it they get "
+       "503.", true},
       {"http.unknown_streams",
        read_choice(http.others,
                    choices<unknown_streams>{{"accept", unknown_streams::accept},

@@ -50,8 +50,9 @@ class cloud_event_reader {
   /// application/cloudevents-batch+json; it may have no events. False: it is no JSON array.
   bool open_batch(std::string_view text);
   std::size_t batch_size() const { return slices_.size(); }
-  /// After open_batch(): each(raw, event) for every element in order. `raw` is the element's bytes
-  /// as they came; `event` is null if it is no valid event, for the reason that why() gives.
+  /// After open_batch(): each(raw, event) for every element in order, until it returns false. `raw`
+  /// is the element's bytes as they came; `event` is null if it is no valid event, for the reason
+  /// that why() gives.
   template <class F>
   void for_each_in_batch(F&& each) {
     std::size_t i = 0;
@@ -59,7 +60,7 @@ class cloud_event_reader {
     for (simdjson::dom::element element : batch_) {
       event = {};
       auto valid = read(element, event);
-      each(slices_[i++], valid ? &event : nullptr);
+      if (!each(slices_[i++], valid ? &event : nullptr)) return;
     }
   }
 

@@ -39,12 +39,6 @@ class json_checker {
   simdjson::error_code error_ = simdjson::SUCCESS;
 };
 
-/// A line or element of a batch that was not taken in.
-struct line_error {
-  std::uint32_t index = 0; ///< among the lines that are not blank
-  std::string detail;
-};
-
 /// Calls `each(line)` for every line that is not blank, without its line end; stops when it
 /// returns false.
 template <class F>

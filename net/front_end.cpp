@@ -7,25 +7,40 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <functional>
 #include <utility>
 
 namespace penstock {
 
+namespace {
+
+// What the kernel keeps for a connection is the node's memory, too: in small nodes less of it.
+void bound_socket_buffers(int fd, std::uint64_t max_in_flight_bytes) {
+  constexpr std::uint64_t least = 64 << 10, most = 1 << 20;
+  const auto bytes = static_cast<int>(std::clamp(max_in_flight_bytes / 256, least, most));
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+} // namespace
+
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
     : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
       plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
-      cloud_events_(parts_.http.max_body_bytes), env_{parts_.loop,
-                                                      *this,
-                                                      parts_.http,
-                                                      parts_.identify->custom_fields(),
-                                                      parts_.metrics,
-                                                      std::vector<char>(
-                                                          session_environment::receive_bytes +
-                                                          json_padding_bytes),
-                                                      &unfinished_body_bytes_,
-                                                      &in_flight_bytes_},
+      cloud_events_(parts_.http.max_body_bytes),
+      memory_(parts_.http.max_in_flight_bytes, parts_.metrics),
+      env_{
+          parts_.loop,
+          *this,
+          parts_.http,
+          parts_.identify->custom_fields(),
+          parts_.metrics,
+          std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
+          memory_,
+      },
       streams_(parts_.names) {
   place_destinations();
   usage_since_ms_ = parts_.wall_ms();
@@ -89,6 +104,7 @@ std::int64_t front_end::wall_time_ms() {
 void front_end::open_door() {
   if (closed_fd_ < 0) return;
   listen_fd_ = std::exchange(closed_fd_, -1);
+  bound_socket_buffers(listen_fd_, parts_.http.max_in_flight_bytes); // inherited
   parts_.loop.add(listen_fd_, EPOLLIN, this);
 }
 
@@ -137,7 +153,17 @@ void front_end::on_closed(session& from) {
 
 // -- turns ----------------------------------------------------------------------------------------
 
+void front_end::on_more(session& from) {
+  to_go_on_.push_back(&from);
+  parts_.loop.wake_at(parts_.loop.now_ns());
+}
+
+// Whoever had more than its share comes behind those that were ready in this turn.
 void front_end::after_io() {
+  std::swap(going_on_, to_go_on_);
+  for (auto* each : going_on_)
+    each->go_on();
+  going_on_.clear();
   ask_limiters();
 }
 
@@ -152,6 +178,7 @@ void front_end::end_turn() {
   closed_.clear();
   if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
   if (!to_ask_.empty()) ask_whom_they_wait_for();
+  ++env_.turn;
   if (draining_) finish_drain_if_idle();
 }
 
@@ -173,12 +200,25 @@ void front_end::on_tick() {
   writer_.set_time(std::time(nullptr));
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
+  if (memory_.is_scarce()) let_go_of_slow_clients();
   if (!asking_.empty())
     drop_late_questions(parts_.loop.now_ns() -
                         std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count());
   if (!unsent_forwards_.empty()) drop_late_forwards();
   if (!claimed_.empty()) check_claim_timeouts();
   hand_over_usage_if_due();
+}
+
+// Those that hold the most go first, until there is room for large requests again.
+void front_end::let_go_of_slow_clients() {
+  std::vector<std::pair<std::size_t, session*>> slow;
+  for (auto& s : sessions_)
+    if (const auto bytes = s->bytes_kept_by_slowness(parts_.loop.now_ns()); bytes > 0)
+      slow.emplace_back(bytes, s.get());
+  std::ranges::sort(slow, std::greater{});
+  const auto enough = parts_.http.max_in_flight_bytes / 2;
+  for (auto& [bytes, s] : slow)
+    if (memory_.total() > enough) s->give_up_on_client();
 }
 
 // -- draining -------------------------------------------------------------------------------------

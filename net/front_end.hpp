@@ -92,8 +92,9 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void on_request(session& from, const request_parser& parser) override;
   bool on_header(session& from, const request_parser& parser) override;
   void on_bad_request(session& from, unsigned status, std::string_view detail) override;
-  void on_overload(session& from) override;
+  void on_overload(session& from, shed_reason why) override;
   void on_output(session& from) override { to_flush_.push_back(&from); }
+  void on_more(session& from) override;
   void on_closed(session& from) override;
 
   // io_handler: the listening socket
@@ -160,6 +161,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,
                           std::size_t bytes);
   void note_in_flight(turn_batch& batch, std::size_t bytes);
+  void show_in_flight();
 
   // -- front_end_take.cpp -------------------------------------------------------------------------
   void take_event(waiting_request& r, turn_batch& batch, const incoming& in);
@@ -297,6 +299,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void adopt(int fd, const ip_address& peer);
   void begin_drain();
   void finish_drain_if_idle();
+  void let_go_of_slow_clients();
 
   front_end_parts parts_;
   caf::event_based_actor* self_;
@@ -312,7 +315,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   cloud_event_reader cloud_events_;
   cloud_event event_; // of the request that is being taken in
   std::string key_;   // likewise
-  std::size_t unfinished_body_bytes_ = 0;
+  lane_memory memory_;
   session_environment env_;
   int listen_fd_ = -1;
   int closed_fd_ = -1; // the same before it is open
@@ -325,6 +328,8 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<session*> free_sessions_;
   std::vector<session*> closed_; // of this turn: free at its end
   std::vector<session*> to_flush_;
+  std::vector<session*> to_go_on_; // in the next turn, in the order in which they had their share
+  std::vector<session*> going_on_; // in this one
 
   placement_ptr places_;
   std::vector<destination> destinations_;
@@ -336,7 +341,6 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<append_batch_ptr> held_; // of ack = "received" streams, to go together
   std::size_t held_events_ = 0;
   std::int64_t held_until_ns_ = 0;
-  std::size_t in_flight_bytes_ = 0;
   std::vector<std::unique_ptr<turn_batch>> spare_batches_;
   std::vector<block_ptr> spare_blocks_;
   boost::unordered_flat_map<std::uint64_t, claimed_batch> claimed_;
@@ -346,6 +350,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   struct unsent_forward {
     std::uint16_t member = 0;
     std::int64_t since_ns = 0;
+    std::size_t bytes = 0; ///< counted
     forward_request what;
   };
   std::deque<unsent_forward> unsent_forwards_;

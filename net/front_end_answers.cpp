@@ -5,6 +5,8 @@
 #include "net/retry_after.hpp"
 #include "storage/event_id.hpp"
 
+#include <algorithm>
+
 namespace penstock {
 
 namespace {
@@ -52,12 +54,12 @@ void front_end::answer_not_taken(waiting_request& r, const request_details* deta
   // A batch without an event is a valid one (CloudEvents HTTP binding, section 3.3.2).
   if (details && details->is_batch && details->lines == 0)
     return answer_stored(r, details, 0, parts_.node.tag);
-  bool first_is_bad = details && !details->bad_lines.empty() && details->bad_lines[0].index == 0;
+  bool first_is_bad = details && !details->bad.empty() && details->bad.index(0) == 0;
   if (reason == refusal::too_large && !first_is_bad)
     return answer(r, 413, [&](std::string& out) {
       writer_.error(out, context_of(r), {413, std::string{never_admitted}});
     });
-  if (!details || (details->bad_lines.empty() && details->lines == 1))
+  if (!details || (details->bad.empty() && details->lines == 1))
     return answer(r, 429, [&](std::string& out) { writer_.refused(out, context_of(r)); });
   // A batch of which nothing was accepted: the first error's status, and all errors.
   problem what{first_is_bad ? 400u : 429u, "No event of the batch was accepted."};
@@ -124,48 +126,46 @@ void front_end::answer_failed(waiting_request& r, const error& why) {
 }
 
 // The members of a batch's answer, without braces. Events are granted from the first on, so the
-// lines that are neither bad nor among the first `count` good ones were refused by the limit.
+// lines that are neither bad nor among the first `count` good ones were refused by the limit. Those
+// that were not read lie behind as many errors as are told.
 std::string front_end::batch_summary(const waiting_request& r, const request_details& details,
                                      std::uint64_t first_seq, std::string_view tag) {
-  std::string out = "\"accepted\":";
-  out += std::to_string(r.count);
-  out += ",\"rejected\":";
-  out += std::to_string(details.lines - r.count);
-  if (r.count > 0) {
-    out += ",\"first_id\":\"" + event_id(first_seq, tag);
-    out += "\",\"last_id\":\"" + event_id(first_seq + r.count - 1, tag) + '"';
-  }
-  out += ",\"errors\":[";
+  const std::size_t rejected = details.lines - r.count;
+  const auto read = details.lines - details.unread;
+  batch_errors errors;
   std::string ids;
-  bool first = true;
+  if (details.wants_ids) ids.reserve(details.lines * (event_id_size + 3));
   std::uint32_t good = 0;
-  auto bad = details.bad_lines.begin();
-  bool all_good = details.bad_lines.empty() && r.count == details.lines;
+  std::size_t bad = 0;
   for (std::uint32_t line = 0; line < details.lines; ++line) {
-    if (all_good && !details.wants_ids) break;
+    if (!details.wants_ids && errors.told() == std::min(rejected, max_batch_errors)) break;
     bool accepted = false;
-    if (bad != details.bad_lines.end() && bad->index == line) {
-      append_batch_error(out, first, line, 400, bad->detail);
-      ++bad;
-    } else if (good++ >= r.count) {
-      append_batch_error(out, first, line, 429, "The client's limit is used up.");
-    } else {
+    if (bad < details.bad.size() && details.bad.index(bad) == line)
+      errors.add(line, 400, details.bad.detail(bad++));
+    else if (line < read && good++ < r.count)
       accepted = true;
-    }
+    else
+      errors.add(line, 429, "The client's limit is used up.");
     if (details.wants_ids) {
       if (!ids.empty()) ids += ',';
       ids += accepted ? '"' + event_id(first_seq + good - 1, tag) + '"' : "null";
     }
   }
-  out += ']';
+  std::string out = "\"accepted\":" + std::to_string(r.count);
+  out += ",\"rejected\":" + std::to_string(rejected);
+  if (r.count > 0) {
+    out += ",\"first_id\":\"" + event_id(first_seq, tag);
+    out += "\",\"last_id\":\"" + event_id(first_seq + r.count - 1, tag) + '"';
+  }
+  out += ',' + errors.members(rejected);
   if (details.wants_ids) out += ",\"ids\":[" + ids + ']';
   return out;
 }
 
 // Keeps the batch and its blocks for the next turns, if nobody else holds on to them.
 void front_end::release(std::unique_ptr<turn_batch> batch) {
-  in_flight_bytes_ -= batch->memory_bytes;
-  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
+  memory_.change(memory_part::requests, batch->memory_bytes, 0);
+  show_in_flight();
   for (auto& block : batch->blocks) {
     if (spare_blocks_.size() < max_spares && is_ours_alone(block) &&
         block->memory_bytes() <= max_spare_block_bytes) {

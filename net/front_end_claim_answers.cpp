@@ -71,36 +71,39 @@ void front_end::answer_one_claim(waiting_request& r, const request_details& deta
 // A batch of CloudEvents, each with a key of its own.
 void front_end::answer_each_claim(waiting_request& r, const request_details& details) {
   const auto& all = details.claims->all;
-  std::string ids, errors, first_id, last_id;
-  bool no_error = true;
+  const auto read = details.lines - details.unread;
+  batch_errors errors;
+  std::string ids, first_id, last_id;
   unsigned first_status = 0;
   std::uint32_t accepted = 0, repeats = 0, retry_after_s = 0;
   auto claim = all.begin();
-  auto bad = details.bad_lines.begin();
-  for (std::uint32_t line = 0; line < details.lines; ++line) {
+  std::size_t bad = 0;
+  for (std::uint32_t line = 0; line < read; ++line) {
     std::string id;
-    if (bad != details.bad_lines.end() && bad->index == line) {
-      if (no_error) first_status = 400;
-      append_batch_error(errors, no_error, line, 400, (bad++)->detail);
+    if (bad < details.bad.size() && details.bad.index(bad) == line) {
+      if (first_status == 0) first_status = 400;
+      errors.add(line, 400, details.bad.detail(bad++));
     } else if (is_stored(*claim)) {
       id = event_id(claim->seq, claim->tag_text());
       if (accepted++ == 0) first_id = id;
       last_id = id;
       repeats += (claim++)->state == claim_state::repeat;
     } else {
-      if (no_error) first_status = status_of(*claim);
+      if (first_status == 0) first_status = status_of(*claim);
       retry_after_s = std::max(retry_after_s, claim->retry_after_s);
-      append_batch_error(errors, no_error, line, status_of(*claim), reason_of(*claim));
+      errors.add(line, status_of(*claim), reason_of(*claim));
       ++claim;
     }
     if (!details.wants_ids) continue;
     if (line > 0) ids += ',';
     ids += id.empty() ? "null" : '"' + id + '"';
   }
+  for (std::uint32_t i = 0; details.wants_ids && i < details.unread; ++i)
+    ids += ",null";
   std::string members = "\"accepted\":" + std::to_string(accepted);
   members += ",\"rejected\":" + std::to_string(details.lines - accepted);
   if (accepted > 0) members += ",\"first_id\":\"" + first_id + "\",\"last_id\":\"" + last_id + '"';
-  members += ",\"errors\":[" + errors + ']';
+  members += ',' + errors.members(details.lines - accepted);
   if (details.wants_ids) members += ",\"ids\":[" + ids + ']';
   r.replayed = accepted > 0 && repeats == accepted;
   if (accepted > 0 && r.lack != unpublished::no)

@@ -16,19 +16,31 @@ namespace {
 constexpr std::uint16_t full = 507;
 constexpr std::uint16_t status_not_served = 404;
 
-// Adds an event of the block, with its type and attributes unless they are the last ones again.
+// The text of the event that is the `count`th of its request: one for all where all are the same.
+void add_text(std::vector<std::string>& texts, std::size_t count, const std::string& text) {
+  if (count > 1 && texts.size() == 1) {
+    if (text == texts[0]) return;
+    texts.resize(count - 1, texts[0]);
+  }
+  texts.push_back(text);
+}
+
+// Adds an event of the block, with its type and attributes.
 void add_event(forward_request& to, const event_block& block, std::size_t i) {
   const auto& meta = block.events[i];
   to.bodies += block.body(i);
   to.ends.push_back(static_cast<std::uint32_t>(to.bodies.size()));
-  to.types.push_back(block.content_types[meta.type]);
-  to.attributes.push_back(block.attributes[meta.attributes]);
+  add_text(to.types, to.ends.size(), block.content_types[meta.type]);
+  add_text(to.attributes, to.ends.size(), block.attributes[meta.attributes]);
 }
 
-// One for all where all are the same.
-void shorten(std::vector<std::string>& texts) {
-  if (std::all_of(texts.begin(), texts.end(), [&](auto& text) { return text == texts[0]; }))
-    texts.resize(1);
+std::size_t memory_bytes(const forward_request& request) {
+  auto bytes = request.bodies.size() + request.ends.size() * sizeof(event_meta) +
+               request.claims.size() * (sizeof(event_claim) + sizeof(block_key));
+  for (const auto* texts : {&request.types, &request.attributes})
+    for (const auto& text : *texts)
+      bytes += text.size() + sizeof text;
+  return bytes;
 }
 
 bool is_well_formed(const forward_request& request) {
@@ -81,12 +93,13 @@ void front_end::forward_others(turn_batch& batch) {
     request.limits = batch.items[0].limits;
     request.stream = block.stream;
     request.epoch = places_->epoch;
-    shorten(request.types);
-    shorten(request.attributes);
-    if (is_linked(member))
+    if (is_linked(member)) {
       send_forward(member, std::move(request));
-    else
-      unsent_forwards_.push_back({member, parts_.loop.now_ns(), std::move(request)});
+      continue;
+    }
+    const auto bytes = memory_bytes(request);
+    memory_.change(memory_part::requests, 0, bytes);
+    unsent_forwards_.push_back({member, parts_.loop.now_ns(), bytes, std::move(request)});
   }
 }
 
@@ -109,6 +122,7 @@ void front_end::send_forward(std::uint16_t member, forward_request&& request) {
 void front_end::send_unsent_forwards(std::uint16_t member) {
   std::erase_if(unsent_forwards_, [&](unsent_forward& each) {
     if (each.member != member) return false;
+    memory_.change(memory_part::requests, each.bytes, 0);
     if (claimed_.contains(each.what.token)) send_forward(member, std::move(each.what));
     return true;
   });
@@ -121,6 +135,7 @@ void front_end::drop_late_forwards() {
   while (!unsent_forwards_.empty() && unsent_forwards_.front().since_ns < since_ns) {
     const auto& late = unsent_forwards_.front();
     parts_.metrics.count(shed_reason::unreachable, late.what.claims.size());
+    memory_.change(memory_part::requests, late.bytes, 0);
     give_up_claims(late.what.token, late.member);
     unsent_forwards_.pop_front();
   }
@@ -165,8 +180,8 @@ void front_end::on_forward(const forward_request& request) {
   const auto& settings = stream_settings_of(request.stream);
   if (settings.expendable && parts_.node.journal_scarce.load(std::memory_order_relaxed))
     return refuse(full, retry_when_full_s);
-  const bool overloaded = in_flight_bytes_ > 0 && in_flight_bytes_ + request.bodies.size() >
-                                                      parts_.http.max_in_flight_bytes;
+  const bool overloaded = !memory_.has_room(memory_.total(), 0, memory_bytes(request));
+  if (overloaded) parts_.metrics.count(shed_reason::in_flight);
   auto* const plan = plans_->find(request.plan);
   if (draining_ || overloaded || !plan || parts_.idempotency.empty() || !is_well_formed(request))
     return refuse(status_unavailable, retry_when_unavailable_s);
@@ -224,7 +239,7 @@ void front_end::on_forward(const forward_request& request) {
     first += wish.count;
   }
   if (plan->charges.counts_bytes()) tell_sizes(*batch);
-  note_in_flight(*batch, request.bodies.size());
+  note_in_flight(*batch, memory_bytes(request));
   claim(std::move(batch));
 }
 

@@ -159,8 +159,8 @@ void front_end::ask_whom_they_wait_for() {
 
 // They count against max_in_flight as the bodies did before.
 void front_end::note_waits(std::size_t bytes_before) {
-  in_flight_bytes_ += waits_.bytes() - bytes_before;
-  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
+  memory_.change(memory_part::waits, bytes_before, waits_.bytes());
+  show_in_flight();
   parts_.metrics.publish_waits.set(static_cast<std::int64_t>(waits_.size()));
 }
 

@@ -5,6 +5,9 @@
 #include "net/request_target.hpp"
 #include "net/retry_after.hpp"
 #include "net/stream_name.hpp"
+#include "storage/event_id.hpp"
+
+#include <algorithm>
 
 namespace penstock {
 
@@ -18,6 +21,19 @@ constexpr std::string_view expendable_refused =
     "The journal nears its cap, and this stream is expendable; nothing was stored. It is taken "
     "again when there is more room.";
 constexpr std::string_view too_much_under_way = "More is under way than this node takes at once.";
+
+// An event of a batch costs about as much as so many bytes more.
+constexpr std::size_t event_work_bytes = 13;
+// An error that is told in a batch's answer takes about so many bytes.
+constexpr std::size_t bytes_per_error = 168;
+
+// What the answer to a batch may come to, apart from its header. `may_refuse`: its events may be
+// refused one by one.
+std::size_t answer_bytes_of(const request_details& details, bool may_refuse) {
+  const std::size_t errors = may_refuse ? details.lines : details.bad.size() + details.unread;
+  const std::size_t ids = details.wants_ids ? details.lines * (event_id_size + 3) : 0;
+  return std::min(errors, max_batch_errors) * bytes_per_error + ids;
+}
 
 answer_context plain_context(const request_parser& parser, bool keep_alive) {
   answer_context ctx;
@@ -110,9 +126,10 @@ bool front_end::shed(session& from, const request_parser& parser, std::string_vi
     answer_now(from, parser, {507, std::string{expendable_refused}}, retry_when_full_s);
     return true;
   }
-  // What others hold; a single body is taken whatever this lane's share of the bound is.
-  auto others = in_flight_bytes_ + unfinished_body_bytes_ - parser.buffered_bytes();
-  if (others > 0 && others + parser.body().size() > parts_.http.max_in_flight_bytes) {
+  // A single body is taken whatever this lane's share of the bound is.
+  const auto arriving = from.arriving_bytes();
+  if (!memory_.has_room(memory_.total() - arriving, from.held_bytes() - arriving,
+                        parser.body().size())) {
     parts_.metrics.count(shed_reason::in_flight);
     answer_now(from, parser, {503, std::string{too_much_under_way}}, retry_when_unavailable_s);
     return true;
@@ -180,6 +197,7 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
   item.limits = plan->charges.limits("POST", path);
   auto& request = open_request(from, parser, batch, item, *plan);
   request.name_place = in.name_place;
+  const auto memory_before = batch.memory_bytes;
   note_usage(batch, who, head, failure ? std::string_view{} : stream);
   if (failure) {
     request.details = static_cast<std::uint32_t>(batch.details.size());
@@ -191,6 +209,13 @@ void front_end::on_events(session& from, const request_parser& parser, std::stri
     take_cloud_events(request, batch, in);
   } else {
     take_event(request, batch, in);
+  }
+  if (const auto* details = batch.details_of(request); details && details->is_batch) {
+    from.note_work((details->lines - details->unread) * event_work_bytes + details->unread);
+    from.hold(request.exchange, batch.memory_bytes - memory_before,
+              answer_bytes_of(*details, in.is_keyed || !plan->rules.limits.empty()));
+  } else {
+    from.hold(request.exchange, batch.memory_bytes - memory_before, 0);
   }
   if (own) claim(std::move(own));
 }
@@ -354,16 +379,21 @@ std::uint32_t front_end::block_for(turn_batch& batch, std::string_view stream, s
 
 void front_end::note_in_flight(turn_batch& batch, std::size_t bytes) {
   batch.memory_bytes += bytes;
-  in_flight_bytes_ += bytes;
-  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(in_flight_bytes_));
+  memory_.change(memory_part::requests, 0, bytes);
+  show_in_flight();
+}
+
+void front_end::show_in_flight() {
+  parts_.metrics.in_flight_bytes.set(static_cast<std::int64_t>(
+      memory_.of(memory_part::requests) + memory_.of(memory_part::waits)));
 }
 
 void front_end::on_bad_request(session& from, unsigned status, std::string_view detail) {
   answer_and_close(from, {status, std::string{detail}});
 }
 
-void front_end::on_overload(session& from) {
-  parts_.metrics.count(shed_reason::in_flight);
+void front_end::on_overload(session& from, shed_reason why) {
+  parts_.metrics.count(why);
   answer_and_close(from, {503, std::string{too_much_under_way}}, retry_when_unavailable_s);
 }
 

@@ -57,7 +57,7 @@ void front_end::end_batch(waiting_request& r, turn_batch& batch, const incoming&
   details.offered = r.count;
   batch.items.back().events = r.count;
   if (r.plan->charges.counts_bytes()) tell_sizes(batch);
-  note_in_flight(batch, in.body.size());
+  note_in_flight(batch, in.body.size() + r.count * sizeof(event_meta) + details.bad.memory_bytes());
   if (in.has_key && in.is_keyed && r.count > 0)
     add_claim(batch, r, in, nullptr, in.body, 0, r.first, r.count);
 }
@@ -87,10 +87,12 @@ void front_end::take_lines(waiting_request& r, turn_batch& batch, const incoming
       return false;
     }
     auto index = details.lines++;
-    if (json_.valid(line))
+    if (details.bad.full())
+      ++details.unread;
+    else if (json_.valid(line))
       block.push(line, "application/json", in.client, attributes);
     else
-      details.bad_lines.push_back({index, json_.why()});
+      details.bad.add(index, json_.why());
     return true;
   });
   if (too_many)
@@ -113,19 +115,26 @@ void front_end::take_cloud_events(waiting_request& r, turn_batch& batch, const i
                                        " this node takes at once; nothing was stored."};
   if (details.failure) return end_batch(r, batch, in);
   auto traces = traces_of(in.head);
+  // Each event gets a copy. Where these would be larger than a body may be, tracestate is left off,
+  // as W3C Trace Context allows.
+  if (traces.size() * cloud_events_.batch_size() > parts_.http.max_body_bytes)
+    traces = trace_attributes(in.head[request_field::traceparent], {});
   std::size_t attribute_bytes = 0;
   cloud_events_.for_each_in_batch([&](std::string_view raw, const cloud_event* event) {
     auto index = details.lines++;
     if (!event) {
-      details.bad_lines.push_back({index, cloud_events_.why()});
-      return;
+      details.bad.add(index, cloud_events_.why());
+      return !details.bad.full();
     }
     auto attributes = merged_attributes(traces, event->attributes);
-    attribute_bytes += attributes.size();
+    attribute_bytes += attributes.size() + sizeof attributes;
     auto first = static_cast<std::uint32_t>(block.size());
     block.push(raw, cloud_event_content_type, in.client, attributes);
     if (in.is_keyed && !in.has_key) add_claim(batch, r, in, event, raw, index, first, 1);
+    return true;
   });
+  details.unread = static_cast<std::uint32_t>(cloud_events_.batch_size()) - details.lines;
+  details.lines += details.unread;
   note_in_flight(batch, attribute_bytes);
   end_batch(r, batch, in);
 }

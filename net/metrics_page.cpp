@@ -64,6 +64,15 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   out.gauge("penstock_http_in_flight_bytes", "Bodies between the socket and the disk.")
       .value(sum(
           all, [](const m& f) -> auto& { return f.in_flight_bytes; }));
+  out.gauge("penstock_http_memory_bytes",
+            "What is held for clients and counts in http.max_in_flight, by part.");
+  for (std::size_t i = 0; i < memory_part_names.size(); ++i)
+    out.value(sum(
+                  all, [i](const m& f) -> auto& { return f.memory_bytes[i]; }),
+              {{"part", memory_part_names[i]}});
+  out.gauge("penstock_http_memory_max_bytes", "The bound of their sum.")
+      .value(sum(
+          all, [](const m& f) -> auto& { return f.memory_max_bytes; }));
   out.counter("penstock_http_timeouts_total", "Connections closed for being slow, by phase.");
   for (std::size_t i = 0; i < timeout_names.size(); ++i)
     out.value(sum(

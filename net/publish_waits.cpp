@@ -5,9 +5,7 @@
 namespace penstock {
 
 std::size_t publish_wait::memory_bytes() const {
-  auto bytes = sizeof(publish_wait) + details.bad_lines.capacity() * sizeof(line_error);
-  for (const auto& line : details.bad_lines)
-    bytes += line.detail.size();
+  auto bytes = sizeof(publish_wait) + details.bad.memory_bytes();
   if (details.claims)
     bytes += sizeof(request_claims) + details.claims->all.capacity() * sizeof(event_claim);
   return bytes;

@@ -43,6 +43,9 @@ class request_parser final : private boost::beast::http::basic_parser<true> {
   /// Bytes of body that this parser holds a copy of.
   std::size_t buffered_bytes() const { return body_.size(); }
 
+  /// And of the header.
+  std::size_t header_bytes() const { return header_copy_.size(); }
+
   /// Keeps a copy of the header bytes [begin, begin + size), which head() refers to, because the
   /// body is not all there yet and the caller's buffer goes away.
   void keep_header(const char* begin, std::size_t size);

@@ -9,7 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <limits>
+#include <utility>
 
 namespace penstock {
 
@@ -17,23 +17,38 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr std::int64_t ns_per_ms = 1'000'000;
-constexpr std::int64_t no_deadline_ns = std::numeric_limits<std::int64_t>::max();
 // After an error answer we read on for a while, so that closing does not reset the connection
 // before the client has read the answer (RFC 9112, section 9.6).
 constexpr std::int64_t linger_ms = 2000;
-constexpr std::size_t max_linger_bytes = 4 << 20;
 // Buffers that grew beyond this are given back when they are empty.
 constexpr std::size_t kept_buffer_bytes = 4 << 10;
+// What a request costs, however small, in bytes parsed.
+constexpr std::size_t request_work_bytes = 512;
 constexpr std::string_view header_end = "\r\n\r\n";
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
+// A buffer grows to twice its size; a larger one than this gives back what it does not use.
+constexpr std::size_t max_loose_bytes = 64 << 10;
 
-void give_back(std::string& buffer) {
-  buffer.clear();
-  if (buffer.capacity() > kept_buffer_bytes) std::string{}.swap(buffer);
+void tighten(std::string& buffer) {
+  if (buffer.capacity() > max_loose_bytes && buffer.capacity() / 5 * 4 > buffer.size())
+    buffer.shrink_to_fit();
+}
+
+// No more is read than there is room for: it must be kept.
+std::size_t receive_size(const lane_memory& memory, std::size_t held) {
+  auto size = session_environment::receive_bytes;
+  while (size > session_environment::scarce_receive_bytes &&
+         !memory.has_room(memory.total(), held, size))
+    size /= 2;
+  return size;
 }
 
 } // namespace
+
+void session::give_back(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kept_buffer_bytes) std::string{}.swap(buffer);
+}
 
 session::~session() {
   if (fd_ >= 0) ::close(fd_);
@@ -46,7 +61,10 @@ void session::open(int fd, const ip_address& peer, bool peer_trusted, std::uint6
   peer_client_ = peer_client;
   readable_ = peer_closed_ = input_ended_ = no_more_requests_ = false;
   close_when_sent_ = failed_ = output_noted_ = draining_ = served_before_ = false;
+  goes_on_ = false;
   lingered_bytes_ = 0;
+  blocked_since_ns_ = 0;
+  env_.memory.opened();
   set_phase(phase::idle);
   env_.loop.add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, this);
 }
@@ -57,13 +75,16 @@ void session::close() {
   fd_ = -1;
   ++generation_;
   parser_.reset();
-  note_body_bytes();
   give_back(in_);
   give_back(out_);
   sent_ = scanned_ = unsent_answers_ = 0;
   exchanges_.clear();
   done_exchanges_ = 0;
   first_exchange_ = 0;
+  expected_answer_bytes_ = waiting_answer_bytes_ = held_request_bytes_ = 0;
+  note_input();
+  note_answers();
+  env_.memory.closed();
   env_.handler.on_closed(*this);
 }
 
@@ -71,7 +92,8 @@ void session::set_phase(phase p) {
   phase_ = p;
   deadline_moved_ = false;
   const auto& s = env_.settings;
-  auto in = [&](std::int64_t ms) { return env_.loop.now_ns() + ms * ns_per_ms; };
+  phase_since_ns_ = env_.loop.now_ns();
+  auto in = [&](std::int64_t ms) { return phase_since_ns_ + ms * ns_per_ms; };
   switch (p) {
   case phase::idle:
     // A new connection gets as long for its first byte as a request for its header.
@@ -92,7 +114,7 @@ void session::set_phase(phase p) {
 // -- exchanges ------------------------------------------------------------------------------------
 
 std::uint32_t session::open_exchange(bool keep_alive) {
-  exchanges_.push_back({{}, false, keep_alive});
+  exchanges_.emplace_back().keep_alive = keep_alive;
   if (!keep_alive) no_more_requests_ = true;
   return first_exchange_ + static_cast<std::uint32_t>(exchanges_.size() - 1);
 }
@@ -103,16 +125,34 @@ std::string& session::begin_answer(std::uint32_t number) {
   return at == done_exchanges_ ? out_ : exchanges_[at].answer;
 }
 
+void session::hold(std::uint32_t number, std::size_t request_bytes, std::size_t answer_bytes) {
+  auto& e = exchanges_[number - first_exchange_];
+  e.request_bytes += request_bytes;
+  e.answer_bytes += answer_bytes;
+  held_request_bytes_ += request_bytes;
+  expected_answer_bytes_ += answer_bytes;
+  if (answer_bytes > 0) note_answers();
+}
+
 void session::end_answer(std::uint32_t number) {
   auto at = number - first_exchange_;
-  exchanges_[at].done = true;
-  if (at != done_exchanges_) return;
+  auto& ended = exchanges_[at];
+  ended.done = true;
+  held_request_bytes_ -= std::exchange(ended.request_bytes, 0);
+  expected_answer_bytes_ -= std::exchange(ended.answer_bytes, 0);
+  tighten(at == done_exchanges_ ? out_ : ended.answer);
+  waiting_answer_bytes_ += buffered_bytes(ended.answer);
+  if (at != done_exchanges_) return note_answers();
   while (done_exchanges_ < exchanges_.size() && exchanges_[done_exchanges_].done) {
     auto& e = exchanges_[done_exchanges_++];
     ++unsent_answers_;
-    out_ += e.answer;
+    if (!e.answer.empty()) {
+      waiting_answer_bytes_ -= buffered_bytes(e.answer);
+      out_ += std::exchange(e.answer, {});
+    }
     if (!e.keep_alive) close_when_sent_ = true;
   }
+  note_answers();
   if (done_exchanges_ == exchanges_.size()) {
     first_exchange_ += static_cast<std::uint32_t>(exchanges_.size());
     exchanges_.clear();
@@ -138,18 +178,39 @@ void session::on_io(std::uint32_t events) {
   if (events & EPOLLOUT && sent_ < out_.size()) flush();
   if (fd_ >= 0 && events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) {
     readable_ = true;
-    read();
+    if (!goes_on_) read();
   }
 }
 
-bool session::may_read() const {
-  return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size() && pipeline_has_room();
+bool session::pipeline_has_room() const {
+  const auto unanswered = pending() + unsent_answers_;
+  if (unanswered == 0) return true;
+  return unanswered < env_.settings.max_pipeline && !env_.memory.is_scarce() &&
+         counted_answer_bytes_ < session_environment::max_unsent_bytes;
+}
+
+// One connection must not hold up the others with what it has sent in advance.
+bool session::has_share_of_turn() {
+  if (work_turn_ != env_.turn) {
+    work_turn_ = env_.turn;
+    work_bytes_ = 0;
+  }
+  if (work_bytes_ < session_environment::max_turn_work_bytes) return true;
+  if (!goes_on_) env_.handler.on_more(*this);
+  goes_on_ = true;
+  return false;
+}
+
+bool session::may_read() {
+  return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size() &&
+         pipeline_has_room() && has_share_of_turn();
 }
 
 void session::read() {
   if (phase_ == phase::lingering) return discard();
   while (may_read()) {
-    auto n = ::recv(fd_, env_.scratch.data(), session_environment::receive_bytes, 0);
+    const auto wanted = receive_size(env_.memory, held_bytes());
+    auto n = ::recv(fd_, env_.scratch.data(), wanted, 0);
     if (n < 0) {
       if (errno == EINTR) continue;
       readable_ = false;
@@ -163,7 +224,7 @@ void session::read() {
     auto size = static_cast<std::size_t>(n);
     env_.metrics.bytes_in.add(size);
     // A short read has emptied the socket; asking again would only be told so.
-    if (size < session_environment::receive_bytes && !peer_closed_) readable_ = false;
+    if (size < wanted && !peer_closed_) readable_ = false;
     if (in_.empty()) {
       take(env_.scratch.data(), size, true);
     } else {
@@ -185,14 +246,20 @@ void session::take(const char* data, std::size_t size, bool is_scratch) {
   else
     in_.erase(0, used);
   if (in_.empty()) give_back(in_);
+  note_input();
+  // The start of a header is kept only where there is room for it.
+  if (phase_ == phase::header && !parser_ && !no_more_requests_ && overloaded()) give_back(in_);
+  note_input();
 }
 
 std::size_t session::parse(const char* data, std::size_t size) {
   std::size_t used = 0;
-  while (used < size && fd_ >= 0 && !no_more_requests_ && pipeline_has_room()) {
+  while (used < size && fd_ >= 0 && !no_more_requests_ && pipeline_has_room() &&
+         has_share_of_turn()) {
     auto n =
         parser_ ? continue_body(data + used, size - used) : begin_request(data + used, size - used);
     used += n;
+    work_bytes_ += n;
     if (n == 0) break;
   }
   return used;
@@ -231,7 +298,7 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
     return used;
   }
   parser_->keep_header(data, header_size);
-  note_body_bytes();
+  note_input();
   set_phase(phase::body);
   if (env_.handler.on_header(*this, *parser_)) {
     take_no_more();
@@ -242,6 +309,7 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
   // HTTP/1.0 knows no interim answers (RFC 9110, section 10.1.1).
   if (wants_continue && !parser_->version_is_1_0() && pending() == 0) {
     out_ += continue_answer;
+    note_answers();
     flush();
   }
   return used;
@@ -250,7 +318,7 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
 std::size_t session::continue_body(const char* data, std::size_t size) {
   boost::beast::error_code ec;
   auto used = parser_->put(boost::asio::const_buffer{data, size}, ec);
-  note_body_bytes();
+  note_input();
   if (ec && ec != http::error::need_more) {
     reject(ec);
     return size;
@@ -263,21 +331,23 @@ std::size_t session::continue_body(const char* data, std::size_t size) {
   return used;
 }
 
-// Bodies that arrive slowly count against the same bound as those under way: without it, many
-// connections could hold a large one each.
+// What arrives slowly counts against the same bound as what is under way: without it, many
+// connections could hold a large body, or a header, each.
 bool session::overloaded() {
-  auto others = *env_.body_bytes - counted_body_bytes_ + *env_.in_flight_bytes;
-  if (others == 0 || others + counted_body_bytes_ <= env_.settings.max_in_flight_bytes)
+  const auto arriving = arriving_bytes();
+  if (env_.memory.has_room(env_.memory.total() - arriving, held_bytes() - arriving,
+                           parser_ ? counted_body_bytes_ : counted_input_bytes_))
     return false;
   take_no_more();
-  env_.handler.on_overload(*this);
+  env_.handler.on_overload(*this, shed_reason::in_flight);
   return true;
 }
 
 void session::finish_request() {
+  work_bytes_ += request_work_bytes;
   env_.handler.on_request(*this, *parser_);
   parser_.reset();
-  note_body_bytes();
+  note_input();
   set_phase(phase::idle);
 }
 
@@ -306,7 +376,7 @@ void session::take_no_more() {
   failed_ = true;
   no_more_requests_ = true;
   parser_.reset();
-  note_body_bytes();
+  note_input();
 }
 
 void session::reject(unsigned status, std::string_view detail) {
@@ -330,96 +400,12 @@ void session::on_end_of_input() {
     exchanges_.back().keep_alive = false;
 }
 
-void session::note_body_bytes() {
-  auto held = parser_ ? parser_->buffered_bytes() : 0;
-  *env_.body_bytes += held;
-  *env_.body_bytes -= counted_body_bytes_;
-  counted_body_bytes_ = held;
-}
-
-// -- output ---------------------------------------------------------------------------------------
-
-void session::flush() {
-  output_noted_ = false;
-  if (fd_ < 0) return;
-  while (sent_ < out_.size()) {
-    auto n = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return close();
-      deadline_ns_ = env_.loop.now_ns() + env_.settings.write_timeout_ms.count() * ns_per_ms;
-      deadline_moved_ = true;
-      return;
-    }
-    sent_ += static_cast<std::size_t>(n);
-    env_.metrics.bytes_out.add(static_cast<std::uint64_t>(n));
-  }
-  after_sent();
-}
-
-void session::after_sent() {
-  give_back(out_);
-  sent_ = unsent_answers_ = 0;
-  if (close_when_sent_) return failed_ && !input_ended_ ? linger() : close();
-  if (draining_ && pending() == 0 && phase_ == phase::idle && in_.empty()) return close();
-  if (in_take_) return; // a 100 Continue: parsing goes on below us
-  if (deadline_moved_ || phase_ == phase::idle) set_phase(phase_);
-  // What the full pipeline or the full socket kept waiting.
-  if (!in_.empty() && !no_more_requests_) {
-    auto waiting = std::move(in_);
-    in_.clear();
-    waiting.reserve(waiting.size() + 64);
-    take(waiting.data(), waiting.size(), true);
-  }
-  if (fd_ >= 0 && readable_) read();
-}
-
-void session::linger() {
-  ::shutdown(fd_, SHUT_WR);
-  set_phase(phase::lingering);
-  give_back(in_);
-  readable_ = true;
-  discard();
-}
-
-void session::discard() {
-  while (fd_ >= 0 && lingered_bytes_ < max_linger_bytes) {
-    auto n = ::recv(fd_, env_.scratch.data(), session_environment::receive_bytes, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    if (n <= 0) break;
-    lingered_bytes_ += static_cast<std::size_t>(n);
-  }
-  close();
-}
-
-// -- time -----------------------------------------------------------------------------------------
-
-void session::check_deadline(std::int64_t now_ns) {
-  if (fd_ < 0 || now_ns < deadline_ns_) return;
-  bool unsent = sent_ < out_.size();
-  if (unsent) {
-    env_.metrics.count(timeout_kind::write);
-    return close();
-  }
-  if (phase_ == phase::lingering) return close();
-  if (pending() > 0) {
-    deadline_ns_ = no_deadline_ns; // it is we who are late; after_sent() sets a new one
-    deadline_moved_ = true;
-    return;
-  }
-  if (phase_ == phase::idle) {
-    env_.metrics.count(timeout_kind::idle);
-    return close();
-  }
-  env_.metrics.count(phase_ == phase::body ? timeout_kind::body : timeout_kind::header);
-  reject(408, "The request did not arrive in time.");
-}
-
-void session::drain() {
-  draining_ = true;
-  if (fd_ >= 0 && pending() == 0 && phase_ == phase::idle && sent_ == out_.size() && in_.empty())
-    close();
+void session::note_input() {
+  auto& memory = env_.memory;
+  const auto body = parser_ ? parser_->buffered_bytes() : 0;
+  memory.change(memory_part::bodies, std::exchange(counted_body_bytes_, body), body);
+  const auto other = buffered_bytes(in_) + (parser_ ? parser_->header_bytes() : 0);
+  memory.change(memory_part::input, std::exchange(counted_input_bytes_, other), other);
 }
 
 } // namespace penstock

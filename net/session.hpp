@@ -2,6 +2,7 @@
 #pragma once
 
 #include "net/event_loop.hpp"
+#include "net/lane_memory.hpp"
 #include "net/network.hpp"
 #include "net/request_parser.hpp"
 #include "net/settings.hpp"
@@ -29,10 +30,13 @@ class request_handler {
   virtual bool on_header(session&, const request_parser&) { return false; }
   /// What arrived is not HTTP as we take it; the connection closes after the answer.
   virtual void on_bad_request(session& from, unsigned status, std::string_view detail) = 0;
-  /// A body that is arriving would exceed max_in_flight; the connection closes after the answer.
-  virtual void on_overload(session& from) = 0;
+  /// What is arriving would exceed max_in_flight, or (slow_client) keeps from others what they
+  /// need; the connection closes after the answer.
+  virtual void on_overload(session& from, shed_reason why) = 0;
   /// The connection has bytes to send at the end of the turn.
   virtual void on_output(session& from) = 0;
+  /// The connection has had its share of this turn: go_on() is wanted in the next.
+  virtual void on_more(session& from) = 0;
   /// The connection is closed; its object may be used again after the turn.
   virtual void on_closed(session& from) = 0;
 
@@ -48,16 +52,24 @@ struct session_environment {
   std::vector<std::string> custom_fields;
   front_end_metrics& metrics;
   std::vector<char> scratch; ///< one receive buffer for all: a session keeps only what is left over
-  std::size_t* body_bytes;   ///< bytes of unfinished bodies held by all sessions
-  const std::size_t* in_flight_bytes; ///< of whole ones, on their way to the disk
+  lane_memory& memory;
+  std::uint64_t turn = 0; ///< counts the loop's turns
 
   static constexpr std::size_t receive_bytes = 64 << 10;
+  /// Read at once when memory is scarce: what was read must be kept.
+  static constexpr std::size_t scarce_receive_bytes = 4 << 10;
+  /// What a connection may have parsed in a turn, in bytes (see session::note_work). A request that
+  /// has begun is finished.
+  static constexpr std::size_t max_turn_work_bytes = 256 << 10;
+  /// No further request is parsed while answers of so many bytes are unsent or expected.
+  static constexpr std::size_t max_unsent_bytes = 128 << 10;
 };
 
 /// Objects are used again and again: a reference from a request under way is the pointer and the
 /// generation, which changes at each close. Memory: what is left over of a request that is not
 /// all there (at most a header and a body, by the settings) and answers not yet taken by the
-/// socket (at most max_pipeline of them); while any is unsent, nothing more is read.
+/// socket (at most max_pipeline of them, and max_unsent_bytes and one); while any is unsent, nothing
+/// more is read. All of it is in the lane's ledger.
 class session final : public io_handler {
  public:
   explicit session(session_environment& env) : env_(env) {}
@@ -82,12 +94,29 @@ class session final : public io_handler {
   /// Where to write the answer of an exchange; call end_answer() after.
   std::string& begin_answer(std::uint32_t number);
   void end_answer(std::uint32_t number);
+  /// What an exchange holds until it is answered: of its request, which others count, and what its
+  /// answer is expected to be.
+  void hold(std::uint32_t number, std::size_t request_bytes, std::size_t answer_bytes);
+  /// Work that a request made beyond its bytes, as bytes worth as much.
+  void note_work(std::size_t bytes) { work_bytes_ += bytes; }
+  /// All that is held for this connection: a part of the lane's total.
+  std::size_t held_bytes() const {
+    return arriving_bytes() + counted_answer_bytes_ + held_request_bytes_;
+  }
+  /// Of that, what is still arriving, the request that is being handled included.
+  std::size_t arriving_bytes() const { return counted_input_bytes_ + counted_body_bytes_; }
 
   // -- called by the front end --------------------------------------------------------------------
 
   void on_io(std::uint32_t events) override;
   /// Sends what is there to send.
   void flush();
+  /// Goes on where the last turn's share ended.
+  void go_on();
+  /// Bytes that are held because the client sends or reads too slowly while others have no room.
+  std::size_t bytes_kept_by_slowness(std::int64_t now_ns) const;
+  /// Lets go of them: closes, with 503 if no answer is under way.
+  void give_up_on_client();
   /// Closes or answers 408 if a deadline has passed.
   void check_deadline(std::int64_t now_ns);
   /// A drain: close when idle, and let the answers under way be the last.
@@ -101,9 +130,15 @@ class session final : public io_handler {
     std::string answer;
     bool done = false;
     bool keep_alive = true;
+    std::size_t request_bytes = 0;
+    std::size_t answer_bytes = 0; // expected
   };
 
-  bool may_read() const;
+  static constexpr std::int64_t ns_per_ms = 1'000'000;
+
+  static void give_back(std::string& buffer);
+  bool may_read();
+  bool has_share_of_turn();
   void read();
   void take(const char* data, std::size_t size, bool is_scratch);
   std::size_t parse(const char* data, std::size_t size);
@@ -115,16 +150,17 @@ class session final : public io_handler {
   void reject(boost::beast::error_code ec);
   void reject(unsigned status, std::string_view detail);
   void on_end_of_input();
-  void note_body_bytes();
+  void note_input();
+  void note_answers();
   bool overloaded();
+  void take_what_waits();
   void after_sent();
   void linger();
   void discard();
   void set_phase(phase p);
   std::size_t pending() const { return exchanges_.size() - done_exchanges_; }
-  bool pipeline_has_room() const {
-    return pending() + unsent_answers_ < env_.settings.max_pipeline;
-  }
+  bool pipeline_has_room() const;
+  void await_socket();
 
   session_environment& env_;
   int fd_ = -1;
@@ -145,9 +181,20 @@ class session final : public io_handler {
   bool served_before_ = false;
   bool in_take_ = false;
   bool deadline_moved_ = false; // it is about our answer now, not about the client's request
+  bool goes_on_ = false; // on_more was called
   std::int64_t deadline_ns_ = 0;
+  std::int64_t phase_since_ns_ = 0;
+  std::int64_t blocked_since_ns_ = 0; // the socket takes no more; 0: it does
+  std::size_t sent_when_blocked_ = 0;
   std::size_t lingered_bytes_ = 0;
+  std::uint64_t work_turn_ = 0; // in which…
+  std::size_t work_bytes_ = 0;  // …so much was parsed
+  std::size_t counted_input_bytes_ = 0;
   std::size_t counted_body_bytes_ = 0;
+  std::size_t counted_answer_bytes_ = 0;
+  std::size_t expected_answer_bytes_ = 0; // of exchanges that are not done
+  std::size_t waiting_answer_bytes_ = 0;  // of those done behind one that is not
+  std::size_t held_request_bytes_ = 0;
 
   std::optional<request_parser> parser_;
   std::string in_; // what is left over of a request that is not all there

@@ -6,6 +6,7 @@
 #include "actors/metrics.hpp"
 #include "actors/settings.hpp"
 #include "actors/stream_names.hpp"
+#include "net/batch_errors.hpp"
 #include "net/event_body.hpp"
 #include "net/problem.hpp"
 #include "net/usage_notes.hpp"
@@ -97,8 +98,9 @@ struct request_details {
   bool is_batch = false;
   bool wants_ids = false; ///< Prefer: return=representation
   std::uint32_t lines = 0;
+  std::uint32_t unread = 0;  ///< of these, the last ones, behind the last bad one that was read
   std::uint32_t offered = 0; ///< valid lines, before the verdict
-  std::vector<line_error> bad_lines;
+  bad_elements bad;          ///< by their index among the lines that are not blank
   std::optional<problem> failure;
   std::unique_ptr<request_claims> claims;
 };

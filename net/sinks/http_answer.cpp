@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace penstock {
 
@@ -75,32 +76,27 @@ http_event_error read_event_error(const json::value& value) {
   return out;
 }
 
-/// Applies the errors to `out`, in which all events are delivered. False: they make no sense.
-bool apply_errors(request_outcome& out, const json::array& errors) {
+/// Applies the errors to `out`, in which all events are delivered, and says how many events there
+/// are up to the last one that has an error. Nothing: they make no sense.
+std::optional<std::size_t> apply_errors(request_outcome& out, const json::array& errors) {
+  std::size_t told = 0;
   for (const auto& entry : errors) {
     const auto one = read_event_error(entry);
-    if (one.index < 0 || static_cast<std::size_t>(one.index) >= out.events.size()) return false;
+    if (one.index < 0 || static_cast<std::size_t>(one.index) >= out.events.size())
+      return std::nullopt;
+    told = std::max(told, static_cast<std::size_t>(one.index) + 1);
     const bool refused = is_refusal(one.status);
     out.events[static_cast<std::size_t>(one.index)] =
         refused ? settled_as::refused : settled_as::failed;
     auto& why = refused ? out.refusal : out.failure;
     if (why.empty()) why = http_words(one.status, one.detail);
   }
-  return true;
+  return told;
 }
 
-/// Errors are told for the first events only. Of those behind the last that is told nothing is
-/// known: they are sent again, and what was taken is recognised. False: all are told.
-bool omits_errors(const json::object& document, const json::array& errors, request_outcome& out) {
-  const auto* omitted = document.if_contains("errors_omitted");
-  if (!omitted || !omitted->is_int64() || omitted->get_int64() <= 0 || errors.empty()) return false;
-  std::int64_t last = 0;
-  for (const auto& entry : errors)
-    last = std::max(last, read_event_error(entry).index);
-  for (auto at = static_cast<std::size_t>(last) + 1; at < out.events.size(); ++at)
-    out.events[at] = settled_as::failed;
-  if (out.failure.empty()) out.failure = "the server told the first errors of the batch only";
-  return true;
+std::int64_t number_member(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(name);
+  return value && value->is_int64() ? value->get_int64() : 0;
 }
 
 /// Whether the document is Penstock's answer to a batch; then `out` is what it says.
@@ -112,10 +108,17 @@ bool read_batch_summary(const json::object& document, std::size_t events, reques
       !errors->is_array())
     return false;
   out = request_outcome::all(events, settled_as::delivered);
-  const bool sensible = apply_errors(out, errors->get_array());
-  if (sensible && omits_errors(document, errors->get_array(), out)) return true;
+  const auto told = apply_errors(out, errors->get_array());
+  // Of many errors only the first are told. What lies behind them was as a rule not taken; where
+  // some of it was, its keys say so when it comes again.
+  const bool has_more = told && number_member(document, "errors_omitted") > 0;
+  if (has_more) {
+    std::fill(out.events.begin() + static_cast<std::ptrdiff_t>(*told), out.events.end(),
+              settled_as::failed);
+    if (out.failure.empty()) out.failure = "the server did not say why it took no more";
+  }
   const auto delivered = std::count(out.events.begin(), out.events.end(), settled_as::delivered);
-  if (!sensible || delivered != accepted->get_int64())
+  if (!told || (has_more ? delivered > accepted->get_int64() : delivered != accepted->get_int64()))
     out = request_outcome::all(events, settled_as::failed,
                                "the server's account of the batch does not add up");
   return true;

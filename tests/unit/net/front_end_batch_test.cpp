@@ -18,6 +18,13 @@ std::map<std::int64_t, std::int64_t> errors_of(const boost::json::value& documen
   return out;
 }
 
+std::string repeated_line(std::size_t count, std::string_view line) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i)
+    out.append(line).append("\n");
+  return out;
+}
+
 using errors = std::map<std::int64_t, std::int64_t>;
 constexpr auto wants_ids = "Prefer: return=representation\r\n";
 
@@ -108,6 +115,133 @@ TEST_CASE_METHOD(front_end_fixture, "batch: none accepted: the status of the fir
   send(client, ndjson(client_for(0), "1\n2\n")); // without a bad line
   reply(asked(limiter_0), {refused()});
   CHECK(errors_of(json_of(expect(client, 429))) == errors{{0, 429}, {1, 429}});
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: of many bad lines the first are told, the rest counted") {
+  start();
+  auto client = connect();
+  send(client, ndjson(client_for(0), repeated_line(10'000, "x")));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{0});
+  reply(question, {granted(0)});
+  const auto got = expect(client, 400);
+  CHECK(got.body.size() < 20'000);
+  const auto document = json_of(got);
+  CHECK(document.at("rejected").as_int64() == 10'000);
+  CHECK(document.at("errors").as_array().size() == max_batch_errors);
+  CHECK(document.at("errors_omitted").as_int64() == 9'900);
+  CHECK(errors_of(document).rbegin()->first == 99);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: a quota that is used up is told a hundred times at most") {
+  start();
+  auto client = connect();
+  send(client, ndjson(client_for(0), repeated_line(10'000, "1")) + ndjson(client_for(0), repeated_line(100, "1")));
+  reply(asked(limiter_0), {refused(), refused()});
+  const auto got = expect(client, 429);
+  CHECK(got.body.size() < 20'000);
+  CHECK(json_of(got).at("errors").as_array().size() == max_batch_errors);
+  CHECK(json_of(got).at("errors_omitted").as_int64() == 9'900);
+  const auto all_told = json_of(expect(client, 429));
+  CHECK(all_told.at("errors").as_array().size() == 100);
+  CHECK_FALSE(all_told.as_object().contains("errors_omitted"));
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: it ends at its hundredth bad line") {
+  start();
+  auto client = connect();
+  // 0 is good, 1 to 100 are bad, and what follows is not read.
+  send(client, ndjson(client_for(0), std::string{"1\n"} + repeated_line(100, "x") + repeated_line(50, "2") + "y\n\n", wants_ids));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{1});
+  grant(question);
+  auto batch = appended();
+  REQUIRE(batch);
+  CHECK(batch->events == 1);
+  durable(batch);
+  const auto document = json_of(expect(client, 202));
+  CHECK(document.at("accepted").as_int64() == 1);
+  CHECK(document.at("rejected").as_int64() == 151);
+  CHECK(errors_of(document).rbegin()->first == 100);
+  CHECK(document.at("errors_omitted").as_int64() == 51);
+  const auto& ids = document.at("ids").as_array();
+  REQUIRE(ids.size() == 152);
+  CHECK(ids[0].as_string() == id(1));
+  CHECK(std::count(ids.begin(), ids.end(), nullptr) == 151);
+  // With one bad line less all is read.
+  send(client, ndjson(client_for(0), std::string{"1\n"} + repeated_line(99, "x") + repeated_line(50, "2")));
+  question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{51});
+  reply(question, {granted(31)});
+  durable(appended());
+  const auto mixed = json_of(expect(client, 202));
+  CHECK(mixed.at("accepted").as_int64() == 31);
+  CHECK(mixed.at("rejected").as_int64() == 119);
+  CHECK(errors_of(mixed).rbegin()->first == 130);
+  CHECK(mixed.at("errors_omitted").as_int64() == 19);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: too many events are too many, read or not") {
+  front_end_options options;
+  options.http.max_batch_events = 200;
+  start(options);
+  auto client = connect();
+  send(client, ndjson(client_for(0), repeated_line(201, "x")));
+  reply(asked(limiter_0), {granted(0)});
+  expect(client, 413);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: CloudEvents are read up to the hundredth bad one") {
+  start();
+  auto client = connect();
+  std::string body = "[";
+  for (int i = 0; i < 300; ++i)
+    body += i == 0 ? R"({"specversion":"1.0","id":"1","source":"s","type":"t"})" : ",{}";
+  send(client, event(client_for(0), body + ']', "/v1/events",
+                     "Content-Type: application/cloudevents-batch+json\r\n"));
+  auto question = asked(limiter_0);
+  CHECK(costs(question) == std::vector<std::uint32_t>{1});
+  grant(question);
+  durable(appended());
+  const auto document = json_of(expect(client, 202));
+  CHECK(document.at("rejected").as_int64() == 299);
+  CHECK(errors_of(document).rbegin()->first == 100);
+  CHECK(document.at("errors_omitted").as_int64() == 199);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "batch: copies of a tracestate are no larger than a body") {
+  front_end_options options;
+  options.http.max_body_bytes = 1'000;
+  start(options);
+  auto client = connect();
+  const std::string traces = "Content-Type: application/cloudevents-batch+json\r\n"
+                             "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+                             "tracestate: v=" + std::string(400, 's') + "\r\n";
+  for (const std::size_t events : {1, 3}) {
+    std::string body;
+    for (std::size_t i = 0; i < events; ++i)
+      body += (i == 0 ? "[" : ",") +
+              (R"({"specversion":"1.0","id":")" + std::to_string(i) + R"(","source":"s","type":"t"})");
+    send(client, event(client_for(0), body + ']', "/v1/events", traces));
+    grant(asked(limiter_0));
+    auto batch = appended();
+    REQUIRE(batch);
+    const auto& attributes = batch->blocks[0]->attributes.back();
+    CHECK(attributes.find("traceparent") != std::string::npos);
+    CHECK((attributes.find("tracestate") != std::string::npos) == (events == 1));
+    durable(batch);
+    expect(client, 202);
+  }
+}
+
+TEST_CASE("bad elements keep equal texts once, and no more than are told") {
+  bad_elements bad;
+  for (std::uint32_t i = 0; !bad.full(); ++i)
+    bad.add(i, "the same words for every one of these lines");
+  CHECK(bad.size() == max_batch_errors);
+  CHECK(bad.index(99) == 99);
+  CHECK(bad.detail(99) == bad.detail(0));
+  CHECK(bad.memory_bytes() < 2'000);
 }
 
 TEST_CASE_METHOD(front_end_fixture, "batch: no more events than one may hold, and at least one") {

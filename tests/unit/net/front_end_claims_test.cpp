@@ -428,3 +428,20 @@ TEST_CASE_METHOD(claims_fixture,
   CHECK(refusal_of(good) == 0);
   CHECK(claimed());
 }
+
+TEST_CASE_METHOD(claims_fixture, "claims: of many keys that are refused the first hundred are told") {
+  auto client = connect();
+  std::string body;
+  for (int i = 0; i < 150; ++i)
+    body += (i == 0 ? "[" : ",") +
+            (R"({"specversion":"1.0","type":"t","source":"s","id":")" + std::to_string(i) + "\"}");
+  send(client, event(client_for(0), body + "]", "/v1/events",
+                     "Content-Type: application/cloudevents-batch+json\r\n"));
+  while (const auto question = claimed())
+    verdicts(question, {.state = claim_state::conflict});
+  grant(asked(limiter_0));
+  const auto document = json_of(expect(client, 422));
+  CHECK(document.at("rejected").as_int64() == 150);
+  CHECK(document.at("errors").as_array().size() == max_batch_errors);
+  CHECK(document.at("errors_omitted").as_int64() == 50);
+}

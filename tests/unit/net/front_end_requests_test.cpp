@@ -233,12 +233,81 @@ TEST_CASE_METHOD(front_end_fixture, "shedding: bodies under way, to the byte") {
   CHECK(nobody_asked());
 }
 
-TEST_CASE_METHOD(front_end_fixture, "shedding: bodies that are still arriving count") {
+TEST_CASE_METHOD(front_end_fixture, "shedding: a small request finds room beside large ones") {
   front_end_options options;
-  options.http.max_in_flight_bytes = 100;
+  options.http.max_in_flight_bytes = 100'000; // 25,000 of it are reserved
   start(options);
   auto one = connect(), two = connect(), three = connect();
+  send(one, event(client_for(0), std::string(74'000, 'a')));
+  auto large = asked(limiter_0);
+  send(two, event(client_for(0), std::string(10'000, 'b')));
+  expect(two, 503);
+  send(three, event(client_for(0), "small"));
+  auto small = asked(limiter_0);
+  grant(small);
+  durable(appended());
+  expect(three, 202);
+  grant(large);
+  durable(appended());
+  expect(one, 202);
+}
+
+TEST_CASE_METHOD(front_end_fixture, "shedding: answers that nobody reads count, and go first") {
+  front_end_options options;
+  options.http.max_in_flight_bytes = 400'000;
+  start(options);
+  const auto held = [&] {
+    std::int64_t sum = 0;
+    for (auto& part : metrics.memory_bytes)
+      sum += part.value();
+    return sum;
+  };
+  std::string lines;
+  for (int i = 0; i < 1'500; ++i)
+    lines += "1\n";
+  std::string requests; // whose answers have 45 kB each
+  for (int i = 0; i < 20; ++i)
+    requests += ndjson(client_for(0), lines, "Prefer: return=representation\r\n");
+  std::vector<test_client> greedy;
+  for (int i = 0; i < 4; ++i) {
+    greedy.push_back(connect());
+    greedy.back().send(requests);
+  }
+  auto paying = connect();
+  for (int round = 0; round < 300 && held() <= 300'000; ++round) {
+    turn();
+    while (const auto question = asked(limiter_0))
+      grant(question);
+    while (auto batch = appended())
+      durable(std::move(batch));
+  }
+  CHECK(held() > 300'000);
+  CHECK(held() < 400'000);
+  for (int i = 0; i < 5; ++i) {
+    send(paying, event(client_for(0), "small"));
+    for (int round = 0; round < 3; ++round) {
+      while (const auto question = asked(limiter_0))
+        grant(question);
+      while (auto batch = appended())
+        durable(std::move(batch));
+    }
+    expect(paying, 202);
+  }
+  for (int i = 0; i < 30; ++i)
+    pass(50 * ms);
+  CHECK(shed(shed_reason::slow_client) >= 1);
+  CHECK(held() <= 300'000);
+  CHECK(metrics.connections.value() < 5);
+  CHECK(metrics.connections.value() > 1);
+}
+
+TEST_CASE_METHOD(front_end_fixture,
+                 "shedding: bodies that are still arriving count, and their headers") {
+  front_end_options options;
   const auto text = event(client_for(0), std::string(90, 'a'));
+  options.http.max_in_flight_bytes = 100 + text.size() - 90;
+  start(options);
+  auto one = connect(), two = connect(), three = connect();
   send(one, text.substr(0, text.size() - 10)); // 80 bytes are here
   send(two, event(client_for(0), std::string(21, 'b')));
   expect(two, 503);

@@ -62,6 +62,18 @@ TEST_CASE("a path that is missing, or not for us, is told apart from a server th
     CHECK(read_answer(status, "").scope == failure_scope::sink);
 }
 
+TEST_CASE("behind the last error that is told nothing counts as delivered when some are omitted") {
+  const auto out = read_answer(202, R"({"accepted":1,"rejected":4,"errors":[
+    {"index":1,"status":400,"detail":"no JSON"}],"errors_omitted":3})",
+                               5);
+  CHECK(letters_of(out.events) == "drfff");
+  CHECK(out.refusal == "the server answered 400: no JSON");
+  CHECK_FALSE(out.failure.empty());
+  CHECK(letters_of(read_answer(202, R"({"accepted":0,"rejected":4,"errors":[
+    {"index":1,"status":400}],"errors_omitted":3})")
+                       .events) == "ffff");
+}
+
 TEST_CASE("an account that does not add up delivers nothing") {
   for (const char* body : {R"({"accepted":2,"rejected":2,"errors":[]})",
                            R"({"accepted":3,"rejected":1,"errors":[{"index":4,"status":400}]})",

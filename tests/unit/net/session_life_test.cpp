@@ -54,7 +54,7 @@ TEST_CASE_METHOD(session_fixture, "deadlines: from the header's end to the body'
   pass(1);
   CHECK(client.read() == "bad408");
   CHECK(timeouts(timeout_kind::body) == 1);
-  CHECK(body_bytes == 0);
+  CHECK(body_bytes() == 0);
 }
 
 TEST_CASE_METHOD(session_fixture, "deadlines: between requests") {

@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 namespace penstock {
 
@@ -22,8 +24,11 @@ class noting_handler final : public request_handler {
   std::vector<unsigned> rejected; ///< statuses of on_bad_request, 503 for on_overload
   std::string detail;
   int closed = 0;
-  std::vector<session*> to_flush;
+  std::vector<session*> to_flush, to_go_on;
+  std::vector<shed_reason> shed; ///< of on_overload
   std::string at_once;
+  std::size_t work_bytes = 0;   ///< of each request, besides its own
+  std::size_t answer_bytes = 0; ///< expected of each
 
   void on_request(session& from, const request_parser& parser) override {
     auto body = parser.body();
@@ -32,6 +37,8 @@ class noting_handler final : public request_handler {
       padding_sum += std::accumulate(body.end(), body.end() + json_padding_bytes, 0);
     requests.push_back({std::string{parser.head().target}, std::string{body},
                         from.open_exchange(parser.keep_alive() && !from.draining())});
+    from.note_work(work_bytes);
+    if (answer_bytes > 0) from.hold(requests.back().exchange, 0, answer_bytes);
     if (!at_once.empty()) answer(from, requests.back().exchange, at_once);
   }
   void on_bad_request(session& from, unsigned status, std::string_view why) override {
@@ -39,8 +46,12 @@ class noting_handler final : public request_handler {
     detail = why;
     answer(from, from.open_exchange(false), "bad" + std::to_string(status));
   }
-  void on_overload(session& from) override { on_bad_request(from, 503, "overload"); }
+  void on_overload(session& from, shed_reason why) override {
+    shed.push_back(why);
+    on_bad_request(from, 503, "overload");
+  }
   void on_output(session& from) override { to_flush.push_back(&from); }
+  void on_more(session& from) override { to_go_on.push_back(&from); }
   void on_closed(session&) override { ++closed; }
 
   void answer(session& to, std::uint32_t exchange, std::string_view text) {
@@ -61,7 +72,7 @@ class session_fixture : public stepped_loop {
  public:
   noting_handler handler;
   front_end_metrics metrics;
-  std::size_t body_bytes = 0, in_flight_bytes = 0;
+  std::optional<lane_memory> memory;
   std::unique_ptr<session_environment> env;
   std::unique_ptr<session> s;
 
@@ -70,6 +81,7 @@ class session_fixture : public stepped_loop {
     settings.max_header_bytes = 1'000;
     settings.max_body_bytes = 100'000;
     settings.max_pipeline = 4;
+    memory.emplace(settings.max_in_flight_bytes, metrics);
     env.reset(new session_environment{
         loop,
         handler,
@@ -77,14 +89,22 @@ class session_fixture : public stepped_loop {
         {},
         metrics,
         std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
-        &body_bytes,
-        &in_flight_bytes});
+        *memory});
     s = std::make_unique<session>(*env);
   }
   ~session_fixture() {
     if (s) s->close();
-    CHECK(body_bytes == 0);
+    CHECK(memory->total() == memory->of(memory_part::requests)); // the others'
   }
+  /// Before anything is connected.
+  void limit_memory(std::size_t max_bytes) { memory.emplace(max_bytes, metrics); }
+  /// What others hold changes.
+  void others(std::int64_t more) {
+    const auto now = memory->of(memory_part::requests);
+    memory->change(memory_part::requests, now,
+                   static_cast<std::size_t>(static_cast<std::int64_t>(now) + more));
+  }
+  std::size_t body_bytes() const { return memory->of(memory_part::bodies); }
 
   /// `send_buffer`: the session's socket takes about that much unread; 0: the system's default.
   test_client connect(int send_buffer = 0) {
@@ -97,8 +117,12 @@ class session_fixture : public stepped_loop {
   }
   /// A turn, and what the front end does at its end.
   void turn() {
+    const auto more = std::exchange(handler.to_go_on, {});
     stepped_loop::turn();
+    for (auto* each : more)
+      each->go_on();
     handler.flush();
+    ++env->turn;
   }
   void send(test_client& from, std::string_view text) {
     REQUIRE(from.send(text) == text.size());

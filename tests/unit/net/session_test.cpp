@@ -120,7 +120,7 @@ TEST_CASE_METHOD(session_fixture, "session: bytes may come one at a time") {
   CHECK(handler.requests[1].target == "/2");
   CHECK(handler.requests[2].body == "three");
   CHECK(handler.rejected.empty());
-  CHECK(body_bytes == 0);
+  CHECK(body_bytes() == 0);
 }
 
 TEST_CASE_METHOD(session_fixture, "session: cut anywhere, three requests are the same") {
@@ -136,7 +136,7 @@ TEST_CASE_METHOD(session_fixture, "session: cut anywhere, three requests are the
     CHECK(handler.requests[0].body == "\"one\"");
     CHECK(handler.requests[1].body == "abcdef");
     CHECK(handler.requests[2].body == "{}");
-    CHECK(body_bytes == 0);
+    CHECK(body_bytes() == 0);
     s->close();
   }
 }
@@ -257,7 +257,7 @@ TEST_CASE_METHOD(session_fixture, "session: bodies beyond the limit") {
     auto client = connect();
     send(client, text);
     CHECK(handler.rejected == std::vector<unsigned>{413});
-    CHECK(body_bytes == 0);
+    CHECK(body_bytes() == 0);
     client.close();
     turn();
   }
@@ -265,34 +265,34 @@ TEST_CASE_METHOD(session_fixture, "session: bodies beyond the limit") {
 
 TEST_CASE_METHOD(session_fixture,
                  "session: unfinished bodies are counted, and refused beyond the bound") {
-  env->settings.max_in_flight_bytes = 10'000;
+  limit_memory(10'000);
   auto client = connect();
   const auto text = post("/", std::string(50'000, 'x'));
   const auto header = text.size() - 50'000;
   send(client, text.substr(0, header + 20'000));
-  CHECK(body_bytes == 20'000);
+  CHECK(body_bytes() == 20'000);
   send(client, "x");
   CHECK(handler.rejected.empty()); // alone it may be larger than the share
-  body_bytes += 100;               // another connection's
+  others(100);                       // another connection's
   send(client, "x");
   CHECK(handler.rejected == std::vector<unsigned>{503});
-  CHECK(body_bytes == 100);
-  body_bytes = 0;
+  CHECK(memory->total() == 100 + memory->of(memory_part::answers));
+  others(-100);
   client.close();
   turn();
   auto second = connect();
   send(second, text.substr(0, header + 5'000));
-  in_flight_bytes = 4'000;
+  others(4'000);
   send(second, std::string(1'000, 'x'));
   CHECK(handler.rejected.size() == 1); // 4,000 and 6,000 fit to the byte
   send(second, "x");
   CHECK(handler.rejected.size() == 2);
   second.close();
   turn();
-  in_flight_bytes = 0;
+  others(-4'000);
   auto third = connect();
   send(third, text.substr(0, header + 5'000));
-  CHECK(body_bytes == 5'000);
+  CHECK(body_bytes() == 5'000);
   s->close();
-  CHECK(body_bytes == 0);
+  CHECK(body_bytes() == 0);
 }

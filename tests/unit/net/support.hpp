@@ -145,6 +145,12 @@ class test_client {
       received.append(buffer, static_cast<std::size_t>(n));
     }
   }
+  /// Takes in so many bytes at most.
+  void read_some(std::size_t most_bytes) {
+    std::string bytes(most_bytes, '\0');
+    const auto n = ::recv(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (n > 0) received.append(bytes, 0, static_cast<std::size_t>(n));
+  }
   bool closed() {
     read();
     return ended;

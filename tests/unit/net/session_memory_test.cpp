@@ -1,0 +1,238 @@
+// What a session holds and for how long, and how much it does in a turn.
+#include "tests/unit/net/session_support.hpp"
+
+using namespace penstock;
+
+namespace {
+
+constexpr std::int64_t second_ns = 1'000 * ms;
+
+} // namespace
+
+TEST_CASE_METHOD(session_fixture, "memory: half a header is counted until its end is there") {
+  auto client = connect();
+  send(client, "GET /" + std::string(500, 'x'));
+  CHECK(memory->of(memory_part::input) >= 505);
+  CHECK(s->held_bytes() == memory->total());
+  send(client, " HTTP/1.1\r\nHost: t\r\n\r\n");
+  CHECK(handler.requests.size() == 1);
+  CHECK(memory->total() == 0);
+  answer(0, "A");
+  handler.flush();
+  send(client, post("/", std::string(100, 'x')).substr(0, 60));
+  CHECK(memory->of(memory_part::input) > 0); // the header of a body that is arriving
+  s->close();
+  CHECK(memory->total() == 0);
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: what comes behind a full pipeline is counted") {
+  auto client = connect();
+  std::string many;
+  for (int i = 0; i < 100; ++i)
+    many += get("/");
+  send(client, many);
+  CHECK(handler.requests.size() == 4);
+  CHECK(memory->of(memory_part::input) >= many.size() - 4 * get("/").size());
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: answers are counted until the socket has them") {
+  auto client = connect(4'096);
+  send(client, get("/1") + get("/2"));
+  answer(1, std::string(10'000, 'b')); // behind one that is under way
+  CHECK(memory->of(memory_part::answers) >= 10'000);
+  answer(0, std::string(100'000, 'a'));
+  CHECK(memory->of(memory_part::answers) >= 110'000);
+  handler.flush();
+  CHECK(memory->of(memory_part::answers) >= 110'000); // the buffer is held until all is sent
+  for (int round = 0; round < 1'000 && client.read().size() < 110'000; ++round)
+    turn();
+  CHECK(memory->total() == 0);
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: what an answer will be is counted from the request on") {
+  handler.answer_bytes = 1'000;
+  auto client = connect();
+  send(client, get("/1") + get("/2"));
+  CHECK(memory->of(memory_part::answers) == 2'000);
+  answer(1, "B");
+  CHECK(memory->of(memory_part::answers) <= 1'000 + 15);
+  answer(0, "A");
+  handler.flush();
+  CHECK(memory->total() == 0);
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: no further request while many bytes are to be answered") {
+  handler.answer_bytes = session_environment::max_unsent_bytes / 2;
+  auto client = connect();
+  send(client, get("/1") + get("/2") + get("/3"));
+  turn();
+  CHECK(handler.requests.size() == 2);
+  answer(0, "A");
+  handler.flush();
+  turn();
+  CHECK(handler.requests.size() == 3);
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: one request at a time while it is scarce") {
+  limit_memory(100'000);
+  others(80'000);
+  auto client = connect();
+  send(client, get("/1") + get("/2") + get("/3"));
+  turn();
+  CHECK(handler.requests.size() == 1);
+  answer(0, "A");
+  handler.flush();
+  CHECK(handler.requests.size() == 2);
+  others(-80'000);
+  answer(1, "B");
+  handler.flush();
+  CHECK(handler.requests.size() == 3);
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: while it is scarce little is read at once") {
+  limit_memory(100'000);
+  others(80'000);
+  auto client = connect();
+  std::string many;
+  for (int i = 0; i < 1'000; ++i)
+    many += get("/");
+  send(client, many);
+  CHECK(handler.requests.size() == 1);
+  CHECK(s->held_bytes() <= session_environment::scarce_receive_bytes);
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: half a header finds room only while it is small") {
+  limit_memory(16'000); // 4,000 of it are reserved
+  env->settings.max_header_bytes = 8'000;
+  others(12'000);
+  auto client = connect();
+  send(client, "GET /" + std::string(1'000, 'x'));
+  CHECK(handler.rejected.empty());
+  send(client, std::string(3'200, 'x'));
+  CHECK(handler.rejected == std::vector<unsigned>{503});
+  CHECK(handler.shed == std::vector<shed_reason>{shed_reason::in_flight});
+  CHECK(client.read() == "bad503");
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: who reads nothing is let go of when it is scarce") {
+  limit_memory(300'000);
+  auto client = connect(4'096);
+  send(client, get("/1"));
+  answer(0, std::string(250'000, 'a'));
+  handler.flush();
+  CHECK(memory->is_scarce());
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
+  pass(second_ns - 1);
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
+  pass(1);
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) >= 250'000);
+  // Who reads on is not slow.
+  for (int round = 0; round < 20; ++round) {
+    client.read();
+    turn();
+  }
+  CHECK(client.received.size() > 16 << 10);
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
+  pass(60 * second_ns);
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0); // closed by then
+  CHECK_FALSE(s->is_open());
+}
+
+TEST_CASE_METHOD(session_fixture, "memory: given up for slowness, reading and sending") {
+  auto client = connect(4'096);
+  send(client, get("/1"));
+  answer(0, std::string(250'000, 'a'));
+  handler.flush();
+  s->give_up_on_client();
+  CHECK_FALSE(s->is_open());
+  CHECK(metrics.shed[static_cast<std::size_t>(shed_reason::slow_client)].value() == 1);
+  auto slow = connect();
+  send(slow, "GET /x");
+  pass(2 * second_ns);
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) > 0);
+  s->give_up_on_client();
+  handler.flush();
+  CHECK(slow.read() == "bad503");
+  CHECK(handler.shed == std::vector<shed_reason>{shed_reason::slow_client});
+  slow.close();
+  turn();
+  auto idle = connect();
+  pass(2 * second_ns);
+  CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
+}
+
+TEST_CASE_METHOD(session_fixture, "deadlines: a reader of a byte now and then is closed in the end") {
+  auto client = connect(4'096);
+  send(client, get("/1"));
+  answer(0, std::string(80'000, 'a')); // 30 s, and 20 s for so many bytes
+  handler.flush();
+  for (int i = 0; i < 9; ++i) {
+    client.read_some(2'000);
+    turn();
+    pass(5 * second_ns);
+  }
+  CHECK(s->is_open());
+  pass(5 * second_ns);
+  CHECK_FALSE(s->is_open());
+  CHECK(timeouts(timeout_kind::write) == 1);
+}
+
+TEST_CASE_METHOD(session_fixture, "turns: a connection has a share of each, and then others come") {
+  handler.at_once = "A";
+  handler.work_bytes = session_environment::max_turn_work_bytes;
+  auto client = connect();
+  std::string many;
+  for (int i = 0; i < 6; ++i)
+    many += get("/");
+  send(client, many);
+  CHECK(handler.requests.size() == 1);
+  CHECK(handler.to_go_on.size() == 1);
+  for (std::size_t i = 2; i <= 6; ++i) {
+    client.send(get("/")); // readiness alone does not get it a second share
+    turn();
+    CHECK(handler.requests.size() == i);
+    CHECK(s->held_bytes() < many.size() + 64 + 100);
+  }
+  for (int i = 0; i < 5; ++i)
+    turn();
+  CHECK(handler.requests.size() == 11);
+  turn();
+  CHECK(handler.to_go_on.empty());
+  CHECK(client.read() == "AAAAAAAAAAA");
+}
+
+TEST_CASE_METHOD(session_fixture, "turns: a connection that closes meanwhile is not gone on with") {
+  handler.work_bytes = session_environment::max_turn_work_bytes;
+  auto client = connect();
+  send(client, get("/1") + get("/2"));
+  s->close();
+  turn();
+  CHECK(handler.requests.size() == 1);
+}
+
+TEST_CASE("lane memory: who holds little finds room whatever the others do") {
+  front_end_metrics metrics;
+  lane_memory memory{1 << 20, metrics};
+  for (int i = 0; i < 64; ++i)
+    memory.opened();
+  CHECK(metrics.memory_max_bytes.value() == 1 << 20);
+  CHECK(memory.share_bytes() == 4'096);
+  CHECK(memory.has_room(0, 0, 10 << 20)); // a single one, whatever it is
+  CHECK(memory.has_room(700'000, 700'000, 86'432));
+  CHECK_FALSE(memory.has_room(700'000, 0, 86'433));
+  CHECK(memory.has_room(786'432, 0, 4'096));
+  CHECK_FALSE(memory.has_room(786'432, 1, 4'096));
+  CHECK_FALSE(memory.has_room((1 << 20) - 4'095, 0, 4'096));
+  // All at once: the large take what they may, and each of the small its share.
+  memory.change(memory_part::requests, 0, 786'432);
+  CHECK_FALSE(memory.is_scarce());
+  for (int i = 0; i < 64; ++i) {
+    CHECK(memory.has_room(memory.total(), 0, memory.share_bytes()));
+    memory.change(memory_part::bodies, 0, memory.share_bytes());
+    CHECK(memory.is_scarce());
+  }
+  CHECK(memory.total() == 1 << 20);
+  for (int i = 0; i < 64; ++i)
+    memory.closed();
+  CHECK(memory.share_bytes() == 1 << 18);
+}
