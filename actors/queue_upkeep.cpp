@@ -118,10 +118,10 @@ void queue_actor_state::forget_idle(std::uint64_t durable, const newest_map& new
     if (last == newest.end()) gone_.push_back(of.name);
     at = streams_.erase(at);
   }
-  for (auto& name : settled_.drop_gone(newest))
-    gone_.push_back(std::move(name));
+  for (auto& each : settled_.drop_gone(newest))
+    gone_.push_back(std::move(each));
   // No segment has events before these positions; a restart would not miss them.
-  std::erase_if(gone_, [this](const std::string& name) { return streams_.contains(name); });
+  std::erase_if(gone_, [this](const std::string& gone) { return streams_.contains(gone); });
   if (!gone_.empty() && parts_.cursors->forget(parts_.sink, gone_)) gone_.clear();
 }
 

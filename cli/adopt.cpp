@@ -281,7 +281,7 @@ result<void> adoption::publish(const std::atomic<bool>& interrupted,
   // Publishers tell the keeper what their sinks have confirmed, when that is durable.
   caf::scoped_actor keeper{system_};
   const publisher_base base{*journal_, cursors_, journal_actor_,
-                            caf::actor_cast<caf::actor>(keeper), dead_letters_,
+                            caf::actor_cast<caf::actor>(keeper), dead_letters_, {},
                             std::make_shared<memory_budget>(settings_.memory.delivery_bytes /
                                                             adoption_budget_divisor),
                             settings_.memory.max_batch_bytes};
