@@ -4,6 +4,7 @@
 
 #include <caf/io/abstract_broker.hpp>
 #include <caf/io/network/default_multiplexer.hpp>
+#include <spdlog/spdlog.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -44,7 +45,7 @@ void empty(std::vector<char>& buffer) {
 link_connection::link_connection(link_multiplexer& links, int socket,
                                  std::unique_ptr<tls_session> session)
     : scribe(network::conn_hdl_from_socket(socket)), links_(links), socket_(socket),
-      session_(std::move(session)) {
+      session_(std::move(session)), guard_(link_multiplexer::max_unsent_bytes) {
   const int on = 1;
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
@@ -137,6 +138,11 @@ void link_connection::take(const char* data, std::size_t size) {
     data += part;
     size -= part;
     if (received_.size() < wanted_) return;
+    if (!guard_.admits({received_.data(), received_.size()})) {
+      spdlog::warn("the link with {}:{} is closed: what came over it is nothing that a peer says",
+                   addr(), port());
+      return io_failure(&links_.loop(), network::operation::read);
+    }
     (void)consume(&links_.loop(), received_.data(), received_.size());
     empty(received_);
   }

@@ -1,6 +1,7 @@
 // A connection between two nodes, and the port at which they arrive, on an event loop.
 #pragma once
 
+#include "net/link_guard.hpp"
 #include "net/link_multiplexer.hpp"
 #include "net/tls_session.hpp"
 
@@ -58,6 +59,7 @@ class link_connection final : public caf::io::scribe, public io_handler {
   bool reads_on_ = false;      // there is more than was read, and the socket may not tell
   bool awaits_space_ = false;  // the kernel takes no more
   std::size_t wanted_ = 1;     // bytes that the broker gets at once
+  link_guard guard_;
   std::vector<char> received_; // of these
   std::vector<char> written_;  // by the broker
   std::vector<char> sending_;  // what it had written before

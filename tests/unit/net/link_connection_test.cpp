@@ -260,3 +260,24 @@ TEST_CASE("what is posted to a loop runs on its thread, in order, also while it 
     CHECK(seen == std::vector{0, 1, 2});
   }
 }
+
+// CAF 0.17 reads a handshake's payload whether it has one or not, which ended the process; and takes
+// memory for whatever length it is told.
+TEST_CASE("what no peer says ends its link and nothing else", "[links]") {
+  link_node a, b;
+  std::string empty_handshake(32, '\0'), large_handshake(32, '\0');
+  empty_handshake[0] = large_handshake[0] = 1;
+  large_handshake.replace(4, 4, "\xff\xff\xff\xff");
+  for (const auto& sent : {empty_handshake, large_handshake, std::string(32, 'x')}) {
+    asio::io_context io;
+    tcp::socket stranger{io};
+    stranger.connect({asio::ip::address_v4::loopback(), a.port});
+    asio::write(stranger, asio::buffer(sent));
+    boost::system::error_code ended;
+    std::array<char, 1024> greeting;
+    while (!ended)
+      stranger.read_some(asio::buffer(greeting), ended);
+    CHECK((ended == asio::error::eof || ended == asio::error::connection_reset));
+  }
+  check_echoes(b, b.reach(a.port), {1, 1'000});
+}
