@@ -7,7 +7,7 @@
 namespace penstock {
 
 // XXH3 gives the same value on every machine and in every release of xxHash since 0.8.
-static std::uint64_t weight(std::uint32_t shard, const std::string& member) {
+static std::uint64_t weight_of(std::uint32_t shard, const std::string& member) {
   return XXH3_64bits_withSeed(member.data(), member.size(), shard);
 }
 
@@ -15,7 +15,7 @@ std::size_t owner_of(std::uint32_t shard, const std::vector<std::string>& member
   std::size_t best = 0;
   std::uint64_t best_weight = 0;
   for (std::size_t i = 0; i < members.size(); ++i) {
-    const std::uint64_t candidate = weight(shard, members[i]);
+    const std::uint64_t candidate = weight_of(shard, members[i]);
     // The address breaks a tie, since the order of the members must not.
     if (i == 0 || candidate > best_weight ||
         (candidate == best_weight && members[i] < members[best])) {
@@ -51,7 +51,7 @@ std::vector<const view_member*> eligible(const std::vector<view_member>& members
 ranked_members rank(std::uint32_t shard, const std::vector<const view_member*>& members) {
   std::vector<std::pair<std::uint64_t, const view_member*>> weighed;
   for (const auto* member : members)
-    weighed.emplace_back(weight(shard, member->address), member);
+    weighed.emplace_back(weight_of(shard, member->address), member);
   std::ranges::sort(weighed, [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first > b.first : a.second->address < b.second->address;
   });

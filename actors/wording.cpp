@@ -21,22 +21,41 @@ bool is_made_of(std::string_view text, std::string_view marks, std::size_t max) 
                      [marks](char c) { return is_alphanumeric(c) || marks.find(c) != marks.npos; });
 }
 
+// How many bytes the character takes that begins here, if a terminal obeys it rather than shows it:
+// control characters, and those that turn the direction of what follows. Else 0.
+std::size_t control_size(std::string_view text) {
+  const auto byte = [text](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  if (byte(0) < 0x20 || byte(0) == 0x7f) return 1;
+  if (byte(0) == 0xc2 && byte(1) >= 0x80 && byte(1) < 0xa0) return 2;
+  if (byte(0) != 0xe2) return 0;
+  const bool turns = (byte(1) == 0x80 && (byte(2) == 0x8e || byte(2) == 0x8f)) ||
+                     (byte(1) == 0x80 && byte(2) >= 0xaa && byte(2) <= 0xae) ||
+                     (byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9);
+  return turns ? 3 : 0;
+}
+
 } // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto masked = control_size(text);
+    for (const char c : text.substr(0, masked))
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    if (masked == 0) out += text.front();
+    text.remove_prefix(std::max<std::size_t>(masked, 1));
+  }
+  return out;
+}
 
 std::string quote(std::string_view text) {
   constexpr std::size_t max_shown = 60;
-  std::string out = "\"";
   // Keys first: cutting could leave one too short to be known.
   const std::string safe = hide_keys(text.substr(0, 4 * max_shown));
-  for (const char c : std::string_view{safe}.substr(0, max_shown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + (safe.size() > max_shown ? "…\"" : "\"");
+  return '"' + printable(std::string_view{safe}.substr(0, max_shown)) +
+         (safe.size() > max_shown ? "…\"" : "\"");
 }
 
 bool is_name(std::string_view text) {

@@ -8,6 +8,9 @@
 
 namespace penstock {
 
+/// The text with control characters, and those that turn the direction of text, as \xNN: what a
+/// stranger wrote must not steer a terminal.
+std::string printable(std::string_view text);
 /// In quotes, at most 60 characters, control characters escaped, API keys cut short.
 std::string quote(std::string_view text);
 

@@ -31,7 +31,7 @@ class layer_reader {
   void read_key(std::string key, const toml::key& at, const toml::node& value);
   void assign_text(const std::string& key, const key_meaning& meaning, const std::string& text);
   void complain(const toml::source_region& at, std::string_view key, std::string_view what) {
-    problems_.add(fmt::format("{}: {}: {}", place(source_, at), key, what));
+    problems_.add(fmt::format("{}: {}: {}", place(source_, at), printable(key), what));
   }
 
   config_layers& layers_;

@@ -37,10 +37,13 @@ class memory_file {
   std::string path_;
 };
 
-// Where texts of the file are shown, their control characters are not.
+// Where texts of the file are shown, what a terminal would obey is not.
 bool is_for_people(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 || c == '\n'; });
+  for (const std::string_view obeyed : {"\xc2\x9b", "\xc2\x85", "\xe2\x80\xae", "\xe2\x81\xa6"})
+    if (text.find(obeyed) != text.npos) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) || c == '\n';
+  });
 }
 
 void check_errors(const std::string& text, const std::string& path) {

@@ -16,16 +16,12 @@ const std::string cookie_name = "sid";
 std::string expected_value(std::string_view cookies) {
   std::string name, value;
   bool in_value = false;
-  const auto trim = [](std::string text) {
-    text.erase(0, text.find_first_not_of(" \t"));
-    text.erase(text.find_last_not_of(" \t") + 1);
-    return text;
-  };
   for (std::size_t i = 0; i <= cookies.size(); ++i) {
     if (i == cookies.size() || cookies[i] == ';') {
       // White space within a pair, around '=', is part of neither; it names another cookie.
       name.erase(0, name.find_first_not_of(" \t"));
-      if (in_value && name == cookie_name) return trim(" " + value).empty() ? "" : trim(value);
+      value.erase(value.find_last_not_of(" \t") + 1);
+      if (in_value && name == cookie_name) return value;
       name.clear();
       value.clear();
       in_value = false;

@@ -84,9 +84,11 @@ def tell_findings(out):
         print(f"  found by {finding}")
     lines = out.log.splitlines()
     marks = [i for i, line in enumerate(lines)
-             if re.search(r"Not true|ERROR: |runtime error|DEADLYSIGNAL", line)]
+             if re.search(r"Not true|Assertion|ERROR: |runtime error|DEADLYSIGNAL", line)]
     start = marks[0] if marks else max(0, len(lines) - 20)
-    print("\n".join("  " + line[:200] for line in lines[start:start + 25]), flush=True)
+    shown = [line for line in lines[start:]
+             if not re.match(r"\s*#\d+ .*(fuzzer::|/libc\.so|libc-start|csu/|pthread|_start)", line)]
+    print("\n".join("  " + line[:160] for line in shown[:16]), flush=True)
 
 
 def main():
