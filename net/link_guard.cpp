@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -89,49 +90,60 @@ bool holds_plain_messages(std::string_view bytes) {
 } // namespace
 
 bool link_guard::admits(std::string_view piece) {
-  if (payload_bytes_ == 0) return admits_header(piece);
-  const bool is_whole = piece.size() == payload_bytes_;
-  payload_bytes_ = 0;
-  return is_whole && (is_message_ ? admits_message(piece) : holds_plain_messages(piece));
+  const auto what = std::exchange(next_, part::header);
+  if (what == part::header) return admits_header(piece);
+  if (piece.size() != payload_bytes_) return false;
+  if (what == part::handshake) return admits_handshake(piece);
+  if (what == part::control) return holds_plain_messages(piece);
+  return admits_message(piece, what == part::named_message);
 }
 
 bool link_guard::admits_header(std::string_view header) {
   if (header.size() != basp::header_size) return false;
+  const bool is_named = (header[3] & basp::header::named_receiver_flag) != 0;
   payload_bytes_ = static_cast<std::size_t>(number_at(header, 4, 4));
-  is_message_ = false;
+  const bool is_small = payload_bytes_ > 0 && payload_bytes_ <= max_link_control_bytes;
+  const bool has_greeted = !greeting_.empty();
   using enum basp::message_type;
   switch (static_cast<basp::message_type>(header[0])) {
   case server_handshake:
   case client_handshake:
     // CAF reads a handshake's payload whether there is one or not.
-    if (has_greeted_) return false;
-    has_greeted_ = true;
-    return payload_bytes_ > 0 && payload_bytes_ <= max_link_control_bytes;
+    next_ = part::handshake;
+    return is_small;
   case direct_message:
-    is_message_ = true;
-    return has_greeted_ && payload_bytes_ > 0 && payload_bytes_ <= max_message_bytes_;
+    next_ = is_named ? part::named_message : part::message;
+    return has_greeted && payload_bytes_ > 0 && payload_bytes_ <= max_message_bytes_;
   case monitor_message:
   case down_message:
-    return has_greeted_ && payload_bytes_ > 0 && payload_bytes_ <= max_link_control_bytes;
+    next_ = part::control;
+    return has_greeted && is_small;
   case heartbeat:
-    return has_greeted_ && payload_bytes_ == 0;
+    return has_greeted && payload_bytes_ == 0;
   case routed_message: // nodes are linked directly
     break;
   }
   return false;
 }
 
-// Whom it is passed on for, which is nobody; 16 bits of a type's number, which are 0; the names of
-// types; then the values.
-bool link_guard::admits_message(std::string_view payload) const {
-  if (payload.size() < 4 || number_at(payload, 0, 3) != 0) return false;
-  auto left = payload.substr(3);
+// Who connects says twice who it is, the second time to choose this connection of two that cross.
+bool link_guard::admits_handshake(std::string_view payload) {
+  if (greeting_.empty()) greeting_ = payload;
+  return greeting_ == payload;
+}
+
+// To whom, if that has a name rather than a number: an actor of CAF's own; whom it is passed on for,
+// which is nobody; 16 bits of a type's number, which are 0; the names of types; then the values.
+bool link_guard::admits_message(std::string_view payload, bool is_named) const {
+  const std::size_t before = is_named ? 8 + 3 : 3;
+  if (payload.size() <= before || number_at(payload, before - 3, 3) != 0) return false;
+  auto left = payload.substr(before);
   const auto length = take_length(left);
   if (!length || *length > left.size()) return false;
   bool has_error = false;
   const bool is_known = all_types(left.substr(0, *length), [&](std::string_view name) {
     if (name.starts_with(own_namespace))
-      return is_one_of(messages_of_peers, name.substr(own_namespace.size()));
+      return !is_named && is_one_of(messages_of_peers, name.substr(own_namespace.size()));
     has_error = has_error || name == error_type;
     return name == error_type || is_one_of(plain_types, name);
   });

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace penstock {
@@ -24,13 +26,16 @@ class link_guard {
   bool admits(std::string_view piece);
 
  private:
+  enum class part : std::uint8_t { header, handshake, control, message, named_message };
+
   bool admits_header(std::string_view header);
-  bool admits_message(std::string_view payload) const;
+  bool admits_handshake(std::string_view payload);
+  bool admits_message(std::string_view payload, bool is_named) const;
 
   std::size_t max_message_bytes_;
-  std::size_t payload_bytes_ = 0; // that come next; 0: a header does
-  bool is_message_ = false;       // they are a message, rather than CAF's own
-  bool has_greeted_ = false;
+  part next_ = part::header;
+  std::size_t payload_bytes_ = 0; // of what is next
+  std::string greeting_;          // the payload of the handshake; empty: it has not come
 };
 
 } // namespace penstock

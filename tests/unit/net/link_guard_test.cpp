@@ -18,8 +18,8 @@ std::string number(std::uint64_t value, int size) {
   return out;
 }
 
-std::string header(operation what, std::uint64_t payload_bytes) {
-  return std::string{what} + number(0, 3) + number(payload_bytes, 4) + number(0, 8) + number(1, 8) +
+std::string header(operation what, std::uint64_t payload_bytes, char flags = 0) {
+  return std::string{what} + number(0, 2) + flags + number(payload_bytes, 4) + number(0, 8) + number(1, 8) +
          number(2, 8);
 }
 
@@ -53,14 +53,15 @@ bool admits(operation what, const std::string& payload) {
 
 } // namespace
 
-TEST_CASE("link_guard: a handshake comes first, once, and has a payload of a bounded size") {
+TEST_CASE("link_guard: a handshake comes first, is the same if it is said again, and has a payload") {
   for (const auto hello : {server_hello, client_hello}) {
     CHECK(link_guard{1000}.admits(header(hello, 1)));
     CHECK(link_guard{1000}.admits(header(hello, max_link_control_bytes)));
     CHECK_FALSE(link_guard{1000}.admits(header(hello, 0))); // CAF 0.17 would read what is not there
     CHECK_FALSE(link_guard{1000}.admits(header(hello, max_link_control_bytes + 1)));
     CHECK_FALSE(link_guard{1000}.admits(header(hello, 0xffffffff)));
-    CHECK_FALSE(admits(hello, "again"));
+    CHECK(admits(hello, "hello"));
+    CHECK_FALSE(admits(hello, "other"));
   }
   for (const auto early : {direct, monitor, down})
     CHECK_FALSE(link_guard{1000}.admits(header(early, 10)));
@@ -104,6 +105,17 @@ TEST_CASE("link_guard: messages that nodes say to each other, and no others") {
   CHECK_FALSE(admits(direct, number(0, 3) + "\xff\xff\xff\xff\xff\xff\xff"));
   CHECK_FALSE(admits(direct, "abc"));
   CHECK_FALSE(admits(direct, ""));
+}
+
+TEST_CASE("link_guard: CAF's own actors have names, and get what is plain") {
+  const auto admits_named = [](const std::string& types) {
+    auto guard = greeted();
+    const auto payload = number(1, 8) + message(types);
+    return guard.admits(header(direct, payload.size(), 1)) && guard.admits(payload);
+  };
+  CHECK(admits_named("+@atom+@atom+@str"));
+  CHECK_FALSE(admits_named("+penstock::hello"));
+  CHECK_FALSE(admits_named("+@atom+@str+@message"));
 }
 
 TEST_CASE("link_guard: messages within errors are of plain types") {
