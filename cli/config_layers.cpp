@@ -60,7 +60,7 @@ void layer_reader::read_file(const std::string& path) {
     layers_.documents.push_back(toml::parse(std::string_view{*text}));
   } catch (const toml::parse_error& failure) {
     return problems_.add(fmt::format("{}: this is not TOML: {}", place(source_, failure.source()),
-                                     failure.description()));
+                                     printable(failure.description())));
   }
   for (const auto& [section, value] : layers_.documents.back())
     read_section(section, value);

@@ -132,12 +132,11 @@ bool link_guard::admits_handshake(std::string_view payload) {
   return greeting_ == payload;
 }
 
-// To whom, if that has a name rather than a number: an actor of CAF's own; whom it is passed on for,
-// which is nobody; 16 bits of a type's number, which are 0; the names of types; then the values.
+// Whom it is passed on for, which is nobody; 16 bits of a type's number, which are 0; the names of
+// types; then the values. It is named if its receiver has a name: an actor of CAF's own.
 bool link_guard::admits_message(std::string_view payload, bool is_named) const {
-  const std::size_t before = is_named ? 8 + 3 : 3;
-  if (payload.size() <= before || number_at(payload, before - 3, 3) != 0) return false;
-  auto left = payload.substr(before);
+  if (payload.size() < 4 || number_at(payload, 0, 3) != 0) return false;
+  auto left = payload.substr(3);
   const auto length = take_length(left);
   if (!length || *length > left.size()) return false;
   bool has_error = false;

@@ -90,10 +90,10 @@ constexpr message_reader message_readers[] = {
     read_message<accounts_digest>, read_message<accounts_records>};
 
 // As basp::instance of CAF 0.17 reads a payload.
-void read_payload(const basp::header& header, std::string_view payload) {
+void read_payload(basp::message_type operation, std::string_view payload) {
   caf::node_id source, other;
   using enum basp::message_type;
-  switch (header.operation) {
+  switch (operation) {
   case client_handshake:
     read_all(payload, source);
     break;
@@ -115,11 +115,7 @@ void read_payload(const basp::header& header, std::string_view payload) {
   case direct_message: {
     std::vector<caf::strong_actor_ptr> passed_on_for;
     caf::message message;
-    caf::atom_value name{};
-    if (header.has(basp::header::named_receiver_flag)
-            ? !read_all(payload, name, passed_on_for, message)
-            : !read_all(payload, passed_on_for, message))
-      break;
+    if (!read_all(payload, passed_on_for, message)) break;
     expect(passed_on_for.empty(), "nobody passes on what a peer says");
     check_round_trip(message);
     break;
@@ -148,7 +144,7 @@ void read_connection(std::string_view bytes) {
     const auto payload = bytes.substr(0, header.payload_len);
     bytes.remove_prefix(payload.size());
     if (!guard.admits(payload)) return;
-    read_payload(header, payload);
+    read_payload(header.operation, payload);
   }
 }
 

@@ -285,3 +285,11 @@ TEST_CASE("files that are no configuration are refused") {
   CHECK_THAT(load_config(sources).error().message, Contains("can't be read"));
   CHECK(load_config(sources).error().code == errc::config);
 }
+
+TEST_CASE("what a file's keys and values hold steers no terminal, and breaks no line") {
+  CHECK_THAT(errors_of("[log]\n\"\\n\\u001b[2J\" = 1\n"),
+             StartsWith("node.toml:2: log.\\x0a\\x1b[2J: there is no such key"));
+  CHECK_THAT(errors_of("[streams.\"\\u009b\"]\n"), StartsWith("node.toml:1: streams.\\xc2\\x9b: "));
+  CHECK_THAT(errors_of("[log]\nlevel = \"\\u202e\\u0007é\"\n"),
+             Contains("\"\\xe2\\x80\\xae\\x07é\" is not"));
+}
