@@ -222,6 +222,8 @@ std::size_t session::begin_request(const char* data, std::size_t size) {
   parser_.emplace(env_.custom_fields, env_.settings.max_header_bytes, env_.settings.max_body_bytes);
   boost::beast::error_code ec;
   auto used = parser_->put(boost::asio::const_buffer{data, size}, ec);
+  // Beast waits for more of a first line that ends too early; the header is all there.
+  if (ec == http::error::need_more && !parser_->has_header()) ec = http::error::bad_version;
   if (ec && ec != http::error::need_more) {
     reject(ec);
     return size;
