@@ -18,6 +18,7 @@ from paying import from_elsewhere  # noqa: E402
 TOKEN = "a-token-of-this-test"
 PAID_STREAM = "paid"
 UNUSED_STREAM = "configured-but-not-used"
+NAMED = ("plans.", "streams.", "sinks.", "overrides.")  # sections of names that are free
 V1 = pathlib.Path("/sys/fs/cgroup/memory")
 V2 = pathlib.Path("/sys/fs/cgroup")
 
@@ -119,7 +120,7 @@ def options(binary, changes, max_connections_per_address):
     }
     known = known_options(binary)
     return {key: value for key, value in wanted.items()
-            if value is not None and (key in known or key.startswith(("plans.", "streams.", "sinks.")))}
+            if value is not None and (key in known or key.startswith(NAMED))}
 
 
 class Attacked(harness.Node):

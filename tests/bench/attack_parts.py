@@ -99,3 +99,22 @@ def mutated(draw, data):
         if not data:
             return b"\r\n"
     return bytes(data)
+
+
+NDJSON = b"Content-Type: application/x-ndjson\r\n"
+CHUNKED = b"POST /v1/events/v HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+BAD_LINES = post(b"x\n" * 10_000, fields=NDJSON)
+GOOD_LINES = post(b"1\n" * 10_000, fields=NDJSON)
+IDS_PLEASE = post(b"1\n" * 10_000, fields=NDJSON + b"Prefer: return=representation\r\n")
+BATCH = b"Content-Type: application/cloudevents-batch+json\r\n"
+SEEDS = (
+    post(b'{"a":1}', b"m", b"Content-Type: application/json\r\n"),
+    post(b"1\n2\nx\n", b"m", NDJSON),
+    post(b'[{"specversion":"1.0","id":"1","type":"t","source":"/s","data":1}]', b"m", BATCH),
+    post(b"x", b"m", b"ce-specversion: 1.0\r\nce-type: t\r\nce-source: /s\r\nce-id: 1\r\n"),
+    CHUNKED + b"5;a=b\r\nhello\r\n0\r\nX-T: y\r\n\r\n",
+    post(b"x", b"m", b"Idempotency-Key: \"k\"\r\nExpect: 100-continue\r\n"),
+    post(b"x", b"m", b"Cookie: sid=a; b=c\r\nReferer: https://e.example/\r\n"),
+    post(b"x", b"m", b"Forwarded: for=\"[2001:db8::1]\";by=x\r\nX-Forwarded-For: 1.2.3.4\r\n"),
+    request(b"GET", b"/v1/usage"), request(b"OPTIONS", b"*"), request(b"HEAD", b"/readyz?verbose"),
+)

@@ -9,8 +9,9 @@ import random
 import struct
 
 from attack_node import PAID_STREAM, TOKEN, UNUSED_STREAM, harness
-from attack_parts import (MANY_HOSTS, TEN_HOSTS, Attack, again_and_again, few, in_turn, iter_of,
-                          mutated, post, request)
+from attack_parts import (BAD_LINES, BATCH, CHUNKED, GOOD_LINES, IDS_PLEASE, MANY_HOSTS, SEEDS,
+                          TEN_HOSTS, Attack, again_and_again, few, in_turn, iter_of, mutated, post,
+                          request)
 from flood import ANSWER, HOLD, Flood
 
 ATTACKS = {}
@@ -22,14 +23,6 @@ def attack(what, **more):
         ATTACKS[name] = Attack(name, what, floods, **more)
         return floods
     return add
-
-
-NDJSON = b"Content-Type: application/x-ndjson\r\n"
-CHUNKED = b"POST /v1/events/v HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
-BAD_LINES = post(b"x\n" * 10_000, fields=NDJSON)
-GOOD_LINES = post(b"1\n" * 10_000, fields=NDJSON)
-IDS_PLEASE = post(b"1\n" * 10_000, fields=NDJSON + b"Prefer: return=representation\r\n")
-BATCH = b"Content-Type: application/cloudevents-batch+json\r\n"
 
 
 def behind_a_proxy():
@@ -226,10 +219,35 @@ def admin_bodies_with_token(node, scale):
                   unfinished_body(4 << 20, (4 << 20) - 600, head))]
 
 
+@attack("bodies of the admin plane whose size nobody says, with its token", plane="admin")
+def admin_chunked_bodies(node, scale):
+    head = (b"POST /v1/queue/default/ack HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s"
+            b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            % (node.admin_port, TOKEN.encode()))
+    chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
+
+    def script(_):
+        yield head
+        for _ in range(31):  # a little less than 1 MiB
+            yield chunk
+        while True:
+            yield 1.0
+            yield b"1\r\n \r\n"
+    return [Flood(node.admin_port, few(600, scale), script)]
+
+
 @attack("answers of the admin plane that nobody reads", plane="admin")
 def admin_unread(node, scale):
     data = request(b"GET", b"/metrics", b"", b"Authorization: Bearer " + TOKEN.encode() + b"\r\n",
                    b"127.0.0.1:%d" % node.admin_port)
+    return [Flood(node.admin_port, few(500, scale), again_and_again(data * 16), reads="none",
+                  receive_buffer=4096)]
+
+
+@attack("the same by strangers, of what needs no token", plane="admin")
+def admin_unread_by_strangers(node, scale):
+    host = b"127.0.0.1:%d" % node.admin_port
+    data = request(b"GET", b"/", host=host) + request(b"GET", b"/readyz?verbose", host=host)
     return [Flood(node.admin_port, few(500, scale), again_and_again(data * 16), reads="none",
                   receive_buffer=4096)]
 
@@ -397,19 +415,6 @@ def late_errors(node, scale):
                    + b",".join(b'"a%d":"b"' % n for n in range(60_000)) + b"}",
                    fields=b"Content-Type: application/cloudevents+json\r\n")]
     return [Flood(node.http_port, few(16, scale), in_turn(lambda n: bodies[n % 4]))]
-
-
-SEEDS = (
-    post(b'{"a":1}', b"m", b"Content-Type: application/json\r\n"),
-    post(b"1\n2\nx\n", b"m", NDJSON),
-    post(b'[{"specversion":"1.0","id":"1","type":"t","source":"/s","data":1}]', b"m", BATCH),
-    post(b"x", b"m", b"ce-specversion: 1.0\r\nce-type: t\r\nce-source: /s\r\nce-id: 1\r\n"),
-    CHUNKED + b"5;a=b\r\nhello\r\n0\r\nX-T: y\r\n\r\n",
-    post(b"x", b"m", b"Idempotency-Key: \"k\"\r\nExpect: 100-continue\r\n"),
-    post(b"x", b"m", b"Cookie: sid=a; b=c\r\nReferer: https://e.example/\r\n"),
-    post(b"x", b"m", b"Forwarded: for=\"[2001:db8::1]\";by=x\r\nX-Forwarded-For: 1.2.3.4\r\n"),
-    request(b"GET", b"/v1/usage"), request(b"OPTIONS", b"*"), request(b"HEAD", b"/readyz?verbose"),
-)
 
 
 @attack("malformed requests at random (seed 7)",

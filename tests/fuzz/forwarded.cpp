@@ -13,7 +13,7 @@ using namespace penstock::fuzz;
 
 namespace {
 
-bool is_token_char(char c) {
+bool is_list_token_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
 }
@@ -65,14 +65,14 @@ class forwarded_reader {
       ++at_;
   }
   bool take_token(std::string& out) {
-    while (at_ < text_.size() && is_token_char(text_[at_]))
+    while (at_ < text_.size() && is_list_token_char(text_[at_]))
       out += text_[at_++];
     return !out.empty();
   }
   // A token; many proxies leave out the quotes that brackets and colons need.
   bool take_bare(std::string& out) {
     while (at_ < text_.size() &&
-           (is_token_char(text_[at_]) || std::string_view{":[]"}.find(text_[at_]) != text_.npos))
+           (is_list_token_char(text_[at_]) || std::string_view{":[]"}.find(text_[at_]) != text_.npos))
       out += text_[at_++];
     return !out.empty();
   }

@@ -14,7 +14,7 @@ using namespace penstock::fuzz;
 
 namespace {
 
-constexpr std::size_t max_document_bytes = 64 << 10;
+constexpr std::size_t max_lines_bytes = 64 << 10;
 
 // As for_each_line() should cut, said in another way: byte by byte.
 std::vector<std::string> lines_of(std::string_view body) {
@@ -50,7 +50,7 @@ bool is_json(std::string_view text) {
 } // namespace
 
 PENSTOCK_FUZZ_TARGET(ndjson)(std::string_view input) {
-  static json_checker checker{max_document_bytes};
+  static json_checker checker{max_lines_bytes};
   const padded body{input, '}'}; // what stands in the padding must not matter
   const auto lines = lines_of(input);
   std::size_t taken = 0, refused = 0;
