@@ -111,6 +111,7 @@ void publisher_state::forget_idle(std::uint64_t durable, const newest_map& newes
     }
     for (auto& one : lanes_) // it has nothing there, but may still stand in a queue
       std::erase(one.queue, source{&of, nullptr});
+    held_.erase({of.hold.due_ms(), &of});
     const auto& key = of.feed.stream();
     const auto last = newest.find(key);
     if (last != newest.end())
