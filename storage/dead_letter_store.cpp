@@ -3,6 +3,7 @@
 #include "storage/dead_letter_rows.hpp"
 #include "storage/delivery_database.hpp"
 #include "storage/job_table.hpp"
+#include "storage/told.hpp"
 
 namespace penstock {
 
@@ -241,8 +242,8 @@ class sqlite_dead_letter_store final : public dead_letter_store {
   }
 
   error full() const {
-    return {errc::disk_full, "dead letters take " + std::to_string(bytes_) + " bytes of the " +
-                                 std::to_string(max_bytes_) +
+    return {errc::disk_full, std::string{dead_letters_full} + std::to_string(bytes_) +
+                                 " bytes of the " + std::to_string(max_bytes_) +
                                  " that dead_letters.max_size allows; retry or drop "
                                  "some (penstock dead-letters), or raise it"};
   }

@@ -14,6 +14,7 @@ std::string told_to_clients(const error& why) {
   case errc::journal_full:
     return "The journal has reached journal.max_size.";
   case errc::disk_full:
+    if (why.message.starts_with(dead_letters_full)) return why.message;
     return "The disk that holds the node's data is full.";
   case errc::corrupt:
     return "Data of the node is damaged; its log says which.";

@@ -23,6 +23,8 @@ TEST_CASE("told: of the node's files, no path and no word of the system") {
     CHECK(told.find('/') == told.npos);
     CHECK(told.find("I/O") == told.npos);
   }
+  CHECK(told_to_clients({errc::disk_full, "dead letters take 5 bytes of the 4 …"}) ==
+        "dead letters take 5 bytes of the 4 …"); // about a setting
   // A file that is gone is "not found", but not what the client asked for.
   const auto gone = open_file("/nonexistent/penstock", O_RDONLY);
   REQUIRE_FALSE(gone.has_value());
