@@ -67,14 +67,17 @@ class rig final : public request_handler {
     taken.present = head.present;
     taken.keep_alive = parser.keep_alive();
     expect(is_line_text(head.target), "no control characters in the target");
-    for (const auto value : head.fields)
-      taken.fields.emplace_back(value);
+    for (std::size_t i = 0; i < head.fields.size(); ++i)
+      if (i != static_cast<std::size_t>(request_field::forwarded))
+        taken.fields.emplace_back(head.fields[i]);
     for (const auto& field : head.cloud_event_fields) {
       taken.fields.emplace_back(field.name);
       taken.fields.emplace_back(field.value);
     }
     for (const auto& value : taken.fields)
       expect(is_line_text(value), "no control characters in fields");
+    // Its lines are read one by one, and joined by what no line has.
+    taken.fields.emplace_back(head[request_field::forwarded]);
     expect(body.size() <= rig_max_body_bytes, "no body is larger than the bound");
     outcome_.requests.push_back(std::move(taken));
     const auto exchange = from.open_exchange(parser.keep_alive());
