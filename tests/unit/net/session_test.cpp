@@ -302,9 +302,3 @@ TEST_CASE_METHOD(session_fixture, "session: a first line that ends too early is 
   send(client, "GET / \r\n\r\n");
   CHECK(handler.rejected == std::vector<unsigned>{400});
 }
-
-TEST_CASE_METHOD(session_fixture, "session: a first line that ends too early is refused at once") {
-  auto client = connect();
-  send(client, "GET / \r\n\r\n");
-  CHECK(handler.rejected == std::vector<unsigned>{400});
-}
