@@ -242,6 +242,7 @@ void queue_actor_state::on_receipts(const queue_receipts& request, caf::response
     ++(outcome == receipt_outcome::done ? out.done : out.stale);
   }
   if (of.state.position() != position) of.counted = false;
+  of.acked_since = of.acked_since || out.done > 0;
   parts_.metrics->stale.add(out.stale);
   (request.accept ? parts_.metrics->acked : parts_.metrics->nacked).add(out.done);
   if (request.accept && out.done > 0) {

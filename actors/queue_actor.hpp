@@ -123,6 +123,8 @@ class queue_actor_state {
     /// this one, that much is known without holding a block.
     std::optional<std::uint64_t> let_go_at;
     std::int64_t next_time_ms = 0;
+    event_volume let_go_acked{}; // of what was let go; `unread` counts it until it is read again
+    bool acked_since = false;    // something was acknowledged since: read it again
   };
   struct unsaved_ack {
     caf::response_promise promise;

@@ -63,9 +63,13 @@ void queue_actor_state::let_go(stream& of) {
   if (of.state.in_flight() > 0) return;
   const auto next_time = of.state.oldest_time_ms();
   if (!next_time) return;
-  of.unread += of.state.let_go();
+  const event_volume unacked{of.state.unacked_in_window(), of.state.unacked_bytes_in_window()};
+  of.let_go_acked = of.state.let_go();
+  of.unread += of.let_go_acked;
+  of.let_go_acked -= unacked;
   of.let_go_at = of.state.position();
   of.next_time_ms = *next_time;
+  of.acked_since = false;
 }
 
 bool queue_actor_state::is_idle(const stream& of) const {
@@ -79,7 +83,8 @@ bool queue_actor_state::is_idle(const stream& of) const {
 /// a stream with nothing pending holds no segment back.
 void queue_actor_state::look_ahead(stream& of, std::uint64_t durable,
                                    const newest_map& newest_by_stream) {
-  const bool is_known = of.let_go_at == of.state.position() || of.state.unacked_in_window() > 0;
+  const bool is_known = (of.let_go_at == of.state.position() && !of.acked_since) ||
+                        of.state.unacked_in_window() > 0;
   if (!is_known && durable > of.state.position()) {
     const auto last = newest_by_stream.find(of.name);
     const auto newest = last == newest_by_stream.end() ? newest_events{} : last->second;
@@ -236,10 +241,12 @@ void queue_actor_state::refresh_unread(stream& of) {
 }
 
 queue_stats queue_actor_state::stats_of(const stream& of) const {
+  auto unread = of.unread;
+  if (of.let_go_at == of.state.position()) unread -= of.let_go_acked;
   queue_stats out{.stream = of.name,
-                  .depth = of.state.unacked_in_window() + of.unread.events,
+                  .depth = of.state.unacked_in_window() + unread.events,
                   .in_flight = of.state.in_flight(),
-                  .bytes = of.state.unacked_bytes_in_window() + of.unread.bytes};
+                  .bytes = of.state.unacked_bytes_in_window() + unread.bytes};
   if (const auto oldest = of.state.oldest_time_ms())
     out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
   else if (of.let_go_at == of.state.position() && out.depth > 0)
