@@ -200,7 +200,7 @@ void front_end::on_tick() {
   writer_.set_time(std::time(nullptr));
   for (auto& s : sessions_)
     s->check_deadline(parts_.loop.now_ns());
-  if (memory_.is_scarce()) let_go_of_slow_clients();
+  if (memory_.total() > parts_.http.max_in_flight_bytes / 2) let_go_of_slow_clients();
   if (!asking_.empty())
     drop_late_questions(parts_.loop.now_ns() -
                         std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count());
@@ -209,7 +209,7 @@ void front_end::on_tick() {
   hand_over_usage_if_due();
 }
 
-// Those that hold the most go first, until there is room for large requests again.
+// What they hold would keep large requests out. Those that hold the most go first.
 void front_end::let_go_of_slow_clients() {
   std::vector<std::pair<std::size_t, session*>> slow;
   for (auto& s : sessions_)

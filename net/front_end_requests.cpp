@@ -24,6 +24,8 @@ constexpr std::string_view too_much_under_way = "More is under way than this nod
 
 // An event of a batch costs about as much as so many bytes more.
 constexpr std::size_t event_work_bytes = 13;
+// Nearly no request takes more than so many times its body; of the others it is worked out.
+constexpr std::size_t most_growth = 32;
 // An error that is told in a batch's answer takes about so many bytes.
 constexpr std::size_t bytes_per_error = 168;
 
@@ -33,6 +35,25 @@ std::size_t answer_bytes_of(const request_details& details, bool may_refuse) {
   const std::size_t errors = may_refuse ? details.lines : details.bad.size() + details.unread;
   const std::size_t ids = details.wants_ids ? details.lines * (event_id_size + 3) : 0;
   return std::min(errors, max_batch_errors) * bytes_per_error + ids;
+}
+
+// The most that a request will take, from its body alone: of a batch each event has a place in a
+// block, perhaps a key, and a part in the answer.
+std::size_t most_bytes_of(const request_parser& parser) {
+  const auto body = parser.body();
+  const auto kind = classify_body(parser.head()[request_field::content_type]);
+  if (kind != body_kind::ndjson && kind != body_kind::cloud_events) return body.size();
+  constexpr std::size_t least_cloud_event_bytes = 50;
+  const bool are_lines = kind == body_kind::ndjson;
+  const auto events = are_lines
+                          ? static_cast<std::size_t>(std::count(body.begin(), body.end(), '\n')) + 1
+                          : body.size() / least_cloud_event_bytes + 1;
+  auto bytes = sizeof(event_meta);
+  if (!are_lines) bytes += sizeof(event_claim) + sizeof(block_key) + sizeof(std::string);
+  if (parser.head().has(request_field::prefer)) bytes += event_id_size + 3;
+  // The attributes of CloudEvents are copied out of the body.
+  return body.size() * (are_lines ? 1 : 2) + events * bytes +
+         std::min(events, max_batch_errors) * bytes_per_error;
 }
 
 answer_context plain_context(const request_parser& parser, bool keep_alive) {
@@ -128,8 +149,10 @@ bool front_end::shed(session& from, const request_parser& parser, std::string_vi
   }
   // A single body is taken whatever this lane's share of the bound is.
   const auto arriving = from.arriving_bytes();
-  if (!memory_.has_room(memory_.total() - arriving, from.held_bytes() - arriving,
-                        parser.body().size())) {
+  const auto has_room = [&](std::size_t more) {
+    return memory_.has_room(memory_.total() - arriving, from.held_bytes() - arriving, more);
+  };
+  if (!has_room(parser.body().size() * most_growth) && !has_room(most_bytes_of(parser))) {
     parts_.metrics.count(shed_reason::in_flight);
     answer_now(from, parser, {503, std::string{too_much_under_way}}, retry_when_unavailable_s);
     return true;
