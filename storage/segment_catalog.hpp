@@ -18,7 +18,7 @@ namespace penstock {
 /// One segment. `events` counts per stream, so that depth needs no scan of sealed segments.
 struct segment_info {
   std::uint64_t number = 0;
-  std::filesystem::path path;  ///< the .db file; its WAL lies beside it
+  std::filesystem::path path{}; ///< the .db file; its WAL lies beside it
   std::uint64_t first_seq = 0; ///< of the first event, 0 while empty
   std::uint64_t last_seq = 0;  ///< of the last durable event
   std::int64_t first_time_ms = 0;
@@ -26,10 +26,10 @@ struct segment_info {
   std::uint64_t bytes = 0;
   bool sealed = false;
   bool damaged = false; ///< readable only in part; set aside, not unlinked, when done
-  std::map<std::string, std::uint64_t> events;
+  std::map<std::string, std::uint64_t> events{};
   /// Of their bodies, likewise. Of segments whose seal does not tell them, an estimate by the
   /// size of the file.
-  std::map<std::string, std::uint64_t> body_bytes;
+  std::map<std::string, std::uint64_t> body_bytes{};
   std::uint64_t keys = 0; ///< idempotency records; after a restart at least as many
 };
 

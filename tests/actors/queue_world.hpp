@@ -132,7 +132,6 @@ struct world {
   bool graveyard_full = false;
   caf::actor journal_actor, keeper, graveyard, queue;
   std::shared_ptr<memory_budget> budget; // null: none
-  caf::actor journal_actor, keeper, queue;
 
   world() {
     journal_actor = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {

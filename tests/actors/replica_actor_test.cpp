@@ -43,9 +43,9 @@ class replica_fixture : public actor_fixture {
 
   replica_held answer() {
     run();
-    replica_held first, second;
+    replica_held first, no_other;
     REQUIRE(take(self, first));
-    CHECK_FALSE(take(self, second));
+    CHECK_FALSE(take(self, no_other));
     CHECK(first.session == 3);
     return first;
   }

@@ -80,7 +80,7 @@ TEST_CASE_METHOD(front_end_fixture,
   options.streams["small"].max_body_bytes = 3;
   start(options);
   auto client = connect();
-  const auto fails = [&](const std::string& request, unsigned status, const char* names) {
+  const auto fails = [&](const std::string& request, unsigned status, const char* named) {
     send(client, request);
     auto question = asked(limiter_0);
     CHECK(costs(question) == std::vector<std::uint32_t>{0});
