@@ -62,11 +62,15 @@ bool publisher_state::is_resting(const stream& of) const {
   return waits && of.feed.open_events() > 0;
 }
 
+std::size_t publisher_state::most_to_read(const stream& of) const {
+  return of.hold.is_held() ? max_held_feed_bytes : publisher_read_bytes;
+}
+
 void publisher_state::pump(stream& of) {
   if (of.read_failed || draining_ || !of.feed.wants_blocks() || is_resting(of)) return;
   // A fetch that is under way follows what the feed has let go of since.
   if (of.fetching && of.feed.position() < of.fetch_after)
-    return read_segments(of, of.feed.read_bytes(publisher_read_bytes));
+    return read_segments(of, of.feed.read_bytes(most_to_read(of)));
   if (of.fetching) return;
   of.fetching = true;
   of.fetch_after = of.feed.position();
@@ -106,10 +110,11 @@ void publisher_state::on_fetched(const fetch_reply& reply) {
   if (at == streams_.end()) return; // it was let go; what came since is found by the upkeep
   auto& of = at->second;
   of.fetching = false;
-  of.used_ms = now_ms();
+  // The journal answers without events when another reader lets the stream go.
+  if (reply.read_segments || !reply.blocks.empty()) of.used_ms = now_ms();
   if (draining_) return;
   if (reply.read_segments)
-    read_segments(of, of.feed.read_bytes(publisher_read_bytes));
+    read_segments(of, of.feed.read_bytes(most_to_read(of)));
   else if (of.feed.position() >= of.fetch_after) // otherwise there would be a gap
     add_blocks(of, reply.blocks);
   dispatch();

@@ -159,6 +159,7 @@ class publisher_state {
   // -- publisher.cpp
   stream* find(const std::string& stream_name);
   void pump(stream& of);
+  std::size_t most_to_read(const stream& of) const;
   bool is_resting(const stream& of) const;
   void read_segments(stream& of, std::size_t max_bytes);
   void add_blocks(stream& of, const std::vector<const_block_ptr>& blocks);
@@ -220,6 +221,7 @@ class publisher_state {
   std::map<std::string, stream> streams_;
   settled_streams settled_;
   std::vector<std::string> gone_; // whose positions are to be dropped
+  std::vector<std::string> gone_before_; // those of an upkeep before: they are dropped
   std::list<again_job> jobs_;
   std::vector<lane> lanes_;
   std::uint64_t next_token_ = 1;

@@ -94,7 +94,7 @@ void publisher_state::find_new_streams(const newest_map& newest) {
 
 // What waits for the journal is answered by it, and finds the stream gone.
 bool publisher_state::may_forget(const stream& of, std::uint64_t durable) const {
-  return !of.dirty && !of.hold.is_held() && of.counted && of.unread.events == 0 && of.feed.open_events() == 0 &&
+  return !of.dirty && of.counted && of.unread.events == 0 && of.feed.open_events() == 0 &&
          of.feed.position() >= durable && of.watches.size() == 0 &&
          of.used_ms + stream_idle_time.count() <= now_ms() &&
          !(parts_.is_configured && parts_.is_configured(of.feed.stream()));
@@ -124,8 +124,16 @@ void publisher_state::forget_idle(std::uint64_t durable, const newest_map& newes
   for (auto& each : settled_.drop_gone(newest))
     gone_.push_back(std::move(each));
   // No segment has events before these positions; a restart would not miss them.
-  std::erase_if(gone_, [this](const std::string& gone) { return streams_.contains(gone); });
-  if (!gone_.empty() && parts_.cursors->forget(parts_.sink, gone_)) gone_.clear();
+  // A segment leaves the catalog before it leaves the disk: so not before the next upkeep.
+  const auto is_back = [&](const std::string& each) {
+    return streams_.contains(each) || newest.contains(each);
+  };
+  std::erase_if(gone_before_, is_back);
+  std::erase_if(gone_, is_back);
+  if (gone_before_.empty())
+    gone_before_ = std::exchange(gone_, {});
+  else if (parts_.cursors->forget(parts_.sink, gone_before_))
+    gone_before_.clear();
 }
 
 void publisher_state::tell_keeper(std::uint64_t durable) {

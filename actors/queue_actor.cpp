@@ -123,7 +123,8 @@ void queue_actor_state::on_fetched(const fetch_reply& reply) {
     return;
   }
   of.fetching = false;
-  of.used_ms = now_ms();
+  // The journal answers without events when another reader lets the stream go.
+  if (reply.read_segments || !reply.blocks.empty()) of.used_ms = now_ms();
   if (reply.read_segments)
     read_segments(of, of.state.read_bytes(queue_read_bytes));
   else

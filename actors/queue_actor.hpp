@@ -172,6 +172,7 @@ class queue_actor_state {
   std::map<std::string, stream> streams_;
   settled_streams settled_;
   std::vector<std::string> gone_; // whose positions are to be dropped
+  std::vector<std::string> gone_before_; // those of an upkeep before: they are dropped
   std::size_t waiters_ = 0;
   std::vector<unsaved_ack> unsaved_;
   std::size_t unsaved_receipts_ = 0;

@@ -126,8 +126,16 @@ void queue_actor_state::forget_idle(std::uint64_t durable, const newest_map& new
   for (auto& each : settled_.drop_gone(newest))
     gone_.push_back(std::move(each));
   // No segment has events before these positions; a restart would not miss them.
-  std::erase_if(gone_, [this](const std::string& gone) { return streams_.contains(gone); });
-  if (!gone_.empty() && parts_.cursors->forget(parts_.sink, gone_)) gone_.clear();
+  // A segment leaves the catalog before it leaves the disk: so not before the next upkeep.
+  const auto is_back = [&](const std::string& each) {
+    return streams_.contains(each) || newest.contains(each);
+  };
+  std::erase_if(gone_before_, is_back);
+  std::erase_if(gone_, is_back);
+  if (gone_before_.empty())
+    gone_before_ = std::exchange(gone_, {});
+  else if (parts_.cursors->forget(parts_.sink, gone_before_))
+    gone_before_.clear();
 }
 
 void queue_actor_state::tell_keeper(std::uint64_t durable) {

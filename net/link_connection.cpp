@@ -139,8 +139,12 @@ void link_connection::receive() {
 // The broker says after each piece how large the next one is.
 void link_connection::take(const char* data, std::size_t size) {
   while (size > 0 && in_loop_) {
-    if (wanted_ > links_.message_bytes_limit())
+    if (wanted_ > links_.message_bytes_limit()) {
+      spdlog::warn("the link with {}:{} is closed: a message of {} bytes is more than this node "
+                   "takes; do http.max_body or node.memory differ there?",
+                   addr(), port(), wanted_);
       return io_failure(&links_.loop(), network::operation::read);
+    }
     const std::size_t part = std::min(size, wanted_ - received_.size());
     received_.insert(received_.end(), data, data + part);
     data += part;

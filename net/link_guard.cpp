@@ -33,6 +33,9 @@ constexpr std::array<std::string_view, 23> messages_of_peers{
     "shard_rows",      "shard_taken",      "welcome"};
 constexpr std::string_view own_namespace = "penstock::";
 
+// A node's id: the name of its form, a process number of 32 bits, 20 bytes of the host.
+constexpr std::size_t node_form_bytes = 8, node_bytes = node_form_bytes + 4 + 20;
+
 template <std::size_t Size>
 bool is_one_of(const std::array<std::string_view, Size>& all, std::string_view text) {
   return std::find(all.begin(), all.end(), text) != all.end();
@@ -95,6 +98,7 @@ bool link_guard::admits(std::string_view piece) {
   if (piece.size() != payload_bytes_) return false;
   if (what == part::handshake) return admits_handshake(piece);
   if (what == part::control) return holds_plain_messages(piece);
+  if (is_routed_ && !take_route(piece)) return false;
   return admits_message(piece, what == part::named_message);
 }
 
@@ -104,6 +108,7 @@ bool link_guard::admits_header(std::string_view header) {
   payload_bytes_ = static_cast<std::size_t>(number_at(header, 4, 4));
   const bool is_small = payload_bytes_ > 0 && payload_bytes_ <= max_link_control_bytes;
   const bool has_greeted = !greeting_.empty();
+  is_routed_ = false;
   using enum basp::message_type;
   switch (static_cast<basp::message_type>(header[0])) {
   case server_handshake:
@@ -111,6 +116,9 @@ bool link_guard::admits_header(std::string_view header) {
     // CAF reads a handshake's payload whether there is one or not.
     next_ = part::handshake;
     return is_small;
+  case routed_message: // a front end hands a forwarded request on: its sender is a third node's
+    is_routed_ = true;
+    [[fallthrough]];
   case direct_message:
     next_ = is_named ? part::named_message : part::message;
     return has_greeted && payload_bytes_ > 0 && payload_bytes_ <= max_message_bytes_;
@@ -120,10 +128,18 @@ bool link_guard::admits_header(std::string_view header) {
     return has_greeted && is_small;
   case heartbeat:
     return has_greeted && payload_bytes_ == 0;
-  case routed_message: // nodes are linked directly
-    break;
   }
   return false;
+}
+
+// Who sent it and whom it is for: two nodes, told as the handshake told one. Takes them off.
+bool link_guard::take_route(std::string_view& payload) const {
+  if (payload.size() <= 2 * node_bytes || greeting_.size() < node_bytes) return false;
+  const auto form = std::string_view{greeting_}.substr(0, node_form_bytes);
+  for (std::size_t at : {std::size_t{0}, node_bytes})
+    if (payload.substr(at, node_form_bytes) != form) return false;
+  payload.remove_prefix(2 * node_bytes);
+  return true;
 }
 
 // Who connects says twice who it is, the second time to choose this connection of two that cross.

@@ -30,11 +30,13 @@ class link_guard {
 
   bool admits_header(std::string_view header);
   bool admits_handshake(std::string_view payload);
+  bool take_route(std::string_view& payload) const;
   bool admits_message(std::string_view payload, bool is_named) const;
 
   std::size_t max_message_bytes_;
   part next_ = part::header;
   std::size_t payload_bytes_ = 0; // of what is next
+  bool is_routed_ = false;        // a node passes it on for another one
   std::string greeting_;          // the payload of the handshake; empty: it has not come
 };
 

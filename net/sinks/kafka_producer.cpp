@@ -93,7 +93,9 @@ kafka_topic_trouble kafka_producer::find_topic(time_point deadline) {
     }
     code = rd_kafka_metadata(producer_.get(), 0, topic_.get(), &told,
                              static_cast<int>(std::min(left, kafka_ask_ms).count()));
-    rd_kafka_poll(producer_.get(), 0); // for what a broker says of itself
+    // For what a broker says of itself; also a pause, should the question fail at once.
+    const bool failed = code != RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_poll(producer_.get(), failed ? kafka_pause_ms : 0);
   }
   code = told->topic_cnt == 1 ? told->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
   rd_kafka_metadata_destroy(told);

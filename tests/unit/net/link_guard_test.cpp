@@ -78,6 +78,7 @@ TEST_CASE("link_guard: what CAF says to CAF") {
     CHECK_FALSE(admits(what, std::string(max_link_control_bytes + 1, 'x')));
   }
   CHECK_FALSE(admits(routed, "for another node"));
+  CHECK_FALSE(admits(routed, message("+penstock::hello"))); // who sent it is not told
   CHECK_FALSE(admits(static_cast<operation>(7), "no operation"));
   CHECK_FALSE(admits(static_cast<operation>(-1), "no operation"));
   CHECK(admits(down, number(1, 8) + text("@<>+@str") + "why"));
@@ -105,6 +106,23 @@ TEST_CASE("link_guard: messages that nodes say to each other, and no others") {
   CHECK_FALSE(admits(direct, number(0, 3) + "\xff\xff\xff\xff\xff\xff\xff"));
   CHECK_FALSE(admits(direct, "abc"));
   CHECK_FALSE(admits(direct, ""));
+}
+
+TEST_CASE("link_guard: what a node passes on for another one") {
+  const auto node = [](char which) { return "a  form " + number(7, 4) + std::string(20, which); };
+  const auto passes = [&](const std::string& payload) {
+    link_guard guard{1'000'000};
+    REQUIRE(guard.admits(header(client_hello, node('a').size())));
+    REQUIRE(guard.admits(node('a')));
+    return guard.admits(header(routed, payload.size())) && guard.admits(payload);
+  };
+  const auto request = message("+penstock::forward_request", "events");
+  CHECK(passes(node('b') + node('c') + request));
+  CHECK_FALSE(passes(node('b') + node('c') + message("+penstock::drain")));
+  CHECK_FALSE(passes(node('b') + node('c')));
+  CHECK_FALSE(passes(node('b') + request));
+  CHECK_FALSE(passes(request));
+  CHECK_FALSE(passes(number(1, 32) + node('c') + request));
 }
 
 TEST_CASE("link_guard: CAF's own actors have names, and get what is plain") {
