@@ -126,7 +126,17 @@ std::optional<problem> admin_gatekeeper::refuses(const header& request,
   return std::nullopt;
 }
 
+bool has_folded_line(std::string_view header) {
+  for (auto at = header.find('\n'); at + 1 < header.size(); at = header.find('\n', at + 1))
+    if (header[at + 1] == ' ' || header[at + 1] == '\t') return true;
+  return false;
+}
+
 std::optional<problem> refuses_framing(const admin_gatekeeper::header& request) {
+  const auto length = value_of(request, http::field::content_length);
+  if (request.count(http::field::content_length) > 1 ||
+      length.find_first_not_of("0123456789") != length.npos)
+    return problem{.status = 400, .detail = "Content-Length stands once, and is one number"};
   const auto codings = request.count(http::field::transfer_encoding);
   if (codings == 0) return std::nullopt;
   if (request.version() == 10)

@@ -41,9 +41,12 @@ class admin_gatekeeper {
   std::vector<authority> hosts_;
 };
 
+/// Whether a line of a request's header is the continuation of the one before (RFC 9112, 5.2).
+bool has_folded_line(std::string_view header);
+
 /// 501 for a coding that we do not know, 400 for one in HTTP/1.0, where a proxy may not know it:
-/// whoever guesses where such a body ends may take a part of it for the next request. The
-/// connection ends with this answer.
+/// whoever guesses where such a body ends may take a part of it for the next request. 400, too, for
+/// a length that is said twice. The connection ends with this answer.
 std::optional<problem> refuses_framing(const admin_gatekeeper::header& request);
 
 /// 415 when what is sent is not said to be JSON: a page of another site can make a browser send

@@ -4,7 +4,8 @@
 #include "net/admin_http.hpp"
 #include "net/admin_routes.hpp"
 #include "net/byte_bound.hpp"
-#include "net/chunk_extension.hpp"
+#include "net/chunked_body.hpp"
+#include "net/request.hpp"
 #include "net/client_watch.hpp"
 #include "net/request_target.hpp"
 #include "storage/api_key.hpp"
@@ -107,7 +108,6 @@ class server final : public admin_server {
 
  private:
   using head_parser = http::request_parser<http::empty_body>;
-  using body_parser = http::request_parser<http::string_body>;
 
   awaitable<void> accept_all() {
     for (;;) {
@@ -157,7 +157,7 @@ class server final : public admin_server {
     code failed;
     c.stream.expires_after(places_.is_stranger(c.who) ? admin_stranger_timeout
                                                       : admin_idle_timeout);
-    co_await http::async_read_header(c.stream, c.buffer, parser, into(failed));
+    co_await read_head(c, parser, failed);
     c.stream.expires_never();
     const head_of_request head{parser};
     if (failed) co_return co_await give_up(c, head, failed);
@@ -175,19 +175,12 @@ class server final : public admin_server {
               byte_bound::part{consumes ? consumer_answers_ : operator_answers_}};
     if (auto full = keep_room(c, head, rules, request, kept))
       co_return co_await refuse(c, head, std::move(*full));
-    body_parser whole{std::move(parser)};
-    auto check_chunk = [](std::uint64_t, beast::string_view extension, code& wrong) {
-      if (!is_chunk_extension(view(extension))) wrong = http::error::bad_chunk_extension;
-    };
     if (head.has_body) {
-      whole.body_limit(rules.max_body_bytes);
-      whole.on_chunk_header(check_chunk);
-      const bool fits =
-          co_await read_body(c, head, whole, rules.vital ? nullptr : &kept.body, failed);
+      const bool fits = co_await read_body(c, head, rules.max_body_bytes, request.body,
+                                           rules.vital ? nullptr : &kept.body, failed);
       if (failed) co_return co_await give_up(c, head, failed);
       if (!fits) co_return co_await end(c, head, busy(full_of_bodies));
     }
-    request.body = whole.get().body();
     auto answer = co_await run(c, *admitted.route, request);
     kept.body.resize(0);
     kept.promise.resize(0);
@@ -256,9 +249,30 @@ class server final : public admin_server {
     return std::nullopt;
   }
 
+  static awaitable<void> read_more(connection& c, code& failed) {
+    constexpr std::size_t most = 4096;
+    const auto room = c.buffer.max_size() - c.buffer.size();
+    const auto got = co_await c.stream.async_read_some(c.buffer.prepare(std::min(most, room)),
+                                                       into(failed));
+    c.buffer.commit(got);
+  }
+
+  /// Beast reads a folded field as one line, and another program before us may not.
+  static awaitable<void> read_head(connection& c, head_parser& parser, code& failed) {
+    while (!failed && !parser.is_header_done()) {
+      const auto here = c.buffer.cdata();
+      const auto used = c.buffer.size() > 0 ? parser.put(here, failed) : 0;
+      if (failed == http::error::need_more) failed = {};
+      if (!failed && has_folded_line({static_cast<const char*>(here.data()), used}))
+        failed = http::error::bad_obs_fold;
+      c.buffer.consume(used);
+      if (!failed && !parser.is_header_done()) co_await read_more(c, failed);
+    }
+  }
+
   /// False when there is no room for a body of unknown size. `bytes`: null counts nothing.
-  awaitable<bool> read_body(connection& c, const head_of_request& head, body_parser& parser,
-                            byte_bound::part* bytes, code& failed) {
+  awaitable<bool> read_body(connection& c, const head_of_request& head, std::size_t max_bytes,
+                            std::string& body, byte_bound::part* bytes, code& failed) {
     c.stream.expires_after(places_.is_stranger(c.who) ? admin_stranger_timeout
                                                       : admin_body_timeout);
     if (head.waits_to_send) {
@@ -266,9 +280,20 @@ class server final : public admin_server {
       co_await http::async_write(c.stream, go_on, into(failed));
     }
     bool fits = true;
-    while (fits && !failed && !parser.is_done()) {
-      co_await http::async_read_some(c.stream, c.buffer, parser, into(failed));
-      fits = head.length || !bytes || bytes->resize(parser.get().body().capacity());
+    chunked_body chunks{{max_bytes, max_admin_header_bytes, max_header_fields}};
+    for (;;) {
+      const std::string_view here{static_cast<const char*>(c.buffer.cdata().data()),
+                                  c.buffer.size()};
+      auto used = std::min<std::size_t>(here.size(), head.length.value_or(0) - body.size());
+      if (head.length)
+        body += here.substr(0, used);
+      else
+        used = chunks.put(here, body, failed);
+      c.buffer.consume(used);
+      fits = head.length || !bytes || bytes->resize(body.capacity());
+      if (failed || !fits || (head.length ? body.size() == *head.length : chunks.is_done())) break;
+      co_await read_more(c, failed);
+      if (failed) break;
     }
     c.stream.expires_never();
     co_return fits;

@@ -55,7 +55,7 @@ void add_lags(prometheus_page& out, const std::vector<shown_sink>& sinks) {
 json::object stream_json(const sink_lag& lag) {
   return {{"stream", lag.stream},
           {"state", stream_state_names[static_cast<std::size_t>(lag.state)]},
-          {"error", lag.error.empty() ? json::value{} : json::value{lag.error}},
+          {"error", lag.error.empty() ? json::value() : json::value(lag.error)},
           {"lag_events", lag.events},
           {"lag_bytes", lag.bytes},
           {"lag_s", static_cast<double>(lag.oldest_ms) / 1e3}};

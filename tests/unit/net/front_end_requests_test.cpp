@@ -91,7 +91,7 @@ TEST_CASE_METHOD(front_end_fixture,
     CHECK(got["content-type"] == "application/problem+json");
     const auto detail = std::string{json_of(got).at("detail").as_string()};
     INFO(detail);
-    CHECK(detail.find(names) != detail.npos);
+    CHECK(detail.find(named) != detail.npos);
     CHECK_FALSE(appended());
   };
   const auto name = client_for(0);
