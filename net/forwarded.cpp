@@ -157,7 +157,9 @@ ip_address client_in_x_forwarded_for(std::string_view list, const ip_address& pe
     const auto comma = list.rfind(',');
     const auto element = comma == list.npos ? list : list.substr(comma + 1);
     list = comma == list.npos ? std::string_view{} : list.substr(0, comma);
-    const auto address = parse_ip(trim_list_element(element));
+    const auto text = trim_list_element(element);
+    if (text.empty()) continue; // empty elements of a list count as none (RFC 9110, 5.6.1)
+    const auto address = parse_ip(text);
     if (!address) break;
     client = *address;
     if (!any_contains(trusted, client)) break;

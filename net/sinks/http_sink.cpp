@@ -34,6 +34,14 @@ struct http_sink_parts {
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 };
 
+/// Without the server's name and the query, which may hold a password.
+std::string_view path_of(std::string_view url) {
+  const auto host = url.find("://");
+  const auto begin = host == url.npos ? url.npos : url.find('/', host + 3);
+  if (begin == url.npos) return "/";
+  return url.substr(begin, url.find('?', begin) - begin);
+}
+
 class http_connection final : public sink_connection {
  public:
   explicit http_connection(std::shared_ptr<const http_sink_parts> parts)
@@ -51,6 +59,8 @@ class http_connection final : public sink_connection {
       return send(*url, batch, encoded, events, left);
     });
     out.scope = outgoing_form::scope_of(parts_->url, out.scope);
+    if (out.scope != failure_scope::sink && !out.failure.empty())
+      out.failure = std::string{path_of(*url)} + ": " + out.failure;
     hide_secrets(out.refusal);
     hide_secrets(out.failure);
     return out;

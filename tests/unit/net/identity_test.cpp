@@ -222,7 +222,9 @@ TEST_CASE("identity: X-Forwarded-For is read from the right, past trusted proxie
   CHECK(xff("2001:db8::5") == ip_of("2001:db8::5"));
   // What is no address ends the search at the last proxy that is known.
   CHECK(xff("203.0.113.5, unknown") == ip_of("10.0.0.1"));
-  CHECK(xff("203.0.113.5, , 10.0.0.2") == ip_of("10.0.0.2"));
+  // Empty elements of a list count as none, as in Forwarded.
+  CHECK(xff("203.0.113.5, , 10.0.0.2") == ip_of("203.0.113.5"));
+  CHECK(xff("203.0.113.5, ,") == ip_of("203.0.113.5"));
   CHECK(xff("203.0.113.5,") == ip_of("10.0.0.1"));
   CHECK(xff("203.0.113.5;10.0.0.2") == ip_of("10.0.0.1"));
   CHECK(xff("203.0.113.256") == ip_of("10.0.0.1"));
