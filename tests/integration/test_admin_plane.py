@@ -137,6 +137,30 @@ class OpenPlane(unittest.TestCase):
                 self.assertIn(client.read().status, (403, 415))
                 self.assertEqual(client.request("GET", "/livez").body, b"ok\n")
 
+    def test_framing_is_as_strict_as_for_clients(self):
+        head = (b"POST /v1/queue/default/receive HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\n")
+        chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
+        for body in (b"2\n{}\n0\n\n", b"2\r\n{}\r\n0\n\n", b"2\r\n{}\r\n0\r\nA:b\n\n",
+                     b"2\r\n{}\r\n0\r\nA: b\r\n c\r\n\r\n", b"+2\r\n{}\r\n0\r\n\r\n",
+                     b'2;a="\n"\r\n{}\r\n0\r\n\r\n', b'2;a="\r\n{}\r\n0\r\n\r\n',
+                     b'2\r\n{}\r\n0;a="\x01"\r\n\r\n'):
+            for cut in (len(body), 1, 3, 6):
+                with self.subTest(body=body, cut=cut), harness.Client(self.port) as client:
+                    client.send(chunked + body[:cut])
+                    client.send(body[cut:])
+                    self.assertEqual(client.read().status, 400)
+                    self.assertEqual(client.read_to_end(), b"")
+        for fields in (b"Content-Length: 2\r\nContent-Length: 2\r\n", b"Content-Length: 2, 2\r\n",
+                       b"Content-Length: 2\r\nX-A: b\r\n c\r\n"):
+            with self.subTest(fields=fields), harness.Client(self.port) as client:
+                client.send(head + fields + b"\r\n{}")
+                self.assertEqual(client.read().status, 400)
+        with harness.Client(self.port) as client:
+            for _ in range(2):
+                client.send(chunked + b'1;a="b"\r\n{\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n')
+                self.assertEqual(client.read().status, 200)
+
     def test_head(self):
         with harness.Client(self.port) as client:
             for target in ("/livez", "/metrics", "/v1/admin/keys", "/nothing"):
