@@ -175,12 +175,14 @@ class server final : public admin_server {
               byte_bound::part{consumes ? consumer_answers_ : operator_answers_}};
     if (auto full = keep_room(c, head, rules, request, kept))
       co_return co_await refuse(c, head, std::move(*full));
+    std::string body;
     if (head.has_body) {
-      const bool fits = co_await read_body(c, head, rules.max_body_bytes, request.body,
+      const bool fits = co_await read_body(c, head, rules.max_body_bytes, body,
                                            rules.vital ? nullptr : &kept.body, failed);
       if (failed) co_return co_await give_up(c, head, failed);
       if (!fits) co_return co_await end(c, head, busy(full_of_bodies));
     }
+    request.body = body;
     auto answer = co_await run(c, *admitted.route, request);
     kept.body.resize(0);
     kept.promise.resize(0);
