@@ -110,12 +110,16 @@ void read_batch(cloud_event_reader& reader, std::string_view text) {
   std::size_t elements = 0;
   reader.for_each_in_batch([&](std::string_view raw, const cloud_event* event) {
     ++elements;
-    if (event == nullptr) return expect(!reader.why().empty(), "a refusal has a reason");
+    if (event == nullptr) {
+      expect(!reader.why().empty(), "a refusal has a reason");
+      return true;
+    }
     check(*event);
     const auto all = held.text();
     expect(raw.data() >= all.data() && raw.data() + raw.size() <= all.data() + all.size(),
            "an event's text is part of the batch's");
     taken.emplace_back(raw, event->attributes);
+    return true;
   });
   expect(elements == reader.batch_size(), "each element is told of");
   for (const auto& [raw, attributes] : taken) {

@@ -49,7 +49,7 @@ class rig final : public request_handler {
     if (begin < bytes.size()) send(ends[1], bytes.substr(begin));
     if (session_.is_open()) session_.close();
     ::close(ends[1]);
-    expect(body_bytes_ == 0, "all bytes of bodies were counted back");
+    expect(memory_.total() == 0, "all bytes that were counted were counted back");
     return std::move(outcome_);
   }
 
@@ -92,9 +92,10 @@ class rig final : public request_handler {
     from.begin_answer(exchange) += "no";
     from.end_answer(exchange);
   }
-  void on_overload(session& from) override { on_bad_request(from, 503, "overload"); }
+  void on_overload(session& from, shed_reason) override { on_bad_request(from, 503, "overload"); }
   void on_output(session& from) override { to_flush_ = &from; }
-  void on_closed(session&) override { to_flush_ = nullptr; }
+  void on_more(session& from) override { to_go_on_ = &from; }
+  void on_closed(session&) override { to_flush_ = to_go_on_ = nullptr; }
 
  private:
   rig() {
@@ -111,8 +112,11 @@ class rig final : public request_handler {
     if (sent < 0) return; // it has closed, or takes no more
     expect(static_cast<std::size_t>(sent) == piece.size(), "a piece fits into a socket");
     session_.on_io(EPOLLIN);
-    while (auto* flushed = std::exchange(to_flush_, nullptr))
-      flushed->flush();
+    while (to_flush_ || to_go_on_) {
+      ++environment_.turn;
+      if (auto* next = std::exchange(to_go_on_, nullptr)) next->go_on();
+      if (auto* flushed = std::exchange(to_flush_, nullptr)) flushed->flush();
+    }
   }
 
   struct quiet_config : caf::actor_system_config {
@@ -126,7 +130,7 @@ class rig final : public request_handler {
   caf::actor_system system_{config_};
   event_loop loop_{system_, "fuzz", [] { return std::int64_t{3'600'000'000'000}; }};
   front_end_metrics metrics_;
-  std::size_t body_bytes_ = 0, in_flight_bytes_ = 0;
+  lane_memory memory_{1 << 30, metrics_};
   session_environment environment_{
       loop_,
       *this,
@@ -134,10 +138,10 @@ class rig final : public request_handler {
       {"x-client"},
       metrics_,
       std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
-      &body_bytes_,
-      &in_flight_bytes_};
+      memory_};
   session session_{environment_};
   session* to_flush_ = nullptr;
+  session* to_go_on_ = nullptr;
   connection_outcome outcome_;
   unsigned padding_ = 0;
 };
