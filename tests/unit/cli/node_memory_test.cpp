@@ -79,7 +79,7 @@ TEST_CASE("node.memory below what a node can start with is an error") {
   const auto loaded = load_config(sources);
   REQUIRE(loaded.has_error());
   CHECK(loaded.error().message.find("0B, or a size from 64MiB to 1024TiB") != std::string::npos);
-  sources.sets = {"node.memory=0"};
+  sources.sets = {"node.memory=0B"};
   CHECK(load_config(sources).has_value());
 }
 
