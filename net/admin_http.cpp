@@ -1,5 +1,9 @@
 #include "net/admin_http.hpp"
 
+#include "net/admin_gatekeeper.hpp"
+
+#include <boost/asio/buffer.hpp>
+
 #include <charconv>
 
 namespace penstock {
@@ -34,6 +38,15 @@ head_of_request::head_of_request(const http::request_parser<http::empty_body>& p
   length = parser.content_length();
   has_body = parser.chunked() || length.value_or(0) > 0;
   waits_to_send = has_body && beast::iequals(header[http::field::expect], "100-continue");
+}
+
+std::size_t take_head(http::request_parser<http::empty_body>& parser, std::string_view bytes,
+                      boost::system::error_code& failed) {
+  if (bytes.empty()) return 0;
+  const auto used = parser.put(asio::buffer(bytes.data(), bytes.size()), failed);
+  if (failed == http::error::need_more) failed = {};
+  if (!failed && has_folded_line(bytes.substr(0, used))) failed = http::error::bad_obs_fold;
+  return used;
 }
 
 std::optional<problem> unreadable(const boost::system::error_code& failed) {

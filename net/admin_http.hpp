@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace penstock {
 
@@ -30,6 +31,11 @@ struct head_of_request {
 
   bool is_head() const { return header.method() == boost::beast::http::verb::head; }
 };
+
+/// Hands the parser what has come of a header and gives how much it took. A folded line is an
+/// error, as Beast reads it as one, and another program before us may not.
+std::size_t take_head(boost::beast::http::request_parser<boost::beast::http::empty_body>& parser,
+                      std::string_view bytes, boost::system::error_code& failed);
 
 /// The answer to a request that can't be read, or nothing when the client just went away.
 std::optional<problem> unreadable(const boost::system::error_code& why);

@@ -45,6 +45,10 @@ ip_address address_of(const asio::ip::address& from) {
   return out;
 }
 
+std::string_view view(const beast::flat_buffer& buffer) {
+  return {static_cast<const char*>(buffer.cdata().data()), buffer.size()};
+}
+
 std::string_view view(beast::string_view text) {
   return {text.data(), text.size()};
 }
@@ -259,15 +263,9 @@ class server final : public admin_server {
     c.buffer.commit(got);
   }
 
-  /// Beast reads a folded field as one line, and another program before us may not.
   static awaitable<void> read_head(connection& c, head_parser& parser, code& failed) {
     while (!failed && !parser.is_header_done()) {
-      const auto here = c.buffer.cdata();
-      const auto used = c.buffer.size() > 0 ? parser.put(here, failed) : 0;
-      if (failed == http::error::need_more) failed = {};
-      if (!failed && has_folded_line({static_cast<const char*>(here.data()), used}))
-        failed = http::error::bad_obs_fold;
-      c.buffer.consume(used);
+      c.buffer.consume(take_head(parser, view(c.buffer), failed));
       if (!failed && !parser.is_header_done()) co_await read_more(c, failed);
     }
   }
@@ -283,19 +281,13 @@ class server final : public admin_server {
     }
     bool fits = true;
     chunked_body chunks{{max_bytes, max_admin_header_bytes, max_header_fields}};
-    for (;;) {
-      const std::string_view here{static_cast<const char*>(c.buffer.cdata().data()),
-                                  c.buffer.size()};
-      auto used = std::min<std::size_t>(here.size(), head.length.value_or(0) - body.size());
-      if (head.length)
-        body += here.substr(0, used);
-      else
-        used = chunks.put(here, body, failed);
-      c.buffer.consume(used);
+    for (; !failed; co_await read_more(c, failed)) {
+      const auto left = head.length.value_or(body.size()) - body.size();
+      const auto here = view(c.buffer).substr(0, head.length ? left : std::string_view::npos);
+      if (head.length) body += here;
+      c.buffer.consume(head.length ? here.size() : chunks.put(here, body, failed));
       fits = head.length || !bytes || bytes->resize(body.capacity());
       if (failed || !fits || (head.length ? body.size() == *head.length : chunks.is_done())) break;
-      co_await read_more(c, failed);
-      if (failed) break;
     }
     c.stream.expires_never();
     co_return fits;
