@@ -110,6 +110,7 @@ std::vector<std::string> split_plain(std::string_view list) {
     element.erase(0, element.find_first_not_of(" \t"));
     element.erase(element.find_last_not_of(" \t") + 1);
   }
+  std::erase(out, ""); // empty elements count as none
   return out;
 }
 
