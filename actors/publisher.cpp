@@ -22,7 +22,7 @@ void publisher_state::start(publisher_parts parts) {
   const auto newest = newest_of(parts_.catalog->list());
   std::erase_if(parts_.saved, [&](const cursor& saved) {
     if (newest.contains(saved.stream)) return false;
-    gone_.push_back(saved.stream);
+    gone_.add(saved.stream);
     return true;
   });
   for (const auto& [key, last] : newest)

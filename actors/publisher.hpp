@@ -220,8 +220,7 @@ class publisher_state {
   std::size_t holds_since_upkeep_ = 0;
   std::map<std::string, stream> streams_;
   settled_streams settled_;
-  std::vector<std::string> gone_; // whose positions are to be dropped
-  std::vector<std::string> gone_before_; // those of an upkeep before: they are dropped
+  gone_streams gone_; // whose positions are to be dropped
   std::list<again_job> jobs_;
   std::vector<lane> lanes_;
   std::uint64_t next_token_ = 1;

@@ -117,23 +117,16 @@ void publisher_state::forget_idle(std::uint64_t durable, const newest_map& newes
     if (last != newest.end())
       settled_.add(key, durable, last->second);
     else
-      gone_.push_back(key);
+      gone_.add(key);
     self_->send(parts_.journal, forget_stream{key});
     at = streams_.erase(at);
   }
   for (auto& each : settled_.drop_gone(newest))
-    gone_.push_back(std::move(each));
-  // No segment has events before these positions; a restart would not miss them.
-  // A segment leaves the catalog before it leaves the disk: so not before the next upkeep.
-  const auto is_back = [&](const std::string& each) {
+    gone_.add(std::move(each));
+  const auto& due = gone_.due([&](const std::string& each) {
     return streams_.contains(each) || newest.contains(each);
-  };
-  std::erase_if(gone_before_, is_back);
-  std::erase_if(gone_, is_back);
-  if (gone_before_.empty())
-    gone_before_ = std::exchange(gone_, {});
-  else if (parts_.cursors->forget(parts_.sink, gone_before_))
-    gone_before_.clear();
+  });
+  if (!due.empty() && parts_.cursors->forget(parts_.sink, due)) gone_.dropped();
 }
 
 void publisher_state::tell_keeper(std::uint64_t durable) {

@@ -37,7 +37,7 @@ void queue_actor_state::start(queue_parts parts) {
     else if (newest.contains(saved.stream))
       add_stream(saved);
     else
-      gone_.push_back(saved.stream);
+      gone_.add(saved.stream);
   parts_.saved.clear();
   self_->send(self_, upkeep_tick{});
 }

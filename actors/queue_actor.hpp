@@ -171,8 +171,7 @@ class queue_actor_state {
   std::uint64_t recovered_seq_ = 0;
   std::map<std::string, stream> streams_;
   settled_streams settled_;
-  std::vector<std::string> gone_; // whose positions are to be dropped
-  std::vector<std::string> gone_before_; // those of an upkeep before: they are dropped
+  gone_streams gone_; // whose positions are to be dropped
   std::size_t waiters_ = 0;
   std::vector<unsaved_ack> unsaved_;
   std::size_t unsaved_receipts_ = 0;

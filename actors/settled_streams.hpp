@@ -59,4 +59,30 @@ class settled_streams {
   std::map<std::string, mark> known_;
 };
 
+/// Pure. Streams of which no segment has events any more. A restart would not miss their saved
+/// positions, but these are dropped an upkeep later only: a segment leaves the catalog before it
+/// leaves the disk, and after a crash in between its events would be handed out again.
+class gone_streams {
+ public:
+  void add(std::string stream) { fresh_.push_back(std::move(stream)); }
+  /// Called once an upkeep. Gives the streams whose positions may be dropped now: those that were
+  /// gone at an earlier call, but for those that `is_back` says have come back.
+  template <class IsBack>
+  const std::vector<std::string>& due(IsBack is_back) {
+    std::erase_if(due_, is_back);
+    std::erase_if(fresh_, is_back);
+    if (due_.empty()) {
+      due_.swap(fresh_);
+      return fresh_; // which is empty now
+    }
+    return due_;
+  }
+  /// The positions of due() are dropped.
+  void dropped() { due_.clear(); }
+
+ private:
+  std::vector<std::string> fresh_; // since the last call of due()
+  std::vector<std::string> due_;   // before
+};
+
 } // namespace penstock
