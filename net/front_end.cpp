@@ -158,12 +158,15 @@ void front_end::on_more(session& from) {
   parts_.loop.wake_at(parts_.loop.now_ns());
 }
 
-// Whoever had more than its share comes behind those that were ready in this turn.
+// Whoever had more than its share comes behind those that were ready in this turn, one at least.
 void front_end::after_io() {
-  std::swap(going_on_, to_go_on_);
-  for (auto* each : going_on_)
-    each->go_on();
-  going_on_.clear();
+  for (auto left = to_go_on_.size(); left > 0; --left) {
+    auto* next = to_go_on_.front();
+    to_go_on_.pop_front();
+    next->go_on();
+    if (env_.turn_is_used_up()) break;
+  }
+  if (!to_go_on_.empty()) parts_.loop.wake_at(parts_.loop.now_ns());
   ask_limiters();
 }
 
@@ -178,7 +181,7 @@ void front_end::end_turn() {
   closed_.clear();
   if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
   if (!to_ask_.empty()) ask_whom_they_wait_for();
-  ++env_.turn;
+  env_.end_turn();
   if (draining_) finish_drain_if_idle();
 }
 

@@ -24,6 +24,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -229,6 +230,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void take_verdicts(std::uint64_t token, const std::vector<claim_verdict>& verdicts,
                      std::string_view tag);
   void decided(std::uint64_t token);
+  void hold_back_later(request_claims& claims);
   void fail_ungranted(turn_batch& batch);
   void settle_stored(turn_batch& batch, const append_done& done);
   void tell_index(const event_claim& claim, const claim_outcome& outcome);
@@ -328,8 +330,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<session*> free_sessions_;
   std::vector<session*> closed_; // of this turn: free at its end
   std::vector<session*> to_flush_;
-  std::vector<session*> to_go_on_; // in the next turn, in the order in which they had their share
-  std::vector<session*> going_on_; // in this one
+  std::deque<session*> to_go_on_; // in later turns, in the order in which they had their share
 
   placement_ptr places_;
   std::vector<destination> destinations_;

@@ -4,6 +4,8 @@
 #include "actors/placement.hpp"
 #include "net/retry_after.hpp"
 
+#include <boost/unordered/unordered_flat_set.hpp>
+
 #include <algorithm>
 
 namespace penstock {
@@ -12,6 +14,25 @@ namespace {
 
 request_claims& claims_of(turn_batch& batch) {
   return *batch.details[batch.requests[0].details].claims;
+}
+
+struct key_hash {
+  std::size_t operator()(const idempotency_key& key) const { return key.low; }
+};
+
+// The first of the claims that another request is to settle, or that nobody here could decide. One
+// that waits for an event before it in its own request is none of these. Keys of other nodes than
+// `self` don't count.
+std::size_t first_open(const std::vector<event_claim>& all, std::uint16_t self) {
+  boost::unordered_flat_set<idempotency_key, key_hash> before;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto& one = all[i];
+    if (one.member != self) continue;
+    if (one.state == claim_state::failed) return i;
+    const bool is_new = before.insert(one.key).second;
+    if (one.state == claim_state::waiting && is_new) return i;
+  }
+  return all.size();
 }
 
 } // namespace
@@ -117,11 +138,27 @@ void front_end::take_verdicts(std::uint64_t token, const std::vector<claim_verdi
     conclude(std::move(found->second.parked));
 }
 
+// Events of a request are stored in its order. So none is stored while one before it is being
+// stored by another request, as after a timeout of a sender that then sends more: a retry stores it.
+// Of events that other nodes own there is no order.
+void front_end::hold_back_later(request_claims& claims) {
+  for (auto i = first_open(claims.all, parts_.self_member); i < claims.all.size(); ++i) {
+    auto& one = claims.all[i];
+    if (one.state != claim_state::fresh) continue;
+    one.state = claim_state::failed;
+    one.status = status_unavailable;
+    one.retry_after_s = retry_when_unavailable_s;
+    one.is_held_back = true;
+    tell_index(one, {{.key = one.key, .content = one.content}, one.status, one.retry_after_s});
+  }
+}
+
 // Only what is new goes on to the limiter; it is asked in any case, for what the answer tells of
 // it.
 void front_end::decided(std::uint64_t token) {
   auto batch = std::move(claimed_[token].parked);
   auto& claims = claims_of(*batch);
+  if (!claims.one_for_all) hold_back_later(claims);
   auto& r = batch->requests[0];
   auto& block = *batch->blocks[r.block];
   const auto is_fresh = [](const event_claim& one) { return one.state == claim_state::fresh; };

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -61,7 +62,7 @@ void session::open(int fd, const ip_address& peer, bool peer_trusted, std::uint6
   peer_client_ = peer_client;
   readable_ = peer_closed_ = input_ended_ = no_more_requests_ = false;
   close_when_sent_ = failed_ = output_noted_ = draining_ = served_before_ = false;
-  goes_on_ = false;
+  goes_on_ = finishes_later_ = has_pass_ = false;
   lingered_bytes_ = 0;
   blocked_since_ns_ = 0;
   env_.memory.opened();
@@ -189,27 +190,41 @@ bool session::pipeline_has_room() const {
          counted_answer_bytes_ < session_environment::max_unsent_bytes;
 }
 
-// One connection must not hold up the others with what it has sent in advance.
-bool session::has_share_of_turn() {
+// One connection must not hold up the others with what it has sent in advance, nor many together
+// those who send little.
+bool session::has_share_of_turn(std::size_t wanted_bytes) {
+  if (goes_on_) return false;
   if (work_turn_ != env_.turn) {
     work_turn_ = env_.turn;
     work_bytes_ = 0;
   }
-  if (work_bytes_ < session_environment::max_turn_work_bytes) return true;
-  if (!goes_on_) env_.handler.on_more(*this);
-  goes_on_ = true;
+  if (work_bytes_ < session_environment::max_turn_work_bytes && !must_wait(wanted_bytes))
+    return true;
+  wait_for_turn();
   return false;
+}
+
+bool session::must_wait(std::size_t wanted_bytes) const {
+  return wanted_bytes > session_environment::little_bytes && env_.turn_is_used_up() && !has_pass_;
+}
+
+void session::wait_for_turn() {
+  goes_on_ = true;
+  env_.handler.on_more(*this);
 }
 
 bool session::may_read() {
   return fd_ >= 0 && readable_ && !no_more_requests_ && sent_ == out_.size() &&
-         pipeline_has_room() && has_share_of_turn();
+         pipeline_has_room() && has_share_of_turn(0);
 }
 
 void session::read() {
   if (phase_ == phase::lingering) return discard();
   while (may_read()) {
-    const auto wanted = receive_size(env_.memory, held_bytes());
+    // Of who has to wait with it no more is read than tells that it is much.
+    const auto most = env_.turn_is_used_up() && !has_pass_ ? session_environment::little_bytes + 1
+                                                           : session_environment::receive_bytes;
+    const auto wanted = std::min(most, receive_size(env_.memory, held_bytes()));
     auto n = ::recv(fd_, env_.scratch.data(), wanted, 0);
     if (n < 0) {
       if (errno == EINTR) continue;
@@ -255,11 +270,11 @@ void session::take(const char* data, std::size_t size, bool is_scratch) {
 std::size_t session::parse(const char* data, std::size_t size) {
   std::size_t used = 0;
   while (used < size && fd_ >= 0 && !no_more_requests_ && pipeline_has_room() &&
-         has_share_of_turn()) {
+         has_share_of_turn(size - used)) {
     auto n =
         parser_ ? continue_body(data + used, size - used) : begin_request(data + used, size - used);
     used += n;
-    work_bytes_ += n;
+    note_work(n);
     if (n == 0) break;
   }
   return used;
@@ -326,7 +341,8 @@ std::size_t session::continue_body(const char* data, std::size_t size) {
     return size;
   }
   if (parser_->is_done()) {
-    finish_request();
+    finishes_later_ = must_wait(parser_->buffered_bytes());
+    finishes_later_ ? wait_for_turn() : finish_request();
   } else if (overloaded()) {
     return size;
   }
@@ -346,7 +362,8 @@ bool session::overloaded() {
 }
 
 void session::finish_request() {
-  work_bytes_ += request_work_bytes;
+  note_work(request_work_bytes);
+  has_pass_ = false;
   env_.handler.on_request(*this, *parser_);
   parser_.reset();
   note_input();

@@ -54,6 +54,14 @@ struct session_environment {
   std::vector<char> scratch; ///< one receive buffer for all: a session keeps only what is left over
   lane_memory& memory;
   std::uint64_t turn = 0; ///< counts the loop's turns
+  std::size_t turn_work_bytes = 0; ///< what all connections had parsed in this one
+
+  void end_turn() {
+    ++turn;
+    turn_work_bytes = 0;
+  }
+  /// Whoever has much to be parsed is to wait for a later turn.
+  bool turn_is_used_up() const { return turn_work_bytes >= max_lane_work_bytes; }
 
   static constexpr std::size_t receive_bytes = 64 << 10;
   /// Read at once when memory is scarce: what was read must be kept.
@@ -61,6 +69,10 @@ struct session_environment {
   /// What a connection may have parsed in a turn, in bytes (see session::note_work). A request that
   /// has begun is finished.
   static constexpr std::size_t max_turn_work_bytes = 256 << 10;
+  /// The same of all together, some milliseconds. Beyond it, who has much waits for a later turn, in
+  /// the order of coming; so a turn is short for those who have little, however many send much.
+  static constexpr std::size_t max_lane_work_bytes = 1 << 20;
+  static constexpr std::size_t little_bytes = 4 << 10;
   /// No further request is parsed while answers of so many bytes are unsent or expected.
   static constexpr std::size_t max_unsent_bytes = 128 << 10;
 };
@@ -98,7 +110,10 @@ class session final : public io_handler {
   /// answer is expected to be.
   void hold(std::uint32_t number, std::size_t request_bytes, std::size_t answer_bytes);
   /// Work that a request made beyond its bytes, as bytes worth as much.
-  void note_work(std::size_t bytes) { work_bytes_ += bytes; }
+  void note_work(std::size_t bytes) {
+    work_bytes_ += bytes;
+    env_.turn_work_bytes += bytes;
+  }
   /// All that is held for this connection: a part of the lane's total.
   std::size_t held_bytes() const {
     return arriving_bytes() + counted_answer_bytes_ + held_request_bytes_;
@@ -111,7 +126,7 @@ class session final : public io_handler {
   void on_io(std::uint32_t events) override;
   /// Sends what is there to send.
   void flush();
-  /// Goes on where the last turn's share ended.
+  /// Goes on where the last turn's share ended: with one request at least.
   void go_on();
   /// Bytes that are held because the client sends or reads too slowly while others have no room.
   std::size_t bytes_kept_by_slowness(std::int64_t now_ns) const;
@@ -138,7 +153,9 @@ class session final : public io_handler {
 
   static void give_back(std::string& buffer);
   bool may_read();
-  bool has_share_of_turn();
+  bool has_share_of_turn(std::size_t wanted_bytes);
+  bool must_wait(std::size_t wanted_bytes) const;
+  void wait_for_turn();
   void read();
   void take(const char* data, std::size_t size, bool is_scratch);
   std::size_t parse(const char* data, std::size_t size);
@@ -182,6 +199,8 @@ class session final : public io_handler {
   bool in_take_ = false;
   bool deadline_moved_ = false; // it is about our answer now, not about the client's request
   bool goes_on_ = false; // on_more was called
+  bool finishes_later_ = false; // a whole request is in parser_, and waits for that, too
+  bool has_pass_ = false;       // it is our turn, used up by others or not
   std::int64_t deadline_ns_ = 0;
   std::int64_t phase_since_ns_ = 0;
   std::int64_t blocked_since_ns_ = 0; // the socket takes no more; 0: it does

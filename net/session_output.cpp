@@ -78,6 +78,8 @@ void session::after_sent() {
 
 // What the full pipeline, the full socket or the other connections kept waiting.
 void session::take_what_waits() {
+  if (std::exchange(finishes_later_, false)) finish_request();
+  if (fd_ < 0) return;
   if (!in_.empty() && !no_more_requests_) {
     auto waiting = std::move(in_);
     in_.clear();
@@ -88,10 +90,14 @@ void session::take_what_waits() {
 }
 
 void session::go_on() {
-  goes_on_ = false;
+  if (!std::exchange(goes_on_, false)) return; // the connection that wanted to is gone
   if (fd_ < 0 || sent_ < out_.size()) return;
   if (phase_ == phase::lingering) return discard();
+  work_turn_ = env_.turn;
+  work_bytes_ = 0;
+  has_pass_ = true;
   take_what_waits();
+  has_pass_ = false;
 }
 
 void session::linger() {
@@ -117,7 +123,7 @@ void session::discard() {
 // -- time -----------------------------------------------------------------------------------------
 
 void session::check_deadline(std::int64_t now_ns) {
-  if (fd_ < 0 || now_ns < deadline_ns_) return;
+  if (fd_ < 0 || now_ns < deadline_ns_ || goes_on_) return; // goes_on_: it waits for us
   bool unsent = sent_ < out_.size();
   if (unsent) {
     env_.metrics.count(timeout_kind::write);
@@ -142,7 +148,8 @@ std::size_t session::bytes_kept_by_slowness(std::int64_t now_ns) const {
   const bool unsent = sent_ < out_.size();
   // A request that is behind one of ours that takes long is not its client's fault.
   const bool arriving =
-      (phase_ == phase::header || phase_ == phase::body) && pending() == 0 && !no_more_requests_;
+      (phase_ == phase::header || phase_ == phase::body) && pending() == 0 && !no_more_requests_ &&
+      !goes_on_;
   if (!unsent && !arriving) return 0;
   const auto since = unsent ? blocked_since_ns_ : phase_since_ns_;
   if (since == 0 || now_ns - since < scarce_patience_ns) return 0;

@@ -59,6 +59,7 @@ struct event_claim {
   std::uint32_t bytes = 0;   ///< of their bodies
   std::uint16_t member = 0;  ///< the node that owns the key
   std::uint16_t status = 0;  ///< with failed, as is retry_after_s
+  bool is_held_back = false; ///< with failed: behind one that another request is storing
   std::uint32_t retry_after_s = 0;
   std::uint32_t count = 0; ///< with accepted and repeat, as are seq and tag
   std::uint64_t seq = 0;

@@ -38,7 +38,9 @@ bool eventually(const std::function<bool()>& condition) {
   return condition();
 }
 
-// A socket bound to a port that was free, so that nobody else gets it; closed by its owner.
+// A socket bound to a port that was free, so that nobody else gets it; closed by its owner. When it
+// listens, it has room for as many attempts as there can be in a test: a further one hangs in the
+// kernel for two minutes.
 struct bound_socket {
   explicit bound_socket(bool listening) : fd(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
@@ -47,7 +49,7 @@ struct bound_socket {
     auto* const generic = reinterpret_cast<sockaddr*>(&address);
     socklen_t size = sizeof address;
     REQUIRE(::bind(fd, generic, size) == 0);
-    if (listening) REQUIRE(::listen(fd, 8) == 0);
+    if (listening) REQUIRE(::listen(fd, SOMAXCONN) == 0);
     REQUIRE(::getsockname(fd, generic, &size) == 0);
     port = ntohs(address.sin_port);
   }

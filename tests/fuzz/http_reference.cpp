@@ -163,6 +163,8 @@ bool note_field(const std::string& name, std::string_view value, framing& found)
     found.chunked = true;
   }
   if (name == "content-length") {
+    while (value.size() > 1 && value.starts_with('0'))
+      value.remove_prefix(1); // 1*DIGIT
     if (value.empty() || value.size() > 9 ||
         !std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; }))
       return false;

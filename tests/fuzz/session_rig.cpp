@@ -113,7 +113,7 @@ class rig final : public request_handler {
     expect(static_cast<std::size_t>(sent) == piece.size(), "a piece fits into a socket");
     session_.on_io(EPOLLIN);
     while (to_flush_ || to_go_on_) {
-      ++environment_.turn;
+      environment_.end_turn();
       if (auto* next = std::exchange(to_go_on_, nullptr)) next->go_on();
       if (auto* flushed = std::exchange(to_flush_, nullptr)) flushed->flush();
     }

@@ -211,6 +211,55 @@ TEST_CASE_METHOD(session_fixture, "turns: a connection that closes meanwhile is 
   CHECK(handler.requests.size() == 1);
 }
 
+TEST_CASE_METHOD(session_fixture, "turns: one that is used up is for those who have little") {
+  const std::string body(session_environment::little_bytes + 1, 'x');
+  const auto large = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+                     std::to_string(body.size()) + "\r\n\r\n" + body;
+  handler.at_once = "A";
+  auto client = connect();
+  const auto use_up = [&] { env->turn_work_bytes = session_environment::max_lane_work_bytes; };
+  use_up();
+  send(client, get("/little"));
+  CHECK(handler.requests.size() == 1);
+  SECTION("who sends much waits, and keeps little of it") {
+    use_up();
+    send(client, large + large);
+    CHECK(handler.requests.size() == 1);
+    CHECK(handler.to_go_on.size() == 1);
+    CHECK(s->held_bytes() < 2 * session_environment::little_bytes);
+    use_up();
+    turn(); // it is its turn: one request, whatever the others do
+    CHECK(handler.requests.size() == 2);
+    CHECK(handler.to_go_on.size() == 1);
+    turn();
+    CHECK(handler.requests.size() == 3);
+    CHECK(handler.to_go_on.empty());
+  }
+  SECTION("so does who has sent all but the last byte before") {
+    send(client, large.substr(0, large.size() - 1));
+    use_up();
+    send(client, "x");
+    CHECK(handler.requests.size() == 1);
+    pass(3'600'000'000'000); // it is not the client that is late
+    CHECK(handler.rejected.empty());
+    use_up();
+    turn();
+    REQUIRE(handler.requests.size() == 2);
+    CHECK(handler.requests.back().body == body);
+    send(client, get("/next"));
+    CHECK(handler.requests.size() == 3);
+  }
+  SECTION("who goes away meanwhile is not gone on with") {
+    use_up();
+    send(client, large);
+    s->close();
+    auto other = connect();
+    turn();
+    send(other, get("/"));
+    CHECK(handler.requests.size() == 2);
+  }
+}
+
 TEST_CASE("lane memory: who holds little finds room whatever the others do") {
   front_end_metrics metrics;
   lane_memory memory{1 << 20, metrics};

@@ -122,7 +122,7 @@ class session_fixture : public stepped_loop {
     for (auto* each : more)
       each->go_on();
     handler.flush();
-    ++env->turn;
+    env->end_turn();
   }
   void send(test_client& from, std::string_view text) {
     REQUIRE(from.send(text) == text.size());
