@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <bit>
 #include <random>
 #include <utility>
 
@@ -18,10 +19,21 @@ std::uint64_t random_seed() {
 } // namespace
 
 stream_names::stream_names(std::uint32_t places)
-    : size_(places), seed_(random_seed()), places_(std::make_unique<place_state[]>(places)) {}
+    : size_(places), slots_(std::max(2 * max_probes, std::bit_ceil(2 * places))),
+      seed_(random_seed()), places_(std::make_unique<place_state[]>(slots_)),
+      held_(std::make_unique<std::atomic<std::uint16_t>[]>(holder_counts)) {}
 
 std::uint64_t stream_names::hash_of(std::string_view name) const {
   return std::max<std::uint64_t>(1, XXH3_64bits_withSeed(name.data(), name.size(), seed_));
+}
+
+// Calls `see` with the slots that the name may have, until it says true.
+template <class See>
+void stream_names::probe(std::uint64_t name, See see) const {
+  auto at = static_cast<std::uint32_t>(name);
+  const auto step = static_cast<std::uint32_t>(name >> 32) | 1; // odd: no slot comes twice
+  for (std::uint32_t i = 0; i < max_probes; ++i, at += step)
+    if (see(at & (slots_ - 1))) return;
 }
 
 // Two lanes that see the same new name at one moment may give it a place each. Both are found free
@@ -29,42 +41,63 @@ std::uint64_t stream_names::hash_of(std::string_view name) const {
 stream_names::answer stream_names::find_or_reserve(std::uint64_t name, std::uint64_t holder) {
   constexpr int max_tries = 16; // each is lost to another lane that got a place
   for (int i = 0; i < max_tries; ++i) {
-    const auto top = top_.load();
-    std::uint32_t used = 0, held = 0, free_at = no_place;
-    for (std::uint32_t at = 0; at < top; ++at) {
+    std::uint32_t free_at = no_place;
+    bool is_there = false;
+    answer found;
+    probe(name, [&](std::uint32_t at) {
       auto& each = places_[at];
       if (each.state.load(std::memory_order_acquire) == 0) {
-        free_at = std::min(free_at, at);
-        continue;
+        if (free_at == no_place) free_at = at;
+        return false;
       }
-      ++used;
-      held += each.holder.load(std::memory_order_relaxed) == holder;
-      answer found{outcome::known, at};
-      if (each.name.load(std::memory_order_acquire) == name && join(each, name, found.what))
-        return found;
-    }
-    if (free_at == no_place && top < size_) free_at = top;
-    if (free_at == no_place) {
-      refused_full_.fetch_add(1, std::memory_order_relaxed);
-      return {outcome::full, no_place};
-    }
-    if (holder != 0 && held >= size_ - used) {
-      refused_share_.fetch_add(1, std::memory_order_relaxed);
-      return {outcome::share, no_place};
+      found.place = at;
+      is_there = each.name.load(std::memory_order_acquire) == name && join(each, name, found.what);
+      return is_there;
+    });
+    if (is_there) return found;
+    const auto got = free_at == no_place ? outcome::full : take_share(holder);
+    if (got != outcome::reserved) {
+      (got == outcome::full ? refused_full_ : refused_share_).fetch_add(1, std::memory_order_relaxed);
+      return {got, no_place};
     }
     auto& mine = places_[free_at];
     std::uint32_t expected = 0;
-    if (!mine.state.compare_exchange_strong(expected, 1)) continue;
+    if (!mine.state.compare_exchange_strong(expected, 1)) {
+      give_share_back(holder);
+      continue;
+    }
     mine.holder.store(holder, std::memory_order_relaxed);
     mine.used_s.store(now_s_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     mine.name.store(name, std::memory_order_release);
-    auto seen = top_.load();
-    while (seen <= free_at && !top_.compare_exchange_weak(seen, free_at + 1)) {
-    }
     return {outcome::reserved, free_at};
   }
   refused_full_.fetch_add(1, std::memory_order_relaxed);
   return {outcome::full, no_place};
+}
+
+std::atomic<std::uint16_t>& stream_names::held_by(std::uint64_t holder) const {
+  constexpr std::uint64_t golden_ratio = 0x9e3779b97f4a7c15; // Fibonacci hashing
+  return held_[((holder ^ seed_) * golden_ratio) >> 48];
+}
+
+// A place of all and of the holder's, `reserved`; or why there is none.
+stream_names::outcome stream_names::take_share(std::uint64_t holder) {
+  const auto used = used_.fetch_add(1);
+  auto got = outcome::reserved;
+  if (used >= size_)
+    got = outcome::full;
+  else if (holder != 0 && held_by(holder).load(std::memory_order_relaxed) >= size_ - used)
+    got = outcome::share;
+  if (got != outcome::reserved)
+    used_.fetch_sub(1);
+  else if (holder != 0)
+    held_by(holder).fetch_add(1, std::memory_order_relaxed);
+  return got;
+}
+
+void stream_names::give_share_back(std::uint64_t holder) {
+  if (holder != 0) held_by(holder).fetch_sub(1, std::memory_order_relaxed);
+  used_.fetch_sub(1);
 }
 
 // False when the place is another name's by now, or nobody's.
@@ -100,6 +133,7 @@ void stream_names::release(std::uint32_t place) {
 }
 
 void stream_names::clear(place_state& at) {
+  give_share_back(at.holder.load());
   at.name.store(0);
   at.holder.store(0);
   at.state.store(0);
@@ -111,19 +145,12 @@ bool stream_names::adopt(std::uint64_t name) {
   return got.place != no_place;
 }
 
-std::uint32_t stream_names::used() const {
-  std::uint32_t count = 0;
-  for (std::uint32_t at = 0, top = top_.load(); at < top; ++at)
-    count += places_[at].state.load(std::memory_order_relaxed) != 0;
-  return count;
-}
-
 std::size_t stream_names::forget_unused(std::int64_t now_s, std::int64_t idle_s,
                                         const std::function<bool(std::uint64_t name)>& is_owed) {
   now_s_.store(now_s, std::memory_order_relaxed);
   const bool is_first = !std::exchange(has_time_, true);
   std::size_t count = 0;
-  for (std::uint32_t i = 0, top = top_.load(); i < top; ++i) {
+  for (std::uint32_t i = 0; i < slots_; ++i) {
     auto& at = places_[i];
     if (is_first) at.used_s.store(now_s, std::memory_order_relaxed);
     if (at.state.load() != kept) continue;

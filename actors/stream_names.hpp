@@ -16,14 +16,17 @@ inline constexpr std::int64_t stream_name_idle_s = 600;
 
 /// A table of fixed size that all lanes share: no lock, no allocation after it is made, and time is
 /// what forget_unused() says it is. A place goes by the hash of its name, under a seed that nobody
-/// outside knows. Events of two names with one hash would share a place: nothing worse.
+/// outside knows. Events of two names with one hash would share a place: nothing worse. A name has
+/// one of 32 slots (double hashing), of at least twice as many as there are places: what a stranger
+/// brings costs 32 loads at most, however full the table is.
 ///
 /// A request whose name is new reserves a place before its client is charged, and keeps or releases
 /// it when it is known what became of its events: so what is refused uses up nothing, and what was
 /// charged always has a place.
 ///
 /// Shares: a holder may have at most as many places as are free. So one alone gets half, each of
-/// `n` that want all of them an (n + 1)th, and there is always some room for the next.
+/// `n` that want all of them an (n + 1)th, and there is always some room for the next. Two holders
+/// whose keyed hashes agree in 16 bits have one share together.
 class stream_names {
  public:
   static constexpr std::uint32_t no_place = ~0u;
@@ -46,8 +49,7 @@ class stream_names {
 
   // -- any thread ---------------------------------------------------------------------------------
 
-  /// `holder`: whose share a new name takes from; 0 for nobody's. Looks at the places in use, one
-  /// by one: for names that a lane does not know yet.
+  /// `holder`: whose share a new name takes from; 0 for nobody's.
   answer find_or_reserve(std::uint64_t name, std::uint64_t holder);
   /// An event is stored: the name stays, whoever else reserved it.
   void keep(std::uint32_t place);
@@ -68,7 +70,7 @@ class stream_names {
 
   std::uint32_t places() const { return size_; }
   /// Places that are taken or reserved.
-  std::uint32_t used() const;
+  std::uint32_t used() const { return used_.load(std::memory_order_relaxed); }
   std::uint64_t forgotten() const { return forgotten_.load(std::memory_order_relaxed); }
   /// Times that a new name got no place: as there was none, or none for its holder.
   std::uint64_t refused_full() const { return refused_full_.load(std::memory_order_relaxed); }
@@ -92,13 +94,23 @@ class stream_names {
   static constexpr std::uint32_t kept = 1u << 31;   ///< an event of it was stored
   static constexpr std::uint32_t leaving = 1u << 30; ///< being made free
 
+  static constexpr std::uint32_t max_probes = 32;
+  static constexpr std::size_t holder_counts = 1u << 16;
+
+  template <class See>
+  void probe(std::uint64_t name, See see) const;
   bool join(place_state& at, std::uint64_t name, outcome& what);
-  static void clear(place_state& at);
+  outcome take_share(std::uint64_t holder);
+  void give_share_back(std::uint64_t holder);
+  void clear(place_state& at);
+  std::atomic<std::uint16_t>& held_by(std::uint64_t holder) const;
 
   std::uint32_t size_;
+  std::uint32_t slots_; ///< a power of two
   std::uint64_t seed_;
   std::unique_ptr<place_state[]> places_;
-  alignas(64) std::atomic<std::uint32_t> top_{0}; ///< places from here on were never used
+  std::unique_ptr<std::atomic<std::uint16_t>[]> held_; ///< places, by a part of the holder's hash
+  alignas(64) std::atomic<std::uint32_t> used_{0};
   std::atomic<std::int64_t> now_s_{0};
   bool has_time_ = false;
   std::atomic<std::uint64_t> forgotten_{0};

@@ -25,6 +25,8 @@ constexpr std::int64_t linger_ms = 2000;
 constexpr std::size_t kept_buffer_bytes = 4 << 10;
 // What a request costs, however small, in bytes parsed.
 constexpr std::size_t request_work_bytes = 512;
+// A body's bytes are only copied while they arrive; they cost when the request is whole.
+constexpr std::size_t read_bytes_per_work_byte = 8;
 constexpr std::string_view header_end = "\r\n\r\n";
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
 // A buffer grows to twice its size; a larger one than this gives back what it does not use.
@@ -271,10 +273,11 @@ std::size_t session::parse(const char* data, std::size_t size) {
   std::size_t used = 0;
   while (used < size && fd_ >= 0 && !no_more_requests_ && pipeline_has_room() &&
          has_share_of_turn(size - used)) {
-    auto n =
-        parser_ ? continue_body(data + used, size - used) : begin_request(data + used, size - used);
+    const bool is_body = parser_.has_value();
+    auto n = is_body ? continue_body(data + used, size - used)
+                     : begin_request(data + used, size - used);
     used += n;
-    note_work(n);
+    note_work(is_body ? n / read_bytes_per_work_byte : n);
     if (n == 0) break;
   }
   return used;
@@ -362,7 +365,7 @@ bool session::overloaded() {
 }
 
 void session::finish_request() {
-  note_work(request_work_bytes);
+  note_work(request_work_bytes + parser_->buffered_bytes());
   has_pass_ = false;
   env_.handler.on_request(*this, *parser_);
   parser_.reset();

@@ -71,7 +71,7 @@ struct session_environment {
   static constexpr std::size_t max_turn_work_bytes = 256 << 10;
   /// The same of all together, some milliseconds. Beyond it, who has much waits for a later turn, in
   /// the order of coming; so a turn is short for those who have little, however many send much.
-  static constexpr std::size_t max_lane_work_bytes = 1 << 20;
+  static constexpr std::size_t max_lane_work_bytes = 128 << 10;
   static constexpr std::size_t little_bytes = 4 << 10;
   /// No further request is parsed while answers of so many bytes are unsent or expected.
   static constexpr std::size_t max_unsent_bytes = 128 << 10;

@@ -168,9 +168,31 @@ TEST_CASE("stream names: a place that went to another name is not the first one'
   CHECK(names.holds(place, names.hash_of("a")));
   CHECK(names.forget(100) == 1);
   CHECK_FALSE(names.holds(place, names.hash_of("a")));
-  names.take("b");
-  CHECK(names.ask("b").place == place);
+  auto other = names.ask("b0");
+  std::string name;
+  for (int i = 1; other.place != place && i < 10'000; ++i) {
+    names.release(other.place);
+    other = names.ask(name = "b" + std::to_string(i));
+  }
+  REQUIRE(other.place == place);
+  names.keep(other.place);
+  CHECK(names.ask(name).what == outcome::known);
   CHECK_FALSE(names.holds(place, names.hash_of("a")));
+}
+
+TEST_CASE("stream names: as many as there may be find a place, and again after all are forgotten") {
+  names_of_test names{max_stream_names};
+  for (int round = 0; round < 3; ++round) {
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < max_stream_names; ++i)
+      kept += names.adopt(names.hash_of(std::to_string(round) + "." + std::to_string(i)));
+    CHECK(kept == max_stream_names);
+    CHECK(names.used() == max_stream_names);
+    CHECK(names.take("more", 0) == outcome::full);
+    CHECK(names.forget(100 * (round + 1)) == max_stream_names);
+    CHECK(names.take("mine", 7) == outcome::reserved); // nobody's share is used up
+    CHECK(names.forget(100 * (round + 1) + 50) == 1);
+  }
 }
 
 TEST_CASE("stream names: lanes that take and refuse at once leave what was kept, and no more") {
