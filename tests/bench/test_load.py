@@ -20,7 +20,8 @@ class SmallServer:
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "http://127.0.0.1:%d/v1/events" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -56,6 +57,10 @@ class SmallServer:
                     return
 
     def close(self):
+        # Only then is the descriptor given back: the next server's listener gets its number, and a
+        # thread that is about to accept would take connections from it.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
 
 

@@ -57,7 +57,16 @@ class LateBatch:
         self.held = self.released = None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()  # else it may accept from whoever gets the descriptor's number next
+        self.listener.close()
 
     def accept(self):
         while True:
@@ -115,10 +124,9 @@ class Outages(unittest.TestCase):
 class Exactly(unittest.TestCase):
     def test_a_batch_that_comes_late_is_not_taken_twice(self):
         with RedisServer() as server:
-            late = LateBatch(server)
-            with late.listener, Node({**OPTIONS, **server.sink_options(SINK),
-                                      f"sinks.{SINK}.url": f"redis://127.0.0.1:{late.port}",
-                                      f"sinks.{SINK}.timeout": "1s"}) as node:
+            with LateBatch(server) as late, Node({**OPTIONS, **server.sink_options(SINK),
+                                               f"sinks.{SINK}.url": f"redis://127.0.0.1:{late.port}",
+                                               f"sinks.{SINK}.timeout": "1s"}) as node:
                 promised = send(self, node)
                 wait_for(lambda: late.released, "the late batch has come")
                 wait_for(lambda: len(server.read_all()) >= len(promised), "all have arrived")

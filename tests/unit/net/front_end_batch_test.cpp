@@ -283,7 +283,7 @@ TEST_CASE_METHOD(front_end_fixture, "blocks: bodies of 8 MiB at most, unless one
   options.http.max_body_bytes = 16 << 20;
   start(options);
   std::vector<test_client> clients;
-  const std::vector<std::size_t> sizes{5 << 20, 3 << 20, 1, 9 << 20};
+  const std::vector<std::size_t> sizes{(8 << 20) - 1, 1, 1, 9 << 20};
   for (auto size : sizes) { // all but their last bytes
     clients.push_back(connect());
     const auto text = event(client_for(0), std::string(size, 'x'));
