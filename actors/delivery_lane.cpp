@@ -12,6 +12,8 @@ caf::behavior delivery_lane(caf::event_based_actor* self, delivery_lane_parts pa
         using clock = std::chrono::steady_clock;
         const auto before = clock::now();
         auto outcome = connection->deliver(order->batch, parts.timeout_ms);
+        // The publisher's clock counts whole milliseconds: it may be over one too early.
+        if (outcome.pause_ms.count() > 0) ++outcome.pause_ms;
         const auto took =
             std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - before);
         return lane_delivered{parts.number, order->token, std::move(outcome),
