@@ -147,9 +147,9 @@ void publisher_state::bury_event(std::uint32_t lane_number, stream& of,
   dead_.push_back(letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
   of.watches.died(lane_number, dead.event.seq(), answers);
   if (++dead_since_upkeep_ <= max_deaths_told)
-    spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter after {} tries: {}",
-                 parts_.sink, dead.event.seq(), parts_.tag, of.feed.stream(), dead.tries,
-                 dead.reason);
+    spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter{}: {}", parts_.sink,
+                 dead.event.seq(), parts_.tag, of.feed.stream(),
+                 dead.tries > 0 ? fmt::format(" after {} tries", dead.tries) : "", dead.reason);
 }
 
 // -- dead letters ---------------------------------------------------------------------------------

@@ -8,7 +8,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -50,7 +49,7 @@ struct config {
   log_settings log;
   usage_settings usage;
   std::uint64_t dead_letters_max_bytes = 1ull << 30;
-  std::set<std::string> given; ///< keys that were set, whatever to: "http.max_in_flight"
+  std::map<std::string, std::string> given; ///< keys that were set, "http.max_in_flight", and to what
   memory_plan memory;          ///< see settle_memory() in cli/node_memory.hpp
 };
 

@@ -3,6 +3,7 @@
 #include "actors/units.hpp"
 #include "cli/address.hpp"
 #include "cli/sink_options.hpp"
+#include "net/authority.hpp"
 #include "net/directory/nats_directory.hpp"
 
 #include <fmt/format.h>
@@ -257,7 +258,11 @@ void check_together(const config& c, const config_origins& origins, problem_list
 }
 
 std::vector<std::string> admin_warnings(const config& c) {
-  if (c.admin.hosts.empty() || !c.admin.token.empty()) return {};
+  const bool all_here = std::ranges::all_of(c.admin.hosts, [](const auto& host) {
+    const auto name = parse_authority(host);
+    return name && name->is_loopback();
+  });
+  if (all_here || !c.admin.token.empty()) return {};
   return {"admin.hosts lets in who comes by another name, through a proxy say, and admin.token is "
           "not set: whoever reaches that name can take every event and drain the node; set a "
           "token"};

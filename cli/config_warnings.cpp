@@ -19,10 +19,18 @@ bool keeps_strangers_out(const config& c) {
                      [](const auto& entry) { return entry.second.deny; });
 }
 
+bool is_everybody(const std::string& network) {
+  return network.ends_with("/0");
+}
+
 } // namespace
 
 std::vector<std::string> warnings_of(const config& c) {
   auto found = admin_warnings(c);
+  if (std::ranges::any_of(c.http.trusted_proxies, is_everybody))
+    found.push_back("http.trusted_proxies: a network of length 0 is everybody: whoever sends an "
+                    "event may say which address it comes from, and so whose limits it uses up; "
+                    "name the proxies");
   const auto listen = parse_host_port(c.http.listen);
   if (!listen || is_loopback(*listen)) return found;
   if (!keeps_strangers_out(c))

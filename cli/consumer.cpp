@@ -35,6 +35,8 @@ class consuming {
   bool again() const { return !options_.from.empty(); }
   result<std::vector<received>> receive(std::uint64_t wanted);
   result<std::vector<received>> parse(const std::string& body);
+  result<http_response> post(const std::string& target, const json::object& body,
+                             std::chrono::milliseconds timeout);
   result<void> tell(std::string_view verb, const std::vector<std::string>& receipts);
   void pause(std::chrono::milliseconds duration) const;
 
@@ -58,7 +60,7 @@ result<std::vector<received>> consuming::receive(std::uint64_t wanted) {
     body["wait_s"] = options_.follow ? options_.wait.count() : 0;
     body["lease_s"] = options_.lease.count();
   }
-  const auto response = client_.post(target, json::serialize(body), options_.wait + 30s);
+  const auto response = post(target, body, options_.wait + 30s);
   if (response.has_error()) return response.error();
   if (response->status != 200) return refusal_of(*response);
   return parse(response->body);
@@ -91,14 +93,23 @@ result<std::vector<received>> consuming::parse(const std::string& body) {
   return batch;
 }
 
+// A node that has no room at the moment is asked again for a while.
+result<http_response> consuming::post(const std::string& target, const json::object& body,
+                                      std::chrono::milliseconds timeout) {
+  for (const auto until = clock::now() + options_.max_busy;; pause(options_.busy_pause)) {
+    auto response = client_.post(target, json::serialize(body), timeout);
+    if (response.has_error() || response->status != 503 || stopping_ || clock::now() >= until)
+      return response;
+  }
+}
+
 result<void> consuming::tell(std::string_view verb, const std::vector<std::string>& receipts) {
   if (receipts.empty()) return {};
   json::array list;
   for (const auto& receipt : receipts)
     list.emplace_back(receipt);
   const auto target = fmt::format("/v1/queue/{}/{}", percent_encode(options_.stream), verb);
-  const auto response =
-      client_.post(target, json::serialize(json::object{{"receipts", std::move(list)}}), 30s);
+  const auto response = post(target, {{"receipts", std::move(list)}}, 30s);
   if (response.has_error()) return response.error();
   if (response->status < 200 || response->status > 299) return refusal_of(*response);
   return {};

@@ -49,6 +49,9 @@ struct consume_options {
   std::chrono::seconds wait{1};   ///< how long the server may wait for a message
   bool follow = true;             ///< false: end when the queue is empty
   std::string from;               ///< an event id or a time: read again from there to the end
+  /// A node that answers 503 is asked again after each pause, for so long in all.
+  std::chrono::milliseconds busy_pause{1000};
+  std::chrono::milliseconds max_busy{30'000};
 };
 
 /// One message: id, time, content_type, data or data_base64, attributes; without the receipt.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <sstream>
 
 namespace penstock {
 namespace {
@@ -91,13 +92,14 @@ void loader::apply(const assignment& given) {
                 {&problems_, given.source, given.key, row->read.type, as_toml(*row, row->example)});
   if (problems_.size() != told_before) origins_.wrong.insert(given.key);
   origins_.place[given.key] = place(given.source, given.at);
+  std::ostringstream text;
+  given.value->visit([&](const auto& value) { text << value; });
+  config_.given[given.key] = text.str();
 }
 
 config loader::finish() {
   // Nodes may share one list of peers: each leaves itself out.
   std::erase(config_.cluster.peers, config_.cluster.listen);
-  for (const auto& [key, where] : origins_.place)
-    config_.given.insert(key);
   check_together(config_, origins_, problems_);
   return std::move(config_);
 }

@@ -34,7 +34,11 @@ reader read_whole_number(Number& field, std::uint64_t min, std::uint64_t max) {
 }
 
 std::optional<std::uint64_t> as_size(const toml::node& value) {
-  if (const auto* text = value.as_string()) return parse_size(text->get());
+  // A text that is just digits is how --set and the environment write a number.
+  if (const auto* text = value.as_string())
+    return text->get().find_first_not_of("0123456789") == std::string::npos
+               ? parse_size(text->get() + "B")
+               : parse_size(text->get());
   const auto* number = value.as_integer();
   if (!number || number->get() < 0) return std::nullopt;
   return static_cast<std::uint64_t>(number->get());

@@ -28,8 +28,9 @@ and what would do. `penstock check node.toml` checks without starting anything.
   quotes there.
 - **NAME** stands for a name of your choice: letters, digits, `_`, `-` and `.`, at most 64.
 
-SIGHUP reads the configuration again: limits, the ack level and max_body of streams, which streams
-are taken, and the log level take effect, the rest at the next start. A configuration with an error
+SIGHUP reads the configuration again. `plans`, `overrides`, `streams` but for their `sinks`,
+`http.unknown_streams` and `log.level` take effect; the files of `cluster.tls_*` are read again. The rest
+takes effect at the next start, and the log names what of it was changed. A configuration with an error
 changes nothing.
 )";
 

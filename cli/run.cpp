@@ -5,8 +5,10 @@
 #include "cli/logging.hpp"
 #include "cli/node.hpp"
 #include "cli/node_memory.hpp"
+#include "cli/reload.hpp"
 #include "cli/service_manager.hpp"
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <sys/resource.h>
@@ -60,26 +62,31 @@ int exit_code_of(const error& why) {
   }
 }
 
-void reload(node& running, const config_sources& sources) {
+void reload(node& running, const config& started, const config_sources& sources) {
   tell_service_manager("RELOADING=1");
   auto settings = load_config(sources);
   if (settings) {
     running.reload(*settings);
     warn_of(*settings);
-    spdlog::info("reloaded: limits, ack levels and sizes of streams, and the log level are as "
-                 "configured now");
+    spdlog::info("reloaded: plans, overrides, streams but for their sinks, http.unknown_streams "
+                 "and log.level are as configured now");
+    if (const auto left = keys_left(started, *settings); !left.empty())
+      spdlog::warn("these keys have other values than at the start, and take effect at the next "
+                   "one: {}",
+                   fmt::join(left, ", "));
   } else {
     spdlog::error("not reloaded, the old configuration stays:\n{}", settings.error().message);
   }
   tell_service_manager("READY=1");
 }
 
-int serve(node& running, const config_sources& sources, const sigset_t& signals) {
+int serve(node& running, const config& started, const config_sources& sources,
+          const sigset_t& signals) {
   for (;;) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
     if (signal == SIGHUP) {
-      reload(running, sources);
+      reload(running, started, sources);
       continue;
     }
     spdlog::info("draining");
@@ -101,6 +108,7 @@ int run_node(const config_sources& sources) {
     std::cerr << settings.error().message << '\n';
     return exit_config;
   }
+  const auto configured = *settings; // before memory's bounds are filled in
   auto signals = block_signals();
   start_logging(settings->log, settings->node_name);
   warn_of(*settings);
@@ -118,7 +126,7 @@ int run_node(const config_sources& sources) {
       spdlog::info("penstock {} ready: events at http://{}, admin at http://{}", PENSTOCK_VERSION,
                    (*running)->http_address(), settings->admin.listen);
       tell_service_manager("READY=1");
-      code = serve(**running, sources, signals);
+      code = serve(**running, configured, sources, signals);
     } else {
       spdlog::critical("can't start: {}", running.error().message);
       code = exit_code_of(running.error());

@@ -29,6 +29,10 @@ class Directory(unittest.TestCase):
         self.nats.start()
         self.nodes = []
 
+    def tearDown(self):
+        for node in self.nodes:  # as when links refuse what peers do say
+            self.assertNotIn("nothing that a peer says", node.log())
+
     def node(self, name, amount=AMOUNT, **more):
         node = Node({
             "node.name": name,

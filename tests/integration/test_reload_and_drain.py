@@ -180,6 +180,12 @@ class Reload(unittest.TestCase):
             wait_for(lambda: node.post(b"x").headers["ratelimit-policy"] == '"only";q=300;w=3600',
                      "a good file is taken after bad ones")
 
+    def test_what_waits_for_the_next_start_is_named(self):
+        with Node({"log.level": "info"}) as node:
+            node.configure({"http.max_body": "2MiB", "log.level": "debug"})
+            node.signal(signal.SIGHUP)
+            wait_for(lambda: "effect at the next one: http.max_body\n" in node.log(), "it is named")
+
     def test_the_log_level(self):
         with Node({"log.level": "error"}) as node:
             node.configure({"log.level": "debug"})

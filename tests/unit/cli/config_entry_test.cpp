@@ -64,6 +64,17 @@ TEST_CASE("networks are read in one way, and one that matches nobody is an error
   CHECK_THAT(errors_of("[http]\nlisten = '[fe80::1%lo]:8080'\n"), Contains("http.listen"));
 }
 
+TEST_CASE("a proxy that is everybody, and hosts that are not this one, are warned of") {
+  CHECK(warned("[http]\ntrusted_proxies = ['10.0.0.0/8', '127.0.0.1']\n").empty());
+  for (const auto* network : {"0.0.0.0/0", "::/0"}) {
+    const auto found = warned(std::string{"[http]\ntrusted_proxies = ['"} + network + "']\n");
+    REQUIRE(found.size() == 1);
+    CHECK_THAT(found[0], Contains("http.trusted_proxies") && Contains("everybody"));
+  }
+  CHECK(warned("[admin]\nhosts = ['localhost', '127.0.0.1:8081']\n").empty());
+  CHECK(warned("[admin]\nhosts = ['localhost', 'penstock.example']\n").size() == 1);
+}
+
 TEST_CASE("a node that strangers can reach is warned of, until something keeps them out") {
   CHECK(warned("").empty());
   CHECK(warned("[http]\nlisten = '127.0.0.2:8080'\n").empty());

@@ -117,6 +117,27 @@ TEST_CASE("a consumer receives in order and acknowledges several at once") {
   CHECK(server.connections() == 1);
 }
 
+TEST_CASE("a consumer waits for a node that has no room, for a while") {
+  fake_queue queue{3};
+  int busy = 0; // answers of 503 to come
+  const fake_server server{[&](const fake_request& request) {
+    if (busy > 0) return --busy, fake_answer{503, R"({"title":"Service Unavailable"})"};
+    if (!request.target.ends_with("/ack")) busy = 2; // the next one: an acknowledgement
+    return queue(request);
+  }};
+  consume_options options;
+  options.busy_pause = 1ms;
+  const auto seen = consume_all(server, options);
+  CHECK(seen.ids == strings{"e1", "e2", "e3"});
+  CHECK(queue.acked == strings{"r1", "r2", "r3"});
+  CHECK(seen.totals.has_value());
+  options.max_busy = 0ms;
+  busy = 1'000'000;
+  const auto given_up = consume_all(server, options);
+  REQUIRE(given_up.totals.has_error());
+  CHECK(given_up.totals.error().code == errc::unavailable);
+}
+
 TEST_CASE("a consumer stops at the number it was given") {
   fake_queue queue{5};
   const fake_server server{std::ref(queue)};

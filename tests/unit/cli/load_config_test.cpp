@@ -1,3 +1,4 @@
+#include "cli/reload.hpp"
 #include "cli/identity_config.hpp"
 #include "cli/options.hpp"
 #include "config_support.hpp"
@@ -192,6 +193,33 @@ TEST_CASE("values from outside a file need quotes only where it would be unclear
   CHECK(loaded->plans.at("pro").limits.empty());
   CHECK(loaded->streams.at("errors").ack == ack_level::received);
   CHECK(loaded->streams.at("errors").max_body_bytes == 64u << 10); // follows default
+}
+
+TEST_CASE("a bare number is bytes, wherever it stands") {
+  config_sources sources;
+  sources.sets = {"http.max_body=4096"};
+  sources.environment = {{"PENSTOCK_STREAMS_DEFAULT_MAX_BODY", "2048"}};
+  const auto loaded = load_text("[http]\nmax_header = 8192\n", sources);
+  REQUIRE(loaded.has_value());
+  CHECK(loaded->http.max_body_bytes == 4096);
+  CHECK(loaded->http.max_header_bytes == 8192);
+  CHECK(loaded->streams.at("default").max_body_bytes == 2048);
+}
+
+TEST_CASE("what a reload leaves for the next start is named") {
+  const auto started = load_text("[http]\nmax_body = '1MiB'\n[streams.a]\nack = 'received'\n"
+                                 "[sinks.out]\nkind = 'nats'\nurl = 'nats://127.0.0.1:4222'\n"
+                                 "[journal]\nmax_size = '5GiB'\n");
+  REQUIRE(started.has_value());
+  CHECK(keys_left(*started, *started).empty());
+  const auto now = load_text("[http]\nmax_body = '2MiB'\nunknown_streams = 'refuse'\n"
+                             "[streams.a]\nack = 'journaled'\nsinks = ['out']\n[log]\nlevel = 'debug'\n"
+                             "[sinks.out]\nkind = 'nats'\nurl = 'nats://127.0.0.1:4223'\n"
+                             "[plans.p]\nlimits = []\n[overrides.o]\naccount = 'a'\nplan = 'p'\n");
+  REQUIRE(now.has_value());
+  CHECK(keys_left(*started, *now) ==
+        std::vector<std::string>{"http.max_body", "journal.max_size", "sinks.out.url",
+                                 "streams.a.sinks"});
 }
 
 TEST_CASE("an environment variable means the name that the file has") {
