@@ -82,17 +82,14 @@ std::atomic<std::uint16_t>& stream_names::held_by(std::uint64_t holder) const {
 
 // A place of all and of the holder's, `reserved`; or why there is none.
 stream_names::outcome stream_names::take_share(std::uint64_t holder) {
-  const auto used = used_.fetch_add(1);
-  auto got = outcome::reserved;
-  if (used >= size_)
-    got = outcome::full;
-  else if (holder != 0 && held_by(holder).load(std::memory_order_relaxed) >= size_ - used)
-    got = outcome::share;
-  if (got != outcome::reserved)
-    used_.fetch_sub(1);
-  else if (holder != 0)
-    held_by(holder).fetch_add(1, std::memory_order_relaxed);
-  return got;
+  auto used = used_.load();
+  do {
+    if (used >= size_) return outcome::full;
+    if (holder != 0 && held_by(holder).load(std::memory_order_relaxed) >= size_ - used)
+      return outcome::share;
+  } while (!used_.compare_exchange_weak(used, used + 1));
+  if (holder != 0) held_by(holder).fetch_add(1, std::memory_order_relaxed);
+  return outcome::reserved;
 }
 
 void stream_names::give_share_back(std::uint64_t holder) {

@@ -154,17 +154,17 @@ void front_end::on_closed(session& from) {
 // -- turns ----------------------------------------------------------------------------------------
 
 void front_end::on_more(session& from) {
-  to_go_on_.push_back(&from);
+  to_go_on_.push_back({&from, from.generation()});
   parts_.loop.wake_at(parts_.loop.now_ns());
 }
 
 // Whoever had more than its share comes behind those that were ready in this turn, one at least.
+// Those that are gone cost nobody a turn.
 void front_end::after_io() {
   for (auto left = to_go_on_.size(); left > 0; --left) {
-    auto* next = to_go_on_.front();
+    const auto [who, generation] = to_go_on_.front();
     to_go_on_.pop_front();
-    next->go_on();
-    if (env_.turn_is_used_up()) break;
+    if (who->generation() == generation && who->go_on() && env_.turn_is_used_up()) break;
   }
   if (!to_go_on_.empty()) parts_.loop.wake_at(parts_.loop.now_ns());
   ask_limiters();
@@ -180,6 +180,7 @@ void front_end::end_turn() {
   free_sessions_.insert(free_sessions_.end(), closed_.begin(), closed_.end());
   closed_.clear();
   if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
+  if (!held_.empty()) parts_.loop.wake_at(held_until_ns_); // an earlier wish of another's replaced it
   if (!to_ask_.empty()) ask_whom_they_wait_for();
   env_.end_turn();
   if (draining_) finish_drain_if_idle();

@@ -330,7 +330,12 @@ class front_end final : public request_handler, public io_handler, public loop_c
   std::vector<session*> free_sessions_;
   std::vector<session*> closed_; // of this turn: free at its end
   std::vector<session*> to_flush_;
-  std::deque<session*> to_go_on_; // in later turns, in the order in which they had their share
+  /// A connection that waits for a later turn; another generation: it is gone.
+  struct waiting_session {
+    session* who;
+    std::uint32_t generation;
+  };
+  std::deque<waiting_session> to_go_on_; // in the order in which they had their share
 
   placement_ptr places_;
   std::vector<destination> destinations_;

@@ -23,7 +23,7 @@ unsigned status_of(const event_claim& claim) {
 
 std::string_view reason_of(const event_claim& claim) {
   if (claim.is_held_back)
-    return "Not stored: another request is storing an event that comes before it.";
+    return "Not stored: an event that comes before it is not stored yet; send it again.";
   switch (status_of(claim)) {
   case 404:
     return "The node that stores events of this key does not take them for this stream.";

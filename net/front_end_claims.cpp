@@ -24,13 +24,15 @@ struct key_hash {
 // that waits for an event before it in its own request is none of these. Keys of other nodes than
 // `self` don't count.
 std::size_t first_open(const std::vector<event_claim>& all, std::uint16_t self) {
-  boost::unordered_flat_set<idempotency_key, key_hash> before;
+  const auto is_open = [self](const event_claim& one) {
+    return one.member == self &&
+           (one.state == claim_state::waiting || one.state == claim_state::failed);
+  };
+  if (std::none_of(all.begin(), all.end(), is_open)) return all.size();
+  boost::unordered_flat_set<idempotency_key, key_hash> ours;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const auto& one = all[i];
-    if (one.member != self) continue;
-    if (one.state == claim_state::failed) return i;
-    const bool is_new = before.insert(one.key).second;
-    if (one.state == claim_state::waiting && is_new) return i;
+    if (all[i].state == claim_state::fresh) ours.insert(all[i].key);
+    if (is_open(all[i]) && !ours.contains(all[i].key)) return i;
   }
   return all.size();
 }
@@ -142,12 +144,14 @@ void front_end::take_verdicts(std::uint64_t token, const std::vector<claim_verdi
 // stored by another request, as after a timeout of a sender that then sends more: a retry stores it.
 // Of events that other nodes own there is no order.
 void front_end::hold_back_later(request_claims& claims) {
+  // Two that overlap and came at one moment, to two lanes, don't come back at one moment.
+  const auto retry_s = retry_when_unavailable_s + static_cast<std::uint32_t>(next_token_ % 2);
   for (auto i = first_open(claims.all, parts_.self_member); i < claims.all.size(); ++i) {
     auto& one = claims.all[i];
     if (one.state != claim_state::fresh) continue;
     one.state = claim_state::failed;
     one.status = status_unavailable;
-    one.retry_after_s = retry_when_unavailable_s;
+    one.retry_after_s = retry_s;
     one.is_held_back = true;
     tell_index(one, {{.key = one.key, .content = one.content}, one.status, one.retry_after_s});
   }

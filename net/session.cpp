@@ -212,6 +212,7 @@ bool session::must_wait(std::size_t wanted_bytes) const {
 
 void session::wait_for_turn() {
   goes_on_ = true;
+  waits_since_ns_ = env_.loop.now_ns();
   env_.handler.on_more(*this);
 }
 
@@ -344,6 +345,8 @@ std::size_t session::continue_body(const char* data, std::size_t size) {
     return size;
   }
   if (parser_->is_done()) {
+    // What came in one piece after its header was not copied either.
+    if (parser_->buffered_bytes() == 0) note_work(parser_->body().size());
     finishes_later_ = must_wait(parser_->buffered_bytes());
     finishes_later_ ? wait_for_turn() : finish_request();
   } else if (overloaded()) {
@@ -366,7 +369,7 @@ bool session::overloaded() {
 
 void session::finish_request() {
   note_work(request_work_bytes + parser_->buffered_bytes());
-  has_pass_ = false;
+  if (work_bytes_ >= session_environment::little_bytes) has_pass_ = false;
   env_.handler.on_request(*this, *parser_);
   parser_.reset();
   note_input();

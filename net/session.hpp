@@ -35,7 +35,7 @@ class request_handler {
   virtual void on_overload(session& from, shed_reason why) = 0;
   /// The connection has bytes to send at the end of the turn.
   virtual void on_output(session& from) = 0;
-  /// The connection has had its share of this turn: go_on() is wanted in the next.
+  /// The connection has had its share of this turn: go_on() is wanted later, once.
   virtual void on_more(session& from) = 0;
   /// The connection is closed; its object may be used again after the turn.
   virtual void on_closed(session& from) = 0;
@@ -69,7 +69,7 @@ struct session_environment {
   /// What a connection may have parsed in a turn, in bytes (see session::note_work). A request that
   /// has begun is finished.
   static constexpr std::size_t max_turn_work_bytes = 256 << 10;
-  /// The same of all together, some milliseconds. Beyond it, who has much waits for a later turn, in
+  /// The same of all together, about a millisecond. Beyond it, who has much waits for a later turn, in
   /// the order of coming; so a turn is short for those who have little, however many send much.
   static constexpr std::size_t max_lane_work_bytes = 128 << 10;
   static constexpr std::size_t little_bytes = 4 << 10;
@@ -126,8 +126,9 @@ class session final : public io_handler {
   void on_io(std::uint32_t events) override;
   /// Sends what is there to send.
   void flush();
-  /// Goes on where the last turn's share ended: with one request at least.
-  void go_on();
+  /// Goes on where the last turn's share ended, whatever others had of this one: with one request,
+  /// or a few that are small. False if that is not wanted any more, and nothing was done.
+  bool go_on();
   /// Bytes that are held because the client sends or reads too slowly while others have no room.
   std::size_t bytes_kept_by_slowness(std::int64_t now_ns) const;
   /// Lets go of them: closes, with 503 if no answer is under way.
@@ -203,6 +204,7 @@ class session final : public io_handler {
   bool has_pass_ = false;       // it is our turn, used up by others or not
   std::int64_t deadline_ns_ = 0;
   std::int64_t phase_since_ns_ = 0;
+  std::int64_t waits_since_ns_ = 0; // with goes_on_
   std::int64_t blocked_since_ns_ = 0; // the socket takes no more; 0: it does
   std::size_t sent_when_blocked_ = 0;
   std::size_t lingered_bytes_ = 0;

@@ -89,15 +89,20 @@ void session::take_what_waits() {
   if (fd_ >= 0 && readable_) read();
 }
 
-void session::go_on() {
-  if (!std::exchange(goes_on_, false)) return; // the connection that wanted to is gone
-  if (fd_ < 0 || sent_ < out_.size()) return;
-  if (phase_ == phase::lingering) return discard();
+bool session::go_on() {
+  if (!std::exchange(goes_on_, false) || fd_ < 0) return false;
+  // The client was not late while it waited for us.
+  const auto waited_ns = env_.loop.now_ns() - waits_since_ns_;
+  deadline_ns_ += waited_ns;
+  phase_since_ns_ += waited_ns;
+  if (sent_ < out_.size()) return false; // after_sent() goes on
+  if (phase_ == phase::lingering) return discard(), true;
   work_turn_ = env_.turn;
   work_bytes_ = 0;
   has_pass_ = true;
   take_what_waits();
   has_pass_ = false;
+  return true;
 }
 
 void session::linger() {

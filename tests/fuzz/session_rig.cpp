@@ -35,6 +35,8 @@ class rig final : public request_handler {
 
   connection_outcome run(std::string_view bytes, const std::vector<std::size_t>& cuts) {
     outcome_ = {};
+    environment_.end_turn();
+    others_send_much_ = !cuts.empty();
     int ends[2];
     expect(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0,
            "there are sockets");
@@ -111,6 +113,8 @@ class rig final : public request_handler {
     const auto sent = ::send(to, piece.data(), piece.size(), MSG_NOSIGNAL);
     if (sent < 0) return; // it has closed, or takes no more
     expect(static_cast<std::size_t>(sent) == piece.size(), "a piece fits into a socket");
+    if (others_send_much_)
+      environment_.turn_work_bytes = session_environment::max_lane_work_bytes;
     session_.on_io(EPOLLIN);
     while (to_flush_ || to_go_on_) {
       environment_.end_turn();
@@ -126,6 +130,7 @@ class rig final : public request_handler {
     }
   };
 
+  bool others_send_much_ = false; ///< each turn is used up when the connection comes to it
   quiet_config config_;
   caf::actor_system system_{config_};
   event_loop loop_{system_, "fuzz", [] { return std::int64_t{3'600'000'000'000}; }};

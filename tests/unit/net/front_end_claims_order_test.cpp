@@ -47,6 +47,6 @@ TEST_CASE_METHOD(claims_fixture, "claims: nothing is stored before what comes be
   REQUIRE(errors.size() == 1);
   CHECK(errors[0].at("index").as_int64() == 5);
   CHECK(errors[0].at("status").as_int64() == 503);
-  CHECK(errors[0].at("detail").as_string().starts_with("Not stored: another request"));
+  CHECK(errors[0].at("detail").as_string().starts_with("Not stored: an event that comes before"));
   CHECK(waits != last);
 }

@@ -308,3 +308,37 @@ TEST_CASE_METHOD(front_end_fixture, "turn: a limiter whose table is full") {
   REQUIRE(batch);
   CHECK(batch->events == 1);
 }
+
+TEST_CASE_METHOD(front_end_fixture, "turn: who is gone costs those who wait nothing") {
+  start();
+  const auto large = event(client_for(0), std::string(200 << 10, 'x'));
+  const auto much = event(client_for(0), std::string(session_environment::little_bytes + 1, 'y'));
+  std::vector<test_client> users, gone;
+  for (int i = 0; i < 2; ++i) { // each uses a turn up when its last byte is there
+    users.push_back(connect());
+    send(users.back(), std::string_view{large}.substr(0, large.size() - 1));
+  }
+  for (int i = 0; i < 8; ++i) {
+    gone.push_back(connect());
+    send(gone.back(), get("/livez")); // who leaves an answer unread resets the connection
+  }
+  auto last = connect();
+  turn();
+  users[0].send("x");
+  for (auto& each : gone)
+    each.send(much);
+  last.send(much);
+  turn();
+  CHECK(costs(asked(limiter_0)).size() == 2); // the large one, and the first of those who wait
+  gone.clear();
+  users[1].send("x");
+  turn();
+  auto limits = asked(limiter_0);
+  CHECK(costs(limits).size() == 2); // the large one, and the last of those who wait
+  grant(limits);
+  auto batch = appended();
+  REQUIRE(batch);
+  REQUIRE(batch->blocks.size() == 1);
+  REQUIRE(batch->blocks[0]->size() == 2);
+  CHECK(batch->blocks[0]->body(1).front() == 'y');
+}

@@ -249,6 +249,53 @@ TEST_CASE_METHOD(session_fixture, "turns: one that is used up is for those who h
     send(client, get("/next"));
     CHECK(handler.requests.size() == 3);
   }
+  SECTION("small ones that were sent in advance are some at a time") {
+    std::string many;
+    for (int i = 0; i < 20; ++i)
+      many += get("/" + std::string(400, 'x'));
+    use_up();
+    send(client, many);
+    CHECK(handler.requests.size() == 1);
+    use_up();
+    turn();
+    CHECK(handler.requests.size() > 3); // the bound of the pipeline is 4
+    CHECK(handler.requests.size() < 12);
+  }
+  SECTION("a body behind its header counts whole, though it was not copied") {
+    const auto header_size = large.size() - body.size();
+    send(client, large.substr(0, header_size));
+    const auto before = env->turn_work_bytes;
+    client.send(large.substr(header_size));
+    stepped_loop::turn();
+    CHECK(handler.requests.size() == 2);
+    CHECK(env->turn_work_bytes - before >= body.size() + 512);
+    handler.flush();
+  }
+  SECTION("what was only copied so far counts an eighth") {
+    client.send(large.substr(0, large.size() - 1));
+    const auto header_size = large.size() - body.size();
+    stepped_loop::turn();
+    CHECK(env->turn_work_bytes <= large.size());
+    const auto before = env->turn_work_bytes;
+    client.send("x");
+    stepped_loop::turn();
+    CHECK(env->turn_work_bytes - before >= body.size() + 512);
+    CHECK(env->turn_work_bytes - before < body.size() + 512 + header_size);
+    handler.flush();
+  }
+  SECTION("the time that it waits is not the client's") {
+    send(client, large.substr(0, large.size() - 2));
+    use_up();
+    send(client, "x");
+    const auto limit_ns = 1'000'000 * env->settings.body_timeout_ms.count();
+    for (int i = 0; i < 5; ++i) {
+      use_up();
+      client.send(large); // behind the rest of the first: much
+      stepped_loop::turn();
+      pass(limit_ns);
+    }
+    CHECK(handler.rejected.empty());
+  }
   SECTION("who goes away meanwhile is not gone on with") {
     use_up();
     send(client, large);
