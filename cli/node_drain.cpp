@@ -228,7 +228,7 @@ void node::tell_what_is_left(const std::vector<sink_debt>& owed) {
     leave_over(fmt::format("sink {} is owed {} events; {}{}", debt.sink, debt.events, stays,
                            why.empty() ? "" : ". Its last error: " + why));
   }
-  const auto queued = drain_board_->get().queue_events;
+  const auto queued = drain_board_->get().queue_events.value_or(0);
   if (queued == 0) return;
   auto what = fmt::format("consumers of the queue have not acknowledged {} events; they stay in {} "
                           "for them, or go to another node by `penstock adopt {} --to URL`",

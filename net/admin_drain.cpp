@@ -80,8 +80,8 @@ json::object drain_json(const drain_board::state& at, const metrics_sources& fro
     units += one->leased_units.value();
     shards += one->owned_shards.value() + one->waiting_shards.value() + one->leaving_shards.value();
   }
-  auto queued = at.queue_events;
-  if (from.queue && at.stage < drain_stage::publishing)
+  auto queued = at.queue_events.value_or(0);
+  if (from.queue && !at.queue_events) // not looked at yet
     for (const auto& one : from.queue->streams())
       queued += one.depth;
   json::object out{{"stage", drain_stage_names[static_cast<std::size_t>(at.stage)]},
