@@ -41,7 +41,7 @@ class drain_board {
     drain_stage stage = drain_stage::serving;
     std::optional<clock::time_point> deadline{}; ///< once it began
     std::set<std::string> given_up{};            ///< sinks that are not waited for any more
-    /// That consumers have not acknowledged; known from the first look at the sinks on.
+    /// That consumers have not acknowledged; known when the stage is publishing.
     std::optional<std::uint64_t> queue_events{};
     std::vector<std::string> left{}; ///< what was not finished, a sentence each
   };

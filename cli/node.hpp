@@ -126,6 +126,7 @@ class node {
   void answer_clients(deadline_t deadline);
   void hand_over_shards(deadline_t deadline, bool others_know);
   bool somebody_stays() const;
+  void commit_all();
   void publish_rest(deadline_t deadline);
   bool look_at_sinks(stall_watch& watch, std::vector<sink_debt>& owed);
   std::uint64_t queue_debt();

@@ -63,6 +63,7 @@ bool node::drain() {
   answer_clients(deadline);
   enter(drain_stage::handing_over);
   hand_over_shards(deadline, told);
+  commit_all();
   enter(drain_stage::publishing);
   publish_rest(deadline);
   enter(drain_stage::closing);
@@ -160,12 +161,17 @@ void node::hand_over_shards(deadline_t deadline, bool others_know) {
 
 // -- sinks ----------------------------------------------------------------------------------------
 
-// What is not published by the deadline stays in the journal.
-void node::publish_rest(deadline_t deadline) {
-  // Behind all that front ends sent. An actor on its way out answers nobody, and the journal's
-  // would have nothing for publishers then: so it stays for now.
+// Behind all that front ends sent. An actor on its way out answers nobody, and the journal's would
+// have nothing for publishers then: so it stays for now.
+void node::commit_all() {
   caf::scoped_actor self{system_};
   self->request(journal_actor_, debt_answer_time, commit_due{}).receive([] {}, [](caf::error&) {});
+  const auto queued = queue_debt();
+  drain_board_->change([&](drain_board::state& to) { to.queue_events = queued; });
+}
+
+// What is not published by the deadline stays in the journal.
+void node::publish_rest(deadline_t deadline) {
   const auto soon = drain_clock::now() + jobs_drain_time;
   for (const auto* jobs : {&replays_, &dead_letters_})
     (void)ask_to_drain(*jobs, std::min(soon, deadline));
