@@ -2,6 +2,7 @@
 
 import atexit
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -47,23 +48,29 @@ def wait_for(condition, what, within_s=15.0, pause_s=0.02):
         time.sleep(pause_s)
 
 
-given_ports = set()
+given_ports = {}  # port → the lock that is ours while this process lives
 
 
 def free_port():
     """Below the kernel's range for outgoing connections, and at random: nodes listen with
     SO_REUSEPORT, so two tests with the same port would share it without noticing. None is given
-    twice: a node asks for several before it listens on the first."""
+    twice, nor to two tests that run at one time: a node asks for several before it listens on the
+    first, and some listen again later."""
+    locks = pathlib.Path(tempfile.gettempdir()) / f"penstock-test-ports-{os.getuid()}"
+    locks.mkdir(exist_ok=True)
     for _ in range(200):
         port = random.SystemRandom().randrange(10_000, 32_000)
         if port in given_ports:
             continue
-        with socket.socket() as s:
-            try:
+        lock = open(locks / str(port), "w")  # noqa: SIM115: it ends with the process
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
                 s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        given_ports.add(port)
+        except OSError:
+            lock.close()
+            continue
+        given_ports[port] = lock
         return port
     raise AssertionError("no free port")
 
