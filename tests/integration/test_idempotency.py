@@ -356,7 +356,7 @@ class Cluster(Base):
         wait_for(linked, "all nodes are linked")
         who = {"X-Client": "c"}
         owners = set()
-        for number in range(12):
+        for number in range(40):  # that none is one node's has a chance of one in four million
             headers = keyed(**who)
             body = b"%d" % number
             first = nodes[number % 3].post(body, self.stream, headers)
@@ -365,7 +365,7 @@ class Cluster(Base):
             for node in nodes:
                 self.check_same(first, node.post(body, self.stream, headers))
                 self.assertEqual(node.post(b"other", self.stream, headers).status, 422)
-        self.assertEqual(len(owners), 3, "the keys of twelve requests belong to all three nodes")
+        self.assertEqual(len(owners), 3, "the keys of forty requests belong to all three nodes")
 
         lines = {**keyed(**who), **NDJSON}
         first = nodes[0].post(b"1\n{\n3\n", self.stream, lines)
