@@ -380,7 +380,7 @@ class Cluster(Base):
         for node in nodes:
             self.check_same(first, node.post(events, self.stream, {**BATCH, **who}))
         stored = [m for node in nodes for m in node.drain_queue(self.stream)]
-        self.assertEqual(len(stored), 12 + 2 + 30)
+        self.assertEqual(len(stored), 40 + 2 + 30)
         self.assertEqual({m["attributes"]["ce_id"] for m in stored if m["attributes"]},
                          {str(n) for n in range(30)})
 
