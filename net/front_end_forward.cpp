@@ -13,7 +13,7 @@ namespace penstock {
 
 namespace {
 
-constexpr std::uint16_t full = 507;
+constexpr std::uint16_t status_full = 507;
 constexpr std::uint16_t status_not_served = 404;
 
 // The text of the event that is the `count`th of its request: one for all where all are the same.
@@ -176,10 +176,10 @@ void front_end::on_forward(const forward_request& request) {
     self_->send(from, std::move(reply));
   };
   if (parts_.node.journal_full.load(std::memory_order_relaxed))
-    return refuse(full, retry_when_full_s);
+    return refuse(status_full, retry_when_full_s);
   const auto& settings = stream_settings_of(request.stream);
   if (settings.expendable && parts_.node.journal_scarce.load(std::memory_order_relaxed))
-    return refuse(full, retry_when_full_s);
+    return refuse(status_full, retry_when_full_s);
   const bool overloaded = !memory_.has_room(memory_.total(), 0, memory_bytes(request));
   if (overloaded) parts_.metrics.count(shed_reason::in_flight);
   auto* const plan = plans_->find(request.plan);

@@ -96,7 +96,7 @@ class jobs_world : public actor_fixture {
     letters = system.spawn(dead_letters_actor,
                            dead_letters_parts{std::move(*opened), kinds, letter_counts, wall});
     replay_parts parts;
-    parts.store = std::move(*replay_store::open(dir.path()));
+    parts.store = *replay_store::open(dir.path());
     parts.reader = journal_reader::make(log->catalog());
     parts.catalog = log->catalog();
     parts.tag = log->tag();

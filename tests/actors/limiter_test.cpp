@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t one_second_ns = 1'000'000'000;
 
 constexpr const char* the_plan = "p";
 
@@ -21,7 +21,7 @@ plan hundred_a_minute() {
           {{.name = "minute",
             .kind = algorithm::fixed_window,
             .amount = 100,
-            .window_ns = 60 * second}}};
+            .window_ns = 60 * one_second_ns}}};
 }
 
 plan_list only(plan rules) {
@@ -68,7 +68,7 @@ class limiter_fixture : public actor_fixture {
     return reply.verdicts;
   }
 
-  std::shared_ptr<std::int64_t> now = std::make_shared<std::int64_t>(1'700'000'000 * second);
+  std::shared_ptr<std::int64_t> now = std::make_shared<std::int64_t>(1'700'000'000 * one_second_ns);
   std::shared_ptr<limit_labels> labels = std::make_shared<limit_labels>();
   std::shared_ptr<limit_ledger> ledger; // of the limiter that was spawned last
   std::shared_ptr<limiter_metrics> metrics = std::make_shared<limiter_metrics>();
@@ -223,7 +223,7 @@ TEST_CASE_METHOD(limiter_fixture, "the sizes of a batch's events go with their i
   rules.limits.push_back({.name = "bytes",
                           .kind = algorithm::fixed_window,
                           .amount = 1000,
-                          .window_ns = 60 * second,
+                          .window_ns = 60 * one_second_ns,
                           .cost = limit_cost::byte});
   const caf::actor deciding = spawn_limiter(rules);
   const auto sized = [](std::uint64_t client, std::uint32_t events, std::uint32_t bytes) {
@@ -251,7 +251,7 @@ TEST_CASE_METHOD(limiter_fixture, "limits are told, and shadows counted", "[limi
   rules.limits.push_back({.name = "new",
                           .kind = algorithm::fixed_window,
                           .amount = 1,
-                          .window_ns = 60 * second,
+                          .window_ns = 60 * one_second_ns,
                           .shadow = true});
   const caf::actor deciding = spawn_limiter(rules);
   CHECK(ask(deciding, std::vector<wish>{{1, 3}, {1, 1}, {2, 1}})[1].granted == 1);
@@ -263,7 +263,7 @@ TEST_CASE_METHOD(limiter_fixture, "limits are told, and shadows counted", "[limi
   REQUIRE(take(self, reply));
   CHECK(reply.token == 5);
   CHECK(reply.plan_known);
-  const std::int64_t resets = (*now + 60 * second) / 1'000'000;
+  const std::int64_t resets = (*now + 60 * one_second_ns) / 1'000'000;
   CHECK(reply.limits ==
         std::vector<limit_status>{{"minute", 4, 96, resets}, {"new", 1, 0, resets}});
   self->send(deciding, drain{});

@@ -101,8 +101,8 @@ def main():
     arguments.add_argument("targets", nargs="*", metavar="TARGET")
     given = arguments.parse_args()
     built = (given.built or HERE.parent.parent / "build/fuzz/tests/fuzz").resolve()
-    known = sorted(path.name[len("fuzz_"):] for path in built.glob("fuzz_*")
-                   if path.is_file() and os.access(path, os.X_OK))
+    known = sorted(path.name for path in (HERE / "corpus").iterdir()
+                   if os.access(built / f"fuzz_{path.name}", os.X_OK))
     unknown = [name for name in given.targets if name not in known]
     if unknown or not known:
         print(f"no such target: {', '.join(unknown) or 'none is built'}; "

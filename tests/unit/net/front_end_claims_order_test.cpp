@@ -50,3 +50,26 @@ TEST_CASE_METHOD(claims_fixture, "claims: nothing is stored before what comes be
   CHECK(errors[0].at("detail").as_string().starts_with("Not stored: an event that comes before"));
   CHECK(waits != last);
 }
+
+TEST_CASE_METHOD(claims_fixture, "claims: an event's repeat in its own request holds nothing back") {
+  auto client = connect();
+  send(client, cloud_batch({"0", "0", "1"}));
+  std::uint64_t token = 0;
+  while (auto part = claimed()) {
+    claim_reply reply{token = part->token, {}};
+    for (auto& item : part->items)
+      reply.verdicts.push_back(
+        {.index = item.index, .state = item.index == 1 ? claim_state::waiting : claim_state::fresh});
+    tell(reply);
+  }
+  CHECK(settled().empty());
+  auto limits = asked(limiter_0);
+  CHECK(costs(limits) == std::vector<std::uint32_t>{2});
+  grant(limits);
+  auto batch = appended();
+  REQUIRE(batch);
+  CHECK(batch->blocks[0]->size() == 2);
+  durable(batch);
+  tell(claim_reply{token, {{.index = 1, .state = claim_state::repeat, .seq = 2, .count = 1}}});
+  CHECK(json_of(expect(client, 202)).at("accepted").as_int64() == 3);
+}

@@ -342,3 +342,57 @@ TEST_CASE_METHOD(front_end_fixture, "turn: who is gone costs those who wait noth
   REQUIRE(batch->blocks[0]->size() == 2);
   CHECK(batch->blocks[0]->body(1).front() == 'y');
 }
+
+TEST_CASE_METHOD(front_end_fixture, "turn: who comes in place of one that is gone waits like others") {
+  start();
+  const auto large = event(client_for(0), std::string(200 << 10, 'x'));
+  const auto much = [](char filler) {
+    return event(client_for(0), std::string(session_environment::little_bytes + 1, filler));
+  };
+  std::vector<test_client> users, waiting;
+  auto another = connect();
+  for (int i = 0; i < 5; ++i) { // each uses a turn up when its last byte is there
+    users.push_back(connect());
+    send(users.back(), std::string_view{large}.substr(0, large.size() - 1));
+  }
+  for (int i = 0; i < 6; ++i) {
+    waiting.push_back(connect());
+    if (i == 4) send(waiting.back(), get("/livez")); // left unread: it resets the connection
+  }
+  turn();
+  users[0].send("x");
+  for (int i = 0; i < 6; ++i)
+    waiting[static_cast<std::size_t>(i)].send(much(static_cast<char>('a' + i)));
+  turn();
+  // In a turn that is used up: the large one, and the first of those who wait.
+  auto first = asked(limiter_0);
+  CHECK(costs(first).size() == 2);
+  users[1].send("x");
+  { auto gone = std::move(waiting[4]); } // 'e' is gone while it waits
+  turn();
+  CHECK(costs(asked(limiter_0)).size() == 2);
+  users[2].send("x");
+  auto late = connect(); // in a turn; it has what belonged to 'e'
+  CHECK(costs(asked(limiter_0)).size() == 2);
+  users[3].send("x");
+  turn();
+  CHECK(costs(asked(limiter_0)).size() == 2);
+  users[4].send("x");
+  late.send(much('l'));
+  another.send(much('m'));
+  turn();
+  auto last = asked(limiter_0);
+  CHECK(costs(last).size() == 2);
+  // A turn that is not used up serves all who wait.
+  turn();
+  CHECK(costs(asked(limiter_0)).size() == 2);
+  const auto who_waited = [this](auto& limits) {
+    grant(limits);
+    auto batch = appended();
+    REQUIRE(batch);
+    REQUIRE(batch->blocks[0]->size() == 2);
+    return batch->blocks[0]->body(1).front();
+  };
+  CHECK(who_waited(first) == 'a');
+  CHECK(who_waited(last) == 'f');
+}
