@@ -5,6 +5,7 @@
 #include "cli/client_secret.hpp"
 #include "net/stream_name.hpp"
 #include "net/wall_time.hpp"
+#include "storage/files.hpp"
 #include "storage/node_name.hpp"
 
 #include <spdlog/spdlog.h>
@@ -26,10 +27,11 @@ name_hasher name_hasher_of(const std::string& secret) {
 } // namespace
 
 result<void> node::open_storage() {
-  std::error_code ec;
-  std::filesystem::path dir{settings_.data_dir};
-  std::filesystem::create_directories(dir, ec);
-  if (ec) return error{errc::io, "can't make " + dir.string() + ": " + ec.message()};
+  const std::filesystem::path dir{settings_.data_dir};
+  if (auto made = make_directory(dir); !made) return made;
+  if (is_open_to_others(dir))
+    spdlog::warn("node.data_dir {} is open to other users of this machine; 'chmod 700' closes it",
+                 dir.string());
   journal_options_.dir = dir / "journal";
   journal_options_.max_bytes = settings_.journal.max_size_bytes;
   journal_options_.segment_max_bytes = settings_.journal.segment_size_bytes;
@@ -39,6 +41,8 @@ result<void> node::open_storage() {
   journal_ = std::move(*opened);
   for (auto& sentence : report.damaged)
     spdlog::error("journal: {}", sentence);
+  for (auto& sentence : report.torn)
+    spdlog::warn("journal: {}", sentence);
   journal_metrics_->damaged.set(static_cast<std::int64_t>(report.damaged.size()));
   if (report.events > 0)
     spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,

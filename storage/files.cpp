@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t max_small_file_bytes = 4096;
+constexpr ::mode_t rights_of_others = S_IRWXG | S_IRWXO;
 
 result<void> write_all(int fd, const fs::path& path, std::string_view content) {
   std::size_t done = 0;
@@ -55,6 +56,18 @@ result<unique_fd> open_file(const fs::path& path, int flags) {
   unique_fd fd{::open(path.c_str(), flags | O_CLOEXEC, 0600)};
   if (!fd) return system_error(path, "open");
   return fd;
+}
+
+void keep_private(const fs::path& path) {
+  struct stat info {};
+  // Not by a descriptor: closing it would drop the locks that SQLite has on the file.
+  if (::stat(path.c_str(), &info) == 0 && (info.st_mode & rights_of_others) != 0)
+    (void)::chmod(path.c_str(), info.st_mode & 07777 & ~rights_of_others);
+}
+
+bool is_open_to_others(const fs::path& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && (info.st_mode & rights_of_others) != 0;
 }
 
 result<void> make_directory(const fs::path& dir) {

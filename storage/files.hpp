@@ -42,6 +42,12 @@ result<unique_fd> open_file(const std::filesystem::path& path, int flags);
 /// Makes a directory (mode 0700) and what is missing above it.
 result<void> make_directory(const std::filesystem::path& dir);
 
+/// Takes the rights of others from a file or directory that is there, as an earlier version or another
+/// program may have given them. Only its owner can, so nothing is said when it fails.
+void keep_private(const std::filesystem::path& path);
+/// Whether others than the owner have any right to it.
+bool is_open_to_others(const std::filesystem::path& path);
+
 /// Makes creations, renames and unlinks in a directory durable.
 result<void> sync_directory(const std::filesystem::path& dir);
 result<void> sync_file(const std::filesystem::path& path);

@@ -30,6 +30,8 @@ struct recovery_report {
   std::uint64_t events = 0;
   std::uint64_t bytes = 0;
   std::vector<std::string> damaged; ///< one clear sentence for each segment set aside or cut short
+  /// The same for a last transaction that can't be read: torn by a power cut, or damaged.
+  std::vector<std::string> torn;
 };
 
 /// Appends blocks in transactions. One thread uses it at a time; it blocks on the disk. Readers

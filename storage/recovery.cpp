@@ -86,28 +86,32 @@ class recovery {
   /// Decides what the last segment is: an empty one that was prepared ahead, one to go on with,
   /// or a damaged one.
   result<void> settle_end(recovered_journal& out) {
-    while (!segments_.empty() && segments_.back().first_seq == 0 && !segments_.back().sealed) {
-      if (without_wal_.count(segments_.back().number) != 0) break;
+    wal_scan scanned;
+    for (; !segments_.empty() && !segments_.back().sealed; segments_.pop_back()) {
+      auto found = scan_wal(wal_path(segments_.back().path));
+      if (!found) return found.error();
+      scanned = *found;
+      if (segments_.back().first_seq != 0 || has_lost(segments_.back(), scanned)) break;
       remove_segment(segments_.back().path);
-      segments_.pop_back();
     }
     if (segments_.empty() || segments_.back().sealed) return {};
     auto& last = segments_.back();
-    const auto wal = wal_path(last.path);
-    auto scanned = scan_wal(wal);
-    if (!scanned) return scanned.error();
-    if (scanned->damaged() || last.first_seq == 0) {
+    if (scanned.damaged() || last.first_seq == 0) {
       last.damaged = true;
       report(last.path.string() + " is damaged: its write-ahead log " +
-             (last.first_seq == 0 ? "is gone" : "can be read only in part") + "; events after " +
-             id(last.last_seq != 0 ? last.last_seq : before(segments_.size() - 1)) +
-             " that were in it are lost");
+             (without_wal_.count(last.number) != 0 ? "is gone" : "can be read only in part") +
+             "; " + after_its_last(last) + " that were in it are lost");
       return {};
     }
+    if (scanned.torn())
+      report_.torn.push_back(last.path.string() + " ends with a transaction that can't be read, " +
+                             "which a power cut leaves when it is not stored yet; if it is damage, " +
+                             after_its_last(last) + " are lost");
+    const auto wal = wal_path(last.path);
     // What a crash left unsynced was read just now and may be delivered: make it last.
     if (auto synced = sync_file(wal); !synced) return synced;
     out.active = last;
-    out.active_wal_bytes = scanned->used_bytes();
+    out.active_wal_bytes = scanned.used_bytes();
     return {};
   }
 
@@ -157,7 +161,7 @@ class recovery {
     // One that was never used belongs to a segment whose making a crash cut short.
     auto scanned = scan_wal(wal_path(db));
     if (!scanned) return scanned.error();
-    if (scanned->committed_frames == 0) {
+    if (scanned->was_never_used()) {
       remove_segment(db);
       return {};
     }
@@ -171,6 +175,14 @@ class recovery {
            ": all events in it are lost, between " +
            id(segments_.empty() ? 0 : segments_.back().last_seq) + " and the next segment's first");
     return {};
+  }
+
+  // Whether an empty segment is one only because its events can't be read any more.
+  bool has_lost(const segment_info& segment, const wal_scan& scanned) const {
+    return without_wal_.count(segment.number) != 0 || !scanned.was_never_used();
+  }
+  std::string after_its_last(const segment_info& last) const {
+    return "events after " + id(last.last_seq != 0 ? last.last_seq : before(segments_.size() - 1));
   }
 
   void report(std::string sentence) { report_.damaged.push_back(std::move(sentence)); }

@@ -1,6 +1,10 @@
 #include "storage/sqlite.hpp"
 
+#include "storage/files.hpp"
+
 #include <cerrno>
+
+#include <fcntl.h>
 
 namespace penstock {
 
@@ -73,9 +77,22 @@ std::string_view sqlite_statement::bytes(int column) {
   return {static_cast<const char*>(data), static_cast<std::size_t>(size)};
 }
 
+namespace {
+
+// SQLite gives a log and shared memory the mode of their database.
+void make_private(const std::filesystem::path& path, sqlite_mode mode) {
+  for (const char* suffix : {"", "-wal", "-shm"})
+    keep_private(path.native() + suffix);
+  // What SQLite can't open either is told by it.
+  if (mode == sqlite_mode::create) (void)open_file(path, O_RDWR | O_CREAT | O_EXCL);
+}
+
+} // namespace
+
 result<sqlite_database> sqlite_database::open(const std::filesystem::path& path, sqlite_mode mode,
                                               const std::string& vfs) {
   initialize_sqlite();
+  if (mode != sqlite_mode::read_only) make_private(path, mode);
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   switch (mode) {
   case sqlite_mode::read_only:

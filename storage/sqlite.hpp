@@ -16,7 +16,8 @@ namespace penstock {
 /// Sets SQLite up once per process; opening a database does it too.
 void initialize_sqlite();
 
-/// How a database file is opened.
+/// How a database file is opened. One that is written to, with its log and shared memory, is for its
+/// owner alone (mode 0600) whatever the umask: who can read them can lock them, and so hold up commits.
 enum class sqlite_mode : std::uint8_t { read_only, read_write, create };
 
 /// A prepared statement. Bound text and blobs are not copied: they must live until reset().

@@ -50,25 +50,45 @@ class frame_walk {
   explicit frame_walk(const unsigned char* header) : big_(header[3] & 1) {
     std::memcpy(salts_, header + 16, sizeof salts_);
     add(sum_, header, 24, big_);
-    valid_ = matches(sum_, header + 24);
+    valid_ = (big_endian(header) & ~1u) == wal_magic && matches(sum_, header + 24);
+    found_.has_header = valid_;
+    found_.header_damaged = !valid_ && !std::all_of(header, header + wal_header_bytes,
+                                                    [](unsigned char byte) { return byte == 0; });
   }
 
   void frame(const unsigned char* frame) {
     ++frames_;
-    const bool same_generation = std::memcmp(frame + 8, salts_, sizeof salts_) == 0;
+    const bool same_generation = is_of_this_generation(frame);
     const bool commits = big_endian(frame + 4) != 0;
     if (valid_) {
       add(sum_, frame, 8, big_);
       add(sum_, frame + wal_frame_header_bytes, page_bytes, big_);
-      valid_ = same_generation && big_endian(frame) != 0 && matches(sum_, frame + 16);
+      valid_ = std::memcmp(frame + 8, salts_, sizeof salts_) == 0 && big_endian(frame) != 0 &&
+               matches(sum_, frame + 16);
     }
-    if (valid_ && commits) found_.committed_frames = frames_;
-    if (!valid_ && same_generation && commits) ++found_.commits_beyond;
+    if (valid_ && commits) {
+      found_.committed_frames = frames_;
+      found_.uncommitted_frames = 0;
+    } else if (valid_) {
+      ++found_.uncommitted_frames;
+    } else if (same_generation) {
+      ++found_.broken_frames;
+      if (commits) ++found_.commits_beyond;
+    }
   }
 
   const wal_scan& found() const { return found_; }
 
  private:
+  // Frames that are left from an earlier use have other salts, which are random: that half of their
+  // bytes are equal has a chance of one in a hundred million. So a frame with damaged salts is known.
+  bool is_of_this_generation(const unsigned char* frame) const {
+    int equal = 0;
+    for (std::size_t i = 0; i < sizeof salts_; ++i)
+      equal += frame[8 + i] == salts_[i];
+    return found_.has_header && equal >= 4;
+  }
+
   bool big_;
   bool valid_ = true;
   unsigned char salts_[8];
@@ -90,10 +110,10 @@ result<wal_scan> scan_wal(const std::filesystem::path& wal) {
     return fd.error();
   }
   unsigned char header[wal_header_bytes];
-  if (::pread(fd->get(), header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
-      (big_endian(header) & ~1u) != wal_magic)
-    return wal_scan{};
-
+  const auto begins = ::pread(fd->get(), header, sizeof header, 0);
+  if (begins < 0) return system_error(wal, "read");
+  if (begins == 0) return wal_scan{};
+  std::fill(header + begins, header + sizeof header, static_cast<unsigned char>(0));
   frame_walk walk{header};
   std::vector<unsigned char> buffer(frames_per_read * wal_frame_bytes);
   for (std::uint64_t offset = wal_header_bytes;;) {

@@ -12,12 +12,27 @@ namespace penstock {
 /// silence. That is right for the end that a crash tore, and a loss where committed frames follow.
 struct wal_scan {
   std::uint64_t committed_frames = 0; ///< what SQLite will take
+  /// Whole frames behind them, of a transaction that had not got to its commit.
+  std::uint64_t uncommitted_frames = 0;
+  /// Frames of the same WAL generation past the first bad one, that one included.
+  std::uint64_t broken_frames = 0;
   /// Commits of the same WAL generation that lie past the first bad frame. A crash tears at most
   /// the last transaction, so more than one means that acknowledged rows were damaged.
   std::uint64_t commits_beyond = 0;
+  bool has_header = false;
+  /// Where the header should be are neither a header nor the zeros of a log that waits for its use.
+  bool header_damaged = false;
 
   std::uint64_t used_bytes() const;
-  bool damaged() const { return commits_beyond > 1; }
+  bool damaged() const { return commits_beyond > 1 || header_damaged; }
+  /// Something behind the last commit is broken: what a power cut tore while it was written, and
+  /// nobody was told that it is stored; or damage to the last commit. The two look the same.
+  bool torn() const { return broken_frames > 0 && !damaged(); }
+  /// Nothing was ever committed in it. Only then it may be removed.
+  bool was_never_used() const {
+    return committed_frames == 0 && !header_damaged && broken_frames == 0 &&
+           (!has_header || uncommitted_frames > 0);
+  }
 };
 
 /// Reads the whole file. A missing, empty or never used WAL has no frames.

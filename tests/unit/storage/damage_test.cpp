@@ -1,5 +1,6 @@
 // What damage to the files costs: the events it hit, a clear sentence, and nothing else.
 #include "storage/segment.hpp"
+#include "storage/wal_scan.hpp"
 #include "support.hpp"
 
 #include <functional>
@@ -228,4 +229,125 @@ TEST_CASE("a person's checkpoint does no harm", "[damage]") {
   const auto found = reopen(options);
   CHECK(found.report.damaged.empty());
   CHECK(found.events == range(1, 600));
+}
+
+// -- what looks empty ------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::uint64_t first_frame = 32; // behind the log's header
+constexpr std::uint64_t one_frame = 24 + 4096;
+
+/// One segment of 50 events in `commits` commits, and the next one that is prepared already. It is in
+/// use when the process ends.
+void make_one_segment(const journal_options& options, std::uint64_t commits) {
+  auto log = open_journal(options);
+  for (std::uint64_t i = 0; i < commits; ++i)
+    append_and_commit(*log, numbered_block(i * 50 / commits + 1, 50 / commits));
+  require_ok(segment_keeper::make(*log, options)->prepare());
+}
+
+void flip(const fs::path& file, std::uint64_t offset, int bit) {
+  std::fstream stream{file, std::ios::in | std::ios::out | std::ios::binary};
+  stream.seekg(static_cast<std::streamoff>(offset));
+  const char was = static_cast<char>(stream.get());
+  stream.seekp(static_cast<std::streamoff>(offset));
+  stream.put(static_cast<char>(was ^ (1 << bit)));
+  REQUIRE(stream.good());
+}
+
+} // namespace
+
+TEST_CASE("no bit of the last log's header or first frame takes its events in silence", "[damage]") {
+  const std::uint64_t commits = GENERATE(1u, 5u);
+  const bool preallocate = GENERATE(false, true);
+  // All of the header, the first frame's header, and some of its page.
+  for (std::uint64_t offset = 0; offset < first_frame + 24 + 4096;
+       offset += offset < first_frame + 24 ? 1 : 511) {
+    CAPTURE(commits, preallocate, offset);
+    temporary_dir dir;
+    auto options = options_in(dir.path());
+    options.preallocate = preallocate;
+    make_one_segment(options, commits);
+    const auto db = segment_path(options.dir, 1);
+    flip(wal_path(db), offset, static_cast<int>(offset % 8));
+    recovery_report report;
+    std::vector<std::uint64_t> events;
+    {
+      auto log = open_journal(options, &report);
+      events = numbers(read_all(*log));
+      require_ok(segment_keeper::make(*log, options)->retire(1000, far_future_ms));
+    }
+    if (events == range(1, 50)) { // a bit that nobody reads, as the number of checkpoints
+      CHECK(report.damaged.empty());
+      continue;
+    }
+    CHECK(events.empty());
+    REQUIRE(report.damaged.size() == 1);
+    CHECK(report.damaged[0].find("000000000001.db is damaged") != std::string::npos);
+    CHECK(fs::exists(options.dir / "damaged" / db.filename()));
+    CHECK(fs::exists(options.dir / "damaged" / wal_path(db).filename()));
+  }
+}
+
+TEST_CASE("no bit of the only transaction's frames takes its events in silence", "[damage]") {
+  std::uint64_t frames = 1;
+  for (std::uint64_t frame = 0; frame < frames; ++frame)
+    for (std::uint64_t byte = 0; byte < 24 + 8; ++byte) {
+      CAPTURE(frame, byte);
+      temporary_dir dir;
+      const auto options = options_in(dir.path());
+      auto log = open_journal(options);
+      append_and_commit(*log, numbered_block(1, 5, "default", 1500));
+      log.reset();
+      const auto wal = wal_path(segment_path(options.dir, 1));
+      frames = scan_wal(wal)->committed_frames;
+      CHECK(frames > 2);
+      flip(wal, first_frame + frame * one_frame + byte, static_cast<int>(byte % 8));
+      recovery_report report;
+      log = open_journal(options, &report);
+      CHECK(read_all(*log).empty());
+      CHECK(report.damaged.size() == 1);
+    }
+}
+
+TEST_CASE("a log that was begun and holds nothing is not taken for one never used", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_one_segment(options, 1);
+  const auto wal = wal_path(segment_path(options.dir, 1));
+  const auto size = fs::file_size(wal);
+  fs::resize_file(wal, first_frame);
+  fs::resize_file(wal, size); // zeros
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  CHECK(report.damaged.size() == 1);
+}
+
+TEST_CASE("a last transaction that can't be read is told, not called damage", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto wal = wal_path(segment_path(options.dir, 3));
+  const auto last_page = (fs::file_size(wal) - first_frame) / one_frame * one_frame + first_frame - 100;
+  flip(wal, last_page, 3);
+  const auto found = reopen(options);
+  CHECK(found.events == range(1, 590));
+  CHECK(found.report.damaged.empty());
+  REQUIRE(found.report.torn.size() == 1);
+  CHECK(found.report.torn[0].find("000000000003.db") != std::string::npos);
+  CHECK(found.report.torn[0].find(event_id(590, "aaaaaaaa").substr(0, 16)) != std::string::npos);
+}
+
+TEST_CASE("what was prepared and never used is removed without a word", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_one_segment(options, 5);
+  REQUIRE(fs::exists(segment_path(options.dir, 2)));
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  CHECK(numbers(read_all(*log)) == range(1, 50));
+  CHECK(report.damaged.empty());
+  CHECK(report.torn.empty());
+  CHECK(!fs::exists(segment_path(options.dir, 2)));
 }
