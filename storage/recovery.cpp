@@ -91,8 +91,9 @@ class recovery {
       auto found = scan_wal(wal_path(segments_.back().path));
       if (!found) return found.error();
       scanned = *found;
-      if (segments_.back().first_seq != 0 || has_lost(segments_.back(), scanned)) break;
-      remove_segment(segments_.back().path);
+      const auto& last = segments_.back();
+      if (last.first_seq != 0 || is_damaged(last, scanned)) break;
+      if (auto done = put_away_empty(last, scanned); !done) return done;
     }
     if (segments_.empty() || segments_.back().sealed) return {};
     auto& last = segments_.back();
@@ -103,10 +104,7 @@ class recovery {
              "; " + after_its_last(last) + " that were in it are lost");
       return {};
     }
-    if (scanned.torn())
-      report_.torn.push_back(last.path.string() + " ends with a transaction that can't be read, " +
-                             "which a power cut leaves when it is not stored yet; if it is damage, " +
-                             after_its_last(last) + " are lost");
+    if (scanned.torn()) report_torn(last, "");
     const auto wal = wal_path(last.path);
     // What a crash left unsynced was read just now and may be delivered: make it last.
     if (auto synced = sync_file(wal); !synced) return synced;
@@ -171,15 +169,33 @@ class recovery {
   result<void> move_away(const fs::path& db, const std::string& why) {
     if (auto moved = set_aside(db); !moved) return moved;
     report(why + "; it can't be read and was moved to " +
-           (db.parent_path() / damaged_dir_name).string() +
+           aside(db) +
            ": all events in it are lost, between " +
            id(segments_.empty() ? 0 : segments_.back().last_seq) + " and the next segment's first");
     return {};
   }
 
-  // Whether an empty segment is one only because its events can't be read any more.
-  bool has_lost(const segment_info& segment, const wal_scan& scanned) const {
-    return without_wal_.count(segment.number) != 0 || !scanned.was_never_used();
+  bool is_damaged(const segment_info& segment, const wal_scan& scanned) const {
+    return without_wal_.count(segment.number) != 0 || scanned.damaged();
+  }
+  // Only what is proven to have held nothing is removed.
+  result<void> put_away_empty(const segment_info& segment, const wal_scan& scanned) {
+    if (scanned.was_never_used()) {
+      remove_segment(segment.path);
+      return {};
+    }
+    if (auto moved = set_aside(segment.path); !moved) return moved;
+    report_torn(segment, " It was moved to " + aside(segment.path));
+    return {};
+  }
+  void report_torn(const segment_info& segment, const std::string& what_was_done) {
+    report_.torn.push_back(segment.path.string() + " ends with a transaction that can't be read. A "
+                           "power cut leaves that when it is not stored yet, and nobody was told so; "
+                           "if it is damage, " + after_its_last(segment) + " are lost." +
+                           what_was_done);
+  }
+  static std::string aside(const fs::path& db) {
+    return (db.parent_path() / damaged_dir_name).string();
   }
   std::string after_its_last(const segment_info& last) const {
     return "events after " + id(last.last_seq != 0 ? last.last_seq : before(segments_.size() - 1));

@@ -27,12 +27,12 @@ struct wal_scan {
   bool damaged() const { return commits_beyond > 1 || header_damaged; }
   /// Something behind the last commit is broken: what a power cut tore while it was written, and
   /// nobody was told that it is stored; or damage to the last commit. The two look the same.
-  bool torn() const { return broken_frames > 0 && !damaged(); }
-  /// Nothing was ever committed in it. Only then it may be removed.
-  bool was_never_used() const {
-    return committed_frames == 0 && !header_damaged && broken_frames == 0 &&
-           (!has_header || uncommitted_frames > 0);
+  bool torn() const {
+    const bool only_begun = has_header && committed_frames == 0 && uncommitted_frames == 0;
+    return !damaged() && (broken_frames > 0 || only_begun);
   }
+  /// Nothing was ever committed in it. Only then it may be removed.
+  bool was_never_used() const { return committed_frames == 0 && !damaged() && !torn(); }
 };
 
 /// Reads the whole file. A missing, empty or never used WAL has no frames.

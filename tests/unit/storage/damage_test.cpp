@@ -283,8 +283,11 @@ TEST_CASE("no bit of the last log's header or first frame takes its events in si
       continue;
     }
     CHECK(events.empty());
-    REQUIRE(report.damaged.size() == 1);
-    CHECK(report.damaged[0].find("000000000001.db is damaged") != std::string::npos);
+    // A power cut tears the only transaction as a bit does; it tears no header, and not one of five.
+    const bool torn = commits == 1 && offset >= first_frame;
+    REQUIRE(report.damaged.size() == (torn ? 0 : 1));
+    REQUIRE(report.torn.size() == (torn ? 1 : 0));
+    CHECK((torn ? report.torn : report.damaged)[0].find("000000000001.db") != std::string::npos);
     CHECK(fs::exists(options.dir / "damaged" / db.filename()));
     CHECK(fs::exists(options.dir / "damaged" / wal_path(db).filename()));
   }
@@ -307,7 +310,9 @@ TEST_CASE("no bit of the only transaction's frames takes its events in silence",
       recovery_report report;
       log = open_journal(options, &report);
       CHECK(read_all(*log).empty());
-      CHECK(report.damaged.size() == 1);
+      // A bit may also make it look like two commits, which is damage.
+      CHECK(report.torn.size() + report.damaged.size() == 1);
+      CHECK(fs::exists(report.torn.empty() ? wal : options.dir / "damaged" / wal.filename()));
     }
 }
 
@@ -321,7 +326,8 @@ TEST_CASE("a log that was begun and holds nothing is not taken for one never use
   fs::resize_file(wal, size); // zeros
   recovery_report report;
   auto log = open_journal(options, &report);
-  CHECK(report.damaged.size() == 1);
+  CHECK(report.torn.size() == 1);
+  CHECK(fs::exists(options.dir / "damaged" / wal.filename()));
 }
 
 TEST_CASE("a last transaction that can't be read is told, not called damage", "[damage]") {
