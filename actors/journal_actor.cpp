@@ -21,6 +21,7 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
   check_scarce();
+  self_->delayed_send(self_, place_check_interval, place_check{});
 }
 
 // -- appending ------------------------------------------------------------------------------------
@@ -45,6 +46,10 @@ void journal_state::stage(const append_batch_ptr& batch) {
     error why{errc::journal_full, "the journal has reached journal.max_size"};
     refuse_more(why);
     return tell({batch}, {{}, false, why});
+  }
+  if (lost_) {
+    metrics_->failures.add();
+    return tell({batch}, {{}, false, *lost_});
   }
   staged_.push_back(batch);
   staged_events_ += batch->events;
@@ -95,7 +100,9 @@ bool journal_state::write_row() {
 void journal_state::commit() {
   commit_sent_ = delayed_commit_sent_ = false;
   if (staged_.empty() || !write_row()) return;
+  if (lost_) return fail_staged(*lost_);
   if (auto done = store_->commit(); !done) return fail_staged(done.error());
+  set_failed(false);
   auto batches = std::move(staged_);
   auto events = staged_events_;
   auto bytes = staged_bytes_;
@@ -142,7 +149,33 @@ void journal_state::fail_staged(const error& why) {
   rows_.clear();
   staged_events_ = staged_bytes_ = 0;
   if (why.code == errc::disk_full || why.code == errc::journal_full) refuse_more(why);
+  if (why.code == errc::io || why.code == errc::corrupt) set_failed(true);
   tell(batches, {{}, false, why});
+}
+
+void journal_state::set_failed(bool failed) {
+  if (node_->journal_failed.load(std::memory_order_relaxed) == failed) return;
+  node_->journal_failed.store(failed);
+  metrics_->failed.set(failed ? 1 : 0);
+}
+
+// A directory can be removed, moved or unmounted below a running node, and writes go on to files
+// that nobody will find again. Whether a disk that failed works again only a write can tell: let one
+// try.
+void journal_state::check_place() {
+  self_->delayed_send(self_, place_check_interval, place_check{});
+  auto place = store_->check_place();
+  if (place) {
+    if (lost_) spdlog::info("journal: its files are where they were; events are stored again");
+    lost_.reset();
+    return set_failed(false);
+  }
+  metrics_->failures.add();
+  if (!lost_)
+    spdlog::error("journal: {}; nothing is stored until it is there again, or the node is started "
+                  "anew", place.error().message);
+  lost_ = place.error();
+  set_failed(true);
 }
 
 // One message a front end, whatever the number of its batches.
@@ -298,6 +331,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](const append_batch_ptr& batch) { state.take(batch); },
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
+      [&state](place_check) { state.check_place(); },
       [&state](const fetch_request& request) { return state.fetch(request); },
       [&state](const forget_stream& which) { state.forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },

@@ -16,6 +16,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -47,6 +48,10 @@ inline constexpr std::size_t max_row_bytes = 1u << 20;
 /// While the journal can't take more, or not from all, this often it looks whether it can again.
 inline constexpr std::chrono::milliseconds full_check_interval{200};
 
+/// So often it looks whether its files are where they were; and so long a node is not ready after a
+/// write that failed.
+inline constexpr std::chrono::milliseconds place_check_interval{500};
+
 /// Group commit: batches are written into the open transaction as they come; the first that someone
 /// waits for makes the actor send itself commit_due, which arrives behind everything that was in
 /// the mailbox before it. While the disk works, the next group gathers in the mailbox. Batches are
@@ -68,6 +73,7 @@ class journal_state {
   void forget(const std::string& stream);
   void replicate(replicated_streams which);
   void look_again();
+  void check_place();
   void close();
 
  private:
@@ -88,6 +94,7 @@ class journal_state {
   void check_full();
   void check_scarce();
   void look_again_soon();
+  void set_failed(bool failed);
   void note_commit(std::size_t events, std::size_t bytes);
 
   self_ptr self_;
@@ -106,6 +113,7 @@ class journal_state {
   bool commit_sent_ = false;
   bool delayed_commit_sent_ = false;
   bool look_sent_ = false;
+  std::optional<error> lost_; // why nothing that is written would be there after a restart
 
   std::unique_ptr<recent_blocks> recent_;
   budget_share recent_share_;

@@ -162,6 +162,8 @@ struct commit_due {};
 /// The journal's timer while it can take no more, or not from all: look whether there is room
 /// again.
 struct full_check {};
+/// The journal's other timer: look whether its files are where they were.
+struct place_check {};
 
 /// A publisher wants what is durable in `stream` after a sequence number. Answered with
 /// fetch_reply at once when the events are in memory, or at once with read_segments when memory
@@ -255,6 +257,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_batch_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::commit_due)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::full_check)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::place_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
@@ -305,4 +308,5 @@ CAF_ADD_TYPE_ID(penstock, (penstock::watch_streams))
 CAF_ADD_TYPE_ID(penstock, (penstock::stream_seen))
 CAF_ADD_TYPE_ID(penstock, (penstock::forget_stream))
 CAF_ADD_TYPE_ID(penstock, (penstock::placement_changed))
+CAF_ADD_TYPE_ID(penstock, (penstock::place_check))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -176,6 +176,7 @@ struct alignas(64) journal_metrics {
   group_size_histogram group_size; ///< events in one commit
   gauge durable_seq;
   gauge bytes;          ///< of all segment files
+  gauge failed;         ///< 1 while nothing can be stored
   gauge scarce;         ///< 1 while expendable streams are refused
   gauge full;           ///< 1 while the cap or the disk refuses more
   gauge damaged;        ///< segments set aside or cut short at this start

@@ -18,6 +18,8 @@ struct node_state {
   std::atomic<bool> disk_full{false}; ///< with journal_full: it is the disk, not the cap
   /// The journal nears its cap: 507 for the streams that are expendable.
   std::atomic<bool> journal_scarce{false};
+  /// The journal's last write failed, or its files are not where they were: 503, and not ready.
+  std::atomic<bool> journal_failed{false};
   /// Open connections of all front ends, against http.max_connections; not touched by requests.
   std::atomic<std::int64_t> connections{0};
   std::atomic<bool> draining{false};

@@ -121,6 +121,8 @@ result<void> adoption::open() {
     return error{errc::locked, dir.string() + " is in use: a node runs on it, or another adopt. "
                                               "Only a node that is gone can be adopted"};
   if (!opened) return opened.error();
+  for (const auto& sentence : recovered.torn)
+    spdlog::warn("journal: {}", sentence);
   journal_ = std::move(*opened);
   reader_ = journal_reader::make(journal_->catalog());
   auto cursors = cursor_store::open(dir);

@@ -1,5 +1,6 @@
 #include "cli/config_warnings.hpp"
 
+#include "actors/ip_network.hpp"
 #include "cli/address.hpp"
 #include "cli/config_checks.hpp"
 
@@ -19,18 +20,23 @@ bool keeps_strangers_out(const config& c) {
                      [](const auto& entry) { return entry.second.deny; });
 }
 
-bool is_everybody(const std::string& network) {
-  return network.ends_with("/0");
+// As two halves of all addresses are, or all IPv4 addresses as IPv6 ones ("::ffff:0.0.0.0/96").
+bool is_almost_everybody(const std::string& text) {
+  constexpr unsigned fewest_prefix_bits = 8;
+  const auto network = parse_network(text);
+  return network && network->prefix_bits < fewest_prefix_bits;
 }
 
 } // namespace
 
 std::vector<std::string> warnings_of(const config& c) {
   auto found = admin_warnings(c);
-  if (std::ranges::any_of(c.http.trusted_proxies, is_everybody))
-    found.push_back("http.trusted_proxies: a network of length 0 is everybody: whoever sends an "
-                    "event may say which address it comes from, and so whose limits it uses up; "
-                    "name the proxies");
+  const auto wide = std::ranges::find_if(c.http.trusted_proxies, is_almost_everybody);
+  if (wide != c.http.trusted_proxies.end())
+    found.push_back(fmt::format(
+        "http.trusted_proxies: {} is everybody, or nearly: whoever sends an event may say which "
+        "address it comes from, and so whose limits it uses up; name the proxies",
+        *wide));
   const auto listen = parse_host_port(c.http.listen);
   if (!listen || is_loopback(*listen)) return found;
   if (!keeps_strangers_out(c))

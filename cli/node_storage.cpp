@@ -29,6 +29,7 @@ name_hasher name_hasher_of(const std::string& secret) {
 result<void> node::open_storage() {
   const std::filesystem::path dir{settings_.data_dir};
   if (auto made = make_directory(dir); !made) return made;
+  keep_contents_private(dir);
   if (is_open_to_others(dir))
     spdlog::warn("node.data_dir {} is open to other users of this machine; 'chmod 700' closes it",
                  dir.string());

@@ -39,11 +39,16 @@ awaitable<admin_answer> get_ready(admin_context& context, admin_request& request
   const bool draining = context.node.draining.load(std::memory_order_relaxed);
   const bool full = context.node.journal_full.load(std::memory_order_relaxed);
   const bool scarce = context.node.journal_scarce.load(std::memory_order_relaxed);
-  const bool ready = context.node.ready.load(std::memory_order_relaxed) && !draining && !full;
+  const bool failed = context.node.journal_failed.load(std::memory_order_relaxed);
+  const bool ready =
+    context.node.ready.load(std::memory_order_relaxed) && !draining && !full && !failed;
   std::string body = ready ? "ok\n" : "not ready\n";
   if (request.query.find("verbose") != request.query.npos) {
     body += draining ? "draining: yes\n" : "draining: no\n";
-    body += full ? "journal: full\n" : scarce ? "journal: scarce\n" : "journal: ok\n";
+    body += failed   ? "journal: failed\n"
+            : full   ? "journal: full\n"
+            : scarce ? "journal: scarce\n"
+                     : "journal: ok\n";
   }
   co_return admin_answer{.status = ready ? 200u : 503u,
                          .content_type = "text/plain; charset=utf-8",

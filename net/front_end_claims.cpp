@@ -144,7 +144,7 @@ void front_end::take_verdicts(std::uint64_t token, const std::vector<claim_verdi
 // stored by another request, as after a timeout of a sender that then sends more: a retry stores it.
 // Of events that other nodes own there is no order.
 void front_end::hold_back_later(request_claims& claims) {
-  // Two that overlap and came at one moment, to two lanes, don't come back at one moment.
+  // Two that overlap and came at one moment, to two lanes, come back at one moment half as often.
   const auto retry_s = retry_when_unavailable_s + static_cast<std::uint32_t>(next_token_ % 2);
   for (auto i = first_open(claims.all, parts_.self_member); i < claims.all.size(); ++i) {
     auto& one = claims.all[i];

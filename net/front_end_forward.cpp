@@ -177,6 +177,8 @@ void front_end::on_forward(const forward_request& request) {
   };
   if (parts_.node.journal_full.load(std::memory_order_relaxed))
     return refuse(status_full, retry_when_full_s);
+  if (parts_.node.journal_failed.load(std::memory_order_relaxed))
+    return refuse(status_unavailable, retry_when_unavailable_s);
   const auto& settings = stream_settings_of(request.stream);
   if (settings.expendable && parts_.node.journal_scarce.load(std::memory_order_relaxed))
     return refuse(status_full, retry_when_full_s);

@@ -115,11 +115,16 @@ void front_end::answer_health(session& from, const request_parser& parser, std::
   bool draining = node.draining.load(std::memory_order_relaxed);
   bool full = node.journal_full.load(std::memory_order_relaxed);
   bool scarce = node.journal_scarce.load(std::memory_order_relaxed);
-  bool ok = path == "/livez" || (node.ready.load(std::memory_order_relaxed) && !draining && !full);
+  bool failed = node.journal_failed.load(std::memory_order_relaxed);
+  bool ok = path == "/livez" ||
+            (node.ready.load(std::memory_order_relaxed) && !draining && !full && !failed);
   std::string body = ok ? "ok\n" : "not ready\n";
   if (query.find("verbose") != std::string_view::npos) {
     body += draining ? "draining: yes\n" : "draining: no\n";
-    body += full ? "journal: full\n" : scarce ? "journal: scarce\n" : "journal: ok\n";
+    body += failed   ? "journal: failed\n"
+            : full   ? "journal: full\n"
+            : scarce ? "journal: scarce\n"
+                     : "journal: ok\n";
   }
   bool keep_alive = parser.keep_alive() && !from.draining();
   auto number = from.open_exchange(keep_alive);
@@ -139,6 +144,12 @@ bool front_end::shed(session& from, const request_parser& parser, std::string_vi
                {507, disk ? "The disk that holds the journal is full; nothing was stored."
                           : "The journal has reached journal.max_size; nothing was stored."},
                retry_when_full_s);
+    return true;
+  }
+  if (node.journal_failed.load(std::memory_order_relaxed)) {
+    parts_.metrics.count(shed_reason::journal_error);
+    answer_now(from, parser, {status_unavailable, "The journal failed. Nothing was stored."},
+               retry_when_unavailable_s);
     return true;
   }
   if (node.journal_scarce.load(std::memory_order_relaxed) &&

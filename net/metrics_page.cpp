@@ -268,6 +268,8 @@ void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
       .value(j.scarce.value());
   out.gauge("penstock_journal_full", "1 while the journal takes nothing more.")
       .value(j.full.value());
+  out.gauge("penstock_journal_failed", "1 while the journal can store nothing.")
+      .value(j.failed.value());
   out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
       .value(j.queued_batches.value());
   out.gauge("penstock_journal_damaged_segments", "Segments set aside or cut short at this start.")

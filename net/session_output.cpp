@@ -93,7 +93,7 @@ bool session::go_on() {
   if (!std::exchange(goes_on_, false) || fd_ < 0) return false;
   // The client was not late while it waited for us.
   const auto waited_ns = env_.loop.now_ns() - waits_since_ns_;
-  deadline_ns_ += waited_ns;
+  if (deadline_ns_ != no_deadline_ns) deadline_ns_ += waited_ns;
   phase_since_ns_ += waited_ns;
   if (sent_ < out_.size()) return false; // after_sent() goes on
   if (phase_ == phase::lingering) return discard(), true;

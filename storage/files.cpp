@@ -61,8 +61,15 @@ result<unique_fd> open_file(const fs::path& path, int flags) {
 void keep_private(const fs::path& path) {
   struct stat info {};
   // Not by a descriptor: closing it would drop the locks that SQLite has on the file.
-  if (::stat(path.c_str(), &info) == 0 && (info.st_mode & rights_of_others) != 0)
+  if (::lstat(path.c_str(), &info) == 0 && !S_ISLNK(info.st_mode) &&
+      (info.st_mode & rights_of_others) != 0)
     (void)::chmod(path.c_str(), info.st_mode & 07777 & ~rights_of_others);
+}
+
+void keep_contents_private(const fs::path& dir) {
+  std::error_code fault;
+  for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault))
+    keep_private(at->path());
 }
 
 bool is_open_to_others(const fs::path& path) {
@@ -70,14 +77,24 @@ bool is_open_to_others(const fs::path& path) {
   return ::stat(path.c_str(), &info) == 0 && (info.st_mode & rights_of_others) != 0;
 }
 
+file_identity identity_of(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {0, 0};
+  return {info.st_dev, info.st_ino};
+}
+
 result<void> make_directory(const fs::path& dir) {
   if (::mkdir(dir.c_str(), 0700) == 0) {
     const auto parent = dir.has_parent_path() ? dir.parent_path() : fs::path{"."};
     return sync_directory(parent);
   }
-  if (errno == EEXIST && fs::is_directory(dir)) return {};
-  if (errno != ENOENT || !dir.has_parent_path() || dir.parent_path() == dir)
-    return system_error(dir, "make directory");
+  const bool is_there = errno == EEXIST;
+  const bool parent_may_be_missing = errno == ENOENT && dir.has_parent_path();
+  auto why = system_error(dir, "make directory");
+  std::error_code unknown;
+  if (is_there && fs::is_directory(dir, unknown)) return {};
+  // A file system such as /proc says so of what it can't make anywhere.
+  if (!parent_may_be_missing || fs::exists(dir.parent_path(), unknown)) return why;
   if (auto made = make_directory(dir.parent_path()); !made) return made;
   return make_directory(dir);
 }

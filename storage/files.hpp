@@ -43,10 +43,16 @@ result<unique_fd> open_file(const std::filesystem::path& path, int flags);
 result<void> make_directory(const std::filesystem::path& dir);
 
 /// Takes the rights of others from a file or directory that is there, as an earlier version or another
-/// program may have given them. Only its owner can, so nothing is said when it fails.
+/// program may have given them. Only its owner can, so nothing is said when it fails. A symbolic link is left alone.
 void keep_private(const std::filesystem::path& path);
+/// The same for all that is below a directory.
+void keep_contents_private(const std::filesystem::path& dir);
 /// Whether others than the owner have any right to it.
 bool is_open_to_others(const std::filesystem::path& path);
+
+/// Which file lies at a path: its device and number, or {0, 0} if none does.
+using file_identity = std::pair<std::uint64_t, std::uint64_t>;
+file_identity identity_of(const std::filesystem::path& path);
 
 /// Makes creations, renames and unlinks in a directory durable.
 result<void> sync_directory(const std::filesystem::path& dir);

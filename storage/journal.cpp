@@ -197,6 +197,10 @@ result<void> journal_writer::rotate() {
   return {};
 }
 
+result<void> journal_writer::check_place() const {
+  return active_ ? active_->check_place() : result<void>{};
+}
+
 result<void> journal_writer::close() {
   // Every commit is on the disk already; an open transaction is nobody's promise.
   if (active_) active_->rollback();

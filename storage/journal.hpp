@@ -75,6 +75,10 @@ class journal {
   /// bytes() without what is allocated ahead, in the active segment or for the next ones.
   virtual std::uint64_t used_bytes() const = 0;
 
+  /// errc::io when the file that is written is not the one that is there: the directory was removed,
+  /// moved or unmounted below the process. Two calls of stat(2).
+  virtual result<void> check_place() const = 0;
+
   /// Seals nothing, syncs what is open and closes. Called by a drain; the destructor just closes.
   virtual result<void> close() = 0;
 

@@ -30,6 +30,7 @@ class journal_writer final : public journal {
   std::uint64_t bytes() const override { return catalog_->bytes() + supply_->bytes(); }
   bool full() const override;
   std::uint64_t used_bytes() const override;
+  result<void> check_place() const override;
   result<void> close() override;
   std::shared_ptr<segment_catalog> catalog() const override { return catalog_; }
 

@@ -104,8 +104,11 @@ class recovery {
              "; " + after_its_last(last) + " that were in it are lost");
       return {};
     }
-    if (scanned.torn()) report_torn(last, "");
     const auto wal = wal_path(last.path);
+    if (scanned.torn()) {
+      report_torn(last, "");
+      if (auto done = forget_torn_end(wal, scanned); !done) return done;
+    }
     // What a crash left unsynced was read just now and may be delivered: make it last.
     if (auto synced = sync_file(wal); !synced) return synced;
     out.active = last;
@@ -163,6 +166,12 @@ class recovery {
       remove_segment(db);
       return {};
     }
+    if (scanned->torn()) { // a crash came while it was being moved
+      if (auto moved = set_aside(db); !moved) return moved;
+      report_.torn.push_back(wal_path(db).string() + " holds only a transaction that is not whole, and "
+                             "its database is gone; it was moved to " + aside(db));
+      return {};
+    }
     return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left");
   }
 
@@ -189,10 +198,10 @@ class recovery {
     return {};
   }
   void report_torn(const segment_info& segment, const std::string& what_was_done) {
-    report_.torn.push_back(segment.path.string() + " ends with a transaction that can't be read. A "
-                           "power cut leaves that when it is not stored yet, and nobody was told so; "
-                           "if it is damage, " + after_its_last(segment) + " are lost." +
-                           what_was_done);
+    report_.torn.push_back(segment.path.string() + " ends with a transaction that is not whole. A "
+                           "power cut or a kill leaves this of one that was not stored yet; then no "
+                           "client was told that it was. If it is damage, " +
+                           after_its_last(segment) + " are lost." + what_was_done);
   }
   static std::string aside(const fs::path& db) {
     return (db.parent_path() / damaged_dir_name).string();

@@ -217,6 +217,7 @@ class journals_of_origins final : public replica_store {
     auto opened = journal::open(options, &found);
     if (!opened) return opened.error();
     problems.insert(problems.end(), found.damaged.begin(), found.damaged.end());
+    problems.insert(problems.end(), found.torn.begin(), found.torn.end());
     if ((*opened)->tag() != tag)
       return error{errc::corrupt, "its journal has the tag " + (*opened)->tag()};
     auto& of = origins_[tag];

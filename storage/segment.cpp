@@ -155,6 +155,8 @@ segment_writer::open(segment_info info, const std::string& vfs, std::uint64_t wa
   if (!done) return done.error();
 
   const auto& path = writer->info_.path;
+  writer->db_file_ = identity_of(path);
+  writer->wal_file_ = identity_of(wal_path(path));
   writer->db_bytes_ = file_bytes(path);
   writer->wal_file_bytes_ = file_bytes(wal_path(path));
   writer->wal_used_bytes_ = wal_used_bytes;
@@ -173,6 +175,15 @@ segment_writer::open(segment_info info, const std::string& vfs, std::uint64_t wa
   }
   if (done = writer->keys_.prepare(writer->db_); !done) return done.error();
   return writer;
+}
+
+result<void> segment_writer::check_place() const {
+  const auto wal = wal_path(info_.path);
+  for (const auto& [path, opened] : {std::pair{info_.path, db_file_}, {wal, wal_file_}})
+    if (const auto now = identity_of(path); now != opened)
+      return error{errc::io, path.string() + (now == file_identity{} ? " is not there any more"
+                                                                     : " is another file now")};
+  return {};
 }
 
 // A segment that an older version began is gone on with.

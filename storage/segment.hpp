@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/block_codec.hpp"
+#include "storage/files.hpp"
 #include "storage/idempotency_rows.hpp"
 #include "storage/segment_catalog.hpp"
 #include "storage/sqlite.hpp"
@@ -70,6 +71,9 @@ class segment_writer {
   /// Writes what the segment holds (`now`, as the catalog has it) and that it is complete.
   result<void> seal(const segment_info& now);
 
+  /// See journal::check_place().
+  result<void> check_place() const;
+
   /// Bytes of the database and of the WAL, a recycled WAL's unused rest included.
   std::uint64_t bytes() const;
   /// Bytes in use: what bytes() would be without that rest.
@@ -85,6 +89,8 @@ class segment_writer {
   sqlite_database db_;
   sqlite_statement begin_, insert_, commit_, rollback_;
   idempotency_inserter keys_;
+  file_identity db_file_;
+  file_identity wal_file_;
   std::uint64_t db_bytes_ = 0;
   std::uint64_t wal_file_bytes_ = 0; // when it was opened
   std::uint64_t wal_used_bytes_ = 0;

@@ -60,6 +60,7 @@ class frame_walk {
     ++frames_;
     const bool same_generation = is_of_this_generation(frame);
     const bool commits = big_endian(frame + 4) != 0;
+    if (same_generation) found_.last_frame = frames_;
     if (valid_) {
       add(sum_, frame, 8, big_);
       add(sum_, frame + wal_frame_header_bytes, page_bytes, big_);
@@ -80,13 +81,11 @@ class frame_walk {
   const wal_scan& found() const { return found_; }
 
  private:
-  // Frames that are left from an earlier use have other salts, which are random: that half of their
-  // bytes are equal has a chance of one in a hundred million. So a frame with damaged salts is known.
+  // Frames that are left from an earlier use have other salts. Of these the second is always drawn
+  // anew, and the first is at least counted up; so a frame with one damaged salt is known by the other.
   bool is_of_this_generation(const unsigned char* frame) const {
-    int equal = 0;
-    for (std::size_t i = 0; i < sizeof salts_; ++i)
-      equal += frame[8 + i] == salts_[i];
-    return found_.has_header && equal >= 4;
+    return found_.has_header && (std::memcmp(frame + 8, salts_, 4) == 0 ||
+                                 std::memcmp(frame + 12, salts_ + 4, 4) == 0);
   }
 
   bool big_;
@@ -101,6 +100,18 @@ class frame_walk {
 
 std::uint64_t wal_scan::used_bytes() const {
   return committed_frames == 0 ? 0 : wal_header_bytes + committed_frames * wal_frame_bytes;
+}
+
+result<void> forget_torn_end(const std::filesystem::path& wal, const wal_scan& found) {
+  auto fd = open_file(wal, O_WRONLY);
+  if (!fd) return fd.error();
+  const char zeros[wal_frame_header_bytes] = {};
+  for (auto frame = found.committed_frames; frame < found.last_frame; ++frame) {
+    const auto offset = static_cast<off_t>(wal_header_bytes + frame * wal_frame_bytes);
+    if (::pwrite(fd->get(), zeros, sizeof zeros, offset) != static_cast<ssize_t>(sizeof zeros))
+      return system_error(wal, "write");
+  }
+  return {};
 }
 
 result<wal_scan> scan_wal(const std::filesystem::path& wal) {

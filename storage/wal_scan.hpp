@@ -19,21 +19,26 @@ struct wal_scan {
   /// Commits of the same WAL generation that lie past the first bad frame. A crash tears at most
   /// the last transaction, so more than one means that acknowledged rows were damaged.
   std::uint64_t commits_beyond = 0;
+  std::uint64_t last_frame = 0; ///< of this generation, counted from 1
   bool has_header = false;
   /// Where the header should be are neither a header nor the zeros of a log that waits for its use.
   bool header_damaged = false;
 
   std::uint64_t used_bytes() const;
   bool damaged() const { return commits_beyond > 1 || header_damaged; }
-  /// Something behind the last commit is broken: what a power cut tore while it was written, and
-  /// nobody was told that it is stored; or damage to the last commit. The two look the same.
+  /// It ends with a transaction that is not whole: a power cut or a kill came while it was written,
+  /// before anyone was told that it is stored; or its commit is damaged. The two look the same.
   bool torn() const {
-    const bool only_begun = has_header && committed_frames == 0 && uncommitted_frames == 0;
-    return !damaged() && (broken_frames > 0 || only_begun);
+    return !damaged() &&
+           (broken_frames > 0 || uncommitted_frames > 0 || (has_header && committed_frames == 0));
   }
-  /// Nothing was ever committed in it. Only then it may be removed.
+  /// No transaction was begun in it, as far as its header tells. Only then it may be removed.
   bool was_never_used() const { return committed_frames == 0 && !damaged() && !torn(); }
 };
+
+/// Makes the frames behind the last commit ones that no scan takes for this generation's; their pages
+/// stay until they are overwritten. Else they would look like a torn end for ever.
+result<void> forget_torn_end(const std::filesystem::path& wal, const wal_scan& found);
 
 /// Reads the whole file. A missing, empty or never used WAL has no frames.
 result<wal_scan> scan_wal(const std::filesystem::path& wal);

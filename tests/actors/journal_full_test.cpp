@@ -227,3 +227,56 @@ TEST_CASE_METHOD(journal_world, "what is allocated ahead is not used", "[journal
   CHECK(store->used_bytes() == before);
   CHECK(store->bytes() > before);
 }
+
+TEST_CASE_METHOD(journal_world, "a journal whose files are gone stores nothing, and says so",
+                 "[journal]") {
+  start();
+  post(front_a, "s");
+  run();
+  CHECK(told(front_a).ok);
+  store->lost = true;
+  const auto staged = post(front_a, "s", 2);
+  scheduler.run_once(); // staged
+  pass(place_check_interval, 10ms);
+  CHECK(node.journal_failed.load());
+  CHECK(metrics->failed.value() == 1);
+  // What was committed before it was noticed was promised; from then on nothing is.
+  (void)told(front_a);
+  const auto late = post(front_b, "s");
+  run();
+  const auto refused = told(front_b);
+  CHECK_FALSE(refused.ok);
+  CHECK(refused.tokens == tokens{late});
+  CHECK(refused.why.code == errc::io);
+  CHECK(staged < late);
+
+  pass(10 * place_check_interval, 10ms);
+  CHECK(node.journal_failed.load());
+  store->lost = false; // mounted again
+  pass(place_check_interval, 10ms);
+  CHECK_FALSE(node.journal_failed.load());
+  CHECK(metrics->failed.value() == 0);
+  post(front_b, "s");
+  run();
+  CHECK(told(front_b).ok);
+}
+
+TEST_CASE_METHOD(journal_world, "after a write that failed the node is not ready until one may try",
+                 "[journal]") {
+  start();
+  store->fail_commit = errc::io;
+  post(front_a, "s");
+  run();
+  CHECK_FALSE(told(front_a).ok);
+  CHECK(node.journal_failed.load());
+  SECTION("it may after a while") {
+    pass(place_check_interval, 10ms);
+    CHECK_FALSE(node.journal_failed.load());
+  }
+  SECTION("one that was under way and is stored says that it works") {
+    post(front_a, "s");
+    run();
+    CHECK(told(front_a).ok);
+    CHECK_FALSE(node.journal_failed.load());
+  }
+}

@@ -81,7 +81,9 @@ TEST_CASE("a secret of an earlier version gets a checksum", "[client_secret]") {
   temporary_dir dir;
   const std::string before(32, 's');
   write(dir.path() / "client-secret", before);
+  fs::permissions(dir.path() / "client-secret", fs::perms{0644});
   CHECK(*secret_in(dir.path()) == before);
+  CHECK(!is_open_to_others(dir.path() / "client-secret"));
   CHECK(fs::exists(dir.path() / checksum_name));
   write(dir.path() / "client-secret", std::string(32, 't'));
   check_refused(dir.path());

@@ -66,10 +66,12 @@ TEST_CASE("networks are read in one way, and one that matches nobody is an error
 
 TEST_CASE("a proxy that is everybody, and hosts that are not this one, are warned of") {
   CHECK(warned("[http]\ntrusted_proxies = ['10.0.0.0/8', '127.0.0.1']\n").empty());
-  for (const auto* network : {"0.0.0.0/0", "::/0"}) {
+  CHECK(warned("[http]\ntrusted_proxies = ['::1', 'fd00::/8', '172.16.0.0/12']\n").empty());
+  for (const auto* network :
+       {"0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "128.0.0.0/1", "2000::/3"}) {
     const auto found = warned(std::string{"[http]\ntrusted_proxies = ['"} + network + "']\n");
     REQUIRE(found.size() == 1);
-    CHECK_THAT(found[0], Contains("http.trusted_proxies") && Contains("everybody"));
+    CHECK_THAT(found[0], Contains("http.trusted_proxies") && Contains(network) && Contains("everybody"));
   }
   CHECK(warned("[admin]\nhosts = ['localhost', '127.0.0.1:8081']\n").empty());
   CHECK(warned("[admin]\nhosts = ['localhost', 'penstock.example']\n").size() == 1);

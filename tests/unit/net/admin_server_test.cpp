@@ -11,6 +11,10 @@ TEST_CASE("pages, status and health on one connection") {
   running_server s;
   CHECK(s.get("/livez").body() == "ok\n");
   CHECK(s.get("/readyz").result_int() == 200);
+  s.node.journal_failed = true;
+  CHECK(s.get("/readyz").result_int() == 503);
+  CHECK(s.get("/readyz?verbose").body() == "not ready\ndraining: no\njournal: failed\n");
+  s.node.journal_failed = false;
   s.node.draining = true;
   CHECK(s.get("/readyz?verbose").result_int() == 503);
   const auto page = s.get("/");

@@ -49,6 +49,9 @@ TEST_CASE_METHOD(front_end_fixture, "requests: health") {
   node.journal_full = true;
   CHECK(ready("/readyz?verbose") == "not ready\ndraining: no\njournal: full\n");
   node.journal_full = false;
+  node.journal_failed = true;
+  CHECK(ready("/readyz?verbose") == "not ready\ndraining: no\njournal: failed\n");
+  node.journal_failed = false;
   node.draining = true;
   CHECK(ready("/readyz?verbose=1") == "not ready\ndraining: yes\njournal: ok\n");
   CHECK(ready("/livez") == "ok\n");
@@ -200,6 +203,21 @@ TEST_CASE_METHOD(front_end_fixture, "shedding: a full journal, before anything i
   CHECK(shed(shed_reason::disk_full) == 1);
   CHECK(nobody_asked());
   node.journal_full = false;
+  send(client, event(client_for(0), "x"));
+  CHECK(asked(limiter_0));
+}
+
+TEST_CASE_METHOD(front_end_fixture, "shedding: a journal that failed, before anything is charged") {
+  start();
+  auto client = connect();
+  node.journal_failed = true;
+  send(client, event("a", "x"));
+  auto failed = expect(client, 503);
+  CHECK(failed["retry-after"] == "1");
+  CHECK(failed.body.find("Nothing was stored.") != failed.body.npos);
+  CHECK(shed(shed_reason::journal_error) == 1);
+  CHECK(nobody_asked());
+  node.journal_failed = false;
   send(client, event(client_for(0), "x"));
   CHECK(asked(limiter_0));
 }
