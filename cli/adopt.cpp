@@ -9,6 +9,7 @@
 #include "storage/node_name.hpp"
 #include "storage/replica_store.hpp"
 
+#include <spdlog/spdlog.h>
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -25,7 +25,8 @@ result<std::string> read_or_draw_tag(const fs::path& dir) {
     if (stored->size() == journal_tag_size && parse_event_id(event_id(1, *stored))) return *stored;
     return error{errc::corrupt, (dir / tag_file_name).string() +
                                     " is damaged: it must hold the 8 characters that end every "
-                                    "event id of this journal"};
+                                    "event id of this journal. Each segment has them, too: sqlite3 "
+                                    "-readonly FILE.db \"SELECT value FROM meta WHERE key = 'tag'\""};
   }
   if (stored.error().code != errc::not_found) return stored.error();
   constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyz234567";
@@ -80,6 +81,9 @@ class recovery {
       if (auto done = inspect_orphan(db); !done) return done;
     for (const auto& db : files.segments)
       if (auto done = inspect_one(db); !done) return done;
+    if (auto known = check_tag(); !known) return known;
+    for (const auto& one : rejected_)
+      if (auto done = move_away(one.db, one.why, one.after_seq); !done) return done;
     return {};
   }
 
@@ -146,7 +150,8 @@ class recovery {
     // Too few descriptors or rights are no damage: they must not move anything.
     if (auto fd = open_file(db, O_RDWR); !fd) return fd.error();
     const bool has_wal = fs::exists(wal_path(db)); // SQLite is about to make one
-    auto info = inspect_segment(db, tag_, vfs_);
+    rejected_segment other{.db = db, .after_seq = segments_.empty() ? 0 : segments_.back().last_seq};
+    auto info = inspect_segment(db, tag_, vfs_, other.tag);
     if (info) {
       if (!has_wal) without_wal_.insert(info->number);
       segments_.push_back(std::move(*info));
@@ -154,7 +159,22 @@ class recovery {
     }
     if (info.error().code == errc::disk_full || info.error().code == errc::locked)
       return info.error();
-    return move_away(db, info.error().message);
+    other.why = info.error().message;
+    rejected_.push_back(std::move(other));
+    return {};
+  }
+
+  // Where all segments are of one other journal, it is the tag that is wrong: with it they would all
+  // be moved away.
+  result<void> check_tag() const {
+    std::set<std::string> others;
+    for (const auto& one : rejected_)
+      if (!one.tag.empty()) others.insert(one.tag);
+    if (!segments_.empty() || others.size() != 1) return {};
+    const auto file = (rejected_[0].db.parent_path() / tag_file_name).string();
+    return error{errc::corrupt, file + " says " + tag_ + ", or is gone, but all segments beside it "
+                                "belong to the journal " + *others.begin() + ". If they are this node's, "
+                                "write that into " + file + "; if not, move them away"};
   }
 
   result<void> inspect_orphan(const fs::path& db) {
@@ -172,15 +192,16 @@ class recovery {
                              "its database is gone; it was moved to " + aside(db));
       return {};
     }
-    return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left");
+    return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left",
+                     0);
   }
 
-  result<void> move_away(const fs::path& db, const std::string& why) {
+  result<void> move_away(const fs::path& db, const std::string& why, std::uint64_t after_seq) {
     if (auto moved = set_aside(db); !moved) return moved;
     report(why + "; it can't be read and was moved to " +
            aside(db) +
            ": all events in it are lost, between " +
-           id(segments_.empty() ? 0 : segments_.back().last_seq) + " and the next segment's first");
+           id(after_seq) + " and the next segment's first");
     return {};
   }
 
@@ -224,7 +245,15 @@ class recovery {
   std::string vfs_;
   std::string tag_;
   recovery_report& report_;
+  struct rejected_segment {
+    fs::path db;
+    std::string why;
+    std::string tag; // of the journal that it belongs to, if that is another
+    std::uint64_t after_seq = 0;
+  };
+
   std::vector<segment_info> segments_;
+  std::vector<rejected_segment> rejected_;
   std::set<std::uint64_t> without_wal_;
   std::uint64_t highest_number_ = 0;
 };

@@ -27,7 +27,8 @@ result<std::optional<std::string>> meta_value(sqlite_database& db, std::string_v
   return std::optional<std::string>{std::string{select->bytes(0)}};
 }
 
-result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag) {
+result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag,
+                            std::string& other_tag) {
   auto version = meta_value(db, "version");
   if (!version) return version.error();
   bool readable = false;
@@ -39,7 +40,14 @@ result<void> check_identity(sqlite_database& db, const fs::path& path, const std
                               " to " + std::to_string(journal_format_version));
   auto found = meta_value(db, "tag");
   if (!found) return found.error();
-  if (*found != tag) return not_ours(path, "it belongs to another journal");
+  if (*found != tag) {
+    other_tag = found->value_or("");
+    return not_ours(path, "it belongs to another journal");
+  }
+  auto number = meta_value(db, "number");
+  if (!number) return number.error();
+  if (*number != std::to_string(segment_number(path).value_or(0)))
+    return not_ours(path, "it was segment " + number->value_or("unknown") + " of this journal");
   return {};
 }
 
@@ -124,14 +132,14 @@ result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
 }
 
 result<segment_info> inspect_segment(const fs::path& path, const std::string& tag,
-                                     const std::string& vfs) {
+                                     const std::string& vfs, std::string& other_tag) {
   auto db = open_segment(path, sqlite_mode::read_write, vfs);
   if (!db) return db.error();
   // Nobody else reads it now: an exclusive connection needs no shared-memory file, so that a full
   // disk does not keep us from starting.
   auto done = db->exec("PRAGMA locking_mode = EXCLUSIVE");
   if (!done) return done.error();
-  if (auto known = check_identity(*db, path, tag); !known) return known.error();
+  if (auto known = check_identity(*db, path, tag, other_tag); !known) return known.error();
 
   segment_info info;
   info.number = segment_number(path).value_or(0);

@@ -49,9 +49,10 @@ result<void> create_segment(const std::filesystem::path& db, std::uint64_t numbe
 result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mode mode,
                                      const std::string& vfs);
 
-/// What the segment's tables say of it. errc::corrupt if it is none of ours.
+/// What the segment's tables say of it. errc::corrupt if it can't be read, was another segment once,
+/// or belongs to another journal, whose tag is then `other_tag`.
 result<segment_info> inspect_segment(const std::filesystem::path& db, const std::string& tag,
-                                     const std::string& vfs);
+                                     const std::string& vfs, std::string& other_tag);
 
 /// Writes blocks to one segment. One thread uses it at a time.
 class segment_writer {

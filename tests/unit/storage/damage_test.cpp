@@ -455,3 +455,53 @@ TEST_CASE("a journal whose directory is taken away from it notices", "[damage]")
     CHECK(log->check_place().error().code == errc::io);
   }
 }
+
+TEST_CASE("a tag that no segment has is the damage, not the segments", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto file = options.dir / "tag";
+  std::string tag(8, ' ');
+  std::ifstream{file}.read(tag.data(), 8);
+  SECTION("another one") {
+    std::ofstream{file} << (tag == "abcdefgh" ? "hgfedcba\n" : "abcdefgh\n");
+  }
+  SECTION("gone") { fs::remove(file); }
+  for (int start = 0; start < 2; ++start) {
+    const auto opened = journal::open(options);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().code == errc::corrupt);
+    CHECK(opened.error().message.find("belong to the journal " + tag) != std::string::npos);
+  }
+  CHECK(!fs::exists(options.dir / "damaged"));
+  std::ofstream{file} << tag << '\n'; // as the message says
+  const auto found = reopen(options);
+  CHECK(found.events == range(1, 600));
+}
+
+TEST_CASE("segments that were exchanged or copied are told", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto one = segment_path(options.dir, 1), two = segment_path(options.dir, 2);
+  SECTION("one over the other") {
+    fs::copy_file(one, two, fs::copy_options::overwrite_existing);
+    fs::copy_file(wal_path(one), wal_path(two), fs::copy_options::overwrite_existing);
+    const auto found = reopen(options);
+    CHECK(found.events == without(201, 400));
+    REQUIRE(found.report.damaged.size() == 1);
+    CHECK(mentions(found, "000000000002.db: it was segment 1 of this journal"));
+  }
+  SECTION("both") {
+    const auto aside = dir.path() / "aside";
+    fs::rename(one, aside);
+    fs::rename(two, one);
+    fs::rename(aside, two);
+    fs::rename(wal_path(one), aside);
+    fs::rename(wal_path(two), wal_path(one));
+    fs::rename(aside, wal_path(two));
+    const auto found = reopen(options);
+    CHECK(found.events == range(401, 600));
+    CHECK(found.report.damaged.size() == 2);
+  }
+}
