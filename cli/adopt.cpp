@@ -9,8 +9,8 @@
 #include "storage/node_name.hpp"
 #include "storage/replica_store.hpp"
 
-#include <spdlog/spdlog.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 

@@ -101,7 +101,7 @@ class recovery {
     }
     if (segments_.empty() || segments_.back().sealed) return {};
     auto& last = segments_.back();
-    if (scanned.damaged() || last.first_seq == 0) {
+    if (is_damaged(last, scanned) || last.first_seq == 0) {
       last.damaged = true;
       report(last.path.string() + " is damaged: its write-ahead log " +
              (without_wal_.count(last.number) != 0 ? "is gone" : "can be read only in part") +
@@ -150,7 +150,9 @@ class recovery {
     // Too few descriptors or rights are no damage: they must not move anything.
     if (auto fd = open_file(db, O_RDWR); !fd) return fd.error();
     const bool has_wal = fs::exists(wal_path(db)); // SQLite is about to make one
-    rejected_segment other{.db = db, .after_seq = segments_.empty() ? 0 : segments_.back().last_seq};
+    rejected_segment other;
+    other.db = db;
+    if (!segments_.empty()) other.after_seq = segments_.back().last_seq;
     auto info = inspect_segment(db, tag_, vfs_, other.tag);
     if (info) {
       if (!has_wal) without_wal_.insert(info->number);
@@ -206,7 +208,11 @@ class recovery {
   }
 
   bool is_damaged(const segment_info& segment, const wal_scan& scanned) const {
-    return without_wal_.count(segment.number) != 0 || scanned.damaged();
+    if (without_wal_.count(segment.number) != 0 || scanned.damaged()) return true;
+    if (segment.log_bytes == 0) return false; // of an earlier version, which did not mark logs
+    // A log without a header is one that a person's checkpoint emptied, if the events are there.
+    return scanned.has_header ? file_bytes(wal_path(segment.path)) < segment.log_bytes
+                              : segment.first_seq == 0 && !scanned.has_mark;
   }
   // Only what is proven to have held nothing is removed.
   result<void> put_away_empty(const segment_info& segment, const wal_scan& scanned) {

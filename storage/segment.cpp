@@ -3,6 +3,7 @@
 #include "storage/files.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <fcntl.h>
 
@@ -144,6 +145,9 @@ result<segment_info> inspect_segment(const fs::path& path, const std::string& ta
   segment_info info;
   info.number = segment_number(path).value_or(0);
   info.path = path;
+  auto log_bytes = meta_value(*db, "log_bytes");
+  if (!log_bytes) return log_bytes.error();
+  if (*log_bytes) info.log_bytes = std::strtoull((*log_bytes)->c_str(), nullptr, 10);
   if (auto read = read_extent(*db, info); !read) return read.error();
   if (auto read = read_counts(*db, info); !read) return read.error();
   if (auto read = read_keys(*db, info); !read) return read.error();

@@ -24,6 +24,8 @@ struct segment_info {
   std::int64_t first_time_ms = 0;
   std::int64_t last_time_ms = 0;
   std::uint64_t bytes = 0;
+  /// Of its log, when it was made; 0 where an earlier version did not note it.
+  std::uint64_t log_bytes = 0;
   bool sealed = false;
   bool damaged = false; ///< readable only in part; set aside, not unlinked, when done
   std::map<std::string, std::uint64_t> events{};

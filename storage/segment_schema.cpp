@@ -1,6 +1,7 @@
 // What a segment file is made of, and making one.
 #include "storage/files.hpp"
 #include "storage/segment.hpp"
+#include "storage/wal_scan.hpp"
 
 #include <charconv>
 #include <cstdio>
@@ -118,18 +119,19 @@ void finish_removal(const fs::path& leftover) {
 namespace {
 
 result<void> write_schema(const fs::path& file, std::uint64_t number, const std::string& tag,
-                          const std::string& vfs) {
+                          std::uint64_t log_bytes, const std::string& vfs) {
   auto db = sqlite_database::open(file, sqlite_mode::create, vfs);
   if (!db) return db.error();
   if (auto done = db->exec(segment_tables); !done) return done;
   if (auto done = db->exec(idempotency_schema); !done) return done;
   {
     auto insert = db->prepare("INSERT INTO meta VALUES ('version', ?1), ('tag', ?2), "
-                              "('number', ?3), ('sealed', 0)");
+                              "('number', ?3), ('log_bytes', ?4), ('sealed', 0)");
     if (!insert) return insert.error();
     insert->bind(1, journal_format_version);
     insert->bind_text(2, tag);
     insert->bind(3, number);
+    insert->bind(4, log_bytes);
     if (auto done = insert->run(); !done) return done;
   }
   if (auto done = db->exec("COMMIT"); !done) return done;
@@ -141,11 +143,10 @@ result<void> place_wal(const fs::path& wal, const fs::path& spare_wal,
   if (!spare_wal.empty() && rename_file(spare_wal, wal)) return {};
   auto made = open_file(wal, O_RDWR | O_CREAT | O_TRUNC);
   if (!made) return made.error();
-  // Where this fails the file grows as it is filled. Zeros are no WAL header: it counts as empty.
-  if (preallocate_bytes > 0 &&
-      ::fallocate(made->get(), 0, 0, static_cast<off_t>(preallocate_bytes)) == 0)
-    ::fdatasync(made->get());
-  return {};
+  // Where this fails the file grows as it is filled.
+  if (preallocate_bytes > 0)
+    (void)::fallocate(made->get(), 0, 0, static_cast<off_t>(preallocate_bytes));
+  return mark_unused(wal);
 }
 
 } // namespace
@@ -155,11 +156,11 @@ result<void> create_segment(const fs::path& db, std::uint64_t number, const std:
                             std::uint64_t preallocate_bytes) {
   const fs::path temporary = db.string() + ".tmp";
   remove_segment(temporary);
-  auto done = write_schema(temporary, number, tag, vfs);
+  // The WAL before the database: a database in place without a WAL has lost it.
+  auto done = place_wal(wal_path(db), spare_wal, preallocate_bytes);
+  if (done) done = write_schema(temporary, number, tag, file_bytes(wal_path(db)), vfs);
   remove_file(wal_path(temporary));
   remove_file(shm_path(temporary));
-  // The WAL before the database: a database in place without a WAL has lost it.
-  if (done) done = place_wal(wal_path(db), spare_wal, preallocate_bytes);
   if (done) done = sync_directory(db.parent_path());
   if (done) done = rename_file(temporary, db);
   if (done) done = sync_directory(db.parent_path());

@@ -1,6 +1,7 @@
 #include "storage/segment_supply.hpp"
 
 #include "storage/files.hpp"
+#include "storage/wal_scan.hpp"
 
 #include <utility>
 
@@ -11,27 +12,13 @@ namespace penstock {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-/// Durably wipes a WAL's header, so that SQLite takes the file for one without frames. The next
-/// header has new random salts, which no frame left in the file matches.
-bool wipe_header(const fs::path& wal) {
-  auto fd = open_file(wal, O_WRONLY);
-  if (!fd) return false;
-  const char zeros[wal_header_bytes] = {};
-  return ::pwrite(fd->get(), zeros, sizeof zeros, 0) == static_cast<ssize_t>(sizeof zeros) &&
-         ::fdatasync(fd->get()) == 0;
-}
-
-} // namespace
-
 segment_supply::segment_supply(journal_options options,
                                std::shared_ptr<const segment_catalog> catalog, std::string tag,
                                std::uint64_t next_number)
     : options_(std::move(options)), catalog_(std::move(catalog)), tag_(std::move(tag)),
       next_number_(next_number) {
   for (std::size_t i = 0; i < max_spare_wals; ++i)
-    if (fs::exists(spare_path(i)) && !wipe_header(spare_path(i))) remove_file(spare_path(i));
+    if (fs::exists(spare_path(i)) && !mark_unused(spare_path(i))) remove_file(spare_path(i));
   recount_locked();
 }
 
@@ -102,7 +89,7 @@ fs::path segment_supply::place_for_spare() {
 
 void segment_supply::offer_spare(const fs::path& wal) {
   const std::lock_guard lock{mutex_};
-  if (!wipe_header(wal)) remove_file(wal);
+  if (!mark_unused(wal)) remove_file(wal);
   recount_locked();
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include <fcntl.h>
@@ -19,6 +20,9 @@ namespace {
 // https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 constexpr std::uint32_t wal_magic = 0x377f0682; // the lowest bit tells the checksums' byte order
 constexpr std::size_t frames_per_read = 256;
+// Not zeros, which a disk may give for a block that it lost.
+constexpr std::string_view unused_mark = "penstock: a log that is not used";
+static_assert(unused_mark.size() == wal_header_bytes);
 
 std::uint32_t big_endian(const unsigned char* from) {
   return std::uint32_t{from[0]} << 24 | std::uint32_t{from[1]} << 16 | std::uint32_t{from[2]} << 8 |
@@ -52,8 +56,10 @@ class frame_walk {
     add(sum_, header, 24, big_);
     valid_ = (big_endian(header) & ~1u) == wal_magic && matches(sum_, header + 24);
     found_.has_header = valid_;
-    found_.header_damaged = !valid_ && !std::all_of(header, header + wal_header_bytes,
-                                                    [](unsigned char byte) { return byte == 0; });
+    found_.has_mark = std::memcmp(header, unused_mark.data(), wal_header_bytes) == 0;
+    found_.header_damaged = !valid_ && !found_.has_mark &&
+                            !std::all_of(header, header + wal_header_bytes,
+                                         [](unsigned char byte) { return byte == 0; });
   }
 
   void frame(const unsigned char* frame) {
@@ -100,6 +106,16 @@ class frame_walk {
 
 std::uint64_t wal_scan::used_bytes() const {
   return committed_frames == 0 ? 0 : wal_header_bytes + committed_frames * wal_frame_bytes;
+}
+
+result<void> mark_unused(const std::filesystem::path& wal) {
+  auto fd = open_file(wal, O_WRONLY);
+  if (!fd) return fd.error();
+  if (::pwrite(fd->get(), unused_mark.data(), unused_mark.size(), 0) !=
+      static_cast<ssize_t>(unused_mark.size()))
+    return system_error(wal, "write");
+  if (::fdatasync(fd->get()) != 0) return system_error(wal, "sync");
+  return {};
 }
 
 result<void> forget_torn_end(const std::filesystem::path& wal, const wal_scan& found) {

@@ -21,7 +21,8 @@ struct wal_scan {
   std::uint64_t commits_beyond = 0;
   std::uint64_t last_frame = 0; ///< of this generation, counted from 1
   bool has_header = false;
-  /// Where the header should be are neither a header nor the zeros of a log that waits for its use.
+  bool has_mark = false; ///< of a log that waits for its use, see mark_unused()
+  /// Where the header should be is neither one nor the mark, nor the zeros of earlier versions.
   bool header_damaged = false;
 
   std::uint64_t used_bytes() const;
@@ -35,6 +36,11 @@ struct wal_scan {
   /// No transaction was begun in it, as far as its header tells. Only then it may be removed.
   bool was_never_used() const { return committed_frames == 0 && !damaged() && !torn(); }
 };
+
+/// Durably puts a mark in place of a log's header: no transaction was begun in it. SQLite takes the
+/// file for one without frames. The next header has new random salts, which no frame left in the file
+/// matches.
+result<void> mark_unused(const std::filesystem::path& wal);
 
 /// Makes the frames behind the last commit ones that no scan takes for this generation's; their pages
 /// stay until they are overwritten. Else they would look like a torn end for ever.

@@ -371,17 +371,58 @@ TEST_CASE("frames of before a checkpoint are not taken for this log's", "[damage
   CHECK(scanned->committed_frames > 0);
 }
 
-TEST_CASE("a log shorter than its header", "[damage]") {
-  const bool zeros = GENERATE(true, false);
+TEST_CASE("a log whose begin is lost, or its end, is not taken for one never used", "[damage]") {
+  const bool preallocate = GENERATE(false, true);
+  temporary_dir dir;
+  auto options = options_in(dir.path());
+  options.preallocate = preallocate;
+  make_one_segment(options, 5);
+  const auto wal = wal_path(segment_path(options.dir, 1));
+  const auto size = fs::file_size(wal);
+  SECTION("shorter than its header") { fs::resize_file(wal, 20); }
+  SECTION("empty") { fs::resize_file(wal, 0); }
+  SECTION("zeros for a header") { overwrite(wal, 0, std::string(32, '\0')); }
+  SECTION("zeros for the first block") { overwrite(wal, 0, std::string(4096, '\0')); }
+  SECTION("zeros for all") {
+    fs::resize_file(wal, 0);
+    fs::resize_file(wal, size);
+  }
+  SECTION("gone") { fs::remove(wal); }
+  recovery_report report;
+  const auto log = open_journal(options, &report);
+  CHECK(report.damaged.size() == 1);
+  CHECK(fs::exists(segment_path(options.dir, 1)));
+}
+
+TEST_CASE("a log that is shorter than it was made is damaged", "[damage]") {
+  temporary_dir dir;
+  auto options = options_in(dir.path());
+  options.preallocate = true;
+  make_one_segment(options, 5);
+  const auto wal = wal_path(segment_path(options.dir, 1));
+  fs::resize_file(wal, first_frame + (scan_wal(wal)->committed_frames - 2) * one_frame);
+  recovery_report report;
+  const auto log = open_journal(options, &report);
+  CHECK(!read_all(*log).empty());
+  CHECK(report.damaged.size() == 1);
+}
+
+TEST_CASE("a segment of an earlier version, whose log is not marked, is taken as it was", "[damage]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   make_one_segment(options, 5);
-  const auto wal = wal_path(segment_path(options.dir, 1));
-  fs::resize_file(wal, zeros ? 0 : 20);
-  if (zeros) fs::resize_file(wal, 20);
+  const auto next = segment_path(options.dir, 2);
+  {
+    auto db = sqlite_database::open(next, sqlite_mode::read_write);
+    require_ok(db->exec("PRAGMA journal_mode = DELETE; DELETE FROM meta WHERE key = 'log_bytes'; "
+                        "PRAGMA journal_mode = WAL"));
+  }
+  std::ofstream{wal_path(next)} << std::string(50'000, '\0');
   recovery_report report;
   const auto log = open_journal(options, &report);
-  CHECK(report.damaged.size() == (zeros ? 0 : 1));
+  CHECK(numbers(read_all(*log)) == range(1, 50));
+  CHECK(report.damaged.empty());
+  CHECK(report.torn.empty());
 }
 
 TEST_CASE("a log that was begun and holds nothing is not taken for one never used", "[damage]") {
