@@ -208,9 +208,10 @@ class recovery {
   }
 
   bool is_damaged(const segment_info& segment, const wal_scan& scanned) const {
-    if (without_wal_.count(segment.number) != 0 || scanned.damaged()) return true;
+    if (scanned.damaged()) return true;
+    // A log that is gone or empty is one that a person's checkpoint emptied, if the events are there.
+    if (without_wal_.count(segment.number) != 0) return segment.first_seq == 0;
     if (segment.log_bytes == 0) return false; // of an earlier version, which did not mark logs
-    // A log without a header is one that a person's checkpoint emptied, if the events are there.
     return scanned.has_header ? file_bytes(wal_path(segment.path)) < segment.log_bytes
                               : segment.first_seq == 0 && !scanned.has_mark;
   }
