@@ -49,7 +49,7 @@ class Privacy(unittest.TestCase):
             node.start()
             self.assertEqual(modes(node.data_dir), {".": "0o755"})
             self.assertEqual(stat.S_IMODE(outside.stat().st_mode), 0o644)
-            self.assertRegex(node.log(), r"warn\w* +node.data_dir .* is open to other users")
+            self.assertRegex(node.log(), r"warn .*node.data_dir .* is open to other users")
 
 
 class TakenAway(unittest.TestCase):
