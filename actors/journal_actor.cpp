@@ -47,10 +47,6 @@ void journal_state::stage(const append_batch_ptr& batch) {
     refuse_more(why);
     return tell({batch}, {{}, false, why});
   }
-  if (lost_) {
-    metrics_->failures.add();
-    return tell({batch}, {{}, false, *lost_});
-  }
   staged_.push_back(batch);
   staged_events_ += batch->events;
   for (auto& block : batch->blocks) {
@@ -100,7 +96,6 @@ bool journal_state::write_row() {
 void journal_state::commit() {
   commit_sent_ = delayed_commit_sent_ = false;
   if (staged_.empty() || !write_row()) return;
-  if (lost_) return fail_staged(*lost_);
   if (auto done = store_->commit(); !done) return fail_staged(done.error());
   set_failed(false);
   auto batches = std::move(staged_);
@@ -164,18 +159,17 @@ void journal_state::set_failed(bool failed) {
 // try.
 void journal_state::check_place() {
   self_->delayed_send(self_, place_check_interval, place_check{});
-  auto place = store_->check_place();
-  if (place) {
-    if (lost_) spdlog::info("journal: its files are where they were; events are stored again");
-    lost_.reset();
-    return set_failed(false);
-  }
-  metrics_->failures.add();
-  if (!lost_)
+  const auto place = store_->check_place();
+  const bool was_lost = std::exchange(is_lost_, !place);
+  if (is_lost_ && !was_lost) {
+    metrics_->failures.add();
     spdlog::error("journal: {}; nothing is stored until it is there again, or the node is started "
-                  "anew", place.error().message);
-  lost_ = place.error();
-  set_failed(true);
+                  "anew",
+                  place.error().message);
+  }
+  if (was_lost && !is_lost_)
+    spdlog::info("journal: its files are where they were; events are stored again");
+  set_failed(is_lost_);
 }
 
 // One message a front end, whatever the number of its batches.

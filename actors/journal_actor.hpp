@@ -16,7 +16,6 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,8 +47,8 @@ inline constexpr std::size_t max_row_bytes = 1u << 20;
 /// While the journal can't take more, or not from all, this often it looks whether it can again.
 inline constexpr std::chrono::milliseconds full_check_interval{200};
 
-/// So often it looks whether its files are where they were; and so long a node is not ready after a
-/// write that failed.
+/// So often it looks whether its files are where they were; and at most so long a node is not ready
+/// after a write that failed.
 inline constexpr std::chrono::milliseconds place_check_interval{500};
 
 /// Group commit: batches are written into the open transaction as they come; the first that someone
@@ -113,7 +112,7 @@ class journal_state {
   bool commit_sent_ = false;
   bool delayed_commit_sent_ = false;
   bool look_sent_ = false;
-  std::optional<error> lost_; // why nothing that is written would be there after a restart
+  bool is_lost_ = false; // what is written would not be there after a restart
 
   std::unique_ptr<recent_blocks> recent_;
   budget_share recent_share_;

@@ -102,6 +102,7 @@ bool journal_writer::full() const {
 result<void> journal_writer::append(const event_block& block) {
   if (block.empty()) return {};
   if (closed_) return error{errc::invalid, "the journal is closed"};
+  if (!place_) return undo(place_.error());
   if (block.first_seq <= last_seq_)
     return undo({errc::invalid, "block " + std::to_string(block.first_seq) +
                                     " does not lie past the last one, " +
@@ -159,6 +160,7 @@ error journal_writer::undo(error why) {
 
 result<void> journal_writer::commit() {
   if (growth_.first_seq == 0) return {};
+  if (!place_) return undo(place_.error());
   const auto began = std::chrono::steady_clock::now();
   auto committed = active_->commit();
   last_commit_us_ =
@@ -197,8 +199,9 @@ result<void> journal_writer::rotate() {
   return {};
 }
 
-result<void> journal_writer::check_place() const {
-  return active_ ? active_->check_place() : result<void>{};
+result<void> journal_writer::check_place() {
+  place_ = active_ ? active_->check_place() : result<void>{};
+  return place_;
 }
 
 result<void> journal_writer::close() {

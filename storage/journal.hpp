@@ -76,8 +76,9 @@ class journal {
   virtual std::uint64_t used_bytes() const = 0;
 
   /// errc::io when the file that is written is not the one that is there: the directory was removed,
-  /// moved or unmounted below the process. Two calls of stat(2).
-  virtual result<void> check_place() const = 0;
+  /// moved or unmounted below the process. From then on append() and commit() fail likewise, and
+  /// roll back, until a check finds the file again. Two calls of stat(2).
+  virtual result<void> check_place() = 0;
 
   /// Seals nothing, syncs what is open and closes. Called by a drain; the destructor just closes.
   virtual result<void> close() = 0;

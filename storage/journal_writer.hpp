@@ -30,7 +30,7 @@ class journal_writer final : public journal {
   std::uint64_t bytes() const override { return catalog_->bytes() + supply_->bytes(); }
   bool full() const override;
   std::uint64_t used_bytes() const override;
-  result<void> check_place() const override;
+  result<void> check_place() override;
   result<void> close() override;
   std::shared_ptr<segment_catalog> catalog() const override { return catalog_; }
 
@@ -59,6 +59,7 @@ class journal_writer final : public journal {
   std::optional<segment_info> unopened_; // the segment to go on with, once the disk has room
   std::uint64_t unopened_wal_bytes_ = 0;
   std::string vfs_;
+  result<void> place_; // what the last check_place() found
   bool closed_ = false;
 };
 

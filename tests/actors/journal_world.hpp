@@ -45,9 +45,7 @@ class watched_journal final : public journal {
     return claims_full || real_->full();
   }
   std::uint64_t used_bytes() const override { return claims_used.value_or(real_->used_bytes()); }
-  result<void> check_place() const override {
-    return lost ? error{errc::io, "gone, as the test wants"} : real_->check_place();
-  }
+  result<void> check_place() override { return real_->check_place(); }
   result<void> close() override { return real_->close(); }
   std::shared_ptr<segment_catalog> catalog() const override { return real_->catalog(); }
 
@@ -58,7 +56,6 @@ class watched_journal final : public journal {
   int fail_after_rows = 0;
   std::optional<errc> fail_commit; ///< once
   bool claims_full = false;
-  bool lost = false;
   std::optional<std::uint64_t> claims_used;
   mutable int asked_full = 0;
 

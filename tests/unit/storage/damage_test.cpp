@@ -477,8 +477,22 @@ TEST_CASE("a journal whose directory is taken away from it notices", "[damage]")
   SECTION("moved, and moved back") {
     fs::rename(options.dir, away);
     CHECK(log->check_place().error().code == errc::io);
+    CHECK(log->append(numbered_block(6, 5)).error().code == errc::io);
     fs::rename(away, options.dir);
     require_ok(log->check_place());
+    append_and_commit(*log, numbered_block(11, 5));
+    CHECK(numbers(read_all(*log))[5] == 11);
+  }
+  SECTION("within a transaction: nothing of it comes later") {
+    require_ok(log->append(numbered_block(6, 5)));
+    fs::rename(options.dir, away);
+    CHECK_FALSE(log->check_place().has_value());
+    CHECK(log->commit().error().code == errc::io);
+    fs::rename(away, options.dir);
+    require_ok(log->check_place());
+    append_and_commit(*log, numbered_block(11, 5));
+    CHECK(numbers(read_all(*log)).size() == 10);
+    CHECK(numbers(read_all(*log))[5] == 11);
   }
   SECTION("another in its place") {
     fs::rename(options.dir, away);
