@@ -131,6 +131,14 @@ result<void> overwrite_file(const fs::path& path, std::string_view content) {
   return write_all(fd->get(), path, content);
 }
 
+result<void> grow_file(const fs::path& path, std::uint64_t bytes) {
+  auto fd = open_file(path, O_RDWR | O_CREAT);
+  if (!fd) return fd.error();
+  if (file_bytes(path) < bytes && ::ftruncate(fd->get(), static_cast<off_t>(bytes)) != 0)
+    return system_error(path, "grow");
+  return {};
+}
+
 result<std::string> read_file(const fs::path& path) {
   auto fd = open_file(path, O_RDONLY);
   if (!fd) return fd.error();

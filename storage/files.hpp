@@ -65,6 +65,10 @@ result<void> write_file(const std::filesystem::path& path, std::string_view cont
 /// content must lie in one disk sector to be all or nothing.
 result<void> overwrite_file(const std::filesystem::path& path, std::string_view content);
 
+/// Makes a file that long, and makes it if it is not there; what is added are zeros without blocks of
+/// the disk. Never shortens one.
+result<void> grow_file(const std::filesystem::path& path, std::uint64_t bytes);
+
 /// The content of a small file; errc::not_found if there is none.
 result<std::string> read_file(const std::filesystem::path& path);
 

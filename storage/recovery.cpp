@@ -113,6 +113,9 @@ class recovery {
       report_torn(last, "");
       if (auto done = forget_torn_end(wal, scanned); !done) return done;
     }
+    // A person's checkpoint shortens a log, or removes it, and it goes on from there.
+    if (file_bytes(wal) < last.log_bytes)
+      if (auto grown = grow_file(wal, last.log_bytes); !grown) return grown;
     // What a crash left unsynced was read just now and may be delivered: make it last.
     if (auto synced = sync_file(wal); !synced) return synced;
     out.active = last;
@@ -194,16 +197,14 @@ class recovery {
                              "its database is gone; it was moved to " + aside(db));
       return {};
     }
-    return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left",
-                     0);
+    return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left", 0);
   }
 
   result<void> move_away(const fs::path& db, const std::string& why, std::uint64_t after_seq) {
     if (auto moved = set_aside(db); !moved) return moved;
-    report(why + "; it can't be read and was moved to " +
-           aside(db) +
-           ": all events in it are lost, between " +
-           id(after_seq) + " and the next segment's first");
+    report(why + "; it can't be read and was moved to " + aside(db) +
+           ": all events in it are lost, between " + id(after_seq) +
+           " and the next segment's first");
     return {};
   }
 

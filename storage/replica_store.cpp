@@ -107,6 +107,7 @@ class journals_of_origins final : public replica_store {
     if (at == origins_.end()) return unknown(tag);
     auto& to = at->second;
     if (block.empty() || block.last_seq() <= to.appended_seq) return {};
+    (void)to.log->check_place(); // where it fails, so does what follows; see commit()
     auto done = block.first_seq > to.appended_seq
                     ? to.log->append(block)
                     : to.log->append(events_after(block, to.appended_seq));
@@ -118,6 +119,8 @@ class journals_of_origins final : public replica_store {
     const auto at = origins_.find(tag);
     if (at == origins_.end()) return unknown(tag);
     auto& to = at->second;
+    // Who says that it holds events must be able to find them again.
+    (void)to.log->check_place();
     if (auto done = to.log->commit(); !done) {
       to.appended_seq = to.settled_seq();
       return done;

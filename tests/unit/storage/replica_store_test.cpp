@@ -194,3 +194,19 @@ TEST_CASE("what nobody needs is deleted or set aside, and makes room", "[replica
   CHECK_FALSE(store->remove(".."));
   CHECK_FALSE(store->set_aside("../x"));
 }
+
+TEST_CASE("a replica whose directory is taken away holds nothing until it is back", "[replica]") {
+  temporary_dir dir;
+  auto store = open_replicas(replicas_in(dir.path()));
+  require_ok(store->add_origin(first_tag, "a"));
+  hold(*store, first_tag, numbered_block(1, 10));
+  const auto replicas = dir.path() / "replicas", away = dir.path() / "away";
+  require_ok(store->append(first_tag, numbered_block(11, 5)));
+  std::filesystem::rename(replicas, away);
+  CHECK(store->commit(first_tag).error().code == errc::io);
+  CHECK(store->append(first_tag, numbered_block(11, 5)).error().code == errc::io);
+  CHECK(store->settled_seq(first_tag) == 10);
+  std::filesystem::rename(away, replicas);
+  hold(*store, first_tag, numbered_block(11, 5)); // sent again
+  CHECK(held(*store, first_tag) == range(1, 15));
+}
