@@ -20,7 +20,7 @@ bool keeps_strangers_out(const config& c) {
                      [](const auto& entry) { return entry.second.deny; });
 }
 
-// As two halves of all addresses are, or all IPv4 addresses as IPv6 ones ("::ffff:0.0.0.0/96").
+// Two halves of all addresses are everybody, too, and so is "::ffff:0.0.0.0/96".
 bool is_almost_everybody(const std::string& text) {
   constexpr unsigned fewest_prefix_bits = 8;
   const auto network = parse_network(text);

@@ -42,8 +42,8 @@ struct wal_scan {
 /// matches.
 result<void> mark_unused(const std::filesystem::path& wal);
 
-/// Makes the frames behind the last commit ones that no scan takes for this generation's; their pages
-/// stay until they are overwritten. Else they would look like a torn end for ever.
+/// Zeroes the headers of the frames behind the last commit, whose pages stay until they are
+/// overwritten. Else each later start would take them for a torn end.
 result<void> forget_torn_end(const std::filesystem::path& wal, const wal_scan& found);
 
 /// Reads the whole file. A missing, empty or never used WAL has no frames.
