@@ -20,6 +20,8 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   recent_share_ = budget_share{settings_.recent};
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
+  if (settings_.space_rule)
+    space_.emplace(settings_.space_rule, settings_.unconfigured_max_bytes);
   check_scarce();
   self_->delayed_send(self_, place_check_interval, place_check{});
 }
@@ -108,6 +110,7 @@ void journal_state::commit() {
   for (auto& batch : batches)
     batch->blocks.clear();
   send_to_replicator();
+  note_space();
   std::vector<const_block_ptr> fetched;
   for (auto& row : rows_)
     if (settings_.is_fetched(row->stream)) fetched.push_back(std::move(row));
@@ -239,6 +242,60 @@ void journal_state::check_full() {
   if (!node_->disk_full.load()) spdlog::info("journal: there is room again");
 }
 
+// -- what each stream holds -----------------------------------------------------------------------
+
+void journal_state::note_space() {
+  if (!space_) return;
+  const std::string* last = nullptr;
+  for (const auto& row : rows_) {
+    if (last && *last == row->stream) continue;
+    last = &row->stream;
+    space_->note_appended(*last, store_->catalog()->appended_count_of(*last));
+  }
+  tell_space();
+}
+
+void journal_state::report(const sink_backlog& told) {
+  if (!space_) return;
+  space_->report(told, [this](const std::string& stream) {
+    return store_->catalog()->appended_count_of(stream);
+  });
+  metrics_->unconfigured_bytes.set(static_cast<std::int64_t>(space_->unconfigured_bytes()));
+  tell_space();
+}
+
+void journal_state::watch_space(const caf::actor& front_end) {
+  space_watchers_.push_back(front_end);
+  if (told_space_) self_->send(front_end, told_space_);
+}
+
+void journal_state::tell_space() {
+  const auto& now = space_->refused();
+  if (now == told_space_) return;
+  const auto names_in = [](const refused_streams_ptr& which) {
+    return which ? which->names.size() : std::size_t{0};
+  };
+  const bool was_full = told_space_ && told_space_->unconfigured;
+  const bool is_full = now && now->unconfigured;
+  if (names_in(told_space_) == 0 && names_in(now) > 0)
+    spdlog::warn("journal: the stream '{}' holds as much, or as old events, as it may; its new ones are "
+                 "refused with 507 until its sinks have taken some. 'penstock status' names others",
+                 *now->names.begin());
+  if (names_in(told_space_) > 0 && names_in(now) == 0)
+    spdlog::info("journal: all configured streams are taken again");
+  if (is_full && !was_full)
+    spdlog::warn("journal: the streams that are not configured hold {} bytes together, "
+                 "journal.unconfigured_max_size; their new events are refused with 507",
+                 space_->unconfigured_bytes());
+  if (was_full && !is_full)
+    spdlog::info("journal: streams that are not configured are taken again");
+  told_space_ = now;
+  metrics_->publish_refused(now);
+  metrics_->unconfigured_full.set(is_full ? 1 : 0);
+  for (const auto& front_end : space_watchers_)
+    self_->send(front_end, told_space_);
+}
+
 // -- fetching -------------------------------------------------------------------------------------
 
 caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
@@ -326,6 +383,8 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](place_check) { state.check_place(); },
+      [&state](const watch_space& wish) { state.watch_space(wish.front_end); },
+      [&state](const sink_backlog_ptr& told) { state.report(*told); },
       [&state](const fetch_request& request) { return state.fetch(request); },
       [&state](const forget_stream& which) { state.forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },

@@ -16,6 +16,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct journal_actor_settings {
   /// Is sent the rows of replicated streams that are durable; null: none are. Which streams that
   /// are is told by replicated_streams.
   caf::actor replicator{};
+  /// How much a stream may hold; null: as much as there is room for.
+  std::function<stream_rule(const std::string& stream)> space_rule{};
+  std::uint64_t unconfigured_max_bytes = 0; ///< of streams that are not configured, together; 0: no bound
 };
 
 /// A group is committed when it reaches either, whatever still waits in the mailbox.
@@ -73,6 +77,8 @@ class journal_state {
   void replicate(replicated_streams which);
   void look_again();
   void check_place();
+  void watch_space(const caf::actor& front_end);
+  void report(const sink_backlog& told);
   void close();
 
  private:
@@ -95,6 +101,8 @@ class journal_state {
   void look_again_soon();
   void set_failed(bool failed);
   void note_commit(std::size_t events, std::size_t bytes);
+  void note_space();
+  void tell_space();
 
   self_ptr self_;
   std::shared_ptr<journal> store_;
@@ -120,10 +128,14 @@ class journal_state {
   std::set<std::string> seen_;                               // streams that got events
   std::vector<caf::actor> watchers_;                         // are told of those
   std::function<bool(const std::string&)> is_replicated_;    // empty: no stream is
+  std::optional<space_book> space_;
+  refused_streams_ptr told_space_; // what front ends know
+  std::vector<caf::actor> space_watchers_;
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
-/// (answered with fetch_reply), watch_streams, forget_stream, replicated_streams and drain (commits,
+/// (answered with fetch_reply), watch_streams, forget_stream, replicated_streams, watch_space,
+/// sink_backlog_ptr and drain (commits,
 /// closes the journal, answers drained and quits). It blocks on the disk: spawn it detached.
 /// `store` is open; `node` outlives it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,

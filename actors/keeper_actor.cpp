@@ -10,6 +10,8 @@ namespace penstock {
 
 void keeper_state::start(keeper_parts parts) {
   parts_ = std::move(parts);
+  space_.emplace(space_parts{parts_.segments, parts_.catalog, parts_.cursors, parts_.routes,
+                             parts_.queue, parts_.max_bytes, parts_.segment_max_bytes});
 }
 
 void keeper_state::on_confirmed(const confirmed_up_to& news) {
@@ -40,13 +42,28 @@ void keeper_state::note(const char* what, const result<void>& outcome) {
 
 void keeper_state::upkeep() {
   // First what frees room, then what needs some.
+  const auto before = parts_.wall_ms() - parts_.retention_ms.count();
   if (const auto seq = confirmed(); seq > 0) {
-    const auto before = parts_.wall_ms() - parts_.retention_ms.count();
     const auto retired = parts_.segments->retire(seq, before);
     if (retired) parts_.metrics->retired.add(*retired);
     note("retiring segments", retired ? result<void>{} : result<void>{retired.error()});
   }
+  make_room(before);
   note("preparing a segment", parts_.segments->prepare());
+}
+
+void keeper_state::make_room(std::int64_t before_ms) {
+  const auto steady_ms = [] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  };
+  const auto written = space_->moved_bytes();
+  const auto made = space_->make_room(before_ms, steady_ms);
+  parts_.metrics->retired.add(made.retired);
+  parts_.metrics->moved.add(made.moved);
+  parts_.metrics->moved_bytes.add(space_->moved_bytes() - written);
+  note("making room", made.done);
 }
 
 caf::behavior keeper_actor(caf::stateful_actor<keeper_state>* self, keeper_parts parts) {

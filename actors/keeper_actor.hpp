@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/queue_messages.hpp"
+#include "actors/space_maker.hpp"
 #include "storage/segment_catalog.hpp"
 #include "storage/segment_keeper.hpp"
 
@@ -10,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,12 @@ struct keeper_parts {
   caf::actor replicator{}; ///< is told what sinks have confirmed, too; null: the node is alone
   std::shared_ptr<keeper_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
+  /// What room is made with in the journal's middle; without cursors none is.
+  std::shared_ptr<cursor_store> cursors{};
+  std::vector<sink_route> routes{};
+  std::string queue{}; ///< the embedded queue among the routes
+  std::uint64_t max_bytes = 0;
+  std::uint64_t segment_max_bytes = 0;
 };
 
 class keeper_state {
@@ -40,9 +48,11 @@ class keeper_state {
 
  private:
   std::uint64_t confirmed() const;
+  void make_room(std::int64_t before_ms);
   void note(const char* what, const result<void>& outcome);
 
   keeper_parts parts_;
+  std::optional<space_maker> space_;
   std::map<std::string, std::uint64_t> confirmed_;  // by sink
   std::map<std::string, std::string> last_problem_; // by task; told once, not ten times a second
 };

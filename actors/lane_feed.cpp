@@ -87,7 +87,7 @@ void lane_feed::finish(entry& one) {
 }
 
 lane_feed::done_event lane_feed::done_of(const entry& one) {
-  return {one.ref, static_cast<std::uint32_t>(one.event.body().size())};
+  return {one.ref, static_cast<std::uint32_t>(one.event.block->event_bytes(one.event.index))};
 }
 
 void lane_feed::pop_done() {

@@ -4,6 +4,7 @@
 #include "actors/compat.hpp"
 #include "actors/placement.hpp"
 #include "actors/plan.hpp"
+#include "actors/space_book.hpp"
 #include "actors/wire_version.hpp"
 #include "storage/counter_store.hpp"
 #include "storage/event_block.hpp"
@@ -165,6 +166,14 @@ struct full_check {};
 /// The journal's other timer: look whether its files are where they were.
 struct place_check {};
 
+/// A front end wants to know of which streams nothing is taken: the journal sends it
+/// refused_streams_ptr now and whenever that changes. Null: all are taken.
+struct watch_space {
+  caf::actor front_end;
+};
+/// What a sink has yet to take; sent to the journal about once a second.
+using sink_backlog_ptr = std::shared_ptr<const sink_backlog>;
+
 /// A publisher wants what is durable in `stream` after a sequence number. Answered with
 /// fetch_reply at once when the events are in memory, or at once with read_segments when memory
 /// does not reach back to after_seq; otherwise when the next event of the stream is durable. One
@@ -258,6 +267,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::append_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::commit_due)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::full_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::place_check)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::watch_space)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::refused_streams_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sink_backlog_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::confirmed_up_to)
@@ -309,4 +321,7 @@ CAF_ADD_TYPE_ID(penstock, (penstock::stream_seen))
 CAF_ADD_TYPE_ID(penstock, (penstock::forget_stream))
 CAF_ADD_TYPE_ID(penstock, (penstock::placement_changed))
 CAF_ADD_TYPE_ID(penstock, (penstock::place_check))
+CAF_ADD_TYPE_ID(penstock, (penstock::watch_space))
+CAF_ADD_TYPE_ID(penstock, (penstock::refused_streams_ptr))
+CAF_ADD_TYPE_ID(penstock, (penstock::sink_backlog_ptr))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -1,6 +1,8 @@
 // What each component counts: plain structs with one writer each, read by the metrics page.
 #pragma once
 
+#include "actors/space_book.hpp"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -100,11 +102,12 @@ enum class shed_reason : std::uint8_t {
   stream_names,        ///< a stream's name is new, and there is no place for it…
   stream_share,        ///< …or none for its client
   slow_client,         ///< http.max_in_flight is reached, and this one sends or reads slowly
+  stream_full,         ///< the stream holds as much of the journal as it may
 };
-inline constexpr std::array<const char*, 13> shed_names{
+inline constexpr std::array<const char*, 14> shed_names{
     "connections",   "in_flight",    "table_full",   "unreachable",         "journal_full",
     "disk_full",     "journal_error", "unknown_plan", "expendable",          "address_connections",
-    "stream_names",  "stream_share", "slow_client"};
+    "stream_names",  "stream_share", "slow_client",  "stream_full"};
 
 /// Why a client may not come in, whatever it asks for.
 enum class bar_reason : std::uint8_t {
@@ -180,8 +183,25 @@ struct alignas(64) journal_metrics {
   gauge scarce;         ///< 1 while expendable streams are refused
   gauge full;           ///< 1 while the cap or the disk refuses more
   gauge damaged;        ///< segments set aside or cut short at this start
+  gauge unconfigured_bytes; ///< held by the streams that are not configured, together
+  gauge unconfigured_full;  ///< 1 while nothing more of them is taken
   gauge queued_batches; ///< waiting for a commit
   counter messages;     ///< batches taken from the mailbox
+
+  /// Replaced by the journal actor when it changes; read by any thread.
+  void publish_refused(refused_streams_ptr which) {
+    const std::lock_guard hold{mutex_};
+    refused_ = std::move(which);
+  }
+  /// Streams that hold as much as they may; null: none.
+  refused_streams_ptr refused() const {
+    const std::lock_guard hold{mutex_};
+    return refused_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  refused_streams_ptr refused_;
 };
 
 /// What the queue tells of one stream.
@@ -190,7 +210,8 @@ struct queue_stats {
   std::uint64_t depth = 0;     ///< events not yet acknowledged, in flight ones included
   std::uint64_t in_flight = 0; ///< under a lease
   std::int64_t oldest_ms = 0;  ///< age of the oldest event not acknowledged; 0 when there is none
-  std::uint64_t bytes = 0;     ///< of the bodies of those that make up the depth
+  std::uint64_t bytes = 0;     ///< of the bodies and attributes of those that make up the depth
+  std::uint64_t expired = 0;   ///< events let go since the start, as the stream held too much
 };
 
 /// The queue actor's.
@@ -200,6 +221,7 @@ struct alignas(64) queue_metrics {
   counter acked;
   counter nacked;
   counter stale; ///< receipts refused: their event went to another consumer since
+  counter expired; ///< events let go, as their stream held too much
   counter cursor_saves;
   counter cursor_failures;
   gauge waiters;       ///< receives held open
@@ -243,8 +265,9 @@ struct sink_lag {
   std::string kind;
   std::string stream;
   std::uint64_t events = 0;
-  std::uint64_t bytes = 0;    ///< of their bodies
+  std::uint64_t bytes = 0;    ///< of their bodies and attributes
   std::int64_t oldest_ms = 0; ///< age of the oldest of them; 0 when there is none
+  std::uint64_t expired = 0;  ///< let go since the start, as the stream held too much
   stream_state state = stream_state::ok;
   std::string error{}; ///< why it is held; "" for all but the max_told_holds with most events
 };
@@ -271,6 +294,7 @@ class alignas(64) sink_metrics {
   counter failures;  ///< batches that the sink did not confirm, wholly or in part
   counter batches;   ///< handed to a lane
   counter repeats;   ///< events handed to a lane once more
+  counter expired;   ///< events let go, as their stream held too much
   gauge inflight_batches;
   gauge held_streams;    ///< that are tried now and then only, since they alone fail…
   gauge missing_targets; ///< …and those of them whose topic, queue or path is not there
@@ -305,6 +329,8 @@ class alignas(64) sink_metrics {
 struct alignas(64) keeper_metrics {
   counter retired;  ///< segments
   counter failures; ///< of preparing or retiring a segment
+  counter moved;    ///< segments of which what was left was put into another
+  counter moved_bytes; ///< written by that
 };
 
 /// The usage actor's.

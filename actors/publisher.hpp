@@ -51,6 +51,8 @@ inline constexpr std::size_t max_holds_told = 5;
 inline constexpr std::size_t max_buried_at_once = 256;
 /// Bodies of events that are given up at once since their target is missing.
 inline constexpr std::size_t max_condemned_bytes = 4u << 20;
+/// Events that a stream lets go at one upkeep, as it has reached max_size or max_age.
+inline constexpr std::uint64_t max_dropped_at_once = 200'000;
 /// A stream that has failed so often since it is held lets go of what it has in memory.
 inline constexpr std::uint32_t failures_until_rewind = 3;
 /// Held streams that are looked at for one whose lane is free.
@@ -81,6 +83,8 @@ struct publisher_parts {
   std::string tag; ///< of the journal
   std::function<std::int64_t()> wall_ms;
   std::function<double()> random; ///< in [0, 1)
+  /// How much a stream may hold; null: as much as there is room for.
+  std::function<stream_rule(const std::string& stream)> space_rule{};
 };
 
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
@@ -130,6 +134,7 @@ class publisher_state {
     event_volume unread;   // events after feed.position()
     appended_count appended; // the catalog's count that `unread` takes in
     std::int64_t used_ms = 0; // when something of it happened last
+    std::uint64_t expired = 0; // events let go, as the stream held too much
   };
   /// Events that someone asked to be sent again.
   struct again_job {
@@ -205,6 +210,12 @@ class publisher_state {
   void find_new_streams(const newest_map& newest);
   bool may_forget(const stream& of, std::uint64_t durable) const;
   void forget_idle(std::uint64_t durable, const newest_map& newest);
+  void note_moves();
+  // -- publisher_expiry.cpp
+  void expire_old(stream& of);
+  std::uint64_t excess_bytes(const stream& of, const stream_rule& rule) const;
+  std::size_t drop_oldest(stream& of, std::uint64_t excess, std::uint64_t& first,
+                          std::uint64_t& last);
   void tell_keeper(std::uint64_t durable);
   void publish_status();
   void finish_drain_if_idle();
@@ -242,6 +253,7 @@ class publisher_state {
   std::int64_t next_save_ms_ = 0;
   std::int64_t wake_at_ms_ = 0; // 0: no wake is under way
   std::uint64_t told_confirmed_ = 0;
+  std::uint64_t moves_seen_ = 0;
   bool draining_ = false;
   caf::response_promise drained_;
 };

@@ -142,19 +142,33 @@ void publisher_state::tell_keeper(std::uint64_t durable) {
 
 void publisher_state::publish_status() {
   std::vector<sink_lag> lags;
+  auto told = std::make_shared<sink_backlog>();
+  told->sink = parts_.sink;
   for (const auto& [key, of] : streams_) {
     sink_lag lag{.sink = parts_.sink, .kind = parts_.kind, .stream = key};
     lag.events = of.feed.open_events() + of.unread.events;
     lag.bytes = of.feed.open_bytes() + of.unread.bytes;
     if (const auto oldest = of.feed.oldest_time_ms())
       lag.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
+    lag.expired = of.expired;
+    told->streams.push_back({key, {lag.events, lag.bytes}, lag.oldest_ms, of.appended});
     lags.push_back(std::move(lag));
   }
+  self_->send(parts_.journal, sink_backlog_ptr{std::move(told)});
   tell_holds(lags);
   parts_.metrics->publish(state_, last_error_, last_error_ms_, std::move(lags));
 }
 
+/// A move of segments takes what was delivered ahead out of the journal, so it is counted again.
+void publisher_state::note_moves() {
+  const auto moves = parts_.catalog->moves();
+  if (std::exchange(moves_seen_, moves) == moves) return;
+  for (auto& [key, of] : streams_)
+    if (of.feed.has_delivered_ahead()) of.counted = false;
+}
+
 void publisher_state::on_upkeep() {
+  note_moves();
   const auto [segments, durable] = parts_.catalog->snapshot();
   const auto newest = newest_of(segments);
   find_new_streams(newest);
@@ -162,6 +176,7 @@ void publisher_state::on_upkeep() {
     of.read_failed = false;
     refresh_unread(of);
     of.watches.forget_expired(now_ms());
+    expire_old(of);
     pump(of);
   }
   forget_idle(durable, newest);

@@ -34,6 +34,8 @@ inline constexpr std::size_t max_queue_waiters = 1024;
 /// A consumer may wait for a stream that is not configured and has no event yet, up to this many
 /// streams in all.
 inline constexpr std::size_t max_queue_streams = 8192;
+/// Events that a stream lets go at one upkeep, as it has reached max_size or max_age.
+inline constexpr std::size_t max_expired_at_once = 200'000;
 /// Events that become dead letters at one time, as no consumer can ask for their stream.
 inline constexpr std::size_t max_unnamed_at_once = 256;
 /// When memory is short, a stream that no consumer asked for in so long, and of which none holds a
@@ -64,6 +66,8 @@ struct queue_parts {
   std::function<bool(const std::string& stream)> is_name{};
   caf::actor dead_letters{}; ///< answers bury_ptr
   std::string tag{};         ///< of the journal
+  /// How much a stream may hold; null: as much as there is room for.
+  std::function<stream_rule(const std::string& stream)> space_rule{};
   std::shared_ptr<queue_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
@@ -125,6 +129,7 @@ class queue_actor_state {
     std::int64_t next_time_ms = 0;
     event_volume let_go_acked{}; // of what was let go; `unread` counts it until it is read again
     bool acked_since = false;    // something was acknowledged since: read it again
+    std::uint64_t expired = 0;   // events let go, as the stream held too much
   };
   struct unsaved_ack {
     caf::response_promise promise;
@@ -161,6 +166,10 @@ class queue_actor_state {
   void bury_unnamed(stream& of);
   void on_buried(const std::string& stream_name, const std::vector<receipt>& which, bool kept);
   void refresh_unread(stream& of);
+  void note_moves();
+  void expire_old(stream& of);
+  std::vector<queued_message> next_to_expire(stream& of, const stream_rule& rule);
+  void tell_journal(const std::vector<queue_stats>& all);
   void tell_keeper(std::uint64_t durable);
   queue_stats stats_of(const stream& of) const;
 
@@ -180,6 +189,7 @@ class queue_actor_state {
   std::int64_t wake_at_ms_ = 0; // 0: no wake is under way
   bool save_failed_ = false;
   std::uint64_t told_confirmed_ = 0;
+  std::uint64_t moves_seen_ = 0;
 };
 
 caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_parts parts);

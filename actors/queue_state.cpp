@@ -51,7 +51,7 @@ event_volume queue_state::add(const std::vector<std::shared_ptr<const event_bloc
     if (block->empty() || block->last_seq() <= position_) continue;
     if (window_bytes() >= limits_.window_bytes || !share_.may_grow()) break;
     const auto count = block->last_seq() - std::max(position_, block->first_seq - 1);
-    taken += {count, block->bodies.size() - block->begin_of(block->size() - count)};
+    taken += {count, block->event_bytes_from(block->size() - count)};
     add_block(block);
   }
   return taken;
@@ -65,7 +65,7 @@ void queue_state::add_block(const std::shared_ptr<const event_block>& block) {
       fresh.slots[i].at = phase::acked;
     } else {
       ++fresh.unacked;
-      unacked_bytes_ += block->body(i).size();
+      unacked_bytes_ += block->event_bytes(i);
     }
   }
   // Acknowledged before it was read: now we know that no event lies between it and the last.
@@ -104,7 +104,7 @@ event_volume queue_state::let_go() {
     const auto& block = *held.block;
     if (block.last_seq() <= position_) continue;
     const auto count = block.last_seq() - std::max(position_, first - 1);
-    out += {count, block.bodies.size() - block.begin_of(block.size() - count)};
+    out += {count, block.event_bytes_from(block.size() - count)};
     share_.sub(held.bytes);
   }
   window_.clear();
@@ -195,7 +195,7 @@ void queue_state::mark_acked(const place& where) {
     used_fresh(here);
   state.at = phase::acked;
   --unacked_;
-  unacked_bytes_ -= here.block->body(where.index).size();
+  unacked_bytes_ -= here.block->event_bytes(where.index);
   acked_.add(where.index == 0 ? here.after + 1 : seq, seq);
   saved_.seq = acked_.advance(saved_.seq);
   if (--here.unacked == 0) {

@@ -90,6 +90,8 @@ class queue_state {
   std::size_t expire(std::int64_t now_ms);
   /// When the next lease runs out.
   std::optional<std::int64_t> next_expiry_ms() const;
+  /// Something was acknowledged before what lies in front of it.
+  bool has_acked_ahead() const { return !acked_.empty(); }
   /// True when receive() would give something.
   bool has_ready() const;
 

@@ -131,6 +131,17 @@ void queue_actor_state::forget_idle(std::uint64_t durable, const newest_map& new
   if (!due.empty() && parts_.cursors->forget(parts_.sink, due)) gone_.dropped();
 }
 
+/// What a stream may hold is the journal's to know.
+void queue_actor_state::tell_journal(const std::vector<queue_stats>& all) {
+  auto told = std::make_shared<sink_backlog>();
+  told->sink = parts_.sink;
+  told->streams.reserve(all.size());
+  for (const auto& one : all)
+    told->streams.push_back({one.stream, {one.depth, one.bytes}, one.oldest_ms,
+                             streams_.at(one.stream).appended});
+  self_->send(parts_.journal, sink_backlog_ptr{std::move(told)});
+}
+
 void queue_actor_state::tell_keeper(std::uint64_t durable) {
   auto confirmed = durable;
   for (const auto& [key, of] : streams_)
@@ -141,7 +152,19 @@ void queue_actor_state::tell_keeper(std::uint64_t durable) {
   self_->send(parts_.keeper, confirmed_up_to{confirmed, parts_.sink});
 }
 
+/// A move of segments takes what was acknowledged ahead out of the journal, so it is counted again.
+void queue_actor_state::note_moves() {
+  const auto moves = parts_.catalog->moves();
+  if (std::exchange(moves_seen_, moves) == moves) return;
+  for (auto& [key, of] : streams_) {
+    if (!of.state.has_acked_ahead()) continue;
+    of.counted = false;
+    of.let_go_at.reset();
+  }
+}
+
 void queue_actor_state::on_upkeep() {
+  note_moves();
   const auto [segments, durable] = parts_.catalog->snapshot();
   const auto newest = newest_of(segments);
   find_new_streams(newest);
@@ -155,6 +178,7 @@ void queue_actor_state::on_upkeep() {
     }
     look_ahead(of, durable, newest);
     refresh_unread(of);
+    expire_old(of);
     bury_unnamed(of);
     all.push_back(stats_of(of));
     if (of.is_behind() && !of.waiters.empty()) read_segments(of, of.state.read_bytes(queue_read_bytes));
@@ -163,6 +187,7 @@ void queue_actor_state::on_upkeep() {
   }
   forget_idle(durable, newest);
   tell_keeper(durable);
+  tell_journal(all);
   parts_.metrics->publish(std::move(all));
   // An open segment can't be retired.
   parts_.reader->release();
@@ -171,6 +196,50 @@ void queue_actor_state::on_upkeep() {
   // Also when nothing is saved: the disk may have got room meanwhile, and fill again.
   parts_.cursors->restore_reserve();
   self_->delayed_send(self_, queue_upkeep_interval, upkeep_tick{});
+}
+
+// -- streams that let the oldest go ---------------------------------------------------------------
+
+/// Under a lease, the oldest events of a stream that holds too much, or too old ones; none if it does not.
+std::vector<queued_message> queue_actor_state::next_to_expire(stream& of, const stream_rule& rule) {
+  constexpr std::uint64_t most_at_once = 1000;
+  const auto stats = stats_of(of);
+  const auto held = held_bytes({stats.depth, stats.bytes});
+  const bool is_large = rule.max_bytes > 0 && held > rule.max_bytes;
+  const bool is_old = rule.max_age_ms > 0 && stats.oldest_ms > rule.max_age_ms;
+  if (stats.depth == 0 || (!is_large && !is_old)) return {};
+  if (!of.state.has_ready() && of.state.wants_blocks() &&
+      parts_.catalog->durable_seq() > of.state.position())
+    read_segments(of, of.state.read_bytes(queue_read_bytes));
+  const auto excess = is_large ? held - rule.max_bytes : 0;
+  const auto count = std::clamp<std::uint64_t>(excess / (held / stats.depth), 1, most_at_once);
+  return of.state.receive(count, std::max<std::uint64_t>(excess, 1), max_lease_ms, now_ms());
+}
+
+/// What consumers hold under a lease stays. The loss is counted, and the log names its first and last event.
+void queue_actor_state::expire_old(stream& of) {
+  const auto rule = parts_.space_rule ? parts_.space_rule(of.name) : stream_rule{};
+  if (rule.refuses) return;
+  const auto before = of.expired;
+  std::uint64_t first = ~0ull;
+  std::uint64_t last = 0;
+  while (of.expired - before < max_expired_at_once) {
+    const auto messages = next_to_expire(of, rule);
+    if (messages.empty()) break;
+    for (const auto& message : messages) {
+      of.state.ack(message.ticket);
+      first = std::min(first, message.ticket.seq);
+      last = std::max(last, message.ticket.seq);
+    }
+    of.expired += messages.size();
+    of.dirty = dirty_ = true;
+  }
+  const auto gone = of.expired - before;
+  if (gone == 0) return;
+  parts_.metrics->expired.add(gone);
+  spdlog::warn("queue: {} events of the stream '{}' are LOST, from {:016x}-{} to {:016x}-{}: it holds "
+               "as much, or as old ones, as its max_size and max_age let it, and when_full is expire",
+               gone, of.name, first, parts_.tag, last, parts_.tag);
 }
 
 // -- streams that have no name any more -----------------------------------------------------------
@@ -247,7 +316,8 @@ queue_stats queue_actor_state::stats_of(const stream& of) const {
   queue_stats out{.stream = of.name,
                   .depth = of.state.unacked_in_window() + unread.events,
                   .in_flight = of.state.in_flight(),
-                  .bytes = of.state.unacked_bytes_in_window() + unread.bytes};
+                  .bytes = of.state.unacked_bytes_in_window() + unread.bytes,
+                  .expired = of.expired};
   if (const auto oldest = of.state.oldest_time_ms())
     out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
   else if (of.let_go_at == of.state.position() && out.depth > 0)

@@ -22,9 +22,9 @@ void seq_ranges::add(std::uint64_t first, std::uint64_t last) {
   ranges_.emplace_hint(at, first, last);
 }
 
-bool seq_ranges::contains(std::uint64_t seq) const {
-  const auto after = ranges_.upper_bound(seq);
-  return after != ranges_.begin() && std::prev(after)->second >= seq;
+bool seq_ranges::covers(std::uint64_t first, std::uint64_t last) const {
+  const auto after = ranges_.upper_bound(first);
+  return after != ranges_.begin() && std::prev(after)->second >= last;
 }
 
 std::uint64_t seq_ranges::advance(std::uint64_t seq) {

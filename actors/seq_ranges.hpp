@@ -16,7 +16,9 @@ class seq_ranges {
 
   /// Adds [first, last]; first <= last.
   void add(std::uint64_t first, std::uint64_t last);
-  bool contains(std::uint64_t seq) const;
+  bool contains(std::uint64_t seq) const { return covers(seq, seq); }
+  /// Whether one range holds [first, last].
+  bool covers(std::uint64_t first, std::uint64_t last) const;
 
   /// Takes out the range that holds or follows directly after `seq` and everything before it;
   /// gives its end, or `seq` if there is no such range.

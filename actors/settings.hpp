@@ -27,6 +27,10 @@ enum class unpublished_policy : std::uint8_t {
   refuse, ///< 503, which says so, too
 };
 
+/// What becomes of a stream at its max_size or max_age: new events are refused, or the oldest are
+/// let go, counted and logged.
+enum class full_stream_policy : std::uint8_t { refuse, expire };
+
 struct stream_settings {
   ack_level ack = ack_level::journaled;
   std::chrono::milliseconds publish_timeout_ms{5'000}; ///< with ack_level::published…
@@ -36,6 +40,9 @@ struct stream_settings {
   bool expendable = false; ///< refused first when the journal is nearly full
   std::vector<std::string> sinks{"queue"};
   std::uint64_t max_body_bytes = 0; ///< 0: as http.max_body
+  std::uint64_t max_size_bytes = 0; ///< of what no sink has taken yet; 0: no bound but the journal's
+  std::chrono::milliseconds max_age_ms{0}; ///< of the oldest such event; 0: no bound
+  full_stream_policy when_full = full_stream_policy::refuse;
   bool operator==(const stream_settings&) const = default;
 
   /// How long a request that waits beyond the disk does…

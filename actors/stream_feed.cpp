@@ -72,6 +72,14 @@ bool delivered_before::contains(std::uint64_t seq, std::uint64_t client) const {
   });
 }
 
+bool delivered_before::covers(std::uint64_t first, std::uint64_t last) const {
+  return std::ranges::any_of(lives_, [&](const std::vector<lane>& lanes) {
+    return std::ranges::all_of(lanes, [&](const lane& its) {
+      return last <= its.seq || its.ahead.covers(std::max(first, its.seq + 1), last);
+    });
+  });
+}
+
 const delivered_before::lane* delivered_before::find(std::uint32_t lane_number,
                                                      std::uint32_t lanes) const {
   const auto life = std::find_if(lives_.begin(), lives_.end(),
@@ -109,11 +117,11 @@ event_volume stream_feed::add(const std::vector<std::shared_ptr<const event_bloc
       const auto seq = block->first_seq + i;
       if (seq <= position_) continue;
       ++out.events;
-      out.bytes += block->body(i).size();
+      out.bytes += block->event_bytes(i);
       const auto client = block->events[i].client;
       if (before_.contains(seq, client)) continue;
       lanes_[lane_of(client)].add({block, i}, ref, now_ms);
-      open_bytes_ += block->body(i).size();
+      open_bytes_ += block->event_bytes(i);
       ++open;
     }
     position_ = block->last_seq();

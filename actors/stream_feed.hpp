@@ -36,6 +36,8 @@ class delivered_before {
   /// Takes in more of them.
   void add(const std::vector<cursor>& saved, const std::string& sink, const std::string& stream);
   bool contains(std::uint64_t seq, std::uint64_t client) const;
+  /// Whether it has all from `first` to `last`, of whichever client.
+  bool covers(std::uint64_t first, std::uint64_t last) const;
   /// Everything up to here was delivered.
   std::uint64_t position() const { return position_; }
   /// Nothing after this was.
@@ -65,6 +67,8 @@ class stream_feed {
   const std::string& stream() const { return stream_; }
   /// The last sequence number that was read or passed over.
   std::uint64_t position() const { return position_; }
+  /// Something that is still to be read was delivered before.
+  bool has_delivered_ahead() const { return before_.end() > position_; }
   bool wants_blocks() const { return share_.held_bytes() < max_bytes_ && share_.may_grow(); }
   /// How much to read at once, of the `most` that is wanted.
   std::size_t read_bytes(std::size_t most) const { return share_.room(most, least_read_bytes); }

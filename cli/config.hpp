@@ -21,6 +21,7 @@ struct log_settings {
 struct journal_settings {
   std::uint64_t max_size_bytes = 10ull << 30;
   std::uint64_t segment_size_bytes = 64ull << 20;
+  std::uint64_t unconfigured_max_size_bytes = 0; ///< 0: a fifth of max_size
   std::uint32_t high_watermark = 80; ///< percent of max_size; expendable streams are refused…
   std::uint32_t low_watermark = 70;  ///< …until it is down to this
   std::chrono::milliseconds retention_ms{0}; ///< kept this long after every sink is past it

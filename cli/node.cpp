@@ -173,6 +173,7 @@ result<void> node::start_lanes() {
     parts.drain_timeout_ms = settings_.drain_timeout_ms;
     parts.per_address = per_address;
     lane.front_end = spawn_front_end(system_, std::move(parts), lane.socket.give());
+    caf::anon_send(journal_actor_, watch_space{lane.front_end});
   }
   return {};
 }
@@ -284,6 +285,7 @@ result<void> node::start_admin() {
   }
   m.journal = journal_metrics_;
   m.journal_max_bytes = settings_.journal.max_size_bytes;
+  m.unconfigured_max_bytes = unconfigured_max_bytes(settings_);
   m.queue = queue_metrics_;
   for (auto& [name, out] : sinks_)
     m.sinks.push_back(out.metrics);

@@ -44,7 +44,8 @@ result<void> node::start_delivery_keepers() {
 // may be sent again by hand.
 void node::start_publishers() {
   const publisher_base base{*journal_, cursors_, journal_actor_, keeper_, dead_letters_,
-                            is_configured(), delivery_budget_, settings_.memory.max_batch_bytes};
+                            is_configured(), delivery_budget_, settings_.memory.max_batch_bytes,
+                            space_rule(settings_)};
   for (auto& [name, out] : sinks_)
     start_publisher(system_, name, settings_.sinks.at(name), feeds(settings_, name), saved_cursors_,
                     base, out);

@@ -166,6 +166,8 @@ void node::start_storage_actors() {
     return !(found != streams.end() ? found->second : streams.at("default")).sinks.empty();
   };
   settings.replicator = replicator_;
+  settings.space_rule = space_rule(settings_);
+  settings.unconfigured_max_bytes = unconfigured_max_bytes(settings_);
   journal_actor_ = system_.spawn<caf::detached>(journal_actor, journal_, std::move(settings),
                                                 &state_, journal_metrics_);
   keeper_parts keeper;
@@ -178,6 +180,12 @@ void node::start_storage_actors() {
   keeper.replicator = replicator_;
   keeper.metrics = keeper_metrics_;
   keeper.wall_ms = wall_ms;
+  keeper.cursors = cursors_;
+  for (const auto& sink : keeper.sinks)
+    keeper.routes.push_back({sink, feeds(settings_, sink)});
+  keeper.queue = queue_name(settings_);
+  keeper.max_bytes = settings_.journal.max_size_bytes;
+  keeper.segment_max_bytes = journal_options_.segment_max_bytes;
   keeper_ = system_.spawn<caf::detached>(keeper_actor, std::move(keeper));
 }
 
@@ -199,6 +207,7 @@ void node::start_queue() {
   queue.is_name = [](const std::string& stream) { return is_stream_name(stream); };
   queue.dead_letters = dead_letters_;
   queue.tag = journal_->tag();
+  queue.space_rule = space_rule(settings_);
   queue.metrics = queue_metrics_;
   queue.wall_ms = wall_ms;
   queue_ = system_.spawn<caf::detached>(queue_actor, std::move(queue));

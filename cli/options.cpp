@@ -142,6 +142,10 @@ std::vector<option> storage_options(config& c) {
        "…until the journal is down to this percent again."},
       {"journal.segment_size", read_size(c.journal.segment_size_bytes, 256 * KiB, 4 * GiB), "64MiB",
        "128MiB", "A new segment is begun at about this size; space is freed by whole segments."},
+      {"journal.unconfigured_max_size", read_size(c.journal.unconfigured_max_size_bytes, 0, 1024 * TiB),
+       "0B", "1GiB",
+       "How much all streams that are not configured may hold together, as streams.NAME.max_size; "
+       "0B is a fifth of max_size."},
       {"journal.retention", read_duration(c.journal.retention_ms, 0ms, 3650 * day), "0s", "1d",
        "How long events are kept after every sink has them, for reading again."},
       {"journal.received_delay", read_duration(c.journal.received_delay_ms, 0ms, 10s), "10ms",
@@ -302,6 +306,19 @@ std::vector<option> stream_options(stream_settings& target) {
        "[\"queue\"]", "[\"queue\"]", "Where its events go."},
       {"streams.NAME.max_body", read_size(target.max_body_bytes, 0, GiB), "0B", "64KiB",
        "Largest request body; 0B is as http.max_body."},
+      {"streams.NAME.max_size", read_size(target.max_size_bytes, 0, 1024 * TiB), "0B", "1GiB",
+       "How much of it may wait for its slowest sink: bodies, attributes and 32 bytes an event; 0B "
+       "is as much as there is room for. A restart applies it."},
+      {"streams.NAME.max_age", read_duration(target.max_age_ms, 0ms, 3650 * day), "0s", "7d",
+       "How old the oldest event that waits for a sink may become; 0s is as old as it will. A "
+       "restart applies it."},
+      {"streams.NAME.when_full",
+       read_choice(target.when_full,
+                   choices<full_stream_policy>{{"refuse", full_stream_policy::refuse},
+                                               {"expire", full_stream_policy::expire}}),
+       "refuse", "expire",
+       "At max_size or max_age: new events of it are refused with 507, or the oldest are LOST, "
+       "counted and logged. A restart applies it."},
   };
 }
 

@@ -17,6 +17,23 @@ std::function<bool(const std::string&)> feeds(const config& settings, std::strin
   };
 }
 
+std::function<stream_rule(const std::string&)> space_rule(const config& settings) {
+  return [streams = settings.streams](const std::string& stream) {
+    const auto found = streams.find(stream);
+    const bool is_configured = found != streams.end();
+    const auto& of = is_configured ? found->second : streams.at("default");
+    if (of.sinks.empty()) return stream_rule{};
+    return stream_rule{of.max_size_bytes, of.max_age_ms.count(),
+                       of.when_full == full_stream_policy::refuse, is_configured};
+  };
+}
+
+std::uint64_t unconfigured_max_bytes(const config& settings) {
+  const auto& journal = settings.journal;
+  return journal.unconfigured_max_size_bytes > 0 ? journal.unconfigured_max_size_bytes
+                                                 : journal.max_size_bytes / 5;
+}
+
 std::string queue_name(const config& settings) {
   for (const auto& [name, stream] : settings.streams)
     for (const auto& sink : stream.sinks)
@@ -67,6 +84,7 @@ void start_publisher(caf::actor_system& system, const std::string& name,
   parts.metrics = out.metrics;
   parts.tag = base.from.tag();
   parts.wall_ms = wall_ms;
+  parts.space_rule = base.space_rule;
   parts.random = [engine = std::minstd_rand{std::random_device{}()}]() mutable {
     return std::uniform_real_distribution<>{}(engine);
   };

@@ -16,6 +16,11 @@ namespace penstock {
 /// Whether a stream's events go to the sink of that name.
 std::function<bool(const std::string& stream)> feeds(const config& settings, std::string sink);
 
+/// How much a stream may hold of the journal. One without a sink holds nothing.
+std::function<stream_rule(const std::string& stream)> space_rule(const config& settings);
+/// The bound of all streams together that are not configured.
+std::uint64_t unconfigured_max_bytes(const config& settings);
+
 /// The embedded sink that streams use, "" when none does; there is one queue, whatever name it
 /// goes by.
 std::string queue_name(const config& settings);
@@ -46,6 +51,8 @@ struct publisher_base {
   std::function<bool(const std::string&)> is_configured{};
   std::shared_ptr<memory_budget> budget{}; ///< what all publishers hold together
   std::uint64_t max_batch_bytes = ~0ull;   ///< of batches whose size is the kind's own
+  /// How much a stream may hold; null: as much as there is room for.
+  std::function<stream_rule(const std::string& stream)> space_rule{};
 };
 
 /// Starts the publisher of a sink and its lanes, a thread each. `saved`: cursors, of all sinks.

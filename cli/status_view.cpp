@@ -40,6 +40,24 @@ std::string state_of(const json::object& status) {
   return out;
 }
 
+// Empty where every stream is taken, and for a node of an earlier version.
+std::string refused_of(const json::object& journal) {
+  std::string out;
+  if (const auto* names = journal.if_contains("refused_streams"))
+    for (const auto& name : names->as_array())
+      out += (out.empty() ? "" : ", ") + std::string{name.as_string()};
+  if (const auto* full = journal.if_contains("unconfigured_full"); full && full->as_bool())
+    out += std::string{out.empty() ? "" : ", "} + "all that are not configured";
+  return out;
+}
+
+// What streams that nobody configured hold together; empty for a node of an earlier version.
+std::string unconfigured_of(const json::object& journal) {
+  if (!journal.contains("unconfigured_max_bytes")) return {};
+  return fmt::format("{} of {}", size_text(count_at(journal, "unconfigured_bytes")),
+                     size_text(count_at(journal, "unconfigured_max_bytes")));
+}
+
 std::string journal_of(const json::object& status) {
   const auto& journal = status.at("journal").as_object();
   const auto bytes = count_at(journal, "bytes");
@@ -92,6 +110,11 @@ std::string head_of(const json::object& status) {
       {"journal", journal_of(status)},
       {"peers up", std::to_string(count_at(status.at("cluster").as_object(), "peers_up"))},
   };
+  const auto& journal = status.at("journal").as_object();
+  if (auto held = unconfigured_of(journal); !held.empty())
+    rows.push_back({"unconfigured streams", std::move(held)});
+  if (auto refused = refused_of(journal); !refused.empty())
+    rows.push_back({"refused with 507", std::move(refused)});
   if (auto memory = memory_of(status); !memory.empty())
     rows.push_back({"memory", std::move(memory)});
   if (auto replication = replication_of(status); !replication.empty())

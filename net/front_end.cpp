@@ -66,6 +66,7 @@ caf::behavior front_end::make_behavior() {
       [this](const peer_up& news) { on_peer_up(news); },
       [this](const peer_down& news) { on_peer_down(news); },
       [this](const placement_changed& change) { set_placement(change.to); },
+      [this](const refused_streams_ptr& which) { refused_streams_ = which; },
       [this](const limits_reply& reply) { on_limits(reply); },
       [this](const rules_changed& news) {
         rules_ = news.rules;

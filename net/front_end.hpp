@@ -155,6 +155,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void answer_now(session& from, const request_parser& parser, const problem& what,
                   std::uint32_t retry_after_s = 0, std::string_view allow = {});
   const stream_settings& stream_settings_of(std::string_view stream) const;
+  std::optional<problem> stream_is_full(std::string_view stream) const;
   turn_batch& open_batch(std::uint16_t to);
   std::unique_ptr<turn_batch> new_batch(std::uint16_t to);
   waiting_request& open_request(session& from, const request_parser& parser, turn_batch& batch,
@@ -306,6 +307,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   front_end_parts parts_;
   caf::event_based_actor* self_;
   ingest_rules_ptr rules_;
+  refused_streams_ptr refused_streams_; // null: all are taken
   access_table_ptr access_;
   std::shared_ptr<served_plans> plans_;
   std::shared_ptr<served_plans> plans_before_; // limiters may still decide by them; may be null

@@ -270,6 +270,14 @@ void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
       .value(j.full.value());
   out.gauge("penstock_journal_failed", "1 while the journal can store nothing.")
       .value(j.failed.value());
+  const auto refused = j.refused();
+  out.gauge("penstock_journal_refused_streams", "Streams that hold as much as they may.")
+      .value(refused ? refused->names.size() : 0);
+  out.gauge("penstock_journal_unconfigured_bytes",
+            "What the streams that are not configured hold together.")
+      .value(j.unconfigured_bytes.value());
+  out.gauge("penstock_journal_unconfigured_full", "1 while nothing more of those is taken.")
+      .value(j.unconfigured_full.value());
   out.gauge("penstock_journal_queued_batches", "Batches waiting for a commit.")
       .value(j.queued_batches.value());
   out.gauge("penstock_journal_damaged_segments", "Segments set aside or cut short at this start.")
@@ -303,6 +311,9 @@ void add_queue(page& out, const queue_metrics& q, const stream_test& is_configur
       .value(q.cursor_saves.value());
   out.counter("penstock_queue_cursor_failures_total", "Saves of cursors that failed.")
       .value(q.cursor_failures.value());
+  out.counter("penstock_queue_expired_total",
+              "Messages LOST, as their stream held too much and lets the oldest go.")
+      .value(q.expired.value());
   out.gauge("penstock_queue_waiters", "Receives held open.").value(q.waiters.value());
 }
 
@@ -346,6 +357,11 @@ std::string metrics_page(const metrics_sources& from) {
   if (from.keeper) {
     out.counter("penstock_journal_segments_retired_total", "Segments retired.")
         .value(from.keeper->retired.value());
+    out.counter("penstock_journal_segments_moved_total",
+                "Segments whose rest was put into a smaller one.")
+        .value(from.keeper->moved.value());
+    out.counter("penstock_journal_moved_bytes_total", "Bytes written by that.")
+        .value(from.keeper->moved_bytes.value());
     out.counter("penstock_keeper_failures_total", "Segments that could not be made or retired.")
         .value(from.keeper->failures.value());
   }
@@ -408,6 +424,7 @@ std::vector<queue_stats> shown_queues(const queue_metrics& queue,
         sum.depth += more.depth;
         sum.bytes += more.bytes;
         sum.in_flight += more.in_flight;
+        sum.expired += more.expired;
         sum.oldest_ms = std::max(sum.oldest_ms, more.oldest_ms);
       });
 }
@@ -433,9 +450,12 @@ node_totals totals_of(const metrics_sources& from) {
     out.durable_seq = from.journal->durable_seq.value();
     out.journal_scarce = from.journal->scarce.value() != 0;
     out.journal_full = from.journal->full.value() != 0;
+    out.unconfigured_bytes = from.journal->unconfigured_bytes.value();
+    out.refused = from.journal->refused();
   }
   if (from.links) out.peers_up = from.links->links_up.value();
   out.journal_max_bytes = from.journal_max_bytes;
+  out.unconfigured_max_bytes = from.unconfigured_max_bytes;
   if (from.queue) out.queues = shown_queues(*from.queue, from.is_configured);
   return out;
 }

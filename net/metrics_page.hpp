@@ -61,6 +61,7 @@ struct metrics_sources {
   std::vector<std::shared_ptr<const idempotency_metrics>> idempotency;
   std::shared_ptr<const journal_metrics> journal;
   std::uint64_t journal_max_bytes = 0; ///< journal.max_size
+  std::uint64_t unconfigured_max_bytes = 0; ///< journal.unconfigured_max_size
   std::shared_ptr<const queue_metrics> queue;
   std::vector<std::shared_ptr<const sink_metrics>> sinks; ///< one a publisher
   std::shared_ptr<const keeper_metrics> keeper;
@@ -101,6 +102,9 @@ struct node_totals {
   std::int64_t durable_seq = 0;
   bool journal_scarce = false; ///< expendable streams are refused
   bool journal_full = false;
+  std::int64_t unconfigured_bytes = 0; ///< held by the streams that are not configured
+  std::uint64_t unconfigured_max_bytes = 0;
+  refused_streams_ptr refused; ///< streams that hold as much as they may; null: none
   std::int64_t peers_up = 0;
   std::vector<queue_stats> queues;
 };

@@ -22,6 +22,7 @@ std::vector<sink_lag> shown_lags(const sink_metrics& sink, const stream_test& is
       [](sink_lag& sum, const sink_lag& more) {
         sum.events += more.events;
         sum.bytes += more.bytes;
+        sum.expired += more.expired;
         sum.oldest_ms = std::max(sum.oldest_ms, more.oldest_ms);
       });
   if (!out.empty() && out.back().stream == other_streams) {
@@ -58,6 +59,7 @@ json::object stream_json(const sink_lag& lag) {
           {"error", lag.error.empty() ? json::value() : json::value(lag.error)},
           {"lag_events", lag.events},
           {"lag_bytes", lag.bytes},
+          {"expired", lag.expired},
           {"lag_s", static_cast<double>(lag.oldest_ms) / 1e3}};
 }
 
@@ -92,6 +94,9 @@ void add_sinks(prometheus_page& out, const sink_sources& sinks,
   each([](const shown_sink& s) { return s.counts.batches.value(); });
   out.counter("penstock_sink_repeats_total", "Events handed to the sink once more.");
   each([](const shown_sink& s) { return s.counts.repeats.value(); });
+  out.counter("penstock_sink_expired_total",
+              "Events LOST to the sink, as their stream held too much and lets the oldest go.");
+  each([](const shown_sink& s) { return s.counts.expired.value(); });
   out.gauge("penstock_sink_inflight_batches", "Batches whose outcome is not known yet.");
   each([](const shown_sink& s) { return s.counts.inflight_batches.value(); });
   out.histogram("penstock_sink_batch_seconds", "Time from handing a batch over to its outcome.");

@@ -25,8 +25,19 @@ json::array queues_of(const node_totals& totals) {
         {"depth", queue.depth},
         {"bytes", queue.bytes},
         {"in_flight", queue.in_flight},
+        {"expired", queue.expired},
         {"oldest_age_s", static_cast<double>(queue.oldest_ms) / 1e3},
     });
+  return out;
+}
+
+/// The names of the streams that are refused, as many as a page bears.
+json::array refused_of(const node_totals& totals) {
+  constexpr std::size_t max_names = 100;
+  json::array out;
+  if (totals.refused)
+    for (const auto& name : totals.refused->names)
+      if (out.size() < max_names) out.push_back(json::string{name});
   return out;
 }
 
@@ -77,7 +88,12 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
                                {"max_bytes", totals.journal_max_bytes},
                                {"durable_seq", totals.durable_seq},
                                {"scarce", totals.journal_scarce},
-                               {"full", totals.journal_full}}},
+                               {"full", totals.journal_full},
+                               {"refused_streams", refused_of(totals)},
+                               {"unconfigured_bytes", totals.unconfigured_bytes},
+                               {"unconfigured_max_bytes", totals.unconfigured_max_bytes},
+                               {"unconfigured_full",
+                                totals.refused && totals.refused->unconfigured}}},
       {"cluster", cluster_json(from)},
       {"process",
        json::object{{"cpu_s", self.cpu_seconds}, {"resident_bytes", self.resident_bytes}}},

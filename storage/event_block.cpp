@@ -41,6 +41,14 @@ void event_block::push(std::string_view body, std::string_view content_type, std
   events.push_back(meta);
 }
 
+std::size_t event_block::event_bytes_from(std::size_t first) const {
+  auto sum = bodies.size() - begin_of(first);
+  if (attributes.size() > 1)
+    for (auto i = first; i < events.size(); ++i)
+      sum += attributes[events[i].attributes].size();
+  return sum;
+}
+
 void event_block::append(const event_block& next) {
   const auto offset = static_cast<std::uint32_t>(bodies.size());
   bodies.append(next.bodies);

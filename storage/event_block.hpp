@@ -14,6 +14,9 @@ namespace penstock {
 /// The most events that one block holds; keeps 16-bit indexes and one row's size bounded.
 inline constexpr std::size_t max_events_per_block = 16'384;
 
+/// About what an event takes in a segment, beside its body and attributes.
+inline constexpr std::uint64_t event_overhead_bytes = 32;
+
 /// One event's place in its block.
 struct event_meta {
   std::uint32_t end = 0;        ///< offset in `bodies` just past this event's body
@@ -22,7 +25,7 @@ struct event_meta {
   std::uint64_t client = 0;     ///< keyed hash of who sent it; orders delivery per client
 };
 
-/// So many events, and the bytes of their bodies.
+/// So many events, and the bytes of their bodies and attributes.
 struct event_volume {
   std::uint64_t events = 0;
   std::uint64_t bytes = 0;
@@ -62,6 +65,12 @@ struct event_block {
   std::string_view body(std::size_t i) const {
     return std::string_view{bodies}.substr(begin_of(i), events[i].end - begin_of(i));
   }
+  /// Of its body and its attributes.
+  std::size_t event_bytes(std::size_t i) const {
+    return body(i).size() + attributes[events[i].attributes].size();
+  }
+  /// Of the bodies and attributes of the events from `first` on.
+  std::size_t event_bytes_from(std::size_t first) const;
   /// Bytes of memory that this block holds on to, for the named bounds.
   std::size_t memory_bytes() const {
     return sizeof(event_block) + bodies.capacity() + events.capacity() * sizeof(event_meta) +

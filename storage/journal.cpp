@@ -133,7 +133,7 @@ void journal_writer::note(const event_block& block) {
   growth_.first_time_ms = std::min(growth_.first_time_ms, block.time_ms);
   growth_.last_time_ms = std::max(growth_.last_time_ms, block.time_ms);
   growth_.keys += block.keys.size();
-  const event_volume more{block.size(), block.bodies.size()};
+  const event_volume more{block.size(), block.event_bytes_from(0)};
   for (auto& [stream, added] : growth_.added) {
     if (stream != block.stream) continue;
     added += more;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace penstock {
@@ -121,8 +122,6 @@ class open_segment_reader {
 
 class segment_journal_reader final : public journal_reader {
  public:
-  using stream_filter = std::function<bool(const std::string& stream)>;
-
   segment_journal_reader(std::shared_ptr<segment_catalog> catalog, std::string vfs)
       : catalog_(std::move(catalog)), vfs_(std::move(vfs)) {}
 
@@ -159,6 +158,31 @@ class segment_journal_reader final : public journal_reader {
   }
 
   result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) override {
+    return between_moves([&] { return count_after_once(stream, after_seq); });
+  }
+
+  result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
+                                      std::uint64_t up_to_seq) override {
+    return between_moves([&] { return count_between_once(stream, after_seq, up_to_seq); });
+  }
+
+  void release() override { held_.reset(); }
+
+ private:
+  /// What goes through several segments is done again if events were moved between them meanwhile.
+  template <class Count>
+  std::invoke_result_t<Count> between_moves(Count count) {
+    constexpr int max_tries = 5;
+    for (int tries = 1;; ++tries) {
+      const auto moves = catalog_->moves();
+      auto counted = count();
+      if (catalog_->moves() == moves) return counted;
+      if (tries == max_tries) return error{errc::unavailable, "events are being moved"};
+      held_.reset();
+    }
+  }
+
+  result<event_volume> count_after_once(const std::string& stream, std::uint64_t after_seq) {
     event_volume count;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
@@ -174,7 +198,8 @@ class segment_journal_reader final : public journal_reader {
       }
       // length() of a blob needs its row's header only, not the pages that hold it.
       auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)), "
-                                     "sum(length(bodies) * min(n, seq + n - 1 - ?2) / n) "
+                                     "sum((length(bodies) + coalesce(length(attributes), 0)) * "
+                                     "min(n, seq + n - 1 - ?2) / n) "
                                      "FROM block WHERE stream = ?1 AND seq + n - 1 > ?2");
       if (!sum) return sum.error();
       sum->bind_text(1, stream);
@@ -187,8 +212,8 @@ class segment_journal_reader final : public journal_reader {
     return count;
   }
 
-  result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
-                                      std::uint64_t up_to_seq) override {
+  result<std::uint64_t> count_between_once(const std::string& stream, std::uint64_t after_seq,
+                                           std::uint64_t up_to_seq) {
     std::uint64_t count = 0;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
@@ -216,9 +241,6 @@ class segment_journal_reader final : public journal_reader {
     return count;
   }
 
-  void release() override { held_.reset(); }
-
- private:
   /// Enough is read when the bodies exceed `bytes`, or there are as many blocks.
   struct read_bounds {
     std::size_t bytes;
@@ -232,12 +254,16 @@ class segment_journal_reader final : public journal_reader {
     std::vector<std::shared_ptr<const event_block>> blocks;
     std::size_t bytes = 0;
     while (auto segment = next_with(stream, wanted, after_seq)) {
+      auto last_read = after_seq;
       if (auto opened = hold(*segment); !opened) {
+        // It was retired, or its events were moved to another: then that one is found.
+        if (!catalog_->get(segment->number)) continue;
         if (!skippable(opened.error(), damage)) return opened.error();
-      } else {
-        if (!read_segment(stream, wanted, after_seq, most, blocks, bytes, damage)) break;
+      } else if (!read_segment(stream, wanted, last_read, most, blocks, bytes, damage)) {
+        break;
       }
-      after_seq = segment->last_seq;
+      // What was opened may hold more than what was found: moved events came meanwhile.
+      after_seq = std::max(segment->last_seq, last_read);
     }
     return blocks;
   }
@@ -272,8 +298,10 @@ class segment_journal_reader final : public journal_reader {
     return true;
   }
 
-  /// Adds blocks from the held segment. False when enough was read.
-  bool read_segment(const std::string& stream, const stream_filter& wanted, std::uint64_t after_seq,
+  /// Adds blocks of the held segment that lie after `after_seq`, which is the last one looked at
+  /// then. False when enough was read.
+  bool read_segment(const std::string& stream, const stream_filter& wanted,
+                    std::uint64_t& after_seq,
                     read_bounds most, std::vector<std::shared_ptr<const event_block>>& blocks,
                     std::size_t& bytes, std::vector<std::string>* damage) {
     const auto tell = [&](std::string what, const error& why) {

@@ -15,6 +15,8 @@ namespace penstock {
 /// One thread uses a reader at a time; it blocks on the disk. It holds at most one segment open.
 class journal_reader {
  public:
+  using stream_filter = std::function<bool(const std::string& stream)>;
+
   /// `vfs` as in journal_options.
   static std::unique_ptr<journal_reader> make(std::shared_ptr<segment_catalog> catalog,
                                               std::string vfs = {});
@@ -31,8 +33,8 @@ class journal_reader {
   /// As read(), of all streams that are `wanted`, in the order of their numbers, and no more than
   /// `max_blocks`.
   virtual result<std::vector<std::shared_ptr<const event_block>>>
-  read_wanted(const std::function<bool(const std::string& stream)>& wanted, std::uint64_t after_seq,
-              std::size_t max_bytes, std::size_t max_blocks,
+  read_wanted(const stream_filter& wanted, std::uint64_t after_seq, std::size_t max_bytes,
+              std::size_t max_blocks,
               std::vector<std::string>* damage = nullptr) = 0;
 
   /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.

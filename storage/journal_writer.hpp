@@ -35,6 +35,8 @@ class journal_writer final : public journal {
   std::shared_ptr<segment_catalog> catalog() const override { return catalog_; }
 
   const std::shared_ptr<segment_supply>& supply() const { return supply_; }
+  /// The one that its segments are written with.
+  const std::string& vfs() const { return vfs_; }
 
  private:
   bool has_room_for(std::uint64_t row_bytes) const;

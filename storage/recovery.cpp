@@ -3,6 +3,7 @@
 #include "storage/event_id.hpp"
 #include "storage/files.hpp"
 #include "storage/segment.hpp"
+#include "storage/segment_mover.hpp"
 #include "storage/wal_scan.hpp"
 
 #include <algorithm>
@@ -283,7 +284,11 @@ result<recovered_journal> recover(const journal_options& options, const std::str
                                   segment_catalog& catalog, recovery_report& report) {
   auto tag = read_or_draw_tag(options.dir);
   if (!tag) return tag.error();
+  // Twice: the first time what a crash left half made goes, on which the moves depend.
   auto files = list_files(options.dir);
+  if (!files) return files.error();
+  if (auto done = finish_moves(options.dir, *tag, vfs, report); !done) return done.error();
+  files = list_files(options.dir);
   if (!files) return files.error();
 
   recovered_journal out;

@@ -3,6 +3,7 @@
 #include "storage/files.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -28,6 +29,12 @@ result<std::optional<std::string>> meta_value(sqlite_database& db, std::string_v
   return std::optional<std::string>{std::string{select->bytes(0)}};
 }
 
+// Also of one that has not got its name yet.
+std::uint64_t number_in_name(fs::path path) {
+  if (path.extension() == ".moved") path.replace_extension();
+  return segment_number(path).value_or(0);
+}
+
 result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag,
                             std::string& other_tag) {
   auto version = meta_value(db, "version");
@@ -47,7 +54,7 @@ result<void> check_identity(sqlite_database& db, const fs::path& path, const std
   }
   auto number = meta_value(db, "number");
   if (!number) return number.error();
-  if (*number != std::to_string(segment_number(path).value_or(0)))
+  if (*number != std::to_string(number_in_name(path)))
     return not_ours(path, "it was segment " + number->value_or("unknown") + " of this journal");
   return {};
 }
@@ -71,7 +78,8 @@ result<void> read_counts(sqlite_database& db, segment_info& info) {
       info.sealed ? "SELECT name, events, (SELECT value FROM meta WHERE key = 'first_time_ms'), "
                     "(SELECT value FROM meta WHERE key = 'last_time_ms'), "
                     "(SELECT value FROM meta WHERE key = 'body_bytes:' || name) FROM stream"
-                  : "SELECT stream, sum(n), min(time_ms), max(time_ms), sum(length(bodies)) "
+                  : "SELECT stream, sum(n), min(time_ms), max(time_ms), "
+                    "sum(length(bodies) + coalesce(length(attributes), 0)) "
                     "FROM block GROUP BY stream");
   if (!counts) return counts.error();
   for (bool first = true;; first = false) {
@@ -123,6 +131,25 @@ result<void> read_keys(sqlite_database& db, segment_info& info) {
 
 } // namespace
 
+result<std::vector<std::uint64_t>> read_moved_from(const fs::path& path, const std::string& vfs) {
+  auto db = open_segment(path, sqlite_mode::read_write, vfs);
+  if (!db) return db.error();
+  auto text = meta_value(*db, "moved_from");
+  if (!text) return text.error();
+  std::vector<std::uint64_t> numbers;
+  const auto list = text->value_or("");
+  const char* const end = list.data() + list.size();
+  for (const char* at = list.data(); at != end;) {
+    std::uint64_t number = 0;
+    const auto [rest, fault] = std::from_chars(at, end, number);
+    if (fault != std::errc{}) return not_ours(path, "what it was moved from can't be read");
+    numbers.push_back(number);
+    at = rest == end ? end : rest + 1;
+  }
+  if (numbers.empty()) return not_ours(path, "it does not tell what it was moved from");
+  return numbers;
+}
+
 result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
                                      const std::string& vfs) {
   auto db = sqlite_database::open(path, mode, vfs);
@@ -143,7 +170,7 @@ result<segment_info> inspect_segment(const fs::path& path, const std::string& ta
   if (auto known = check_identity(*db, path, tag, other_tag); !known) return known.error();
 
   segment_info info;
-  info.number = segment_number(path).value_or(0);
+  info.number = number_in_name(path);
   info.path = path;
   auto log_bytes = meta_value(*db, "log_bytes");
   if (!log_bytes) return log_bytes.error();
@@ -283,6 +310,16 @@ result<void> segment_writer::seal(const segment_info& now) {
   auto written = write();
   if (!written) rollback();
   return written;
+}
+
+result<void> segment_writer::note_moved_from(const std::vector<std::uint64_t>& numbers) {
+  std::string text;
+  for (const auto number : numbers)
+    text += (text.empty() ? "" : ",") + std::to_string(number);
+  auto meta = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('moved_from', ?1)");
+  if (!meta) return meta.error();
+  meta->bind_text(1, text);
+  return meta->run();
 }
 
 std::uint64_t segment_writer::bytes() const {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace penstock {
 
@@ -24,6 +25,8 @@ inline constexpr std::int64_t oldest_format_version = 1;
 std::filesystem::path segment_path(const std::filesystem::path& dir, std::uint64_t number);
 std::filesystem::path wal_path(const std::filesystem::path& db);
 std::filesystem::path shm_path(const std::filesystem::path& db);
+/// Where a segment is made that is to take the place of this one: `000000000001.db.moved`.
+std::filesystem::path moved_path(const std::filesystem::path& db);
 /// Nothing if the file is not named like a segment.
 std::optional<std::uint64_t> segment_number(const std::filesystem::path& file);
 
@@ -54,6 +57,10 @@ result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mod
 result<segment_info> inspect_segment(const std::filesystem::path& db, const std::string& tag,
                                      const std::string& vfs, std::string& other_tag);
 
+/// Which segments this one takes the place of: what note_moved_from() wrote.
+result<std::vector<std::uint64_t>> read_moved_from(const std::filesystem::path& db,
+                                                   const std::string& vfs);
+
 /// Writes blocks to one segment. One thread uses it at a time.
 class segment_writer {
  public:
@@ -71,6 +78,9 @@ class segment_writer {
 
   /// Writes what the segment holds (`now`, as the catalog has it) and that it is complete.
   result<void> seal(const segment_info& now);
+
+  /// Writes which segments this one takes the place of, durably.
+  result<void> note_moved_from(const std::vector<std::uint64_t>& numbers);
 
   /// See journal::check_place().
   result<void> check_place() const;

@@ -118,16 +118,50 @@ appended_count segment_catalog::appended_count_of(const std::string& stream) con
 bool segment_catalog::remove(std::uint64_t number) {
   const std::lock_guard lock{mutex_};
   const auto gone = segments_.extract(number);
-  if (!gone.empty())
-    for (const auto& [stream, events] : gone.mapped().events) {
-      const auto has_it = [&](const auto& other) { return other.second.events.contains(stream); };
-      if (std::none_of(segments_.begin(), segments_.end(), has_it)) appended_.erase(stream);
-    }
+  if (!gone.empty()) forget_absent(gone.mapped().events);
   return pins_.find(number) == pins_.end();
 }
 
-bool segment_catalog::pin(std::uint64_t number) {
+// Of the streams of a segment that is gone.
+void segment_catalog::forget_absent(const std::map<std::string, std::uint64_t>& streams) {
+  for (const auto& [stream, events] : streams) {
+    const auto has_it = [&](const auto& other) { return other.second.events.contains(stream); };
+    if (std::none_of(segments_.begin(), segments_.end(), has_it)) appended_.erase(stream);
+  }
+}
+
+bool segment_catalog::begin_move(const std::vector<std::uint64_t>& numbers) {
   const std::lock_guard lock{mutex_};
+  const bool is_free = std::ranges::all_of(
+      numbers, [&](auto number) { return segments_.contains(number) && !pins_.contains(number); });
+  if (is_free) moving_.insert(numbers.begin(), numbers.end());
+  return is_free;
+}
+
+void segment_catalog::end_move(const std::vector<std::uint64_t>& numbers, segment_info moved) {
+  {
+    const std::lock_guard lock{mutex_};
+    std::map<std::string, std::uint64_t> before;
+    for (const auto number : numbers) {
+      before.merge(segments_[number].events);
+      segments_.erase(number);
+      moving_.erase(number);
+    }
+    segments_.insert_or_assign(numbers.front(), std::move(moved));
+    ++moves_;
+    forget_absent(before);
+  }
+  moved_.notify_all();
+}
+
+std::uint64_t segment_catalog::moves() const {
+  const std::lock_guard lock{mutex_};
+  return moves_;
+}
+
+bool segment_catalog::pin(std::uint64_t number) {
+  std::unique_lock lock{mutex_};
+  moved_.wait(lock, [&] { return !moving_.contains(number); });
   if (segments_.find(number) == segments_.end()) return false;
   ++pins_[number];
   return true;

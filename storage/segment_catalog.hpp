@@ -3,12 +3,14 @@
 
 #include "storage/event_block.hpp"
 
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,14 +92,28 @@ class segment_catalog {
   /// does not notice, but never used again for something else.
   bool remove(std::uint64_t number);
 
-  // For readers: a pin lasts while the segment is open. False when it has been retired.
+  /// Keeps readers from opening these segments until end_move(): their files are about to be
+  /// replaced. False when a reader holds one of them open, or one is gone.
+  bool begin_move(const std::vector<std::uint64_t>& numbers);
+  /// Takes `moved` in the place of the first of them, and nothing in that of the others.
+  void end_move(const std::vector<std::uint64_t>& numbers, segment_info moved);
+  /// How often events were moved. What counted those of several segments counts again when it has changed.
+  std::uint64_t moves() const;
+
+  // For readers: a pin lasts while the segment is open. False when it has been retired, or its
+  // events were moved to another. Waits while its files are replaced.
   bool pin(std::uint64_t number);
   void unpin(std::uint64_t number);
 
  private:
+  void forget_absent(const std::map<std::string, std::uint64_t>& streams);
+
   mutable std::mutex mutex_;
   std::map<std::uint64_t, segment_info> segments_;
   std::map<std::uint64_t, std::size_t> pins_;
+  std::set<std::uint64_t> moving_;
+  std::uint64_t moves_ = 0;
+  std::condition_variable moved_;
   std::map<std::string, appended_count> appended_;
   std::uint64_t next_number_ = 1;
   std::uint64_t durable_seq_ = 0; // outlives the retirement of the segment that held it

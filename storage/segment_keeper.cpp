@@ -2,6 +2,7 @@
 
 #include "storage/journal_writer.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace penstock {
@@ -11,8 +12,9 @@ namespace {
 class supply_keeper final : public segment_keeper {
  public:
   supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply,
-                record_retention records)
-      : catalog_(std::move(catalog)), supply_(std::move(supply)), records_(std::move(records)) {}
+                const std::string& tag, const std::string& vfs, record_retention records)
+      : catalog_(std::move(catalog)), supply_(std::move(supply)), records_(std::move(records)),
+        mover_(catalog_, tag, vfs) {}
 
   result<void> prepare() override { return supply_->prepare(); }
 
@@ -23,19 +25,9 @@ class supply_keeper final : public segment_keeper {
       const bool complete = segment.sealed || segment.damaged;
       if (!complete || segment.last_seq > confirmed_seq || segment.last_time_ms >= before_time_ms)
         continue;
-      // What can't be read will not be readable later either.
-      if (auto copied = keep_records(segment); !copied && copied.error().code != errc::corrupt) {
-        kept = copied;
+      if (auto gone = retire_one(segment); !gone) {
+        kept = gone;
         continue;
-      }
-      const bool in_use = !catalog_->remove(segment.number);
-      if (segment.damaged) {
-        if (auto moved = set_aside(segment.path); !moved) {
-          catalog_->put(segment);
-          return moved.error();
-        }
-      } else {
-        discard(segment, in_use);
       }
       ++retired;
     }
@@ -44,6 +36,50 @@ class supply_keeper final : public segment_keeper {
     return retired;
   }
 
+  result<void> retire_one(const segment_info& segment) override {
+    // What can't be read will not be readable later either.
+    if (auto copied = keep_records(segment); !copied && copied.error().code != errc::corrupt)
+      return copied;
+    forget_move_of(segment.number);
+    const bool in_use = !catalog_->remove(segment.number);
+    if (!segment.damaged) {
+      discard(segment, in_use);
+      return {};
+    }
+    auto moved = set_aside(segment.path);
+    if (!moved) catalog_->put(segment);
+    return moved;
+  }
+
+  result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
+                                std::uint64_t enough) override {
+    return measure_owed(mover_.reader(), segment, owed, enough);
+  }
+
+  result<void> move(std::vector<segment_info> from, const owed_events& owed,
+                    std::uint64_t max_bytes) override {
+    if (auto done = finish_move(); !done || !*done) return done ? result<void>{} : done.error();
+    for (const auto& segment : from)
+      if (auto copied = keep_records(segment); !copied) return copied;
+    auto made = mover_.make(std::move(from), owed, max_bytes);
+    if (!made) return made.error();
+    if (!*made) return {}; // nothing is owed any more: it is retired instead
+    moved_bytes_ += (*made)->to.bytes;
+    unfinished_ = std::move(*made);
+    if (auto done = finish_move(); !done) return done.error();
+    return {};
+  }
+
+  result<bool> finish_move() override {
+    if (!unfinished_) return true;
+    auto done = mover_.finish(*unfinished_);
+    if (done && !*done) return false;
+    unfinished_.reset();
+    return done;
+  }
+
+  std::uint64_t moved_bytes() const override { return moved_bytes_; }
+
  private:
   /// Before the segment goes, so that a crash in between leaves both, which does no harm.
   result<void> keep_records(const segment_info& segment) {
@@ -51,6 +87,14 @@ class supply_keeper final : public segment_keeper {
     const auto since_ms = records_.wall_ms() - records_.window_ms.count();
     if (segment.last_time_ms < since_ms) return {};
     return records_.store->keep(segment.path, since_ms, records_.max_records);
+  }
+
+  void forget_move_of(std::uint64_t number) {
+    if (!unfinished_) return;
+    const auto is_it = [&](const segment_info& one) { return one.number == number; };
+    if (std::ranges::none_of(unfinished_->from, is_it)) return;
+    segment_mover::drop(*unfinished_);
+    unfinished_.reset();
   }
 
   void discard(const segment_info& segment, bool in_use) {
@@ -64,6 +108,9 @@ class supply_keeper final : public segment_keeper {
   std::shared_ptr<segment_catalog> catalog_;
   std::shared_ptr<segment_supply> supply_;
   record_retention records_;
+  segment_mover mover_;
+  std::optional<segment_mover::move> unfinished_; // a reader is in the way
+  std::uint64_t moved_bytes_ = 0;
 };
 
 } // namespace
@@ -72,7 +119,8 @@ std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner, const journ
                                                      record_retention records) {
   // Every journal that journal::open() gives is a journal_writer.
   auto& writer = static_cast<journal_writer&>(owner);
-  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply(), std::move(records));
+  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply(), writer.tag(), writer.vfs(),
+                                         std::move(records));
 }
 
 } // namespace penstock

@@ -3,6 +3,7 @@
 
 #include "storage/idempotency_store.hpp"
 #include "storage/journal.hpp"
+#include "storage/segment_mover.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -36,6 +37,23 @@ class segment_keeper {
   /// first; a segment whose records can't be is kept, and the others go. Gives the number of
   /// segments retired.
   virtual result<std::size_t> retire(std::uint64_t confirmed_seq, std::int64_t before_time_ms) = 0;
+
+  /// The same for one sealed segment, wherever it lies, of which nothing is owed.
+  virtual result<void> retire_one(const segment_info& segment) = 0;
+
+  /// Counts what is owed in one segment, in bytes of its rows; stops when it is more than `enough`.
+  virtual result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
+                                        std::uint64_t enough) = 0;
+
+  /// Puts one small segment, with what is owed, in the place of sealed neighbours. Where a reader
+  /// holds one of them open, finish_move() completes it later. errc::invalid if it takes more than
+  /// `max_bytes`.
+  virtual result<void> move(std::vector<segment_info> from, const owed_events& owed,
+                            std::uint64_t max_bytes) = 0;
+  /// Tries again what a reader was in the way of. False while it still is; true if nothing waits.
+  virtual result<bool> finish_move() = 0;
+  /// Bytes that moves have written so far.
+  virtual std::uint64_t moved_bytes() const = 0;
 };
 
 } // namespace penstock

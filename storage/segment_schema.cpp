@@ -72,6 +72,10 @@ fs::path shm_path(const fs::path& db) {
   return db.string() + "-shm";
 }
 
+fs::path moved_path(const fs::path& db) {
+  return db.string() + ".moved";
+}
+
 std::optional<std::uint64_t> segment_number(const fs::path& file) {
   const std::string name = file.filename().string();
   if (name.size() != number_digits + db_suffix.size() || !name.ends_with(db_suffix))

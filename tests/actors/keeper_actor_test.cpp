@@ -26,6 +26,15 @@ struct fake_segments final : segment_keeper {
     if (retire_fails) return error{errc::io, "can't unlink"};
     return std::size_t{2};
   }
+  result<void> retire_one(const segment_info&) override { return {}; }
+  result<std::uint64_t> measure(const segment_info&, const owed_events&, std::uint64_t) override {
+    return std::uint64_t{0};
+  }
+  result<void> move(std::vector<segment_info>, const owed_events&, std::uint64_t) override {
+    return {};
+  }
+  result<bool> finish_move() override { return true; }
+  std::uint64_t moved_bytes() const override { return 0; }
   int prepared = 0;
   std::size_t idle = 0; // ticks in which nothing was confirmed
   std::vector<std::uint64_t> retired_to;

@@ -1,0 +1,71 @@
+// The publisher's part that lets the oldest events of a stream go, where the stream says so.
+#include "actors/publisher.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace penstock {
+
+/// How much it holds that it may not: at least 1 if its oldest event is too old.
+std::uint64_t publisher_state::excess_bytes(const stream& of, const stream_rule& rule) const {
+  const event_volume lag{of.feed.open_events() + of.unread.events,
+                         of.feed.open_bytes() + of.unread.bytes};
+  const auto held = held_bytes(lag);
+  if (rule.max_bytes > 0 && held > rule.max_bytes) return held - rule.max_bytes;
+  const auto oldest = of.feed.oldest_time_ms();
+  const bool is_old =
+      rule.max_age_ms > 0 && oldest && parts_.wall_ms() - *oldest > rule.max_age_ms;
+  return is_old ? 1 : 0;
+}
+
+/// From the lane with the oldest event, up to the next lane's oldest. Gives how many events.
+std::size_t publisher_state::drop_oldest(stream& of, std::uint64_t excess, std::uint64_t& first,
+                                         std::uint64_t& last) {
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> oldest; // of each lane, and the lane
+  for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
+    if (of.feed.lane(i).has_waiting()) oldest.emplace_back(*of.feed.lane(i).first_open_seq(), i);
+  if (oldest.empty()) return 0;
+  std::ranges::sort(oldest);
+  const auto oldest_lane = oldest[0].second;
+  const auto next = oldest.size() > 1 ? oldest[1].first : std::numeric_limits<std::uint64_t>::max();
+  lane_feed::burial_room room{max_dropped_at_once, excess};
+  const auto dead = of.feed.lane(oldest_lane).condemn(next, room, "expired");
+  std::vector<publish_watches::answer> answers;
+  for (const auto& one : dead) {
+    first = std::min(first, one.event.seq());
+    last = std::max(last, one.event.seq());
+    of.watches.died(oldest_lane, one.event.seq(), answers);
+    of.feed.bury_done(one.event.seq(), one.event.client());
+  }
+  tell_front_ends(answers);
+  advance_watches(of, oldest_lane);
+  return dead.size();
+}
+
+/// What is under way stays. The loss is counted, and the log names its first and last event.
+void publisher_state::expire_old(stream& of) {
+  const auto rule = parts_.space_rule ? parts_.space_rule(of.feed.stream()) : stream_rule{};
+  if (rule.refuses || draining_) return;
+  const auto before = of.expired;
+  std::uint64_t first = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t last = 0;
+  while (of.expired - before < max_dropped_at_once) {
+    if (of.feed.open_events() == 0 && of.feed.position() < parts_.catalog->durable_seq())
+      read_segments(of, of.feed.read_bytes(publisher_read_bytes));
+    const auto excess = excess_bytes(of, rule);
+    const auto dropped = excess > 0 ? drop_oldest(of, excess, first, last) : 0;
+    if (dropped == 0) break;
+    of.expired += dropped;
+    of.dirty = dirty_ = true;
+  }
+  const auto gone = of.expired - before;
+  if (gone == 0) return;
+  parts_.metrics->expired.add(gone);
+  spdlog::warn("sink {}: {} events of the stream '{}' are LOST, from {:016x}-{} to {:016x}-{}: it holds "
+               "as much, or as old ones, as its max_size and max_age let it, and when_full is expire",
+               parts_.sink, gone, of.feed.stream(), first, parts_.tag, last, parts_.tag);
+}
+
+} // namespace penstock

@@ -1,0 +1,117 @@
+#include "actors/space_maker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock {
+
+space_rules space_maker::rules() const {
+  return {parts_.catalog->bytes(), parts_.max_bytes, parts_.segment_max_bytes};
+}
+
+bool space_maker::is_short() const {
+  return parts_.catalog->bytes() >= parts_.max_bytes / 2;
+}
+
+bool space_maker::is_due(std::int64_t now_ms) const {
+  return parts_.cursors && now_ms >= due_ms_;
+}
+
+space_maker::outcome space_maker::make_room(std::int64_t before_ms,
+                                            const std::function<std::int64_t()>& clock) {
+  outcome out;
+  const auto began_ms = clock();
+  if (!is_due(began_ms)) return out;
+  pass(before_ms, began_ms, out);
+  const auto ended_ms = clock();
+  due_ms_ = ended_ms + std::max((ended_ms - began_ms) * rest_after_pass,
+                                is_short() ? std::int64_t{0} : pass_interval_ms);
+  return out;
+}
+
+void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out) {
+  measured_ = 0;
+  if (auto finished = parts_.segments->finish_move(); !finished) out.done = finished.error();
+  const auto segments = parts_.catalog->list();
+  if (std::ranges::none_of(segments, [](auto& one) { return one.sealed || one.damaged; })) return;
+  auto saved = parts_.cursors->load();
+  if (!saved) {
+    out.done = saved.error();
+    return;
+  }
+  const owed_book owed{std::move(*saved), parts_.routes, parts_.queue};
+  std::vector<segment_share> shares;
+  for (const auto& segment : segments) {
+    auto share = share_of(segment, owed, now_ms, out);
+    share.may_move = segment.sealed && !segment.damaged && segment.last_time_ms < before_ms;
+    const bool may_go = (segment.sealed || segment.damaged) && segment.last_time_ms < before_ms;
+    if (!may_go || !share.is_measured || share.owed_bytes > 0) {
+      shares.push_back(share);
+      continue;
+    }
+    if (auto gone = parts_.segments->retire_one(segment); !gone)
+      out.done = gone;
+    else
+      ++out.retired;
+  }
+  std::erase_if(measures_, [&](const auto& one) {
+    return std::ranges::none_of(shares, [&](auto& share) { return share.number == one.first; });
+  });
+  auto moves = plan_moves(shares, rules());
+  if (moves.size() > max_moves) moves.resize(max_moves);
+  for (const auto& numbers : moves)
+    move(numbers, owed, out);
+}
+
+// Most segments need no reading: all is owed of the streams in them, or nothing.
+segment_share space_maker::share_of(const segment_info& segment, const owed_events& owed,
+                                    std::int64_t now_ms, outcome& out) {
+  using enum owed_events::portion;
+  segment_share share{segment.number, segment.bytes};
+  if (!segment.sealed && !segment.damaged) return share;
+  bool is_mixed = false;
+  for (const auto& [stream, events] : segment.events) {
+    const auto portion = owed.between(stream, segment.first_seq, segment.last_seq);
+    is_mixed = is_mixed || portion == some;
+    if (portion != all) continue;
+    const auto bytes = segment.body_bytes.find(stream);
+    share.owed_bytes += events * event_overhead_bytes +
+                        (bytes == segment.body_bytes.end() ? 0 : bytes->second);
+  }
+  share.is_measured = !is_mixed;
+  const auto enough = most_owed(segment.bytes, rules());
+  if (!is_mixed || segment.damaged || share.owed_bytes > enough) return share;
+  auto known = measures_.find(segment.number);
+  const auto holds_ms = is_short() ? measure_holds_when_short_ms : measure_holds_ms;
+  if (known == measures_.end() || now_ms - known->second.at_ms >= holds_ms) {
+    if (measured_ == max_measures) return share;
+    ++measured_;
+    const auto sum = parts_.segments->measure(segment, owed, std::max(enough, segment.bytes / 2));
+    if (!sum) {
+      out.done = sum.error();
+      return share;
+    }
+    known = measures_.insert_or_assign(segment.number, measure{*sum, now_ms}).first;
+  }
+  share.owed_bytes = known->second.owed_bytes;
+  share.is_measured = true;
+  return share;
+}
+
+void space_maker::move(const std::vector<std::uint64_t>& numbers, const owed_events& owed,
+                       outcome& out) {
+  std::vector<segment_info> from;
+  for (const auto number : numbers) {
+    auto one = parts_.catalog->get(number);
+    if (!one) return;
+    from.push_back(std::move(*one));
+    measures_.erase(number);
+  }
+  const auto moves = parts_.catalog->moves();
+  auto done = parts_.segments->move(std::move(from), owed, parts_.segment_max_bytes);
+  // More is owed than was thought: it is measured again.
+  if (!done && done.error().code != errc::invalid) out.done = done;
+  if (parts_.catalog->moves() != moves) out.moved += numbers.size();
+}
+
+} // namespace penstock

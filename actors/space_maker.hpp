@@ -1,0 +1,75 @@
+// Makes room in the journal's middle: retires segments of which nothing is owed, wherever they lie,
+// and moves what little others owe.
+#pragma once
+
+#include "actors/owed_book.hpp"
+#include "actors/space_plan.hpp"
+#include "storage/segment_keeper.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+struct space_parts {
+  std::shared_ptr<segment_keeper> segments;
+  std::shared_ptr<segment_catalog> catalog;
+  std::shared_ptr<cursor_store> cursors; ///< null: no room is made in the middle
+  std::vector<sink_route> routes;
+  std::string queue; ///< the embedded queue among them; empty if there is none
+  std::uint64_t max_bytes = 0;
+  std::uint64_t segment_max_bytes = 0;
+};
+
+/// One thread uses it; it blocks on the disk.
+class space_maker {
+ public:
+  /// Segments measured in one pass, at most, and how long a measure holds: what is owed only
+  /// shrinks, so an old one errs on the safe side.
+  static constexpr std::size_t max_measures = 4;
+  static constexpr std::int64_t measure_holds_ms = 10'000;
+  static constexpr std::int64_t measure_holds_when_short_ms = 1'000; ///< half of the room is used
+  static constexpr std::size_t max_moves = 4; ///< in one pass
+  /// A pass is made so often; when half of the room is used, at each call.
+  static constexpr std::int64_t pass_interval_ms = 1'000;
+  /// A pass takes at most one in so many parts of the time.
+  static constexpr std::int64_t rest_after_pass = 30;
+
+  struct outcome {
+    std::size_t retired = 0;
+    std::size_t moved = 0; ///< segments that were put into others
+    result<void> done;     ///< what failed; the rest was done
+  };
+
+  explicit space_maker(space_parts parts) : parts_(std::move(parts)) {}
+
+  /// Makes a pass, if one is due. `before_ms`: segments whose last event is younger stay. `clock`
+  /// gives milliseconds of a clock that never goes back.
+  outcome make_room(std::int64_t before_ms, const std::function<std::int64_t()>& clock);
+  std::uint64_t moved_bytes() const { return parts_.segments->moved_bytes(); }
+
+ private:
+  struct measure {
+    std::uint64_t owed_bytes = 0;
+    std::int64_t at_ms = 0;
+  };
+  bool is_due(std::int64_t now_ms) const;
+  bool is_short() const;
+  space_rules rules() const;
+  void pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out);
+  segment_share share_of(const segment_info& segment, const owed_events& owed,
+                         std::int64_t now_ms, outcome& out);
+  void move(const std::vector<std::uint64_t>& numbers, const owed_events& owed, outcome& out);
+
+  space_parts parts_;
+  std::map<std::uint64_t, measure> measures_; // by number
+  std::size_t measured_ = 0;                  // in this pass
+  std::int64_t due_ms_ = 0;
+};
+
+} // namespace penstock

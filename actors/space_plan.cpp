@@ -1,0 +1,75 @@
+#include "actors/space_plan.hpp"
+
+#include "storage/segment_mover.hpp"
+
+#include <algorithm>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::size_t neighbours_together = 8;
+constexpr std::size_t neighbours_when_short = 2;
+
+bool is_short(const space_rules& rules) {
+  return rules.used_bytes >= rules.max_bytes / 2;
+}
+
+/// A segment may become part of a larger one if it is small by itself.
+bool is_small(const segment_share& one, const space_rules& rules) {
+  return one.owed_bytes + least_segment_bytes <= rules.segment_max_bytes / 4;
+}
+
+struct run {
+  std::vector<std::uint64_t> numbers;
+  std::uint64_t bytes = 0;
+  std::uint64_t owed_bytes = 0;
+  bool has_worthwhile = false; ///< one that is worth moving by itself
+
+  void add(const segment_share& one, const space_rules& rules) {
+    numbers.push_back(one.number);
+    bytes += one.bytes;
+    owed_bytes += one.owed_bytes;
+    has_worthwhile = has_worthwhile || one.owed_bytes <= most_owed(one.bytes, rules);
+  }
+  std::uint64_t bytes_after() const { return owed_bytes + least_segment_bytes; }
+  bool is_worth_it(const space_rules& rules) const {
+    if (bytes_after() > bytes / 2) return false;
+    const auto enough = is_short(rules) ? neighbours_when_short : neighbours_together;
+    return has_worthwhile || numbers.size() >= enough;
+  }
+};
+
+} // namespace
+
+std::uint64_t least_gain(const space_rules& rules) {
+  if (rules.used_bytes >= rules.max_bytes / 4 * 3) return 2;
+  return is_short(rules) ? 8 : 32;
+}
+
+std::uint64_t most_owed(std::uint64_t bytes, const space_rules& rules) {
+  // Of a segment that is hardly larger than an empty one nothing is gained.
+  return bytes < 2 * least_segment_bytes ? 0 : bytes / least_gain(rules);
+}
+
+std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_share>& segments,
+                                                   const space_rules& rules) {
+  std::vector<std::vector<std::uint64_t>> moves;
+  run neighbours;
+  const auto end_run = [&] {
+    if (neighbours.is_worth_it(rules)) moves.push_back(neighbours.numbers);
+    neighbours = {};
+  };
+  for (const auto& one : segments) {
+    const bool fits = one.may_move && one.is_measured && is_small(one, rules);
+    if (!fits || neighbours.bytes_after() + one.owed_bytes > rules.segment_max_bytes / 2) end_run();
+    if (fits)
+      neighbours.add(one, rules);
+    else if (one.may_move && one.is_measured && one.owed_bytes <= most_owed(one.bytes, rules))
+      moves.push_back({one.number});
+  }
+  end_run();
+  return moves;
+}
+
+} // namespace penstock

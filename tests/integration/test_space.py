@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Space belongs to who holds it: an event that nobody takes holds itself, and not what came with it."""
+
+import itertools
+import json
+import threading
+import unittest
+
+import harness
+from harness import Node, body_of, wait_for
+
+MIB = 1 << 20
+SMALL = {"journal.max_size": "8MiB", "journal.segment_size": "512KiB"}
+BODY = b"x" * 8000
+
+
+class Ingest:
+    """Sends events to `default` and consumes them, and sometimes one to a stream that nobody reads."""
+
+    def __init__(self, node, unread=("unread",), every=40):
+        self.node = node
+        self.unread = itertools.cycle(unread)
+        self.every = every
+        self.owed = {}  # stream → [(id, body)]
+        self.sent_bytes = 0
+        self.waiting = 0
+
+    def send(self, stream, body):
+        reply = self.client.post(body, stream)
+        if reply.status != 202:
+            raise AssertionError(f"{reply.status} after {self.sent_bytes} bytes: {reply.body}")
+        self.sent_bytes += len(body)
+        return reply.json()["id"]
+
+    def run(self, total_bytes):
+        with self.node.client() as self.client:
+            for n in itertools.count():
+                if self.sent_bytes >= total_bytes:
+                    break
+                if n % self.every == 0:
+                    stream, body = next(self.unread), b"unread %d" % n
+                    self.owed.setdefault(stream, []).append((self.send(stream, body), body))
+                self.send("default", BODY)
+                self.waiting += 1
+                if self.waiting == 100:
+                    self.consume()
+            self.consume()
+
+    def consume(self):
+        while self.waiting > 0:
+            messages = self.node.receive(most=100)
+            self.node.settle("default", messages)
+            self.waiting -= len(messages)
+
+
+class OneUnreadEvent(unittest.TestCase):
+    def assert_owed(self, node, owed):
+        """All of them are there, in their order, and nothing else."""
+        for stream, events in owed.items():
+            found = [(m["id"], body_of(m)) for m in node.drain_queue(stream, most=1000)]
+            self.assertEqual(found, events, stream)
+
+    def assert_little_moved(self, node, sent_bytes):
+        metrics = node.metrics()
+        self.assertGreater(metrics.get("penstock_journal_segments_moved_total"), 5)
+        moved = metrics.get("penstock_journal_moved_bytes_total")
+        self.assertGreater(moved, 0)
+        print(f"  moved {moved / sent_bytes:.2%} of {sent_bytes} bytes", flush=True)
+
+    def test_a_stream_that_nobody_reads(self):
+        with Node(SMALL) as node:
+            ingest = Ingest(node)
+            ingest.run(64 * MIB)
+            self.assertEqual(node.request("GET", "/readyz").status, 200)
+            self.assert_little_moved(node, ingest.sent_bytes)
+            # After a kill they are still there, and the space is what it was.
+            node.kill()
+            node.start()
+            ingest.run(80 * MIB)
+            self.assertEqual(node.depth("unread")["depth"], len(ingest.owed["unread"]))
+            self.assert_owed(node, ingest.owed)
+            self.assertNotIn("error", node.log())
+            self.assertEqual(node.stop(), 0)
+
+    def test_many_of_them(self):
+        with Node(SMALL) as node:
+            names = [f"unread-{n}" for n in range(200)]
+            ingest = Ingest(node, names, every=5)
+            ingest.run(48 * MIB)
+            self.assert_little_moved(node, ingest.sent_bytes)
+            self.assert_owed(node, ingest.owed)
+
+    def test_one_that_a_consumer_never_takes(self):
+        """The first event of a stream is given back for ever; what comes after it is acknowledged."""
+        with Node(SMALL) as node, node.client() as client:
+            poison = client.post(b"poison").json()["id"]
+            sent = 0
+            while sent < 48 * MIB:
+                for _ in range(50):
+                    reply = client.post(BODY)
+                    self.assertEqual(reply.status, 202, f"after {sent} bytes: {reply.body}")
+                    sent += len(BODY)
+                left = 50
+                while left > 0:
+                    messages = node.receive(most=100)
+                    taken = [m for m in messages if m["id"] != poison]
+                    node.settle("default", taken)
+                    node.settle("default", [m for m in messages if m["id"] == poison], "nack")
+                    left -= len(taken)
+            self.assertEqual(node.depth()["depth"], 1)
+            node.kill()
+            node.start()
+            self.assertEqual([m["id"] for m in node.drain_queue()], [poison])
+
+    def test_killed_again_and_again(self):
+        with Node(SMALL) as node:
+            ingest = Ingest(node, [f"unread-{n}" for n in range(10)], every=3)
+            for _ in range(12):
+                stop = threading.Timer(0.6, node.kill)
+                stop.start()
+                try:
+                    ingest.run(1 << 40)
+                except (OSError, AssertionError, harness.Closed, json.JSONDecodeError) as problem:
+                    self.assertNotIn("507", str(problem))
+                stop.join()
+                node.start()
+                # Acknowledged or not: what is left of the others is taken now.
+                node.drain_queue(most=1000)
+                ingest.waiting = 0
+            for stream, events in ingest.owed.items():
+                found = [m["id"] for m in node.drain_queue(stream, most=1000)]
+                # One that was stored, and whose answer the kill came before, may be there too.
+                self.assertEqual([i for i in found if i in {e for e, _ in events}],
+                                 [e for e, _ in events], stream)
+                self.assertEqual(len(found), len(set(found)))
+            self.assertNotIn("damaged", node.log())
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,259 @@
+// Moving what nearly empty segments still owe: what is owed stays, in its order, whenever it is cut short.
+#include "storage/segment_mover.hpp"
+
+#include "storage/segment_keeper.hpp"
+#include "storage/wal_vfs.hpp"
+#include "tests/unit/storage/damage_support.hpp"
+
+#include <set>
+
+using namespace penstock;
+using namespace penstock::test;
+
+namespace {
+
+/// Owes the events of these numbers.
+class owed_numbers final : public owed_events {
+ public:
+  explicit owed_numbers(std::set<std::uint64_t> numbers) : numbers_(std::move(numbers)) {}
+  portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
+    const auto at = numbers_.lower_bound(first);
+    return at == numbers_.end() || *at > last ? portion::none : portion::some;
+  }
+  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+    return numbers_.contains(seq);
+  }
+  std::vector<std::uint64_t> all() const { return {numbers_.begin(), numbers_.end()}; }
+
+ private:
+  std::set<std::uint64_t> numbers_;
+};
+
+constexpr std::uint64_t any_size = 1u << 30;
+
+std::vector<segment_info> complete(const journal& log) {
+  auto segments = log.catalog()->list();
+  std::erase_if(segments, [](const segment_info& one) { return !one.sealed; });
+  return segments;
+}
+
+std::vector<std::uint64_t> from_last_segment() {
+  return range(2 * events_per_segment + 1, 3 * events_per_segment);
+}
+
+std::vector<std::uint64_t> joined(std::vector<std::uint64_t> a, const std::vector<std::uint64_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::set<std::string> names_in(const fs::path& dir) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator{dir})
+    names.insert(entry.path().filename().string());
+  return names;
+}
+
+} // namespace
+
+TEST_CASE("what is owed of a segment is moved, with its numbers and in its order", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const owed_numbers owed{{3, 4, 5, 17, 200, 201, 333}};
+  const auto expected = joined(owed.all(), from_last_segment());
+  {
+    auto log = open_journal(options);
+    const auto keeper = segment_keeper::make(*log, options);
+    const auto before = log->bytes();
+    require_ok(keeper->move(complete(*log), owed, any_size));
+    CHECK(numbers(read_all(*log)) == expected);
+    const auto segments = log->catalog()->list();
+    REQUIRE(segments.size() == 2);
+    CHECK(segments[0].number == 1);
+    CHECK(segments[0].sealed);
+    CHECK(segments[0].events.at("default") == 7);
+    CHECK(segments[0].first_seq == 3);
+    CHECK(segments[0].last_seq == 333);
+    CHECK(log->bytes() < before);
+    CHECK(keeper->moved_bytes() == segments[0].bytes);
+    CHECK(log->catalog()->moves() == 1);
+    CHECK(log->catalog()->durable_seq() == 3 * events_per_segment);
+  }
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  CHECK(report.damaged.empty());
+  CHECK(numbers(read_all(*log)) == expected);
+  CHECK_FALSE(fs::exists(moved_path(segment_path(options.dir, 1))));
+  // And the bodies are theirs.
+  for (const auto& block : read_all(*log))
+    for (std::size_t i = 0; i < block->size(); ++i)
+      CHECK(block->body(i) == numbered_block(block->first_seq + i, 1).body(0));
+}
+
+TEST_CASE("moved segments are moved again, with their neighbours", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  require_ok(keeper->move({complete(*log)[0]}, owed_numbers{{1, 100, 150}}, any_size));
+  require_ok(keeper->move({complete(*log)[1]}, owed_numbers{{222}}, any_size));
+  CHECK(complete(*log).size() == 2);
+  require_ok(keeper->move(complete(*log), owed_numbers{{100, 222}}, any_size));
+  CHECK(complete(*log).size() == 1);
+  CHECK(numbers(read_all(*log)) == joined({100, 222}, from_last_segment()));
+}
+
+TEST_CASE("what takes more than it may is not moved, and leaves nothing behind", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  std::set<std::uint64_t> all;
+  for (std::uint64_t seq = 1; seq <= events_per_segment; ++seq)
+    all.insert(seq);
+  const auto before = names_in(options.dir);
+  const auto moved = keeper->move({complete(*log)[0]}, owed_numbers{all}, 1);
+  REQUIRE_FALSE(moved);
+  CHECK(moved.error().code == errc::invalid);
+  CHECK(names_in(options.dir) == before);
+  CHECK(numbers(read_all(*log)) == range(1, 3 * events_per_segment));
+  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{all}, any_size) >
+        events_per_segment * event_overhead_bytes);
+  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{{7}}, any_size) < 200);
+  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{{}}, any_size) == 0);
+}
+
+TEST_CASE("a segment that a reader holds open is moved when it is let go", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  const auto reader = journal_reader::make(log->catalog());
+  (void)reader->read("default", 0, 1);
+  const owed_numbers owed{{9}};
+  require_ok(keeper->move({complete(*log)[0]}, owed, any_size));
+  CHECK(complete(*log)[0].events.at("default") == events_per_segment);
+  CHECK_FALSE(*keeper->finish_move());
+  // What it reads meanwhile is whole.
+  CHECK(numbers(*reader->read("default", 0, any_size)) == range(1, 3 * events_per_segment));
+  reader->release();
+  CHECK(*keeper->finish_move());
+  CHECK(complete(*log)[0].events.at("default") == 1);
+  const auto rest = joined({9}, range(events_per_segment + 1, 3 * events_per_segment));
+  CHECK(numbers(*reader->read("default", 0, any_size)) == rest);
+}
+
+TEST_CASE("what is retired while its move waits for a reader does not come again", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  {
+    auto log = open_journal(options);
+    const auto keeper = segment_keeper::make(*log, options);
+    const auto reader = journal_reader::make(log->catalog());
+    (void)reader->read("default", 0, 1);
+    require_ok(keeper->move({complete(*log)[0]}, owed_numbers{{9}}, any_size));
+    require_ok(keeper->retire(events_per_segment, far_future_ms));
+    CHECK(*keeper->finish_move());
+  }
+  auto log = open_journal(options);
+  CHECK(numbers(read_all(*log)) == range(events_per_segment + 1, 3 * events_per_segment));
+}
+
+// A crash at each step: the directory as it is then is copied, and opened.
+TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto first = segment_path(options.dir, 1), second = segment_path(options.dir, 2);
+  const auto moved = moved_path(first);
+  const owed_numbers owed{{8, 250}};
+  const auto all = range(1, 3 * events_per_segment);
+  const auto left = joined(owed.all(), from_last_segment());
+  {
+    auto log = open_journal(options);
+    const auto catalog = log->catalog();
+    segment_mover mover{catalog, log->tag(), wal_vfs({}, true)};
+    REQUIRE(mover.make(complete(*log), owed, any_size).value());
+    // make() was whole; finish() is done by hand below.
+  }
+  struct step {
+    const char* what;
+    std::function<void()> done;
+    std::vector<std::uint64_t> expected;
+  };
+  const auto rename = [](const fs::path& from, const fs::path& to) { fs::rename(from, to); };
+  const auto opened_copy = [&](const fs::path& changed_by_hand) {
+    temporary_dir copy;
+    auto copied = options_in(copy.path());
+    fs::remove_all(copied.dir);
+    fs::copy(options.dir, copied.dir, fs::copy_options::recursive);
+    if (!changed_by_hand.empty()) overwrite(copied.dir / changed_by_hand, 60, "damaged");
+    recovery_report report;
+    auto log = open_journal(copied, &report);
+    CHECK(report.damaged.empty());
+    for (const auto& name : names_in(copied.dir))
+      CHECK(name.find("moved") == std::string::npos);
+    return numbers(read_all(*log));
+  };
+  CHECK(opened_copy(moved.filename().string() + "-wal") == all); // it can't be read: not made whole
+  const step steps[] = {
+      {"made", [] {}, left},
+      {"the first's log is away", [&] { rename(wal_path(first), first.string() + "-wal.tmp"); }, left},
+      {"the first's database too", [&] { fs::remove(first); }, left},
+      {"the first is gone", [&] { fs::remove(first.string() + "-wal.tmp"); }, left},
+      {"the second too", [&] { fs::remove(second), fs::remove(wal_path(second)); }, left},
+      {"the log has its name", [&] { rename(wal_path(moved), wal_path(first)); }, left},
+      {"all is done", [&] { rename(moved, first), fs::remove(shm_path(moved)); }, left},
+  };
+  for (const auto& [what, done, expected] : steps) {
+    INFO(what);
+    done();
+    CHECK(opened_copy({}) == expected);
+  }
+}
+
+TEST_CASE("a move that was not made whole is forgotten", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto moved = moved_path(segment_path(options.dir, 1));
+  std::string tag;
+  {
+    auto log = open_journal(options);
+    tag = log->tag();
+  }
+  require_ok(create_segment(moved, 1, tag, {}));
+  SECTION("no seal") {}
+  SECTION("no database") { fs::remove(moved); }
+  SECTION("no log") { fs::remove(wal_path(moved)); }
+  SECTION("rubbish") { overwrite(moved, 0, std::string(4096, 'x')); }
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  CHECK(report.damaged.empty());
+  CHECK(numbers(read_all(*log)) == range(1, 3 * events_per_segment));
+  for (const auto& name : names_in(options.dir))
+    CHECK(name.find("moved") == std::string::npos);
+}
+
+TEST_CASE("a move that can't be read any more is set aside, and said", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  {
+    auto log = open_journal(options);
+    segment_mover mover{log->catalog(), log->tag(), wal_vfs({}, true)};
+    REQUIRE(mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value());
+  }
+  const auto first = segment_path(options.dir, 1);
+  remove_segment(first);
+  overwrite(wal_path(moved_path(first)), 60, "damaged");
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  REQUIRE(report.damaged.size() == 1);
+  CHECK(report.damaged[0].find("not delivered are lost") != std::string::npos);
+  CHECK(fs::exists(options.dir / "damaged" / moved_path(first).filename()));
+}
