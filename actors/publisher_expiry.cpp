@@ -8,11 +8,13 @@
 
 namespace penstock {
 
+event_volume publisher_state::lag_of(const stream& of) {
+  return {of.feed.open_events() + of.unread.events, of.feed.open_bytes() + of.unread.bytes};
+}
+
 /// How much it holds that it may not: at least 1 if its oldest event is too old.
 std::uint64_t publisher_state::excess_bytes(const stream& of, const stream_rule& rule) const {
-  const event_volume lag{of.feed.open_events() + of.unread.events,
-                         of.feed.open_bytes() + of.unread.bytes};
-  const auto held = held_bytes(lag);
+  const auto held = held_bytes(lag_of(of));
   if (rule.max_bytes > 0 && held > rule.max_bytes) return held - rule.max_bytes;
   const auto oldest = of.feed.oldest_time_ms();
   const bool is_old =
@@ -30,7 +32,9 @@ std::size_t publisher_state::drop_oldest(stream& of, std::uint64_t excess, std::
   std::ranges::sort(oldest);
   const auto oldest_lane = oldest[0].second;
   const auto next = oldest.size() > 1 ? oldest[1].first : std::numeric_limits<std::uint64_t>::max();
-  lane_feed::burial_room room{max_dropped_at_once, excess};
+  const auto lag = lag_of(of);
+  const auto count = std::max<std::uint64_t>(1, excess / (held_bytes(lag) / lag.events));
+  lane_feed::burial_room room{std::min(count, max_dropped_at_once), excess};
   const auto dead = of.feed.lane(oldest_lane).condemn(next, room, "expired");
   std::vector<publish_watches::answer> answers;
   for (const auto& one : dead) {

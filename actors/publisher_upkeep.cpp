@@ -146,8 +146,8 @@ void publisher_state::publish_status() {
   told->sink = parts_.sink;
   for (const auto& [key, of] : streams_) {
     sink_lag lag{.sink = parts_.sink, .kind = parts_.kind, .stream = key};
-    lag.events = of.feed.open_events() + of.unread.events;
-    lag.bytes = of.feed.open_bytes() + of.unread.bytes;
+    lag.events = lag_of(of).events;
+    lag.bytes = lag_of(of).bytes;
     if (const auto oldest = of.feed.oldest_time_ms())
       lag.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
     lag.expired = of.expired;

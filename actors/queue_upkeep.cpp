@@ -185,9 +185,9 @@ void queue_actor_state::on_upkeep() {
     serve(of);
     pump(of);
   }
+  tell_journal(all);
   forget_idle(durable, newest);
   tell_keeper(durable);
-  tell_journal(all);
   parts_.metrics->publish(std::move(all));
   // An open segment can't be retired.
   parts_.reader->release();

@@ -76,9 +76,9 @@ class space_book {
 
  private:
   struct entry {
-    stream_rule rule;
-    appended_count appended;
-    std::map<std::string, stream_backlog> backlogs; // by sink
+    stream_rule rule{};
+    appended_count appended{};
+    std::map<std::string, stream_backlog> backlogs{}; // by sink
     std::uint64_t held = 0;
     std::int64_t oldest_ms = 0;
   };

@@ -34,7 +34,7 @@ struct run {
   }
   std::uint64_t bytes_after() const { return owed_bytes + least_segment_bytes; }
   bool is_worth_it(const space_rules& rules) const {
-    if (bytes_after() > bytes / 2) return false;
+    if (bytes_after() > bytes / 3 * 2) return false;
     const auto enough = is_short(rules) ? neighbours_when_short : neighbours_together;
     return has_worthwhile || numbers.size() >= enough;
   }

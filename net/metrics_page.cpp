@@ -451,7 +451,7 @@ node_totals totals_of(const metrics_sources& from) {
     out.journal_scarce = from.journal->scarce.value() != 0;
     out.journal_full = from.journal->full.value() != 0;
     out.unconfigured_bytes = from.journal->unconfigured_bytes.value();
-    out.refused = from.journal->refused();
+    out.full_streams = from.journal->refused();
   }
   if (from.links) out.peers_up = from.links->links_up.value();
   out.journal_max_bytes = from.journal_max_bytes;

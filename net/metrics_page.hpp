@@ -104,7 +104,7 @@ struct node_totals {
   bool journal_full = false;
   std::int64_t unconfigured_bytes = 0; ///< held by the streams that are not configured
   std::uint64_t unconfigured_max_bytes = 0;
-  refused_streams_ptr refused; ///< streams that hold as much as they may; null: none
+  refused_streams_ptr full_streams; ///< streams that hold as much as they may; null: none
   std::int64_t peers_up = 0;
   std::vector<queue_stats> queues;
 };

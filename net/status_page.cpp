@@ -35,9 +35,9 @@ json::array queues_of(const node_totals& totals) {
 json::array refused_of(const node_totals& totals) {
   constexpr std::size_t max_names = 100;
   json::array out;
-  if (totals.refused)
-    for (const auto& name : totals.refused->names)
-      if (out.size() < max_names) out.push_back(json::string{name});
+  if (totals.full_streams)
+    for (const auto& name : totals.full_streams->names)
+      if (out.size() < max_names) out.emplace_back(name);
   return out;
 }
 
@@ -93,7 +93,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
                                {"unconfigured_bytes", totals.unconfigured_bytes},
                                {"unconfigured_max_bytes", totals.unconfigured_max_bytes},
                                {"unconfigured_full",
-                                totals.refused && totals.refused->unconfigured}}},
+                                totals.full_streams && totals.full_streams->unconfigured}}},
       {"cluster", cluster_json(from)},
       {"process",
        json::object{{"cpu_s", self.cpu_seconds}, {"resident_bytes", self.resident_bytes}}},

@@ -61,6 +61,8 @@ struct publisher_world {
   std::int64_t wall = 1'000'000;
   std::map<std::string, std::uint64_t> fetching; // stream → after_seq, not yet answered
   bool watched = false;
+  sink_backlog_ptr backlog; // what was told last
+  std::function<stream_rule(const std::string&)> space_rule;
   caf::actor journal_actor, keeper, graveyard, publisher_actor;
 
   ~publisher_world() {
@@ -108,7 +110,8 @@ struct publisher_world {
                 forgotten.push_back(which.stream);
                 fetching.erase(which.stream);
               },
-              [this](watch_streams) { watched = true; }};
+              [this](watch_streams) { watched = true; },
+              [this](const sink_backlog_ptr& told) { backlog = told; }};
     });
     keeper = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const confirmed_up_to& news) { confirmed.push_back(news.seq); }};
@@ -139,6 +142,7 @@ struct publisher_world {
       parts.lanes.push_back(make_lane(i));
     parts.metrics = metrics;
     parts.tag = "nbjoxe3h";
+    parts.space_rule = space_rule;
     parts.wall_ms = [this] { return wall; };
     parts.random = [] { return 0.5; };
     publisher_actor = sys.spawn(publisher, std::move(parts));

@@ -125,6 +125,8 @@ struct world {
   std::shared_ptr<fake_cursors> cursors = std::make_shared<fake_cursors>();
   std::shared_ptr<queue_metrics> metrics = std::make_shared<queue_metrics>();
   std::vector<fetch_request> fetches; // not yet answered
+  sink_backlog_ptr backlog;           // what was told last
+  std::function<stream_rule(const std::string&)> space_rule;
   std::vector<std::uint64_t> confirmed;
   std::vector<std::string> forgotten;
   std::int64_t wall = 1'000'000;
@@ -143,7 +145,8 @@ struct world {
         for (const auto& open : fetches)
           if (open.stream == fetch.stream) FAIL("one at a time");
         fetches.push_back(fetch);
-      }};
+      },
+              [this](const sink_backlog_ptr& told) { backlog = told; }};
     });
     keeper = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const confirmed_up_to& news) {
@@ -181,6 +184,7 @@ struct world {
     parts.is_name = [](const std::string& stream) { return stream != ".."; };
     parts.dead_letters = graveyard;
     parts.tag = "nbjoxe3h";
+    parts.space_rule = space_rule;
     parts.wall_ms = [this] { return wall; };
     queue = sys.spawn(queue_actor, std::move(parts));
     sched.run();
