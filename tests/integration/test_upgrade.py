@@ -286,16 +286,20 @@ class Newer(Opened):
 
     def test_a_journal_of_a_newer_format(self):
         self.open(RELEASES[-1], "filled", start=False)
-        journal = self.node.data_dir / "journal"
-        segments = sorted(journal.glob("*.db"))
-        for segment in (segments[0], segments[1], segments[-1]):
+        segments = sorted((self.node.data_dir / "journal").glob("*.db"))
+        for segment in (segments[0], segments[-2], segments[-1]):  # sealed, written to, or unused
             with self.subTest(segment.name):
+                files = [segment, pathlib.Path(f"{segment}-wal")]
+                saved = [file.read_bytes() for file in files]
                 change(segment, "UPDATE meta SET value = 3 WHERE key = 'version'")
                 before = contents(self.node.data_dir)
                 for _ in range(2):
                     self.refused(segment.name, "format version is 3", "Start the newer program")
                     self.assertEqual(contents(self.node.data_dir), before)
-                change(segment, "UPDATE meta SET value = 2 WHERE key = 'version'")
+                for file, content in zip(files, saved):
+                    file.write_bytes(content)
+                pathlib.Path(f"{segment}-shm").unlink()
+        self.node.log_file.write_text("")
         self.node.start()
         self.check_nothing_is_damaged()
         self.check_queue()
