@@ -54,6 +54,12 @@ def bearer(key):
     return {"Authorization": "Bearer " + key}
 
 
+def earlier_program(test):
+    """The program that PENSTOCK_EARLIER names; without it the test is skipped."""
+    path = os.environ.get("PENSTOCK_EARLIER")
+    return path or test.skipTest("PENSTOCK_EARLIER names no earlier program")
+
+
 class Opened(unittest.TestCase):
     """A directory that a release left, opened by the program under test at the time it was left."""
 
@@ -177,18 +183,38 @@ class Filled(Opened):
         for release in RELEASES:
             with self.subTest(release):
                 self.open(release, "filled")
-                self.check_usage()
-                for one in self.facts["limits"]:
-                    self.assertEqual(self.limits(one["key"]), one["limits"])
-                self.check_sink()
-                self.check_repeats()
-                self.check_queue()
-                self.check_keys()
-                self.check_plans()
-                self.check_what_is_left()
-                self.check_letters()
-                self.check_replay()
-                self.check_nothing_comes_again()
+                self.check_all()
+
+    def test_every_store_goes_back_and_forth(self):
+        earlier = earlier_program(self)
+        self.open(RELEASES[-1], "filled", start=False)
+        self.server.down = self.again.down = True  # what is owed waits
+        for number, program in enumerate((harness.binary, earlier) * 2):
+            with harness.program(program):
+                self.node.start()
+            self.check_nothing_is_damaged()
+            if number % 2 == 0:
+                self.assertEqual(self.node.stop(), 0, self.node.log())
+            else:
+                self.node.kill()
+        self.server.down = self.again.down = False
+        self.node.start()
+        self.check_nothing_is_damaged()
+        self.check_all()
+
+    def check_all(self):
+        self.check_usage()
+        for one in self.facts["limits"]:
+            self.assertEqual(self.limits(one["key"]), one["limits"])
+        self.check_sink()
+        self.check_repeats()
+        self.check_queue()
+        self.check_keys()
+        self.check_plans()
+        self.check_what_is_left()
+        self.check_letters()
+        self.check_replay()
+        self.check_nothing_comes_again()
 
     def check_usage(self):
         for by, wanted in self.facts["usage"].items():
@@ -325,12 +351,9 @@ class Back(unittest.TestCase):
     EVENTS_A_LIFE = 150
 
     def setUp(self):
-        self.earlier = os.environ.get("PENSTOCK_EARLIER")
-        if not self.earlier:
-            self.skipTest("PENSTOCK_EARLIER names no earlier program")
+        self.earlier = earlier_program(self)
         self.node = Node({"journal.segment_size": "256KiB", "identity.order": ["bearer", "ip"],
-                          "plans.pro.limits": [{"name": "all", "algorithm": "fixed_window",
-                                                "amount": 2 * self.LIVES, "window": "30d"}]})
+                          "plans.pro.limits": []})
         self.addCleanup(self.node.close)
         self.record = Record(1)
 
