@@ -21,6 +21,7 @@ unsigned http_status(errc code) {
     return 503;
   case errc::io:
   case errc::corrupt:
+  case errc::newer:
   case errc::config:
     return 500;
   }

@@ -39,7 +39,8 @@ struct recovery_report {
 class journal {
  public:
   /// Opens or makes the directory, locks it against other processes (errc::locked), recovers
-  /// what a crash left, and sets damaged segments aside.
+  /// what a crash left, and sets damaged segments aside. errc::newer if a newer program wrote a
+  /// segment: then nothing is moved or changed.
   static result<std::unique_ptr<journal>> open(const journal_options& options,
                                                recovery_report* report = nullptr);
   virtual ~journal() = default;

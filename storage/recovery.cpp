@@ -78,11 +78,12 @@ class recovery {
       : vfs_(std::move(vfs)), tag_(std::move(tag)), report_(report) {}
 
   result<void> inspect(const found_files& files) {
-    for (const auto& db : files.orphans)
-      if (auto done = inspect_orphan(db); !done) return done;
+    // Nothing is moved before all segments were looked at: one may be a reason to touch none.
     for (const auto& db : files.segments)
       if (auto done = inspect_one(db); !done) return done;
     if (auto known = check_tag(); !known) return known;
+    for (const auto& db : files.orphans)
+      if (auto done = inspect_orphan(db); !done) return done;
     for (const auto& one : rejected_)
       if (auto done = move_away(one.db, one.why, one.after_seq); !done) return done;
     return {};
@@ -163,7 +164,8 @@ class recovery {
       segments_.push_back(std::move(*info));
       return {};
     }
-    if (info.error().code == errc::disk_full || info.error().code == errc::locked)
+    const auto code = info.error().code;
+    if (code == errc::disk_full || code == errc::locked || code == errc::newer)
       return info.error();
     other.why = info.error().message;
     rejected_.push_back(std::move(other));

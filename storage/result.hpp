@@ -17,6 +17,7 @@ enum class errc : std::uint8_t {
   disk_full,    ///< the file system has no room
   io,           ///< the file system or SQLite failed
   corrupt,      ///< stored data is damaged
+  newer,        ///< stored data is of a newer version of this program
   locked,       ///< another process uses the same directory
   config,       ///< a configuration value is wrong
   unavailable,  ///< a service that is needed can't be reached now

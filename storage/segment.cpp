@@ -35,17 +35,28 @@ std::uint64_t number_in_name(fs::path path) {
   return segment_number(path).value_or(0);
 }
 
-result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag,
-                            std::string& other_tag) {
+result<void> check_version(sqlite_database& db, const fs::path& path) {
   auto version = meta_value(db, "version");
   if (!version) return version.error();
-  bool readable = false;
-  for (auto known = oldest_format_version; known <= journal_format_version; ++known)
-    readable = readable || *version == std::to_string(known);
-  if (!readable)
-    return not_ours(path, "its format version is " + version->value_or("unknown") +
-                              ", this program reads " + std::to_string(oldest_format_version) +
-                              " to " + std::to_string(journal_format_version));
+  const std::string text = version->value_or("unknown");
+  std::int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, fault] = std::from_chars(text.data(), end, number);
+  const bool is_number = fault == std::errc{} && rest == end;
+  if (is_number && number >= oldest_format_version && number <= journal_format_version) return {};
+  const std::string what = "its format version is " + text + ", and this program reads " +
+                           std::to_string(oldest_format_version) + " to " +
+                           std::to_string(journal_format_version);
+  if (!is_number || number < oldest_format_version) return not_ours(path, what);
+  return error{errc::newer, path.string() + ": " + what +
+                                ". Start the newer program that wrote it: nothing here was moved "
+                                "or changed. If there is none the segment is damaged; then move its "
+                                ".db and .db-wal away"};
+}
+
+result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag,
+                            std::string& other_tag) {
+  if (auto known = check_version(db, path); !known) return known;
   auto found = meta_value(db, "tag");
   if (!found) return found.error();
   if (*found != tag) {

@@ -53,7 +53,8 @@ result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mod
                                      const std::string& vfs);
 
 /// What the segment's tables say of it. errc::corrupt if it can't be read, was another segment once,
-/// or belongs to another journal, whose tag is then `other_tag`.
+/// or belongs to another journal, whose tag is then `other_tag`; errc::newer if a newer program wrote
+/// it.
 result<segment_info> inspect_segment(const std::filesystem::path& db, const std::string& tag,
                                      const std::string& vfs, std::string& other_tag);
 

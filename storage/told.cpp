@@ -19,6 +19,7 @@ std::string told_to_clients(const error& why) {
   case errc::corrupt:
     return "Data of the node is damaged; its log says which.";
   case errc::io:
+  case errc::newer:
   case errc::locked:
   case errc::config:
     break;

@@ -15,13 +15,16 @@ MAX_BEHIND_S = 1.0  # what a client that waited catches up with, at most
 class Spray:
     """`rates`: client → requests a second, over all nodes together. `nodes` may be changed while it
     runs: put another list in its place. `retry`: what a node did not answer, since it closed the
-    connection or took none, goes to the others, one after the other."""
+    connection or took none, goes to the others, one after the other; `unknown` counts by client what
+    was sent for all that, and may have been charged. `promised`, if given, takes the ids of 202s."""
 
-    def __init__(self, nodes, rates, workers=4, burst=4, retry=False, seed=1):
+    def __init__(self, nodes, rates, workers=4, burst=4, retry=False, seed=1, promised=None):
         self.nodes = list(nodes)
         self.rates, self.burst, self.retry = rates, burst, retry
         self.answers = []  # (when, client, node, status); status 0: sent, and no answer
         self.errors = collections.Counter()
+        self.unknown = collections.Counter()
+        self.promised = promised
         self.ended = threading.Event()
         self.threads = [threading.Thread(target=self.work, args=(random.Random(seed + i), workers))
                         for i in range(workers)]
@@ -80,12 +83,15 @@ class Spray:
                 reply = connection.read()
             except (OSError, Closed) as error:
                 self.drop(node, connections, error)
+                self.unknown[client] += count - answered
                 if not self.retry:
                     now = time.monotonic()
                     self.answers += [(now, client, node, 0)] * (count - answered)
                     return 0
                 return count - answered
             self.answers.append((time.monotonic(), client, node, reply.status))
+            if self.promised is not None and reply.status == 202:
+                self.promised.append(reply.json()["id"])
             if reply.headers.get("connection") == "close":
                 # What was sent behind it is not looked at.
                 self.drop(node, connections, "closed")

@@ -5,7 +5,6 @@ sink once, with its id and bytes; two wire versions in one cluster.
 PENSTOCK_LOSSES=200 loses that many nodes, one after the other (default 3). PENSTOCK_EARLIER=PROGRAM
 is a build that speaks wire version 4, to stand in for this one held back to it."""
 
-import contextlib
 import itertools
 import os
 import pathlib
@@ -254,15 +253,6 @@ class Replicated(Cluster):
 
 
 class WireVersions(Cluster):
-    @staticmethod
-    @contextlib.contextmanager
-    def program(path):
-        usual, harness.binary = harness.binary, path
-        try:
-            yield
-        finally:
-            harness.binary = usual
-
     def test_an_earlier_one_in_between(self):
         """It is served as before, and holds nothing."""
         new = [self.node(**{"streams.default.replicate_timeout": "10s"}) for _ in range(2)]
@@ -274,7 +264,7 @@ class WireVersions(Cluster):
             node.options["plans.anonymous.limits"] = [
                 {"name": "shared", "algorithm": "fixed_window", "amount": 90, "window": "720h"}]
             node.configure({})
-            with self.program(earlier if node is old and earlier else harness.binary):
+            with harness.program(earlier if node is old and earlier else harness.binary):
                 node.launch()
         for node in [*new, old]:
             node.wait_ready()

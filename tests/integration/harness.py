@@ -2,6 +2,7 @@
 
 import atexit
 import base64
+import contextlib
 import fcntl
 import json
 import os
@@ -34,6 +35,17 @@ def main():
     if not binary:
         sys.exit(f"usage: {sys.argv[0]} PENSTOCK_BINARY [TEST]…")
     unittest.main(module="__main__", verbosity=2)
+
+
+@contextlib.contextmanager
+def program(path):
+    """Nodes that are started within it run another program."""
+    global binary
+    usual, binary = binary, path
+    try:
+        yield
+    finally:
+        binary = usual
 
 
 def wait_for(condition, what, within_s=15.0, pause_s=0.02):
