@@ -14,7 +14,11 @@ bool space_maker::is_short() const {
 }
 
 bool space_maker::is_due(std::int64_t now_ms) const {
-  return parts_.cursors && now_ms >= due_ms_;
+  if (!parts_.cursors) return false;
+  if (!has_passed_) return true;
+  const auto rest_ms =
+      is_short() ? took_ms_ * rest_when_short : std::max(took_ms_ * rest_after_pass, pass_interval_ms);
+  return now_ms - ended_ms_ >= rest_ms;
 }
 
 space_maker::outcome space_maker::make_room(std::int64_t before_ms,
@@ -23,15 +27,14 @@ space_maker::outcome space_maker::make_room(std::int64_t before_ms,
   const auto began_ms = clock();
   if (!is_due(began_ms)) return out;
   pass(before_ms, began_ms, out);
-  const auto ended_ms = clock();
-  due_ms_ = ended_ms + std::max((ended_ms - began_ms) * rest_after_pass,
-                                is_short() ? std::int64_t{0} : pass_interval_ms);
+  ended_ms_ = clock();
+  took_ms_ = ended_ms_ - began_ms;
+  has_passed_ = true;
   return out;
 }
 
 void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out) {
   measured_ = 0;
-  if (auto finished = parts_.segments->finish_move(); !finished) out.done = finished.error();
   const auto segments = parts_.catalog->list();
   if (std::ranges::none_of(segments, [](auto& one) { return one.sealed || one.damaged; })) return;
   auto saved = parts_.cursors->load();

@@ -31,14 +31,15 @@ class space_maker {
  public:
   /// Segments measured in one pass, at most, and how long a measure holds: what is owed only
   /// shrinks, so an old one errs on the safe side.
-  static constexpr std::size_t max_measures = 4;
+  static constexpr std::size_t max_measures = 16;
   static constexpr std::int64_t measure_holds_ms = 10'000;
   static constexpr std::int64_t measure_holds_when_short_ms = 1'000; ///< half of the room is used
-  static constexpr std::size_t max_moves = 4; ///< in one pass
+  static constexpr std::size_t max_moves = 16; ///< in one pass
   /// A pass is made so often; when half of the room is used, at each call.
   static constexpr std::int64_t pass_interval_ms = 1'000;
-  /// A pass takes at most one in so many parts of the time.
+  /// After a pass there is none for so many times as long as it took.
   static constexpr std::int64_t rest_after_pass = 30;
+  static constexpr std::int64_t rest_when_short = 1;
 
   struct outcome {
     std::size_t retired = 0;
@@ -69,7 +70,9 @@ class space_maker {
   space_parts parts_;
   std::map<std::uint64_t, measure> measures_; // by number
   std::size_t measured_ = 0;                  // in this pass
-  std::int64_t due_ms_ = 0;
+  std::int64_t ended_ms_ = 0; // the last pass
+  std::int64_t took_ms_ = 0;
+  bool has_passed_ = false;
 };
 
 } // namespace penstock

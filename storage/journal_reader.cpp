@@ -17,15 +17,15 @@ class open_segment_reader {
  public:
   static result<std::unique_ptr<open_segment_reader>>
   open(std::shared_ptr<segment_catalog> catalog, const segment_info& info, const std::string& vfs) {
-    if (!catalog->pin(info.number))
-      return error{errc::not_found, "this part of the journal has been retired"};
+    auto now = catalog->pin(info.number);
+    if (!now) return error{errc::not_found, "this part of the journal has been retired"};
     // From here on the destructor unpins.
-    std::unique_ptr<open_segment_reader> reader{new open_segment_reader(std::move(catalog), info)};
-    auto db = open_segment(info.path, sqlite_mode::read_only, vfs);
-    if (!db) return db.error();
-    reader->db_.emplace(std::move(*db));
-    auto prepared = reader->prepare();
-    if (!prepared) return prepared.error();
+    std::unique_ptr<open_segment_reader> reader{
+        new open_segment_reader(std::move(catalog), std::move(*now))};
+    auto opened = reader->connect(vfs);
+    // All its files are open now: it does not notice when they are unlinked.
+    reader->catalog_->end_open(info.number);
+    if (!opened) return opened.error();
     return reader;
   }
   ~open_segment_reader() {
@@ -97,6 +97,13 @@ class open_segment_reader {
  private:
   open_segment_reader(std::shared_ptr<segment_catalog> catalog, segment_info info)
       : catalog_(std::move(catalog)), info_(std::move(info)) {}
+
+  result<void> connect(const std::string& vfs) {
+    auto db = open_segment(info_.path, sqlite_mode::read_only, vfs);
+    if (!db) return db.error();
+    db_.emplace(std::move(*db));
+    return prepare();
+  }
 
   result<void> prepare() {
     const std::pair<sqlite_statement*, const char*> statements[] = {
@@ -282,7 +289,9 @@ class segment_journal_reader final : public journal_reader {
   }
 
   result<void> hold(const segment_info& segment) {
-    if (held_ && held_->info().number == segment.number) return {};
+    if (held_ && held_->info().number == segment.number &&
+        held_->info().generation == segment.generation)
+      return {};
     held_.reset();
     auto opened = open_segment_reader::open(catalog_, segment, vfs_);
     if (!opened) return opened.error();

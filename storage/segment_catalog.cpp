@@ -131,11 +131,12 @@ void segment_catalog::forget_absent(const std::map<std::string, std::uint64_t>& 
 }
 
 bool segment_catalog::begin_move(const std::vector<std::uint64_t>& numbers) {
-  const std::lock_guard lock{mutex_};
-  const bool is_free = std::ranges::all_of(
-      numbers, [&](auto number) { return segments_.contains(number) && !pins_.contains(number); });
-  if (is_free) moving_.insert(numbers.begin(), numbers.end());
-  return is_free;
+  std::unique_lock lock{mutex_};
+  for (const auto number : numbers)
+    may_go_on_.wait(lock, [&] { return !opening_.contains(number); });
+  const bool all = std::ranges::all_of(numbers, [&](auto one) { return segments_.contains(one); });
+  if (all) moving_.insert(numbers.begin(), numbers.end());
+  return all;
 }
 
 void segment_catalog::end_move(const std::vector<std::uint64_t>& numbers, segment_info moved) {
@@ -147,11 +148,11 @@ void segment_catalog::end_move(const std::vector<std::uint64_t>& numbers, segmen
       segments_.erase(number);
       moving_.erase(number);
     }
+    moved.generation = ++moves_;
     segments_.insert_or_assign(numbers.front(), std::move(moved));
-    ++moves_;
     forget_absent(before);
   }
-  moved_.notify_all();
+  may_go_on_.notify_all();
 }
 
 std::uint64_t segment_catalog::moves() const {
@@ -159,12 +160,22 @@ std::uint64_t segment_catalog::moves() const {
   return moves_;
 }
 
-bool segment_catalog::pin(std::uint64_t number) {
+std::optional<segment_info> segment_catalog::pin(std::uint64_t number) {
   std::unique_lock lock{mutex_};
-  moved_.wait(lock, [&] { return !moving_.contains(number); });
-  if (segments_.find(number) == segments_.end()) return false;
+  may_go_on_.wait(lock, [&] { return !moving_.contains(number); });
+  const auto found = segments_.find(number);
+  if (found == segments_.end()) return std::nullopt;
   ++pins_[number];
-  return true;
+  ++opening_[number];
+  return found->second;
+}
+
+void segment_catalog::end_open(std::uint64_t number) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (--opening_[number] == 0) opening_.erase(number);
+  }
+  may_go_on_.notify_all();
 }
 
 void segment_catalog::unpin(std::uint64_t number) {

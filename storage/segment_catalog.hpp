@@ -35,6 +35,8 @@ struct segment_info {
   /// size of the file.
   std::map<std::string, std::uint64_t> body_bytes{};
   std::uint64_t keys = 0; ///< idempotency records; after a restart at least as many
+  /// Other than that of a segment which had this number before it; see end_move().
+  std::uint64_t generation = 0;
 };
 
 /// What one commit added to the active segment.
@@ -93,16 +95,19 @@ class segment_catalog {
   bool remove(std::uint64_t number);
 
   /// Keeps readers from opening these segments until end_move(): their files are about to be
-  /// replaced. False when a reader holds one of them open, or one is gone.
+  /// replaced. Those that have one open do not notice. Waits for who is about to open one. False
+  /// when one is gone.
   bool begin_move(const std::vector<std::uint64_t>& numbers);
   /// Takes `moved` in the place of the first of them, and nothing in that of the others.
   void end_move(const std::vector<std::uint64_t>& numbers, segment_info moved);
   /// How often events were moved. What counted those of several segments counts again when it has changed.
   std::uint64_t moves() const;
 
-  // For readers: a pin lasts while the segment is open. False when it has been retired, or its
-  // events were moved to another. Waits while its files are replaced.
-  bool pin(std::uint64_t number);
+  // For readers: a pin lasts while the segment is open. Gives what is to be opened now, then
+  // end_open() must be called; nothing when it has been retired, or its events were moved to
+  // another. Waits while its files are replaced.
+  std::optional<segment_info> pin(std::uint64_t number);
+  void end_open(std::uint64_t number);
   void unpin(std::uint64_t number);
 
  private:
@@ -111,9 +116,10 @@ class segment_catalog {
   mutable std::mutex mutex_;
   std::map<std::uint64_t, segment_info> segments_;
   std::map<std::uint64_t, std::size_t> pins_;
+  std::map<std::uint64_t, std::size_t> opening_;
   std::set<std::uint64_t> moving_;
   std::uint64_t moves_ = 0;
-  std::condition_variable moved_;
+  std::condition_variable may_go_on_; // of moving_ and opening_
   std::map<std::string, appended_count> appended_;
   std::uint64_t next_number_ = 1;
   std::uint64_t durable_seq_ = 0; // outlives the retirement of the segment that held it

@@ -2,7 +2,6 @@
 
 #include "storage/journal_writer.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace penstock {
@@ -40,7 +39,6 @@ class supply_keeper final : public segment_keeper {
     // What can't be read will not be readable later either.
     if (auto copied = keep_records(segment); !copied && copied.error().code != errc::corrupt)
       return copied;
-    forget_move_of(segment.number);
     const bool in_use = !catalog_->remove(segment.number);
     if (!segment.damaged) {
       discard(segment, in_use);
@@ -58,24 +56,13 @@ class supply_keeper final : public segment_keeper {
 
   result<void> move(std::vector<segment_info> from, const owed_events& owed,
                     std::uint64_t max_bytes) override {
-    if (auto done = finish_move(); !done || !*done) return done ? result<void>{} : done.error();
     for (const auto& segment : from)
       if (auto copied = keep_records(segment); !copied) return copied;
     auto made = mover_.make(std::move(from), owed, max_bytes);
     if (!made) return made.error();
     if (!*made) return {}; // nothing is owed any more: it is retired instead
     moved_bytes_ += (*made)->to.bytes;
-    unfinished_ = std::move(*made);
-    if (auto done = finish_move(); !done) return done.error();
-    return {};
-  }
-
-  result<bool> finish_move() override {
-    if (!unfinished_) return true;
-    auto done = mover_.finish(*unfinished_);
-    if (done && !*done) return false;
-    unfinished_.reset();
-    return done;
+    return mover_.finish(**made);
   }
 
   std::uint64_t moved_bytes() const override { return moved_bytes_; }
@@ -87,14 +74,6 @@ class supply_keeper final : public segment_keeper {
     const auto since_ms = records_.wall_ms() - records_.window_ms.count();
     if (segment.last_time_ms < since_ms) return {};
     return records_.store->keep(segment.path, since_ms, records_.max_records);
-  }
-
-  void forget_move_of(std::uint64_t number) {
-    if (!unfinished_) return;
-    const auto is_it = [&](const segment_info& one) { return one.number == number; };
-    if (std::ranges::none_of(unfinished_->from, is_it)) return;
-    segment_mover::drop(*unfinished_);
-    unfinished_.reset();
   }
 
   void discard(const segment_info& segment, bool in_use) {
@@ -109,7 +88,6 @@ class supply_keeper final : public segment_keeper {
   std::shared_ptr<segment_supply> supply_;
   record_retention records_;
   segment_mover mover_;
-  std::optional<segment_mover::move> unfinished_; // a reader is in the way
   std::uint64_t moved_bytes_ = 0;
 };
 

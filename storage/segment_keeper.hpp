@@ -45,13 +45,10 @@ class segment_keeper {
   virtual result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
                                         std::uint64_t enough) = 0;
 
-  /// Puts one small segment, with what is owed, in the place of sealed neighbours. Where a reader
-  /// holds one of them open, finish_move() completes it later. errc::invalid if it takes more than
-  /// `max_bytes`.
+  /// Puts one small segment, with what is owed, in the place of sealed neighbours; does nothing where
+  /// nothing is. errc::invalid if it takes more than `max_bytes`.
   virtual result<void> move(std::vector<segment_info> from, const owed_events& owed,
                             std::uint64_t max_bytes) = 0;
-  /// Tries again what a reader was in the way of. False while it still is; true if nothing waits.
-  virtual result<bool> finish_move() = 0;
   /// Bytes that moves have written so far.
   virtual std::uint64_t moved_bytes() const = 0;
 };

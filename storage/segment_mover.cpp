@@ -172,9 +172,12 @@ result<void> segment_mover::write_owed(const move& what, segment_info& to, const
   return (*writer)->seal(to);
 }
 
-result<bool> segment_mover::finish(const move& what) {
+result<void> segment_mover::finish(const move& what) {
   const auto numbers = numbers_of(what.from);
-  if (!catalog_->begin_move(numbers)) return false;
+  if (!catalog_->begin_move(numbers)) {
+    drop(what);
+    return error{errc::not_found, "a segment that was to be moved is gone"};
+  }
   auto info = what.to;
   const auto final_path = segment_path(info.path.parent_path(), info.number);
   // From here on the events are in the new segment alone. The first goes first: while it is there,
@@ -185,8 +188,7 @@ result<bool> segment_mover::finish(const move& what) {
   if (done) done = rename_moved(info.path, final_path);
   if (fs::exists(final_path)) info.path = final_path;
   catalog_->end_move(numbers, std::move(info));
-  if (!done) return done.error();
-  return true;
+  return done;
 }
 
 void segment_mover::drop(const move& what) {

@@ -54,9 +54,8 @@ class segment_mover {
   /// error nothing is left of it.
   result<std::optional<move>> make(std::vector<segment_info> from, const owed_events& owed,
                                    std::uint64_t max_bytes);
-  /// Whether it was done; false while a reader holds one of the segments open. After an error what is left
-  /// is completed by the next start, and read until then.
-  result<bool> finish(const move& what);
+  /// After an error what is left is completed by the next start, and read until then.
+  result<void> finish(const move& what);
   /// Drops a move that was made.
   static void drop(const move& what);
 

@@ -33,7 +33,6 @@ struct fake_segments final : segment_keeper {
   result<void> move(std::vector<segment_info>, const owed_events&, std::uint64_t) override {
     return {};
   }
-  result<bool> finish_move() override { return true; }
   std::uint64_t moved_bytes() const override { return 0; }
   int prepared = 0;
   std::size_t idle = 0; // ticks in which nothing was confirmed
