@@ -163,10 +163,13 @@ result<std::vector<std::uint64_t>> read_moved_from(const fs::path& path, const s
 
 result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
                                      const std::string& vfs) {
+  constexpr int reader_patience_ms = 5'000;
   auto db = sqlite_database::open(path, mode, vfs);
   if (!db) return db;
   sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_autocheckpoint(db->raw(), 0);
+  // Readers that open a segment at one time wait for the first, who builds the index of its log.
+  if (mode == sqlite_mode::read_only) sqlite3_busy_timeout(db->raw(), reader_patience_ms);
   return db;
 }
 
