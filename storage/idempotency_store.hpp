@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/idempotency.hpp"
+#include "storage/store_opening.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -17,11 +18,12 @@ class idempotency_store {
  public:
   /// `tag`: of the journal whose numbers the records hold; those of another are dropped.
   /// `reserve_bytes`: held so that records can be copied, and so a segment freed, when the disk is
-  /// full. Errors: disk_full, io.
+  /// full. A damaged one is begun anew, and told in `report`. Errors: disk_full, io.
   static result<std::unique_ptr<idempotency_store>> open(const std::filesystem::path& dir,
                                                          const std::string& tag,
                                                          std::uint64_t reserve_bytes = 4u << 20,
-                                                         const std::string& vfs = {});
+                                                         const std::string& vfs = {},
+                                                         store_report* report = nullptr);
   virtual ~idempotency_store() = default;
 
   /// Visits the records that are not older than `since_ms`, in journal order.
