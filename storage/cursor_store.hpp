@@ -26,6 +26,8 @@ struct cursor {
 /// forgotten on a restart and their events come again with the same id.
 inline constexpr std::size_t max_acked_ranges = 4096;
 
+inline constexpr std::uint64_t default_cursor_reserve_bytes = 4u << 20;
+
 /// `cursors.db` beside the journal. The queue and all publishers share it, so it is thread-safe; it
 /// blocks on the disk.
 class cursor_store {
@@ -34,7 +36,7 @@ class cursor_store {
   /// segment freed, when the disk is full. Of a damaged one is kept what can be read, and told in
   /// `report`: events come again, none is skipped.
   static result<std::unique_ptr<cursor_store>> open(const std::filesystem::path& dir,
-                                                    std::uint64_t reserve_bytes = 4u << 20,
+                                                    std::uint64_t reserve_bytes = default_cursor_reserve_bytes,
                                                     const std::string& vfs = {},
                                                     store_report* report = nullptr);
   virtual ~cursor_store() = default;

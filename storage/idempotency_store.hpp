@@ -12,6 +12,8 @@
 
 namespace penstock {
 
+inline constexpr std::uint64_t default_idempotency_reserve_bytes = 4u << 20;
+
 /// A segment goes when every sink has its events; what a repeat is recognised by stays for the
 /// window. One thread uses a store at a time; it blocks on the disk.
 class idempotency_store {
@@ -21,7 +23,7 @@ class idempotency_store {
   /// full. A damaged one is begun anew, and told in `report`. Errors: disk_full, io.
   static result<std::unique_ptr<idempotency_store>> open(const std::filesystem::path& dir,
                                                          const std::string& tag,
-                                                         std::uint64_t reserve_bytes = 4u << 20,
+                                                         std::uint64_t reserve_bytes = default_idempotency_reserve_bytes,
                                                          const std::string& vfs = {},
                                                          store_report* report = nullptr);
   virtual ~idempotency_store() = default;

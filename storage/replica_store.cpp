@@ -3,11 +3,11 @@
 #include "storage/event_id.hpp"
 #include "storage/files.hpp"
 #include "storage/node_name.hpp"
+#include "storage/number_file.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment_keeper.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <map>
 
@@ -20,21 +20,11 @@ namespace {
 constexpr const char* replicas_dir_name = "replicas";
 constexpr const char* forgotten_file = "forgotten";
 constexpr const char* adopted_suffix = ".adopted";
-/// Always the same length, so that the file can be overwritten in place.
-constexpr std::size_t forgotten_digits = 20;
 constexpr std::int64_t any_time_ms = std::numeric_limits<std::int64_t>::max();
 
 /// Names of directories are made of it: it came over the network.
 bool is_tag(const std::string& text) {
   return text.size() == journal_tag_size && parse_event_id(event_id(1, text));
-}
-
-result<void> note_forgotten(const fs::path& replica, std::uint64_t seq) {
-  auto text = std::to_string(seq);
-  text.insert(0, forgotten_digits - text.size(), '0');
-  text.push_back('\n');
-  const auto path = replica / forgotten_file;
-  return file_bytes(path) == text.size() ? overwrite_file(path, text) : write_file(path, text);
 }
 
 /// The events of a block after `seq`.
@@ -135,7 +125,7 @@ class journals_of_origins final : public replica_store {
     if (at == origins_.end()) return unknown(tag);
     auto& of = at->second;
     if (seq > of.forgotten_seq) {
-      if (auto noted = note_forgotten(replica_dir(options_.dir, tag), seq); !noted) return noted;
+      if (auto noted = write_number(replica_dir(options_.dir, tag) / forgotten_file, seq); !noted) return noted;
       of.forgotten_seq = seq;
       of.appended_seq = std::max(of.appended_seq, seq);
     }
@@ -227,7 +217,7 @@ class journals_of_origins final : public replica_store {
     of.node = node;
     of.log = std::move(*opened);
     of.keeper = segment_keeper::make(*of.log, options);
-    of.forgotten_seq = forgotten_in(dir);
+    of.forgotten_seq = forgotten_in(dir, &problems);
     of.appended_seq = of.settled_seq();
     return {};
   }
@@ -242,11 +232,14 @@ fs::path replica_dir(const fs::path& dir, const std::string& tag) {
   return dir / replicas_dir_name / tag;
 }
 
-std::uint64_t forgotten_in(const fs::path& replica) {
-  const auto stored = read_file(replica / forgotten_file);
-  std::uint64_t seq = 0;
-  if (stored) std::from_chars(stored->data(), stored->data() + stored->size(), seq);
-  return seq;
+std::uint64_t forgotten_in(const fs::path& replica, std::vector<std::string>* damaged) {
+  const auto file = replica / forgotten_file;
+  const auto stored = read_number(file);
+  if (stored && *stored) return (*stored)->value;
+  if (stored && damaged != nullptr)
+    damaged->push_back(file.string() + " is damaged: what its node had published already is not known, and "
+                                       "all that is held of it counts as needed");
+  return 0;
 }
 
 result<std::unique_ptr<replica_store>> replica_store::open(const replica_options& options,

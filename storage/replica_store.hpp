@@ -37,8 +37,10 @@ struct replica_info {
 /// `dir`/replicas/`tag`: a directory that `penstock adopt` takes as a dead node's data_dir.
 std::filesystem::path replica_dir(const std::filesystem::path& dir, const std::string& tag);
 
-/// How far the origin said that nothing is needed any more; 0 for a directory that is no replica.
-std::uint64_t forgotten_in(const std::filesystem::path& replica);
+/// How far the origin said that nothing is needed any more; 0 for a directory that is no replica, and where
+/// the note is damaged, which is told: then events may come again, none is dropped.
+std::uint64_t forgotten_in(const std::filesystem::path& replica,
+                           std::vector<std::string>* damaged = nullptr);
 
 /// A journal for each origin, in the same format, with the origin's sequence numbers and tag. One
 /// thread uses it at a time; it blocks on the disk. Each origin's journal is locked while it is
