@@ -180,6 +180,7 @@ struct alignas(64) journal_metrics {
   gauge scarce;         ///< 1 while expendable streams are refused
   gauge full;           ///< 1 while the cap or the disk refuses more
   gauge damaged;        ///< segments set aside or cut short at this start
+  gauge damaged_stores; ///< damage to the stores beside the journal that this start found
   gauge queued_batches; ///< waiting for a commit
   counter messages;     ///< batches taken from the mailbox
 };
