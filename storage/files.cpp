@@ -159,7 +159,7 @@ result<void> rename_file(const fs::path& from, const fs::path& to) {
 namespace {
 
 // Reads and writes in pieces of this size where the kernel can't copy by itself.
-constexpr std::size_t copied_at_once_bytes = 1u << 20;
+constexpr std::size_t copied_at_once_bytes = 64u << 10;
 
 result<void> copy_bytes(int from, int to, const fs::path& from_path, const fs::path& to_path) {
   std::string piece(copied_at_once_bytes, '\0');
@@ -167,8 +167,12 @@ result<void> copy_bytes(int from, int to, const fs::path& from_path, const fs::p
     const auto got = ::pread(from, piece.data(), piece.size(), at);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_error(from_path, "read");
+    if (got == 0 && ::ftruncate(to, at) != 0) return system_error(to_path, "grow");
     if (got == 0) return {};
-    if (::pwrite(to, piece.data(), static_cast<std::size_t>(got), at) != got)
+    // Zeros, such as those of a log's unused rest, need no blocks.
+    const std::string_view read{piece.data(), static_cast<std::size_t>(got)};
+    if (read.find_first_not_of('\0') != std::string_view::npos &&
+        ::pwrite(to, read.data(), read.size(), at) != got)
       return system_error(to_path, "write");
     at += got;
   }

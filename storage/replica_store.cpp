@@ -55,14 +55,14 @@ class journals_of_origins final : public replica_store {
  public:
   explicit journals_of_origins(replica_options options) : options_(std::move(options)) {}
 
-  result<void> start(std::vector<std::string>& problems) {
+  result<void> start(std::vector<std::string>& problems, std::vector<std::string>& torn) {
     std::error_code fault;
     const auto dir = options_.dir / replicas_dir_name;
     if (!fs::is_directory(dir, fault)) return {};
     for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
       const auto tag = at->path().filename().string();
       if (!is_tag(tag) || !fs::exists(at->path() / "journal" / tag_file_name)) continue;
-      if (auto opened = open_origin(tag, kept_node_name(at->path()), problems); !opened)
+      if (auto opened = open_origin(tag, kept_node_name(at->path()), problems, torn); !opened)
         problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
     }
     if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
@@ -88,8 +88,8 @@ class journals_of_origins final : public replica_store {
       if (auto written = write_file(tag_file, tag + "\n"); !written) return written;
     if (auto synced = sync_directory(dir.parent_path()); !synced) return synced;
     keep_node_name(dir, node);
-    std::vector<std::string> damaged; // what an earlier life held and start() could not open
-    return open_origin(tag, node, damaged);
+    std::vector<std::string> unheard; // of what an earlier life held and start() could not open
+    return open_origin(tag, node, unheard, unheard);
   }
 
   result<void> append(const std::string& tag, const event_block& block) override {
@@ -197,7 +197,7 @@ class journals_of_origins final : public replica_store {
   }
 
   result<void> open_origin(const std::string& tag, const std::string& node,
-                           std::vector<std::string>& problems) {
+                           std::vector<std::string>& problems, std::vector<std::string>& torn) {
     journal_options options;
     const auto dir = replica_dir(options_.dir, tag);
     options.dir = dir / "journal";
@@ -210,7 +210,7 @@ class journals_of_origins final : public replica_store {
     auto opened = journal::open(options, &found);
     if (!opened) return opened.error();
     problems.insert(problems.end(), found.damaged.begin(), found.damaged.end());
-    problems.insert(problems.end(), found.torn.begin(), found.torn.end());
+    torn.insert(torn.end(), found.torn.begin(), found.torn.end());
     if ((*opened)->tag() != tag)
       return error{errc::corrupt, "its journal has the tag " + (*opened)->tag()};
     auto& of = origins_[tag];
@@ -243,10 +243,12 @@ std::uint64_t forgotten_in(const fs::path& replica, std::vector<std::string>* da
 }
 
 result<std::unique_ptr<replica_store>> replica_store::open(const replica_options& options,
-                                                           std::vector<std::string>* problems) {
+                                                           std::vector<std::string>* problems,
+                                                           std::vector<std::string>* torn) {
   auto store = std::make_unique<journals_of_origins>(options);
   std::vector<std::string> unheard;
-  if (auto started = store->start(problems != nullptr ? *problems : unheard); !started)
+  if (auto started = store->start(problems != nullptr ? *problems : unheard, torn != nullptr ? *torn : unheard);
+      !started)
     return started.error();
   return std::unique_ptr<replica_store>{std::move(store)};
 }

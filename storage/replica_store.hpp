@@ -48,9 +48,11 @@ std::uint64_t forgotten_in(const std::filesystem::path& replica,
 class replica_store {
  public:
   /// Recovers what an earlier life held. Origins that can't be opened are left alone and told in
-  /// `problems`, a sentence each; so is what is damaged. Errors: io.
+  /// `problems`, a sentence each; so is what is damaged. `torn` gets last transactions that are not whole,
+  /// which a power cut leaves. Errors: io.
   static result<std::unique_ptr<replica_store>> open(const replica_options& options,
-                                                     std::vector<std::string>* problems = nullptr);
+                                                     std::vector<std::string>* problems = nullptr,
+                                                     std::vector<std::string>* torn = nullptr);
   virtual ~replica_store() = default;
 
   /// Makes or finds the place of an origin; once before the others are used for it. Errors: invalid

@@ -2,6 +2,7 @@
 
 #include "storage/files.hpp"
 #include "storage/recovery.hpp"
+#include "storage/rollback_journal.hpp"
 #include "storage/segment.hpp"
 #include "storage/store_log.hpp"
 
@@ -17,6 +18,11 @@ class store_opening {
       : db_(db), kind_(kind), report_(report), vfs_(vfs) {}
 
   result<sqlite_database> run() {
+    auto half_undone = is_rollback_journal_damaged(rollback_journal_path(db_));
+    if (!half_undone) return half_undone.error();
+    if (*half_undone)
+      return begin_anew({errc::corrupt, rollback_journal_path(db_).string() +
+                                            " is damaged: a transaction can be taken back only in part"});
     auto log = read_store_log(db_, kind_.is_synced);
     if (!log) return log.error();
     if (log->end == log_end::damaged)
@@ -92,14 +98,14 @@ class store_opening {
       return error{errc::corrupt, why.message + ". " + std::string{kind_.remedy}};
     auto aside = next_aside();
     if (!aside) return aside.error();
-    for (const auto& path : {db_, wal_path(db_)})
+    for (const auto& path : {db_, wal_path(db_), rollback_journal_path(db_)})
       if (fs::exists(path))
         if (auto moved = rename_file(path, *aside / path.filename()); !moved) return moved.error();
     remove_file(shm_path(db_));
     if (auto synced = sync_directory(*aside); !synced) return synced.error();
     if (auto synced = sync_directory(db_.parent_path()); !synced) return synced.error();
-    report_.damaged.push_back(why.message + ". It can't be read and was moved to " + aside->string() +
-                              "; the node goes on without. Lost is all that it said of " +
+    report_.damaged.push_back(why.message + ". The store was moved to " + aside->string() +
+                              ", and the node begins another. Lost is all that it said of " +
                               std::string{kind_.holds});
     return open(false);
   }

@@ -1,4 +1,6 @@
 // Stores beside the journal notice a log that ends before its end; see store_opening.hpp.
+#include "storage/idempotency_store.hpp"
+#include "storage/rollback_journal.hpp"
 #include "tests/unit/storage/store_damage_support.hpp"
 
 using namespace penstock;
@@ -208,6 +210,45 @@ TEST_CASE("a page in the middle of a store is looked at when it is opened", "[st
   require_ok(store.count(dir.path(), report));
   CHECK(report.damaged.size() == 1);
   CHECK(fs::exists(dir.path() / "damaged" / "1" / store.file));
+}
+
+TEST_CASE("a rollback journal that takes a transaction back in part is noticed", "[stores]") {
+  temporary_dir dir;
+  const auto alive = dir.path() / "alive", killed = dir.path() / "killed";
+  { require_ok(idempotency_store::open(alive, "aaaaaaaa", 0)); }
+  {
+    // A transaction that is written to the database before it ends, as one of many records is.
+    auto db = sqlite_database::open(alive / "idempotency.db", sqlite_mode::read_write);
+    require_ok(db);
+    require_ok(db->exec(
+        "PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 5;"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+        "INSERT INTO idempotency SELECT i, 1, 1, zeroblob(16), zeroblob(8) FROM n;"
+        "BEGIN; UPDATE idempotency SET n = 2;"));
+    copy_as_killed(alive, killed);
+  }
+  const auto journal = rollback_journal_path("idempotency.db");
+  REQUIRE(fs::file_size(killed / journal) > 4096);
+  int round = 0;
+  for (const int offset : {-1, 0, 5, 11, 14, 22, 26, 512, 512 + 4 + 96, 512 + 4 + 4096}) {
+    CAPTURE(offset);
+    const auto hurt = dir.path() / std::to_string(++round);
+    copy_as_killed(killed, hurt);
+    if (offset >= 0) flip_bit(hurt / journal, static_cast<std::uint64_t>(offset));
+    store_report report;
+    int left = 0;
+    {
+      auto store = idempotency_store::open(hurt, "aaaaaaaa", 0, {}, &report);
+      require_ok(store);
+      require_ok((*store)->visit(0, [&](const idempotency_record& record) { left += record.count == 1; }));
+    }
+    CHECK(report.damaged.size() == (offset >= 0 ? 1 : 0));
+    CHECK(left == (offset >= 0 ? 0 : 2000)); // the transaction is taken back whole, or the store begun anew
+    if (offset >= 0) CHECK(fs::exists(hurt / "damaged" / "1" / journal));
+    store_report later;
+    require_ok(idempotency_store::open(hurt, "aaaaaaaa", 0, {}, &later));
+    CHECK(later.damaged.empty());
+  }
 }
 
 TEST_CASE("damage that comes again is put beside the one before", "[stores]") {
