@@ -28,9 +28,11 @@ namespace {
 constexpr std::uint64_t no_cap_bytes = 1ull << 62; // a check adds nothing
 constexpr std::size_t letters_read_at_once = 1000;
 
+/// What was set aside earlier, or holds nothing.
 bool is_left_out(const fs::path& path) {
   const auto name = path.filename().string();
-  return name == damaged_dir_name || name.ends_with(".reserve") || name.ends_with(".adopted") ||
+  return name == damaged_dir_name || name.ends_with(".reserve") ||
+         name.find(".adopted") != std::string::npos ||
          (name.starts_with("spare-") && name.ends_with(".wal"));
 }
 

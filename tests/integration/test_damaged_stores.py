@@ -78,6 +78,63 @@ class Revoked(unittest.TestCase):
         self.assertEqual(self.post_with(made["key"]), 401)
 
 
+class WayOut(unittest.TestCase):
+    """What the sentence about damaged accounts advises is true."""
+
+    def damage(self, node):
+        log = node.data_dir / "accounts.db-wal"
+        flip(log, 32 + frames_in(log) // 2 * FRAME + 500)
+        node.launch()
+        self.assertEqual(node.wait(), EX_DATA)
+
+    def make_keys(self, node):
+        made = [node.admin("POST", "/v1/admin/keys", {"account": f"a{i}", "plan": "anonymous"}).json()["id"]
+                for i in range(5)]
+        self.assertLess(node.admin("DELETE", f"/v1/admin/keys/{made[0]}").status, 300)
+
+    def keys(self, node):
+        reply = node.admin("GET", "/v1/admin/keys")
+        return {key["id"]: bool(key.get("revoked")) for key in reply.json()["keys"]}
+
+    def test_another_node_gives_all_keys_back(self):
+        nodes = harness.cluster(2)
+        for node in nodes:
+            self.addCleanup(node.close)
+        for node in nodes:
+            node.start()
+        a, b = nodes
+        self.make_keys(a)
+        before = self.keys(a)
+        self.assertEqual(sorted(before.values()), [False] * 4 + [True])
+        wait_for(lambda: self.keys(b) == before, "the other knows")
+        a.kill()
+        self.damage(a)
+        for suffix in ("", "-wal", "-shm"):
+            (a.data_dir / f"accounts.db{suffix}").rename(a.folder / f"accounts.db{suffix}")
+        a.start()
+        wait_for(lambda: self.keys(a) == before, "the keys are back")
+
+    def test_a_node_alone_starts_with_its_backup_or_without_the_log(self):
+        with Node() as node:
+            self.make_keys(node)
+            before = self.keys(node)
+            node.stop()
+            shutil.copy(node.data_dir / "accounts.db", node.folder / "backup.db")
+            node.start()
+            self.make_keys(node)
+            node.kill()
+            self.damage(node)
+            (node.data_dir / "accounts.db-wal").rename(node.folder / "away-wal")
+            node.start()
+            self.assertEqual(self.keys(node), before)
+            node.kill()
+            for suffix in ("", "-wal", "-shm"):
+                (node.data_dir / f"accounts.db{suffix}").unlink(missing_ok=True)
+            shutil.copy(node.folder / "backup.db", node.data_dir / "accounts.db")
+            node.start()
+            self.assertEqual(self.keys(node), before)
+
+
 class Letters(unittest.TestCase):
     def test_what_is_lost_is_told_once_and_the_rest_is_kept(self):
         server = EventServer(lambda event: "it is bad")

@@ -39,6 +39,14 @@ void make_cursor(const fs::path& dir) {
 
 } // namespace
 
+TEST_CASE("checksums have no digits, and names from damaged rows no control bytes", "[stores]") {
+  CHECK(checksum_letters("abc", 4) == "lkhi"); // SHA-256 begins with ba78
+  CHECK(checksum_letters("abc", 100).size() == 64);
+  CHECK(checksum_letters("abc", 64).find_first_not_of("abcdefghijklmnop") == std::string::npos);
+  CHECK(readable_name("a\nb\x80") == "a?b?");
+  CHECK(readable_name(std::string(1000, 'x')).size() == 128);
+}
+
 TEST_CASE("a cursor that was altered is not believed, and told once", "[stores]") {
   const std::string what =
       GENERATE("seq = 4611686018427388004", "seq = 101", "seq = -5", "acked_ahead = ''",

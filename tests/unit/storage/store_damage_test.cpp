@@ -212,6 +212,32 @@ TEST_CASE("a page in the middle of a store is looked at when it is opened", "[st
   CHECK(fs::exists(dir.path() / "damaged" / "1" / store.file));
 }
 
+TEST_CASE("a large store is looked at whole only by a check", "[stores]") {
+  temporary_dir dir;
+  const auto store = sample_named("counters.db");
+  store.fill(dir.path(), 0, items_made, {});
+  const auto db = dir.path() / store.file;
+  {
+    auto shell = sqlite_database::open(db, sqlite_mode::read_write);
+    require_ok(shell);
+    require_ok(shell->exec("CREATE TABLE filler(x); CREATE INDEX of_filler ON filler(x); INSERT INTO filler "
+                           "VALUES (zeroblob(67000000)), (1), (2), (3)"));
+    require_ok(shell->exec("PRAGMA wal_checkpoint(TRUNCATE)"));
+    // An index that does not have what its table has.
+    require_ok(shell->exec("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = "
+                           "(SELECT rootpage FROM sqlite_schema WHERE name = 'counter') WHERE name = "
+                           "'of_filler'"));
+  }
+  REQUIRE(fs::file_size(db) > max_checked_store_bytes);
+  store_report quick;
+  CHECK(*store.count(dir.path(), quick) == items_made);
+  CHECK(quick.damaged.empty());
+  store_report thorough;
+  thorough.checks_all_pages = true;
+  require_ok(store.count(dir.path(), thorough));
+  CHECK(thorough.damaged.size() == 1);
+}
+
 TEST_CASE("a rollback journal that takes a transaction back in part is noticed", "[stores]") {
   temporary_dir dir;
   const auto alive = dir.path() / "alive", killed = dir.path() / "killed";
