@@ -2,6 +2,8 @@
 
 #include "actors/fail_fast.hpp"
 #include "actors/wording.hpp"
+#include "storage/checksum.hpp"
+#include "storage/event_id.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -126,6 +128,9 @@ result<job_chunk> dead_letters_state::next(const delivery_job& job, std::size_t 
   for (;;) {
     auto read = parts_.store->next_chunk(job.number, max_events, max_again_bytes);
     if (!read) return read.error();
+    for (const auto& id : read->damaged)
+      spdlog::error("job {}: what is stored of the dead letter {} is damaged; it is not sent", job_id(job),
+                    event_id(id.seq, readable_name(id.tag)));
     job_chunk chunk;
     if (read->letters.empty()) return chunk;
     const auto sink = parts_.sinks.find(read->sink);

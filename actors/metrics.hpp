@@ -185,6 +185,7 @@ struct alignas(64) journal_metrics {
   gauge damaged;        ///< segments set aside or cut short at this start
   gauge unconfigured_bytes; ///< held by the streams that are not configured, together
   gauge unconfigured_full;  ///< 1 while nothing more of them is taken
+  gauge damaged_stores; ///< damage to the stores beside the journal that this start found
   gauge queued_batches; ///< waiting for a commit
   counter messages;     ///< batches taken from the mailbox
 

@@ -126,11 +126,14 @@ result<void> adoption::open() {
     spdlog::warn("journal: {}", sentence);
   journal_ = std::move(*opened);
   reader_ = journal_reader::make(journal_->catalog());
-  auto cursors = cursor_store::open(dir);
+  store_report stores;
+  auto cursors = cursor_store::open(dir, default_cursor_reserve_bytes, {}, &stores);
   if (!cursors) return cursors.error();
   cursors_ = std::move(*cursors);
-  auto letters = dead_letter_store::open(dir, settings_.dead_letters_max_bytes);
+  auto letters = dead_letter_store::open(dir, settings_.dead_letters_max_bytes, {}, &stores);
   if (!letters) return letters.error();
+  for (const auto& sentence : stores.torn)
+    spdlog::warn("stores: {}", sentence);
   letters_ = std::move(*letters);
   const auto tallies = letters_->tallies();
   if (!tallies) return tallies.error();
@@ -144,16 +147,17 @@ result<void> adoption::open() {
   report_.dry_run = wish_.dry_run;
   report_.without_queue = wish_.without_queue;
   report_.damaged = std::move(recovered.damaged);
+  report_.damaged.insert(report_.damaged.end(), stores.damaged.begin(), stores.damaged.end());
   plan_routes();
   return load_cursors();
 }
 
 result<void> adoption::load_cursors() {
-  auto saved = cursors_->load();
+  auto saved = cursors_->load(&report_.damaged);
   if (!saved) return saved.error();
   saved_ = with_queue_as_lane(std::move(*saved), queue_name(settings_));
   // Of a replica: what its origin had published when it lived.
-  if (const auto forgotten = forgotten_in(report_.directory); forgotten > 0)
+  if (const auto forgotten = forgotten_in(report_.directory, &report_.damaged); forgotten > 0)
     for (const auto& to : routes_)
       for (const auto& stream : journal_->catalog()->streams())
         saved_.push_back({stream, lane_cursor_name(to.sink, 0, 1), forgotten, {}});

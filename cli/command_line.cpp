@@ -33,7 +33,7 @@ int run_command_line(int argc, const char* const* argv) {
                "hands them on.",
                "penstock"};
   app.footer("Example:\n  penstock run --config node.toml\n"
-             "Exit codes: 0, 64 usage, 69 unavailable, 70 internal, 78 configuration.");
+             "Exit codes: 0, 64 usage, 65 damaged data, 69 unavailable, 70 internal, 78 configuration.");
   app.require_subcommand(1);
   int exit = exit_ok;
   add_run_command(app, exit);

@@ -94,6 +94,8 @@ class node {
   node(const config& settings, std::string memory_source);
 
   result<void> open_storage();
+  result<void> open_cursors();
+  void tell_damage(const store_report& found);
   result<void> open_usage();
   result<void> open_accounts();
   result<void> open_idempotency();

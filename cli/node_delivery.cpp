@@ -20,9 +20,12 @@ result<void> node::start_delivery_keepers() {
   sink_kinds kinds;
   for (const auto& [name, settings] : settings_.sinks)
     kinds.emplace(name, settings.kind);
-  auto letters = dead_letter_store::open(settings_.data_dir, settings_.dead_letters_max_bytes);
+  store_report found;
+  auto letters =
+      dead_letter_store::open(settings_.data_dir, settings_.dead_letters_max_bytes, {}, &found);
+  auto replays = replay_store::open(settings_.data_dir, {}, &found);
+  tell_damage(found);
   if (!letters) return letters.error();
-  auto replays = replay_store::open(settings_.data_dir);
   if (!replays) return replays.error();
   dead_letters_ = system_.spawn<caf::detached>(
       dead_letters_actor,

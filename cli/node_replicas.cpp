@@ -86,11 +86,14 @@ result<void> node::open_replicas() {
   options.dir = settings_.data_dir;
   options.max_bytes = settings_.cluster.replica_max_bytes;
   options.segment_max_bytes = std::min(settings_.journal.segment_size_bytes, options.max_bytes / 8);
-  std::vector<std::string> problems;
-  auto store = replica_store::open(options, &problems);
+  std::vector<std::string> problems, torn;
+  auto store = replica_store::open(options, &problems, &torn);
   if (!store) return store.error();
   for (const auto& sentence : problems)
     spdlog::error("replicas: {}", sentence);
+  for (const auto& sentence : torn)
+    spdlog::warn("replicas: {}", sentence);
+  journal_metrics_->damaged_stores.add(static_cast<std::int64_t>(problems.size()));
   replica_parts holder;
   holder.store = std::move(*store);
   holder.adopt_after_ms = settings_.cluster.adopt_after_ms;

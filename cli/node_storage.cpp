@@ -48,13 +48,10 @@ result<void> node::open_storage() {
   if (report.events > 0)
     spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,
                  report.bytes);
-  auto cursors = cursor_store::open(dir);
-  if (!cursors) return cursors.error();
-  cursors_ = std::move(*cursors);
-  auto saved = cursors_->load();
-  if (!saved) return saved.error();
-  saved_cursors_ = std::move(*saved);
-  auto counters = counter_store::open(dir);
+  if (auto done = open_cursors(); !done) return done;
+  store_report found;
+  auto counters = counter_store::open(dir, {}, &found);
+  tell_damage(found);
   if (!counters) return counters.error();
   counter_store_ = std::move(*counters);
   keep_node_name(dir, settings_.node_name);
@@ -63,10 +60,33 @@ result<void> node::open_storage() {
   return {};
 }
 
+result<void> node::open_cursors() {
+  store_report found;
+  auto cursors = cursor_store::open(settings_.data_dir, default_cursor_reserve_bytes, {}, &found);
+  if (cursors) {
+    cursors_ = std::move(*cursors);
+    auto saved = cursors_->load(&found.damaged);
+    if (!saved) return saved.error();
+    saved_cursors_ = std::move(*saved);
+  }
+  tell_damage(found);
+  return cursors ? result<void>{} : cursors.error();
+}
+
+void node::tell_damage(const store_report& found) {
+  for (const auto& sentence : found.damaged)
+    spdlog::error("stores: {}", sentence);
+  for (const auto& sentence : found.torn)
+    spdlog::warn("stores: {}", sentence);
+  journal_metrics_->damaged_stores.add(static_cast<std::int64_t>(found.damaged.size()));
+}
+
 result<void> node::open_usage() {
   const auto& settings = settings_.usage;
   if (!settings.enabled) return {};
-  auto store = usage_store::open(settings_.data_dir);
+  store_report found;
+  auto store = usage_store::open(settings_.data_dir, &found);
+  tell_damage(found);
   if (!store) return store.error();
   auto reader = usage_reader::open(settings_.data_dir,
                                     static_cast<std::int64_t>(settings_.memory.usage_sums));
@@ -107,7 +127,10 @@ void node::start_usage_rebuilder() {
 result<void> node::open_idempotency() {
   const auto& settings = settings_.idempotency;
   if (settings.max_keys == 0) return {};
-  auto store = idempotency_store::open(settings_.data_dir, journal_->tag());
+  store_report found;
+  auto store = idempotency_store::open(settings_.data_dir, journal_->tag(),
+                                       default_idempotency_reserve_bytes, {}, &found);
+  tell_damage(found);
   if (!store) return store.error();
   kept_keys_ = std::move(*store);
   const auto share = std::max<std::uint64_t>(1, settings.max_keys / lanes_.size());
@@ -139,7 +162,9 @@ result<void> node::open_accounts() {
   auto secret = client_secret(settings_.cluster, settings_.data_dir);
   if (!secret) return secret.error();
   secret_ = std::move(*secret);
-  auto store = account_store::open(settings_.data_dir);
+  store_report found;
+  auto store = account_store::open(settings_.data_dir, {}, &found);
+  tell_damage(found);
   if (!store) return store.error();
   auto records = (*store)->load();
   if (!records) return records.error();

@@ -54,6 +54,8 @@ int exit_code_of(const error& why) {
   switch (why.code) {
   case errc::config:
     return exit_config;
+  case errc::corrupt:
+    return exit_data;
   case errc::unavailable:
   case errc::locked:
     return exit_unavailable;

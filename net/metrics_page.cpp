@@ -282,6 +282,8 @@ void add_journal(page& out, const journal_metrics& j, std::uint64_t max_bytes) {
       .value(j.queued_batches.value());
   out.gauge("penstock_journal_damaged_segments", "Segments set aside or cut short at this start.")
       .value(j.damaged.value());
+  out.gauge("penstock_damaged_stores", "Damage to stores beside the journal, found at this start.")
+      .value(j.damaged_stores.value());
 }
 
 void add_queue(page& out, const queue_metrics& q, const stream_test& is_configured) {

@@ -1,5 +1,6 @@
 #include "storage/account_store.hpp"
 
+#include "storage/checksum.hpp"
 #include "storage/files.hpp"
 #include "storage/sqlite.hpp"
 
@@ -14,7 +15,9 @@ namespace {
 constexpr std::int64_t schema_version = 1;
 
 // Names of streams, origins and networks hold no space, so a list of them is a text with spaces
-// between. The views are for people: times as text, and only what is in force.
+// between. The views are for people: times as text, and only what is in force. The checksums of rows are
+// in tables of their own, which earlier versions don't know: their triggers, which are in the file, drop a
+// checksum when such a version, or a person, changes its row. A row without one is believed.
 constexpr const char* account_schema = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -40,6 +43,20 @@ CREATE TABLE IF NOT EXISTS plan(
   changed_ms INTEGER NOT NULL,
   deleted_ms INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS key_sum(id TEXT PRIMARY KEY, sum TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TRIGGER IF NOT EXISTS key_came AFTER INSERT ON key
+  BEGIN DELETE FROM key_sum WHERE id = new.id; END;
+CREATE TRIGGER IF NOT EXISTS key_changed AFTER UPDATE ON key
+  BEGIN DELETE FROM key_sum WHERE id = old.id; END;
+CREATE TRIGGER IF NOT EXISTS key_went AFTER DELETE ON key
+  BEGIN DELETE FROM key_sum WHERE id = old.id; END;
+CREATE TABLE IF NOT EXISTS plan_sum(name TEXT PRIMARY KEY, sum TEXT NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TRIGGER IF NOT EXISTS plan_came AFTER INSERT ON plan
+  BEGIN DELETE FROM plan_sum WHERE name = new.name; END;
+CREATE TRIGGER IF NOT EXISTS plan_changed AFTER UPDATE ON plan
+  BEGIN DELETE FROM plan_sum WHERE name = old.name; END;
+CREATE TRIGGER IF NOT EXISTS plan_went AFTER DELETE ON plan
+  BEGIN DELETE FROM plan_sum WHERE name = old.name; END;
 CREATE VIEW IF NOT EXISTS live_key AS
   SELECT id, account, plan, shown, streams, origins, networks,
          datetime(created_ms / 1000, 'unixepoch') AS created,
@@ -51,6 +68,19 @@ CREATE VIEW IF NOT EXISTS live_plan AS
 PRAGMA user_version = 1;
 COMMIT;
 )sql";
+
+constexpr std::string_view accounts_remedy =
+    "The node does not start with it, since a revocation may be among what is lost. In a cluster of which "
+    "another node runs, move accounts.db, accounts.db-wal and accounts.db-shm away: all keys and plans come "
+    "from the others. On a node alone, move them away and restore it from a backup; what was made, changed "
+    "or revoked since must be so again. Without a backup, and where only the log is damaged, moving "
+    "accounts.db-wal away gives what the database has; keys that were revoked lately are then valid again, "
+    "and must be revoked ('penstock key list' shows all)";
+
+constexpr store_kind accounts_kind{
+    .holds = "keys and plans: some may be missing, have an earlier plan, or be valid although revoked",
+    .remedy = accounts_remedy,
+    .refuses = true};
 
 std::string joined(const std::vector<std::string>& items) {
   std::string text;
@@ -98,24 +128,39 @@ bool parse_hex(std::string_view text, key_hash& hash) {
   return true;
 }
 
+template <class... Parts>
+std::string checksum_of_parts(const Parts&... parts) {
+  std::string row;
+  ((row += parts, row += '\0'), ...);
+  return checksum_letters(row, row_checksum_letters);
+}
+
+std::string checksum_of(const key_record& key) {
+  return checksum_of_parts(key.id, std::to_string(key.version), key.account, key.plan, hex(key.hash),
+                           key.shown, joined(key.streams), joined(key.origins), joined(key.networks),
+                           std::to_string(key.created_ms), std::to_string(key.expires_ms),
+                           std::to_string(key.revoked_ms));
+}
+
+std::string checksum_of(const plan_record& plan) {
+  return checksum_of_parts(plan.name, std::to_string(plan.version), plan.limits,
+                           std::to_string(plan.changed_ms), std::to_string(plan.deleted_ms));
+}
+
 class sqlite_account_store final : public account_store {
  public:
   explicit sqlite_account_store(fs::path path) : path_(std::move(path)) {}
 
-  result<void> start(const std::string& vfs) {
-    auto opened = connect(vfs);
-    if (!opened && opened.error().code == errc::corrupt)
-      return error{errc::corrupt, opened.error().message +
-                                      "; restore it from a copy, or move it (and its -wal) away: "
-                                      "then the keys and plans of this node come from its peers, "
-                                      "or must be made again"};
-    return opened;
-  }
+  result<void> start(const std::string& vfs, store_report* report) { return connect(vfs, report); }
 
   result<account_records> load() override {
     account_records all;
-    if (auto done = load_keys(all.keys); !done) return done.error();
-    if (auto done = load_plans(all.plans); !done) return done.error();
+    auto done = load_keys(all.keys);
+    if (done) done = load_plans(all.plans);
+    if (done) done = check_sums();
+    if (!done && done.error().code == errc::corrupt)
+      return error{errc::corrupt, done.error().message + ". " + std::string{accounts_remedy}};
+    if (!done) return done.error();
     return all;
   }
 
@@ -140,8 +185,8 @@ class sqlite_account_store final : public account_store {
   }
 
  private:
-  result<void> connect(const std::string& vfs) {
-    auto db = sqlite_database::open(path_, sqlite_mode::create, vfs);
+  result<void> connect(const std::string& vfs, store_report* report) {
+    auto db = open_store(path_, accounts_kind, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     if (auto known = check_version(); !known) return known;
@@ -149,6 +194,8 @@ class sqlite_account_store final : public account_store {
     const std::pair<sqlite_statement*, std::string_view> wanted[] = {
         {&put_key_, "INSERT OR REPLACE INTO key VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"},
         {&put_plan_, "INSERT OR REPLACE INTO plan VALUES (?1,?2,?3,?4,?5)"},
+        {&put_key_sum_, "INSERT OR REPLACE INTO key_sum VALUES (?1,?2)"},
+        {&put_plan_sum_, "INSERT OR REPLACE INTO plan_sum VALUES (?1,?2)"},
         {&sweep_keys_, "DELETE FROM key WHERE revoked_ms > 0 AND revoked_ms < ?1"},
         {&sweep_plans_, "DELETE FROM plan WHERE deleted_ms > 0 AND deleted_ms < ?1"},
     };
@@ -175,7 +222,8 @@ class sqlite_account_store final : public account_store {
 
   result<void> load_keys(std::vector<key_record>& keys) {
     auto select = db_->prepare("SELECT id, version, account, plan, hash, shown, streams, origins, "
-                               "networks, created_ms, expires_ms, revoked_ms FROM key");
+                               "networks, created_ms, expires_ms, revoked_ms, sum "
+                               "FROM key LEFT JOIN key_sum USING (id)");
     if (!select) return select.error();
     for (;;) {
       auto row = select->step();
@@ -187,7 +235,7 @@ class sqlite_account_store final : public account_store {
       key.account = select->bytes(2);
       key.plan = select->bytes(3);
       if (!parse_hex(select->bytes(4), key.hash))
-        return error{errc::corrupt, path_.string() + ": the hash of " + key.id + " is damaged"};
+        return damaged("the hash of the key " + readable_name(key.id));
       key.shown = select->bytes(5);
       key.streams = split(select->bytes(6));
       key.origins = split(select->bytes(7));
@@ -195,12 +243,15 @@ class sqlite_account_store final : public account_store {
       key.created_ms = select->integer(9);
       key.expires_ms = select->integer(10);
       key.revoked_ms = select->integer(11);
+      if (!select->is_null(12) && select->bytes(12) != checksum_of(key))
+        return damaged("what is stored of the key " + readable_name(key.id));
       keys.push_back(std::move(key));
     }
   }
 
   result<void> load_plans(std::vector<plan_record>& plans) {
-    auto select = db_->prepare("SELECT name, version, limits, changed_ms, deleted_ms FROM plan");
+    auto select = db_->prepare("SELECT name, version, limits, changed_ms, deleted_ms, sum "
+                               "FROM plan LEFT JOIN plan_sum USING (name)");
     if (!select) return select.error();
     for (;;) {
       auto row = select->step();
@@ -212,8 +263,32 @@ class sqlite_account_store final : public account_store {
       plan.limits = select->bytes(2);
       plan.changed_ms = select->integer(3);
       plan.deleted_ms = select->integer(4);
+      if (!select->is_null(5) && select->bytes(5) != checksum_of(plan))
+        return damaged("what is stored of the plan " + readable_name(plan.name));
       plans.push_back(std::move(plan));
     }
+  }
+
+  error damaged(const std::string& what) const {
+    return {errc::corrupt, path_.string() + ": " + what + " is damaged"};
+  }
+
+  /// A checksum without its row is one whose row is damaged where its name stands, or gone.
+  result<void> check_sums() {
+    auto select = db_->prepare("SELECT id FROM key_sum WHERE id NOT IN (SELECT id FROM key) UNION ALL "
+                               "SELECT name FROM plan_sum WHERE name NOT IN (SELECT name FROM plan)");
+    if (!select) return select.error();
+    auto row = select->step();
+    if (!row) return row.error();
+    if (*row) return damaged("the row of the key or plan " + readable_name(select->bytes(0)));
+    return {};
+  }
+
+  /// Behind the row itself, whose triggers drop what was there.
+  result<void> put_checksum(sqlite_statement& put_sum, const std::string& name, const std::string& sum) {
+    put_sum.bind_text(1, name);
+    put_sum.bind_text(2, sum);
+    return put_sum.run();
   }
 
   result<void> put(const key_record& key) {
@@ -233,7 +308,8 @@ class sqlite_account_store final : public account_store {
     put_key_.bind(10, key.created_ms);
     put_key_.bind(11, key.expires_ms);
     put_key_.bind(12, key.revoked_ms);
-    return put_key_.run();
+    if (auto done = put_key_.run(); !done) return done;
+    return put_checksum(put_key_sum_, key.id, checksum_of(key));
   }
 
   result<void> put(const plan_record& plan) {
@@ -242,7 +318,8 @@ class sqlite_account_store final : public account_store {
     put_plan_.bind_text(3, plan.limits);
     put_plan_.bind(4, plan.changed_ms);
     put_plan_.bind(5, plan.deleted_ms);
-    return put_plan_.run();
+    if (auto done = put_plan_.run(); !done) return done;
+    return put_checksum(put_plan_sum_, plan.name, checksum_of(plan));
   }
 
   template <class Work>
@@ -256,16 +333,17 @@ class sqlite_account_store final : public account_store {
 
   fs::path path_;
   std::optional<sqlite_database> db_;
-  sqlite_statement put_key_, put_plan_, sweep_keys_, sweep_plans_;
+  sqlite_statement put_key_, put_plan_, put_key_sum_, put_plan_sum_, sweep_keys_, sweep_plans_;
 };
 
 } // namespace
 
 result<std::unique_ptr<account_store>> account_store::open(const fs::path& dir,
-                                                           const std::string& vfs) {
+                                                           const std::string& vfs,
+                                                           store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   auto store = std::make_unique<sqlite_account_store>(dir / "accounts.db");
-  if (auto started = store->start(vfs); !started) return started.error();
+  if (auto started = store->start(vfs, report); !started) return started.error();
   return std::unique_ptr<account_store>{std::move(store)};
 }
 

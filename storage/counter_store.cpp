@@ -27,10 +27,15 @@ CREATE TABLE IF NOT EXISTS counter(
 ) WITHOUT ROWID;
 )sql";
 
+constexpr store_kind counters_kind{
+    .holds = "what clients have used of their limits, of which they then have too much until they begin "
+             "anew",
+    .remedy = {}};
+
 class sqlite_counter_store final : public counter_store {
  public:
-  result<void> start(const fs::path& path, const std::string& vfs) {
-    auto started = connect(path, vfs);
+  result<void> start(const fs::path& path, const std::string& vfs, store_report* report) {
+    auto started = connect(path, vfs, report);
     if (!started && started.error().code == errc::corrupt)
       return error{errc::corrupt, started.error().message + "; move " + path.string() +
                                       " (and its -wal) away to start without it: every client then "
@@ -100,8 +105,8 @@ class sqlite_counter_store final : public counter_store {
   }
 
  private:
-  result<void> connect(const fs::path& path, const std::string& vfs) {
-    auto db = sqlite_database::open(path, sqlite_mode::create, vfs);
+  result<void> connect(const fs::path& path, const std::string& vfs, store_report* report) {
+    auto db = open_store(path, counters_kind, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     if (auto made = db_->exec(counter_schema); !made) return made;
@@ -124,10 +129,11 @@ class sqlite_counter_store final : public counter_store {
 } // namespace
 
 result<std::unique_ptr<counter_store>> counter_store::open(const fs::path& dir,
-                                                           const std::string& vfs) {
+                                                           const std::string& vfs,
+                                                           store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   auto store = std::make_unique<sqlite_counter_store>();
-  if (auto started = store->start(dir / "counters.db", vfs); !started) return started.error();
+  if (auto started = store->start(dir / "counters.db", vfs, report); !started) return started.error();
   return std::unique_ptr<counter_store>{std::move(store)};
 }
 

@@ -1,5 +1,6 @@
 #include "storage/cursor_store.hpp"
 
+#include "storage/checksum.hpp"
 #include "storage/disk_reserve.hpp"
 #include "storage/files.hpp"
 #include "storage/sqlite.hpp"
@@ -31,6 +32,10 @@ CREATE TABLE IF NOT EXISTS cursor(
 ) WITHOUT ROWID;
 )sql";
 
+constexpr store_kind cursors_kind{
+    .holds = "how far sinks and consumers have come: events after that come again, with the same ids",
+    .remedy = {}};
+
 /// "[[first,last],…]"
 std::string ranges_text(const cursor& position) {
   std::string text = "[";
@@ -43,7 +48,8 @@ std::string ranges_text(const cursor& position) {
   return text + ']';
 }
 
-/// What can't be read is left out: those events come again, with the same id.
+/// What can't be read is left out: those events come again, with the same id. Whatever is no digit is
+/// skipped, as earlier versions do.
 std::vector<std::pair<std::uint64_t, std::uint64_t>> parse_ranges(std::string_view text) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   const char* at = text.data();
@@ -61,14 +67,38 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> parse_ranges(std::string_vi
   return ranges;
 }
 
+/// Behind the ranges, where earlier versions skip it since it has no digits.
+std::string position_checksum(const cursor& position, std::string_view ranges) {
+  std::string row = position.stream + '\0' + position.sink + '\0' + std::to_string(position.seq) + '\0';
+  return checksum_letters(row.append(ranges), row_checksum_letters);
+}
+
+/// Takes what a row says as far as it can be believed; a sentence tells what can't.
+std::string take_position(cursor& position, std::string_view text) {
+  const auto end = text.rfind(']');
+  const auto ranges = text.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  const auto checksum = text.substr(ranges.size());
+  const auto whose = "the position of the sink " + readable_name(position.sink) + " in the stream " +
+                     readable_name(position.stream);
+  if (!checksum.empty() && checksum != position_checksum(position, ranges)) {
+    position.seq = 0;
+    return whose + " is damaged and not believed: all that the journal holds of the stream is delivered "
+                   "again, with the same ids";
+  }
+  position.acked_ahead = parse_ranges(ranges);
+  if (ranges_text(position) == ranges) return {};
+  return whose + " is damaged: what was acknowledged out of order can't be read, and those events are "
+                 "delivered again, with the same ids";
+}
+
 class sqlite_cursor_store final : public cursor_store {
  public:
   explicit sqlite_cursor_store(disk_reserve reserve) : reserve_(std::move(reserve)) {}
 
-  result<void> start(const fs::path& path, const std::string& vfs) {
-    auto opened = connect(path, vfs);
+  result<void> start(const fs::path& path, const std::string& vfs, store_report* report) {
+    auto opened = connect(path, vfs, report);
     if (!opened && opened.error().code == errc::disk_full && reserve_.release())
-      opened = connect(path, vfs);
+      opened = connect(path, vfs, report);
     if (!opened && opened.error().code == errc::corrupt)
       return error{errc::corrupt,
                    opened.error().message + "; move " + path.string() +
@@ -77,24 +107,14 @@ class sqlite_cursor_store final : public cursor_store {
     return opened;
   }
 
-  result<std::vector<cursor>> load() override {
+  result<std::vector<cursor>> load(std::vector<std::string>* damaged) override {
     const std::lock_guard hold{mutex_};
-    auto select = db_->prepare("SELECT stream, sink, seq, acked_ahead FROM cursor");
-    if (!select) return select.error();
-    std::vector<cursor> cursors;
-    for (;;) {
-      auto row = select->step();
-      if (!row) return row.error();
-      if (!*row) return cursors;
-      cursor position;
-      position.stream = select->bytes(0);
-      position.sink = select->bytes(1);
-      position.seq = static_cast<std::uint64_t>(select->integer(2));
-      position.acked_ahead = parse_ranges(select->bytes(3));
-      cursors.push_back(std::move(position));
-    }
+    std::vector<cursor> mended;
+    auto cursors = read(damaged, mended);
+    // So that the next start does not tell it again; where it fails, it does.
+    if (cursors && !mended.empty()) (void)write(mended);
+    return cursors;
   }
-
   result<void> save(const std::vector<cursor>& cursors) override {
     const std::lock_guard hold{mutex_};
     auto saved = write(cursors);
@@ -124,10 +144,10 @@ class sqlite_cursor_store final : public cursor_store {
   }
 
  private:
-  result<void> connect(const fs::path& path, const std::string& vfs) {
+  result<void> connect(const fs::path& path, const std::string& vfs, store_report* report) {
     upsert_ = {};
     db_.reset();
-    auto db = sqlite_database::open(path, sqlite_mode::create, vfs);
+    auto db = open_store(path, cursors_kind, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     sqlite3_wal_autocheckpoint(db_->raw(), checkpoint_pages);
@@ -138,10 +158,31 @@ class sqlite_cursor_store final : public cursor_store {
     return sync_directory(path.parent_path());
   }
 
+  result<std::vector<cursor>> read(std::vector<std::string>* damaged, std::vector<cursor>& mended) {
+    auto select = db_->prepare("SELECT stream, sink, seq, acked_ahead FROM cursor");
+    if (!select) return select.error();
+    std::vector<cursor> cursors;
+    for (;;) {
+      auto row = select->step();
+      if (!row) return row.error();
+      if (!*row) return cursors;
+      cursor position;
+      position.stream = select->bytes(0);
+      position.sink = select->bytes(1);
+      position.seq = static_cast<std::uint64_t>(select->integer(2));
+      if (auto why = take_position(position, select->bytes(3)); !why.empty()) {
+        if (damaged != nullptr) damaged->push_back("cursors.db: " + why);
+        mended.push_back(position);
+      }
+      cursors.push_back(std::move(position));
+    }
+  }
+
   result<void> write(const std::vector<cursor>& cursors) {
     return in_transaction([&]() -> result<void> {
       for (const auto& position : cursors) {
-        const auto ranges = ranges_text(position);
+        auto ranges = ranges_text(position);
+        ranges += position_checksum(position, ranges);
         upsert_.bind_text(1, position.stream);
         upsert_.bind_text(2, position.sink);
         upsert_.bind(3, position.seq);
@@ -170,11 +211,12 @@ class sqlite_cursor_store final : public cursor_store {
 } // namespace
 
 result<std::unique_ptr<cursor_store>>
-cursor_store::open(const fs::path& dir, std::uint64_t reserve_bytes, const std::string& vfs) {
+cursor_store::open(const fs::path& dir, std::uint64_t reserve_bytes, const std::string& vfs,
+                   store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   auto store =
       std::make_unique<sqlite_cursor_store>(disk_reserve{dir / "cursors.reserve", reserve_bytes});
-  if (auto started = store->start(dir / "cursors.db", vfs); !started) return started.error();
+  if (auto started = store->start(dir / "cursors.db", vfs, report); !started) return started.error();
   return std::unique_ptr<cursor_store>{std::move(store)};
 }
 

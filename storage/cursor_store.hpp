@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/result.hpp"
+#include "storage/store_opening.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -25,18 +26,25 @@ struct cursor {
 /// forgotten on a restart and their events come again with the same id.
 inline constexpr std::size_t max_acked_ranges = 4096;
 
+inline constexpr std::uint64_t default_cursor_reserve_bytes = 4u << 20;
+
 /// `cursors.db` beside the journal. The queue and all publishers share it, so it is thread-safe; it
 /// blocks on the disk.
 class cursor_store {
  public:
   /// `reserve_bytes`: a file of that size is held so that a cursor can still be written, and so a
-  /// segment freed, when the disk is full.
+  /// segment freed, when the disk is full. Of a damaged one is kept what can be read, and told in
+  /// `report`: events come again, none is skipped.
   static result<std::unique_ptr<cursor_store>> open(const std::filesystem::path& dir,
-                                                    std::uint64_t reserve_bytes = 4u << 20,
-                                                    const std::string& vfs = {});
+                                                    std::uint64_t reserve_bytes = default_cursor_reserve_bytes,
+                                                    const std::string& vfs = {},
+                                                    store_report* report = nullptr);
   virtual ~cursor_store() = default;
 
-  virtual result<std::vector<cursor>> load() = 0;
+  /// A position that does not match its checksum is not believed: it is 0, so that all that the journal
+  /// holds comes again, and `damaged`, if given, gets a sentence. So it does for what was acknowledged
+  /// ahead and can't be read.
+  virtual result<std::vector<cursor>> load(std::vector<std::string>* damaged = nullptr) = 0;
   /// Replaces the named cursors in one durable transaction.
   virtual result<void> save(const std::vector<cursor>& cursors) = 0;
   /// Drops the positions of a sink, of all its lanes, in these streams.

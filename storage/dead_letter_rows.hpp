@@ -1,6 +1,7 @@
 // The tables of dead-letters.db, and how its rows are read. For dead_letter_store.cpp.
 #pragma once
 
+#include "storage/checksum.hpp"
 #include "storage/dead_letter_store.hpp"
 #include "storage/sqlite.hpp"
 
@@ -11,7 +12,8 @@ namespace penstock {
 
 // Numbers are never given again, so that a page which begins after one misses nothing. The body
 // stands last: a list without bodies then does not read their pages. `tally` is kept by triggers,
-// and so right whatever changes letters.
+// and so right whatever changes letters. `letter_sum` has checksums of what is sent; earlier versions don't
+// know it, and triggers drop a checksum when they change its letter. One without is believed.
 inline constexpr const char* dead_letter_schema = R"sql(
 CREATE TABLE IF NOT EXISTS letter(
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -59,6 +61,14 @@ CREATE TRIGGER IF NOT EXISTS letter_went AFTER DELETE ON letter BEGIN
     WHERE sink = old.sink AND stream = old.stream;
   DELETE FROM retry WHERE number = old.number;
 END;
+CREATE TABLE IF NOT EXISTS letter_sum(number INTEGER PRIMARY KEY, sum TEXT NOT NULL) STRICT;
+CREATE TRIGGER IF NOT EXISTS letter_sum_of_new AFTER INSERT ON letter
+  BEGIN DELETE FROM letter_sum WHERE number = new.number; END;
+CREATE TRIGGER IF NOT EXISTS letter_sum_of_changed AFTER UPDATE OF
+    number, sink, stream, tag, seq, time_ms, client, content_type, attributes, body ON letter
+  BEGIN DELETE FROM letter_sum WHERE number = old.number; END;
+CREATE TRIGGER IF NOT EXISTS letter_sum_of_gone AFTER DELETE ON letter
+  BEGIN DELETE FROM letter_sum WHERE number = old.number; END;
 CREATE VIEW IF NOT EXISTS readable_letter AS
   SELECT printf('%016x-%s', seq, tag) AS id, sink, stream,
          datetime(time_ms / 1000, 'unixepoch') AS accepted,
@@ -76,11 +86,27 @@ INSERT INTO letter(sink, stream, tag, seq, time_ms, client, content_type, attrib
     died_ms = excluded.died_ms, bytes = excluded.bytes, body = excluded.body
 )sql";
 
+inline constexpr const char* put_letter_sum_sql =
+    "INSERT OR REPLACE INTO letter_sum SELECT number, ?4 FROM letter WHERE tag=?1 AND seq=?2 AND sink=?3";
+
+/// Of what a sink would get. What was said of it when it died may change.
+inline std::string checksum_of(const dead_letter& letter) {
+  std::string row;
+  for (const std::string* text : {&letter.sink, &letter.stream, &letter.tag, &letter.content_type,
+                                  &letter.attributes})
+    row.append(*text) += '\0';
+  row += std::to_string(letter.seq) + ' ' + std::to_string(letter.time_ms) + ' ' +
+         std::to_string(letter.client) + '\0';
+  return checksum_letters(row += letter.body, row_checksum_letters);
+}
+
 /// The columns that read_letters() takes, in its order.
 inline std::string letter_columns(bool with_bodies) {
   return "number, sink, stream, tag, seq, time_ms, client, content_type, attributes, reason, "
          "tries, died_ms, length(body)" +
-         std::string{with_bodies ? ", body" : ""};
+         std::string{with_bodies ? ", body, (SELECT sum FROM letter_sum "
+                                   "WHERE letter_sum.number = letter.number)"
+                                 : ""};
 }
 
 /// Reads what a statement gives until bodies exceed `max_bytes`, at least one row if there is one.
@@ -107,6 +133,8 @@ inline result<std::vector<kept_letter>> read_letters(sqlite_statement& rows, boo
     letter.died_ms = rows.integer(11);
     next.body_bytes = static_cast<std::uint64_t>(rows.integer(12));
     if (with_bodies) letter.body = rows.bytes(13);
+    next.is_damaged = with_bodies && !rows.is_null(14) && rows.bytes(14) != checksum_of(letter);
+    if (next.is_damaged) letter.reason = damaged_letter_reason;
     if (with_bodies) bytes += next.body_bytes;
     letters.push_back(std::move(next));
   }

@@ -5,6 +5,8 @@
 #include "storage/job_table.hpp"
 #include "storage/told.hpp"
 
+#include <algorithm>
+
 namespace penstock {
 
 namespace fs = std::filesystem;
@@ -19,13 +21,17 @@ std::uint64_t letter_bytes(const dead_letter& letter) {
          letter.reason.size() + dead_letter_overhead_bytes;
 }
 
+constexpr store_kind letters_kind{
+    .holds = "dead letters and retries: events that sinks refused and that are kept nowhere else",
+    .remedy = {}};
+
 class sqlite_dead_letter_store final : public dead_letter_store {
  public:
   sqlite_dead_letter_store(fs::path path, std::uint64_t max_bytes)
       : path_(std::move(path)), max_bytes_(max_bytes) {}
 
-  result<void> start(const std::string& vfs) {
-    auto opened = db_.open(path_, vfs, [this](sqlite_database& db) { return prepare(db); });
+  result<void> start(const std::string& vfs, store_report* report) {
+    auto opened = db_.open(path_, letters_kind, report, vfs, [this](sqlite_database& db) { return prepare(db); });
     if (!opened && opened.error().code == errc::corrupt)
       return error{errc::corrupt, opened.error().message + "; restore it from a copy, or move " +
                                       path_.string() +
@@ -120,27 +126,16 @@ class sqlite_dead_letter_store final : public dead_letter_store {
 
   result<retry_chunk> next_chunk(std::uint64_t job, std::size_t max_letters,
                                  std::uint64_t max_bytes) override {
-    retry_chunk chunk;
-    first_.bind(1, job);
-    auto row = first_.step();
-    if (row && *row) {
-      chunk.sink = first_.bytes(0);
-      chunk.stream = first_.bytes(1);
-      chunk.tag = first_.bytes(2);
+    std::vector<letter_id> damaged;
+    for (;;) {
+      auto chunk = read_chunk(job, max_letters, max_bytes);
+      if (!chunk) return chunk;
+      const auto before = damaged.size();
+      if (auto done = leave_out_damaged(chunk->letters, damaged); !done) return done.error();
+      if (chunk->letters.empty() && damaged.size() > before) continue;
+      chunk->damaged = std::move(damaged);
+      return chunk;
     }
-    first_.reset();
-    if (!row) return row.error();
-    if (!*row) return chunk;
-    chunk_.bind(1, job);
-    chunk_.bind_text(2, chunk.sink);
-    chunk_.bind_text(3, chunk.stream);
-    chunk_.bind_text(4, chunk.tag);
-    chunk_.bind(5, std::uint64_t{max_letters});
-    auto letters = read_letters(chunk_, true, max_bytes);
-    chunk_.reset();
-    if (!letters) return letters.error();
-    chunk.letters = std::move(*letters);
-    return chunk;
   }
 
   result<void> settle(const retry_outcome& outcome, const delivery_job& job) override {
@@ -176,6 +171,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     if (auto made = jobs_.open(db); !made) return made;
     sqlite_preparer prepare_one{db};
     prepare_one(put_, put_letter_sql);
+    prepare_one(put_sum_, put_letter_sum_sql);
     prepare_one(tallies_, "SELECT sink, stream, letters, bytes FROM tally WHERE letters > 0");
     prepare_one(sum_, "SELECT total(bytes) FROM tally");
     prepare_one(first_, "SELECT sink, stream, tag FROM retry WHERE job=?1 "
@@ -189,6 +185,45 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     prepare_one(unmark_, "DELETE FROM retry WHERE number=?1");
     prepare_one(release_, "DELETE FROM retry WHERE job=?1");
     return prepare_one.outcome();
+  }
+
+  result<retry_chunk> read_chunk(std::uint64_t job, std::size_t max_letters, std::uint64_t max_bytes) {
+    retry_chunk chunk;
+    first_.bind(1, job);
+    auto row = first_.step();
+    if (row && *row) {
+      chunk.sink = first_.bytes(0);
+      chunk.stream = first_.bytes(1);
+      chunk.tag = first_.bytes(2);
+    }
+    first_.reset();
+    if (!row) return row.error();
+    if (!*row) return chunk;
+    chunk_.bind(1, job);
+    chunk_.bind_text(2, chunk.sink);
+    chunk_.bind_text(3, chunk.stream);
+    chunk_.bind_text(4, chunk.tag);
+    chunk_.bind(5, std::uint64_t{max_letters});
+    auto letters = read_letters(chunk_, true, max_bytes);
+    chunk_.reset();
+    if (!letters) return letters.error();
+    chunk.letters = std::move(*letters);
+    return chunk;
+  }
+
+  result<void> leave_out_damaged(std::vector<kept_letter>& letters, std::vector<letter_id>& damaged) {
+    const auto bad = std::stable_partition(letters.begin(), letters.end(),
+                                           [](const kept_letter& kept) { return !kept.is_damaged; });
+    if (bad == letters.end()) return {};
+    auto done = db_.in_transaction([&]() -> result<void> {
+      for (auto at = bad; at != letters.end(); ++at)
+        if (auto refused = refuse(*at); !refused) return refused;
+      return {};
+    });
+    for (auto at = bad; at != letters.end(); ++at)
+      damaged.push_back({at->letter.seq, at->letter.tag});
+    letters.erase(bad, letters.end());
+    return done;
   }
 
   result<void> put(const dead_letter& letter) {
@@ -205,7 +240,13 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     put_.bind(11, letter.died_ms);
     put_.bind(12, letter_bytes(letter));
     put_.bind_blob(13, letter.body);
-    return put_.run();
+    if (auto done = put_.run(); !done) return done;
+    const auto sum = checksum_of(letter);
+    put_sum_.bind_text(1, letter.tag);
+    put_sum_.bind(2, letter.seq);
+    put_sum_.bind_text(3, letter.sink);
+    put_sum_.bind_text(4, sum);
+    return put_sum_.run();
   }
 
   result<void> refuse(const kept_letter& kept) {
@@ -253,15 +294,16 @@ class sqlite_dead_letter_store final : public dead_letter_store {
   std::uint64_t bytes_ = 0;
   delivery_database db_;
   job_table jobs_;
-  sqlite_statement put_, tallies_, sum_, first_, chunk_, forget_, refuse_, unmark_, release_;
+  sqlite_statement put_, put_sum_, tallies_, sum_, first_, chunk_, forget_, refuse_, unmark_, release_;
 };
 
 } // namespace
 
 result<std::unique_ptr<dead_letter_store>>
-dead_letter_store::open(const fs::path& dir, std::uint64_t max_bytes, const std::string& vfs) {
+dead_letter_store::open(const fs::path& dir, std::uint64_t max_bytes, const std::string& vfs,
+                        store_report* report) {
   auto store = std::make_unique<sqlite_dead_letter_store>(dir / "dead-letters.db", max_bytes);
-  if (auto started = store->start(vfs); !started) return started.error();
+  if (auto started = store->start(vfs, report); !started) return started.error();
   return std::unique_ptr<dead_letter_store>{std::move(store)};
 }
 

@@ -4,6 +4,7 @@
 #include "storage/dead_letter.hpp"
 #include "storage/delivery_job.hpp"
 #include "storage/result.hpp"
+#include "storage/store_opening.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -38,10 +39,15 @@ struct letter_filter {
   std::int64_t to_ms = std::numeric_limits<std::int64_t>::max(); ///< …and not after
 };
 
+/// Stands for what the sink said of a letter that is damaged on the disk.
+inline constexpr const char* damaged_letter_reason =
+    "what is stored of this event is damaged; it is not sent";
+
 /// A letter with the number under which the store keeps it; numbers grow as letters come.
 struct kept_letter {
   std::uint64_t number = 0;
   std::uint64_t body_bytes = 0; ///< also when the body was not read
+  bool is_damaged = false;      ///< what was read is not what was kept; known only with its body
   dead_letter letter;
 };
 
@@ -57,6 +63,7 @@ struct letter_tally {
 struct retry_chunk {
   std::string sink, stream, tag;
   std::vector<kept_letter> letters; ///< empty: the retry is through
+  std::vector<letter_id> damaged;   ///< left out of the retry: what is stored of them is damaged
 };
 
 /// What became of a chunk: letters to be forgotten, and those to be kept with what is said now.
@@ -69,10 +76,11 @@ struct retry_outcome {
 /// system without room and for the cap; corrupt also when a newer version wrote the file.
 class dead_letter_store {
  public:
-  /// Opens or makes `dir`/dead-letters.db.
+  /// Opens or makes `dir`/dead-letters.db. Of a damaged one is kept what can be read, and told in
+  /// `report`.
   static result<std::unique_ptr<dead_letter_store>>
   open(const std::filesystem::path& dir, std::uint64_t max_bytes = default_dead_letters_bytes,
-       const std::string& vfs = {});
+       const std::string& vfs = {}, store_report* report = nullptr);
   virtual ~dead_letter_store() = default;
 
   /// Keeps the letters in one durable transaction: all or none. One that is kept already, of the
@@ -95,7 +103,8 @@ class dead_letter_store {
   /// Makes a job of what matches and is not in a job yet; `total` says how many. None: no job is
   /// made, and `number` is 0.
   virtual result<delivery_job> begin_retry(const letter_filter& filter, delivery_job job) = 0;
-  /// The next letters of a job that its outcome was not settled for.
+  /// The next letters of a job that its outcome was not settled for. Damaged ones leave the job and stay
+  /// dead letters, with damaged_letter_reason.
   virtual result<retry_chunk> next_chunk(std::uint64_t job, std::size_t max_letters,
                                          std::uint64_t max_bytes) = 0;
   /// Makes an outcome and the job's progress durable together.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "storage/files.hpp"
-#include "storage/sqlite.hpp"
+#include "storage/store_opening.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -16,9 +16,10 @@ class delivery_database {
   /// `prepare` makes the tables and prepares statements, within one transaction. Each commit is
   /// synced. Errors: as SQLite's; corrupt for a file that a newer version of penstock wrote.
   template <class Prepare>
-  result<void> open(const std::filesystem::path& path, const std::string& vfs, Prepare prepare) {
+  result<void> open(const std::filesystem::path& path, const store_kind& kind, store_report* report,
+                    const std::string& vfs, Prepare prepare) {
     if (auto made = make_directory(path.parent_path()); !made) return made;
-    auto db = sqlite_database::open(path, sqlite_mode::create, vfs);
+    auto db = open_store(path, kind, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     if (auto known = check_version(path); !known) return known;

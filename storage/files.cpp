@@ -4,7 +4,9 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,6 +153,41 @@ result<std::string> read_file(const fs::path& path) {
 
 result<void> rename_file(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) return system_error(from, "rename");
+  return {};
+}
+
+namespace {
+
+// Reads and writes in pieces of this size where the kernel can't copy by itself.
+constexpr std::size_t copied_at_once_bytes = 64u << 10;
+
+result<void> copy_bytes(int from, int to, const fs::path& from_path, const fs::path& to_path) {
+  std::string piece(copied_at_once_bytes, '\0');
+  for (off_t at = 0;;) {
+    const auto got = ::pread(from, piece.data(), piece.size(), at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error(from_path, "read");
+    if (got == 0 && ::ftruncate(to, at) != 0) return system_error(to_path, "grow");
+    if (got == 0) return {};
+    // Zeros, such as those of a log's unused rest, need no blocks.
+    const std::string_view read{piece.data(), static_cast<std::size_t>(got)};
+    if (read.find_first_not_of('\0') != std::string_view::npos &&
+        ::pwrite(to, read.data(), read.size(), at) != got)
+      return system_error(to_path, "write");
+    at += got;
+  }
+}
+
+} // namespace
+
+result<void> duplicate_file(const fs::path& from, const fs::path& to) {
+  auto source = open_file(from, O_RDONLY);
+  if (!source) return source.error();
+  auto target = open_file(to, O_WRONLY | O_CREAT | O_TRUNC);
+  if (!target) return target.error();
+  if (::ioctl(target->get(), FICLONE, source->get()) != 0)
+    if (auto copied = copy_bytes(source->get(), target->get(), from, to); !copied) return copied;
+  if (::fsync(target->get()) != 0) return system_error(to, "sync");
   return {};
 }
 

@@ -74,6 +74,9 @@ result<std::string> read_file(const std::filesystem::path& path);
 
 result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
+/// Copies a file of any size to a new one, durably, sharing its blocks where the file system can.
+result<void> duplicate_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Unlinks if it exists. Needs no free space.
 void remove_file(const std::filesystem::path& path);
 

@@ -1,10 +1,9 @@
 #include "storage/id_reserve.hpp"
 
-#include "storage/files.hpp"
+#include "storage/number_file.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <string>
+#include <chrono>
 
 namespace penstock {
 
@@ -12,21 +11,37 @@ namespace {
 
 /// Each step reserves this many times the ids that may be out unjournaled.
 constexpr std::uint64_t slacks_per_step = 4;
-/// Always the same length, so that the file can be overwritten in place.
-constexpr std::size_t digits = 20;
+
+/// More than any journal has reached by counting: it would have had to take in a million events a second
+/// since 1970.
+std::uint64_t beyond_all_counting() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+/// Without a checksum, as earlier versions write it, it is bounded by what can be.
+bool is_believed(const stored_number& stored, std::uint64_t durable_seq) {
+  return stored.has_checksum || stored.value <= durable_seq + numbers_with_checksum;
+}
 
 } // namespace
 
 result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
-                                    std::uint64_t max_unjournaled_events,
-                                    std::uint64_t durable_seq) {
+                                    std::uint64_t max_unjournaled_events, std::uint64_t durable_seq) {
   id_reserve ids;
   ids.path_ = dir / "next-id";
   ids.slack_ = max_unjournaled_events;
-  auto stored = read_file(ids.path_);
+  const auto stored = read_number(ids.path_);
   if (!stored && stored.error().code != errc::not_found) return stored.error();
   std::uint64_t reached = 0;
-  if (stored) std::from_chars(stored->data(), stored->data() + stored->size(), reached);
+  if (stored && *stored && is_believed(**stored, durable_seq)) {
+    reached = (*stored)->value;
+  } else if (stored) {
+    reached = beyond_all_counting();
+    ids.damage_ = ids.path_.string() + " is damaged: which event ids were given is not known. So that none "
+                                       "is given twice, they go on far beyond, at ";
+  }
   // A new journal starts at 1; one whose file is gone goes by what is durable.
   ids.next_seq_ = std::max(reached, durable_seq == 0 ? 1 : durable_seq + 1 + ids.slack_);
   if (auto done = ids.reserve(ids.next_seq_); !done) return done.error();
@@ -35,11 +50,7 @@ result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
 
 result<void> id_reserve::reserve(std::uint64_t seq) {
   const auto wanted = seq + (1 + slacks_per_step) * slack_ + 1;
-  std::string text = std::to_string(wanted);
-  text.insert(0, digits - text.size(), '0');
-  text.push_back('\n');
-  auto done =
-      file_bytes(path_) == text.size() ? overwrite_file(path_, text) : write_file(path_, text);
+  auto done = write_number(path_, wanted);
   if (done) reserved_ = wanted;
   return done;
 }

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace penstock {
 
 /// A file `next-id` holds a number that no event has reached yet. It is raised ahead of use, in
 /// long steps, so that even a journal whose segments are all retired or destroyed never gives an
-/// id twice. Overwritten in place: works on a full disk.
+/// id twice. Overwritten in place: works on a full disk. It has a checksum (storage/number_file.hpp). Where
+/// the file is damaged, ids go on at the microseconds since 1970, which no journal reaches by counting.
 class id_reserve {
  public:
   /// `max_unjournaled_events`: how far past the last one told to cover() ids may be given.
@@ -20,6 +22,9 @@ class id_reserve {
 
   /// The first sequence number that nobody was ever given before open().
   std::uint64_t next_seq() const { return next_seq_; }
+
+  /// Why the file could not be believed, a sentence that ends where the first id is to be named; else "".
+  const std::string& damage() const { return damage_; }
 
   /// Called before `seq` is stored; touches the disk once in millions of events.
   result<void> cover(std::uint64_t seq) {
@@ -31,6 +36,7 @@ class id_reserve {
   result<void> reserve(std::uint64_t seq);
 
   std::filesystem::path path_;
+  std::string damage_;
   std::uint64_t slack_ = 0;
   std::uint64_t next_seq_ = 1;
   std::uint64_t reserved_ = 0;

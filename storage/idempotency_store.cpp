@@ -11,6 +11,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr store_kind kept_keys_kind{
+    .holds = "idempotency keys whose events left the journal: repeats of them are stored again",
+    .remedy = {}};
+
 class sqlite_idempotency_store final : public idempotency_store {
  public:
   sqlite_idempotency_store(disk_reserve reserve, sqlite_database db, std::string vfs)
@@ -106,12 +110,13 @@ class sqlite_idempotency_store final : public idempotency_store {
 result<std::unique_ptr<idempotency_store>> idempotency_store::open(const fs::path& dir,
                                                                    const std::string& tag,
                                                                    std::uint64_t reserve_bytes,
-                                                                   const std::string& vfs) {
+                                                                   const std::string& vfs,
+                                                                   store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   const auto path = dir / "idempotency.db";
   disk_reserve reserve{dir / "idempotency.reserve", reserve_bytes};
   const auto connect = [&]() -> result<std::unique_ptr<idempotency_store>> {
-    auto db = sqlite_database::open(path, sqlite_mode::create, vfs);
+    auto db = open_store(path, kept_keys_kind, report, vfs);
     if (!db) return db.error();
     auto store = std::make_unique<sqlite_idempotency_store>(reserve, std::move(*db), vfs);
     if (auto started = store->start(tag); !started) return started.error();

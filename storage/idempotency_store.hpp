@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/idempotency.hpp"
+#include "storage/store_opening.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -11,17 +12,20 @@
 
 namespace penstock {
 
+inline constexpr std::uint64_t default_idempotency_reserve_bytes = 4u << 20;
+
 /// A segment goes when every sink has its events; what a repeat is recognised by stays for the
 /// window. One thread uses a store at a time; it blocks on the disk.
 class idempotency_store {
  public:
   /// `tag`: of the journal whose numbers the records hold; those of another are dropped.
   /// `reserve_bytes`: held so that records can be copied, and so a segment freed, when the disk is
-  /// full. Errors: disk_full, io.
+  /// full. A damaged one is begun anew, and told in `report`. Errors: disk_full, io.
   static result<std::unique_ptr<idempotency_store>> open(const std::filesystem::path& dir,
                                                          const std::string& tag,
-                                                         std::uint64_t reserve_bytes = 4u << 20,
-                                                         const std::string& vfs = {});
+                                                         std::uint64_t reserve_bytes = default_idempotency_reserve_bytes,
+                                                         const std::string& vfs = {},
+                                                         store_report* report = nullptr);
   virtual ~idempotency_store() = default;
 
   /// Visits the records that are not older than `since_ms`, in journal order.

@@ -304,6 +304,8 @@ result<recovered_journal> recover(const journal_options& options, const std::str
 
   auto ids = id_reserve::open(options.dir, options.max_unjournaled_events, catalog.durable_seq());
   if (!ids) return ids.error();
+  if (!ids->damage().empty())
+    report.damaged.push_back(ids->damage() + event_id(ids->next_seq(), *tag));
   out.ids = std::move(*ids);
   return out;
 }

@@ -9,12 +9,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr store_kind replays_kind{
+    .holds = "replays: one that was running begins again where it is known to have been, or is forgotten",
+    .remedy = {}};
+
 class sqlite_replay_store final : public replay_store {
  public:
   explicit sqlite_replay_store(fs::path path) : path_(std::move(path)) {}
 
-  result<void> start(const std::string& vfs) {
-    auto opened = db_.open(path_, vfs, [this](sqlite_database& db) { return jobs_.open(db); });
+  result<void> start(const std::string& vfs, store_report* report) {
+    auto opened = db_.open(path_, replays_kind, report, vfs, [this](sqlite_database& db) { return jobs_.open(db); });
     if (!opened && opened.error().code == errc::corrupt)
       return error{errc::corrupt, opened.error().message + "; move " + path_.string() +
                                       " (and its -wal) away to start without it: what it knows of "
@@ -48,9 +52,10 @@ class sqlite_replay_store final : public replay_store {
 } // namespace
 
 result<std::unique_ptr<replay_store>> replay_store::open(const fs::path& dir,
-                                                         const std::string& vfs) {
+                                                         const std::string& vfs,
+                                                         store_report* report) {
   auto store = std::make_unique<sqlite_replay_store>(dir / "replays.db");
-  if (auto started = store->start(vfs); !started) return started.error();
+  if (auto started = store->start(vfs, report); !started) return started.error();
   return std::unique_ptr<replay_store>{std::move(store)};
 }
 

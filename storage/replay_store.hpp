@@ -3,6 +3,7 @@
 
 #include "storage/delivery_job.hpp"
 #include "storage/result.hpp"
+#include "storage/store_opening.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -16,9 +17,10 @@ namespace penstock {
 /// when the file was written by a newer version of penstock.
 class replay_store {
  public:
-  /// Opens or makes `dir`/replays.db.
+  /// Opens or makes `dir`/replays.db. Of a damaged one is kept what can be read, and told in `report`.
   static result<std::unique_ptr<replay_store>> open(const std::filesystem::path& dir,
-                                                    const std::string& vfs = {});
+                                                    const std::string& vfs = {},
+                                                    store_report* report = nullptr);
   virtual ~replay_store() = default;
 
   /// Makes a new job durable under a number of its own, and forgets the oldest ended ones.

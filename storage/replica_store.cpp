@@ -3,11 +3,11 @@
 #include "storage/event_id.hpp"
 #include "storage/files.hpp"
 #include "storage/node_name.hpp"
+#include "storage/number_file.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment_keeper.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <map>
 
@@ -20,21 +20,11 @@ namespace {
 constexpr const char* replicas_dir_name = "replicas";
 constexpr const char* forgotten_file = "forgotten";
 constexpr const char* adopted_suffix = ".adopted";
-/// Always the same length, so that the file can be overwritten in place.
-constexpr std::size_t forgotten_digits = 20;
 constexpr std::int64_t any_time_ms = std::numeric_limits<std::int64_t>::max();
 
 /// Names of directories are made of it: it came over the network.
 bool is_tag(const std::string& text) {
   return text.size() == journal_tag_size && parse_event_id(event_id(1, text));
-}
-
-result<void> note_forgotten(const fs::path& replica, std::uint64_t seq) {
-  auto text = std::to_string(seq);
-  text.insert(0, forgotten_digits - text.size(), '0');
-  text.push_back('\n');
-  const auto path = replica / forgotten_file;
-  return file_bytes(path) == text.size() ? overwrite_file(path, text) : write_file(path, text);
 }
 
 /// The events of a block after `seq`.
@@ -65,14 +55,14 @@ class journals_of_origins final : public replica_store {
  public:
   explicit journals_of_origins(replica_options options) : options_(std::move(options)) {}
 
-  result<void> start(std::vector<std::string>& problems) {
+  result<void> start(std::vector<std::string>& problems, std::vector<std::string>& torn) {
     std::error_code fault;
     const auto dir = options_.dir / replicas_dir_name;
     if (!fs::is_directory(dir, fault)) return {};
     for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
       const auto tag = at->path().filename().string();
       if (!is_tag(tag) || !fs::exists(at->path() / "journal" / tag_file_name)) continue;
-      if (auto opened = open_origin(tag, kept_node_name(at->path()), problems); !opened)
+      if (auto opened = open_origin(tag, kept_node_name(at->path()), problems, torn); !opened)
         problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
     }
     if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
@@ -98,8 +88,8 @@ class journals_of_origins final : public replica_store {
       if (auto written = write_file(tag_file, tag + "\n"); !written) return written;
     if (auto synced = sync_directory(dir.parent_path()); !synced) return synced;
     keep_node_name(dir, node);
-    std::vector<std::string> damaged; // what an earlier life held and start() could not open
-    return open_origin(tag, node, damaged);
+    std::vector<std::string> unheard; // of what an earlier life held and start() could not open
+    return open_origin(tag, node, unheard, unheard);
   }
 
   result<void> append(const std::string& tag, const event_block& block) override {
@@ -135,7 +125,7 @@ class journals_of_origins final : public replica_store {
     if (at == origins_.end()) return unknown(tag);
     auto& of = at->second;
     if (seq > of.forgotten_seq) {
-      if (auto noted = note_forgotten(replica_dir(options_.dir, tag), seq); !noted) return noted;
+      if (auto noted = write_number(replica_dir(options_.dir, tag) / forgotten_file, seq); !noted) return noted;
       of.forgotten_seq = seq;
       of.appended_seq = std::max(of.appended_seq, seq);
     }
@@ -207,7 +197,7 @@ class journals_of_origins final : public replica_store {
   }
 
   result<void> open_origin(const std::string& tag, const std::string& node,
-                           std::vector<std::string>& problems) {
+                           std::vector<std::string>& problems, std::vector<std::string>& torn) {
     journal_options options;
     const auto dir = replica_dir(options_.dir, tag);
     options.dir = dir / "journal";
@@ -220,14 +210,14 @@ class journals_of_origins final : public replica_store {
     auto opened = journal::open(options, &found);
     if (!opened) return opened.error();
     problems.insert(problems.end(), found.damaged.begin(), found.damaged.end());
-    problems.insert(problems.end(), found.torn.begin(), found.torn.end());
+    torn.insert(torn.end(), found.torn.begin(), found.torn.end());
     if ((*opened)->tag() != tag)
       return error{errc::corrupt, "its journal has the tag " + (*opened)->tag()};
     auto& of = origins_[tag];
     of.node = node;
     of.log = std::move(*opened);
     of.keeper = segment_keeper::make(*of.log, options);
-    of.forgotten_seq = forgotten_in(dir);
+    of.forgotten_seq = forgotten_in(dir, &problems);
     of.appended_seq = of.settled_seq();
     return {};
   }
@@ -242,18 +232,23 @@ fs::path replica_dir(const fs::path& dir, const std::string& tag) {
   return dir / replicas_dir_name / tag;
 }
 
-std::uint64_t forgotten_in(const fs::path& replica) {
-  const auto stored = read_file(replica / forgotten_file);
-  std::uint64_t seq = 0;
-  if (stored) std::from_chars(stored->data(), stored->data() + stored->size(), seq);
-  return seq;
+std::uint64_t forgotten_in(const fs::path& replica, std::vector<std::string>* damaged) {
+  const auto file = replica / forgotten_file;
+  const auto stored = read_number(file);
+  if (stored && *stored) return (*stored)->value;
+  if (stored && damaged != nullptr)
+    damaged->push_back(file.string() + " is damaged: what its node had published already is not known, and "
+                                       "all that is held of it counts as needed");
+  return 0;
 }
 
 result<std::unique_ptr<replica_store>> replica_store::open(const replica_options& options,
-                                                           std::vector<std::string>* problems) {
+                                                           std::vector<std::string>* problems,
+                                                           std::vector<std::string>* torn) {
   auto store = std::make_unique<journals_of_origins>(options);
   std::vector<std::string> unheard;
-  if (auto started = store->start(problems != nullptr ? *problems : unheard); !started)
+  if (auto started = store->start(problems != nullptr ? *problems : unheard, torn != nullptr ? *torn : unheard);
+      !started)
     return started.error();
   return std::unique_ptr<replica_store>{std::move(store)};
 }

@@ -37,8 +37,10 @@ struct replica_info {
 /// `dir`/replicas/`tag`: a directory that `penstock adopt` takes as a dead node's data_dir.
 std::filesystem::path replica_dir(const std::filesystem::path& dir, const std::string& tag);
 
-/// How far the origin said that nothing is needed any more; 0 for a directory that is no replica.
-std::uint64_t forgotten_in(const std::filesystem::path& replica);
+/// How far the origin said that nothing is needed any more; 0 for a directory that is no replica, and where
+/// the note is damaged, which is told: then events may come again, none is dropped.
+std::uint64_t forgotten_in(const std::filesystem::path& replica,
+                           std::vector<std::string>* damaged = nullptr);
 
 /// A journal for each origin, in the same format, with the origin's sequence numbers and tag. One
 /// thread uses it at a time; it blocks on the disk. Each origin's journal is locked while it is
@@ -46,9 +48,11 @@ std::uint64_t forgotten_in(const std::filesystem::path& replica);
 class replica_store {
  public:
   /// Recovers what an earlier life held. Origins that can't be opened are left alone and told in
-  /// `problems`, a sentence each; so is what is damaged. Errors: io.
+  /// `problems`, a sentence each; so is what is damaged. `torn` gets last transactions that are not whole,
+  /// which a power cut leaves. Errors: io.
   static result<std::unique_ptr<replica_store>> open(const replica_options& options,
-                                                     std::vector<std::string>* problems = nullptr);
+                                                     std::vector<std::string>* problems = nullptr,
+                                                     std::vector<std::string>* torn = nullptr);
   virtual ~replica_store() = default;
 
   /// Makes or finds the place of an origin; once before the others are used for it. Errors: invalid

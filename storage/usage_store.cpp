@@ -25,6 +25,11 @@ PRAGMA cache_size = -8192;
 PRAGMA journal_size_limit = 33554432;
 )sql";
 
+constexpr store_kind usage_kind{
+    .holds = "usage; 'penstock usage rebuild' counts again what the journal still has",
+    .remedy = {},
+    .is_synced = false};
+
 struct sum_row {
   std::uint8_t dimension = 0;
   std::int64_t start_s = 0;
@@ -339,8 +344,9 @@ result<void> sqlite_usage_store::remove_names(std::int64_t now_s, std::size_t& l
 
 } // namespace
 
-result<std::unique_ptr<usage_store>> usage_store::open(const std::filesystem::path& dir) {
-  auto db = sqlite_database::open(dir / usage_file_name, sqlite_mode::create);
+result<std::unique_ptr<usage_store>> usage_store::open(const std::filesystem::path& dir,
+                                                       store_report* report) {
+  auto db = open_store(dir / usage_file_name, usage_kind, report);
   if (!db) return db.error();
   auto store = std::make_unique<sqlite_usage_store>(std::move(*db));
   if (auto done = store->prepare(); !done) return done.error();

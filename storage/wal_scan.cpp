@@ -48,31 +48,34 @@ bool matches(const checksum& sum, const unsigned char* stored) {
   return sum[0] == big_endian(stored) && sum[1] == big_endian(stored + 4);
 }
 
+bool is_all_zeros(const unsigned char* from, std::size_t bytes) {
+  return std::all_of(from, from + bytes, [](unsigned char byte) { return byte == 0; });
+}
+
 /// Walks the frames; `valid` ends at the first bad one, counting goes on.
 class frame_walk {
  public:
   explicit frame_walk(const unsigned char* header) : big_(header[3] & 1) {
-    std::memcpy(salts_, header + 16, sizeof salts_);
-    add(sum_, header, 24, big_);
-    valid_ = (big_endian(header) & ~1u) == wal_magic && matches(sum_, header + 24);
+    std::memcpy(found_.salts.data(), header + 16, found_.salts.size());
+    checksum sum{};
+    add(sum, header, 24, big_);
+    valid_ = (big_endian(header) & ~1u) == wal_magic && matches(sum, header + 24);
+    std::memcpy(stored_before_, header + 24, sizeof stored_before_);
     found_.has_header = valid_;
+    found_.has_other_pages = valid_ && big_endian(header + 8) != page_bytes;
     found_.has_mark = std::memcmp(header, unused_mark.data(), wal_header_bytes) == 0;
-    found_.header_damaged = !valid_ && !found_.has_mark &&
-                            !std::all_of(header, header + wal_header_bytes,
-                                         [](unsigned char byte) { return byte == 0; });
+    found_.header_damaged =
+        !valid_ && !found_.has_mark && !is_all_zeros(header, wal_header_bytes);
   }
 
-  void frame(const unsigned char* frame) {
+  wal_frame frame(const unsigned char* frame) {
     ++frames_;
     const bool same_generation = is_of_this_generation(frame);
     const bool commits = big_endian(frame + 4) != 0;
+    const bool intact = is_intact(frame);
     if (same_generation) found_.last_frame = frames_;
-    if (valid_) {
-      add(sum_, frame, 8, big_);
-      add(sum_, frame + wal_frame_header_bytes, page_bytes, big_);
-      valid_ = std::memcmp(frame + 8, salts_, sizeof salts_) == 0 && big_endian(frame) != 0 &&
-               matches(sum_, frame + 16);
-    }
+    if (!found_.has_header && !is_all_zeros(frame, wal_frame_bytes)) ++found_.frames_without_header;
+    valid_ = valid_ && intact;
     if (valid_ && commits) {
       found_.committed_frames = frames_;
       found_.uncommitted_frames = 0;
@@ -82,6 +85,8 @@ class frame_walk {
       ++found_.broken_frames;
       if (commits) ++found_.commits_beyond;
     }
+    return {frames_, big_endian(frame), intact,
+            {reinterpret_cast<const char*>(frame) + wal_frame_header_bytes, page_bytes}};
   }
 
   const wal_scan& found() const { return found_; }
@@ -90,14 +95,26 @@ class frame_walk {
   // Frames that are left from an earlier use have other salts. Of these the second is always drawn
   // anew, and the first is at least counted up; so a frame with one damaged salt is known by the other.
   bool is_of_this_generation(const unsigned char* frame) const {
-    return found_.has_header && (std::memcmp(frame + 8, salts_, 4) == 0 ||
-                                 std::memcmp(frame + 12, salts_ + 4, 4) == 0);
+    return found_.has_header && (std::memcmp(frame + 8, found_.salts.data(), 4) == 0 ||
+                                 std::memcmp(frame + 12, found_.salts.data() + 4, 4) == 0);
+  }
+
+  // Each checksum goes on from the one before, which the file has, too: so frames behind a bad one can
+  // be told from bad ones.
+  bool is_intact(const unsigned char* frame) {
+    checksum sum{big_endian(stored_before_), big_endian(stored_before_ + 4)};
+    std::memcpy(stored_before_, frame + 16, sizeof stored_before_);
+    if (!found_.has_header || big_endian(frame) == 0 ||
+        std::memcmp(frame + 8, found_.salts.data(), found_.salts.size()) != 0)
+      return false;
+    add(sum, frame, 8, big_);
+    add(sum, frame + wal_frame_header_bytes, page_bytes, big_);
+    return matches(sum, frame + 16);
   }
 
   bool big_;
   bool valid_ = true;
-  unsigned char salts_[8];
-  checksum sum_{};
+  unsigned char stored_before_[8];
   std::uint64_t frames_ = 0;
   wal_scan found_;
 };
@@ -130,7 +147,8 @@ result<void> forget_torn_end(const std::filesystem::path& wal, const wal_scan& f
   return {};
 }
 
-result<wal_scan> scan_wal(const std::filesystem::path& wal) {
+result<wal_scan> scan_wal(const std::filesystem::path& wal,
+                          const std::function<void(const wal_frame&)>& visit) {
   auto fd = open_file(wal, O_RDONLY);
   if (!fd) {
     if (fd.error().code == errc::not_found) return wal_scan{};
@@ -147,8 +165,10 @@ result<wal_scan> scan_wal(const std::filesystem::path& wal) {
     const auto got = ::pread(fd->get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
     if (got < 0) return system_error(wal, "read");
     const auto frames = static_cast<std::uint64_t>(got) / wal_frame_bytes;
-    for (std::uint64_t i = 0; i < frames; ++i)
-      walk.frame(buffer.data() + i * wal_frame_bytes);
+    for (std::uint64_t i = 0; i < frames; ++i) {
+      const auto seen = walk.frame(buffer.data() + i * wal_frame_bytes);
+      if (visit) visit(seen);
+    }
     if (frames < frames_per_read) return walk.found();
     offset += frames * wal_frame_bytes;
   }

@@ -3,8 +3,11 @@
 
 #include "storage/result.hpp"
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <string_view>
 
 namespace penstock {
 
@@ -24,6 +27,10 @@ struct wal_scan {
   bool has_mark = false; ///< of a log that waits for its use, see mark_unused()
   /// Where the header should be is neither one nor the mark, nor the zeros of earlier versions.
   bool header_damaged = false;
+  bool has_other_pages = false; ///< a good header, but pages of another size: nothing else is told
+  /// Frames that hold something, in a log that has no header.
+  std::uint64_t frames_without_header = 0;
+  std::array<unsigned char, 8> salts{}; ///< of this generation, as the header has them
 
   std::uint64_t used_bytes() const;
   bool damaged() const { return commits_beyond > 1 || header_damaged; }
@@ -46,7 +53,17 @@ result<void> mark_unused(const std::filesystem::path& wal);
 /// overwritten. Else each later start would take them for a torn end.
 result<void> forget_torn_end(const std::filesystem::path& wal, const wal_scan& found);
 
-/// Reads the whole file. A missing, empty or never used WAL has no frames.
-result<wal_scan> scan_wal(const std::filesystem::path& wal);
+/// One frame as it lies in the file.
+struct wal_frame {
+  std::uint64_t number = 0;   ///< from 1
+  std::uint32_t page = 0;     ///< which page of the database it holds
+  bool is_intact = false;     ///< of this generation, and right by the checksum of the one before
+  std::string_view content{}; ///< of the page; valid during the call
+};
+
+/// Reads the whole file. A missing, empty or never used WAL has no frames. `visit`, if given, is
+/// called for each frame, in order, those of earlier generations among them.
+result<wal_scan> scan_wal(const std::filesystem::path& wal,
+                          const std::function<void(const wal_frame&)>& visit = {});
 
 } // namespace penstock

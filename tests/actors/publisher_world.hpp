@@ -11,7 +11,7 @@ namespace penstock::test {
 
 /// Cursors of all lanes.
 struct lane_cursors final : cursor_store {
-  result<std::vector<cursor>> load() override {
+  result<std::vector<cursor>> load(std::vector<std::string>* = nullptr) override {
     std::vector<cursor> out;
     for (const auto& [key, one] : by_name)
       out.push_back(one);

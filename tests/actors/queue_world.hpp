@@ -91,7 +91,7 @@ struct fake_reader final : journal_reader {
 };
 
 struct fake_cursors final : cursor_store {
-  result<std::vector<cursor>> load() override { return kept(); }
+  result<std::vector<cursor>> load(std::vector<std::string>* = nullptr) override { return kept(); }
   result<void> save(const std::vector<cursor>& cursors) override {
     ++saves;
     if (full) return error{errc::disk_full, "no room"};

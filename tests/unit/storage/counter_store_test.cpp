@@ -78,13 +78,3 @@ TEST_CASE("idle counters are removed, going round the table", "[counter_store]")
   CHECK(load(**store, 0).empty());
   CHECK((*store)->remove_idle(500, 20).value() == 0);
 }
-
-TEST_CASE("a damaged file of counters stops the start, with the way out", "[counter_store]") {
-  test::temporary_dir dir;
-  std::ofstream{dir.path() / "counters.db"} << std::string(8192, 'x');
-  auto store = counter_store::open(dir.path());
-  REQUIRE_FALSE(store);
-  CHECK(store.error().code == errc::corrupt);
-  CHECK(store.error().message.find("counters.db") != std::string::npos);
-  CHECK(store.error().message.find("move") != std::string::npos);
-}

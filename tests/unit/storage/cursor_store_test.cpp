@@ -58,16 +58,6 @@ TEST_CASE("no more ranges are kept than the named bound", "[cursors]") {
   CHECK(loaded->front().acked_ahead.front().first == 10);
 }
 
-TEST_CASE("a damaged cursor file is an error that says what to do", "[cursors]") {
-  temporary_dir dir;
-  std::ofstream{dir.path() / "cursors.db"} << std::string(8192, 'x');
-  auto opened = cursor_store::open(dir.path(), 0);
-  REQUIRE(!opened);
-  CHECK(opened.error().code == errc::corrupt);
-  CHECK(opened.error().message.find("cursors.db") != std::string::npos);
-  CHECK(opened.error().message.find("move") != std::string::npos);
-}
-
 TEST_CASE("a reserve that was given back is taken again without a save", "[cursors]") {
   temporary_dir dir;
   auto store = cursor_store_in(dir.path());
