@@ -168,8 +168,8 @@ TEST_CASE("stream names: a place that went to another name is not the first one'
   CHECK(names.holds(place, names.hash_of("a")));
   CHECK(names.forget(100) == 1);
   CHECK_FALSE(names.holds(place, names.hash_of("a")));
-  auto other = names.ask("b0");
-  std::string name;
+  std::string name = "b0";
+  auto other = names.ask(name);
   for (int i = 1; other.place != place && i < 10'000; ++i) {
     names.release(other.place);
     other = names.ask(name = "b" + std::to_string(i));
