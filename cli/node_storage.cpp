@@ -63,14 +63,13 @@ result<void> node::open_storage() {
 result<void> node::open_cursors() {
   store_report found;
   auto cursors = cursor_store::open(settings_.data_dir, default_cursor_reserve_bytes, {}, &found);
-  if (cursors) {
-    cursors_ = std::move(*cursors);
-    auto saved = cursors_->load(&found.damaged);
-    if (!saved) return saved.error();
-    saved_cursors_ = std::move(*saved);
-  }
-  tell_damage(found);
-  return cursors ? result<void>{} : cursors.error();
+  auto saved = cursors ? (*cursors)->load(&found.damaged)
+                       : result<std::vector<cursor>>{cursors.error()};
+  tell_damage(found); // also before an error: what was put right is not found again
+  if (!saved) return saved.error();
+  cursors_ = std::move(*cursors);
+  saved_cursors_ = std::move(*saved);
+  return {};
 }
 
 void node::tell_damage(const store_report& found) {

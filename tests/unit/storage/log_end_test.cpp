@@ -26,15 +26,6 @@ void make_one_segment(const journal_options& options, std::uint64_t commits) {
   require_ok(segment_keeper::make(*log, options)->prepare());
 }
 
-void flip(const fs::path& file, std::uint64_t offset, int bit) {
-  std::fstream stream{file, std::ios::in | std::ios::out | std::ios::binary};
-  stream.seekg(static_cast<std::streamoff>(offset));
-  const char was = static_cast<char>(stream.get());
-  stream.seekp(static_cast<std::streamoff>(offset));
-  stream.put(static_cast<char>(was ^ (1 << bit)));
-  REQUIRE(stream.good());
-}
-
 } // namespace
 
 TEST_CASE("no bit of the last log's header or first frame takes its events in silence", "[damage]") {
@@ -49,7 +40,7 @@ TEST_CASE("no bit of the last log's header or first frame takes its events in si
     options.preallocate = preallocate;
     make_one_segment(options, commits);
     const auto db = segment_path(options.dir, 1);
-    flip(wal_path(db), offset, static_cast<int>(offset % 8));
+    flip_bit(wal_path(db), offset, static_cast<int>(offset % 8));
     recovery_report report;
     std::vector<std::uint64_t> events;
     {
@@ -78,7 +69,7 @@ TEST_CASE("no bit of the only transaction's frames takes its events in silence",
       const auto wal = make_one_transaction(options);
       frames = scan_wal(wal)->committed_frames;
       CHECK(frames > 2);
-      flip(wal, first_frame + frame * one_frame + byte, static_cast<int>(byte % 8));
+      flip_bit(wal, first_frame + frame * one_frame + byte, static_cast<int>(byte % 8));
       recovery_report report;
       const auto log = open_journal(options, &report);
       CHECK(read_all(*log).empty());
@@ -110,7 +101,7 @@ TEST_CASE("a torn end is told once, however short what follows is", "[damage]") 
   const auto wal = wal_path(segment_path(options.dir, 1));
   const auto whole = scan_wal(wal)->committed_frames;
   CHECK(whole > 8);
-  flip(wal, first_frame + (whole - 5) * one_frame + 50, 1);
+  flip_bit(wal, first_frame + (whole - 5) * one_frame + 50, 1);
   for (int start = 0; start < 3; ++start) {
     recovery_report report;
     log = open_journal(options, &report);
@@ -218,7 +209,7 @@ TEST_CASE("a last transaction that can't be read is told, not called damage", "[
   make_three_segments(options);
   const auto wal = wal_path(segment_path(options.dir, 3));
   const auto last_page = (fs::file_size(wal) - first_frame) / one_frame * one_frame + first_frame - 100;
-  flip(wal, last_page, 3);
+  flip_bit(wal, last_page, 3);
   const auto found = reopen(options);
   CHECK(found.events == range(1, 590));
   CHECK(found.report.damaged.empty());

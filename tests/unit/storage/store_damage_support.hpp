@@ -29,15 +29,6 @@ inline void copy_as_killed(const fs::path& from, const fs::path& to) {
       fs::copy_file(entry.path(), to / entry.path().filename(), fs::copy_options::overwrite_existing);
 }
 
-inline void flip_bit(const fs::path& file, std::uint64_t offset, int bit = 3) {
-  std::fstream stream{file, std::ios::in | std::ios::out | std::ios::binary};
-  stream.seekg(static_cast<std::streamoff>(offset));
-  const char was = static_cast<char>(stream.get());
-  stream.seekp(static_cast<std::streamoff>(offset));
-  stream.put(static_cast<char>(was ^ (1 << bit)));
-  REQUIRE(stream.good());
-}
-
 /// Begin of a frame, counted from 1.
 inline std::uint64_t frame_at(std::uint64_t number) {
   return 32 + (number - 1) * one_frame_bytes;

@@ -256,7 +256,8 @@ TEST_CASE("a rollback journal that takes a transaction back in part is noticed",
   const auto journal = rollback_journal_path("idempotency.db");
   REQUIRE(fs::file_size(killed / journal) > 4096);
   int round = 0;
-  for (const int offset : {-1, 0, 5, 11, 14, 22, 26, 512, 512 + 4 + 96, 512 + 4 + 4096}) {
+  // 515: the number of the first page becomes that of another, which no checksum covers.
+  for (const int offset : {-1, 0, 5, 11, 14, 22, 26, 512, 515, 512 + 4 + 96, 512 + 4 + 4096}) {
     CAPTURE(offset);
     const auto hurt = dir.path() / std::to_string(++round);
     copy_as_killed(killed, hurt);

@@ -113,4 +113,14 @@ inline std::vector<std::uint64_t> range(std::uint64_t first, std::uint64_t last)
   return seqs;
 }
 
+/// Changes one bit of a file.
+inline void flip_bit(const std::filesystem::path& file, std::uint64_t offset, int bit = 3) {
+  std::fstream stream{file, std::ios::in | std::ios::out | std::ios::binary};
+  stream.seekg(static_cast<std::streamoff>(offset));
+  const char was = static_cast<char>(stream.get());
+  stream.seekp(static_cast<std::streamoff>(offset));
+  stream.put(static_cast<char>(was ^ (1 << bit)));
+  REQUIRE(stream.good());
+}
+
 } // namespace penstock::test
