@@ -78,6 +78,7 @@ constexpr std::string_view accounts_remedy =
     "and must be revoked ('penstock key list' shows all)";
 
 constexpr store_kind accounts_kind{
+    .mark = store_mark('a', 'c'),
     .holds = "keys and plans: some may be missing, have an earlier plan, or be valid although revoked",
     .remedy = accounts_remedy,
     .refuses = true};

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS counter(
 )sql";
 
 constexpr store_kind counters_kind{
+    .mark = store_mark('c', 'o'),
     .holds = "what clients have used of their limits, of which they then have too much until they begin "
              "anew",
     .remedy = {}};

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS cursor(
 )sql";
 
 constexpr store_kind cursors_kind{
+    .mark = store_mark('c', 'u'),
     .holds = "how far sinks and consumers have come: events after that come again, with the same ids",
     .remedy = {}};
 

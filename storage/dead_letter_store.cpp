@@ -22,6 +22,7 @@ std::uint64_t letter_bytes(const dead_letter& letter) {
 }
 
 constexpr store_kind letters_kind{
+    .mark = store_mark('d', 'l'),
     .holds = "dead letters and retries: events that sinks refused and that are kept nowhere else",
     .remedy = {}};
 

@@ -12,6 +12,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr store_kind kept_keys_kind{
+    .mark = store_mark('i', 'd'),
     .holds = "idempotency keys whose events left the journal: repeats of them are stored again",
     .remedy = {}};
 

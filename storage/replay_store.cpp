@@ -10,6 +10,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr store_kind replays_kind{
+    .mark = store_mark('r', 'e'),
     .holds = "replays: one that was running begins again where it is known to have been, or is forgotten",
     .remedy = {}};
 

@@ -32,6 +32,10 @@ errc code_for(sqlite3* db, int code) {
 
 } // namespace
 
+bool is_empty_database(const std::filesystem::path& db) {
+  return file_bytes(db) <= 1;
+}
+
 void initialize_sqlite() {
   static const int once = [] {
     // SQLite's memory statistics take a global mutex at each allocation; nobody reads them here.

@@ -13,6 +13,10 @@
 
 namespace penstock {
 
+/// Whether SQLite takes a database that is there for an empty one, and would delete the log beside it
+/// without reading it. It does so of a single byte, too.
+bool is_empty_database(const std::filesystem::path& db);
+
 /// Sets SQLite up once per process; opening a database does it too.
 void initialize_sqlite();
 

@@ -2,9 +2,9 @@
 
 #include "storage/files.hpp"
 #include "storage/segment.hpp"
+#include "storage/sqlite.hpp"
+#include "storage/wal_index.hpp"
 
-#include <array>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -18,43 +18,6 @@ namespace penstock {
 namespace fs = std::filesystem;
 
 namespace {
-
-// https://www.sqlite.org/walformat.html#the_wal_index_header: two copies, in the machine's byte order.
-constexpr std::size_t index_header_bytes = 48;
-constexpr std::size_t index_version_at = 0, index_is_made_at = 12, index_frames_at = 16,
-                      index_salts_at = 32, index_checksum_at = 40;
-constexpr std::uint32_t index_version = 3007000;
-
-std::uint32_t number_at(const unsigned char* from) {
-  std::uint32_t value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-bool has_index_checksum(const unsigned char* header) {
-  std::uint32_t a = 0, b = 0;
-  for (std::size_t i = 0; i < index_checksum_at; i += 8) {
-    a += number_at(header + i) + b;
-    b += number_at(header + i + 4) + a;
-  }
-  return a == number_at(header + index_checksum_at) && b == number_at(header + index_checksum_at + 4);
-}
-
-/// The frames of this generation that SQLite told its connections of, which is once they are synced; 0
-/// where the shared memory is gone, half written, or of another generation.
-std::uint64_t frames_told(const fs::path& shm, const wal_scan& found) {
-  auto fd = open_file(shm, O_RDONLY);
-  std::array<unsigned char, 2 * index_header_bytes> headers;
-  if (!fd || ::pread(fd->get(), headers.data(), headers.size(), 0) !=
-                 static_cast<ssize_t>(headers.size()))
-    return 0;
-  const auto* header = headers.data();
-  const bool holds = std::memcmp(header, header + index_header_bytes, index_header_bytes) == 0 &&
-                     number_at(header + index_version_at) == index_version &&
-                     header[index_is_made_at] == 1 && has_index_checksum(header) &&
-                     std::memcmp(header + index_salts_at, found.salts.data(), found.salts.size()) == 0;
-  return holds ? number_at(header + index_frames_at) : 0;
-}
 
 /// Whether the database has a later version of a page than the last that can be read of the log.
 result<bool> is_newer_than_its_log(const fs::path& db, const wal_scan& found) {
@@ -84,7 +47,9 @@ result<bool> is_newer_than_its_log(const fs::path& db, const wal_scan& found) {
 
 bool is_log_damaged(const store_log& log, const fs::path& db, bool is_synced) {
   const auto& found = log.found;
-  if (!found.has_header) return found.frames_without_header > 0;
+  if (!found.has_header)
+    return found.frames_without_header > 0 ||
+           (is_synced && fs::exists(wal_path(db)) && tells_of_uncopied_frames(shm_path(db)));
   if (log.is_without_database) return found.last_frame > 0;
   return found.commits_beyond > 1 ||
          (is_synced && frames_told(shm_path(db), found) > found.committed_frames);
@@ -98,7 +63,7 @@ result<store_log> read_store_log(const fs::path& db, bool is_synced) {
   if (!found) return found.error();
   log.found = *found;
   if (found->has_other_pages) return log; // of another program's making: SQLite alone can judge it
-  log.is_without_database = file_bytes(db) == 0;
+  log.is_without_database = is_empty_database(db);
   if (is_log_damaged(log, db, is_synced)) {
     log.end = log_end::damaged;
     if (found->committed_frames == 0 || log.is_without_database) return log;

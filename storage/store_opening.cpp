@@ -6,6 +6,8 @@
 #include "storage/segment.hpp"
 #include "storage/store_log.hpp"
 
+#include <algorithm>
+
 namespace penstock {
 
 namespace fs = std::filesystem;
@@ -88,9 +90,31 @@ class store_opening {
     if (!look) return look.error();
     auto row = look->step();
     if (!row) return row.error();
-    if (*row && look->bytes(0) != "ok")
-      return error{errc::corrupt, db_.string() + ": " + std::string{look->bytes(0)}};
+    if (*row && look->bytes(0) != "ok") {
+      std::string why{look->bytes(0)};
+      std::ranges::replace(why, '\n', ' '); // a sentence is one line of the log
+      return error{errc::corrupt, db_.string() + ": " + why};
+    }
+    look->reset();
+    if (auto ours = check_mark(*db); !ours) return ours.error();
     return db;
+  }
+
+  /// The log of another store that lies beside a database is laid over it, and passes for it.
+  result<void> check_mark(sqlite_database& db) const {
+    std::int64_t found = 0;
+    {
+      auto read = db.prepare("PRAGMA application_id");
+      if (!read) return read.error();
+      auto row = read->step();
+      if (!row) return row.error();
+      found = read->integer(0);
+    }
+    if (found == std::int64_t{kind_.mark}) return {};
+    if (found != 0) return error{errc::corrupt, db_.string() + ": it, or its log, is that of another store"};
+    // New, or of an earlier version. On a full disk it stays so until a later start.
+    (void)db.exec(("PRAGMA application_id = " + std::to_string(kind_.mark)).c_str());
+    return {};
   }
 
   result<sqlite_database> begin_anew(const error& why) {

@@ -20,8 +20,16 @@ struct store_report {
   bool checks_all_pages = false;
 };
 
+/// Tells stores apart by two letters of their names, in the place that SQLite keeps for it
+/// (application_id). Earlier versions write none, and don't look.
+constexpr std::uint32_t store_mark(char first, char second) {
+  return std::uint32_t{'p'} << 24 | std::uint32_t{'s'} << 16 |
+         static_cast<std::uint32_t>(static_cast<unsigned char>(first)) << 8 | static_cast<unsigned char>(second);
+}
+
 /// What damage to a store costs, and what becomes of it.
 struct store_kind {
+  std::uint32_t mark = 0; ///< of its own
   std::string_view holds;  ///< completes "lost is what they said of …"
   std::string_view remedy; ///< what to do where it refuses; a sentence
   /// A node must not start with a damaged one. Any other is put right with what can be read.

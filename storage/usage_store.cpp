@@ -26,6 +26,7 @@ PRAGMA journal_size_limit = 33554432;
 )sql";
 
 constexpr store_kind usage_kind{
+    .mark = store_mark('u', 's'),
     .holds = "usage; 'penstock usage rebuild' counts again what the journal still has",
     .remedy = {},
     .is_synced = false};
