@@ -28,7 +28,8 @@ bool is_believed(const stored_number& stored, std::uint64_t durable_seq) {
 } // namespace
 
 result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
-                                    std::uint64_t max_unjournaled_events, std::uint64_t durable_seq) {
+                                    std::uint64_t max_unjournaled_events, std::uint64_t durable_seq,
+                                    bool is_new_journal) {
   id_reserve ids;
   ids.path_ = dir / "next-id";
   ids.slack_ = max_unjournaled_events;
@@ -37,12 +38,12 @@ result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
   std::uint64_t reached = 0;
   if (stored && *stored && is_believed(**stored, durable_seq)) {
     reached = (*stored)->value;
-  } else if (stored) {
+  } else if (stored || !is_new_journal) {
     reached = beyond_all_counting();
-    ids.damage_ = ids.path_.string() + " is damaged: which event ids were given is not known. So that none "
-                                       "is given twice, they go on far beyond, at ";
+    ids.damage_ = ids.path_.string() + (stored ? " is damaged" : " is gone") +
+                  ": which event ids were given is not known. So that none is given twice, they go on far "
+                  "beyond, at ";
   }
-  // A new journal starts at 1; one whose file is gone goes by what is durable.
   ids.next_seq_ = std::max(reached, durable_seq == 0 ? 1 : durable_seq + 1 + ids.slack_);
   if (auto done = ids.reserve(ids.next_seq_); !done) return done.error();
   return ids;

@@ -12,13 +12,15 @@ namespace penstock {
 /// A file `next-id` holds a number that no event has reached yet. It is raised ahead of use, in
 /// long steps, so that even a journal whose segments are all retired or destroyed never gives an
 /// id twice. Overwritten in place: works on a full disk. It has a checksum (storage/number_file.hpp). Where
-/// the file is damaged, ids go on at the microseconds since 1970, which no journal reaches by counting.
+/// the file is damaged or gone, ids go on at the microseconds since 1970, which no journal reaches by counting.
 class id_reserve {
  public:
   /// `max_unjournaled_events`: how far past the last one told to cover() ids may be given.
-  /// `durable_seq`: the last durable sequence number, for a directory whose file is gone.
+  /// `durable_seq`: the last durable sequence number. `is_new_journal`: it never had a segment, and so need
+  /// not have the file, which is made before the first.
   static result<id_reserve> open(const std::filesystem::path& dir,
-                                 std::uint64_t max_unjournaled_events, std::uint64_t durable_seq);
+                                 std::uint64_t max_unjournaled_events, std::uint64_t durable_seq,
+                                 bool is_new_journal);
 
   /// The first sequence number that nobody was ever given before open().
   std::uint64_t next_seq() const { return next_seq_; }

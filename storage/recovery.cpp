@@ -4,6 +4,7 @@
 #include "storage/files.hpp"
 #include "storage/segment.hpp"
 #include "storage/segment_mover.hpp"
+#include "storage/wal_index.hpp"
 #include "storage/wal_scan.hpp"
 
 #include <algorithm>
@@ -19,11 +20,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-result<std::string> read_or_draw_tag(const fs::path& dir) {
+struct journal_tag {
+  std::string text;
+  bool is_new = false; ///< drawn just now, and not in the file yet
+};
+
+result<journal_tag> read_or_draw_tag(const fs::path& dir) {
   auto stored = read_file(dir / tag_file_name);
   if (stored) {
     stored->resize(std::min(stored->size(), journal_tag_size));
-    if (stored->size() == journal_tag_size && parse_event_id(event_id(1, *stored))) return *stored;
+    if (stored->size() == journal_tag_size && parse_event_id(event_id(1, *stored)))
+      return journal_tag{*stored, false};
     return error{errc::corrupt, (dir / tag_file_name).string() +
                                     " is damaged: it must hold the 8 characters that end every "
                                     "event id of this journal. Each segment has them, too: sqlite3 "
@@ -35,8 +42,7 @@ result<std::string> read_or_draw_tag(const fs::path& dir) {
   std::string tag;
   while (tag.size() < journal_tag_size)
     tag.push_back(alphabet[random() % alphabet.size()]);
-  if (auto written = write_file(dir / tag_file_name, tag + "\n"); !written) return written.error();
-  return tag;
+  return journal_tag{tag, true};
 }
 
 struct found_files {
@@ -74,8 +80,8 @@ result<found_files> list_files(const fs::path& dir) {
 
 class recovery {
  public:
-  recovery(std::string vfs, std::string tag, recovery_report& report)
-      : vfs_(std::move(vfs)), tag_(std::move(tag)), report_(report) {}
+  recovery(std::string vfs, const journal_tag& tag, recovery_report& report)
+      : vfs_(std::move(vfs)), tag_(tag.text), is_new_tag_(tag.is_new), report_(report) {}
 
   result<void> inspect(const found_files& files) {
     // Nothing is moved before all segments were looked at: one may be a reason to touch none.
@@ -84,8 +90,9 @@ class recovery {
     if (auto known = check_tag(); !known) return known;
     for (const auto& db : files.orphans)
       if (auto done = inspect_orphan(db); !done) return done;
+    reject_misplaced();
     for (const auto& one : rejected_)
-      if (auto done = move_away(one.db, one.why, one.after_seq); !done) return done;
+      if (auto done = move_away(one); !done) return done;
     return {};
   }
 
@@ -103,11 +110,16 @@ class recovery {
     }
     if (segments_.empty() || segments_.back().sealed) return {};
     auto& last = segments_.back();
+    if (last.damaged) {
+      report(last.path.string() + " is damaged: not all of its pages can be read, so that it can't be gone on "
+             "with. If there were events " + around(last.number, last.last_seq) + ", they are lost");
+      return {};
+    }
     if (is_damaged(last, scanned) || last.first_seq == 0) {
       last.damaged = true;
       report(last.path.string() + " is damaged: its write-ahead log " +
              (without_wal_.count(last.number) != 0 ? "is gone" : "can be read only in part") +
-             "; " + after_its_last(last) + " that were in it are lost");
+             "; events " + around(last.number, last.last_seq) + " that were in it are lost");
       return {};
     }
     const auto wal = wal_path(last.path);
@@ -125,17 +137,34 @@ class recovery {
     return {};
   }
 
-  /// Segments before the last one are complete, or they say so by having no seal.
-  void check_seals() {
+  /// Segments before the last one are complete, or they say so by having no seal. One that has nothing
+  /// to deliver is moved away at once.
+  result<void> check_seals() {
+    std::vector<fs::path> emptied;
     for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
       auto& segment = segments_[i];
       if (segment.sealed) continue;
       segment.damaged = true;
-      report(segment.path.string() + " is damaged: its end is missing; events after " +
-             id(segment.last_seq != 0 ? segment.last_seq : before(i)) + " and before " +
-             id(after(i)) + " that were in it are lost, the " + std::to_string(count(segment)) +
-             " others are delivered");
+      if (segment.first_seq == 0) {
+        emptied.push_back(segment.path);
+        continue;
+      }
+      report(segment.path.string() + " is damaged: its end is missing; events " +
+             around(segment.number, segment.last_seq) + " that were in it are lost, the " +
+             std::to_string(count(segment)) + " others are delivered");
     }
+    std::erase_if(segments_, [&](auto& one) { return std::ranges::find(emptied, one.path) != emptied.end(); });
+    for (const auto& db : emptied) {
+      if (auto moved = set_aside(db); !moved) return moved;
+      report(db.string() + " is damaged: nothing of its write-ahead log can be read, or it is gone; it was moved to " +
+             aside(db) + ": events " + around(*segment_number(db)) + " that were in it are lost");
+    }
+    return {};
+  }
+
+  void tell(const std::vector<lost_move>& lost) {
+    for (const auto& one : lost)
+      report(one.sentence + ", of those " + around(one.number));
   }
 
   void fill(segment_catalog& catalog) {
@@ -150,6 +179,13 @@ class recovery {
   std::uint64_t highest_number() const { return highest_number_; }
 
  private:
+  struct rejected_segment {
+    fs::path db;
+    std::string why;
+    std::string tag; // of the journal that it belongs to, if that is another
+    std::uint64_t first_seq = 0, last_seq = 0; // of what it has, if that can be read
+  };
+
   result<void> inspect_one(const fs::path& db) {
     highest_number_ = std::max(highest_number_, *segment_number(db));
     // Too few descriptors or rights are no damage: they must not move anything.
@@ -157,7 +193,11 @@ class recovery {
     const bool has_wal = fs::exists(wal_path(db)); // SQLite is about to make one
     rejected_segment other;
     other.db = db;
-    if (!segments_.empty()) other.after_seq = segments_.back().last_seq;
+    if (is_empty_database(db)) { // else SQLite deletes the log beside it
+      other.why = db.string() + ": the database file is empty";
+      rejected_.push_back(std::move(other));
+      return {};
+    }
     auto info = inspect_segment(db, tag_, vfs_, other.tag);
     if (info) {
       if (!has_wal) without_wal_.insert(info->number);
@@ -168,6 +208,9 @@ class recovery {
     if (code == errc::disk_full || code == errc::locked || code == errc::newer)
       return info.error();
     other.why = info.error().message;
+    if (other.tag.empty())
+      if (const auto extent = read_extent_of(db, vfs_))
+        other.first_seq = extent->first_seq, other.last_seq = extent->last_seq;
     rejected_.push_back(std::move(other));
     return {};
   }
@@ -180,9 +223,10 @@ class recovery {
       if (!one.tag.empty()) others.insert(one.tag);
     if (!segments_.empty() || others.size() != 1) return {};
     const auto file = (rejected_[0].db.parent_path() / tag_file_name).string();
-    return error{errc::corrupt, file + " says " + tag_ + ", or is gone, but all segments beside it "
-                                "belong to the journal " + *others.begin() + ". If they are this node's, "
-                                "write that into " + file + "; if not, move them away"};
+    return error{errc::corrupt, file + (is_new_tag_ ? " is gone" : " says " + tag_) +
+                                    ", but all segments beside it belong to the journal " +
+                                    *others.begin() + ". If they are this node's, write that into " + file +
+                                    "; if not, move them away"};
   }
 
   result<void> inspect_orphan(const fs::path& db) {
@@ -194,25 +238,70 @@ class recovery {
       remove_segment(db);
       return {};
     }
-    if (scanned->torn()) { // a crash came while it was being moved
+    if (scanned->torn() && scanned->committed_frames == 0) { // a crash came while it was being moved
       if (auto moved = set_aside(db); !moved) return moved;
       report_.torn.push_back(wal_path(db).string() + " holds only a transaction that is not whole, and "
-                             "its database is gone; it was moved to " + aside(db));
+                             "its database is gone; it was moved to " + aside(db) +
+                             ". If it is damage, events " + around(*segment_number(db)) + " are lost");
       return {};
     }
-    return move_away(db, db.string() + ": the database file is gone, its write-ahead log is left", 0);
+    rejected_segment orphan;
+    orphan.db = db;
+    orphan.why = db.string() + ": the database file is gone, its write-ahead log is left";
+    return move_away(orphan);
   }
 
-  result<void> move_away(const fs::path& db, const std::string& why, std::uint64_t after_seq) {
-    if (auto moved = set_aside(db); !moved) return moved;
-    report(why + "; it can't be read and was moved to " + aside(db) +
-           ": all events in it are lost, between " + id(after_seq) +
-           " and the next segment's first");
+  /// Numbers of segments and of events grow together. Where they don't, the log of the last segment, which
+  /// alone does not name its own, lies beside the database of an earlier one.
+  void reject_misplaced() {
+    std::uint64_t next_first = UINT64_MAX;
+    for (auto i = segments_.size(); i-- > 0;) {
+      auto& segment = segments_[i];
+      if (segment.first_seq == 0) continue;
+      if (segment.last_seq < next_first) {
+        next_first = segment.first_seq;
+        continue;
+      }
+      rejected_segment other;
+      other.db = segment.path;
+      other.why = segment.path.string() + ": its events do not lie before those of the next segment";
+      other.first_seq = segment.first_seq, other.last_seq = segment.last_seq;
+      rejected_.push_back(std::move(other));
+      segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+
+  result<void> move_away(const rejected_segment& one) {
+    // Where the log is whole a person may have more luck than a start.
+    const auto scanned = scan_wal(wal_path(one.db));
+    const bool is_whole = scanned && scanned->committed_frames > 0 && !scanned->damaged() && !scanned->torn();
+    if (auto moved = set_aside(one.db); !moved) return moved;
+    report(one.why + "; it was moved to " + aside(one.db) + ": events " + around(*segment_number(one.db)) +
+           " that were in it are " +
+           (is_whole ? "not delivered; its log is whole, and lies there" : "lost") +
+           (one.first_seq == 0 ? "" : ". What it has now are events after " + id(one.first_seq - 1) +
+                                          " and before " + id(one.last_seq + 1)));
     return {};
+  }
+
+  /// Which events a segment may have held: those between what its neighbours hold. `own_last`: of what
+  /// can be read of it.
+  std::string around(std::uint64_t number, std::uint64_t own_last = 0) const {
+    std::uint64_t after = own_last, before = 0;
+    for (const auto& other : segments_) {
+      if (other.first_seq == 0) continue;
+      if (other.number < number && own_last == 0) after = other.last_seq;
+      if (other.number > number && before == 0) before = other.first_seq;
+    }
+    if (after == 0 && before == 0) return "(no other segment tells which)";
+    if (after == 0) return "before " + id(before);
+    return "after " + id(after) + (before == 0 ? "" : " and before " + id(before));
   }
 
   bool is_damaged(const segment_info& segment, const wal_scan& scanned) const {
     if (scanned.damaged()) return true;
+    // The end is missing without a trace in the log. One that is torn is told as such.
+    if (!scanned.torn() && frames_told(shm_path(segment.path), scanned) > scanned.committed_frames) return true;
     // A log that is gone or empty is one that a person's checkpoint emptied, if the events are there.
     if (without_wal_.count(segment.number) != 0) return segment.first_seq == 0;
     if (segment.log_bytes == 0) return false; // of an earlier version, which did not mark logs
@@ -232,20 +321,15 @@ class recovery {
   void report_torn(const segment_info& segment, const std::string& what_was_done) {
     report_.torn.push_back(segment.path.string() + " ends with a transaction that is not whole. A "
                            "power cut or a kill leaves this of one that was not stored yet; then no "
-                           "client was told that it was. If it is damage, " +
-                           after_its_last(segment) + " are lost." + what_was_done);
+                           "client was told that it was. If it is damage, events " +
+                           around(segment.number, segment.last_seq) + " are lost." + what_was_done);
   }
   static std::string aside(const fs::path& db) {
     return (db.parent_path() / damaged_dir_name).string();
   }
-  std::string after_its_last(const segment_info& last) const {
-    return "events after " + id(last.last_seq != 0 ? last.last_seq : before(segments_.size() - 1));
-  }
 
   void report(std::string sentence) { report_.damaged.push_back(std::move(sentence)); }
   std::string id(std::uint64_t seq) const { return event_id(seq, tag_); }
-  std::uint64_t before(std::size_t i) const { return i == 0 ? 0 : segments_[i - 1].last_seq; }
-  std::uint64_t after(std::size_t i) const { return segments_[i + 1].first_seq; }
   static std::uint64_t count(const segment_info& segment) {
     std::uint64_t sum = 0;
     for (const auto& [stream, events] : segment.events)
@@ -255,13 +339,8 @@ class recovery {
 
   std::string vfs_;
   std::string tag_;
+  bool is_new_tag_;
   recovery_report& report_;
-  struct rejected_segment {
-    fs::path db;
-    std::string why;
-    std::string tag; // of the journal that it belongs to, if that is another
-    std::uint64_t after_seq = 0;
-  };
 
   std::vector<segment_info> segments_;
   std::vector<rejected_segment> rejected_;
@@ -284,28 +363,34 @@ result<void> set_aside(const fs::path& db) {
 
 result<recovered_journal> recover(const journal_options& options, const std::string& vfs,
                                   segment_catalog& catalog, recovery_report& report) {
-  auto tag = read_or_draw_tag(options.dir);
+  const auto tag = read_or_draw_tag(options.dir);
   if (!tag) return tag.error();
   // Twice: the first time what a crash left half made goes, on which the moves depend.
   auto files = list_files(options.dir);
   if (!files) return files.error();
-  if (auto done = finish_moves(options.dir, *tag, vfs, report); !done) return done.error();
+  std::vector<lost_move> lost;
+  if (auto done = finish_moves(options.dir, tag->text, vfs, lost); !done) return done.error();
   files = list_files(options.dir);
   if (!files) return files.error();
 
   recovered_journal out;
-  out.tag = *tag;
+  out.tag = tag->text;
   recovery pass{vfs, *tag, report};
   if (auto done = pass.inspect(*files); !done) return done.error();
+  pass.tell(lost);
+  if (tag->is_new)
+    if (auto written = write_file(options.dir / tag_file_name, tag->text + "\n"); !written)
+      return written.error();
   if (auto done = pass.settle_end(out); !done) return done.error();
-  pass.check_seals();
+  if (auto done = pass.check_seals(); !done) return done.error();
   pass.fill(catalog);
   out.next_number = pass.highest_number() + 1;
 
-  auto ids = id_reserve::open(options.dir, options.max_unjournaled_events, catalog.durable_seq());
+  auto ids = id_reserve::open(options.dir, options.max_unjournaled_events, catalog.durable_seq(),
+                              pass.highest_number() == 0);
   if (!ids) return ids.error();
   if (!ids->damage().empty())
-    report.damaged.push_back(ids->damage() + event_id(ids->next_seq(), *tag));
+    report.damaged.push_back(ids->damage() + event_id(ids->next_seq(), tag->text));
   out.ids = std::move(*ids);
   return out;
 }

@@ -83,6 +83,15 @@ result<void> read_extent(sqlite_database& db, segment_info& info) {
   return {};
 }
 
+/// Pages that only a seal or a key would touch, too.
+result<bool> has_malformed_pages(sqlite_database& db) {
+  auto look = db.prepare("PRAGMA quick_check(1)");
+  if (!look) return look.error();
+  auto row = look->step();
+  if (!row && row.error().code != errc::corrupt) return row.error();
+  return !row || !*row || look->bytes(0) != "ok";
+}
+
 /// Counts and times: from the seal where there is one, else by reading the rows (not their bodies).
 result<void> read_counts(sqlite_database& db, segment_info& info) {
   auto counts = db.prepare(
@@ -142,6 +151,14 @@ result<void> read_keys(sqlite_database& db, segment_info& info) {
 
 } // namespace
 
+result<segment_info> read_extent_of(const fs::path& path, const std::string& vfs) {
+  auto db = open_segment(path, sqlite_mode::read_write, vfs);
+  if (!db) return db.error();
+  segment_info info;
+  if (auto read = read_extent(*db, info); !read) return read.error();
+  return info;
+}
+
 result<std::vector<std::uint64_t>> read_moved_from(const fs::path& path, const std::string& vfs) {
   auto db = open_segment(path, sqlite_mode::read_write, vfs);
   if (!db) return db.error();
@@ -190,6 +207,11 @@ result<segment_info> inspect_segment(const fs::path& path, const std::string& ta
   if (!log_bytes) return log_bytes.error();
   if (*log_bytes) info.log_bytes = std::strtoull((*log_bytes)->c_str(), nullptr, 10);
   if (auto read = read_extent(*db, info); !read) return read.error();
+  if (!info.sealed) {
+    auto malformed = has_malformed_pages(*db);
+    if (!malformed) return malformed.error();
+    info.damaged = *malformed;
+  }
   if (auto read = read_counts(*db, info); !read) return read.error();
   if (auto read = read_keys(*db, info); !read) return read.error();
   info.bytes = file_bytes(path) + file_bytes(wal_path(path));

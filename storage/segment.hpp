@@ -52,11 +52,14 @@ result<void> create_segment(const std::filesystem::path& db, std::uint64_t numbe
 result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mode mode,
                                      const std::string& vfs);
 
-/// What the segment's tables say of it. errc::corrupt if it can't be read, was another segment once,
-/// or belongs to another journal, whose tag is then `other_tag`; errc::newer if a newer program wrote
-/// it.
+/// What the segment's tables say of it; `damaged` where it has no seal, and pages of it are malformed.
+/// errc::corrupt if it can't be read, was another segment once, or belongs to another journal, whose tag
+/// is then `other_tag`; errc::newer if a newer program wrote it.
 result<segment_info> inspect_segment(const std::filesystem::path& db, const std::string& tag,
                                      const std::string& vfs, std::string& other_tag);
+
+/// The first and last event of what can be read of a segment, whatever it says that it is; 0 for none.
+result<segment_info> read_extent_of(const std::filesystem::path& db, const std::string& vfs);
 
 /// Which segments this one takes the place of: what note_moved_from() wrote.
 result<std::vector<std::uint64_t>> read_moved_from(const std::filesystem::path& db,

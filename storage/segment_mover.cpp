@@ -203,17 +203,35 @@ bool is_whole(const fs::path& db) {
   return fs::exists(db) && fs::exists(wal_path(db));
 }
 
+/// What the new one held is nowhere else, since the first of the old ones has gone.
+result<void> give_up(const fs::path& moved, const fs::path& db, std::vector<lost_move>& lost) {
+  if (auto aside = set_aside(moved); !aside) return aside;
+  lost.push_back({*segment_number(db),
+                  moved.string() + " holds what was left of earlier segments and can't be read; it was moved to " +
+                      (db.parent_path() / damaged_dir_name).string() +
+                      ": the events in it that were not delivered are lost"});
+  return {};
+}
+
 /// What a crash left of one move. The first segment goes first: while it is whole, nothing is lost with
 /// the new one, whatever that holds.
 result<void> finish_move(const fs::path& moved, const fs::path& db, const std::string& tag,
-                         const std::string& vfs, recovery_report& report) {
-  // It was being renamed: its log has its new name already.
+                         const std::string& vfs, std::vector<lost_move>& lost) {
+  // It was being renamed: its log has its new name already. Whether that is its log is seen when it has
+  // its old one again.
   if (!fs::exists(wal_path(moved)) && !fs::exists(db) && fs::exists(wal_path(db)))
-    return rename_moved(moved, db);
+    if (auto back = rename_file(wal_path(db), wal_path(moved)); !back) return back;
   std::string other_tag;
-  const auto info = inspect_segment(moved, tag, vfs, other_tag);
+  // Of an empty one SQLite would delete the log.
+  const auto info = is_empty_database(moved) ? result<segment_info>{error{errc::corrupt, "it is empty"}}
+                                             : inspect_segment(moved, tag, vfs, other_tag);
   if (!info && info.error().code != errc::corrupt && info.error().code != errc::io)
     return info.error();
+  if (!other_tag.empty())
+    return error{errc::corrupt, moved.string() + " belongs to the journal " + other_tag + ", and " +
+                                    (db.parent_path() / tag_file_name).string() +
+                                    " says another, or is gone. If it is this node's, write that into the latter; "
+                                    "if not, move it away"};
   const bool is_sealed = info && info->sealed;
   const auto from = is_sealed ? read_moved_from(moved, vfs)
                               : result<std::vector<std::uint64_t>>{error{errc::corrupt, "no seal"}};
@@ -222,11 +240,7 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
       remove_segment(moved);
       return {};
     }
-    if (auto aside = set_aside(moved); !aside) return aside;
-    report.damaged.push_back(moved.string() + " holds what was left of earlier segments and can't be read; it was moved to " +
-                             (db.parent_path() / damaged_dir_name).string() +
-                             ": the events in it that were not delivered are lost");
-    return {};
+    return give_up(moved, db, lost);
   }
   for (const auto number : *from)
     remove_segment(segment_path(db.parent_path(), number));
@@ -237,7 +251,7 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
 } // namespace
 
 result<void> finish_moves(const fs::path& dir, const std::string& tag, const std::string& vfs,
-                          recovery_report& report) {
+                          std::vector<lost_move>& lost) {
   std::vector<fs::path> unfinished;
   std::vector<fs::path> logs;
   std::error_code fault;
@@ -250,11 +264,16 @@ result<void> finish_moves(const fs::path& dir, const std::string& tag, const std
   }
   if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
   for (const auto& moved : unfinished)
-    if (auto done = finish_move(moved, moved.parent_path() / moved.stem(), tag, vfs, report); !done)
+    if (auto done = finish_move(moved, moved.parent_path() / moved.stem(), tag, vfs, lost); !done)
       return done;
-  // A log without a database belongs to a move whose making was cut short.
-  for (const auto& log : logs)
-    if (const auto db = log.parent_path() / log.stem(); is_whole(db)) remove_file(log);
+  // A log without a database belongs to a move whose making was cut short, or the database is lost.
+  for (const auto& log : logs) {
+    const auto db = log.parent_path() / log.stem();
+    if (is_whole(db))
+      remove_file(log);
+    else if (fs::exists(log) && !fs::exists(moved_path(db)))
+      if (auto done = give_up(moved_path(db), db, lost); !done) return done;
+  }
   return {};
 }
 

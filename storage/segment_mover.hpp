@@ -12,8 +12,6 @@
 
 namespace penstock {
 
-struct recovery_report;
-
 /// What the journal's events are still needed for. Told by whoever knows the sinks.
 class owed_events {
  public:
@@ -71,9 +69,15 @@ class segment_mover {
   std::unique_ptr<journal_reader> reader_;
 };
 
+/// A move that can't be read any more, after its first segment had gone.
+struct lost_move {
+  std::uint64_t number = 0; ///< of that segment
+  std::string sentence;     ///< ends where it is to be said which events may be lost
+};
+
 /// Completes the moves that a crash cut short, and removes those that were not made whole. Before
-/// anything else is read.
+/// anything else is read. corrupt where one is of another journal: then nothing is moved.
 result<void> finish_moves(const std::filesystem::path& dir, const std::string& tag,
-                          const std::string& vfs, recovery_report& report);
+                          const std::string& vfs, std::vector<lost_move>& lost);
 
 } // namespace penstock
