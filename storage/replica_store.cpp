@@ -5,6 +5,7 @@
 #include "storage/node_name.hpp"
 #include "storage/number_file.hpp"
 #include "storage/recovery.hpp"
+#include "storage/segment.hpp"
 #include "storage/segment_keeper.hpp"
 
 #include <algorithm>
@@ -25,6 +26,15 @@ constexpr std::int64_t any_time_ms = std::numeric_limits<std::int64_t>::max();
 /// Names of directories are made of it: it came over the network.
 bool is_tag(const std::string& text) {
   return text.size() == journal_tag_size && parse_event_id(event_id(1, text));
+}
+
+/// A directory that a crash left before it had a tag holds nothing; one with segments has lost its tag.
+bool holds_journal(const fs::path& dir) {
+  if (fs::exists(dir / tag_file_name)) return true;
+  std::error_code fault;
+  for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault))
+    if (segment_number(at->path())) return true;
+  return false;
 }
 
 /// The events of a block after `seq`.
@@ -61,7 +71,7 @@ class journals_of_origins final : public replica_store {
     if (!fs::is_directory(dir, fault)) return {};
     for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
       const auto tag = at->path().filename().string();
-      if (!is_tag(tag) || !fs::exists(at->path() / "journal" / tag_file_name)) continue;
+      if (!is_tag(tag) || !holds_journal(at->path() / "journal")) continue;
       if (auto opened = open_origin(tag, kept_node_name(at->path()), problems, torn); !opened)
         problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
     }
@@ -217,7 +227,10 @@ class journals_of_origins final : public replica_store {
     of.node = node;
     of.log = std::move(*opened);
     of.keeper = segment_keeper::make(*of.log, options);
+    const auto told = problems.size();
     of.forgotten_seq = forgotten_in(dir, &problems);
+    // So that the next start does not tell it again; where it fails, it does.
+    if (problems.size() > told) (void)write_number(dir / forgotten_file, of.forgotten_seq);
     of.appended_seq = of.settled_seq();
     return {};
   }
