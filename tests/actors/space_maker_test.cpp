@@ -117,6 +117,20 @@ TEST_CASE_METHOD(space_world, "what is acknowledged between two passes is measur
   CHECK(unread().size() == 4);
 }
 
+TEST_CASE_METHOD(space_world, "a pass measures and moves so many segments at most", "[space]") {
+  constexpr auto over = space_maker::max_moves + 4;
+  fill(2 * over);
+  // Of every other segment all but two events are taken, so what is owed of it must be measured.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;
+  for (std::uint64_t i = 0; i < over; ++i)
+    taken.emplace_back(2 * i * per_segment + 3, (2 * i + 1) * per_segment);
+  require_ok(cursors->save({{"read", "queue", 0, taken}}));
+  auto maker = this->maker();
+  CHECK(pass(maker).moved == space_maker::max_moves);
+  CHECK(pass(maker).moved == 4);
+  CHECK(unread().size() == 2 * over);
+}
+
 TEST_CASE_METHOD(space_world, "a pass is not made again at once", "[space]") {
   fill(2);
   auto maker = this->maker();
