@@ -58,7 +58,7 @@ result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mod
 result<segment_info> inspect_segment(const std::filesystem::path& db, const std::string& tag,
                                      const std::string& vfs, std::string& other_tag);
 
-/// Which segments this one takes the place of: what note_moved_from() wrote.
+/// Which segments this one takes the place of: what seal() wrote.
 result<std::vector<std::uint64_t>> read_moved_from(const std::filesystem::path& db,
                                                    const std::string& vfs);
 
@@ -77,11 +77,9 @@ class segment_writer {
   void rollback();
   bool in_transaction() const { return sqlite3_get_autocommit(db_.raw()) == 0; }
 
-  /// Writes what the segment holds (`now`, as the catalog has it) and that it is complete.
-  result<void> seal(const segment_info& now);
-
-  /// Writes which segments this one takes the place of, durably.
-  result<void> note_moved_from(const std::vector<std::uint64_t>& numbers);
+  /// Writes what the segment holds (`now`, as the catalog has it), which segments it takes the place
+  /// of, if any, and that it is complete; in the open transaction, if there is one.
+  result<void> seal(const segment_info& now, const std::vector<std::uint64_t>& moved_from = {});
 
   /// See journal::check_place().
   result<void> check_place() const;
@@ -95,6 +93,7 @@ class segment_writer {
   segment_writer(segment_info info, sqlite_database db)
       : info_(std::move(info)), db_(std::move(db)) {}
   result<void> bring_up_to_date();
+  result<void> note_moved_from(const std::vector<std::uint64_t>& numbers);
   static int on_wal_commit(void* self, sqlite3*, const char*, int frames);
 
   segment_info info_;

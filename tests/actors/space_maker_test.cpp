@@ -169,6 +169,21 @@ TEST_CASE_METHOD(space_world, "a pass is not made again at once", "[space]") {
   CHECK(maker.make_room(far_future_ms, clock).moved > 0);
 }
 
+TEST_CASE_METHOD(space_world, "when much has come since the last pass, one is made at the next call",
+                 "[space]") {
+  fill(2);
+  max_bytes = 8 * log->catalog()->bytes();
+  auto maker = this->maker();
+  const auto clock = [&] { return now_ms; };
+  (void)maker.make_room(far_future_ms, clock);
+  fill(1);
+  consume(next - 1);
+  CHECK(maker.make_room(far_future_ms, clock).moved == 0); // an eighth would be two
+  fill(1);
+  consume(next - 1);
+  CHECK(maker.make_room(far_future_ms, clock).moved > 0);
+}
+
 TEST_CASE_METHOD(space_world, "when room is short, a pass is made at each call", "[space]") {
   fill(2);
   max_bytes = log->catalog()->bytes();

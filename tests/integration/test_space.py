@@ -12,7 +12,8 @@ import harness
 from harness import Node, body_of, wait_for
 
 MIB = 1 << 20
-SMALL = {"journal.max_size": "8MiB", "journal.segment_size": "512KiB"}
+# Room for some seconds, so that a busy machine does not fill it before space is looked for.
+SMALL = {"journal.max_size": "24MiB", "journal.segment_size": "512KiB"}
 BODY = b"x" * 8000
 
 
@@ -72,13 +73,13 @@ class OneUnreadEvent(unittest.TestCase):
     def test_a_stream_that_nobody_reads(self):
         with Node(SMALL) as node:
             ingest = Ingest(node)
-            ingest.run(64 * MIB)
+            ingest.run(80 * MIB)
             self.assertEqual(node.request("GET", "/readyz").status, 200)
             self.assert_little_moved(node, ingest.sent_bytes)
             # After a kill they are still there, and the space is what it was.
             node.kill()
             node.start()
-            ingest.run(80 * MIB)
+            ingest.run(100 * MIB)
             self.assertEqual(node.depth("unread")["depth"], len(ingest.owed["unread"]))
             self.assert_owed(node, ingest.owed)
             self.assertNotIn("error", node.log())
@@ -88,7 +89,7 @@ class OneUnreadEvent(unittest.TestCase):
         with Node(SMALL) as node:
             names = [f"unread-{n}" for n in range(200)]
             ingest = Ingest(node, names, every=5)
-            ingest.run(48 * MIB)
+            ingest.run(64 * MIB)
             self.assert_little_moved(node, ingest.sent_bytes)
             self.assert_owed(node, ingest.owed)
 
@@ -97,7 +98,7 @@ class OneUnreadEvent(unittest.TestCase):
         with Node(SMALL) as node, node.client() as client:
             poison = client.post(b"poison").json()["id"]
             sent = 0
-            while sent < 48 * MIB:
+            while sent < 64 * MIB:
                 for _ in range(50):
                     reply = client.post(BODY)
                     self.assertEqual(reply.status, 202, f"after {sent} bytes: {reply.body}")
@@ -214,7 +215,7 @@ class Caps(unittest.TestCase):
 
     def test_names_that_nobody_configured_have_one_bound_together(self):
         names = itertools.cycle([f"unread-{n}" for n in range(1000)])
-        with Node({"journal.max_size": "16MiB", "journal.segment_size": "512KiB",
+        with Node({"journal.max_size": "24MiB", "journal.segment_size": "512KiB",
                    "streams.mine.max_size": 0}) as node:
             with node.client() as client:
                 sent = 0
@@ -222,10 +223,10 @@ class Caps(unittest.TestCase):
                     sent += len(BODY) + 32
             self.assertEqual(reply.status, 507, reply)
             self.assertIn("unconfigured_max_size", reply.json()["detail"])
-            self.assertAlmostEqual(sent, 16 * MIB / 5, delta=0.2 * MIB)
-            # Four times the journal goes through the others.
+            self.assertAlmostEqual(sent, 24 * MIB / 5, delta=0.3 * MIB)
+            # Three times the journal goes through the others.
             ingest = Ingest(node, ["mine"], every=10**9)
-            ingest.run(64 * MIB)
+            ingest.run(72 * MIB)
             self.assert_others_are_taken(node, "mine", "default")
             self.assertEqual(node.post(BODY, "unread-1").status, 507)
             self.assertEqual(node.metrics().get("penstock_journal_unconfigured_full"), 1)
