@@ -82,6 +82,7 @@ class recovery {
     for (const auto& db : files.segments)
       if (auto done = inspect_one(db); !done) return done;
     if (auto known = check_tag(); !known) return known;
+    reject_misplaced();
     for (const auto& db : files.orphans)
       if (auto done = inspect_orphan(db); !done) return done;
     for (const auto& one : rejected_)
@@ -183,6 +184,23 @@ class recovery {
     return error{errc::corrupt, file + " says " + tag_ + ", or is gone, but all segments beside it "
                                 "belong to the journal " + *others.begin() + ". If they are this node's, "
                                 "write that into " + file + "; if not, move them away"};
+  }
+
+  // A log does not say of which segment it is, but for its seal: one without may have come beside another's
+  // database. Its events would be read before those of the segments in between, which would then be skipped.
+  void reject_misplaced() {
+    for (auto at = segments_.begin(); at != segments_.end();) {
+      const bool is_misplaced = !at->sealed && std::any_of(at + 1, segments_.end(), [&](const auto& later) {
+        return later.first_seq != 0 && later.first_seq <= at->last_seq;
+      });
+      if (!is_misplaced) {
+        ++at;
+        continue;
+      }
+      const auto after_seq = at == segments_.begin() ? 0 : (at - 1)->last_seq;
+      rejected_.push_back({at->path, at->path.string() + ": its write-ahead log is of a later segment", {}, after_seq});
+      at = segments_.erase(at);
+    }
   }
 
   result<void> inspect_orphan(const fs::path& db) {
