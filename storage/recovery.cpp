@@ -208,7 +208,8 @@ class recovery {
     // One that was never used belongs to a segment whose making a crash cut short.
     auto scanned = scan_wal(wal_path(db));
     if (!scanned) return scanned.error();
-    if (scanned->was_never_used()) {
+    // Zeros may be a header that the disk lost, where frames follow.
+    if (scanned->was_never_used() && (scanned->has_mark || scanned->frames_without_header == 0)) {
       remove_segment(db);
       return {};
     }
