@@ -205,7 +205,8 @@ void check_store_log(const fs::path& dir, const made_log& made, const remains& l
            "what is as it was is no damage");
   } else if (left.has_header && (left.commits_beyond > 1 || (is_index_there && left.committed < made.frames))) {
     expect(log->end == log_end::damaged, "lost commits are damage");
-    if (made.is_copied && left.altered == 1 && log->has_readable_part())
+    // Without the index this can't be known where the frame that is bad held the only later page.
+    if (is_index_there && made.is_copied && left.altered == 1 && log->has_readable_part())
       expect(seen.versions == made.versions, "old pages are not laid over new ones");
   }
 }
