@@ -15,7 +15,7 @@ using namespace penstock::fuzz;
 
 namespace {
 
-constexpr std::uint64_t seq = 1000;
+constexpr std::uint64_t row_seq = 1000;
 
 /// Columns, each in memory of its own, so that the address sanitizer sees what is read beyond it.
 class row_of_input {
@@ -26,7 +26,7 @@ class row_of_input {
     const auto* end = sizes.data() + sizes.size();
     const auto [rest, fault] = std::from_chars(sizes.data(), end, columns_.n);
     if (rest != end) std::from_chars(rest + 1, end, client_bytes);
-    columns_.seq = seq;
+    columns_.seq = row_seq;
     columns_.time_ms = 1;
     columns_.stream = "errors";
     columns_.ends = keep(line());
