@@ -191,7 +191,7 @@ class recovery {
   void reject_misplaced() {
     for (auto at = segments_.begin(); at != segments_.end();) {
       const bool is_misplaced = !at->sealed && std::any_of(at + 1, segments_.end(), [&](const auto& later) {
-        return later.first_seq != 0 && later.first_seq <= at->last_seq;
+        return later.first_seq != 0 && later.first_seq < at->first_seq;
       });
       if (!is_misplaced) {
         ++at;
