@@ -82,6 +82,7 @@ class recovery {
     for (const auto& db : files.segments)
       if (auto done = inspect_one(db); !done) return done;
     if (auto known = check_tag(); !known) return known;
+    reject_misplaced();
     for (const auto& db : files.orphans)
       if (auto done = inspect_orphan(db); !done) return done;
     for (const auto& one : rejected_)
@@ -185,12 +186,30 @@ class recovery {
                                 "write that into " + file + "; if not, move them away"};
   }
 
+  // A log does not say of which segment it is, but for its seal: one without may have come beside another's
+  // database. Its events would be read before those of the segments in between, which would then be skipped.
+  void reject_misplaced() {
+    for (auto at = segments_.begin(); at != segments_.end();) {
+      const bool is_misplaced = !at->sealed && std::any_of(at + 1, segments_.end(), [&](const auto& later) {
+        return later.first_seq != 0 && later.first_seq < at->first_seq;
+      });
+      if (!is_misplaced) {
+        ++at;
+        continue;
+      }
+      const auto after_seq = at == segments_.begin() ? 0 : (at - 1)->last_seq;
+      rejected_.push_back({at->path, at->path.string() + ": its write-ahead log is of a later segment", {}, after_seq});
+      at = segments_.erase(at);
+    }
+  }
+
   result<void> inspect_orphan(const fs::path& db) {
     highest_number_ = std::max(highest_number_, *segment_number(db));
     // One that was never used belongs to a segment whose making a crash cut short.
     auto scanned = scan_wal(wal_path(db));
     if (!scanned) return scanned.error();
-    if (scanned->was_never_used()) {
+    // Zeros may be a header that the disk lost, where frames follow.
+    if (scanned->was_never_used() && (scanned->has_mark || scanned->frames_without_header == 0)) {
       remove_segment(db);
       return {};
     }

@@ -164,6 +164,8 @@ result<std::vector<std::uint64_t>> read_moved_from(const fs::path& path, const s
 result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
                                      const std::string& vfs) {
   constexpr int reader_patience_ms = 5'000;
+  // SQLite deletes the log of an empty database, and the events are in the log.
+  if (fs::exists(path) && file_bytes(path) == 0) return not_ours(path, "the database file is empty");
   auto db = sqlite_database::open(path, mode, vfs);
   if (!db) return db;
   sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);

@@ -48,7 +48,8 @@ result<void> create_segment(const std::filesystem::path& db, std::uint64_t numbe
                             const std::filesystem::path& spare_wal = {},
                             std::uint64_t preallocate_bytes = 0);
 
-/// Settings that every connection to a segment needs: above all, never to checkpoint.
+/// Settings that every connection to a segment needs: above all, never to checkpoint. errc::corrupt for an
+/// empty file, whose log SQLite would delete.
 result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mode mode,
                                      const std::string& vfs);
 

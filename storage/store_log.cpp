@@ -24,6 +24,7 @@ constexpr std::size_t index_header_bytes = 48;
 constexpr std::size_t index_version_at = 0, index_is_made_at = 12, index_frames_at = 16,
                       index_salts_at = 32, index_checksum_at = 40;
 constexpr std::uint32_t index_version = 3007000;
+constexpr std::size_t index_copied_at = 2 * index_header_bytes, index_bytes_read = index_copied_at + 4;
 
 std::uint32_t number_at(const unsigned char* from) {
   std::uint32_t value;
@@ -40,20 +41,25 @@ bool has_index_checksum(const unsigned char* header) {
   return a == number_at(header + index_checksum_at) && b == number_at(header + index_checksum_at + 4);
 }
 
-/// The frames of this generation that SQLite told its connections of, which is once they are synced; 0
-/// where the shared memory is gone, half written, or of another generation.
-std::uint64_t frames_told(const fs::path& shm, const wal_scan& found) {
+/// What SQLite's shared memory says of this generation of a log; zeros where it is gone, half written, or of
+/// another generation.
+struct index_frames {
+  std::uint64_t told = 0;   ///< those that connections were told of, which is once they are synced
+  std::uint64_t copied = 0; ///< of these, in the database, too
+};
+
+index_frames read_index(const fs::path& shm, const wal_scan& found) {
   auto fd = open_file(shm, O_RDONLY);
-  std::array<unsigned char, 2 * index_header_bytes> headers;
-  if (!fd || ::pread(fd->get(), headers.data(), headers.size(), 0) !=
-                 static_cast<ssize_t>(headers.size()))
-    return 0;
-  const auto* header = headers.data();
+  std::array<unsigned char, index_bytes_read> begin;
+  if (!fd || ::pread(fd->get(), begin.data(), begin.size(), 0) != static_cast<ssize_t>(begin.size())) return {};
+  const auto* header = begin.data();
   const bool holds = std::memcmp(header, header + index_header_bytes, index_header_bytes) == 0 &&
                      number_at(header + index_version_at) == index_version &&
                      header[index_is_made_at] == 1 && has_index_checksum(header) &&
                      std::memcmp(header + index_salts_at, found.salts.data(), found.salts.size()) == 0;
-  return holds ? number_at(header + index_frames_at) : 0;
+  if (!holds) return {};
+  const std::uint64_t told = number_at(header + index_frames_at), copied = number_at(header + index_copied_at);
+  return {told, copied <= told ? copied : 0}; // no checksum covers the second
 }
 
 /// Whether the database has a later version of a page than the last that can be read of the log.
@@ -82,12 +88,12 @@ result<bool> is_newer_than_its_log(const fs::path& db, const wal_scan& found) {
   return is_newer;
 }
 
-bool is_log_damaged(const store_log& log, const fs::path& db, bool is_synced) {
+bool is_log_damaged(const store_log& log, const index_frames& index, bool is_synced) {
   const auto& found = log.found;
   if (!found.has_header) return found.frames_without_header > 0;
   if (log.is_without_database) return found.last_frame > 0;
   return found.commits_beyond > 1 ||
-         (is_synced && frames_told(shm_path(db), found) > found.committed_frames);
+         (is_synced && index.told > found.committed_frames);
 }
 
 } // namespace
@@ -99,9 +105,11 @@ result<store_log> read_store_log(const fs::path& db, bool is_synced) {
   log.found = *found;
   if (found->has_other_pages) return log; // of another program's making: SQLite alone can judge it
   log.is_without_database = file_bytes(db) == 0;
-  if (is_log_damaged(log, db, is_synced)) {
+  const auto index = read_index(shm_path(db), *found);
+  if (is_log_damaged(log, index, is_synced)) {
     log.end = log_end::damaged;
-    if (found->committed_frames == 0 || log.is_without_database) return log;
+    log.is_overtaken = index.copied > found->committed_frames;
+    if (found->committed_frames == 0 || log.is_without_database || log.is_overtaken) return log;
     auto newer = is_newer_than_its_log(db, *found);
     if (!newer) return newer.error();
     log.is_overtaken = *newer;
