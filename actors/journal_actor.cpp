@@ -264,6 +264,12 @@ void journal_state::report(const sink_backlog& told) {
   tell_space();
 }
 
+void journal_state::change_rules(const stream_rules& rule_of) {
+  if (!space_) return;
+  space_->change_rules(rule_of);
+  tell_space();
+}
+
 void journal_state::watch_space(const caf::actor& front_end) {
   space_watchers_.push_back(front_end);
   if (told_space_) self_->send(front_end, told_space_);
@@ -385,6 +391,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](place_check) { state.check_place(); },
       [&state](const watch_space& wish) { state.watch_space(wish.front_end); },
       [&state](const sink_backlog_ptr& told) { state.report(*told); },
+      [&state](const space_rules_changed& news) { state.change_rules(news.rule_of); },
       [&state](const fetch_request& request) { return state.fetch(request); },
       [&state](const forget_stream& which) { state.forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },

@@ -37,7 +37,7 @@ struct journal_actor_settings {
   /// are is told by replicated_streams.
   caf::actor replicator{};
   /// How much a stream may hold; null: as much as there is room for.
-  std::function<stream_rule(const std::string& stream)> space_rule{};
+  stream_rules space_rule{};
   std::uint64_t unconfigured_max_bytes = 0; ///< of streams that are not configured, together; 0: no bound
 };
 
@@ -79,6 +79,7 @@ class journal_state {
   void check_place();
   void watch_space(const caf::actor& front_end);
   void report(const sink_backlog& told);
+  void change_rules(const stream_rules& rule_of);
   void close();
 
  private:
@@ -135,8 +136,8 @@ class journal_state {
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
 /// (answered with fetch_reply), watch_streams, forget_stream, replicated_streams, watch_space,
-/// sink_backlog_ptr and drain (commits,
-/// closes the journal, answers drained and quits). It blocks on the disk: spawn it detached.
+/// sink_backlog_ptr, space_rules_changed and drain (commits, closes the journal, answers drained
+/// and quits). It blocks on the disk: spawn it detached.
 /// `store` is open; `node` outlives it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
                             std::shared_ptr<journal> store, journal_actor_settings settings,

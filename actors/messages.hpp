@@ -171,6 +171,10 @@ struct place_check {};
 struct watch_space {
   caf::actor front_end;
 };
+/// A reload changed how much streams may hold. To the journal, the queue and publishers.
+struct space_rules_changed {
+  stream_rules rule_of;
+};
 /// What a sink has yet to take; sent to the journal about once a second.
 using sink_backlog_ptr = std::shared_ptr<const sink_backlog>;
 
@@ -268,6 +272,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::commit_due)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::full_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::place_check)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::watch_space)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::space_rules_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::refused_streams_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sink_backlog_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::fetch_request)
@@ -322,6 +327,7 @@ CAF_ADD_TYPE_ID(penstock, (penstock::forget_stream))
 CAF_ADD_TYPE_ID(penstock, (penstock::placement_changed))
 CAF_ADD_TYPE_ID(penstock, (penstock::place_check))
 CAF_ADD_TYPE_ID(penstock, (penstock::watch_space))
+CAF_ADD_TYPE_ID(penstock, (penstock::space_rules_changed))
 CAF_ADD_TYPE_ID(penstock, (penstock::refused_streams_ptr))
 CAF_ADD_TYPE_ID(penstock, (penstock::sink_backlog_ptr))
 CAF_END_TYPE_ID_BLOCK(penstock)

@@ -84,7 +84,7 @@ struct publisher_parts {
   std::function<std::int64_t()> wall_ms;
   std::function<double()> random; ///< in [0, 1)
   /// How much a stream may hold; null: as much as there is room for.
-  std::function<stream_rule(const std::string& stream)> space_rule{};
+  stream_rules space_rule{};
 };
 
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
@@ -107,6 +107,7 @@ class publisher_state {
   void on_buried(const buried& news);
   void on_await(const await_published_ptr& request);
   void on_wake(const queue_wake& wake);
+  void change_rules(const stream_rules& rule_of) { parts_.space_rule = rule_of; }
   void on_upkeep();
   publish_left on_publish_rest();
   void on_drain(caf::response_promise promise);

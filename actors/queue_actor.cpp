@@ -354,6 +354,7 @@ caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_pa
       [self](const queue_stop_waiting& request) { self->state.on_stop_waiting(request); },
       [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
       [self](const queue_wake& wake) { self->state.on_wake(wake); },
+      [self](const space_rules_changed& news) { self->state.change_rules(news.rule_of); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },
       [self](const drain&) {
         self->state.on_drain();

@@ -67,7 +67,7 @@ struct queue_parts {
   caf::actor dead_letters{}; ///< answers bury_ptr
   std::string tag{};         ///< of the journal
   /// How much a stream may hold; null: as much as there is room for.
-  std::function<stream_rule(const std::string& stream)> space_rule{};
+  stream_rules space_rule{};
   std::shared_ptr<queue_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
@@ -91,6 +91,7 @@ class queue_actor_state {
   queue_stats_reply on_stats(const queue_stats_request& request);
   void on_fetched(const fetch_reply& reply);
   void on_wake(const queue_wake& wake);
+  void change_rules(const stream_rules& rule_of) { parts_.space_rule = rule_of; }
   void on_upkeep();
   void on_drain();
 

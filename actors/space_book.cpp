@@ -84,6 +84,24 @@ void space_book::report(const sink_backlog& told,
   settle();
 }
 
+void space_book::change_rules(stream_rules rule_of) {
+  rule_of_ = std::move(rule_of);
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    auto& [stream, of] = *at;
+    if (!of.rule.is_configured) unconfigured_bytes_ -= of.held;
+    of.held = 0; // counted again as a whole
+    of.rule = rule_of_(stream);
+    if (is_bound(of.rule)) {
+      count(stream, of);
+      ++at;
+    } else {
+      has_changed_ = over_.names.erase(stream) > 0 || has_changed_;
+      at = streams_.erase(at);
+    }
+  }
+  settle();
+}
+
 std::uint64_t space_book::held_by(const std::string& stream) const {
   const auto found = streams_.find(stream);
   return found == streams_.end() ? 0 : found->second.held;

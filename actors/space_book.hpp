@@ -42,6 +42,9 @@ struct stream_rule {
   bool is_configured = true;    ///< else it shares a bound with all that are not
 };
 
+/// The rule of each stream. Any thread may call a copy of it.
+using stream_rules = std::function<stream_rule(const std::string& stream)>;
+
 /// The streams of which nothing is taken now; immutable.
 struct refused_streams {
   struct name_hash {
@@ -57,8 +60,7 @@ using refused_streams_ptr = std::shared_ptr<const refused_streams>;
 /// that sink counted. Not synchronised.
 class space_book {
  public:
-  space_book(std::function<stream_rule(const std::string& stream)> rule_of,
-             std::uint64_t unconfigured_max_bytes)
+  space_book(stream_rules rule_of, std::uint64_t unconfigured_max_bytes)
       : rule_of_(std::move(rule_of)), unconfigured_max_bytes_(unconfigured_max_bytes) {}
 
   /// Events of a stream are durable: `now` is what the catalog counts of it.
@@ -66,6 +68,9 @@ class space_book {
   /// What a sink counted, of all its streams.
   void report(const sink_backlog& told,
               const std::function<appended_count(const std::string&)>& appended_now);
+
+  /// From now on these hold. A stream that had no bound has one from its sinks' next counts on.
+  void change_rules(stream_rules rule_of);
 
   /// Null when all are taken; another pointer whenever it has changed.
   const refused_streams_ptr& refused() const { return refused_; }
@@ -87,7 +92,7 @@ class space_book {
   void count(const std::string& stream, entry& of);
   void settle();
 
-  std::function<stream_rule(const std::string&)> rule_of_;
+  stream_rules rule_of_;
   std::uint64_t unconfigured_max_bytes_;
   std::unordered_map<std::string, entry> streams_;
   std::uint64_t unconfigured_bytes_ = 0;

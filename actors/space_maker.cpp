@@ -13,11 +13,17 @@ bool space_maker::is_short() const {
   return parts_.catalog->bytes() >= parts_.max_bytes / 2;
 }
 
+// A small journal fills in less than the usual interval.
+bool space_maker::has_grown() const {
+  return parts_.catalog->bytes() >= left_bytes_ + parts_.max_bytes / urgent_growth;
+}
+
 bool space_maker::is_due(std::int64_t now_ms) const {
   if (!parts_.cursors) return false;
   if (!has_passed_) return true;
-  const auto rest_ms =
-      is_short() ? took_ms_ * rest_when_short : std::max(took_ms_ * rest_after_pass, pass_interval_ms);
+  const bool is_urgent = is_short() || has_grown();
+  const auto rest_ms = is_urgent ? took_ms_ * rest_when_urgent
+                                 : std::max(took_ms_ * rest_after_pass, pass_interval_ms);
   return now_ms - ended_ms_ >= rest_ms;
 }
 
@@ -28,6 +34,7 @@ space_maker::outcome space_maker::make_room(std::int64_t before_ms,
   if (!is_due(began_ms)) return out;
   pass(before_ms, began_ms, out);
   ended_ms_ = clock();
+  left_bytes_ = parts_.catalog->bytes();
   took_ms_ = ended_ms_ - began_ms;
   has_passed_ = true;
   return out;

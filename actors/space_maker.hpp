@@ -35,11 +35,13 @@ class space_maker {
   static constexpr std::int64_t measure_holds_ms = 10'000;
   static constexpr std::int64_t measure_holds_when_short_ms = 1'000; ///< half of the room is used
   static constexpr std::size_t max_moves = 16; ///< in one pass
-  /// A pass is made so often; when half of the room is used, at each call.
+  /// A pass is made so often; when half of the room is used, or such a part of it since the last one,
+  /// at each call.
   static constexpr std::int64_t pass_interval_ms = 1'000;
+  static constexpr std::uint64_t urgent_growth = 8;
   /// After a pass there is none for so many times as long as it took.
   static constexpr std::int64_t rest_after_pass = 30;
-  static constexpr std::int64_t rest_when_short = 1;
+  static constexpr std::int64_t rest_when_urgent = 1;
 
   struct outcome {
     std::size_t retired = 0;
@@ -61,6 +63,7 @@ class space_maker {
   };
   bool is_due(std::int64_t now_ms) const;
   bool is_short() const;
+  bool has_grown() const;
   space_rules rules() const;
   void pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out);
   segment_share share_of(const segment_info& segment, const owed_events& owed,
@@ -72,6 +75,7 @@ class space_maker {
   std::size_t measured_ = 0;                  // in this pass
   std::int64_t ended_ms_ = 0; // the last pass
   std::int64_t took_ms_ = 0;
+  std::uint64_t left_bytes_ = 0; // by the last pass
   bool has_passed_ = false;
 };
 

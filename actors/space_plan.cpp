@@ -9,15 +9,20 @@ namespace penstock {
 namespace {
 
 constexpr std::size_t neighbours_together = 8;
-constexpr std::size_t neighbours_when_short = 2;
+constexpr std::size_t neighbours_when_short = 4;
 
 bool is_short(const space_rules& rules) {
   return rules.used_bytes >= rules.max_bytes / 2;
 }
 
-/// A segment may become part of a larger one if it is small by itself.
-bool is_small(const segment_share& one, const space_rules& rules) {
-  return one.owed_bytes + least_segment_bytes <= rules.segment_max_bytes / 4;
+bool is_worthwhile(const segment_share& one, const space_rules& rules) {
+  return one.owed_bytes <= most_owed(one.bytes, rules);
+}
+
+/// What a move left, as a rule. Joining it with others saves what an empty segment takes; a larger
+/// one would be written again and again for that.
+bool is_tiny(const segment_share& one) {
+  return one.bytes < 2 * least_segment_bytes;
 }
 
 struct run {
@@ -30,7 +35,7 @@ struct run {
     numbers.push_back(one.number);
     bytes += one.bytes;
     owed_bytes += one.owed_bytes;
-    has_worthwhile = has_worthwhile || one.owed_bytes <= most_owed(one.bytes, rules);
+    has_worthwhile = has_worthwhile || is_worthwhile(one, rules);
   }
   std::uint64_t bytes_after() const { return owed_bytes + least_segment_bytes; }
   bool is_worth_it(const space_rules& rules) const {
@@ -61,12 +66,10 @@ std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_sha
     neighbours = {};
   };
   for (const auto& one : segments) {
-    const bool fits = one.may_move && one.is_measured && is_small(one, rules);
+    const bool fits =
+        one.may_move && one.is_measured && (is_worthwhile(one, rules) || is_tiny(one));
     if (!fits || neighbours.bytes_after() + one.owed_bytes > rules.segment_max_bytes / 2) end_run();
-    if (fits)
-      neighbours.add(one, rules);
-    else if (one.may_move && one.is_measured && one.owed_bytes <= most_owed(one.bytes, rules))
-      moves.push_back({one.number});
+    if (fits) neighbours.add(one, rules);
   }
   end_run();
   return moves;

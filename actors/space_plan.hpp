@@ -30,8 +30,9 @@ std::uint64_t least_gain(const space_rules& rules);
 /// How much may be owed of a segment of that size; no more needs to be measured.
 std::uint64_t most_owed(std::uint64_t bytes, const space_rules& rules);
 
-/// Neighbours that are moved together, in journal order. Segments that were moved before are taken
-/// together again by eights, or by twos when space is short, so that their number stays small. Pure.
+/// Neighbours that are moved together, in journal order. Small ones that
+/// moves left are taken together again by eights, or by fours when space is short, so that their number stays
+/// small; larger ones are moved only if most of them is free. Pure.
 std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_share>& segments,
                                                    const space_rules& rules);
 

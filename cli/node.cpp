@@ -345,10 +345,19 @@ void node::reload(const config& settings) {
   auto rules = rules_of(settings, settings_, *identify_);
   for (auto& lane : lanes_)
     caf::anon_send(lane.front_end, rules_changed{rules});
+  tell_space_rules(settings);
   tell_replicated_streams(settings);
   caf::anon_send(accounts_, plans_configured{plans_of(settings)});
   set_log_level(settings.log.level);
   reload_certificate();
+}
+
+void node::tell_space_rules(const config& settings) {
+  const space_rules_changed news{space_rule(settings)};
+  caf::anon_send(journal_actor_, news);
+  if (queue_) caf::anon_send(queue_, news);
+  for (const auto& [name, out] : sinks_)
+    if (out.publisher) caf::anon_send(out.publisher, news);
 }
 
 // -- ending ---------------------------------------------------------------------------------------

@@ -102,6 +102,7 @@ class node {
   result<void> open_replicas();
   replica_adopted publish_replica_of(const adopt_replica& what);
   void tell_replicated_streams(const config& settings);
+  void tell_space_rules(const config& settings);
   result<void> open_listeners();
   result<void> make_sinks();
   void start_storage_actors();

@@ -308,17 +308,16 @@ std::vector<option> stream_options(stream_settings& target) {
        "Largest request body; 0B is as http.max_body."},
       {"streams.NAME.max_size", read_size(target.max_size_bytes, 0, 1024 * TiB), "0B", "1GiB",
        "How much of it may wait for its slowest sink: bodies, attributes and 32 bytes an event; 0B "
-       "is as much as there is room for. A restart applies it."},
+       "is as much as there is room for."},
       {"streams.NAME.max_age", read_duration(target.max_age_ms, 0ms, 3650 * day), "0s", "7d",
-       "How old the oldest event that waits for a sink may become; 0s is as old as it will. A "
-       "restart applies it."},
+       "How old the oldest event that waits for a sink may become; 0s is as old as it will."},
       {"streams.NAME.when_full",
        read_choice(target.when_full,
                    choices<full_stream_policy>{{"refuse", full_stream_policy::refuse},
                                                {"expire", full_stream_policy::expire}}),
        "refuse", "expire",
        "At max_size or max_age: new events of it are refused with 507, or the oldest are LOST, "
-       "counted and logged. A restart applies it."},
+       "counted and logged."},
   };
 }
 

@@ -17,7 +17,7 @@ std::function<bool(const std::string&)> feeds(const config& settings, std::strin
   };
 }
 
-std::function<stream_rule(const std::string&)> space_rule(const config& settings) {
+stream_rules space_rule(const config& settings) {
   return [streams = settings.streams](const std::string& stream) {
     const auto found = streams.find(stream);
     const bool is_configured = found != streams.end();

@@ -17,7 +17,7 @@ namespace penstock {
 std::function<bool(const std::string& stream)> feeds(const config& settings, std::string sink);
 
 /// How much a stream may hold of the journal. One without a sink holds nothing.
-std::function<stream_rule(const std::string& stream)> space_rule(const config& settings);
+stream_rules space_rule(const config& settings);
 /// The bound of all streams together that are not configured.
 std::uint64_t unconfigured_max_bytes(const config& settings);
 
@@ -52,7 +52,7 @@ struct publisher_base {
   std::shared_ptr<memory_budget> budget{}; ///< what all publishers hold together
   std::uint64_t max_batch_bytes = ~0ull;   ///< of batches whose size is the kind's own
   /// How much a stream may hold; null: as much as there is room for.
-  std::function<stream_rule(const std::string& stream)> space_rule{};
+  stream_rules space_rule{};
 };
 
 /// Starts the publisher of a sink and its lanes, a thread each. `saved`: cursors, of all sinks.

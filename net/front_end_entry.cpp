@@ -1,4 +1,5 @@
-// Who may come at all: connections of one address, overrides that deny, and keys only.
+// Who may come at all: connections of one address, overrides that deny, and keys only; and streams that
+// hold as much as they may.
 #include "net/front_end.hpp"
 #include "net/request_target.hpp"
 
@@ -67,6 +68,20 @@ bool front_end::on_header(session& from, const request_parser& parser) {
   const auto why = barred(who);
   if (why) answer_and_close(from, *why);
   return why.has_value();
+}
+
+// Nothing, as long as the stream may hold more of the journal.
+std::optional<problem> front_end::stream_is_full(std::string_view stream) const {
+  if (!refused_streams_) return std::nullopt;
+  const auto name = "The stream \"" + std::string{stream} + "\" ";
+  if (refused_streams_->names.contains(stream))
+    return problem{507, name + "holds as much as its max_size or max_age lets it, and its sinks "
+                               "take nothing; nothing was stored. Other streams are taken."};
+  if (refused_streams_->unconfigured && !rules_->streams.contains(stream))
+    return problem{507, name + "is not configured, and those that are not hold "
+                               "journal.unconfigured_max_size together; nothing was stored. Other streams "
+                               "are taken."};
+  return std::nullopt;
 }
 
 } // namespace penstock

@@ -176,20 +176,6 @@ bool front_end::shed(session& from, const request_parser& parser, std::string_vi
   return false;
 }
 
-// Nothing, as long as the stream may hold more of the journal.
-std::optional<problem> front_end::stream_is_full(std::string_view stream) const {
-  if (!refused_streams_) return std::nullopt;
-  const auto name = "The stream \"" + std::string{stream} + "\" ";
-  if (refused_streams_->names.contains(stream))
-    return problem{507, name + "holds as much as its max_size or max_age lets it, and its sinks "
-                               "take nothing; nothing was stored. Other streams are taken."};
-  if (refused_streams_->unconfigured && !rules_->streams.contains(stream))
-    return problem{507, name + "is not configured, and those that are not hold "
-                               "journal.unconfigured_max_size together; nothing was stored. Other streams "
-                               "are taken."};
-  return std::nullopt;
-}
-
 // What a key may not do is answered here, before anything is asked or charged.
 std::optional<front_end::caller> front_end::identify(session& from, const request_parser& parser,
                                                      std::optional<std::string_view> stream) {

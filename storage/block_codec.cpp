@@ -11,6 +11,10 @@ namespace penstock {
 namespace {
 
 constexpr std::size_t client_bytes = 8;
+/// As many as an event's index into them tells apart.
+constexpr std::size_t max_types_per_row = 1u << 16;
+/// What follows the backslash for a character that append_json_string() writes with one letter.
+constexpr std::string_view short_escapes = "\"\\bfnrt", short_escaped = "\"\\\b\f\n\r\t";
 
 /// Fills `out` with "[a,b,…]", the numbers being what `number_at(i)` gives.
 template <class NumberAt>
@@ -113,7 +117,9 @@ class json_cursor {
     ++at_;
     if (at_ == end_) return false;
     if (*at_ != 'u') {
-      out.push_back(*at_++); // the encoder escapes only '"' and '\' this way
+      const auto which = short_escapes.find(*at_++);
+      if (which == std::string_view::npos) return false;
+      out.push_back(short_escaped[which]);
       return true;
     }
     unsigned code = 0;
@@ -144,7 +150,9 @@ bool decode_types(const block_columns& row, event_block& block) {
   json_cursor names{row.types};
   if (!names.take('[')) return false;
   do {
-    if (!names.string(block.content_types.emplace_back())) return false;
+    if (block.content_types.size() == max_types_per_row ||
+        !names.string(block.content_types.emplace_back()))
+      return false;
   } while (names.take(','));
   if (!names.take(']') || !names.finished()) return false;
   if (row.type_of.empty()) return true;

@@ -234,7 +234,8 @@ class recovery {
     // One that was never used belongs to a segment whose making a crash cut short.
     auto scanned = scan_wal(wal_path(db));
     if (!scanned) return scanned.error();
-    if (scanned->was_never_used()) {
+    // Zeros may be a header that the disk lost, where frames follow.
+    if (scanned->was_never_used() && (scanned->has_mark || scanned->frames_without_header == 0)) {
       remove_segment(db);
       return {};
     }
@@ -251,23 +252,21 @@ class recovery {
     return move_away(orphan);
   }
 
-  /// Numbers of segments and of events grow together. Where they don't, the log of the last segment, which
-  /// alone does not name its own, lies beside the database of an earlier one.
+  /// A log does not say of which segment it is, but for its seal: one without may have come beside another's
+  /// database. Its events would be read before those of the segments in between, which would then be
+  /// skipped. A copy beside a later one's costs nothing.
   void reject_misplaced() {
-    std::uint64_t next_first = UINT64_MAX;
-    for (auto i = segments_.size(); i-- > 0;) {
-      auto& segment = segments_[i];
-      if (segment.first_seq == 0) continue;
-      if (segment.last_seq < next_first) {
-        next_first = segment.first_seq;
+    for (auto at = segments_.begin(); at != segments_.end();) {
+      const bool is_misplaced = !at->sealed && std::any_of(at + 1, segments_.end(), [&](const auto& later) {
+        return later.first_seq != 0 && later.first_seq < at->first_seq;
+      });
+      if (!is_misplaced) {
+        ++at;
         continue;
       }
-      rejected_segment other;
-      other.db = segment.path;
-      other.why = segment.path.string() + ": its events do not lie before those of the next segment";
-      other.first_seq = segment.first_seq, other.last_seq = segment.last_seq;
-      rejected_.push_back(std::move(other));
-      segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(i));
+      rejected_.push_back({at->path, at->path.string() + ": its write-ahead log is of a later segment", {},
+                           at->first_seq, at->last_seq});
+      at = segments_.erase(at);
     }
   }
 

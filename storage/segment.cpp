@@ -181,6 +181,8 @@ result<std::vector<std::uint64_t>> read_moved_from(const fs::path& path, const s
 result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
                                      const std::string& vfs) {
   constexpr int reader_patience_ms = 5'000;
+  // SQLite deletes the log of an empty database, and the events are in the log.
+  if (fs::exists(path) && is_empty_database(path)) return not_ours(path, "the database file is empty");
   auto db = sqlite_database::open(path, mode, vfs);
   if (!db) return db;
   sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
@@ -317,8 +319,21 @@ void segment_writer::rollback() {
   if (in_transaction()) (void)rollback_.run();
 }
 
-result<void> segment_writer::seal(const segment_info& now) {
-  if (auto begun = begin_.run(); !begun) return begun;
+result<void> segment_writer::note_moved_from(const std::vector<std::uint64_t>& numbers) {
+  if (numbers.empty()) return {};
+  std::string text;
+  for (const auto number : numbers)
+    text += (text.empty() ? "" : ",") + std::to_string(number);
+  auto meta = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('moved_from', ?1)");
+  if (!meta) return meta.error();
+  meta->bind_text(1, text);
+  return meta->run();
+}
+
+result<void> segment_writer::seal(const segment_info& now,
+                                  const std::vector<std::uint64_t>& moved_from) {
+  if (!in_transaction())
+    if (auto begun = begin_.run(); !begun) return begun;
   auto write = [&]() -> result<void> {
     auto meta = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('sealed', 1), ('first_seq', ?1), "
                             "('last_seq', ?2), ('first_time_ms', ?3), ('last_time_ms', ?4)");
@@ -341,21 +356,12 @@ result<void> segment_writer::seal(const segment_info& now) {
       bytes->bind(2, sum == now.body_bytes.end() ? std::uint64_t{0} : sum->second);
       if (auto done = bytes->run(); !done) return done;
     }
+    if (auto done = note_moved_from(moved_from); !done) return done;
     return commit_.run();
   };
   auto written = write();
   if (!written) rollback();
   return written;
-}
-
-result<void> segment_writer::note_moved_from(const std::vector<std::uint64_t>& numbers) {
-  std::string text;
-  for (const auto number : numbers)
-    text += (text.empty() ? "" : ",") + std::to_string(number);
-  auto meta = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('moved_from', ?1)");
-  if (!meta) return meta.error();
-  meta->bind_text(1, text);
-  return meta->run();
 }
 
 std::uint64_t segment_writer::bytes() const {

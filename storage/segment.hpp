@@ -48,7 +48,8 @@ result<void> create_segment(const std::filesystem::path& db, std::uint64_t numbe
                             const std::filesystem::path& spare_wal = {},
                             std::uint64_t preallocate_bytes = 0);
 
-/// Settings that every connection to a segment needs: above all, never to checkpoint.
+/// Settings that every connection to a segment needs: above all, never to checkpoint. errc::corrupt for an
+/// empty file, whose log SQLite would delete.
 result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mode mode,
                                      const std::string& vfs);
 
@@ -61,7 +62,7 @@ result<segment_info> inspect_segment(const std::filesystem::path& db, const std:
 /// The first and last event of what can be read of a segment, whatever it says that it is; 0 for none.
 result<segment_info> read_extent_of(const std::filesystem::path& db, const std::string& vfs);
 
-/// Which segments this one takes the place of: what note_moved_from() wrote.
+/// Which segments this one takes the place of: what seal() wrote.
 result<std::vector<std::uint64_t>> read_moved_from(const std::filesystem::path& db,
                                                    const std::string& vfs);
 
@@ -80,11 +81,9 @@ class segment_writer {
   void rollback();
   bool in_transaction() const { return sqlite3_get_autocommit(db_.raw()) == 0; }
 
-  /// Writes what the segment holds (`now`, as the catalog has it) and that it is complete.
-  result<void> seal(const segment_info& now);
-
-  /// Writes which segments this one takes the place of, durably.
-  result<void> note_moved_from(const std::vector<std::uint64_t>& numbers);
+  /// Writes what the segment holds (`now`, as the catalog has it), which segments it takes the place
+  /// of, if any, and that it is complete; in the open transaction, if there is one.
+  result<void> seal(const segment_info& now, const std::vector<std::uint64_t>& moved_from = {});
 
   /// See journal::check_place().
   result<void> check_place() const;
@@ -98,6 +97,7 @@ class segment_writer {
   segment_writer(segment_info info, sqlite_database db)
       : info_(std::move(info)), db_(std::move(db)) {}
   result<void> bring_up_to_date();
+  result<void> note_moved_from(const std::vector<std::uint64_t>& numbers);
   static int on_wal_commit(void* self, sqlite3*, const char*, int frames);
 
   segment_info info_;

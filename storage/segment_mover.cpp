@@ -166,10 +166,7 @@ result<void> segment_mover::write_owed(const move& what, segment_info& to, const
     if (!read) return read;
   }
   if (to.first_seq == 0) return {};
-  if ((*writer)->in_transaction())
-    if (auto done = (*writer)->commit(); !done) return done;
-  if (auto done = (*writer)->note_moved_from(numbers_of(what.from)); !done) return done;
-  return (*writer)->seal(to);
+  return (*writer)->seal(to, numbers_of(what.from));
 }
 
 result<void> segment_mover::finish(const move& what) {

@@ -66,7 +66,8 @@ result<store_log> read_store_log(const fs::path& db, bool is_synced) {
   log.is_without_database = is_empty_database(db);
   if (is_log_damaged(log, db, is_synced)) {
     log.end = log_end::damaged;
-    if (found->committed_frames == 0 || log.is_without_database) return log;
+    log.is_overtaken = frames_copied(shm_path(db), *found) > found->committed_frames;
+    if (found->committed_frames == 0 || log.is_without_database || log.is_overtaken) return log;
     auto newer = is_newer_than_its_log(db, *found);
     if (!newer) return newer.error();
     log.is_overtaken = *newer;

@@ -53,6 +53,7 @@ std::optional<wal_index> read_index(const std::filesystem::path& shm) {
       !has_index_checksum(header))
     return {};
   wal_index index{number_at(header + index_frames_at), number_at(header + copied_frames_at), {}};
+  if (index.copied_frames > index.frames) index.copied_frames = 0; // no checksum covers it
   std::memcpy(index.salts.data(), header + index_salts_at, index.salts.size());
   return index;
 }
@@ -62,6 +63,11 @@ std::optional<wal_index> read_index(const std::filesystem::path& shm) {
 std::uint64_t frames_told(const std::filesystem::path& shm, const wal_scan& found) {
   const auto index = read_index(shm);
   return index && index->salts == found.salts ? index->frames : 0;
+}
+
+std::uint64_t frames_copied(const std::filesystem::path& shm, const wal_scan& found) {
+  const auto index = read_index(shm);
+  return index && index->salts == found.salts ? index->copied_frames : 0;
 }
 
 bool tells_of_uncopied_frames(const std::filesystem::path& shm) {

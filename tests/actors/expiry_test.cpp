@@ -51,6 +51,20 @@ TEST_CASE("the queue lets the oldest go, and counts them", "[expiry]") {
   }());
 }
 
+TEST_CASE("the queue lets so many go at once at most", "[expiry]") {
+  world w;
+  w.space_rule = keeps_ten;
+  w.start();
+  constexpr std::size_t more = 10'000;
+  for (std::size_t sent = 0; sent < max_expired_at_once + more; sent += more)
+    append_to(w, more);
+  w.answer_fetches();
+  w.pass(queue_upkeep_interval);
+  CHECK(w.metrics->expired.value() == max_expired_at_once);
+  w.pass(queue_upkeep_interval);
+  CHECK(w.stats().depth <= 10);
+}
+
 TEST_CASE("the queue leaves what a consumer holds", "[expiry]") {
   world w;
   w.space_rule = keeps_ten;

@@ -62,7 +62,7 @@ struct publisher_world {
   std::map<std::string, std::uint64_t> fetching; // stream → after_seq, not yet answered
   bool watched = false;
   sink_backlog_ptr backlog; // what was told last
-  std::function<stream_rule(const std::string&)> space_rule;
+  stream_rules space_rule;
   caf::actor journal_actor, keeper, graveyard, publisher_actor;
 
   ~publisher_world() {

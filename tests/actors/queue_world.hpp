@@ -126,7 +126,7 @@ struct world {
   std::shared_ptr<queue_metrics> metrics = std::make_shared<queue_metrics>();
   std::vector<fetch_request> fetches; // not yet answered
   sink_backlog_ptr backlog;           // what was told last
-  std::function<stream_rule(const std::string&)> space_rule;
+  stream_rules space_rule;
   std::vector<std::uint64_t> confirmed;
   std::vector<std::string> forgotten;
   std::int64_t wall = 1'000'000;

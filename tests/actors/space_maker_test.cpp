@@ -32,6 +32,15 @@ class space_world {
     }
   }
 
+  /// Nobody reads any of it.
+  void fill_unread(std::uint64_t segments) {
+    for (std::uint64_t i = 0; i < segments; ++i) {
+      append_and_commit(*log, numbered_block(next, per_segment, "unread", body_bytes));
+      next += per_segment;
+      require_ok(log->rotate());
+    }
+  }
+
   space_maker maker() {
     return space_maker{{segment_keeper::make(*log, options), log->catalog(), cursors,
                         {{"queue", [](const std::string&) { return true; }}}, "queue",
@@ -110,11 +119,39 @@ TEST_CASE_METHOD(space_world, "what is acknowledged between two passes is measur
   consume(per_segment * 3 + 20); // a fifth of the last is read
   auto maker = this->maker();
   pass(maker);
-  CHECK(numbers(read_all(*log, "read")).size() == 80);
+  CHECK(numbers(read_all(*log, "read")).size() == per_segment - 1); // the last, which owes too much
   consume(next - 1);
   pass(maker);
   CHECK(numbers(read_all(*log, "read")).empty());
   CHECK(unread().size() == 4);
+}
+
+TEST_CASE_METHOD(space_world, "a pass moves so many segments at most", "[space]") {
+  constexpr auto over = space_maker::max_moves + 4;
+  for (std::uint64_t i = 0; i < over; ++i) {
+    fill(1);
+    fill_unread(1); // so that no two are neighbours
+  }
+  consume(next - 1);
+  auto maker = this->maker();
+  CHECK(pass(maker).moved == space_maker::max_moves);
+  CHECK(pass(maker).moved == 4);
+  CHECK(pass(maker).moved == 0);
+  CHECK(unread().size() == over * (1 + per_segment));
+}
+
+TEST_CASE_METHOD(space_world, "a pass measures so many segments at most", "[space]") {
+  constexpr auto over = space_maker::max_measures + 4;
+  fill(over);
+  // Of each all but two events are taken, and not from the front, so what is owed must be measured.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> taken;
+  for (std::uint64_t i = 0; i < over; ++i)
+    taken.emplace_back(i * per_segment + 3, (i + 1) * per_segment);
+  require_ok(cursors->save({{"read", "queue", 0, taken}}));
+  auto maker = this->maker();
+  CHECK(pass(maker).moved == space_maker::max_measures);
+  CHECK(pass(maker).moved >= 4);
+  CHECK(unread().size() == over);
 }
 
 TEST_CASE_METHOD(space_world, "a pass is not made again at once", "[space]") {
@@ -129,6 +166,21 @@ TEST_CASE_METHOD(space_world, "a pass is not made again at once", "[space]") {
   CHECK(maker.make_room(far_future_ms, clock).moved == 0);
   CHECK(asked == 3);
   now_ms += 1;
+  CHECK(maker.make_room(far_future_ms, clock).moved > 0);
+}
+
+TEST_CASE_METHOD(space_world, "when much has come since the last pass, one is made at the next call",
+                 "[space]") {
+  fill(2);
+  max_bytes = 8 * log->catalog()->bytes();
+  auto maker = this->maker();
+  const auto clock = [&] { return now_ms; };
+  (void)maker.make_room(far_future_ms, clock);
+  fill(1);
+  consume(next - 1);
+  CHECK(maker.make_room(far_future_ms, clock).moved == 0); // an eighth is a little more than two
+  fill(2);
+  consume(next - 1);
   CHECK(maker.make_room(far_future_ms, clock).moved > 0);
 }
 

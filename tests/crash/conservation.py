@@ -24,6 +24,7 @@ from harness import Client, Closed, Node, body_of, request_bytes  # noqa: E402
 from numbered_events import Event, Record  # noqa: E402
 
 STREAMS = ["default", "audit"]
+UNREAD_SHARE = 0.03
 LEASE_S = 1
 READY_S = 30.0
 DRAIN_S = 60.0
@@ -36,9 +37,10 @@ class Sender(threading.Thread):
     """Posts on one connection, a few requests at once; after a kill it connects again. An event
     without an answer may or may not arrive, and is not sent again."""
 
-    def __init__(self, index, port, record, rate, stop):
+    def __init__(self, index, port, record, rate, stop, unread):
         super().__init__(daemon=True)
         self.index, self.port, self.record, self.stop = index, port, record, stop
+        self.unread = unread
         self.pause_s = 1 / rate
         self.number = 0
         self.unanswered = self.refused = 0
@@ -74,7 +76,8 @@ class Sender(threading.Thread):
         waiting = sum(len(numbers) for numbers, _, _ in requests)
         started = time.monotonic()
         self.unanswered += waiting
-        stream = self.chance.choice(STREAMS)
+        is_read = not self.unread or self.chance.random() > UNREAD_SHARE
+        stream = self.chance.choice(STREAMS if is_read else self.unread)
         client.send(b"".join(request_bytes("POST", f"/v1/events/{stream}", body, headers)
                              for _, body, headers in requests))
         for numbers, _, headers in requests:
@@ -94,9 +97,9 @@ class Consumer(threading.Thread):
     """Drains the queue: mostly acknowledges, sometimes gives back or forgets a message, so that it
     must come again. Ends when told to and nothing is left."""
 
-    def __init__(self, port, record, finish):
+    def __init__(self, port, record, finish, unread):
         super().__init__(daemon=True)
-        self.port, self.record, self.finish = port, record, finish
+        self.port, self.record, self.finish, self.unread = port, record, finish, unread
         self.chance = random.Random(f"{record.seed} consumer")
         self.failure = None
 
@@ -105,7 +108,7 @@ class Consumer(threading.Thread):
             try:
                 with Client(self.port, timeout_s=30) as client:
                     while True:
-                        got = [self.round(client, stream) for stream in STREAMS]
+                        got = [self.round(client, stream) for stream in self.streams()]
                         if self.finish.is_set() and not any(got) and self.is_empty(client):
                             return
             except (OSError, Closed):
@@ -122,9 +125,12 @@ class Consumer(threading.Thread):
         assert reply.status == 200, reply
         return reply.json()
 
+    def streams(self):
+        return STREAMS + (self.unread if self.finish.is_set() else [])
+
     def is_empty(self, client):
         return all(client.request("GET", f"/v1/queue/{stream}").json()["depth"] == 0
-                   for stream in STREAMS)
+                   for stream in self.streams())
 
     def round(self, client, stream):
         wait_s = 0.02 if self.finish.is_set() else 0
@@ -167,6 +173,9 @@ def arguments():
     parser.add_argument("--slow-writes", metavar="LIBRARY",
                         help="load the library built from slow_write.cpp into the node, so that a "
                              "202 sent before its event is written would be lost")
+    parser.add_argument("--unread", type=int, default=0, metavar="STREAMS",
+                        help="so many streams get a few events that are consumed at the end only: "
+                             "what else there is must go from between them, and they be moved")
     parser.add_argument("--max-seconds", type=float, default=3600)
     return parser.parse_args()
 
@@ -176,13 +185,23 @@ def start(node):
     return node.process.pid
 
 
+def moved_by(node):
+    """The segments that this life of the node has moved."""
+    try:
+        return int(node.metrics().get("penstock_journal_segments_moved_total"))
+    except (OSError, Closed):
+        return 0
+
+
 def kill_and_restart(node, options, chance, told):
-    """Kills until the number is reached or the time is over; gives kills and slowest start."""
+    """Kills until the number is reached or the time is over; gives kills, those while it was
+    starting, segments moved, and slowest start."""
     deadline = time.monotonic() + options.max_seconds
-    kills = early = 0
+    kills = early = moved = 0
     slowest_s = 0.0
     while kills < options.kills and time.monotonic() < deadline:
         time.sleep(min(chance.expovariate(1 / options.life), 4 * options.life))
+        moved += moved_by(node) if options.unread else 0
         node.kill()
         kills += 1
         if chance.random() < 0.1 and kills < options.kills:
@@ -196,7 +215,7 @@ def kill_and_restart(node, options, chance, told):
         start(node)
         slowest_s = max(slowest_s, time.monotonic() - began)
         told(kills)
-    return kills, early, slowest_s
+    return kills, early, moved, slowest_s
 
 
 def progress(total):
@@ -218,13 +237,15 @@ def run(options):
                 if options.slow_writes else None)
     with node:
         stop_sending, finish = threading.Event(), threading.Event()
-        senders = [Sender(i, node.http_port, record, options.rate, stop_sending)
+        unread = [f"unread-{n}" for n in range(options.unread)]
+        senders = [Sender(i, node.http_port, record, options.rate, stop_sending, unread)
                    for i in range(options.connections)]
-        consumer = Consumer(node.admin_port, record, finish)
+        consumer = Consumer(node.admin_port, record, finish, unread)
         began = time.monotonic()
         for thread in [*senders, consumer]:
             thread.start()
-        kills, early, slowest_s = kill_and_restart(node, options, chance, progress(options.kills))
+        kills, early, moved, slowest_s = kill_and_restart(node, options, chance,
+                                                          progress(options.kills))
         stop_sending.set()
         for sender in senders:
             sender.join()
@@ -232,7 +253,8 @@ def run(options):
         consumer.join(DRAIN_S)
         if consumer.failure:
             raise consumer.failure
-        summary = {"kills": kills, "while_starting": early, "seed": options.seed,
+        summary = {"kills": kills, "while_starting": early, "segments_moved": moved,
+                   "seed": options.seed,
                    "ack": options.ack, **record.summary(),
                    "unanswered": sum(s.unanswered for s in senders),
                    "refused": sum(s.refused for s in senders),
@@ -262,6 +284,8 @@ def verdict(summary, options):
         wrong.append(f"the queue was not empty after {DRAIN_S:.0f} s")
     if summary["promised"] < 20 * summary["kills"]:
         wrong.append(f"only {summary['promised']} events were promised: that shows little")
+    if options.unread and summary["segments_moved"] < summary["kills"] / 10:
+        wrong.append(f"only {summary['segments_moved']} segments were moved: that shows little")
     if summary["exit_code"] != 0:
         wrong.append(f"the node's exit code was {summary['exit_code']}")
     return wrong

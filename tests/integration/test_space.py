@@ -3,6 +3,8 @@
 
 import itertools
 import json
+import re
+import signal
 import threading
 import unittest
 
@@ -10,7 +12,8 @@ import harness
 from harness import Node, body_of, wait_for
 
 MIB = 1 << 20
-SMALL = {"journal.max_size": "8MiB", "journal.segment_size": "512KiB"}
+# Room for some seconds, so that a busy machine does not fill it before space is looked for.
+SMALL = {"journal.max_size": "24MiB", "journal.segment_size": "512KiB"}
 BODY = b"x" * 8000
 
 
@@ -70,13 +73,13 @@ class OneUnreadEvent(unittest.TestCase):
     def test_a_stream_that_nobody_reads(self):
         with Node(SMALL) as node:
             ingest = Ingest(node)
-            ingest.run(64 * MIB)
+            ingest.run(80 * MIB)
             self.assertEqual(node.request("GET", "/readyz").status, 200)
             self.assert_little_moved(node, ingest.sent_bytes)
             # After a kill they are still there, and the space is what it was.
             node.kill()
             node.start()
-            ingest.run(80 * MIB)
+            ingest.run(100 * MIB)
             self.assertEqual(node.depth("unread")["depth"], len(ingest.owed["unread"]))
             self.assert_owed(node, ingest.owed)
             self.assertNotIn("error", node.log())
@@ -86,7 +89,7 @@ class OneUnreadEvent(unittest.TestCase):
         with Node(SMALL) as node:
             names = [f"unread-{n}" for n in range(200)]
             ingest = Ingest(node, names, every=5)
-            ingest.run(48 * MIB)
+            ingest.run(64 * MIB)
             self.assert_little_moved(node, ingest.sent_bytes)
             self.assert_owed(node, ingest.owed)
 
@@ -95,7 +98,7 @@ class OneUnreadEvent(unittest.TestCase):
         with Node(SMALL) as node, node.client() as client:
             poison = client.post(b"poison").json()["id"]
             sent = 0
-            while sent < 48 * MIB:
+            while sent < 64 * MIB:
                 for _ in range(50):
                     reply = client.post(BODY)
                     self.assertEqual(reply.status, 202, f"after {sent} bytes: {reply.body}")
@@ -134,6 +137,99 @@ class OneUnreadEvent(unittest.TestCase):
                                  [e for e, _ in events], stream)
                 self.assertEqual(len(found), len(set(found)))
             self.assertNotIn("damaged", node.log())
+
+
+class Caps(unittest.TestCase):
+    """What a stream may hold, and what becomes of it there."""
+
+    def post_until(self, node, stream, status, most=4000, body=BODY):
+        with node.client() as client:
+            for n in range(most):
+                reply = client.post(body, stream)
+                if reply.status == status:
+                    return n, reply
+                self.assertEqual(reply.status, 202, reply)
+        self.fail(f"no {status} after {most} events")
+
+    def assert_others_are_taken(self, node, *streams):
+        for stream in streams:
+            self.assertEqual(node.post(b"x", stream).status, 202, stream)
+        for plane in (node.request, node.admin):
+            self.assertEqual(plane("GET", "/readyz").status, 200)
+
+    def test_max_size_refuses(self):
+        with Node({"streams.a.max_size": "1MiB", "streams.b.max_size": "1MiB"}) as node:
+            taken, reply = self.post_until(node, "a", 507)
+            self.assertAlmostEqual(taken * (len(BODY) + 32), MIB, delta=200_000)
+            self.assertIn("max_size", reply.json()["detail"])
+            self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
+            self.assert_others_are_taken(node, "b", "c", "default")
+            status = node.admin("GET", "/v1/admin/status").json()
+            self.assertEqual(status["journal"]["refused_streams"], ["a"])
+            self.assertEqual(node.metrics().get("penstock_journal_refused_streams"), 1)
+            self.assertGreaterEqual(node.metrics().get("penstock_shed_total", reason="stream_full"), 1)
+            # It is so after a kill, and over once a consumer has taken some.
+            node.kill()
+            node.start()
+            wait_for(lambda: node.post(BODY, "a").status == 507, "it is refused again")
+            self.assertGreaterEqual(len(node.drain_queue("a")), taken)
+            wait_for(lambda: node.post(BODY, "a").status == 202, "it is taken again")
+            # A reload applies another bound.
+            self.post_until(node, "a", 507)
+            node.configure({"streams.a.max_size": "2MiB"})
+            node.signal(signal.SIGHUP)
+            wait_for(lambda: node.post(BODY, "a").status == 202, "it may hold more")
+            self.assertNotIn("take effect at the next", node.log())
+
+    def test_max_age_refuses(self):
+        with Node({"streams.a.max_age": "1s"}) as node:
+            self.assertEqual(node.post(b"old", "a").status, 202)
+            wait_for(lambda: node.post(b"x", "a").status == 507, "its oldest is too old")
+            self.assert_others_are_taken(node, "b")
+            node.drain_queue("a")
+            wait_for(lambda: node.post(b"x", "a").status == 202, "it is taken again")
+
+    def test_expire_loses_the_oldest_and_says_so(self):
+        with Node({"streams.a.max_size": "1MiB", "streams.a.when_full": "expire"}) as node:
+            sent = []
+            with node.client() as client:
+                for _ in range(400):
+                    reply = client.post(BODY, "a")
+                    self.assertEqual(reply.status, 202)
+                    sent.append(reply.json()["id"])
+            most = MIB // (len(BODY) + 32)
+            wait_for(lambda: node.depth("a")["depth"] <= most, "the oldest are gone")
+            left = [m["id"] for m in node.drain_queue("a")]
+            self.assertEqual(left, sent[-len(left):])
+            self.assertGreater(len(left), most - 2)
+            # Each event that is gone is counted, and lies in a range that the log names.
+            self.assertEqual(node.metrics().get("penstock_queue_expired_total"),
+                             len(sent) - len(left))
+            told = re.findall(r"(\d+) events of the stream 'a' are LOST, from (\S+) to (\S+):", node.log())
+            self.assertEqual(sum(int(count) for count, _, _ in told), len(sent) - len(left))
+            for lost in sent[:-len(left)]:
+                self.assertTrue(any(first <= lost <= last for _, first, last in told), lost)
+            node.kill()
+            node.start()
+            self.assertEqual(node.depth("a")["depth"], 0)
+
+    def test_names_that_nobody_configured_have_one_bound_together(self):
+        names = itertools.cycle([f"unread-{n}" for n in range(1000)])
+        with Node({"journal.max_size": "24MiB", "journal.segment_size": "512KiB",
+                   "streams.mine.max_size": 0}) as node:
+            with node.client() as client:
+                sent = 0
+                while (reply := client.post(BODY, next(names))).status == 202:
+                    sent += len(BODY) + 32
+            self.assertEqual(reply.status, 507, reply)
+            self.assertIn("unconfigured_max_size", reply.json()["detail"])
+            self.assertAlmostEqual(sent, 24 * MIB / 5, delta=0.3 * MIB)
+            # Three times the journal goes through the others.
+            ingest = Ingest(node, ["mine"], every=10**9)
+            ingest.run(72 * MIB)
+            self.assert_others_are_taken(node, "mine", "default")
+            self.assertEqual(node.post(BODY, "unread-1").status, 507)
+            self.assertEqual(node.metrics().get("penstock_journal_unconfigured_full"), 1)
 
 
 if __name__ == "__main__":

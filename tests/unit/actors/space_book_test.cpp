@@ -120,6 +120,31 @@ TEST_CASE("a stream that a sink let go of holds what came since", "[space]") {
   CHECK(w.book.held_by("s") == 2 * (100 + per_event));
 }
 
+TEST_CASE("other rules hold from the moment they are there", "[space]") {
+  counted_world w{{{"s", ten_events}, {"free", {}}}, 100'000};
+  w.append("s", {10, 1000});
+  w.append("new", {5, 500});
+  CHECK(w.refuses("s"));
+  CHECK(w.book.unconfigured_bytes() == 5 * (100 + per_event));
+
+  // It may hold more; another is configured now.
+  w.book.change_rules([](const std::string& stream) {
+    if (stream == "s") return stream_rule{.max_bytes = ten_events.max_bytes + 1};
+    return stream_rule{.max_bytes = 1, .is_configured = stream == "new"};
+  });
+  CHECK_FALSE(w.refuses("s"));
+  CHECK(w.refuses("new"));
+  CHECK(w.book.unconfigured_bytes() == 0);
+
+  // One that has no bound any more is forgotten; none is configured.
+  w.book.change_rules([](const std::string& stream) {
+    return stream == "s" ? stream_rule{} : stream_rule{.is_configured = false};
+  });
+  CHECK_FALSE(w.book.refused());
+  CHECK(w.book.streams() == 1);
+  CHECK(w.book.unconfigured_bytes() == 5 * (100 + per_event));
+}
+
 TEST_CASE("the set of refused streams is another only when it has changed", "[space]") {
   counted_world w{{{"s", ten_events}}};
   w.append("s", {10, 1000});

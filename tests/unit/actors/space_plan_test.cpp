@@ -59,7 +59,8 @@ TEST_CASE("what was moved before is taken together by eights", "[space]") {
   CHECK(plan_moves({rest(1)}, used(99)).empty());
   CHECK(plan_moves(rests(7), used(10)).empty());
   CHECK(plan_moves(rests(8), used(10)) == moves{{1, 2, 3, 4, 5, 6, 7, 8}});
-  CHECK(plan_moves(rests(2), used(50)) == moves{{1, 2}});
+  CHECK(plan_moves(rests(3), used(50)).empty());
+  CHECK(plan_moves(rests(4), used(50)) == moves{{1, 2, 3, 4}});
 }
 
 TEST_CASE("only neighbours are taken together", "[space]") {
@@ -86,5 +87,8 @@ TEST_CASE("nothing is planned from which nothing is gained", "[space]") {
   for (std::uint64_t number = 1; number <= 8; ++number)
     many.push_back({number, 4 * mib, 4 * mib - least_segment_bytes, true, true});
   CHECK(plan_moves(many, used(99)).empty());
+  // Nor are they written again for the sake of a neighbour from which there is.
+  many[3].owed_bytes = 100;
+  CHECK(plan_moves(many, used(10)) == moves{{4}});
   CHECK(most_owed(least_segment_bytes, used(99)) == 0);
 }

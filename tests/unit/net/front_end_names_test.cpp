@@ -272,6 +272,10 @@ TEST_CASE_METHOD(names_fixture, "names: events that a peer forwards obey, too") 
   CHECK(forwarded("b", claim_state::fresh) == 404); // a peer has a share for its anonymous clients
   CHECK(forwarded("a", claim_state::fresh) == 202);
   CHECK(forwarded("orders", claim_state::fresh) == 202);
+  tell(std::make_shared<const refused_streams>(refused_streams{{"orders"}, true}));
+  CHECK(forwarded("orders", claim_state::fresh) == 507);
+  CHECK(forwarded("a", claim_state::fresh) == 507);
+  tell(refused_streams_ptr{});
   CHECK(status_of("c") == 202);
   CHECK(shed(shed_reason::stream_share) == 1);
 }

@@ -295,3 +295,38 @@ TEST_CASE_METHOD(published_fixture, "scarce: expendable streams are refused, oth
   store(client, to("plain"));
   expect(client, 202);
 }
+
+TEST_CASE_METHOD(published_fixture, "full streams are refused, and nobody is asked or charged") {
+  start(options);
+  auto client = connect();
+  refused_streams full;
+  full.names = {"plain"};
+  tell(std::make_shared<const refused_streams>(full));
+  send(client, to("plain"));
+  CHECK(nobody_asked());
+  auto got = expect(client, 507);
+  CHECK(got["retry-after"] == "10");
+  CHECK(text(got, "detail").find("The stream \"plain\" holds as much as its max_size") == 0);
+  CHECK(shed(shed_reason::stream_full) == 1);
+  for (const auto* other : {"queued", "new"}) {
+    store(client, to(other));
+    expect(client, 202);
+  }
+
+  // Of those that are not configured all are refused, and no other.
+  full = {{}, true};
+  tell(std::make_shared<const refused_streams>(full));
+  send(client, to("new"));
+  CHECK(nobody_asked());
+  CHECK(text(expect(client, 507), "detail").find("journal.unconfigured_max_size") !=
+        std::string::npos);
+  store(client, to("plain"));
+  expect(client, 202);
+  send(client, get("/readyz"));
+  expect(client, 200);
+
+  tell(refused_streams_ptr{});
+  store(client, to("new"));
+  expect(client, 202);
+  CHECK(shed(shed_reason::stream_full) == 2);
+}

@@ -263,6 +263,32 @@ TEST_CASE("segments that were exchanged or copied are told", "[damage]") {
   }
 }
 
+TEST_CASE("a log that came beside an earlier segment's database hides no other segment", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto one = segment_path(options.dir, 1), three = segment_path(options.dir, 3);
+  fs::copy_file(wal_path(three), wal_path(one), fs::copy_options::overwrite_existing);
+  const auto found = reopen(options);
+  CHECK(found.events == range(201, 600));
+  CHECK(found.report.damaged.size() == 1);
+  CHECK(mentions(found, one.filename().string()));
+  CHECK(fs::exists(options.dir / "damaged" / one.filename()));
+}
+
+TEST_CASE("a copy of the last log beside the next segment's database costs nothing", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto three = segment_path(options.dir, 3), four = segment_path(options.dir, 4);
+  std::string tag(8, ' ');
+  std::ifstream{options.dir / "tag"}.read(tag.data(), 8);
+  require_ok(create_segment(four, 4, tag, {}));
+  fs::copy_file(wal_path(three), wal_path(four), fs::copy_options::overwrite_existing);
+  (void)open_journal(options);
+  CHECK(fs::exists(three)); // it is as it was
+}
+
 TEST_CASE("a segment that a person checkpointed is gone on with, at each start", "[damage]") {
   const bool emptied = GENERATE(true, false); // or its log removed
   temporary_dir dir;

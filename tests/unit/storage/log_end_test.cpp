@@ -230,3 +230,49 @@ TEST_CASE("what was prepared and never used is removed without a word", "[damage
   CHECK(report.torn.empty());
   CHECK(!fs::exists(segment_path(options.dir, 2)));
 }
+
+TEST_CASE("an empty database file does not take its log with it", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto db = segment_path(options.dir, GENERATE(1u, 2u, 3u));
+  const auto log_bytes = fs::file_size(wal_path(db));
+  fs::resize_file(db, 0);
+  recovery_report report;
+  (void)open_journal(options, &report);
+  REQUIRE(report.damaged.size() == 1);
+  CHECK(report.damaged[0].find(db.filename().string()) != std::string::npos);
+  const auto aside = options.dir / "damaged" / wal_path(db).filename();
+  REQUIRE(fs::exists(aside));
+  CHECK(fs::file_size(aside) == log_bytes);
+}
+
+TEST_CASE("a log that lost its database and its header is put aside", "[damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto db = segment_path(options.dir, 2);
+  fs::remove(db);
+  overwrite(wal_path(db), 0, std::string(32, '\0'));
+  recovery_report report;
+  (void)open_journal(options, &report);
+  CHECK(report.damaged.size() == 1);
+  CHECK(fs::exists(options.dir / "damaged" / wal_path(db).filename()));
+}
+
+TEST_CASE("what is left of a segment whose making was cut short goes in silence", "[damage]") {
+  const bool reused = GENERATE(true, false); // its log has frames of before, behind the mark
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto next = wal_path(segment_path(options.dir, 4));
+  if (reused)
+    fs::copy_file(wal_path(segment_path(options.dir, 1)), next);
+  else
+    std::ofstream{next} << std::string(50'000, '\0');
+  if (reused) require_ok(mark_unused(next));
+  recovery_report report;
+  (void)open_journal(options, &report);
+  CHECK(report.damaged.empty());
+  CHECK(!fs::exists(options.dir / "damaged"));
+}

@@ -1,6 +1,7 @@
 // Stores beside the journal notice a log that ends before its end; see store_opening.hpp.
 #include "storage/idempotency_store.hpp"
 #include "storage/rollback_journal.hpp"
+#include "storage/store_log.hpp"
 #include "tests/unit/storage/store_damage_support.hpp"
 
 using namespace penstock;
@@ -160,6 +161,31 @@ TEST_CASE("what can be read of a log is not laid over a database that is newer",
     flip_bit(wal, frame_at(scan_wal(wal)->committed_frames / 2) + 200);
     CHECK(check_told(store, killed) == items_made); // nothing is lost
   }
+}
+
+TEST_CASE("a database that a checkpoint made newer than its log is known by the shared memory", "[stores]") {
+  temporary_dir dir;
+  const auto alive = dir.path() / "alive", killed = dir.path() / "killed";
+  fs::create_directories(alive);
+  auto db = sqlite_database::open(alive / "a.db", sqlite_mode::create);
+  require_ok(db);
+  sqlite3_wal_autocheckpoint(db->raw(), 0);
+  require_ok(db->exec("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+                      "CREATE TABLE t(id INTEGER PRIMARY KEY, version, filler); " // a page each
+                      "INSERT INTO t VALUES (1, 0, zeroblob(3000)), (2, 0, zeroblob(3000)); "
+                      "PRAGMA wal_checkpoint(TRUNCATE); "
+                      "UPDATE t SET version = 1 WHERE id = 1; UPDATE t SET version = 2 WHERE id = 1; "
+                      "UPDATE t SET version = 3; PRAGMA wal_checkpoint(PASSIVE)"));
+  copy_as_killed(alive, killed);
+  const auto wal = wal_path(killed / "a.db");
+  REQUIRE(scan_wal(wal)->committed_frames == 4);
+  // Of the pages of the last commit only the second can be read, and no earlier frame has it.
+  flip_bit(wal, frame_at(3) + 200);
+  const auto log = read_store_log(killed / "a.db", true);
+  require_ok(log);
+  CHECK(log->end == log_end::damaged);
+  CHECK(log->found.committed_frames == 2);
+  CHECK(log->is_overtaken);
 }
 
 TEST_CASE("a store whose database is gone does not lose its log in silence", "[stores]") {
