@@ -51,6 +51,7 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
   }
   const owed_book owed{std::move(*saved), parts_.routes, parts_.queue};
   std::vector<segment_share> shares;
+  std::vector<segment_info> going;
   for (const auto& segment : segments) {
     auto share = share_of(segment, owed, now_ms, out);
     share.may_move = segment.sealed && !segment.damaged && segment.last_time_ms < before_ms;
@@ -59,10 +60,14 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
       shares.push_back(share);
       continue;
     }
-    if (auto gone = parts_.segments->retire_one(segment); !gone)
-      out.done = gone;
+    going.push_back(segment);
+  }
+  if (!going.empty()) {
+    auto retired = parts_.segments->retire_these(going);
+    if (retired)
+      out.retired = *retired;
     else
-      ++out.retired;
+      out.done = retired.error();
   }
   std::erase_if(measures_, [&](const auto& one) {
     return std::ranges::none_of(shares, [&](auto& share) { return share.number == one.first; });

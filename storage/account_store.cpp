@@ -74,7 +74,7 @@ constexpr std::string_view accounts_remedy =
     "another node runs, move accounts.db, accounts.db-wal and accounts.db-shm away: all keys and plans come "
     "from the others. On a node alone, move them away and restore it from a backup; what was made, changed "
     "or revoked since must be so again. Without a backup, and where only the log is damaged, moving "
-    "accounts.db-wal away gives what the database has; keys that were revoked lately are then valid again, "
+    "accounts.db-wal and accounts.db-shm away gives what the database has; keys that were revoked lately are then valid again, "
     "and must be revoked ('penstock key list' shows all)";
 
 constexpr store_kind accounts_kind{

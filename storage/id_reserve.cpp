@@ -31,7 +31,7 @@ result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
                                     std::uint64_t max_unjournaled_events, std::uint64_t durable_seq,
                                     bool is_new_journal) {
   id_reserve ids;
-  ids.path_ = dir / "next-id";
+  ids.path_ = dir / next_id_file_name;
   ids.slack_ = max_unjournaled_events;
   const auto stored = read_number(ids.path_);
   if (!stored && stored.error().code != errc::not_found) return stored.error();

@@ -9,6 +9,8 @@
 
 namespace penstock {
 
+inline constexpr const char* next_id_file_name = "next-id";
+
 /// A file `next-id` holds a number that no event has reached yet. It is raised ahead of use, in
 /// long steps, so that even a journal whose segments are all retired or destroyed never gives an
 /// id twice. Overwritten in place: works on a full disk. It has a checksum (storage/number_file.hpp). Where

@@ -47,6 +47,7 @@ result<void> journal_writer::start(recovery_report& report) {
   auto found = recover(options_, vfs_, *catalog_, report);
   if (!found) return found.error();
   tag_ = found->tag;
+  listed_ = found->listed;
   ids_ = std::move(found->ids);
   last_seq_ = catalog_->durable_seq();
   auto supply_options = options_;
@@ -78,6 +79,7 @@ result<void> journal_writer::activate() {
 void journal_writer::use(std::unique_ptr<segment_writer> segment) {
   active_ = std::move(segment);
   auto info = active_->info();
+  (void)listed_->add(info.path.filename().string()); // without it a loss would not be noticed
   info.bytes = active_->bytes();
   catalog_->put(std::move(info));
 }

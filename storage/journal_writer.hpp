@@ -35,6 +35,8 @@ class journal_writer final : public journal {
   std::shared_ptr<segment_catalog> catalog() const override { return catalog_; }
 
   const std::shared_ptr<segment_supply>& supply() const { return supply_; }
+  /// The segments that must be there at the next start.
+  const std::shared_ptr<file_list>& listed() const { return listed_; }
   /// The one that its segments are written with.
   const std::string& vfs() const { return vfs_; }
 
@@ -55,6 +57,7 @@ class journal_writer final : public journal {
   std::uint64_t open_bytes_ = 0; // what the open transaction will add to the WAL, about
   std::shared_ptr<segment_catalog> catalog_ = std::make_shared<segment_catalog>();
   std::shared_ptr<segment_supply> supply_;
+  std::shared_ptr<file_list> listed_;
   std::unique_ptr<segment_writer> active_;
   block_encoder encoder_;
   segment_growth growth_;

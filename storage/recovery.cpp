@@ -2,6 +2,7 @@
 
 #include "storage/event_id.hpp"
 #include "storage/files.hpp"
+#include "storage/number_file.hpp"
 #include "storage/segment.hpp"
 #include "storage/segment_mover.hpp"
 #include "storage/wal_index.hpp"
@@ -167,6 +168,36 @@ class recovery {
       report(one.sentence + ", of those " + around(one.number));
   }
 
+  /// Segments that are gone with their logs leave no other trace: between any two some may have retired.
+  void tell_missing(const std::set<std::string>& listed, const found_files& found,
+                    const std::vector<lost_move>& lost, const fs::path& dir) {
+    for (const auto& name : listed) {
+      const auto db = dir / name;
+      const auto number = segment_number(db);
+      if (!number) continue;
+      highest_number_ = std::max(highest_number_, *number);
+      const bool is_told = std::ranges::find(lost, *number, &lost_move::number) != lost.end();
+      if (!is_told && std::ranges::find(found.segments, db) == found.segments.end() &&
+          std::ranges::find(found.orphans, db) == found.orphans.end())
+        report(db.string() + " is gone, and so is its write-ahead log: events " + around(*number) +
+               " that were in it are lost");
+    }
+  }
+
+  /// The names of the segments that are left.
+  std::set<std::string> names() const {
+    std::set<std::string> out;
+    for (const auto& segment : segments_)
+      out.insert(segment.path.filename().string());
+    return out;
+  }
+
+  /// Once the list of segments says nothing of them any more.
+  void remove_unused() {
+    for (const auto& db : unused_)
+      remove_segment(db);
+  }
+
   void fill(segment_catalog& catalog) {
     for (auto& segment : segments_) {
       report_.segments += 1;
@@ -236,7 +267,7 @@ class recovery {
     if (!scanned) return scanned.error();
     // Zeros may be a header that the disk lost, where frames follow.
     if (scanned->was_never_used() && (scanned->has_mark || scanned->frames_without_header == 0)) {
-      remove_segment(db);
+      unused_.push_back(db);
       return {};
     }
     if (scanned->torn() && scanned->committed_frames == 0) { // a crash came while it was being moved
@@ -310,7 +341,7 @@ class recovery {
   // Only what is proven to have held nothing is removed.
   result<void> put_away_empty(const segment_info& segment, const wal_scan& scanned) {
     if (scanned.was_never_used()) {
-      remove_segment(segment.path);
+      unused_.push_back(segment.path);
       return {};
     }
     if (auto moved = set_aside(segment.path); !moved) return moved;
@@ -344,6 +375,7 @@ class recovery {
   std::vector<segment_info> segments_;
   std::vector<rejected_segment> rejected_;
   std::set<std::uint64_t> without_wal_;
+  std::vector<fs::path> unused_; // they hold nothing
   std::uint64_t highest_number_ = 0;
 };
 
@@ -358,6 +390,16 @@ result<void> set_aside(const fs::path& db) {
   remove_file(shm_path(db));
   if (auto synced = sync_directory(dir); !synced) return synced;
   return sync_directory(db.parent_path());
+}
+
+/// An earlier version does not keep the list: where it was here last, which `next-id` tells, the list says
+/// nothing.
+std::shared_ptr<file_list> read_list(const fs::path& dir) {
+  auto list = std::make_shared<file_list>(dir / segments_file_name);
+  const auto reached = read_number(dir / next_id_file_name);
+  const bool is_ours = reached && (!*reached || (*reached)->has_checksum);
+  if (!is_ours) (void)list->set({});
+  return list;
 }
 
 result<recovered_journal> recover(const journal_options& options, const std::string& vfs,
@@ -382,6 +424,11 @@ result<recovered_journal> recover(const journal_options& options, const std::str
       return written.error();
   if (auto done = pass.settle_end(out); !done) return done.error();
   if (auto done = pass.check_seals(); !done) return done.error();
+  const auto listed = read_list(options.dir);
+  pass.tell_missing(listed->names(), *files, lost, options.dir);
+  if (auto noted = listed->set(pass.names()); !noted) return noted.error();
+  pass.remove_unused();
+  out.listed = listed;
   pass.fill(catalog);
   out.next_number = pass.highest_number() + 1;
 

@@ -1,10 +1,12 @@
 // What opening a journal directory finds and puts right.
 #pragma once
 
+#include "storage/file_list.hpp"
 #include "storage/id_reserve.hpp"
 #include "storage/journal.hpp"
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -12,6 +14,7 @@ namespace penstock {
 
 inline constexpr const char* damaged_dir_name = "damaged";
 inline constexpr const char* tag_file_name = "tag"; ///< holds the journal's tag
+inline constexpr const char* segments_file_name = "segments"; ///< the segments that must be there
 
 /// Moves a segment's files to `damaged/`. Needs no free space but a directory entry.
 result<void> set_aside(const std::filesystem::path& db);
@@ -22,6 +25,7 @@ struct recovered_journal {
   std::uint64_t next_number = 1;      ///< of the next segment
   std::optional<segment_info> active; ///< the segment to go on with, if there is one
   std::uint64_t active_wal_bytes = 0; ///< how much of its WAL is in use
+  std::shared_ptr<file_list> listed;  ///< the names of the segments' databases
 };
 
 /// Reads or draws the tag, removes what a crash left half made, sets damaged segments aside, fills

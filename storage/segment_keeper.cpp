@@ -10,43 +10,44 @@ namespace {
 
 class supply_keeper final : public segment_keeper {
  public:
-  supply_keeper(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<segment_supply> supply,
-                const std::string& tag, const std::string& vfs, record_retention records)
-      : catalog_(std::move(catalog)), supply_(std::move(supply)), records_(std::move(records)),
-        mover_(catalog_, tag, vfs) {}
+  supply_keeper(const journal_writer& owner, record_retention records)
+      : catalog_(owner.catalog()), supply_(owner.supply()), listed_(owner.listed()),
+        records_(std::move(records)), mover_(catalog_, owner.tag(), owner.vfs()) {}
 
   result<void> prepare() override { return supply_->prepare(); }
 
   result<std::size_t> retire(std::uint64_t confirmed_seq, std::int64_t before_time_ms) override {
-    std::size_t retired = 0;
-    result<void> kept;
-    for (const auto& segment : catalog_->list()) {
+    std::vector<segment_info> due;
+    for (auto& segment : catalog_->list()) {
       const bool complete = segment.sealed || segment.damaged;
-      if (!complete || segment.last_seq > confirmed_seq || segment.last_time_ms >= before_time_ms)
-        continue;
-      if (auto gone = retire_one(segment); !gone) {
-        kept = gone;
-        continue;
-      }
-      ++retired;
+      if (complete && segment.last_seq <= confirmed_seq && segment.last_time_ms < before_time_ms)
+        due.push_back(std::move(segment));
     }
-    if (records_.store && kept) records_.store->restore_reserve();
-    if (!kept && retired == 0) return kept.error();
-    return retired;
+    return retire_these(due);
   }
 
-  result<void> retire_one(const segment_info& segment) override {
-    // What can't be read will not be readable later either.
-    if (auto copied = keep_records(segment); !copied && copied.error().code != errc::corrupt)
-      return copied;
-    const bool in_use = !catalog_->remove(segment.number);
-    if (!segment.damaged) {
-      discard(segment, in_use);
-      return {};
+  result<std::size_t> retire_these(const std::vector<segment_info>& segments) override {
+    std::vector<segment_info> going;
+    result<void> kept;
+    for (const auto& segment : segments) {
+      // What can't be read will not be readable later either.
+      auto copied = keep_records(segment);
+      if (copied || copied.error().code == errc::corrupt)
+        going.push_back(segment);
+      else
+        kept = copied;
     }
-    auto moved = set_aside(segment.path);
-    if (!moved) catalog_->put(segment);
-    return moved;
+    if (records_.store && kept) records_.store->restore_reserve();
+    if (auto noted = listed_->drop(names_of(going)); !noted) return noted.error();
+    std::size_t retired = 0;
+    for (const auto& segment : going) {
+      if (auto gone = retire_one(segment); gone)
+        ++retired;
+      else
+        kept = gone;
+    }
+    if (!kept && retired == 0) return kept.error();
+    return retired;
   }
 
   result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
@@ -62,12 +63,37 @@ class supply_keeper final : public segment_keeper {
     if (!made) return made.error();
     if (!*made) return {}; // nothing is owed any more: it is retired instead
     moved_bytes_ += (*made)->to.bytes;
+    // The first one's name goes on to the new one.
+    auto gone = names_of((*made)->from);
+    gone.erase(gone.begin());
+    if (auto noted = listed_->drop(gone); !noted) {
+      segment_mover::drop(**made);
+      return noted;
+    }
     return mover_.finish(**made);
   }
 
   std::uint64_t moved_bytes() const override { return moved_bytes_; }
 
  private:
+  result<void> retire_one(const segment_info& segment) {
+    const bool in_use = !catalog_->remove(segment.number);
+    if (!segment.damaged) {
+      discard(segment, in_use);
+      return {};
+    }
+    auto moved = set_aside(segment.path);
+    if (!moved) catalog_->put(segment);
+    return moved;
+  }
+
+  static std::vector<std::string> names_of(const std::vector<segment_info>& segments) {
+    std::vector<std::string> names;
+    for (const auto& segment : segments)
+      names.push_back(segment.path.filename().string());
+    return names;
+  }
+
   /// Before the segment goes, so that a crash in between leaves both, which does no harm.
   result<void> keep_records(const segment_info& segment) {
     if (!records_.store || segment.keys == 0) return {};
@@ -86,6 +112,7 @@ class supply_keeper final : public segment_keeper {
 
   std::shared_ptr<segment_catalog> catalog_;
   std::shared_ptr<segment_supply> supply_;
+  std::shared_ptr<file_list> listed_;
   record_retention records_;
   segment_mover mover_;
   std::uint64_t moved_bytes_ = 0;
@@ -96,9 +123,7 @@ class supply_keeper final : public segment_keeper {
 std::unique_ptr<segment_keeper> segment_keeper::make(journal& owner, const journal_options&,
                                                      record_retention records) {
   // Every journal that journal::open() gives is a journal_writer.
-  auto& writer = static_cast<journal_writer&>(owner);
-  return std::make_unique<supply_keeper>(writer.catalog(), writer.supply(), writer.tag(), writer.vfs(),
-                                         std::move(records));
+  return std::make_unique<supply_keeper>(static_cast<journal_writer&>(owner), std::move(records));
 }
 
 } // namespace penstock

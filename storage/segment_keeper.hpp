@@ -39,7 +39,7 @@ class segment_keeper {
   virtual result<std::size_t> retire(std::uint64_t confirmed_seq, std::int64_t before_time_ms) = 0;
 
   /// The same for one sealed segment, wherever it lies, of which nothing is owed.
-  virtual result<void> retire_one(const segment_info& segment) = 0;
+  virtual result<std::size_t> retire_these(const std::vector<segment_info>& segments) = 0;
 
   /// Counts what is owed in one segment, in bytes of its rows; stops when it is more than `enough`.
   virtual result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,

@@ -49,7 +49,7 @@ bool is_log_damaged(const store_log& log, const fs::path& db, bool is_synced) {
   const auto& found = log.found;
   if (!found.has_header)
     return found.frames_without_header > 0 ||
-           (is_synced && fs::exists(wal_path(db)) && tells_of_uncopied_frames(shm_path(db)));
+           (is_synced && tells_of_uncopied_frames(shm_path(db)));
   if (log.is_without_database) return found.last_frame > 0;
   return found.commits_beyond > 1 ||
          (is_synced && frames_told(shm_path(db), found) > found.committed_frames);

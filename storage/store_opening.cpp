@@ -1,5 +1,6 @@
 #include "storage/store_opening.hpp"
 
+#include "storage/file_list.hpp"
 #include "storage/files.hpp"
 #include "storage/recovery.hpp"
 #include "storage/rollback_journal.hpp"
@@ -20,6 +21,18 @@ class store_opening {
       : db_(db), kind_(kind), report_(report), vfs_(vfs) {}
 
   result<sqlite_database> run() {
+    file_list stores{db_.parent_path() / stores_file_name};
+    const auto name = db_.filename().string();
+    if (!fs::exists(db_) && !fs::exists(wal_path(db_)) && stores.contains(name))
+      report_.damaged.push_back(db_.string() + " is gone, and the node begins another. Lost is all that it said of " +
+                                std::string{kind_.holds});
+    auto store = settle_and_open();
+    if (store) (void)stores.add(name); // without it a loss would not be noticed
+    return store;
+  }
+
+ private:
+  result<sqlite_database> settle_and_open() {
     auto half_undone = is_rollback_journal_damaged(rollback_journal_path(db_));
     if (!half_undone) return half_undone.error();
     if (*half_undone)
@@ -36,7 +49,6 @@ class store_opening {
     return begin_anew(opened.error());
   }
 
- private:
   result<void> settle_torn(const store_log& log) {
     report_.torn.push_back(wal_path(db_).string() +
                            " ends with a transaction that is not whole. A power cut or a kill leaves "

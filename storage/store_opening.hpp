@@ -27,6 +27,9 @@ constexpr std::uint32_t store_mark(char first, char second) {
          static_cast<std::uint32_t>(static_cast<unsigned char>(first)) << 8 | static_cast<unsigned char>(second);
 }
 
+/// Beside the stores: the names of those that must be there.
+inline constexpr const char* stores_file_name = "stores";
+
 /// What damage to a store costs, and what becomes of it.
 struct store_kind {
   std::uint32_t mark = 0; ///< of its own

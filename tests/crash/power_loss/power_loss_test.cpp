@@ -158,7 +158,7 @@ class power_loss_run {
       if (owes && !how_.forget_moves)
         neighbours.push_back(segment);
       else
-        (void)keeper.retire_one(segment);
+        (void)keeper.retire_these({segment});
     }
     move();
   }
