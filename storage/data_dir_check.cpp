@@ -5,12 +5,14 @@
 #include "storage/cursor_store.hpp"
 #include "storage/dead_letter_store.hpp"
 #include "storage/event_id.hpp"
+#include "storage/file_list.hpp"
 #include "storage/idempotency_store.hpp"
 #include "storage/journal.hpp"
 #include "storage/recovery.hpp"
 #include "storage/replay_store.hpp"
 #include "storage/replica_store.hpp"
 #include "storage/segment.hpp"
+#include "storage/store_opening.hpp"
 #include "storage/usage_store.hpp"
 
 #include <cerrno>
@@ -76,7 +78,7 @@ result<unique_fd> lock_original(const fs::path& dir) {
 
 class data_dir_check {
  public:
-  explicit data_dir_check(const fs::path& dir) : dir_(dir) { stores_.checks_all_pages = true; }
+  explicit data_dir_check(const fs::path& dir) : dir_(dir), listed_(dir / stores_file_name) { stores_.checks_all_pages = true; }
 
   result<data_dir_report> run() {
     auto done = check_journal();
@@ -101,8 +103,9 @@ class data_dir_check {
     return {};
   }
 
+  /// Or should be.
   bool is_there(const char* name) const {
-    return fs::exists(dir_ / name) || fs::exists(wal_path(dir_ / name));
+    return fs::exists(dir_ / name) || fs::exists(wal_path(dir_ / name)) || listed_.contains(name);
   }
 
   result<void> check_journal() {
@@ -182,6 +185,7 @@ class data_dir_check {
   }
 
   const fs::path& dir_;
+  const file_list listed_; // as it was before a store was opened
   std::string tag_;
   data_dir_report report_;
   store_report stores_;

@@ -32,7 +32,7 @@ std::set<std::string> parse(std::string_view text) {
 
 file_list::file_list(std::filesystem::path file) : file_(std::move(file)) {
   if (file_bytes(file_) > max_file_bytes) return;
-  if (const auto text = read_file(file_)) names_ = parse(*text);
+  if (const auto text = read_file(file_, max_file_bytes)) names_ = parse(*text);
 }
 
 std::set<std::string> file_list::names() const {

@@ -16,7 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t max_small_file_bytes = 4096;
 constexpr ::mode_t rights_of_others = S_IRWXG | S_IRWXO;
 
 result<void> write_all(int fd, const fs::path& path, std::string_view content) {
@@ -141,10 +140,10 @@ result<void> grow_file(const fs::path& path, std::uint64_t bytes) {
   return {};
 }
 
-result<std::string> read_file(const fs::path& path) {
+result<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
   auto fd = open_file(path, O_RDONLY);
   if (!fd) return fd.error();
-  std::string content(max_small_file_bytes, '\0');
+  std::string content(max_bytes, '\0');
   const auto got = ::pread(fd->get(), content.data(), content.size(), 0);
   if (got < 0) return system_error(path, "read");
   content.resize(static_cast<std::size_t>(got));

@@ -69,8 +69,11 @@ result<void> overwrite_file(const std::filesystem::path& path, std::string_view 
 /// the disk. Never shortens one.
 result<void> grow_file(const std::filesystem::path& path, std::uint64_t bytes);
 
-/// The content of a small file; errc::not_found if there is none.
-result<std::string> read_file(const std::filesystem::path& path);
+inline constexpr std::size_t max_small_file_bytes = 4096;
+
+/// The content of a small file, of a larger one its begin; errc::not_found if there is none.
+result<std::string> read_file(const std::filesystem::path& path,
+                              std::size_t max_bytes = max_small_file_bytes);
 
 result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
 

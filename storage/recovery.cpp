@@ -79,6 +79,16 @@ result<found_files> list_files(const fs::path& dir) {
   return found;
 }
 
+/// An earlier version does not keep the list: where it was here last, which `next-id` tells, the list says
+/// nothing.
+std::shared_ptr<file_list> read_list(const fs::path& dir) {
+  auto list = std::make_shared<file_list>(dir / segments_file_name);
+  const auto reached = read_number(dir / next_id_file_name);
+  const bool is_ours = reached && (!*reached || (*reached)->has_checksum);
+  if (!is_ours) (void)list->set({});
+  return list;
+}
+
 class recovery {
  public:
   recovery(std::string vfs, const journal_tag& tag, recovery_report& report)
@@ -392,16 +402,6 @@ result<void> set_aside(const fs::path& db) {
   return sync_directory(db.parent_path());
 }
 
-/// An earlier version does not keep the list: where it was here last, which `next-id` tells, the list says
-/// nothing.
-std::shared_ptr<file_list> read_list(const fs::path& dir) {
-  auto list = std::make_shared<file_list>(dir / segments_file_name);
-  const auto reached = read_number(dir / next_id_file_name);
-  const bool is_ours = reached && (!*reached || (*reached)->has_checksum);
-  if (!is_ours) (void)list->set({});
-  return list;
-}
-
 result<recovered_journal> recover(const journal_options& options, const std::string& vfs,
                                   segment_catalog& catalog, recovery_report& report) {
   const auto tag = read_or_draw_tag(options.dir);
@@ -409,8 +409,9 @@ result<recovered_journal> recover(const journal_options& options, const std::str
   // Twice: the first time what a crash left half made goes, on which the moves depend.
   auto files = list_files(options.dir);
   if (!files) return files.error();
+  const auto listed = read_list(options.dir);
   std::vector<lost_move> lost;
-  if (auto done = finish_moves(options.dir, tag->text, vfs, lost); !done) return done.error();
+  if (auto done = finish_moves(options.dir, tag->text, vfs, *listed, lost); !done) return done.error();
   files = list_files(options.dir);
   if (!files) return files.error();
 
@@ -424,7 +425,6 @@ result<recovered_journal> recover(const journal_options& options, const std::str
       return written.error();
   if (auto done = pass.settle_end(out); !done) return done.error();
   if (auto done = pass.check_seals(); !done) return done.error();
-  const auto listed = read_list(options.dir);
   pass.tell_missing(listed->names(), *files, lost, options.dir);
   if (auto noted = listed->set(pass.names()); !noted) return noted.error();
   pass.remove_unused();

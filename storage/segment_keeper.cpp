@@ -2,6 +2,7 @@
 
 #include "storage/journal_writer.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace penstock {
@@ -12,7 +13,7 @@ class supply_keeper final : public segment_keeper {
  public:
   supply_keeper(const journal_writer& owner, record_retention records)
       : catalog_(owner.catalog()), supply_(owner.supply()), listed_(owner.listed()),
-        records_(std::move(records)), mover_(catalog_, owner.tag(), owner.vfs()) {}
+        records_(std::move(records)), mover_(catalog_, listed_, owner.tag(), owner.vfs()) {}
 
   result<void> prepare() override { return supply_->prepare(); }
 
@@ -57,19 +58,17 @@ class supply_keeper final : public segment_keeper {
 
   result<void> move(std::vector<segment_info> from, const owed_events& owed,
                     std::uint64_t max_bytes) override {
+    std::uint64_t most = 0;
+    for (const auto& segment : from)
+      most += segment.bytes;
+    if (!supply_->has_disk_for(std::min(most, max_bytes)))
+      return error{errc::disk_full, "the disk is nearly full, so what is owed of segments is not moved"};
     for (const auto& segment : from)
       if (auto copied = keep_records(segment); !copied) return copied;
     auto made = mover_.make(std::move(from), owed, max_bytes);
     if (!made) return made.error();
     if (!*made) return {}; // nothing is owed any more: it is retired instead
     moved_bytes_ += (*made)->to.bytes;
-    // The first one's name goes on to the new one.
-    auto gone = names_of((*made)->from);
-    gone.erase(gone.begin());
-    if (auto noted = listed_->drop(gone); !noted) {
-      segment_mover::drop(**made);
-      return noted;
-    }
     return mover_.finish(**made);
   }
 

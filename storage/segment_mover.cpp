@@ -90,6 +90,15 @@ std::vector<std::uint64_t> numbers_of(const std::vector<segment_info>& segments)
   return numbers;
 }
 
+/// The names of the segments that a move takes the place of, but for the first, whose name goes on to the
+/// new one.
+std::vector<std::string> names_given_up(const std::vector<std::uint64_t>& numbers) {
+  std::vector<std::string> names;
+  for (const auto number : numbers)
+    if (number != numbers.front()) names.push_back(segment_path({}, number).string());
+  return names;
+}
+
 result<void> rename_moved(const fs::path& moved, const fs::path& db) {
   remove_file(shm_path(moved));
   // The log before the database: a database in place without a log has lost it.
@@ -116,9 +125,9 @@ result<std::uint64_t> measure_owed(journal_reader& reader, const segment_info& s
   return sum;
 }
 
-segment_mover::segment_mover(std::shared_ptr<segment_catalog> catalog, std::string tag,
-                             std::string vfs)
-    : catalog_(std::move(catalog)), tag_(std::move(tag)), vfs_(std::move(vfs)),
+segment_mover::segment_mover(std::shared_ptr<segment_catalog> catalog,
+                             std::shared_ptr<file_list> listed, std::string tag, std::string vfs)
+    : catalog_(std::move(catalog)), listed_(std::move(listed)), tag_(std::move(tag)), vfs_(std::move(vfs)),
       reader_(journal_reader::make(catalog_, vfs_)) {}
 
 result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segment_info> from,
@@ -171,6 +180,10 @@ result<void> segment_mover::write_owed(const move& what, segment_info& to, const
 
 result<void> segment_mover::finish(const move& what) {
   const auto numbers = numbers_of(what.from);
+  if (auto noted = listed_->drop(names_given_up(numbers)); !noted) {
+    drop(what);
+    return noted;
+  }
   if (!catalog_->begin_move(numbers)) {
     drop(what);
     return error{errc::not_found, "a segment that was to be moved is gone"};
@@ -213,7 +226,7 @@ result<void> give_up(const fs::path& moved, const fs::path& db, std::vector<lost
 /// What a crash left of one move. The first segment goes first: while it is whole, nothing is lost with
 /// the new one, whatever that holds.
 result<void> finish_move(const fs::path& moved, const fs::path& db, const std::string& tag,
-                         const std::string& vfs, std::vector<lost_move>& lost) {
+                         const std::string& vfs, file_list& listed, std::vector<lost_move>& lost) {
   // It was being renamed: its log has its new name already. Whether that is its log is seen when it has
   // its old one again.
   if (!fs::exists(wal_path(moved)) && !fs::exists(db) && fs::exists(wal_path(db)))
@@ -239,6 +252,7 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
     }
     return give_up(moved, db, lost);
   }
+  if (auto noted = listed.drop(names_given_up(*from)); !noted) return noted;
   for (const auto number : *from)
     remove_segment(segment_path(db.parent_path(), number));
   if (auto synced = sync_directory(db.parent_path()); !synced) return synced;
@@ -248,7 +262,7 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
 } // namespace
 
 result<void> finish_moves(const fs::path& dir, const std::string& tag, const std::string& vfs,
-                          std::vector<lost_move>& lost) {
+                          file_list& listed, std::vector<lost_move>& lost) {
   std::vector<fs::path> unfinished;
   std::vector<fs::path> logs;
   std::error_code fault;
@@ -261,7 +275,7 @@ result<void> finish_moves(const fs::path& dir, const std::string& tag, const std
   }
   if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
   for (const auto& moved : unfinished)
-    if (auto done = finish_move(moved, moved.parent_path() / moved.stem(), tag, vfs, lost); !done)
+    if (auto done = finish_move(moved, moved.parent_path() / moved.stem(), tag, vfs, listed, lost); !done)
       return done;
   // A log without a database belongs to a move whose making was cut short, or the database is lost.
   for (const auto& log : logs) {

@@ -1,6 +1,7 @@
 // Moves what little nearly empty segments still owe into one small segment in their place.
 #pragma once
 
+#include "storage/file_list.hpp"
 #include "storage/journal_reader.hpp"
 #include "storage/segment_catalog.hpp"
 
@@ -46,7 +47,9 @@ class segment_mover {
     segment_info to;
   };
 
-  segment_mover(std::shared_ptr<segment_catalog> catalog, std::string tag, std::string vfs);
+  /// `listed`: the names of segments that must be there.
+  segment_mover(std::shared_ptr<segment_catalog> catalog, std::shared_ptr<file_list> listed,
+                std::string tag, std::string vfs);
 
   /// Nothing where nothing is owed any more. errc::invalid if it takes more than `max_bytes`. On an
   /// error nothing is left of it.
@@ -64,6 +67,7 @@ class segment_mover {
                           std::uint64_t max_bytes);
 
   std::shared_ptr<segment_catalog> catalog_;
+  std::shared_ptr<file_list> listed_;
   std::string tag_;
   std::string vfs_;
   std::unique_ptr<journal_reader> reader_;
@@ -78,6 +82,6 @@ struct lost_move {
 /// Completes the moves that a crash cut short, and removes those that were not made whole. Before
 /// anything else is read. corrupt where one is of another journal: then nothing is moved.
 result<void> finish_moves(const std::filesystem::path& dir, const std::string& tag,
-                          const std::string& vfs, std::vector<lost_move>& lost);
+                          const std::string& vfs, file_list& listed, std::vector<lost_move>& lost);
 
 } // namespace penstock

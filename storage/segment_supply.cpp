@@ -80,6 +80,13 @@ bool segment_supply::is_roomy_for(std::uint64_t more_bytes) const {
          catalog_->bytes() + bytes() + more_bytes <= options_.max_bytes / 2;
 }
 
+bool segment_supply::has_disk_for(std::uint64_t more_bytes) const {
+  constexpr std::uint64_t left_alone_bytes = 8u << 20;
+  std::error_code fault;
+  const auto disk = fs::space(options_.dir, fault);
+  return !fault && disk.available >= left_alone_bytes + more_bytes;
+}
+
 fs::path segment_supply::place_for_spare() {
   const std::lock_guard lock{mutex_};
   for (std::size_t i = 0; i < max_spare_wals; ++i)

@@ -39,6 +39,9 @@ class segment_supply {
   /// half its cap, so that they are used up before it is reached, and the disk is not nearly full.
   bool is_roomy_for(std::uint64_t more_bytes) const;
 
+  /// Whether the disk has that much beyond what is kept for cursors, without which nothing can be let go of.
+  bool has_disk_for(std::uint64_t more_bytes) const;
+
   /// Of the prepared segment and the spares.
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 

@@ -23,7 +23,9 @@ class store_opening {
   result<sqlite_database> run() {
     file_list stores{db_.parent_path() / stores_file_name};
     const auto name = db_.filename().string();
-    if (!fs::exists(db_) && !fs::exists(wal_path(db_)) && stores.contains(name))
+    const bool is_gone = !fs::exists(db_) && !fs::exists(wal_path(db_));
+    if (is_gone) remove_file(shm_path(db_)); // it speaks of what is gone, too
+    if (is_gone && stores.contains(name))
       report_.damaged.push_back(db_.string() + " is gone, and the node begins another. Lost is all that it said of " +
                                 std::string{kind_.holds});
     auto store = settle_and_open();

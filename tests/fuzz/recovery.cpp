@@ -1,9 +1,11 @@
 // A small journal whose files the input damages, and then the start of a node on it. The first byte
 // chooses the journal, the second whether the logs' checksums are made right again, as whoever wants to do
 // harm would; the rest is the damage.
+#include "storage/file_list.hpp"
 #include "storage/files.hpp"
 #include "storage/journal.hpp"
 #include "storage/journal_reader.hpp"
+#include "storage/recovery.hpp"
 #include "storage/segment.hpp"
 #include "storage/segment_keeper.hpp"
 #include "storage/segment_mover.hpp"
@@ -103,7 +105,7 @@ made_journal make_journal(end_of_journal how) {
   if (how == end_of_journal::prepared) must_work(segment_keeper::make(**log, options)->prepare());
   const auto catalog = (*log)->catalog();
   if (made.has_move)
-    expect(segment_mover{catalog, tag_of_all, wal_vfs({}, true)}
+    expect(segment_mover{catalog, std::make_shared<file_list>(options.dir / segments_file_name), tag_of_all, wal_vfs({}, true)}
                .make({*catalog->get(1), *catalog->get(2)}, all_owed{}, options.max_bytes)
                .has_value(),
            "segments can be moved");

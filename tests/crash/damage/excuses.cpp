@@ -11,10 +11,7 @@ const std::vector<excuse>& excuses() {
        "counters, usage, jobs and idempotency keys have none: what SQLite finds well formed is believed, also "
        "pages of another store's log that lack the first page, which has the store's mark"},
       {"end of usage", "usage is not synced at each write: a log that ends early is what a power cut leaves"},
-      {"store gone", "a store that is gone with its log looks like one that was never made"},
-      {"log gone", "people begin without a log that they moved away; what was in it alone is gone"},
       {"older store", "a store as it was before is whole; nothing outside tells that it was gone on with"},
-      {"segment gone", "a segment that is gone with its log leaves no trace, since segments retire from the middle"},
   };
   return all;
 }
@@ -40,12 +37,7 @@ std::string excuse_for(const cut& done, const fault& wrong) {
     return "end of usage";
   const bool of_rows = is_one_of(wrong.what, {"counter more generous", "usage lost", "jobs lost", "letter lost",
                                               "key lost", "key changed", "plan lost", "revoked key valid"});
-  if (of_store && of_rows && done.kind == "missing")
-    return done.part == "store log" ? "log gone" : "store gone";
   if (of_store && of_rows && done.kind == "older") return "older store";
-  const bool both = done.files.size() == 2 && touches(done, "-wal");
-  if (done.kind == "missing" && both && done.part.find("segment") != std::string::npos && wrong.what == "event lost")
-    return "segment gone";
   return "";
 }
 

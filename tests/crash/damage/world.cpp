@@ -1,5 +1,6 @@
 #include "tests/crash/damage/world.hpp"
 
+#include "storage/file_list.hpp"
 #include "storage/files.hpp"
 #include "storage/node_name.hpp"
 #include "storage/recovery.hpp"
@@ -153,7 +154,7 @@ void world::begin_move(std::size_t segments) {
   auto from = journal_->catalog()->list();
   std::erase_if(from, [](const segment_info& one) { return !one.sealed; });
   from.resize(std::min(from.size(), segments));
-  segment_mover mover{journal_->catalog(), tag, wal_vfs({}, true)};
+  segment_mover mover{journal_->catalog(), std::make_shared<file_list>(dir_ / "journal" / segments_file_name), tag, wal_vfs({}, true)};
   if (!must(mover.make(from, owed_by_book{book_.events}, 1u << 30))) std::abort();
 }
 

@@ -203,7 +203,7 @@ TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
   {
     auto log = open_journal(options);
     const auto catalog = log->catalog();
-    segment_mover mover{catalog, log->tag(), wal_vfs({}, true)};
+    segment_mover mover{catalog, listed_in(options.dir), log->tag(), wal_vfs({}, true)};
     REQUIRE(mover.make(complete(*log), owed, any_size).value());
     // make() was whole; finish() is done by hand below.
   }
@@ -229,6 +229,7 @@ TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
   CHECK(opened_copy(moved.filename().string() + "-wal") == all); // it can't be read: not made whole
   const step steps[] = {
       {"made", [] {}, left},
+      {"the second may go", [&] { require_ok(listed_in(options.dir)->drop({second.filename().string()})); }, left},
       {"the first's log is away", [&] { rename(wal_path(first), first.string() + "-wal.tmp"); }, left},
       {"the first's database too", [&] { fs::remove(first); }, left},
       {"the first is gone", [&] { fs::remove(first.string() + "-wal.tmp"); }, left},
@@ -272,7 +273,7 @@ TEST_CASE("a move that can't be read any more is set aside, and said", "[move]")
   make_three_segments(options);
   {
     auto log = open_journal(options);
-    segment_mover mover{log->catalog(), log->tag(), wal_vfs({}, true)};
+    segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
     REQUIRE(mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value());
   }
   const auto first = segment_path(options.dir, 1);

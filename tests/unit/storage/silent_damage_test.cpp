@@ -55,7 +55,7 @@ class owed_number final : public owed_events {
 fs::path make_half_a_move(const journal_options& options) {
   make_three_segments(options);
   auto log = open_journal(options);
-  segment_mover mover{log->catalog(), log->tag(), wal_vfs({}, true)};
+  segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
   auto from = log->catalog()->list();
   from.resize(1);
   REQUIRE(mover.make(std::move(from), owed_number{}, 1u << 30).value());

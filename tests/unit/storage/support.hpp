@@ -4,6 +4,7 @@
 #include "storage/event_id.hpp"
 #include "storage/journal.hpp"
 #include "storage/journal_reader.hpp"
+#include "storage/recovery.hpp"
 #include "storage/segment_keeper.hpp"
 
 #include <catch2/catch.hpp>
@@ -64,6 +65,11 @@ inline event_block numbered_block(std::uint64_t first_seq, std::size_t n,
     block.push(body, "text/plain", 7);
   }
   return block;
+}
+
+/// What a journal's directory says that it must have.
+inline std::shared_ptr<file_list> listed_in(const std::filesystem::path& dir) {
+  return std::make_shared<file_list>(dir / segments_file_name);
 }
 
 inline std::unique_ptr<journal> open_journal(const journal_options& options,
