@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ for folder in ("integration", "sinks"):
     sys.path.insert(0, str(HERE.parent / folder))
 
 import harness  # noqa: E402
+from event_server import EventServer  # noqa: E402
 from harness import Node, free_port, wait_for  # noqa: E402
 from http_client import Closed  # noqa: E402
 from nats_client import NatsServer  # noqa: E402
@@ -250,6 +252,101 @@ class Replicated(Cluster):
         time.sleep(0.5)
         self.stop(senders)
         self.check_arrived(senders)
+
+
+class Space(Cluster):
+    """A holder keeps what is owed, and little more: not what came after it."""
+
+    MAX_BYTES = 16 << 20
+    BODY = b"x" * 30000
+    EVERY = 20    # of so many events one is for the stream whose sink is away
+    AT_ONCE = 25  # events between two looks
+
+    def space_node(self, late, **more):
+        return self.node(**{
+            "cluster.replica_max_size": str(self.MAX_BYTES),
+            "journal.max_size": "64MiB",
+            "streams.late.ack": "replicated", "streams.late.sinks": ["late"],
+            "streams.work.ack": "replicated", "streams.work.sinks": ["queue"],
+            "sinks.queue.kind": "embedded",
+            **late.sink_options("late"), "sinks.late.retry_max": "200ms", "sinks.late.timeout": "2s",
+            **more})
+
+    def post(self, client, stream, body):
+        reply = client.post(body, stream)
+        self.assertEqual((reply.status, reply.json().get("ack")), (202, None), reply)
+        return reply.json()["id"]
+
+    def work(self, node, poison):
+        """A consumer that gives one event back for ever."""
+        for _ in range(self.AT_ONCE):
+            messages = node.receive("work")
+            taken = [m for m in messages if m["id"] != poison]
+            node.settle("work", [m for m in messages if m["id"] == poison], "nack")
+            if not taken:
+                return
+            node.settle("work", taken)
+
+    def feed(self, nodes, poison, events):
+        """Sends to all three streams, and lets the holder get rid of what is delivered; gives what
+        was sent to the one whose sink is away."""
+        owed = {}
+        with nodes[0].client() as client:
+            for n in range(events):
+                if n % self.EVERY == 0:
+                    body = b"late %d" % n
+                    owed[self.post(client, "late", body)] = body
+                self.post(client, ("default", "work")[n % 2], self.BODY)
+                if n % self.AT_ONCE == 0:
+                    self.work(nodes[0], poison)
+                    wait_for(lambda: self.held_bytes(nodes[1]) < self.MAX_BYTES // 4 * 3,
+                             "the holder has room", 30)
+            self.work(nodes[0], poison)
+        return owed
+
+    def held_bytes(self, node):
+        return node.metrics().get("penstock_replica_held_bytes")
+
+    def test_what_is_delivered_does_not_wait_for_what_is_not(self):
+        late = RedisServer(key="late")
+        self.addCleanup(late.stop)
+        late.start()
+        nodes = [self.space_node(late) for _ in range(2)]
+        for node in nodes:
+            node.launch()
+        for node in nodes:
+            node.wait_ready()
+        self.wait_for_holders(nodes)
+        late.freeze()
+        events = 5 * self.MAX_BYTES // len(self.BODY)
+        poison = nodes[0].post(b"poison", "work").json()["id"]
+        owed = self.feed(nodes, poison, events // 2)
+        nodes[1].kill()
+        nodes[1].start()
+        self.wait_for_holders(nodes)
+        owed |= self.feed(nodes, poison, events - events // 2)
+        for node in nodes:
+            self.assertNotIn("are not kept", node.log())
+            self.assertNotIn("damaged", node.log())
+        # What was delivered last is told within a second.
+        wait_for(lambda: self.held_bytes(nodes[1]) < self.MAX_BYTES // 2, "the holder holds little")
+        self.lose(nodes[0])
+        late.thaw()
+        wait_for(lambda: nodes[1].metrics().get("penstock_replica_adopted_total") == 1, "adopted", 40)
+        arrived = [(event[0], event[2]) for event in late.read_all()]
+        self.assertEqual(sorted(arrived), sorted(owed.items()))
+        self.assert_left_for_consumers(nodes[1], poison)
+
+    def assert_left_for_consumers(self, node, poison):
+        """Of the queue's events the one that was never taken is left, once, under its id."""
+        left, = pathlib.Path(node.data_dir, "replicas").glob("*.adopted")
+        catcher = EventServer()
+        self.addCleanup(catcher.close)
+        done = subprocess.run([harness.binary, "adopt", str(left), "--config", node.config_file,
+                               "--to", catcher.url.removesuffix("/v1/events")],
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(catcher.ids(), [poison])
 
 
 class WireVersions(Cluster):
