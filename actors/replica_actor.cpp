@@ -138,7 +138,7 @@ void replica_state::make_room(const std::string& tag, origin& of) {
     };
     of.room.emplace(space_parts{parts_.store->keeper(tag), parts_.store->catalog(tag), told,
                                 options.max_bytes, options.segment_max_bytes,
-                                max_replica_room_pass_bytes});
+                                max_replica_room_pass_bytes, true});
   }
   const auto now_ms = [this] {
     return std::chrono::duration_cast<std::chrono::milliseconds>(

@@ -53,9 +53,9 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
   std::vector<segment_share> shares;
   for (const auto& segment : segments) {
     auto share = share_of(segment, owed, now_ms, out);
-    share.may_move = segment.sealed && !segment.damaged && segment.last_time_ms < before_ms;
-    const bool may_go = (segment.sealed || segment.damaged) && segment.last_time_ms < before_ms;
-    if (!may_go || !share.is_measured || share.owed_bytes > 0) {
+    const bool is_free = may_go(segment, before_ms);
+    share.may_move = is_free && !segment.damaged;
+    if (!is_free || !share.is_measured || share.owed_bytes > 0) {
       shares.push_back(share);
       continue;
     }
@@ -71,6 +71,12 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
   if (moves.size() > max_moves) moves.resize(max_moves);
   for (const auto& numbers : moves)
     move(numbers, owed, out);
+}
+
+bool space_maker::may_go(const segment_info& segment, std::int64_t before_ms) const {
+  if (!segment.sealed && !segment.damaged) return false;
+  if (parts_.keeps_last && segment.last_seq >= parts_.catalog->durable_seq()) return false;
+  return segment.last_time_ms < before_ms;
 }
 
 bool space_maker::may_measure(const segment_info& segment) const {

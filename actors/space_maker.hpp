@@ -25,6 +25,8 @@ struct space_parts {
   std::uint64_t segment_max_bytes = 0;
   /// Segments that one pass measures, and again moves, by their size; one in any case.
   std::uint64_t pass_max_bytes = std::numeric_limits<std::uint64_t>::max();
+  /// The last segment that has events stays: a restart learns from it how far the journal came.
+  bool keeps_last = false;
 };
 
 /// One thread uses it; it blocks on the disk.
@@ -63,6 +65,7 @@ class space_maker {
     std::int64_t at_ms = 0;
   };
   bool is_due(std::int64_t now_ms) const;
+  bool may_go(const segment_info& segment, std::int64_t before_ms) const;
   bool may_measure(const segment_info& segment) const;
   bool is_short() const;
   bool has_grown() const;
