@@ -130,13 +130,14 @@ void replica_state::on_news(const replica_news& news) {
 // As the keeper does in the node's own journal. Of one origin at a time, so that batches of others
 // are taken in between.
 void replica_state::make_room(const std::string& tag, origin& of) {
-  if (!of.told || of.is_adopted) return;
+  const auto keeper = parts_.store->keeper(tag);
+  if (!of.told || !keeper) return; // or its journal is closed: it is adopted
   if (!of.room) {
     const auto& options = parts_.store->options();
     const auto told = [this, tag]() -> result<std::shared_ptr<const owed_events>> {
       return std::shared_ptr<const owed_events>{origins_.at(tag).told};
     };
-    of.room.emplace(space_parts{parts_.store->keeper(tag), parts_.store->catalog(tag), told,
+    of.room.emplace(space_parts{keeper, parts_.store->catalog(tag), told,
                                 options.max_bytes, options.segment_max_bytes,
                                 max_replica_room_pass_bytes, true});
   }

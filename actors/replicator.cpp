@@ -277,13 +277,12 @@ void replicator_state::tell_peers() {
 }
 
 // Where all is confirmed, that says it all. First the journal, then the cursors: what is durable in
-// between is owed.
+// between is owed. The keeper tells when cursors can't be read.
 replica_news replicator_state::with_delivered(replica_news news) const {
   const auto there = parts_.catalog->snapshot();
   if (!parts_.cursors || !streams_.wanted || news.confirmed_seq >= there.durable_seq) return news;
-  auto saved = parts_.cursors->load();
-  if (saved) tell_delivered(news, there, {std::move(*saved), parts_.routes, parts_.queue});
-  else spdlog::warn("replicator: what was delivered is not known: {}", saved.error().message);
+  if (auto saved = parts_.cursors->load())
+    tell_delivered(news, there, {std::move(*saved), parts_.routes, parts_.queue});
   return news;
 }
 

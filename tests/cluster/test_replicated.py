@@ -269,7 +269,7 @@ class Space(Cluster):
 
     def space_node(self, late, **more):
         return self.node(**{
-            "cluster.replica_max_size": str(self.MAX_BYTES),
+            "cluster.replica_max_size": f"{self.MAX_BYTES >> 20}MiB",
             "journal.max_size": "64MiB",
             "streams.late.ack": "replicated", "streams.late.sinks": ["late"],
             "streams.work.ack": "replicated", "streams.work.sinks": ["queue"],
