@@ -3,6 +3,7 @@
 #include "actors/owed.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace penstock {
@@ -35,6 +36,33 @@ owed_events::portion owed_book::between(const std::string& stream, std::uint64_t
 
 bool owed_book::is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const {
   return std::ranges::any_of(of(stream), [&](const auto& one) { return !one.contains(seq, client); });
+}
+
+delivered_events owed_book::delivered(const std::string& stream) const {
+  constexpr auto all = std::numeric_limits<std::uint64_t>::max();
+  const auto& sinks = of(stream);
+  const auto slowest = std::ranges::min_element(sinks, {}, &delivered_before::position);
+  if (slowest == sinks.end()) return {all, {}};
+  auto others = all;
+  for (auto one = sinks.begin(); one != sinks.end(); ++one)
+    if (one != slowest) others = std::min(others, one->position());
+  delivered_events out{slowest->position(), {}};
+  for (const auto& [first, last] : slowest->ahead_of(0, 1)) {
+    const seq_ranges::range range{std::max(first, out.floor + 1), std::min(last, others)};
+    if (range.first <= range.second) out.beyond.push_back(range);
+  }
+  return out;
+}
+
+owed_source owed_by_cursors(std::shared_ptr<cursor_store> cursors, std::vector<sink_route> routes,
+                            std::string queue) {
+  return [cursors = std::move(cursors), routes = std::move(routes), queue = std::move(queue)]()
+             -> result<std::shared_ptr<const owed_events>> {
+    auto saved = cursors->load();
+    if (!saved) return saved.error();
+    return std::shared_ptr<const owed_events>{
+        std::make_shared<owed_book>(std::move(*saved), routes, queue)};
+  };
 }
 
 } // namespace penstock

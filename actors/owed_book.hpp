@@ -5,7 +5,9 @@
 #include "storage/cursor_store.hpp"
 #include "storage/segment_mover.hpp"
 
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +18,13 @@ namespace penstock {
 struct sink_route {
   std::string sink;
   std::function<bool(const std::string& stream)> feeds;
+};
+
+/// Events of a stream that all its sinks have: all up to `floor`, and closed ranges past it, which
+/// are sorted and do not overlap.
+struct delivered_events {
+  std::uint64_t floor = 0;
+  std::vector<seq_ranges::range> beyond{};
 };
 
 /// By what is on the disk, not by what sinks know meanwhile: so it tells what a restart would
@@ -29,6 +38,10 @@ class owed_book final : public owed_events {
   portion between(const std::string& stream, std::uint64_t first,
                   std::uint64_t last) const override;
   bool is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const override;
+  /// Of whichever client; perhaps less than was delivered. The ranges are those of the sink that is
+  /// furthest behind, if that is the queue or has one lane: so it is exact where the others have all
+  /// of them. No more than max_done_ranges_per_lane. Of a stream without a sink nothing is owed ever.
+  delivered_events delivered(const std::string& stream) const;
 
  private:
   /// What each sink of a stream was delivered.
@@ -39,5 +52,12 @@ class owed_book final : public owed_events {
   std::unordered_map<std::string, std::vector<cursor>> saved_; // by stream
   mutable std::unordered_map<std::string, deliveries> known_;
 };
+
+/// Gives what is owed now; null when nothing is known of it.
+using owed_source = std::function<result<std::shared_ptr<const owed_events>>()>;
+
+/// By the cursors that are saved at each call.
+owed_source owed_by_cursors(std::shared_ptr<cursor_store> cursors, std::vector<sink_route> routes,
+                            std::string queue);
 
 } // namespace penstock

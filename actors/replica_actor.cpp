@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace penstock {
 
@@ -116,10 +117,43 @@ void replica_state::settle(const std::string& tag, origin& of) {
 // -- forgetting -----------------------------------------------------------------------------------
 
 void replica_state::on_news(const replica_news& news) {
-  const auto of = origins_.find(news.tag);
-  if (of == origins_.end()) return;
-  of->second.heard = self_->clock().now();
-  of->second.confirmed_seq = std::max(of->second.confirmed_seq, news.confirmed_seq);
+  const auto at = origins_.find(news.tag);
+  if (at == origins_.end()) return;
+  auto& of = at->second;
+  of.heard = self_->clock().now();
+  of.confirmed_seq = std::max(of.confirmed_seq, news.confirmed_seq);
+  // What was told before is still true.
+  if (auto told = told_owed::make(news)) of.told = std::move(told);
+  make_room(news.tag, of);
+}
+
+// As the keeper does in the node's own journal. Of one origin at a time, so that batches of others
+// are taken in between.
+void replica_state::make_room(const std::string& tag, origin& of) {
+  const auto keeper = parts_.store->keeper(tag);
+  if (!of.told || !keeper) return; // or its journal is closed: it is adopted
+  if (!of.room) {
+    const auto& options = parts_.store->options();
+    const auto told = [this, tag]() -> result<std::shared_ptr<const owed_events>> {
+      return std::shared_ptr<const owed_events>{origins_.at(tag).told};
+    };
+    of.room.emplace(space_parts{keeper, parts_.store->catalog(tag), told,
+                                options.max_bytes, options.segment_max_bytes,
+                                max_replica_room_pass_bytes, true});
+  }
+  const auto now_ms = [this] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               self_->clock().now().time_since_epoch())
+        .count();
+  };
+  const auto written = of.room->moved_bytes();
+  const auto made = of.room->make_room(std::numeric_limits<std::int64_t>::max(), now_ms);
+  parts_.metrics->moved_bytes.add(of.room->moved_bytes() - written);
+  auto problem = made.done ? std::string{} : made.done.error().message;
+  if (!problem.empty() && problem != of.room_problem)
+    spdlog::error("replicas: no room is made in what is held of node {}, trying again: {}", of.node,
+                  problem);
+  of.room_problem = std::move(problem);
 }
 
 result<void> replica_state::forget(const std::string& tag, origin& of) {
@@ -150,15 +184,17 @@ void replica_state::look_after(const std::string& tag, const replica_info& held,
   const auto silent = self_->clock().now() - of.heard;
   if (parts_.adopt_after_ms.count() == 0 || silent < parts_.adopt_after_ms || of.asks) return;
   if (held.settled_seq <= std::max(held.forgotten_seq, of.confirmed_seq)) {
+    of.room.reset();
     if (parts_.store->remove(tag)) origins_.erase(tag); // nothing is owed
     return;
   }
   if (!parts_.adopter || self_->clock().now() < of.adopt_again) return;
+  of.room.reset();
   if (auto released = parts_.store->release(tag); !released) return;
   spdlog::warn("replicas: node {} has not been heard of for {} s; its events are published here",
                of.node, std::chrono::duration_cast<std::chrono::seconds>(silent).count());
   of.is_adopted = true;
-  self_->send(parts_.adopter, adopt_replica{tag, of.node});
+  self_->send(parts_.adopter, adopt_replica{tag, of.node, of.told});
 }
 
 void replica_state::on_adopted(const replica_adopted& news) {

@@ -3,12 +3,15 @@
 
 #include "actors/metrics.hpp"
 #include "actors/replica_messages.hpp"
+#include "actors/replica_owed.hpp"
+#include "actors/space_maker.hpp"
 #include "storage/replica_store.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +22,16 @@ inline constexpr std::chrono::milliseconds replica_interval{1000};
 /// What could not be adopted whole is tried again after this.
 inline constexpr std::chrono::milliseconds adopt_again_interval{60'000};
 
+/// Segments that a holder reads at once to make room, by their size: other origins wait meanwhile.
+inline constexpr std::uint64_t max_replica_room_pass_bytes = 64u << 20;
+
 /// What a holder counts; see metrics.hpp for who may write and read.
 struct alignas(64) replica_metrics {
   counter events; ///< taken, those that were held already among them
   counter bytes;  ///< of their bodies
   counter commits;
   counter refusals; ///< batches not kept
+  counter moved_bytes; ///< written to make room, with what is owed of segments that were given up
   counter adopted;  ///< origins whose events were published here, as they did not come back
   gauge origins;
   gauge held_bytes; ///< of the segments
@@ -66,6 +73,9 @@ class replica_state {
     time_point adopt_again{};
     caf::actor asks{}; // the origin's replicator, which waits for an answer
     std::uint64_t session = 0;
+    std::shared_ptr<const told_owed> told{}; // the last that it said in this life of the holder
+    std::optional<space_maker> room{};       // while the store has its journal
+    std::string room_problem{};              // told once, not every second
   };
 
   result<void> take(origin& from, const replica_batch& batch);
@@ -73,6 +83,7 @@ class replica_state {
   result<void> forget(const std::string& tag, origin& of);
   void refuse(origin& from, const replica_batch& batch, const error& why);
   void settle(const std::string& tag, origin& of);
+  void make_room(const std::string& tag, origin& of);
   void look_after(const std::string& tag, const replica_info& held, origin& of);
   void show();
 

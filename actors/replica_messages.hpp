@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock {
@@ -48,12 +49,23 @@ struct replica_held {
   std::string why{}; ///< if not ok: a sentence
 };
 
+/// What all sinks of one stream have: all up to `floor`, and closed ranges past it, in order.
+struct delivered_stream {
+  std::string stream{};
+  std::uint64_t floor = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> beyond{};
+};
+
 /// From each node to all that it has a link to, every replica_interval: it lives, and this is what
 /// need not be held any more. No answer.
 struct replica_news {
   std::uint8_t version = replicas_wire_version;
   std::string tag{};
   std::uint64_t confirmed_seq = 0;
+  /// From here on of delivered_wire_version. `delivered` has the streams of which something is owed up
+  /// to `as_of_seq`, by their names in order: of all others nothing up to there is. See told_owed.
+  std::uint64_t as_of_seq = 0;
+  std::vector<delivered_stream> delivered{};
 };
 
 template <class Inspector>
@@ -84,8 +96,14 @@ typename Inspector::result_type inspect(Inspector& f, replica_held& x) {
   return f(x.version, x.session, x.settled_seq, x.ok, x.why);
 }
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, delivered_stream& x) {
+  return f(x.stream, x.floor, x.beyond);
+}
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_news& x) {
-  return f(x.version, x.tag, x.confirmed_seq);
+  auto as_of_seq = since<delivered_wire_version>(x.version, x.as_of_seq);
+  auto delivered = since<delivered_wire_version>(x.version, x.delivered);
+  return f(x.version, x.tag, x.confirmed_seq, as_of_seq, delivered);
 }
 
 // -- within a node --------------------------------------------------------------------------------
@@ -103,11 +121,14 @@ struct journal_rows {
   std::vector<const_block_ptr> rows;
 };
 
+class told_owed;
+
 /// To the adopter: publish what the origin of that tag owed; its directory is yours until the
 /// answer, replica_adopted.
 struct adopt_replica {
   std::string tag;
   std::string node;
+  std::shared_ptr<const told_owed> told{}; ///< the last that it said; null: nothing
 };
 struct replica_adopted {
   std::string tag{};
@@ -136,6 +157,8 @@ CAF_ADD_TYPE_ID(penstock_replicas, (penstock::wire_block))
 CAF_ADD_TYPE_ID(penstock_replicas, (std::vector<penstock::wire_block>))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_batch))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_held))
+CAF_ADD_TYPE_ID(penstock_replicas, (penstock::delivered_stream))
+CAF_ADD_TYPE_ID(penstock_replicas, (std::vector<penstock::delivered_stream>))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_news))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replicated_streams))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::journal_rows))

@@ -3,6 +3,7 @@
 #include "actors/fail_fast.hpp"
 #include "actors/replica_actor.hpp"
 #include "actors/replica_choice.hpp"
+#include "actors/replica_owed.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -67,7 +68,7 @@ std::uint64_t replicator_state::confirmed() const {
 void replicator_state::on_peer_up(const peer_up& up) {
   std::erase_if(peers_, [&](const peer& known) { return known.member == up.member; });
   if (holder_ == up.member) end_session(); // another life of it
-  if (up.replicas) peers_.push_back({up.member, up.address, up.replicas});
+  if (up.replicas) peers_.push_back({up.member, up.address, up.replicas, up.version});
   if (at_ == stage::idle) choose();
 }
 
@@ -268,8 +269,21 @@ void replicator_state::on_tick() {
 
 // That it lives, and what need not be held any more: also to those who held something earlier.
 void replicator_state::tell_peers() {
+  const auto is_told = [](const peer& one) { return one.version >= delivered_wire_version; };
+  const replica_news plain{.tag = parts_.tag, .confirmed_seq = confirmed()};
+  const auto full = std::ranges::any_of(peers_, is_told) ? with_delivered(plain) : plain;
   for (const auto& one : peers_)
-    self_->send(one.replicas, replica_news{.tag = parts_.tag, .confirmed_seq = confirmed()});
+    self_->send(one.replicas, is_told(one) ? full : plain);
+}
+
+// Where all is confirmed, that says it all. First the journal, then the cursors: what is durable in
+// between is owed. The keeper tells when cursors can't be read.
+replica_news replicator_state::with_delivered(replica_news news) const {
+  const auto there = parts_.catalog->snapshot();
+  if (!parts_.cursors || !streams_.wanted || news.confirmed_seq >= there.durable_seq) return news;
+  if (auto saved = parts_.cursors->load())
+    tell_delivered(news, there, {std::move(*saved), parts_.routes, parts_.queue});
+  return news;
 }
 
 void replicator_state::show() {

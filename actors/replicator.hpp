@@ -4,6 +4,7 @@
 
 #include "actors/delivery_messages.hpp"
 #include "actors/metrics.hpp"
+#include "actors/owed_book.hpp"
 #include "actors/publish_watches.hpp"
 #include "actors/replica_messages.hpp"
 #include "storage/journal_reader.hpp"
@@ -48,6 +49,10 @@ struct replicator_parts {
   std::unique_ptr<journal_reader> reader;
   std::shared_ptr<replicator_metrics> metrics;
   std::size_t max_pending_bytes = max_replica_pending_bytes;
+  /// What was delivered is known by these; without cursors holders are told only what all sinks have.
+  std::shared_ptr<cursor_store> cursors{};
+  std::vector<sink_route> routes{};
+  std::string queue{}; ///< the embedded queue among the routes
 };
 
 /// A session with a holder begins with a question: what do you have? From there on all that is
@@ -81,6 +86,7 @@ class replicator_state {
     std::uint16_t member = 0;
     std::string address;
     caf::actor replicas;
+    std::uint32_t version = 0;
     time_point not_before{}; // it refused, or hung
   };
   struct sent_batch {
@@ -97,6 +103,7 @@ class replicator_state {
   void pump();
   void send(std::vector<wire_block> rows, std::size_t bytes);
   std::uint64_t confirmed() const;
+  replica_news with_delivered(replica_news news) const;
   void tell(const std::vector<publish_watches::answer>& answers);
   time_point now() const { return self_->clock().now(); }
   std::int64_t now_ms() const;

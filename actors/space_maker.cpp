@@ -6,7 +6,8 @@
 namespace penstock {
 
 space_rules space_maker::rules() const {
-  return {parts_.catalog->bytes(), parts_.max_bytes, parts_.segment_max_bytes};
+  return {parts_.catalog->bytes(), parts_.max_bytes, parts_.segment_max_bytes,
+          parts_.pass_max_bytes};
 }
 
 bool space_maker::is_short() const {
@@ -19,7 +20,7 @@ bool space_maker::has_grown() const {
 }
 
 bool space_maker::is_due(std::int64_t now_ms) const {
-  if (!parts_.cursors) return false;
+  if (!parts_.owed) return false;
   if (!has_passed_) return true;
   const bool is_urgent = is_short() || has_grown();
   const auto rest_ms = is_urgent ? took_ms_ * rest_when_urgent
@@ -42,21 +43,20 @@ space_maker::outcome space_maker::make_room(std::int64_t before_ms,
 
 void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out) {
   measured_ = 0;
+  measured_bytes_ = 0;
   const auto segments = parts_.catalog->list();
   if (std::ranges::none_of(segments, [](auto& one) { return one.sealed || one.damaged; })) return;
-  auto saved = parts_.cursors->load();
-  if (!saved) {
-    out.done = saved.error();
-    return;
-  }
-  const owed_book owed{std::move(*saved), parts_.routes, parts_.queue};
+  const auto known = parts_.owed();
+  if (!known) out.done = known.error();
+  if (!known || !*known) return;
+  const auto& owed = **known;
   std::vector<segment_share> shares;
   std::vector<segment_info> going;
   for (const auto& segment : segments) {
     auto share = share_of(segment, owed, now_ms, out);
-    share.may_move = segment.sealed && !segment.damaged && segment.last_time_ms < before_ms;
-    const bool may_go = (segment.sealed || segment.damaged) && segment.last_time_ms < before_ms;
-    if (!may_go || !share.is_measured || share.owed_bytes > 0) {
+    const bool is_free = may_go(segment, before_ms);
+    share.may_move = is_free && !segment.damaged;
+    if (!is_free || !share.is_measured || share.owed_bytes > 0) {
       shares.push_back(share);
       continue;
     }
@@ -76,6 +76,17 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
   if (moves.size() > max_moves) moves.resize(max_moves);
   for (const auto& numbers : moves)
     move(numbers, owed, out);
+}
+
+bool space_maker::may_go(const segment_info& segment, std::int64_t before_ms) const {
+  if (!segment.sealed && !segment.damaged) return false;
+  if (parts_.keeps_last && segment.last_seq >= parts_.catalog->durable_seq()) return false;
+  return segment.last_time_ms < before_ms;
+}
+
+bool space_maker::may_measure(const segment_info& segment) const {
+  if (measured_ == 0) return true;
+  return measured_ < max_measures && measured_bytes_ + segment.bytes <= parts_.pass_max_bytes;
 }
 
 // Most segments need no reading: all is owed of the streams in them, or nothing.
@@ -99,8 +110,9 @@ segment_share space_maker::share_of(const segment_info& segment, const owed_even
   auto known = measures_.find(segment.number);
   const auto holds_ms = is_short() ? measure_holds_when_short_ms : measure_holds_ms;
   if (known == measures_.end() || now_ms - known->second.at_ms >= holds_ms) {
-    if (measured_ == max_measures) return share;
+    if (!may_measure(segment)) return share;
     ++measured_;
+    measured_bytes_ += segment.bytes;
     const auto sum = parts_.segments->measure(segment, owed, std::max(enough, segment.bytes / 2));
     if (!sum) {
       out.done = sum.error();

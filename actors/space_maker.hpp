@@ -1,4 +1,4 @@
-// Makes room in the journal's middle: retires segments of which nothing is owed, wherever they lie,
+// Makes room in a journal's middle: retires segments of which nothing is owed, wherever they lie,
 // and moves what little others owe.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,11 +20,13 @@ namespace penstock {
 struct space_parts {
   std::shared_ptr<segment_keeper> segments;
   std::shared_ptr<segment_catalog> catalog;
-  std::shared_ptr<cursor_store> cursors; ///< null: no room is made in the middle
-  std::vector<sink_route> routes;
-  std::string queue; ///< the embedded queue among them; empty if there is none
+  owed_source owed; ///< asked once a pass; none: no room is made in the middle
   std::uint64_t max_bytes = 0;
   std::uint64_t segment_max_bytes = 0;
+  /// Segments that one pass measures, and again moves, by their size; one in any case.
+  std::uint64_t pass_max_bytes = std::numeric_limits<std::uint64_t>::max();
+  /// The last segment that has events stays: a restart learns from it how far the journal came.
+  bool keeps_last = false;
 };
 
 /// One thread uses it; it blocks on the disk.
@@ -62,6 +65,8 @@ class space_maker {
     std::int64_t at_ms = 0;
   };
   bool is_due(std::int64_t now_ms) const;
+  bool may_go(const segment_info& segment, std::int64_t before_ms) const;
+  bool may_measure(const segment_info& segment) const;
   bool is_short() const;
   bool has_grown() const;
   space_rules rules() const;
@@ -73,6 +78,7 @@ class space_maker {
   space_parts parts_;
   std::map<std::uint64_t, measure> measures_; // by number
   std::size_t measured_ = 0;                  // in this pass
+  std::uint64_t measured_bytes_ = 0;          // likewise
   std::int64_t ended_ms_ = 0; // the last pass
   std::int64_t took_ms_ = 0;
   std::uint64_t left_bytes_ = 0; // by the last pass

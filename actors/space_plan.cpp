@@ -61,14 +61,21 @@ std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_sha
                                                    const space_rules& rules) {
   std::vector<std::vector<std::uint64_t>> moves;
   run neighbours;
+  std::uint64_t planned_bytes = 0;
   const auto end_run = [&] {
-    if (neighbours.is_worth_it(rules)) moves.push_back(neighbours.numbers);
+    const bool has_room = moves.empty() || planned_bytes + neighbours.bytes <= rules.pass_max_bytes;
+    if (has_room && neighbours.is_worth_it(rules)) {
+      moves.push_back(neighbours.numbers);
+      planned_bytes += neighbours.bytes;
+    }
     neighbours = {};
   };
   for (const auto& one : segments) {
     const bool fits =
         one.may_move && one.is_measured && (is_worthwhile(one, rules) || is_tiny(one));
-    if (!fits || neighbours.bytes_after() + one.owed_bytes > rules.segment_max_bytes / 2) end_run();
+    if (!fits || neighbours.bytes + one.bytes > rules.pass_max_bytes ||
+        neighbours.bytes_after() + one.owed_bytes > rules.segment_max_bytes / 2)
+      end_run();
     if (fits) neighbours.add(one, rules);
   }
   end_run();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace penstock {
@@ -20,6 +21,8 @@ struct space_rules {
   std::uint64_t used_bytes = 0; ///< of all segments
   std::uint64_t max_bytes = 0;  ///< journal.max_size
   std::uint64_t segment_max_bytes = 0;
+  /// Segments read in one pass, by their size; one is read, however large.
+  std::uint64_t pass_max_bytes = std::numeric_limits<std::uint64_t>::max();
 };
 
 /// The largest part of a segment that may be owed for it to be worth moving, as one in so many: 32 while
@@ -32,7 +35,7 @@ std::uint64_t most_owed(std::uint64_t bytes, const space_rules& rules);
 
 /// Neighbours that are moved together, in journal order. Small ones that
 /// moves left are taken together again by eights, or by fours when space is short, so that their number stays
-/// small; larger ones are moved only if most of them is free. Pure.
+/// small; larger ones are moved only if most of them is free. What is over pass_max_bytes is left for another pass. Pure.
 std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_share>& segments,
                                                    const space_rules& rules);
 

@@ -76,6 +76,7 @@ class adoption {
 
  private:
   result<void> load_cursors();
+  result<std::vector<cursor>> with_told(std::vector<cursor> saved);
   void plan_routes();
   result<void> check_queue() const;
   result<event_volume> owed(const route& to, const std::string& stream,
@@ -154,6 +155,7 @@ result<void> adoption::open() {
 
 result<void> adoption::load_cursors() {
   auto saved = cursors_->load(&report_.damaged);
+  if (saved) saved = with_told(std::move(*saved));
   if (!saved) return saved.error();
   saved_ = with_queue_as_lane(std::move(*saved), queue_name(settings_));
   // Of a replica: what its origin had published when it lived.
@@ -162,6 +164,26 @@ result<void> adoption::load_cursors() {
       for (const auto& stream : journal_->catalog()->streams())
         saved_.push_back({stream, lane_cursor_name(to.sink, 0, 1), forgotten, {}});
   return {};
+}
+
+// As positions of publishers with one lane: what counts is how far any life of them came. One that an
+// earlier attempt has brought further stays.
+result<std::vector<cursor>> adoption::with_told(std::vector<cursor> saved) {
+  if (!wish_.told) return saved;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> reached;
+  for (const auto& one : saved)
+    reached[{one.stream, one.sink}] = one.seq;
+  std::vector<cursor> told;
+  for (const auto& to : routes_)
+    for (const auto& stream : journal_->catalog()->streams()) {
+      const auto& its = wish_.told->delivered(stream);
+      cursor one{stream, lane_cursor_name(to.sink, 0, 1), its.floor, its.beyond};
+      const auto before = reached.find({one.stream, one.sink});
+      if (before == reached.end() || before->second < one.seq) told.push_back(std::move(one));
+    }
+  if (auto kept = cursors_->save(told); !kept) return kept.error();
+  saved.insert(saved.end(), told.begin(), told.end());
+  return saved;
 }
 
 void adoption::plan_routes() {

@@ -1,6 +1,7 @@
 // Publishing what a node that died for good still owed, out of its data directory.
 #pragma once
 
+#include "actors/replica_owed.hpp"
 #include "cli/config.hpp"
 #include "cli/progress.hpp"
 #include "storage/event_block.hpp"
@@ -11,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,9 @@ struct adopt_wish {
   std::string to_key{};        ///< an API key of that node; "" for none
   bool without_queue = false;
   bool dry_run = false;
+  /// Of a replica: what its origin said last of what was delivered. Kept in the directory, for who comes
+  /// after. Null: nothing.
+  std::shared_ptr<const told_owed> told{};
   std::chrono::milliseconds patience_ms{60'000}; ///< with a sink that settles nothing
 };
 

@@ -100,6 +100,7 @@ class node {
   result<void> open_accounts();
   result<void> open_idempotency();
   result<void> open_replicas();
+  std::vector<sink_route> sink_routes() const;
   replica_adopted publish_replica_of(const adopt_replica& what);
   void tell_replicated_streams(const config& settings);
   void tell_space_rules(const config& settings);

@@ -62,7 +62,8 @@ std::string why_left(const adopt_report& report) {
 
 // The queue's events stay: whose consumers are to get them is for people to say.
 replica_adopted node::publish_replica_of(const adopt_replica& what) {
-  adopt_wish wish{.dir = replica_dir(settings_.data_dir, what.tag), .without_queue = true};
+  adopt_wish wish{
+      .dir = replica_dir(settings_.data_dir, what.tag), .without_queue = true, .told = what.told};
   replica_adopted out{.tag = what.tag, .node = what.node};
   const auto report = adopt(settings_, wish, *adoption_stops_, [](const progress&) {});
   if (!report) {
@@ -110,6 +111,9 @@ result<void> node::open_replicas() {
   origin->reader = journal_reader::make(journal_->catalog());
   origin->metrics = replicator_metrics_;
   origin->max_pending_bytes = settings_.memory.replica_pending_bytes;
+  origin->cursors = cursors_;
+  origin->routes = sink_routes();
+  origin->queue = queue_name(settings_);
   replicator_ = system_.spawn<caf::detached>(replicator, std::move(origin));
   return {};
 }

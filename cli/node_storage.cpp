@@ -173,6 +173,13 @@ result<void> node::open_accounts() {
   return {};
 }
 
+std::vector<sink_route> node::sink_routes() const {
+  std::vector<sink_route> routes;
+  for (const auto& sink : fed_sinks(settings_))
+    routes.push_back({sink, feeds(settings_, sink)});
+  return routes;
+}
+
 void node::start_storage_actors() {
   journal_actor_settings settings;
   settings.recent_bytes = settings_.queue.memory_bytes;
@@ -205,8 +212,7 @@ void node::start_storage_actors() {
   keeper.metrics = keeper_metrics_;
   keeper.wall_ms = wall_ms;
   keeper.cursors = cursors_;
-  for (const auto& sink : keeper.sinks)
-    keeper.routes.push_back({sink, feeds(settings_, sink)});
+  keeper.routes = sink_routes();
   keeper.queue = queue_name(settings_);
   keeper.max_bytes = settings_.journal.max_size_bytes;
   keeper.segment_max_bytes = journal_options_.segment_max_bytes;

@@ -60,6 +60,9 @@ void add_held(prometheus_page& out, const replica_metrics& m) {
       .value(m.commits.value());
   out.counter("penstock_replica_refusals_total", "Batches of other nodes that were not kept.")
       .value(m.refusals.value());
+  out.counter("penstock_replica_moved_bytes_total",
+              "Bytes written to make room, with what is owed of segments that were given up.")
+      .value(m.moved_bytes.value());
   out.counter("penstock_replica_adopted_total",
               "Nodes that did not come back, and whose events were published here.")
       .value(m.adopted.value());

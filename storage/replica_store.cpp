@@ -6,7 +6,6 @@
 #include "storage/number_file.hpp"
 #include "storage/recovery.hpp"
 #include "storage/segment.hpp"
-#include "storage/segment_keeper.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -51,7 +50,7 @@ event_block events_after(const event_block& block, std::uint64_t seq) {
 struct origin {
   std::string node;
   std::unique_ptr<journal> log;
-  std::unique_ptr<segment_keeper> keeper;
+  std::shared_ptr<segment_keeper> keeper;
   std::uint64_t appended_seq = 0; // of the last event, durable or in the open transaction
   std::uint64_t forgotten_seq = 0;
 
@@ -168,6 +167,13 @@ class journals_of_origins final : public replica_store {
     const auto at = origins_.find(tag);
     return at == origins_.end() ? nullptr : at->second.log->catalog();
   }
+
+  std::shared_ptr<segment_keeper> keeper(const std::string& tag) const override {
+    const auto at = origins_.find(tag);
+    return at == origins_.end() ? nullptr : at->second.keeper;
+  }
+
+  const replica_options& options() const override { return options_; }
 
   result<void> release(const std::string& tag) override {
     const auto at = origins_.find(tag);

@@ -3,6 +3,7 @@
 
 #include "storage/journal.hpp"
 #include "storage/result.hpp"
+#include "storage/segment_keeper.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -81,6 +82,12 @@ class replica_store {
 
   /// The segments of an origin, for a reader; null when it is unknown.
   virtual std::shared_ptr<segment_catalog> catalog(const std::string& tag) const = 0;
+
+  /// What retires and moves an origin's segments; null when it is unknown. For the store's thread, and
+  /// not after release(), remove() or set_aside() of that origin.
+  virtual std::shared_ptr<segment_keeper> keeper(const std::string& tag) const = 0;
+
+  virtual const replica_options& options() const = 0;
 
   /// Closes an origin's journal and lets go of its lock, so that `penstock adopt` may have it.
   virtual result<void> release(const std::string& tag) = 0;

@@ -210,3 +210,136 @@ TEST_CASE_METHOD(replica_fixture, "who owes nothing makes room, and who slept ad
   CHECK(one->store->list().empty());
   CHECK_FALSE(std::filesystem::exists(replica_dir(one->dir.path(), origin_tag)));
 }
+
+// -- room -----------------------------------------------------------------------------------------
+
+namespace {
+
+/// An origin with a stream that nobody reads and one whose consumer gives one event back for ever.
+class room_fixture : public replica_fixture {
+ public:
+  static constexpr std::uint64_t max_bytes = 8u << 20;
+  static constexpr std::uint64_t poison = 2;
+
+  room_fixture() { start(10s, max_bytes); }
+
+  replica_batch batch_after(std::uint64_t after) {
+    auto batch = batch_of(origin_tag);
+    batch.after_seq = after;
+    return batch;
+  }
+  /// About a quarter of what may be held; the first of it is for nobody. Says whether it is kept.
+  bool fill() {
+    auto batch = batch_after(last);
+    const auto add = [&](const std::string& stream, std::size_t body_bytes) {
+      batch.rows.push_back({std::make_shared<const event_block>(
+          numbered_block(++last, 1, stream, body_bytes))});
+    };
+    add("unread", 10);
+    unread.push_back(last);
+    while (batch.rows.size() < 50)
+      add("default", 30'000);
+    self->send(one->actor, std::move(batch));
+    const auto held = answer();
+    CHECK(held.settled_seq == last);
+    return held.ok;
+  }
+  replica_news news() const {
+    replica_news out{.version = delivered_wire_version, .tag = origin_tag};
+    out.as_of_seq = last;
+    out.delivered = {{"default", poison - 1, {{poison + 1, last}}}, {"unread", 0, {}}};
+    return out;
+  }
+  /// As an origin does, once a second.
+  void tell(const replica_news& what) {
+    self->send(one->actor, what);
+    pass(1s, 1s);
+  }
+  std::uint64_t held_bytes() const { return one->store->list().at(0).bytes; }
+  using seqs = std::vector<std::uint64_t>;
+
+  std::uint64_t last = 0;
+  seqs unread;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(room_fixture, "what is delivered does not wait for what is not", "[replica][space]") {
+  for (int i = 0; i < 20; ++i) { // five times what may be held
+    REQUIRE(fill());
+    tell(news());
+    tell(news());
+    CHECK(held_bytes() < max_bytes / 4 * 3);
+  }
+  CHECK(one->held(origin_tag, "unread") == unread);
+  CHECK(one->held().front() == poison);
+  CHECK(one->held().size() < 100); // of those in the last segments
+  CHECK(one->store->list().at(0).forgotten_seq == 0);
+  CHECK(one->metrics->moved_bytes.value() > 0);
+  CHECK(one->metrics->moved_bytes.value() < 20 * max_bytes / 4 / 10);
+
+  // A session that begins again resends nothing, and goes on.
+  offer(0, {});
+  CHECK(answer().settled_seq == last);
+  CHECK(fill());
+  CHECK(one->held(origin_tag, "unread") == unread);
+}
+
+TEST_CASE_METHOD(room_fixture, "a restart knows how far it held all, though the last segments went",
+                 "[replica][space]") {
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(fill());
+  const auto last_segment = [this] { return one->store->catalog(origin_tag)->list().back(); };
+  while (last_segment().first_seq != 0) {
+    offer(last, {last + 1}, 0, 30'000);
+    CHECK(answer().settled_seq == ++last);
+  }
+  tell(news());
+  tell(news());
+  CHECK(one->held(origin_tag, "unread") == unread);
+  CHECK(held_bytes() < max_bytes / 2);
+  const auto options = one->store->options();
+  caf::anon_send(one->actor, drain{});
+  run();
+  one->store.reset();
+  auto again = replica_store::open(options);
+  REQUIRE(again);
+  CHECK((*again)->settled_seq(origin_tag) == last);
+}
+
+TEST_CASE_METHOD(room_fixture, "who is told nothing, or nonsense, lets go of nothing", "[replica][space]") {
+  REQUIRE(fill());
+  REQUIRE(fill());
+  auto what = news();
+  SECTION("by a peer of an earlier version") { what.version = delivered_wire_version - 1; }
+  SECTION("out of order") { std::swap(what.delivered[0], what.delivered[1]); }
+  SECTION("ranges overlap") { what.delivered[0].beyond.emplace_back(5, 6); }
+  tell(what);
+  tell(what);
+  CHECK(one->held().size() == 2 * 49);
+  tell(news());
+  tell(news());
+  CHECK(one->held().size() < 2 * 49);
+  CHECK(one->held(origin_tag, "unread") == unread);
+}
+
+TEST_CASE_METHOD(room_fixture, "who adopts is given what the origin told last", "[replica][space]") {
+  REQUIRE(fill());
+  REQUIRE(fill());
+  tell(news());
+  pass(11s, 1s);
+  adopt_replica wish;
+  REQUIRE(take(self, wish));
+  REQUIRE(wish.told);
+  CHECK(wish.told->is_owed("default", poison, 0));
+  CHECK_FALSE(wish.told->is_owed("default", last, 0));
+  tell(news()); // it lives after all, but its directory is the adopter's
+  self->send(one->actor, replica_adopted{.tag = origin_tag, .node = "a", .why = "sink is away"});
+  run();
+  const auto before = held_bytes();
+  tell(news());
+  tell(news());
+  CHECK(held_bytes() <= before);
+  CHECK(fill());
+  CHECK(one->held(origin_tag, "unread") == unread);
+}

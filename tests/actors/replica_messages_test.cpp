@@ -103,6 +103,52 @@ TEST_CASE_METHOD(replica_wire, "replica_held and replica_news", "[messages][repl
 
 namespace {
 
+/// News as version 7 has them.
+struct news_7 {
+  std::uint8_t version = replicas_wire_version;
+  std::string tag;
+  std::uint64_t confirmed_seq = 0;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, news_7& x) {
+  return f(x.version, x.tag, x.confirmed_seq);
+}
+
+} // namespace
+
+TEST_CASE_METHOD(replica_wire, "what was delivered is told since version 8", "[messages][wire]") {
+  replica_news news{.tag = "bbbbbbbb", .confirmed_seq = 12};
+  news.as_of_seq = 20;
+  news.delivered = {{"a", 12, {{14, 15}, {17, UINT64_MAX}}}, {"b", 0, {}}};
+  const auto plain = [this](auto& value) {
+    std::vector<char> bytes;
+    caf::binary_serializer sink{system, bytes};
+    REQUIRE_FALSE(sink(value));
+    return bytes;
+  };
+  SECTION("an earlier program reads, to the byte, what it always did") {
+    news_7 before{.tag = "bbbbbbbb", .confirmed_seq = 12};
+    CHECK(plain(news) == plain(before));
+    const auto got = round_trip(news);
+    CHECK(got.as_of_seq == 0);
+    CHECK(got.delivered.empty());
+  }
+  SECTION("who knows it reads it") {
+    news.version = delivered_wire_version;
+    const auto got = round_trip(news);
+    CHECK(got.confirmed_seq == 12);
+    CHECK(got.as_of_seq == 20);
+    REQUIRE(got.delivered.size() == 2);
+    CHECK(got.delivered[0].stream == "a");
+    CHECK(got.delivered[0].floor == 12);
+    CHECK(got.delivered[0].beyond == news.delivered[0].beyond);
+    CHECK(got.delivered[1].stream == "b");
+    CHECK(got.delivered[1].beyond.empty());
+  }
+}
+
+namespace {
+
 /// A welcome as version 4 has it.
 struct welcome_4 {
   std::uint32_t version = 4;

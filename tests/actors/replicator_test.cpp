@@ -27,6 +27,8 @@ class replicator_fixture : public actor_fixture {
     parts->catalog = store->catalog();
     parts->reader = journal_reader::make(store->catalog());
     parts->metrics = metrics;
+    parts->cursors = cursors;
+    parts->routes = {{"out", [](const std::string& stream) { return stream != "logs"; }}};
     actor = system.spawn(replicator, parts);
     for (auto& one : peers)
       one = std::make_unique<holder>(system);
@@ -43,8 +45,9 @@ class replicator_fixture : public actor_fixture {
   }
 
   void up(std::uint16_t member) { up(member, peers[member]->actor); }
-  void up(std::uint16_t member, const caf::actor& replicas) {
+  void up(std::uint16_t member, const caf::actor& replicas, std::uint32_t version = wire_version) {
     peer_up news;
+    news.version = version;
     news.member = member;
     news.replicas = replicas;
     news.address = addresses[member];
@@ -94,6 +97,7 @@ class replicator_fixture : public actor_fixture {
   }
 
   temporary_dir dir;
+  std::shared_ptr<cursor_store> cursors = cursor_store::open(dir.path()).value();
   std::unique_ptr<journal> store;
   std::uint64_t next = 0;
   std::chrono::milliseconds timeout{2'000};
@@ -287,4 +291,48 @@ TEST_CASE_METHOD(replicator_fixture, "all peers hear that it lives and what it n
   REQUIRE(take(self, news));
   CHECK(news.tag == store->tag());
   CHECK(news.confirmed_seq == next - 1);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "peers that know it hear what of each stream was delivered",
+                 "[replica]") {
+  up(1);
+  up(0, self);
+  const auto unread = write(1, "unread");
+  const auto read = write(5);
+  write(1, "logs");
+  require_ok(cursors->save({{"default", lane_cursor_name("out", 0, 1), read + 1, {{read + 3, read + 4}}}}));
+  self->send(actor, confirmed_up_to{unread - 1, "out"});
+  run();
+  const auto last_news = [this] {
+    replica_news news;
+    while (take(self, news)) {}
+    return news;
+  };
+  pass(1s, 1s);
+  auto news = last_news();
+  CHECK(news.version == delivered_wire_version);
+  CHECK(news.confirmed_seq == unread - 1);
+  CHECK(news.as_of_seq == next - 1);
+  REQUIRE(news.delivered.size() == 2);
+  CHECK(news.delivered[0].stream == "default");
+  CHECK(news.delivered[0].floor == read + 1);
+  CHECK(news.delivered[0].beyond == std::vector<seq_ranges::range>{{read + 3, read + 4}});
+  CHECK(news.delivered[1].stream == "unread");
+  CHECK(news.delivered[1].floor == 0);
+  SECTION("where all is delivered one number says it") {
+    self->send(actor, confirmed_up_to{next - 1, "out"});
+    pass(1s, 1s);
+    news = last_news();
+    CHECK(news.version == replicas_wire_version);
+    CHECK(news.confirmed_seq == next - 1);
+  }
+  SECTION("a peer of an earlier version hears what it knows") {
+    down(0);
+    up(0, self, delivered_wire_version - 1);
+    pass(1s, 1s);
+    news = last_news();
+    CHECK(news.version == replicas_wire_version);
+    CHECK(news.confirmed_seq == unread - 1);
+    CHECK(news.delivered.empty());
+  }
 }

@@ -42,9 +42,10 @@ class space_world {
   }
 
   space_maker maker() {
-    return space_maker{{segment_keeper::make(*log, options), log->catalog(), cursors,
-                        {{"queue", [](const std::string&) { return true; }}}, "queue",
-                        max_bytes, options.segment_max_bytes}};
+    return space_maker{{segment_keeper::make(*log, options), log->catalog(),
+                        owed_by_cursors(cursors, {{"queue", [](const std::string&) { return true; }}},
+                                        "queue"),
+                        max_bytes, options.segment_max_bytes, pass_max_bytes}};
   }
   space_maker::outcome pass(space_maker& by, std::int64_t before_ms = far_future_ms) {
     now_ms += 100'000;
@@ -60,6 +61,7 @@ class space_world {
   temporary_dir dir;
   journal_options options;
   std::uint64_t max_bytes = 64u << 20;
+  std::uint64_t pass_max_bytes = UINT64_MAX;
   std::unique_ptr<journal> log;
   std::shared_ptr<cursor_store> cursors;
   std::uint64_t next = 1;
@@ -152,6 +154,26 @@ TEST_CASE_METHOD(space_world, "a pass measures so many segments at most", "[spac
   CHECK(pass(maker).moved == space_maker::max_measures);
   CHECK(pass(maker).moved >= 4);
   CHECK(unread().size() == over);
+}
+
+TEST_CASE_METHOD(space_world, "a pass reads so many bytes at most, and one segment in any case",
+                 "[space]") {
+  fill(4);
+  consume(next - 1);
+  const auto one = log->catalog()->list()[0].bytes;
+  std::uint64_t at_once = 1;
+  SECTION("less than one segment") { pass_max_bytes = 1; }
+  SECTION("two segments") {
+    pass_max_bytes = 2 * one + one / 2;
+    at_once = 2;
+  }
+  auto maker = this->maker();
+  for (std::uint64_t left = 4; left > 0;) {
+    left -= at_once;
+    pass(maker);
+    CHECK(numbers(read_all(*log, "read")).size() == left * (per_segment - 1));
+  }
+  CHECK(unread() == list{1, 101, 201, 301});
 }
 
 TEST_CASE_METHOD(space_world, "a pass is not made again at once", "[space]") {

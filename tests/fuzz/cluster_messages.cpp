@@ -1,6 +1,7 @@
 // What comes at the cluster port: whatever the guard of a link lets pass can be read by CAF, takes
 // no more memory than it has bytes, and is the same when it is sent on. Large allocations are
 // findings: this is run with a bound on each (see scripts/fuzz).
+#include "actors/replica_owed.hpp"
 #include "actors/system_config.hpp"
 #include "net/link_guard.hpp"
 #include "tests/fuzz/target.hpp"
@@ -59,6 +60,21 @@ void use_row(const wire_block& row) {
   expect(bytes == block.bodies.size(), "events share out the bodies");
 }
 
+// And with news.
+void use_news(const replica_news& news) {
+  const auto owed = told_owed::make(news);
+  if (!owed) return;
+  using enum owed_events::portion;
+  for (const auto& one : news.delivered) {
+    expect(!owed->is_owed(one.stream, one.floor, 0), "what is delivered is not owed");
+    expect(owed->between(one.stream, 0, one.floor) == none, "nor all up to there");
+    for (const auto& [first, last] : one.beyond) {
+      expect(!owed->is_owed(one.stream, first, 0), "nor what was delivered ahead");
+      expect(owed->between(one.stream, first, last) == none, "all of it");
+    }
+  }
+}
+
 // A message sent on is the same.
 template <class T>
 void check_round_trip(T& value) {
@@ -76,6 +92,7 @@ void read_message(std::string_view bytes) {
   if constexpr (std::is_same_v<T, replica_batch>)
     for (const auto& row : value.rows)
       use_row(row);
+  if constexpr (std::is_same_v<T, replica_news>) use_news(value);
 }
 
 using message_reader = void (*)(std::string_view);

@@ -73,3 +73,33 @@ TEST_CASE("a lane whose cursor was never saved owes all", "[owed]") {
   CHECK(book.is_owed("s", 3, 1));
   CHECK_FALSE(book.is_owed("s", 3, 0));
 }
+
+TEST_CASE("what all sinks of a stream have", "[owed]") {
+  using ranges = std::vector<seq_ranges::range>;
+  SECTION("nobody is fed from it") {
+    CHECK(owed_book{{}, {}, {}}.delivered("s").floor == UINT64_MAX);
+  }
+  SECTION("the queue's consumers acknowledge ahead") {
+    const owed_book book{{{"s", "queue", 10, {{13, 20}, {30, 31}}}}, to({"queue"}), "queue"};
+    CHECK(book.delivered("s").floor == 10);
+    CHECK(book.delivered("s").beyond == ranges{{13, 20}, {30, 31}});
+    CHECK(book.delivered("other").floor == 0);
+  }
+  SECTION("of lanes the slowest counts") {
+    const owed_book book{{lane(0, 10), lane(1, 5, {{7, 30}})}, to({"bus"}), {}};
+    CHECK(book.delivered("s").floor == 5);
+    CHECK(book.delivered("s").beyond.empty());
+  }
+  SECTION("of sinks the one that is furthest behind, as far as the others came") {
+    const owed_book book{{{"s", "queue", 10, {{13, 20}, {30, 31}}}, lane(0, 15), lane(1, 16)},
+                         to({"bus", "queue"}), "queue"};
+    CHECK(book.delivered("s").floor == 10);
+    CHECK(book.delivered("s").beyond == ranges{{13, 15}});
+  }
+  SECTION("what a life with one lane delivered ahead, a later one passed") {
+    const owed_book book{{{"s", lane_cursor_name("bus", 0, 1), 3, {{7, 9}, {11, 20}}}, lane(0, 12), lane(1, 14)},
+                         to({"bus"}), {}};
+    CHECK(book.delivered("s").floor == 12);
+    CHECK(book.delivered("s").beyond == ranges{{13, 20}});
+  }
+}

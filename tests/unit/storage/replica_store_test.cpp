@@ -210,3 +210,57 @@ TEST_CASE("a replica whose directory is taken away holds nothing until it is bac
   hold(*store, first_tag, numbered_block(11, 5)); // sent again
   CHECK(held(*store, first_tag) == range(1, 15));
 }
+
+namespace {
+
+/// Of the stream "default" nothing is owed.
+class others_owed final : public owed_events {
+ public:
+  portion between(const std::string& stream, std::uint64_t, std::uint64_t) const override {
+    return stream == "default" ? portion::none : portion::all;
+  }
+  bool is_owed(const std::string& stream, std::uint64_t, std::uint64_t) const override {
+    return stream != "default";
+  }
+};
+
+} // namespace
+
+TEST_CASE("segments of a replica go from the middle, and are moved", "[replica][space]") {
+  temporary_dir dir;
+  auto options = replicas_in(dir.path());
+  options.segment_max_bytes = 256u << 10;
+  std::uint64_t seq = 0;
+  {
+    auto store = open_replicas(options);
+    require_ok(store->add_origin(first_tag, "a"));
+    hold(*store, first_tag, numbered_block(++seq, 1, "unread"));
+    while (store->catalog(first_tag)->list().size() < 4)
+      hold(*store, first_tag, numbered_block(++seq, 1, "default", 8 << 10));
+    const auto keeper = store->keeper(first_tag);
+    const auto segments = store->catalog(first_tag)->list();
+    require_ok(keeper->move({segments[0]}, others_owed{}, options.segment_max_bytes));
+    CHECK(keeper->retire_these({segments[1]}).value() == 1);
+    CHECK(keeper->retire_these({segments[2]}).value() == 1);
+    CHECK(store->settled_seq(first_tag) == seq);
+    hold(*store, first_tag, numbered_block(seq, 1)); // all of it is held, or was
+    CHECK(held(*store, first_tag).empty());
+    CHECK(store->list().front().events == 1);
+    CHECK(store->list().front().forgotten_seq == 0);
+  }
+  // The empty last segment says nothing of what went: it may be sent again, and is no second time there.
+  auto store = open_replicas(options);
+  CHECK(store->settled_seq(first_tag) == 1);
+  hold(*store, first_tag, numbered_block(2, seq - 1));
+  hold(*store, first_tag, numbered_block(2, seq));
+  CHECK(store->settled_seq(first_tag) == seq + 1);
+  CHECK(held(*store, first_tag) == range(2, seq + 1));
+  CHECK(store->keeper(second_tag) == nullptr);
+
+  require_ok(store->release(first_tag));
+  journal_options as_a_node;
+  as_a_node.dir = replica_dir(dir.path(), first_tag) / "journal";
+  as_a_node.preallocate = false;
+  auto log = open_journal(as_a_node);
+  CHECK(numbers(read_all(*log, "unread")) == range(1, 1));
+}
