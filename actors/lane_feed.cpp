@@ -202,6 +202,12 @@ std::optional<std::uint64_t> lane_feed::first_open_seq() const {
   return entries_.front().seq;
 }
 
+std::optional<std::pair<std::uint64_t, std::int64_t>> lane_feed::next_waiting() const {
+  if (waiting_ == 0) return std::nullopt;
+  const auto at = std::ranges::find(entries_, phase::waiting, &entry::at);
+  return std::pair{at->seq, at->event.block->time_ms};
+}
+
 std::optional<std::int64_t> lane_feed::oldest_time_ms() const {
   if (entries_.empty()) return std::nullopt;
   return entries_.front().event.block->time_ms;

@@ -97,6 +97,8 @@ class lane_feed {
   /// The first event that is neither delivered nor buried.
   std::optional<std::uint64_t> first_open_seq() const;
   std::optional<std::int64_t> oldest_time_ms() const;
+  /// The first event that waits: its number, and when it was accepted.
+  std::optional<std::pair<std::uint64_t, std::int64_t>> next_waiting() const;
   std::size_t open() const { return entries_.size() - done_ahead_; }
   /// Ranges behind the first open event in which all of this lane's events are done.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> done_ahead(std::size_t max_ranges) const;

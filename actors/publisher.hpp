@@ -216,7 +216,7 @@ class publisher_state {
   void expire_old(stream& of);
   static event_volume lag_of(const stream& of);
   std::uint64_t excess_bytes(const stream& of, const stream_rule& rule) const;
-  std::size_t drop_oldest(stream& of, std::uint64_t excess, std::uint64_t& first,
+  std::size_t drop_oldest(stream& of, const stream_rule& rule, std::uint64_t& first,
                           std::uint64_t& last);
   void tell_keeper(std::uint64_t durable);
   void publish_status();

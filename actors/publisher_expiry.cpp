@@ -12,26 +12,32 @@ event_volume publisher_state::lag_of(const stream& of) {
   return {of.feed.open_events() + of.unread.events, of.feed.open_bytes() + of.unread.bytes};
 }
 
-/// How much it holds that it may not: at least 1 if its oldest event is too old.
+/// How much it holds that it may not.
 std::uint64_t publisher_state::excess_bytes(const stream& of, const stream_rule& rule) const {
   const auto held = held_bytes(lag_of(of));
-  if (rule.max_bytes > 0 && held > rule.max_bytes) return held - rule.max_bytes;
-  const auto oldest = of.feed.oldest_time_ms();
-  const bool is_old =
-      rule.max_age_ms > 0 && oldest && parts_.wall_ms() - *oldest > rule.max_age_ms;
-  return is_old ? 1 : 0;
+  return rule.max_bytes > 0 && held > rule.max_bytes ? held - rule.max_bytes : 0;
 }
 
-/// From the lane with the oldest event, up to the next lane's oldest. Gives how many events.
-std::size_t publisher_state::drop_oldest(stream& of, std::uint64_t excess, std::uint64_t& first,
+/// From the lane where the oldest event waits, up to the next lane's oldest; without excess one, if it is
+/// too old. Gives how many events.
+std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule, std::uint64_t& first,
                                          std::uint64_t& last) {
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> oldest; // of each lane, and the lane
+  struct waiting_event {
+    std::uint64_t seq = 0;
+    std::int64_t time_ms = 0;
+    std::uint32_t lane = 0;
+  };
+  std::vector<waiting_event> oldest; // of each lane
   for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
-    if (of.feed.lane(i).has_waiting()) oldest.emplace_back(*of.feed.lane(i).first_open_seq(), i);
+    if (const auto one = of.feed.lane(i).next_waiting()) oldest.push_back({one->first, one->second, i});
   if (oldest.empty()) return 0;
-  std::ranges::sort(oldest);
-  const auto oldest_lane = oldest[0].second;
-  const auto next = oldest.size() > 1 ? oldest[1].first : std::numeric_limits<std::uint64_t>::max();
+  std::ranges::sort(oldest, {}, &waiting_event::seq);
+  const auto oldest_lane = oldest[0].lane;
+  const auto next = oldest.size() > 1 ? oldest[1].seq : std::numeric_limits<std::uint64_t>::max();
+  auto excess = excess_bytes(of, rule);
+  const bool is_old = rule.max_age_ms > 0 && parts_.wall_ms() - oldest[0].time_ms > rule.max_age_ms;
+  if (excess == 0 && !is_old) return 0;
+  excess = std::max<std::uint64_t>(excess, 1);
   const auto lag = lag_of(of);
   const auto count = std::max<std::uint64_t>(1, excess / (held_bytes(lag) / lag.events));
   lane_feed::burial_room room{std::min(count, max_dropped_at_once), excess};
@@ -58,8 +64,7 @@ void publisher_state::expire_old(stream& of) {
   while (of.expired - before < max_dropped_at_once) {
     if (of.feed.open_events() == 0 && of.feed.position() < parts_.catalog->durable_seq())
       read_segments(of, of.feed.read_bytes(publisher_read_bytes));
-    const auto excess = excess_bytes(of, rule);
-    const auto dropped = excess > 0 ? drop_oldest(of, excess, first, last) : 0;
+    const auto dropped = drop_oldest(of, rule, first, last);
     if (dropped == 0) break;
     of.expired += dropped;
     of.dirty = dirty_ = true;

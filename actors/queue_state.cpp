@@ -279,6 +279,15 @@ std::uint64_t queue_state::confirmed() const {
   return first + static_cast<std::uint64_t>(unacked - here.slots.begin()) - 1;
 }
 
+std::optional<std::int64_t> queue_state::ready_time_ms() {
+  if (!ready_again_.empty()) return find(*ready_again_.begin())->at->second.block->time_ms;
+  auto at = window_.upper_bound(fresh_from_);
+  if (at != window_.begin()) --at;
+  for (; fresh_ > 0 && at != window_.end(); ++at)
+    if (at->second.fresh > 0) return at->second.block->time_ms;
+  return std::nullopt;
+}
+
 std::optional<std::int64_t> queue_state::oldest_time_ms() const {
   if (window_.empty()) return std::nullopt;
   return window_.begin()->second.block->time_ms;

@@ -106,6 +106,8 @@ class queue_state {
   std::uint64_t unacked_bytes_in_window() const { return unacked_bytes_; }
   /// Of the oldest event that is not acknowledged, if the window holds one.
   std::optional<std::int64_t> oldest_time_ms() const;
+  /// When the event was accepted that receive() would give first.
+  std::optional<std::int64_t> ready_time_ms();
   std::size_t window_bytes() const { return share_.held_bytes(); }
 
  private:

@@ -157,6 +157,7 @@ void queue_actor_state::note_moves() {
   const auto moves = parts_.catalog->moves();
   if (std::exchange(moves_seen_, moves) == moves) return;
   for (auto& [key, of] : streams_) {
+    of.newest = {}; // the same number and count may be of other events now
     if (!of.state.has_acked_ahead()) continue;
     of.counted = false;
     of.let_go_at.reset();
@@ -206,11 +207,14 @@ std::vector<queued_message> queue_actor_state::next_to_expire(stream& of, const 
   const auto stats = stats_of(of);
   const auto held = held_bytes({stats.depth, stats.bytes});
   const bool is_large = rule.max_bytes > 0 && held > rule.max_bytes;
-  const bool is_old = rule.max_age_ms > 0 && stats.oldest_ms > rule.max_age_ms;
-  if (stats.depth == 0 || (!is_large && !is_old)) return {};
+  const bool may_be_old = rule.max_age_ms > 0 && stats.oldest_ms > rule.max_age_ms;
+  if (stats.depth == 0 || (!is_large && !may_be_old)) return {};
   if (!of.state.has_ready() && of.state.wants_blocks() &&
       parts_.catalog->durable_seq() > of.state.position())
     read_segments(of, of.state.read_bytes(queue_read_bytes));
+  // The oldest may be under a lease, and what comes after it young.
+  const auto next = of.state.ready_time_ms();
+  if (!is_large && (!next || parts_.wall_ms() - *next <= rule.max_age_ms)) return {};
   const auto excess = is_large ? held - rule.max_bytes : 0;
   const auto count = std::clamp<std::uint64_t>(excess / (held / stats.depth), 1, most_at_once);
   return of.state.receive(count, std::max<std::uint64_t>(excess, 1), max_lease_ms, now_ms());

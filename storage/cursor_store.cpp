@@ -113,7 +113,7 @@ class sqlite_cursor_store final : public cursor_store {
     std::vector<cursor> mended;
     auto cursors = read(damaged, mended);
     // So that the next start does not tell it again; where it fails, it does.
-    if (cursors && !mended.empty()) (void)write(mended);
+    if (cursors && damaged && !mended.empty()) (void)write(mended);
     return cursors;
   }
   result<void> save(const std::vector<cursor>& cursors) override {

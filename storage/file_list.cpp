@@ -47,14 +47,14 @@ bool file_list::contains(const std::string& name) const {
 
 result<void> file_list::set(std::set<std::string> names) {
   const std::lock_guard lock{mutex_};
-  if (names == names_) return {};
+  if (names == names_ && !is_dirty_) return {};
   names_ = std::move(names);
   return write_locked();
 }
 
 result<void> file_list::add(const std::string& name) {
   const std::lock_guard lock{mutex_};
-  return names_.insert(name).second ? write_locked() : result<void>{};
+  return names_.insert(name).second || is_dirty_ ? write_locked() : result<void>{};
 }
 
 result<void> file_list::drop(const std::vector<std::string>& names) {
@@ -62,18 +62,24 @@ result<void> file_list::drop(const std::vector<std::string>& names) {
   std::size_t dropped = 0;
   for (const auto& name : names)
     dropped += names_.erase(name);
-  return dropped > 0 ? write_locked() : result<void>{};
+  return dropped > 0 || is_dirty_ ? write_locked() : result<void>{};
 }
 
 result<void> file_list::write_locked() {
+  is_dirty_ = true;
   std::string text;
   for (const auto& name : names_)
     text += name + '\n';
   text += checksum_letters(text, check_letters) + '\n';
-  if (names_.size() <= max_names && text.size() <= max_file_bytes && write_file(file_, text)) return {};
+  if (names_.size() <= max_names && text.size() <= max_file_bytes && write_file(file_, text)) {
+    is_dirty_ = false;
+    return {};
+  }
   remove_file(file_);
   if (std::filesystem::exists(file_)) return error{errc::io, "can't write or remove " + file_.string()};
-  return sync_directory(file_.parent_path());
+  auto removed = sync_directory(file_.parent_path());
+  is_dirty_ = !removed;
+  return removed;
 }
 
 } // namespace penstock

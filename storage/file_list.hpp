@@ -41,6 +41,7 @@ class file_list {
   const std::filesystem::path file_;
   mutable std::mutex mutex_;
   std::set<std::string> names_;
+  bool is_dirty_ = false; ///< the file may say something else
 };
 
 } // namespace penstock

@@ -146,22 +146,7 @@ class segment_journal_reader final : public journal_reader {
   }
 
   result<std::uint64_t> seq_before_time(const std::string& stream, std::int64_t time_ms) override {
-    for (const auto& segment : catalog_->list()) {
-      if (segment.last_time_ms < time_ms || segment.events.count(stream) == 0) continue;
-      if (auto opened = hold(segment); !opened) {
-        if (!skippable(opened.error(), nullptr)) return opened.error();
-        continue;
-      }
-      auto first = held_->db().prepare("SELECT seq FROM block WHERE stream = ?1 AND time_ms >= ?2 "
-                                       "ORDER BY seq LIMIT 1");
-      if (!first) return first.error();
-      first->bind_text(1, stream);
-      first->bind(2, time_ms);
-      auto row = first->step();
-      if (!row) return row.error();
-      if (*row) return static_cast<std::uint64_t>(first->integer(0)) - 1;
-    }
-    return catalog_->durable_seq();
+    return between_moves([&] { return seq_before_time_once(stream, time_ms); });
   }
 
   result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) override {
@@ -187,6 +172,25 @@ class segment_journal_reader final : public journal_reader {
       if (tries == max_tries) return error{errc::unavailable, "events are being moved"};
       held_.reset();
     }
+  }
+
+  result<std::uint64_t> seq_before_time_once(const std::string& stream, std::int64_t time_ms) {
+    for (const auto& segment : catalog_->list()) {
+      if (segment.last_time_ms < time_ms || segment.events.count(stream) == 0) continue;
+      if (auto opened = hold(segment); !opened) {
+        if (!skippable(opened.error(), nullptr)) return opened.error();
+        continue;
+      }
+      auto first = held_->db().prepare("SELECT seq FROM block WHERE stream = ?1 AND time_ms >= ?2 "
+                                       "ORDER BY seq LIMIT 1");
+      if (!first) return first.error();
+      first->bind_text(1, stream);
+      first->bind(2, time_ms);
+      auto row = first->step();
+      if (!row) return row.error();
+      if (*row) return static_cast<std::uint64_t>(first->integer(0)) - 1;
+    }
+    return catalog_->durable_seq();
   }
 
   result<event_volume> count_after_once(const std::string& stream, std::uint64_t after_seq) {

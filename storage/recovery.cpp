@@ -91,8 +91,8 @@ std::shared_ptr<file_list> read_list(const fs::path& dir) {
 
 class recovery {
  public:
-  recovery(std::string vfs, const journal_tag& tag, recovery_report& report)
-      : vfs_(std::move(vfs)), tag_(tag.text), is_new_tag_(tag.is_new), report_(report) {}
+  recovery(std::string vfs, const journal_tag& tag, file_list& listed, recovery_report& report)
+      : vfs_(std::move(vfs)), tag_(tag.text), is_new_tag_(tag.is_new), listed_(listed), report_(report) {}
 
   result<void> inspect(const found_files& files) {
     // Nothing is moved before all segments were looked at: one may be a reason to touch none.
@@ -189,8 +189,10 @@ class recovery {
       const bool is_told = std::ranges::find(lost, *number, &lost_move::number) != lost.end();
       if (!is_told && std::ranges::find(found.segments, db) == found.segments.end() &&
           std::ranges::find(found.orphans, db) == found.orphans.end())
-        report(db.string() + " is gone, and so is its write-ahead log: events " + around(*number) +
-               " that were in it are lost");
+        report(db.string() +
+               (fs::exists(fs::path{aside(db)} / name) ? " was moved to " + aside(db) + " by a start that was cut short"
+                                                       : std::string{" is gone, and so is its write-ahead log"}) +
+               ": events " + around(*number) + " that were in it are lost");
     }
   }
 
@@ -281,6 +283,7 @@ class recovery {
       return {};
     }
     if (scanned->torn() && scanned->committed_frames == 0) { // a crash came while it was being moved
+      if (auto noted = listed_.drop({db.filename().string()}); !noted) return noted;
       if (auto moved = set_aside(db); !moved) return moved;
       report_.torn.push_back(wal_path(db).string() + " holds only a transaction that is not whole, and "
                              "its database is gone; it was moved to " + aside(db) +
@@ -354,6 +357,7 @@ class recovery {
       unused_.push_back(segment.path);
       return {};
     }
+    if (auto noted = listed_.drop({segment.path.filename().string()}); !noted) return noted;
     if (auto moved = set_aside(segment.path); !moved) return moved;
     report_torn(segment, " It was moved to " + aside(segment.path));
     return {};
@@ -380,6 +384,7 @@ class recovery {
   std::string vfs_;
   std::string tag_;
   bool is_new_tag_;
+  file_list& listed_;
   recovery_report& report_;
 
   std::vector<segment_info> segments_;
@@ -417,7 +422,7 @@ result<recovered_journal> recover(const journal_options& options, const std::str
 
   recovered_journal out;
   out.tag = tag->text;
-  recovery pass{vfs, *tag, report};
+  recovery pass{vfs, *tag, *listed, report};
   if (auto done = pass.inspect(*files); !done) return done.error();
   pass.tell(lost);
   if (tag->is_new)

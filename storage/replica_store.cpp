@@ -188,6 +188,9 @@ class journals_of_origins final : public replica_store {
     if (origins_.contains(tag)) (void)release(tag);
     std::error_code fault;
     const auto dir = replica_dir(options_.dir, tag);
+    // Else a kill on the way leaves a list of segments that are gone.
+    remove_file(dir / "journal" / segments_file_name);
+    (void)sync_directory(dir / "journal");
     fs::remove_all(dir, fault);
     if (fault) return error{errc::io, "can't delete " + dir.string() + ": " + fault.message()};
     return {};

@@ -162,6 +162,8 @@ result<segment_info> read_extent_of(const fs::path& path, const std::string& vfs
 result<std::vector<std::uint64_t>> read_moved_from(const fs::path& path, const std::string& vfs) {
   auto db = open_segment(path, sqlite_mode::read_write, vfs);
   if (!db) return db.error();
+  // Without shared memory, for which a full disk has no room.
+  if (auto done = db->exec("PRAGMA locking_mode = EXCLUSIVE"); !done) return done.error();
   auto text = meta_value(*db, "moved_from");
   if (!text) return text.error();
   std::vector<std::uint64_t> numbers;

@@ -117,6 +117,8 @@ appended_count segment_catalog::appended_count_of(const std::string& stream) con
 
 bool segment_catalog::remove(std::uint64_t number) {
   const std::lock_guard lock{mutex_};
+  // What is left before it is counted with what was delivered ahead, and must be counted again.
+  if (!segments_.empty() && segments_.begin()->first < number && segments_.contains(number)) ++moves_;
   const auto gone = segments_.extract(number);
   if (!gone.empty()) forget_absent(gone.mapped().events);
   return pins_.find(number) == pins_.end();
@@ -132,8 +134,9 @@ void segment_catalog::forget_absent(const std::map<std::string, std::uint64_t>& 
 
 bool segment_catalog::begin_move(const std::vector<std::uint64_t>& numbers) {
   std::unique_lock lock{mutex_};
-  for (const auto number : numbers)
-    may_go_on_.wait(lock, [&] { return !opening_.contains(number); });
+  may_go_on_.wait(lock, [&] {
+    return std::ranges::none_of(numbers, [&](auto one) { return opening_.contains(one); });
+  });
   const bool all = std::ranges::all_of(numbers, [&](auto one) { return segments_.contains(one); });
   if (all) moving_.insert(numbers.begin(), numbers.end());
   return all;

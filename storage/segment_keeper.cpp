@@ -89,7 +89,7 @@ class supply_keeper final : public segment_keeper {
   static std::vector<std::string> names_of(const std::vector<segment_info>& segments) {
     std::vector<std::string> names;
     for (const auto& segment : segments)
-      names.push_back(segment.path.filename().string());
+      names.push_back(segment_path({}, segment.number).string());
     return names;
   }
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fcntl.h>
+
 namespace penstock {
 
 namespace fs = std::filesystem;
@@ -105,7 +107,11 @@ result<void> rename_moved(const fs::path& moved, const fs::path& db) {
   if (fs::exists(wal_path(moved)))
     if (auto done = rename_file(wal_path(moved), wal_path(db)); !done) return done;
   if (auto done = sync_directory(db.parent_path()); !done) return done;
-  if (auto done = rename_file(moved, db); !done) return done;
+  if (auto done = rename_file(moved, db); !done) {
+    // Together they can be read under the other name.
+    (void)rename_file(wal_path(db), wal_path(moved));
+    return done;
+  }
   return sync_directory(db.parent_path());
 }
 
@@ -137,6 +143,9 @@ result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segme
   out.to.number = out.from.front().number;
   const auto final_path = segment_path(out.from.front().path.parent_path(), out.to.number);
   out.to.path = moved_path(final_path);
+  for (const auto& one : out.from)
+    if (one.path == moved_path(segment_path(one.path.parent_path(), one.number)))
+      return error{errc::invalid, one.path.string() + " was moved, and gets its name at the next start"};
   drop(out); // of an attempt before
   auto made = create_segment(out.to.path, out.to.number, tag_, vfs_);
   if (made) made = write_owed(out, out.to, owed, max_bytes);
@@ -233,6 +242,8 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
     if (auto back = rename_file(wal_path(db), wal_path(moved)); !back) return back;
   std::string other_tag;
   // Of an empty one SQLite would delete the log.
+  // Too few descriptors or rights are no damage.
+  if (auto fd = open_file(moved, O_RDWR); !fd) return fd.error();
   const auto info = is_empty_database(moved) ? result<segment_info>{error{errc::corrupt, "it is empty"}}
                                              : inspect_segment(moved, tag, vfs, other_tag);
   if (!info && info.error().code != errc::corrupt && info.error().code != errc::io)
@@ -245,6 +256,7 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
   const bool is_sealed = info && info->sealed;
   const auto from = is_sealed ? read_moved_from(moved, vfs)
                               : result<std::vector<std::uint64_t>>{error{errc::corrupt, "no seal"}};
+  if (!from && from.error().code != errc::corrupt) return from.error();
   if (!from || std::ranges::find(*from, info->number) == from->end()) {
     if (is_whole(db)) {
       remove_segment(moved);

@@ -94,6 +94,39 @@ TEST_CASE("the queue lets go what is too old", "[expiry]") {
   CHECK(w.metrics->expired.value() == 5);
 }
 
+TEST_CASE("an old event that a consumer holds costs no young one", "[expiry]") {
+  world w;
+  w.space_rule = keeps_a_minute;
+  w.start();
+  append_to(w, 5);
+  w.answer_fetches();
+  const auto held = w.receive(1);
+  w.wall += 60'001;
+  w.journal.time_ms = w.wall;
+  append_to(w, 7);
+  w.answer_fetches();
+  w.pass(queue_upkeep_interval);
+  CHECK(w.metrics->expired.value() == 4);
+  CHECK(w.stats().depth == 8);
+}
+
+TEST_CASE("an old event on its way to a sink costs no young one", "[expiry]") {
+  publisher_world w;
+  w.space_rule = keeps_a_minute;
+  w.sink = [](const sink_batch& batch) {
+    return delivery::all(batch.events.size(), settled_as::failed, "connection refused");
+  };
+  w.start(1, {.retry_min_ms = 100ms, .retry_max_ms = 200ms});
+  w.append("s", 5);
+  w.pass(1s);
+  w.wall += 60'001;
+  w.journal.time_ms = w.wall;
+  w.append("s", 7);
+  w.pass(3s);
+  CHECK(w.metrics->expired.value() == 5);
+  CHECK(w.metrics->lags().at(0).events == 7);
+}
+
 TEST_CASE("a stream that refuses loses nothing", "[expiry]") {
   world w;
   w.space_rule = [](const std::string&) { return stream_rule{.max_bytes = 1}; };

@@ -21,13 +21,14 @@ struct fake_journal {
   std::map<std::string, std::vector<const_block_ptr>> blocks;
   segment_info segment;
   std::uint64_t next_seq = 1;
+  std::int64_t time_ms = 1'000'000; // of what is appended
   std::uint64_t memory_from = 1; // what lies before must be read from segments
   int reads = 0;
 
   const_block_ptr append(const std::string& stream, std::size_t count) {
     auto block = std::make_shared<event_block>();
     block->stream = stream;
-    block->time_ms = 1'000'000;
+    block->time_ms = time_ms;
     block->content_types = {"text/plain"};
     block->first_seq = next_seq;
     for (std::size_t i = 0; i < count; ++i) {

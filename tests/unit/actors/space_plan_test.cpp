@@ -63,6 +63,11 @@ TEST_CASE("what was moved before is taken together by eights", "[space]") {
   CHECK(plan_moves(rests(4), used(50)) == moves{{1, 2, 3, 4}});
 }
 
+TEST_CASE("what does not fit into a segment of today is not begun", "[space]") {
+  // Of a time when segments were larger.
+  CHECK(plan_moves({{1, 256 * mib, 100 * mib, true, true}}, used(90)).empty());
+}
+
 TEST_CASE("only neighbours are taken together", "[space]") {
   auto held = full(2, 60 * mib);
   CHECK(plan_moves({rest(1), held, rest(3)}, used(60)).empty());

@@ -67,6 +67,20 @@ TEST_CASE("a list with too many names is none", "[file_list]") {
   CHECK(file_list{file}.names() == many);
 }
 
+TEST_CASE("as long as a list can't be written, nothing may go", "[file_list]") {
+  temporary_dir dir;
+  const auto file = dir.path() / "list";
+  file_list list{file};
+  require_ok(list.set({"a", "b"}));
+  fs::remove(file);
+  fs::create_directories(file / "in the way");
+  CHECK_FALSE(list.drop({"a"}));
+  CHECK_FALSE(list.drop({"a"}));
+  fs::remove_all(file);
+  require_ok(list.drop({"a"}));
+  CHECK(file_list{file}.names() == names{"b"});
+}
+
 TEST_CASE("a segment that is gone with its log is told once, with the ids around it", "[file_list]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());

@@ -2,6 +2,9 @@
 #include "support.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 using namespace penstock;
 using namespace penstock::test;
@@ -357,6 +360,38 @@ TEST_CASE("rows of several streams are read in the order of their numbers", "[jo
   CHECK(reader->read_wanted(wanted, 0, 1, 100)->size() == 1);
   CHECK(
       reader->read_wanted([](const std::string&) { return false; }, 0, no_limit_bytes, 9)->empty());
+}
+
+TEST_CASE("the catalog counts what goes from the middle as a move", "[catalog]") {
+  segment_catalog catalog;
+  for (std::uint64_t number = 1; number <= 4; ++number)
+    catalog.put({.number = number, .first_seq = number, .last_seq = number});
+  catalog.remove(1);
+  CHECK(catalog.moves() == 0);
+  catalog.remove(3);
+  CHECK(catalog.moves() == 1);
+  catalog.remove(3);
+  CHECK(catalog.moves() == 1);
+}
+
+TEST_CASE("a move waits until none of its segments is being opened", "[catalog]") {
+  segment_catalog catalog;
+  for (std::uint64_t number = 1; number <= 2; ++number)
+    catalog.put({.number = number, .first_seq = number, .last_seq = number});
+  REQUIRE(catalog.pin(2));
+  std::atomic<bool> has_begun{false};
+  std::thread mover{[&] {
+    (void)catalog.begin_move({1, 2});
+    has_begun = true;
+  }};
+  std::this_thread::sleep_for(std::chrono::milliseconds{20}); // it waits for the second now, as a rule
+  REQUIRE(catalog.pin(1));
+  catalog.end_open(2);
+  std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  CHECK_FALSE(has_begun);
+  catalog.end_open(1);
+  mover.join();
+  CHECK(has_begun);
 }
 
 TEST_CASE("the catalog forgets streams that no segment has", "[catalog]") {

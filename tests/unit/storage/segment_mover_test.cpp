@@ -244,6 +244,21 @@ TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
   }
 }
 
+TEST_CASE("what has not got its name yet is not moved over itself", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
+  auto made = mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value();
+  REQUIRE(made);
+  log->catalog()->put(made->to); // as a finish() leaves it that could not rename
+  auto again = mover.make({made->to}, owed_numbers{{8}}, any_size);
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == errc::invalid);
+  CHECK(fs::exists(made->to.path));
+}
+
 TEST_CASE("a move that was not made whole is forgotten", "[move]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
