@@ -254,7 +254,7 @@ TEST_CASE("what has not got its name yet is not moved over itself", "[move]") {
   REQUIRE(made);
   log->catalog()->put(made->to); // as a finish() leaves it that could not rename
   auto again = mover.make({made->to}, owed_numbers{{8}}, any_size);
-  REQUIRE_FALSE(again);
+  REQUIRE_FALSE(again.has_value());
   CHECK(again.error().code == errc::invalid);
   CHECK(fs::exists(made->to.path));
 }
