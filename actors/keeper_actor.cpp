@@ -50,6 +50,8 @@ void keeper_state::upkeep() {
     note("retiring segments", retired ? result<void>{} : result<void>{retired.error()});
   }
   make_room(before);
+  // Before the journal fills again: without it a full disk lets nobody acknowledge anything.
+  if (parts_.cursors) parts_.cursors->restore_reserve();
   note("preparing a segment", parts_.segments->prepare());
 }
 
