@@ -77,8 +77,11 @@ class store_opening {
   }
 
   std::string describe(const store_log& log) const {
-    auto text = wal_path(db_).string() + " is damaged: ";
-    if (log.is_without_database)
+    const bool is_gone = !fs::exists(wal_path(db_));
+    auto text = wal_path(db_).string() + (is_gone ? " is gone" : " is damaged: ");
+    if (is_gone)
+      text += ", and the shared memory says that it held more than was copied into the database";
+    else if (log.is_without_database)
       text += "its database is gone or empty";
     else if (!log.found.has_header)
       text += "its header can't be read";

@@ -125,6 +125,11 @@ class WayOut(unittest.TestCase):
             node.kill()
             self.damage(node)
             (node.data_dir / "accounts.db-wal").rename(node.folder / "away-wal")
+            # A log that is gone by itself is damage, too: a revocation may have been in it.
+            node.launch()
+            self.assertEqual(node.wait(), 65)
+            self.assertIn("accounts.db-wal is gone", node.log())
+            (node.data_dir / "accounts.db-shm").rename(node.folder / "away-shm")
             node.start()
             self.assertEqual(self.keys(node), before)
             node.kill()
