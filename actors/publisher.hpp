@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/delivery_messages.hpp"
+#include "actors/expired_events.hpp"
 #include "actors/metrics.hpp"
 #include "actors/publish_watches.hpp"
 #include "actors/queue_messages.hpp"
@@ -51,8 +52,6 @@ inline constexpr std::size_t max_holds_told = 5;
 inline constexpr std::size_t max_buried_at_once = 256;
 /// Bodies of events that are given up at once since their target is missing.
 inline constexpr std::size_t max_condemned_bytes = 4u << 20;
-/// Events that a stream lets go at one upkeep, as it has reached max_size or max_age.
-inline constexpr std::uint64_t max_dropped_at_once = 200'000;
 /// A stream that has failed so often since it is held lets go of what it has in memory.
 inline constexpr std::uint32_t failures_until_rewind = 3;
 /// Held streams that are looked at for one whose lane is free.
@@ -216,8 +215,7 @@ class publisher_state {
   void expire_old(stream& of);
   static event_volume lag_of(const stream& of);
   std::uint64_t excess_bytes(const stream& of, const stream_rule& rule) const;
-  std::size_t drop_oldest(stream& of, const stream_rule& rule, std::uint64_t& first,
-                          std::uint64_t& last);
+  std::size_t drop_oldest(stream& of, const stream_rule& rule, expired_events& gone);
   void tell_keeper(std::uint64_t durable);
   void publish_status();
   void finish_drain_if_idle();

@@ -1,8 +1,6 @@
 // The publisher's part that lets the oldest events of a stream go, where the stream says so.
 #include "actors/publisher.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -20,8 +18,8 @@ std::uint64_t publisher_state::excess_bytes(const stream& of, const stream_rule&
 
 /// From the lane where the oldest event waits, up to the next lane's oldest; without excess one, if it is
 /// too old. Gives how many events.
-std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule, std::uint64_t& first,
-                                         std::uint64_t& last) {
+std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule,
+                                         expired_events& gone) {
   struct waiting_event {
     std::uint64_t seq = 0;
     std::int64_t time_ms = 0;
@@ -40,12 +38,11 @@ std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule, st
   excess = std::max<std::uint64_t>(excess, 1);
   const auto lag = lag_of(of);
   const auto count = std::max<std::uint64_t>(1, excess / (held_bytes(lag) / lag.events));
-  lane_feed::burial_room room{std::min(count, max_dropped_at_once), excess};
+  lane_feed::burial_room room{std::min(count, max_expired_at_once - gone.count), excess};
   const auto dead = of.feed.lane(oldest_lane).condemn(next, room, "expired");
   std::vector<publish_watches::answer> answers;
   for (const auto& one : dead) {
-    first = std::min(first, one.event.seq());
-    last = std::max(last, one.event.seq());
+    gone.note(one.event.seq());
     of.watches.died(oldest_lane, one.event.seq(), answers);
     of.feed.bury_done(one.event.seq(), one.event.client());
   }
@@ -54,27 +51,21 @@ std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule, st
   return dead.size();
 }
 
-/// What is under way stays. The loss is counted, and the log names its first and last event.
+/// What is under way stays.
 void publisher_state::expire_old(stream& of) {
   const auto rule = parts_.space_rule ? parts_.space_rule(of.feed.stream()) : stream_rule{};
   if (rule.refuses || draining_) return;
-  const auto before = of.expired;
-  std::uint64_t first = std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t last = 0;
-  while (of.expired - before < max_dropped_at_once) {
+  expired_events gone;
+  while (gone.count < max_expired_at_once) {
     if (of.feed.open_events() == 0 && of.feed.position() < parts_.catalog->durable_seq())
       read_segments(of, of.feed.read_bytes(publisher_read_bytes));
-    const auto dropped = drop_oldest(of, rule, first, last);
-    if (dropped == 0) break;
-    of.expired += dropped;
-    of.dirty = dirty_ = true;
+    if (drop_oldest(of, rule, gone) == 0) break;
   }
-  const auto gone = of.expired - before;
-  if (gone == 0) return;
-  parts_.metrics->expired.add(gone);
-  spdlog::warn("sink {}: {} events of the stream '{}' are LOST, from {:016x}-{} to {:016x}-{}: it holds "
-               "as much, or as old ones, as its max_size and max_age let it, and when_full is expire",
-               parts_.sink, gone, of.feed.stream(), first, parts_.tag, last, parts_.tag);
+  if (gone.count == 0) return;
+  of.dirty = dirty_ = true;
+  of.expired += gone.count;
+  parts_.metrics->expired.add(gone.count);
+  gone.tell("sink " + parts_.sink, of.feed.stream(), parts_.tag);
 }
 
 } // namespace penstock

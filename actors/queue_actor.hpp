@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/delivery_messages.hpp"
+#include "actors/expired_events.hpp"
 #include "actors/queue_messages.hpp"
 #include "actors/settings.hpp"
 #include "actors/settled_streams.hpp"
@@ -34,8 +35,6 @@ inline constexpr std::size_t max_queue_waiters = 1024;
 /// A consumer may wait for a stream that is not configured and has no event yet, up to this many
 /// streams in all.
 inline constexpr std::size_t max_queue_streams = 8192;
-/// Events that a stream lets go at one upkeep, as it has reached max_size or max_age.
-inline constexpr std::size_t max_expired_at_once = 200'000;
 /// Events that become dead letters at one time, as no consumer can ask for their stream.
 inline constexpr std::size_t max_unnamed_at_once = 256;
 /// When memory is short, a stream that no consumer asked for in so long, and of which none holds a

@@ -220,30 +220,24 @@ std::vector<queued_message> queue_actor_state::next_to_expire(stream& of, const 
   return of.state.receive(count, std::max<std::uint64_t>(excess, 1), max_lease_ms, now_ms());
 }
 
-/// What consumers hold under a lease stays. The loss is counted, and the log names its first and last event.
+/// What consumers hold under a lease stays.
 void queue_actor_state::expire_old(stream& of) {
   const auto rule = parts_.space_rule ? parts_.space_rule(of.name) : stream_rule{};
   if (rule.refuses) return;
-  const auto before = of.expired;
-  std::uint64_t first = ~0ull;
-  std::uint64_t last = 0;
-  while (of.expired - before < max_expired_at_once) {
+  expired_events gone;
+  while (gone.count < max_expired_at_once) {
     const auto messages = next_to_expire(of, rule);
     if (messages.empty()) break;
     for (const auto& message : messages) {
       of.state.ack(message.ticket);
-      first = std::min(first, message.ticket.seq);
-      last = std::max(last, message.ticket.seq);
+      gone.note(message.ticket.seq);
     }
-    of.expired += messages.size();
-    of.dirty = dirty_ = true;
   }
-  const auto gone = of.expired - before;
-  if (gone == 0) return;
-  parts_.metrics->expired.add(gone);
-  spdlog::warn("queue: {} events of the stream '{}' are LOST, from {:016x}-{} to {:016x}-{}: it holds "
-               "as much, or as old ones, as its max_size and max_age let it, and when_full is expire",
-               gone, of.name, first, parts_.tag, last, parts_.tag);
+  if (gone.count == 0) return;
+  of.dirty = dirty_ = true;
+  of.expired += gone.count;
+  parts_.metrics->expired.add(gone.count);
+  gone.tell("queue", of.name, parts_.tag);
 }
 
 // -- streams that have no name any more -----------------------------------------------------------

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <thread>
 
 using namespace penstock;
@@ -375,23 +374,31 @@ TEST_CASE("the catalog counts what goes from the middle as a move", "[catalog]")
 }
 
 TEST_CASE("a move waits until none of its segments is being opened", "[catalog]") {
-  segment_catalog catalog;
-  for (std::uint64_t number = 1; number <= 2; ++number)
-    catalog.put({.number = number, .first_seq = number, .last_seq = number});
-  REQUIRE(catalog.pin(2));
-  std::atomic<bool> has_begun{false};
-  std::thread mover{[&] {
-    (void)catalog.begin_move({1, 2});
-    has_begun = true;
-  }};
-  std::this_thread::sleep_for(std::chrono::milliseconds{20}); // it waits for the second now, as a rule
-  REQUIRE(catalog.pin(1));
-  catalog.end_open(2);
-  std::this_thread::sleep_for(std::chrono::milliseconds{20});
-  CHECK_FALSE(has_begun);
-  catalog.end_open(1);
-  mover.join();
-  CHECK(has_begun);
+  // The mover may be anywhere when the second segment is free; that it waits for the second first is
+  // only likely, so there are many rounds. None fails by chance.
+  constexpr int rounds = 200, turns = 50;
+  for (int round = 0; round < rounds; ++round) {
+    segment_catalog catalog;
+    for (std::uint64_t number = 1; number <= 2; ++number)
+      catalog.put({.number = number, .first_seq = number, .last_seq = number});
+    REQUIRE(catalog.pin(2));
+    std::atomic<bool> is_first_open{false}, was_open{false};
+    std::thread mover{[&] {
+      (void)catalog.begin_move({1, 2});
+      was_open = is_first_open.load();
+    }};
+    for (int turn = 0; turn < turns; ++turn)
+      std::this_thread::yield();
+    REQUIRE(catalog.pin(1));
+    is_first_open = true;
+    catalog.end_open(2);
+    for (int turn = 0; turn < turns; ++turn)
+      std::this_thread::yield();
+    is_first_open = false;
+    catalog.end_open(1);
+    mover.join();
+    REQUIRE_FALSE(was_open);
+  }
 }
 
 TEST_CASE("the catalog forgets streams that no segment has", "[catalog]") {
