@@ -135,26 +135,6 @@ struct plan_listing {
 /// The accounts actor's own regular tick.
 struct accounts_tick {};
 
-// With whoever has the directory.
-
-/// To it: put these. At most max_records_per_put, and one such message at a time: the next comes
-/// when this one was answered with records_put.
-struct records_changed {
-  std::vector<directory_record> records;
-};
-/// All of them were put; or not: then they come again some seconds later.
-struct records_put {
-  bool ok = true;
-};
-/// From it: what the directory told, in its order.
-struct records_told {
-  std::vector<directory_record> records;
-};
-/// From it: all that the directory holds was told since it was opened, or since records_away.
-struct records_watched {};
-/// From it: the directory is out of reach; what it told may be gone when it is back.
-struct records_away {};
-
 /// The accounts actor's own reminder to take what was told: it lies behind all that was told before
 /// it, which is saved in one transaction.
 struct records_due {};
@@ -176,11 +156,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_listing)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::accounts_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_accounts)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::account_names_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_changed)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_put)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_told)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_watched)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_away)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_due)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_accounts, caf::first_custom_type_id + 200)
@@ -205,10 +180,5 @@ CAF_ADD_TYPE_ID(penstock_accounts, (penstock::plan_listing))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::accounts_tick))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::list_accounts))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_names_ptr))
-CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_changed))
-CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_put))
-CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_told))
-CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_watched))
-CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_away))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_due))
 CAF_END_TYPE_ID_BLOCK(penstock_accounts)

@@ -1,6 +1,7 @@
 #include "actors/accounts_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limit_text.hpp"
 #include "actors/wording.hpp"
 

@@ -5,7 +5,8 @@
 #include "actors/account_book.hpp"
 #include "actors/account_messages.hpp"
 #include "actors/directory_debt.hpp"
-#include "actors/messages.hpp"
+#include "actors/directory_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "storage/account_store.hpp"
 #include "storage/api_key.hpp"
 

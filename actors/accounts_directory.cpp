@@ -1,7 +1,7 @@
 // The accounts actor and the directory: what it tells is taken as a peer's records are, and what it
 // lacks is put there, a portion at a time.
 #include "actors/accounts_actor.hpp"
-
+#include "actors/directory_messages.hpp"
 #include "actors/wording.hpp"
 
 #include <spdlog/spdlog.h>

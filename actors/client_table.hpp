@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/limits.hpp"
-#include "actors/placement.hpp"
+#include "actors/shards.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 

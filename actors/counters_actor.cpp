@@ -1,6 +1,8 @@
 #include "actors/counters_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limiter_messages.hpp"
 
 #include <spdlog/spdlog.h>
 

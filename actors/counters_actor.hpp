@@ -1,7 +1,6 @@
 // Saves what clients used of the limits that survive a restart, off the lanes.
 #pragma once
 
-#include "actors/messages.hpp"
 #include "actors/metrics.hpp"
 #include "storage/counter_store.hpp"
 

@@ -1,6 +1,7 @@
 #include "actors/dead_letters_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/wording.hpp"
 #include "storage/checksum.hpp"
 #include "storage/event_id.hpp"

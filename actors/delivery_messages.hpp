@@ -1,7 +1,6 @@
 // Messages between publishers, their lanes, the keeper of dead letters and replays: within a node.
 #pragma once
 
-#include "actors/messages.hpp"
 #include "actors/sink.hpp"
 #include "storage/dead_letter.hpp"
 

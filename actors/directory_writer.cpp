@@ -1,5 +1,6 @@
 #include "actors/directory_writer.hpp"
 
+#include "actors/directory_messages.hpp"
 #include "actors/fail_fast.hpp"
 
 #include <spdlog/spdlog.h>

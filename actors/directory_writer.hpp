@@ -1,8 +1,6 @@
 // Does what blocks: the calls to the directory.
 #pragma once
 
-#include "actors/account_messages.hpp"
-#include "actors/cluster_messages.hpp"
 #include "actors/directory.hpp"
 
 #include <memory>

@@ -1,9 +1,8 @@
 // The actor that peers find on the cluster port.
 #pragma once
 
-#include "actors/messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/metrics.hpp"
-#include "actors/settings.hpp"
 
 #include <caf/io/middleman_actor.hpp>
 

@@ -1,7 +1,7 @@
 #include "actors/idempotency_actor.hpp"
 
-#include "actors/cluster_messages.hpp"
-#include "actors/messages.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/link_messages.hpp"
 
 #include <utility>
 

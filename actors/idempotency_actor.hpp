@@ -5,6 +5,7 @@
 #include "actors/idempotency_index.hpp"
 #include "actors/key_moves.hpp"
 #include "actors/metrics.hpp"
+#include "actors/shards.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 

@@ -1,5 +1,6 @@
 #include "actors/job_runner.hpp"
 
+#include "actors/lifecycle_messages.hpp"
 #include "actors/pacing.hpp"
 #include "actors/wording.hpp"
 #include "storage/told.hpp"

@@ -1,13 +1,11 @@
 // The actor that makes accepted events durable: it commits what all front ends sent, in groups.
 #pragma once
 
+#include "actors/journal_messages.hpp"
+#include "actors/journal_metrics.hpp"
 #include "actors/memory_budget.hpp"
-#include "actors/messages.hpp"
-#include "actors/metrics.hpp"
 #include "actors/node_state.hpp"
 #include "actors/recent_blocks.hpp"
-#include "actors/replica_messages.hpp"
-#include "actors/settings.hpp"
 #include "storage/journal.hpp"
 
 #include <chrono>

@@ -1,7 +1,8 @@
 // The keeper: prepares the next segment and retires old ones, off the commit thread.
 #pragma once
 
-#include "actors/queue_messages.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/keeper_metrics.hpp"
 #include "actors/space_maker.hpp"
 #include "storage/segment_catalog.hpp"
 #include "storage/segment_keeper.hpp"

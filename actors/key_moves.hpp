@@ -5,8 +5,9 @@
 #include "actors/claims.hpp"
 #include "actors/compat.hpp"
 #include "actors/idempotency_index.hpp"
-#include "actors/messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
 
 #include <array>
 #include <atomic>

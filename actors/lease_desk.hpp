@@ -3,7 +3,9 @@
 
 #include "actors/lease_purse.hpp"
 #include "actors/limit_ledger.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 

@@ -1,6 +1,7 @@
 #include "actors/limit_ledger.hpp"
 
 #include "actors/limit_book.hpp"
+#include "actors/shards.hpp"
 
 #include <algorithm>
 

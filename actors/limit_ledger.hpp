@@ -5,7 +5,7 @@
 #include "actors/client_table.hpp"
 #include "actors/lease_terms.hpp"
 #include "actors/limit_labels.hpp"
-#include "actors/messages.hpp"
+#include "actors/limit_messages.hpp"
 #include "storage/counter_store.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>

@@ -1,6 +1,7 @@
 // Units set aside for other nodes.
 #include "actors/limit_book.hpp"
 #include "actors/limit_ledger.hpp"
+#include "actors/limit_messages.hpp"
 
 #include <algorithm>
 

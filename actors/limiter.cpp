@@ -1,5 +1,11 @@
 #include "actors/limiter.hpp"
 
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/membership_messages.hpp"
+#include "actors/peer_messages.hpp"
+
 namespace penstock {
 // -- life -----------------------------------------------------------------------------------------
 

@@ -2,10 +2,9 @@
 #pragma once
 
 #include "actors/limit_ledger.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limiter_cluster.hpp"
-#include "actors/messages.hpp"
 #include "actors/metrics.hpp"
-#include "actors/settings.hpp"
 
 #include <array>
 #include <chrono>

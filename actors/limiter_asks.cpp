@@ -1,5 +1,10 @@
 // For front ends of this node: what is here, what is leased, and what an owner must be asked.
+#include "actors/cluster_settings.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limiter_cluster.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 
 #include <algorithm>
 #include <map>

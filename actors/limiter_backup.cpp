@@ -1,5 +1,8 @@
 // What is streamed against a crash of an owner: to the node that takes over then.
+#include "actors/limit_messages.hpp"
 #include "actors/limiter_cluster.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 
 #include <algorithm>
 #include <map>

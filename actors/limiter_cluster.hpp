@@ -2,12 +2,16 @@
 // leases, decides for other nodes, and moves its shards when the members change.
 #pragma once
 
-#include "actors/cluster_messages.hpp"
+#include "actors/cluster_settings.hpp"
 #include "actors/lease_desk.hpp"
 #include "actors/lease_purse.hpp"
 #include "actors/limit_ledger.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/metrics.hpp"
-#include "actors/settings.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 #include "actors/unconfirmed_units.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>

@@ -1,5 +1,8 @@
 // Shards that come and go as the members change.
 #include "actors/limiter_cluster.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -1,5 +1,8 @@
 // For other nodes: deciding for their front ends, and leasing to them.
+#include "actors/limit_messages.hpp"
 #include "actors/limiter_cluster.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 
 #include <algorithm>
 

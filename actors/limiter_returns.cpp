@@ -1,5 +1,7 @@
 // What this node was leased and does not need goes back to who owns the shard by then.
 #include "actors/limiter_cluster.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 
 #include <algorithm>
 #include <map>

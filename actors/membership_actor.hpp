@@ -1,8 +1,10 @@
 // The actor that keeps this node in the cluster, and knows who else is.
 #pragma once
 
-#include "actors/cluster_messages.hpp"
+#include "actors/directory_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/membership.hpp"
+#include "actors/membership_messages.hpp"
 #include "actors/metrics.hpp"
 
 #include <atomic>

@@ -1,7 +1,6 @@
 // Forgets the names of streams that nobody uses, and tells the log when there is none left.
 #pragma once
 
-#include "actors/messages.hpp"
 #include "actors/stream_names.hpp"
 
 #include <chrono>

@@ -1,9 +1,9 @@
 // The actor that keeps a link to each peer.
 #pragma once
 
-#include "actors/messages.hpp"
+#include "actors/cluster_settings.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/metrics.hpp"
-#include "actors/settings.hpp"
 
 #include <caf/io/middleman_actor.hpp>
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/directory.hpp"
+#include "actors/shards.hpp"
 
 #include <array>
 #include <cstdint>
@@ -12,15 +13,6 @@
 #include <vector>
 
 namespace penstock {
-
-/// The hashed-client space is cut into this many shards; fixed for the life of a cluster, since
-/// every node must agree on it. A node's limiter actors share its shards.
-inline constexpr std::uint32_t shard_count = 256;
-
-/// The shard of a client's keyed hash: its top bits, so that the low ones stay for hash tables.
-constexpr std::uint32_t shard_of(std::uint64_t client) {
-  return static_cast<std::uint32_t>(client >> 56);
-}
 
 /// Rendezvous (highest random weight) hashing, Thaler and Ravishankar 1998: index of the member
 /// that owns the shard. Every node gets the same answer whatever the order of `members`, and a

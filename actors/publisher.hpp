@@ -4,11 +4,11 @@
 
 #include "actors/delivery_messages.hpp"
 #include "actors/expired_events.hpp"
-#include "actors/metrics.hpp"
+#include "actors/journal_messages.hpp"
 #include "actors/publish_watches.hpp"
-#include "actors/queue_messages.hpp"
 #include "actors/settled_streams.hpp"
 #include "actors/sink_breaker.hpp"
+#include "actors/sink_metrics.hpp"
 #include "actors/stream_feed.hpp"
 #include "actors/stream_hold.hpp"
 #include "storage/cursor_store.hpp"

@@ -1,6 +1,6 @@
 // The publisher's fourth part: streams that fail alone, and hold only themselves.
 #include "actors/publisher.hpp"
-
+#include "actors/sink_metrics.hpp"
 #include "actors/units.hpp"
 
 #include <spdlog/spdlog.h>

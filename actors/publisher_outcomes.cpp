@@ -1,5 +1,6 @@
 // The publisher's other half: what became of batches.
 #include "actors/publisher.hpp"
+#include "actors/sink_metrics.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -1,5 +1,8 @@
 // The publisher's third part: saving cursors, what may be retired, lag, the end.
+#include "actors/journal_messages.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/publisher.hpp"
+#include "actors/sink_metrics.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -1,6 +1,7 @@
 #include "actors/queue_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/lifecycle_messages.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -3,8 +3,10 @@
 
 #include "actors/delivery_messages.hpp"
 #include "actors/expired_events.hpp"
+#include "actors/journal_messages.hpp"
 #include "actors/queue_messages.hpp"
-#include "actors/settings.hpp"
+#include "actors/queue_metrics.hpp"
+#include "actors/queue_settings.hpp"
 #include "actors/settled_streams.hpp"
 #include "storage/cursor_store.hpp"
 #include "storage/journal_reader.hpp"

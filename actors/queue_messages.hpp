@@ -1,8 +1,7 @@
 // Messages of the embedded queue and the keeper: all within a node, never serialised.
 #pragma once
 
-#include "actors/messages.hpp"
-#include "actors/metrics.hpp"
+#include "actors/queue_metrics.hpp"
 #include "actors/queue_state.hpp"
 
 #include <cstdint>
@@ -88,10 +87,6 @@ struct queue_wake {
   std::int64_t at_ms = 0;
 };
 
-/// The queue's and the keeper's own regular tick. The journal may send it to the keeper when it
-/// has taken the prepared segment.
-struct upkeep_tick {};
-
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_receive)
@@ -102,7 +97,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_replay)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stats_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stats_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_wake)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::upkeep_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stop_waiting)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_queue, caf::first_custom_type_id + 50)
@@ -114,6 +108,5 @@ CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_replay))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stats_request))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stats_reply))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_wake))
-CAF_ADD_TYPE_ID(penstock_queue, (penstock::upkeep_tick))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stop_waiting))
 CAF_END_TYPE_ID_BLOCK(penstock_queue)

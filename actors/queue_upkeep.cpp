@@ -1,5 +1,8 @@
 // The queue actor's other half: saving cursors, what may be retired, statistics.
+#include "actors/journal_messages.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/queue_actor.hpp"
+#include "actors/queue_metrics.hpp"
 
 #include <spdlog/spdlog.h>
 

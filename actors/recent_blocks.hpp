@@ -1,7 +1,7 @@
 // The newest durable blocks, kept in memory so that a publisher that keeps up reads no disk.
 #pragma once
 
-#include "actors/messages.hpp"
+#include "actors/journal_messages.hpp"
 
 #include <cstdint>
 #include <deque>

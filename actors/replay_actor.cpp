@@ -1,6 +1,7 @@
 #include "actors/replay_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/wording.hpp"
 #include "storage/event_id.hpp"
 

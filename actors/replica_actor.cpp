@@ -1,6 +1,8 @@
 #include "actors/replica_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/lifecycle_messages.hpp"
 
 #include <spdlog/spdlog.h>
 

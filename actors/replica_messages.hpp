@@ -1,7 +1,7 @@
 // What a node and the one that holds its events say to each other, and who tells them what.
 #pragma once
 
-#include "actors/messages.hpp"
+#include "actors/journal_messages.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -108,19 +108,6 @@ typename Inspector::result_type inspect(Inspector& f, replica_news& x) {
 
 // -- within a node --------------------------------------------------------------------------------
 
-/// Which streams' events go to a holder, and which sinks they are for. Told to the journal, which
-/// passes it on to the replicator between the rows that it applies to.
-struct replicated_streams {
-  std::function<bool(const std::string& stream)> wanted;
-  std::vector<std::string> sinks;
-  std::uint64_t since_seq = 0; ///< set by the journal: it applies to rows after this one
-};
-
-/// From the journal to the replicator: rows of such streams that are durable now, in order.
-struct journal_rows {
-  std::vector<const_block_ptr> rows;
-};
-
 class told_owed;
 
 /// To the adopter: publish what the origin of that tag owed; its directory is yours until the
@@ -143,8 +130,6 @@ struct replica_tick {};
 
 } // namespace penstock
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::replicated_streams)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::journal_rows)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::adopt_replica)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::replica_adopted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::replica_tick)
@@ -160,8 +145,6 @@ CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_held))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::delivered_stream))
 CAF_ADD_TYPE_ID(penstock_replicas, (std::vector<penstock::delivered_stream>))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_news))
-CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replicated_streams))
-CAF_ADD_TYPE_ID(penstock_replicas, (penstock::journal_rows))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::adopt_replica))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_adopted))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_tick))

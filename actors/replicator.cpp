@@ -1,6 +1,7 @@
 #include "actors/replicator.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/replica_actor.hpp"
 #include "actors/replica_choice.hpp"
 #include "actors/replica_owed.hpp"

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "actors/delivery_messages.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/metrics.hpp"
 #include "actors/owed_book.hpp"
 #include "actors/publish_watches.hpp"

@@ -3,8 +3,6 @@
 
 #include "actors/account_messages.hpp"
 #include "actors/claims.hpp"
-#include "actors/cluster_messages.hpp"
-#include "actors/messages.hpp"
 #include "actors/replica_messages.hpp"
 
 #include <caf/io/middleman.hpp>

@@ -1,6 +1,7 @@
 #include "actors/usage_actor.hpp"
 
 #include "actors/fail_fast.hpp"
+#include "actors/lifecycle_messages.hpp"
 
 #include <sched.h>
 #include <spdlog/spdlog.h>

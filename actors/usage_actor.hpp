@@ -2,8 +2,8 @@
 #pragma once
 
 #include "actors/memory_budget.hpp"
-#include "actors/metrics.hpp"
 #include "actors/usage_messages.hpp"
+#include "actors/usage_metrics.hpp"
 
 #include <atomic>
 #include <chrono>

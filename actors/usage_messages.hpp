@@ -1,7 +1,6 @@
 // Messages of the usage actors, all within a node.
 #pragma once
 
-#include "actors/messages.hpp"
 #include "actors/usage_rebuild.hpp"
 #include "storage/usage_reader.hpp"
 #include "storage/usage_store.hpp"

@@ -2,7 +2,11 @@
 
 #include "actors/dead_letters_actor.hpp"
 #include "actors/journal_actor.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/journal_metrics.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/owed.hpp"
+#include "actors/sink_metrics.hpp"
 #include "actors/system_config.hpp"
 #include "cli/outgoing.hpp"
 #include "net/wall_time.hpp"

@@ -1,7 +1,7 @@
 // The secret that keys the hash of client identities.
 #pragma once
 
-#include "actors/settings.hpp"
+#include "actors/cluster_settings.hpp"
 #include "storage/result.hpp"
 
 #include <filesystem>

@@ -1,6 +1,7 @@
 // The rows of the option table for clusters.
 #pragma once
 
+#include "actors/cluster_settings.hpp"
 #include "cli/options.hpp"
 
 #include <vector>

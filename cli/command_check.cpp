@@ -1,3 +1,4 @@
+#include "actors/cluster_settings.hpp"
 #include "cli/check_data.hpp"
 #include "cli/commands.hpp"
 #include "cli/config.hpp"

@@ -1,9 +1,17 @@
 // A node's whole configuration, checked.
 #pragma once
 
+#include "actors/cluster_settings.hpp"
+#include "actors/idempotency_settings.hpp"
+#include "actors/limiter_settings.hpp"
+#include "actors/queue_settings.hpp"
+#include "actors/stream_settings.hpp"
+#include "actors/usage_settings.hpp"
 #include "cli/memory_plan.hpp"
+#include "net/admin_settings.hpp"
+#include "net/http_settings.hpp"
+#include "net/identity_settings.hpp"
 #include "net/plan_overrides.hpp"
-#include "net/settings.hpp"
 #include "storage/journal.hpp"
 
 #include <map>

@@ -1,5 +1,7 @@
 #include "cli/config_checks.hpp"
 
+#include "actors/cluster_settings.hpp"
+#include "actors/stream_settings.hpp"
 #include "actors/units.hpp"
 #include "cli/address.hpp"
 #include "cli/sink_options.hpp"

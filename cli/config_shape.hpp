@@ -1,6 +1,7 @@
 // Which keys there are, without their values.
 #pragma once
 
+#include "actors/stream_settings.hpp"
 #include "cli/options.hpp"
 
 #include <optional>

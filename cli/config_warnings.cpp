@@ -3,6 +3,7 @@
 #include "actors/ip_network.hpp"
 #include "cli/address.hpp"
 #include "cli/config_checks.hpp"
+#include "net/http_settings.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/readers.hpp"
-#include "net/settings.hpp"
+#include "net/identity_settings.hpp"
 
 #include <optional>
 #include <string>

@@ -1,3 +1,4 @@
+#include "actors/stream_settings.hpp"
 #include "cli/config_checks.hpp"
 #include "cli/config_layers.hpp"
 #include "cli/config_shape.hpp"

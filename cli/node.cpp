@@ -1,5 +1,8 @@
 #include "cli/node.hpp"
 
+#include "actors/cluster_settings.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/sink_metrics.hpp"
 #include "actors/wall_clock.hpp"
 #include "cli/address.hpp"
 #include "cli/logging.hpp"

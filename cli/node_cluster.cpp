@@ -1,10 +1,15 @@
 // The part of a node that only nodes with peers have.
+#include "actors/cluster_settings.hpp"
 #include "actors/directory_writer.hpp"
 #include "actors/gate.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/membership_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/sink_metrics.hpp"
 #include "cli/node.hpp"
 #include "net/boot_clock.hpp"
 #include "net/directory/nats_directory.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/tcp_probe.hpp"
 
 #include <caf/io/middleman.hpp>

@@ -1,8 +1,12 @@
 // The end of a node's life: others take over, and what was promised is kept. See drain_stage.
-#include "cli/node.hpp"
-
+#include "actors/cluster_settings.hpp"
 #include "actors/delivery_messages.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/membership_messages.hpp"
 #include "actors/queue_messages.hpp"
+#include "cli/node.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>

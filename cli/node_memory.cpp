@@ -1,5 +1,6 @@
 #include "cli/node_memory.hpp"
 
+#include "actors/cluster_settings.hpp"
 #include "cli/readable.hpp"
 
 #include <fmt/format.h>

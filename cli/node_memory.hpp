@@ -3,6 +3,7 @@
 
 #include "cli/config.hpp"
 #include "cli/memory_limit.hpp"
+#include "net/http_settings.hpp"
 
 #include <cstddef>
 #include <string>

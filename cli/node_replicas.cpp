@@ -1,5 +1,8 @@
 // The part of a node's composition that holds other nodes' events, and has its own held.
 #include "actors/adopter.hpp"
+#include "actors/cluster_settings.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/stream_settings.hpp"
 #include "cli/adopt.hpp"
 #include "cli/node.hpp"
 

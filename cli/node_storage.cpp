@@ -1,11 +1,14 @@
 // The part of a node's composition that opens what lasts, and starts the actors that write it.
-#include "cli/node.hpp"
-
+#include "actors/cluster_settings.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
 #include "cli/client_secret.hpp"
+#include "cli/node.hpp"
+#include "net/identity_settings.hpp"
 #include "net/stream_name.hpp"
 #include "net/wall_time.hpp"
 #include "storage/files.hpp"
+#include "storage/idempotency_rows.hpp"
 #include "storage/node_name.hpp"
 
 #include <spdlog/spdlog.h>

@@ -1,9 +1,12 @@
 #include "cli/options.hpp"
 
+#include "actors/idempotency_settings.hpp"
+#include "actors/usage_settings.hpp"
 #include "cli/address.hpp"
 #include "cli/cluster_options.hpp"
 #include "cli/identity_config.hpp"
 #include "net/admin_gatekeeper.hpp"
+#include "net/http_settings.hpp"
 
 #include <algorithm>
 #include <cctype>

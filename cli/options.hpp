@@ -2,6 +2,7 @@
 // texts and docs/configuration.md all come from it.
 #pragma once
 
+#include "actors/stream_settings.hpp"
 #include "cli/config.hpp"
 #include "cli/limits_config.hpp"
 #include "cli/readers.hpp"

@@ -1,6 +1,7 @@
 #include "cli/outgoing.hpp"
 
 #include "actors/delivery_lane.hpp"
+#include "actors/stream_settings.hpp"
 #include "net/sinks/sink_kinds.hpp"
 #include "net/wall_time.hpp"
 

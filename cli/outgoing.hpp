@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/publisher.hpp"
+#include "actors/sink_metrics.hpp"
 #include "cli/config.hpp"
 #include "storage/journal.hpp"
 

@@ -1,5 +1,7 @@
 #include "cli/summary.hpp"
 
+#include "actors/cluster_settings.hpp"
+#include "actors/stream_settings.hpp"
 #include "actors/units.hpp"
 #include "cli/config_warnings.hpp"
 #include "cli/identity_config.hpp"

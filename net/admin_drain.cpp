@@ -1,5 +1,6 @@
 #include "net/admin_drain.hpp"
 
+#include "actors/sink_metrics.hpp"
 #include "actors/wording.hpp"
 #include "net/json_body.hpp"
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/drain_board.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/node_state.hpp"
 #include "actors/queue_messages.hpp"
 #include "actors/usage_rebuilder.hpp"

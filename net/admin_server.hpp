@@ -3,10 +3,11 @@
 
 #include "actors/compat.hpp"
 #include "actors/drain_board.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "actors/node_state.hpp"
 #include "actors/usage_rebuilder.hpp"
+#include "net/admin_settings.hpp"
 #include "net/metrics_page.hpp"
-#include "net/settings.hpp"
 #include "storage/result.hpp"
 
 #include <chrono>

@@ -1,5 +1,7 @@
 #include "net/cluster_status.hpp"
 
+#include "actors/cluster_settings.hpp"
+#include "actors/metrics.hpp"
 #include "actors/placement.hpp"
 
 #include <boost/json.hpp>

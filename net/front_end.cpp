@@ -1,6 +1,8 @@
 // The front end's life: listening, accepting, turns, draining.
 #include "net/front_end.hpp"
 
+#include "actors/lifecycle_messages.hpp"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>

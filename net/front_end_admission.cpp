@@ -1,7 +1,11 @@
 // From the turn's batches to the limiters, and from their verdicts to the journal.
-#include "net/front_end.hpp"
-
+#include "actors/journal_messages.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
+#include "actors/stream_settings.hpp"
+#include "net/front_end.hpp"
 
 namespace penstock {
 

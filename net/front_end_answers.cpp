@@ -1,7 +1,8 @@
 // From verdicts and durable batches to what the clients are told.
-#include "net/front_end.hpp"
-
+#include "actors/journal_messages.hpp"
 #include "net/batch_errors.hpp"
+#include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/retry_after.hpp"
 #include "storage/event_id.hpp"
 

@@ -1,7 +1,7 @@
 // What requests with idempotency keys are told.
-#include "net/front_end.hpp"
-
+#include "actors/unpublished.hpp"
 #include "net/batch_errors.hpp"
+#include "net/front_end.hpp"
 #include "storage/event_id.hpp"
 
 #include <algorithm>

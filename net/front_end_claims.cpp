@@ -1,7 +1,10 @@
 // Requests that carry idempotency keys: the keys are claimed before anything is charged or stored.
-#include "net/front_end.hpp"
-
+#include "actors/journal_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
+#include "actors/stream_settings.hpp"
+#include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/retry_after.hpp"
 
 #include <boost/unordered/unordered_flat_set.hpp>

@@ -1,6 +1,7 @@
 // Who may come at all: connections of one address, overrides that deny, and keys only; and streams that
 // hold as much as they may.
 #include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/request_target.hpp"
 
 #include <sys/socket.h>

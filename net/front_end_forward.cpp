@@ -1,8 +1,12 @@
 // Keys of other nodes: their events are stored there, so that a repeat is recognised through
 // whichever node it comes.
-#include "net/front_end.hpp"
-
+#include "actors/limit_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
+#include "actors/stream_settings.hpp"
+#include "actors/unpublished.hpp"
+#include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/retry_after.hpp"
 #include "net/stream_name.hpp"
 

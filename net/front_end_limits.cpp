@@ -1,7 +1,9 @@
 // GET /v1/usage: how the caller's limits stand. It costs nothing of them.
-#include "net/front_end.hpp"
-
+#include "actors/limit_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
+#include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/json_text.hpp"
 #include "net/retry_after.hpp"
 #include "net/rfc3339.hpp"

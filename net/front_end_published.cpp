@@ -1,7 +1,9 @@
 // Streams with ack = "published" or "replicated": what is durable is answered when the stream's
 // sinks, or a second node, have it, or when that is not to be waited for any longer.
+#include "actors/stream_settings.hpp"
+#include "actors/unpublished.hpp"
 #include "net/front_end.hpp"
-
+#include "net/front_end_metrics.hpp"
 #include "net/retry_after.hpp"
 #include "storage/event_id.hpp"
 

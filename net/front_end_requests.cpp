@@ -1,7 +1,11 @@
 // From a parsed request to an entry in the turn's batch.
-#include "net/front_end.hpp"
-
+#include "actors/journal_messages.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
+#include "actors/stream_settings.hpp"
+#include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/request_target.hpp"
 #include "net/retry_after.hpp"
 #include "net/stream_name.hpp"

@@ -1,4 +1,5 @@
 // A request's events into the block of their stream, whatever form they came in.
+#include "actors/stream_settings.hpp"
 #include "net/front_end.hpp"
 
 namespace penstock {

@@ -2,9 +2,10 @@
 #pragma once
 
 #include "actors/access_table.hpp"
+#include "net/http_settings.hpp"
+#include "net/identity_settings.hpp"
 #include "net/network.hpp"
 #include "net/request.hpp"
-#include "net/settings.hpp"
 
 #include <array>
 #include <cstdint>

@@ -1,5 +1,7 @@
 #include "net/journal_figures.hpp"
 
+#include "actors/metrics.hpp"
+
 namespace penstock {
 
 void add_journal(prometheus_page& out, const journal_metrics& j, std::uint64_t max_bytes) {

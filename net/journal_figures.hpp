@@ -1,7 +1,8 @@
 // The journal and its keeper as the metrics page shows them.
 #pragma once
 
-#include "actors/metrics.hpp"
+#include "actors/journal_metrics.hpp"
+#include "actors/keeper_metrics.hpp"
 #include "net/prometheus_page.hpp"
 
 #include <cstdint>

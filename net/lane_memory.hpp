@@ -1,7 +1,7 @@
 // What one lane holds for its clients: the ledger of http.max_in_flight.
 #pragma once
 
-#include "actors/metrics.hpp"
+#include "net/front_end_metrics.hpp"
 
 #include <algorithm>
 #include <cstddef>

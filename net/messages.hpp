@@ -2,10 +2,10 @@
 #pragma once
 
 #include "actors/account_messages.hpp"
-#include "actors/messages.hpp"
+#include "actors/stream_settings.hpp"
+#include "net/http_settings.hpp"
 #include "net/identity.hpp"
 #include "net/plan_overrides.hpp"
-#include "net/settings.hpp"
 
 #include <map>
 #include <memory>

@@ -1,5 +1,7 @@
 #include "net/metrics_page.hpp"
 
+#include "actors/metrics.hpp"
+#include "actors/unpublished.hpp"
 #include "net/journal_figures.hpp"
 #include "net/limiter_cluster_figures.hpp"
 #include "net/process_figures.hpp"

@@ -1,19 +1,24 @@
 // GET /metrics: everything that the node counts, as Prometheus reads it.
 #pragma once
 
+#include "actors/cluster_settings.hpp"
 #include "actors/counters_actor.hpp"
 #include "actors/gate.hpp"
 #include "actors/idempotency_actor.hpp"
+#include "actors/journal_metrics.hpp"
+#include "actors/keeper_metrics.hpp"
 #include "actors/letter_metrics.hpp"
 #include "actors/limiter.hpp"
 #include "actors/limiter_cluster.hpp"
 #include "actors/membership_actor.hpp"
-#include "actors/metrics.hpp"
 #include "actors/peer_link.hpp"
+#include "actors/queue_metrics.hpp"
 #include "actors/replica_actor.hpp"
 #include "actors/replicator.hpp"
-#include "actors/settings.hpp"
+#include "actors/sink_metrics.hpp"
 #include "actors/stream_names.hpp"
+#include "actors/usage_metrics.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/shown_streams.hpp"
 
 #include <cstdint>

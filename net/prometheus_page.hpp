@@ -1,8 +1,6 @@
 // The text of /metrics as it is put together.
 #pragma once
 
-#include "actors/metrics.hpp"
-
 #include <prometheus/text_serializer.h>
 
 #include <limits>

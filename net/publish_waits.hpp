@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/delivery_messages.hpp"
+#include "actors/stream_settings.hpp"
 #include "net/turn_batch.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>

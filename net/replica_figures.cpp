@@ -1,5 +1,7 @@
 #include "net/replica_figures.hpp"
 
+#include "actors/unpublished.hpp"
+
 namespace penstock {
 
 namespace {

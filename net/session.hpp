@@ -2,12 +2,11 @@
 #pragma once
 
 #include "net/event_loop.hpp"
+#include "net/front_end_metrics.hpp"
+#include "net/http_settings.hpp"
 #include "net/lane_memory.hpp"
 #include "net/network.hpp"
 #include "net/request_parser.hpp"
-#include "net/settings.hpp"
-
-#include "actors/metrics.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,4 +1,5 @@
 // What a session sends, and when it is closed: the socket's side of the answers, deadlines, drains.
+#include "net/front_end_metrics.hpp"
 #include "net/session.hpp"
 
 #include <sys/epoll.h>

@@ -1,5 +1,7 @@
 #include "net/sink_figures.hpp"
 
+#include "actors/metrics.hpp"
+
 #include <boost/json.hpp>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Sinks as the metrics page and the status show them.
 #pragma once
 
-#include "actors/metrics.hpp"
+#include "actors/sink_metrics.hpp"
 #include "net/prometheus_page.hpp"
 #include "net/shown_streams.hpp"
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/gate.hpp"
+#include "actors/link_messages.hpp"
 #include "net/tls_session.hpp"
 
 #include <chrono>

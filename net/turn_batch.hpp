@@ -2,10 +2,11 @@
 #pragma once
 
 #include "actors/claims.hpp"
-#include "actors/messages.hpp"
-#include "actors/metrics.hpp"
-#include "actors/settings.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/stream_names.hpp"
+#include "actors/stream_settings.hpp"
+#include "actors/unpublished.hpp"
 #include "net/batch_errors.hpp"
 #include "net/event_body.hpp"
 #include "net/problem.hpp"

@@ -6,6 +6,7 @@
 #include "storage/dead_letter_store.hpp"
 #include "storage/event_id.hpp"
 #include "storage/file_list.hpp"
+#include "storage/files.hpp"
 #include "storage/idempotency_store.hpp"
 #include "storage/journal.hpp"
 #include "storage/recovery.hpp"

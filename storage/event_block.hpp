@@ -2,6 +2,7 @@
 #pragma once
 
 #include "storage/idempotency.hpp"
+#include "storage/result.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -11,6 +11,9 @@
 
 namespace penstock {
 
+/// Where damaged files are put, in the directory that they were found in.
+inline constexpr const char* damaged_dir_name = "damaged";
+
 /// Owns a file descriptor.
 class unique_fd {
  public:

@@ -1,12 +1,8 @@
 // What a repeated request is recognised by, as it is kept with the events.
 #pragma once
 
-#include "storage/result.hpp"
-
 #include <cstdint>
-#include <filesystem>
 #include <functional>
-#include <string>
 
 namespace penstock {
 
@@ -38,10 +34,5 @@ using record_visitor = std::function<void(const idempotency_record&)>;
 
 /// About how many bytes of a segment a record takes.
 inline constexpr std::uint64_t idempotency_row_bytes = 64;
-
-/// Visits the records of a segment that are not older than `since_ms`, in journal order. A segment
-/// of the first format version has none. `vfs` as in journal_options.
-result<void> visit_records(const std::filesystem::path& segment, std::int64_t since_ms,
-                           const record_visitor& visit, const std::string& vfs = {});
 
 } // namespace penstock

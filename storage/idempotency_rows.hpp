@@ -2,7 +2,12 @@
 #pragma once
 
 #include "storage/idempotency.hpp"
+#include "storage/result.hpp"
 #include "storage/sqlite.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
 
 namespace penstock {
 
@@ -23,5 +28,10 @@ class idempotency_inserter {
 };
 
 result<void> visit_rows(sqlite_database& db, std::int64_t since_ms, const record_visitor& visit);
+
+/// Visits the records of a segment that are not older than `since_ms`, in journal order. A segment
+/// of the first format version has none. `vfs` as in journal_options.
+result<void> visit_records(const std::filesystem::path& segment, std::int64_t since_ms,
+                           const record_visitor& visit, const std::string& vfs = {});
 
 } // namespace penstock

@@ -12,7 +12,6 @@
 
 namespace penstock {
 
-inline constexpr const char* damaged_dir_name = "damaged";
 inline constexpr const char* tag_file_name = "tag"; ///< holds the journal's tag
 inline constexpr const char* segments_file_name = "segments"; ///< the segments that must be there
 

@@ -6,6 +6,7 @@
 #include "storage/idempotency_rows.hpp"
 #include "storage/segment_catalog.hpp"
 #include "storage/sqlite.hpp"
+#include "storage/wal_files.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -21,10 +22,8 @@ inline constexpr std::int64_t journal_format_version = 2;
 /// The oldest that this program reads.
 inline constexpr std::int64_t oldest_format_version = 1;
 
-/// `000000000001.db`, its write-ahead log and its shared memory.
+/// `000000000001.db`.
 std::filesystem::path segment_path(const std::filesystem::path& dir, std::uint64_t number);
-std::filesystem::path wal_path(const std::filesystem::path& db);
-std::filesystem::path shm_path(const std::filesystem::path& db);
 /// Where a segment is made that is to take the place of this one: `000000000001.db.moved`.
 std::filesystem::path moved_path(const std::filesystem::path& db);
 /// Nothing if the file is not named like a segment.
@@ -110,11 +109,5 @@ class segment_writer {
   std::uint64_t wal_file_bytes_ = 0; // when it was opened
   std::uint64_t wal_used_bytes_ = 0;
 };
-
-/// Bytes that one page takes in a WAL.
-inline constexpr std::uint64_t page_bytes = 4096;
-inline constexpr std::uint64_t wal_header_bytes = 32;
-inline constexpr std::uint64_t wal_frame_header_bytes = 24;
-inline constexpr std::uint64_t wal_frame_bytes = page_bytes + wal_frame_header_bytes;
 
 } // namespace penstock

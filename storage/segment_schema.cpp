@@ -64,14 +64,6 @@ fs::path segment_path(const fs::path& dir, std::uint64_t number) {
   return dir / name;
 }
 
-fs::path wal_path(const fs::path& db) {
-  return db.string() + "-wal";
-}
-
-fs::path shm_path(const fs::path& db) {
-  return db.string() + "-shm";
-}
-
 fs::path moved_path(const fs::path& db) {
   return db.string() + ".moved";
 }

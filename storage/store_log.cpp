@@ -1,8 +1,8 @@
 #include "storage/store_log.hpp"
 
 #include "storage/files.hpp"
-#include "storage/segment.hpp"
 #include "storage/sqlite.hpp"
+#include "storage/wal_files.hpp"
 #include "storage/wal_index.hpp"
 
 #include <functional>

@@ -2,10 +2,9 @@
 
 #include "storage/file_list.hpp"
 #include "storage/files.hpp"
-#include "storage/recovery.hpp"
 #include "storage/rollback_journal.hpp"
-#include "storage/segment.hpp"
 #include "storage/store_log.hpp"
+#include "storage/wal_files.hpp"
 
 #include <algorithm>
 

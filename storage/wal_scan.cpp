@@ -1,7 +1,7 @@
 #include "storage/wal_scan.hpp"
 
 #include "storage/files.hpp"
-#include "storage/segment.hpp"
+#include "storage/wal_files.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
 // Who we are to AWS: from the environment, the shared file or the instance's metadata service.
 #pragma once
 
+#include "actors/limiter_messages.hpp"
 #include "actors/sink_settings.hpp"
 #include "net/sinks/curl_request.hpp"
 #include "storage/result.hpp"

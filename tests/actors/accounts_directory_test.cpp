@@ -1,4 +1,6 @@
 #include "actors/accounts_actor.hpp"
+#include "actors/directory_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/actors/memory_account_store.hpp"
 

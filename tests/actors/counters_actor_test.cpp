@@ -1,5 +1,7 @@
 // What clients used is saved, kept when it can't be, and told only once it is durable.
 #include "actors/counters_actor.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limiter_messages.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

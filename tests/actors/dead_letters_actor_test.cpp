@@ -1,4 +1,5 @@
 // Dead letters on virtual time: kept, listed, sent again, dropped.
+#include "actors/lifecycle_messages.hpp"
 #include "tests/actors/jobs_world.hpp"
 
 using namespace penstock;

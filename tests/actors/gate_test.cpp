@@ -1,4 +1,6 @@
 #include "actors/gate.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/peer_link.hpp"
 #include "tests/actors/fixture.hpp"
 

@@ -1,6 +1,5 @@
 // First requests, repeats, and those that come while the first is under way.
 #include "actors/idempotency_actor.hpp"
-#include "actors/messages.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

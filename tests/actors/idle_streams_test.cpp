@@ -1,5 +1,6 @@
 // Streams of which nothing is owed and nothing happens are let go by the queue, by publishers and
 // by the journal, and come back whole.
+#include "actors/journal_messages.hpp"
 #include "tests/actors/journal_world.hpp"
 #include "tests/actors/publisher_world.hpp"
 

@@ -1,4 +1,5 @@
 // How batches become groups, and groups become durable or fail.
+#include "actors/lifecycle_messages.hpp"
 #include "tests/actors/journal_world.hpp"
 
 #include <caf/scheduler/test_coordinator.hpp>

@@ -1,4 +1,5 @@
 // What publishers get from the journal's memory.
+#include "actors/journal_messages.hpp"
 #include "tests/actors/journal_world.hpp"
 
 using namespace penstock;

@@ -1,4 +1,5 @@
 // Which blocks of a group become one row.
+#include "actors/journal_messages.hpp"
 #include "tests/actors/journal_world.hpp"
 
 using namespace penstock;

@@ -2,6 +2,9 @@
 #pragma once
 
 #include "actors/journal_actor.hpp"
+#include "actors/journal_messages.hpp"
+#include "actors/journal_metrics.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/unit/storage/support.hpp"
 

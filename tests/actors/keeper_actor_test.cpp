@@ -1,5 +1,8 @@
 // What the keeper lets go, how often it looks, and what it tells when it can't.
+#include "actors/journal_messages.hpp"
 #include "actors/keeper_actor.hpp"
+#include "actors/keeper_metrics.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,6 +1,8 @@
 // Idempotency keys follow their shards from node to node.
-#include "actors/cluster_messages.hpp"
 #include "actors/idempotency_actor.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,11 @@
 // Limiters of several nodes: who is asked, what is leased, what moves, what a crash costs.
+#include "actors/cluster_settings.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/limiter_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/membership_messages.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/actors/limiter_world.hpp"
 #include "tests/unit/actors/random.hpp"
 

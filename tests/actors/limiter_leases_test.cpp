@@ -1,5 +1,9 @@
 // Leases between limiters: what a question settles, what waits for the backup, and what becomes of
 // leases whose holder or owner dies.
+#include "actors/limiter_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/peer_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/actors/limiter_world.hpp"
 
 using namespace penstock;

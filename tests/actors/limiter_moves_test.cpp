@@ -1,4 +1,5 @@
 // Limiters whose shards move while something else goes wrong.
+#include "actors/shards.hpp"
 #include "tests/actors/limiter_world.hpp"
 
 using namespace penstock;

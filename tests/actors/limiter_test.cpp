@@ -1,4 +1,7 @@
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limiter.hpp"
+#include "actors/limiter_messages.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/unit/actors/random.hpp"
 

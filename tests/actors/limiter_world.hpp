@@ -1,7 +1,11 @@
 // Several nodes' limiters on virtual time, one each, with front ends played by the test.
 #pragma once
 
+#include "actors/cluster_settings.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limiter.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

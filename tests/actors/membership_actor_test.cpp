@@ -1,4 +1,6 @@
 // The membership actor on virtual time; the directory's writer is the test's.
+#include "actors/directory_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/membership_actor.hpp"
 #include "tests/actors/fixture.hpp"
 

@@ -1,4 +1,9 @@
 // Every message between nodes survives CAF's binary serialiser.
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/membership_messages.hpp"
+#include "actors/peer_messages.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <caf/binary_deserializer.hpp>

@@ -1,7 +1,11 @@
 // Links between actor systems over loopback. Real sockets and so real time: each wait is for a
 // condition, up to a deadline that only a fault reaches.
+#include "actors/cluster_settings.hpp"
 #include "actors/gate.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limiter.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/peer_link.hpp"
 #include "actors/system_config.hpp"
 #include "actors/wall_clock.hpp"

@@ -1,4 +1,5 @@
 // What a publisher does and says while its node drains.
+#include "actors/sink_metrics.hpp"
 #include "tests/actors/publisher_world.hpp"
 
 using namespace penstock;

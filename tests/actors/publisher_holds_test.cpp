@@ -1,4 +1,5 @@
 // Streams that fail alone hold only themselves.
+#include "actors/sink_metrics.hpp"
 #include "tests/actors/publisher_world.hpp"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+#include "actors/journal_messages.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/sink_metrics.hpp"
 #include "tests/actors/publisher_world.hpp"
 
 #include <set>

@@ -2,7 +2,9 @@
 // test's.
 #pragma once
 
+#include "actors/journal_messages.hpp"
 #include "actors/publisher.hpp"
+#include "actors/sink_metrics.hpp"
 #include "tests/actors/queue_world.hpp"
 
 #include <deque>

@@ -1,4 +1,5 @@
 // What the queue keeps, reads from segments and lets go.
+#include "actors/lifecycle_messages.hpp"
 #include "tests/actors/queue_world.hpp"
 
 using namespace penstock;

@@ -1,7 +1,9 @@
 // A queue actor on virtual time; the journal, the segments and the cursors are the test's.
 #pragma once
 
+#include "actors/journal_messages.hpp"
 #include "actors/queue_actor.hpp"
+#include "actors/queue_metrics.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

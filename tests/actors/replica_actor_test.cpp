@@ -1,4 +1,5 @@
 // The holder's side of ack = "replicated".
+#include "actors/lifecycle_messages.hpp"
 #include "tests/actors/replica_world.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // What nodes say about replicas survives CAF's binary serialiser; who speaks an earlier version of
 // the wire reads and writes nothing that it does not know.
+#include "actors/link_messages.hpp"
 #include "actors/replica_messages.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/unit/storage/support.hpp"

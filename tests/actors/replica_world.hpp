@@ -1,6 +1,7 @@
 // Holders of events on virtual time, over real stores.
 #pragma once
 
+#include "actors/lifecycle_messages.hpp"
 #include "actors/replica_actor.hpp"
 #include "tests/actors/fixture.hpp"
 #include "tests/unit/storage/support.hpp"

@@ -1,4 +1,7 @@
 // The origin's side of ack = "replicated", with real holders.
+#include "actors/journal_messages.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/replica_choice.hpp"
 #include "actors/replicator.hpp"
 #include "tests/actors/replica_world.hpp"

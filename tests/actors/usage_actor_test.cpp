@@ -1,5 +1,7 @@
 // The usage actors on virtual time: when they write, what a failure costs, and what a drain does.
+#include "actors/lifecycle_messages.hpp"
 #include "actors/usage_actor.hpp"
+#include "actors/usage_metrics.hpp"
 #include "tests/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

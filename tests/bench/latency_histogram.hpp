@@ -1,6 +1,8 @@
 // Counts durations in log-linear buckets, as HdrHistogram does: constant memory, under 1% error.
 #pragma once
 
+#include "actors/metrics.hpp"
+
 #include <algorithm>
 #include <array>
 #include <bit>

@@ -4,6 +4,7 @@
 // The last case begins with an API key, one of 100,000, as the front end and the limiter have it.
 // Usage: limiter_bench [clients, default 1000000] [json]
 #include "actors/access_table.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/limiter.hpp"
 #include "storage/api_key.hpp"
 

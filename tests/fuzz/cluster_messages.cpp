@@ -1,6 +1,9 @@
 // What comes at the cluster port: whatever the guard of a link lets pass can be read by CAF, takes
 // no more memory than it has bytes, and is the same when it is sent on. Large allocations are
 // findings: this is run with a bound on each (see scripts/fuzz).
+#include "actors/limit_messages.hpp"
+#include "actors/membership_messages.hpp"
+#include "actors/peer_messages.hpp"
 #include "actors/replica_owed.hpp"
 #include "actors/system_config.hpp"
 #include "net/link_guard.hpp"

@@ -2,6 +2,8 @@
 
 #include "net/event_body.hpp"
 #include "net/event_loop.hpp"
+#include "net/front_end_metrics.hpp"
+#include "net/http_settings.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <sys/epoll.h>

@@ -1,5 +1,6 @@
 // The lease model makes its purses, desks and ledgers anew for each step. Here each step is taken
 // by objects that live on as well, and both must come out the same.
+#include "actors/limit_messages.hpp"
 #include "tests/unit/actors/lease_model.hpp"
 #include "tests/unit/actors/random.hpp"
 

@@ -1,5 +1,7 @@
 // What owners of the shard do in the model, by the real code, and how it moves from one to the
 // other.
+#include "actors/limit_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/unit/actors/lease_model_parts.hpp"
 
 #include <algorithm>

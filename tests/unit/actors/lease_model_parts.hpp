@@ -1,6 +1,7 @@
 // What the model's steps have in common.
 #pragma once
 
+#include "actors/limit_messages.hpp"
 #include "tests/unit/actors/lease_model.hpp"
 
 #include <utility>

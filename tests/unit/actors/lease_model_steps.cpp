@@ -1,4 +1,5 @@
 // The model's state into the real code and back, and one step of all that may happen.
+#include "actors/shards.hpp"
 #include "tests/unit/actors/lease_model_parts.hpp"
 
 #include <utility>

@@ -1,4 +1,5 @@
 // Leases that come back, are settled or move: what their owner does with them.
+#include "actors/shards.hpp"
 #include "tests/unit/actors/lease_world.hpp"
 
 #include <catch2/catch.hpp>

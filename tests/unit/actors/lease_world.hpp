@@ -3,6 +3,7 @@
 
 #include "actors/lease_desk.hpp"
 #include "actors/lease_purse.hpp"
+#include "actors/limit_messages.hpp"
 
 #include <cstdint>
 #include <memory>

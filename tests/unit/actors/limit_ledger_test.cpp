@@ -1,5 +1,7 @@
 // Many plans, scopes and clients: what is counted for whom, and what stays when plans change.
 #include "actors/limit_ledger.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/unit/actors/durations.hpp"
 
 #include <catch2/catch.hpp>

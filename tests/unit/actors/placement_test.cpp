@@ -1,4 +1,5 @@
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
 
 #include <catch2/catch.hpp>
 

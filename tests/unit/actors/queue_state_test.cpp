@@ -1,4 +1,4 @@
-#include "actors/messages.hpp"
+#include "actors/journal_messages.hpp"
 #include "actors/queue_state.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,3 +1,4 @@
+#include "actors/journal_messages.hpp"
 #include "actors/recent_blocks.hpp"
 
 #include <catch2/catch.hpp>

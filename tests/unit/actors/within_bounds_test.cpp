@@ -2,6 +2,7 @@
 // tests/bounds.txt says which test drives which.
 #include "actors/directory.hpp"
 #include "actors/idempotency_index.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/membership.hpp"
 #include "actors/memory_budget.hpp"
 #include "actors/publish_watches.hpp"

@@ -1,5 +1,5 @@
+#include "actors/cluster_settings.hpp"
 #include "cli/client_secret.hpp"
-
 #include "storage/files.hpp"
 #include "tests/unit/storage/support.hpp"
 

@@ -1,5 +1,6 @@
 // Keys that say who may come at all, and warnings when none of them is set.
 #include "cli/config_warnings.hpp"
+#include "net/http_settings.hpp"
 #include "tests/unit/cli/config_support.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,7 +1,10 @@
-#include "cli/reload.hpp"
+#include "actors/cluster_settings.hpp"
+#include "actors/stream_settings.hpp"
 #include "cli/identity_config.hpp"
 #include "cli/options.hpp"
+#include "cli/reload.hpp"
 #include "config_support.hpp"
+#include "net/identity_settings.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,5 @@
 // The admin plane under strangers, many consumers, and clients that do not read.
+#include "net/admin_settings.hpp"
 #include "tests/unit/net/admin_support.hpp"
 
 #include <chrono>

@@ -1,8 +1,9 @@
 // /v1/admin/drain over a real socket, and what it tells.
-#include "net/admin_drain.hpp"
-
+#include "actors/sink_metrics.hpp"
 #include "actors/system_config.hpp"
+#include "net/admin_drain.hpp"
 #include "net/admin_server.hpp"
+#include "net/front_end_metrics.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast.hpp>

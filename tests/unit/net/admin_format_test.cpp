@@ -1,7 +1,11 @@
 // What the admin plane writes and reads, without a socket.
+#include "actors/journal_metrics.hpp"
+#include "actors/queue_metrics.hpp"
+#include "actors/sink_metrics.hpp"
 #include "net/admin_routes.hpp"
 #include "net/admin_usage_rebuild.hpp"
 #include "net/bearer_token.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/json_message.hpp"
 #include "net/json_text.hpp"
 #include "net/metrics_page.hpp"

@@ -4,6 +4,7 @@
 #include "actors/queue_messages.hpp"
 #include "actors/system_config.hpp"
 #include "net/admin_server.hpp"
+#include "net/admin_settings.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -1,3 +1,4 @@
+#include "actors/cluster_settings.hpp"
 #include "net/cluster_status.hpp"
 
 #include <boost/json.hpp>

@@ -1,5 +1,6 @@
 // Mutual TLS between nodes: the files, the handshake over a socket pair, and links between actor
 // systems over loopback.
+#include "actors/lifecycle_messages.hpp"
 #include "actors/peer_link.hpp"
 #include "net/cluster_tls.hpp"
 #include "net/link_multiplexer.hpp"

@@ -1,7 +1,10 @@
 // Links between actor systems that are far from each other, over relays that delay what they pass.
 // Real sockets and so real time: each wait is for a condition, up to a deadline that only a fault
 // reaches.
+#include "actors/cluster_settings.hpp"
 #include "actors/gate.hpp"
+#include "actors/lifecycle_messages.hpp"
+#include "actors/link_messages.hpp"
 #include "actors/peer_link.hpp"
 #include "net/cluster_transport.hpp"
 #include "net/link_multiplexer.hpp"

@@ -1,4 +1,5 @@
 // Requests with many events: which are stored, and what is told of each.
+#include "actors/stream_settings.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;

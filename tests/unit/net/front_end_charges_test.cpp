@@ -1,7 +1,8 @@
 // What the limiters are told of a request, and what their newer answers mean.
-#include "tests/unit/net/front_end_support.hpp"
-
+#include "actors/limit_messages.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/plan_charges.hpp"
+#include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;
 

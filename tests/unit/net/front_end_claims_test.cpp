@@ -1,4 +1,6 @@
 // Requests with idempotency keys: what goes on to limiter and journal, and what is told.
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
 #include "tests/unit/net/front_end_claims_support.hpp"
 
 using namespace penstock;

@@ -1,4 +1,8 @@
 // Clients that another node counts: their verdicts may come later, and hold up nobody else.
+#include "actors/limit_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;

@@ -1,4 +1,6 @@
 // Who may come at all: connections of an address, overrides that deny, keys only.
+#include "net/front_end_metrics.hpp"
+#include "net/identity_settings.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 #include <atomic>

@@ -1,4 +1,7 @@
 // Idempotency keys whose shard has another owner than who asks thinks.
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;

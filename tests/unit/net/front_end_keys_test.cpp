@@ -1,4 +1,9 @@
 // API keys, restrictions, overrides and usage on a request's path.
+#include "actors/limit_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
+#include "net/front_end_metrics.hpp"
+#include "net/identity_settings.hpp"
 #include "storage/api_key.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 

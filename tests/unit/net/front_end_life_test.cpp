@@ -1,7 +1,9 @@
 // Connections and drains of a front end, and the loop it lives on.
-#include "tests/unit/net/front_end_support.hpp"
-
+#include "actors/lifecycle_messages.hpp"
+#include "actors/stream_settings.hpp"
+#include "net/front_end_metrics.hpp"
 #include "net/listener.hpp"
+#include "tests/unit/net/front_end_support.hpp"
 
 #include <netinet/tcp.h>
 

@@ -1,4 +1,7 @@
 // Names of streams belong to the node: what takes one, what does not, and who gets how many.
+#include "actors/limit_messages.hpp"
+#include "net/front_end_metrics.hpp"
+#include "net/http_settings.hpp"
 #include "storage/api_key.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 

@@ -1,4 +1,8 @@
 // ack = "published" for requests with idempotency keys, here and at another node.
+#include "actors/lifecycle_messages.hpp"
+#include "actors/link_messages.hpp"
+#include "actors/shards.hpp"
+#include "actors/unpublished.hpp"
 #include "tests/unit/net/front_end_published_support.hpp"
 
 using namespace penstock;

@@ -1,6 +1,8 @@
 // A front end whose streams wait for two sinks; their publishers are mailboxes, too.
 #pragma once
 
+#include "actors/stream_settings.hpp"
+#include "actors/unpublished.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 namespace penstock {

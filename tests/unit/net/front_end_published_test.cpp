@@ -1,5 +1,9 @@
 // Streams with ack = "published": who is asked, what is waited for, what is told after all. And
 // streams that are refused first.
+#include "actors/lifecycle_messages.hpp"
+#include "actors/stream_settings.hpp"
+#include "actors/unpublished.hpp"
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/front_end_published_support.hpp"
 
 #include <set>

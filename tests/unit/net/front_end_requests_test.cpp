@@ -1,4 +1,5 @@
 // Which requests are taken, and what is turned away before or with the limiter's word.
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;

@@ -1,8 +1,15 @@
 // A front end on a stepped loop, with limiters, peers and journal played by the test.
 #pragma once
 
+#include "actors/journal_messages.hpp"
+#include "actors/limit_messages.hpp"
 #include "actors/placement.hpp"
+#include "actors/shards.hpp"
+#include "actors/stream_settings.hpp"
 #include "net/front_end.hpp"
+#include "net/front_end_metrics.hpp"
+#include "net/http_settings.hpp"
+#include "net/identity_settings.hpp"
 #include "storage/event_id.hpp"
 #include "tests/unit/net/support.hpp"
 

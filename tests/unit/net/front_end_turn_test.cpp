@@ -1,4 +1,8 @@
 // A turn: what is asked, what goes to the journal, and when the clients hear of it.
+#include "actors/journal_messages.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/stream_settings.hpp"
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/front_end_support.hpp"
 
 using namespace penstock;

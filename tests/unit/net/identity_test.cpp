@@ -1,5 +1,7 @@
 // Who is calling, from whole requests.
 #include "net/forwarded.hpp"
+#include "net/http_settings.hpp"
+#include "net/identity_settings.hpp"
 #include "tests/unit/net/support.hpp"
 
 #include <optional>

@@ -2,6 +2,7 @@
 // order, however the network cuts it up. Real sockets and so real time: each wait is for a
 // condition, up to a deadline that only a fault reaches.
 #include "actors/gate.hpp"
+#include "actors/lifecycle_messages.hpp"
 #include "net/cluster_transport.hpp"
 #include "net/hosted_actor.hpp"
 #include "net/link_multiplexer.hpp"

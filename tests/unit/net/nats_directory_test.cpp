@@ -1,3 +1,4 @@
+#include "actors/cluster_settings.hpp"
 #include "net/directory/nats_directory.hpp"
 #include "net/directory/nats_session.hpp"
 #include "tests/unit/net/nats_process.hpp"

@@ -1,4 +1,5 @@
 // How a connection ends: deadlines, half-closing, errors, drains; and 100 Continue.
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/session_support.hpp"
 
 using namespace penstock;

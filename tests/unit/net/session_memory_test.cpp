@@ -1,4 +1,5 @@
 // What a session holds and for how long, and how much it does in a turn.
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/session_support.hpp"
 
 using namespace penstock;

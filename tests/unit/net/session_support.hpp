@@ -2,6 +2,8 @@
 #pragma once
 
 #include "net/event_body.hpp"
+#include "net/front_end_metrics.hpp"
+#include "net/http_settings.hpp"
 #include "net/session.hpp"
 #include "tests/unit/net/support.hpp"
 

@@ -1,4 +1,5 @@
 // One connection: what comes in, and in which order and how much goes out.
+#include "net/front_end_metrics.hpp"
 #include "tests/unit/net/session_support.hpp"
 
 using namespace penstock;

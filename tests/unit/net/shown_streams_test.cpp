@@ -1,4 +1,6 @@
 // Metrics have a bounded number of labels, whatever names outsiders send.
+#include "actors/queue_metrics.hpp"
+#include "actors/sink_metrics.hpp"
 #include "net/metrics_page.hpp"
 #include "net/sink_figures.hpp"
 #include "net/status_page.hpp"

@@ -1,5 +1,6 @@
 // Keys are stored with their events or not at all, outlive their segment, and old segments are
 // read.
+#include "storage/idempotency_rows.hpp"
 #include "storage/idempotency_store.hpp"
 #include "storage/segment.hpp"
 #include "tests/unit/storage/support.hpp"

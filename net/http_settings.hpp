@@ -1,7 +1,5 @@
-// Settings of the sockets, as plain values; cli/ fills them in from the configuration.
+// What the configuration says of the ingest plane's sockets.
 #pragma once
-
-#include "actors/settings.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -33,41 +31,6 @@ struct http_settings {
   std::chrono::milliseconds body_timeout_ms{30'000};   ///< end of header to end of body
   std::chrono::milliseconds idle_timeout_ms{75'000};   ///< no request under way
   std::chrono::milliseconds write_timeout_ms{30'000};  ///< no progress while an answer is unsent
-};
-
-struct admin_settings {
-  std::string listen = "127.0.0.1:8081";
-  std::string token; ///< Authorization: Bearer; needed off loopback
-  std::vector<std::string> hosts{}; ///< names that Host may have beside loopback addresses
-  std::uint32_t max_strangers = 64; ///< connections without a good request so far
-  std::uint32_t max_operators = 64;
-  std::uint32_t max_consumers = 1024;
-  std::uint64_t max_bodies_bytes = 16ull << 20;  ///< of requests under way, together
-  std::uint64_t max_answers_bytes = 64ull << 20; ///< not yet read; half of it is for consumers
-};
-
-/// One way to tell who is calling; tried in the configured order, the first match wins.
-enum class identity_source : std::uint8_t {
-  bearer,
-  x_api_key,
-  query,
-  header,
-  cookie,
-  referer,
-  ip,
-  path
-};
-struct identity_rule {
-  identity_source source = identity_source::ip;
-  std::string name; ///< of the header (lower case) or cookie; the prefix of a path
-};
-
-struct identity_settings {
-  std::vector<identity_rule> order{{identity_source::ip, ""}};
-  std::uint32_t ipv4_prefix = 32;
-  std::uint32_t ipv6_prefix = 64;
-  /// Who has no API key gets 401. An order that looks for none gets bearer and x-api-key in front.
-  bool refuse_anonymous = false;
 };
 
 } // namespace penstock

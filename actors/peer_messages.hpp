@@ -1,13 +1,13 @@
-// What limiters of different nodes say to each other.
+// What limiters of different nodes say to each other: serialised; the tests round-trip each.
 #pragma once
 
-#include "actors/directory.hpp"
 #include "actors/lease_desk.hpp"
 #include "actors/lease_purse.hpp"
-#include "actors/messages.hpp"
+#include "actors/limit_messages.hpp"
+#include "actors/wire_version.hpp"
+#include "storage/counter_store.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -88,25 +88,6 @@ struct backup_taken {
   std::uint8_t version = 4;
 };
 
-/// From a node that can't reach the directory to the others: can you? Answered with away_answer.
-struct away_question {
-  std::uint8_t version = 4;
-  std::uint64_t epoch = 0; ///< of the sender's view
-};
-struct away_answer {
-  std::uint8_t version = 4;
-  std::uint64_t epoch = 0;
-  bool away = false; ///< nor can the one that answers
-};
-
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, away_question& x) {
-  return f(x.version, x.epoch);
-}
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, away_answer& x) {
-  return f(x.version, x.epoch, x.away);
-}
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, lease_answer& x) {
   return f(x.item, x.lease, x.units, x.lifetime_ns, x.again_ns);
@@ -174,108 +155,30 @@ typename Inspector::result_type inspect(Inspector& f, backup_taken& x) {
   return f(x.version);
 }
 
-// -- within a node --------------------------------------------------------------------------------
-
-/// A limiter's timer: ask again where an owner was not one.
-struct ask_again {};
-
-/// To a limiter whose node drains: give leases back, hand over all shards as the placement says.
-/// Answered with shards_gone once nothing is here any more.
-struct leave_shards {};
-struct shards_gone {};
-
-/// What the directory told, to the membership actor: one of these is set.
-struct directory_news {
-  std::optional<member_record> member{};
-  std::optional<std::string> member_gone{};
-  std::optional<cluster_view> view{};
-  std::uint64_t revision = 0; ///< with member, its record's; with view
-  bool watching = false;
-  bool away = false;
-};
-
-/// What the directory writer is to do; answered with directory_done when it has. It blocks.
-struct directory_wish {
-  enum class kind : std::uint8_t { open, renew, propose, leave, forget };
-  kind what = kind::open;
-  member_record self{};       ///< with renew and leave; with forget another's, its address only
-  cluster_view next{};        ///< with propose, as is
-  std::uint64_t revision = 0; ///< the last; with forget the record's
-  std::int64_t sent_ns = 0;   ///< steady; comes back
-};
-struct directory_done {
-  directory_wish::kind what = directory_wish::kind::open;
-  std::int64_t sent_ns = 0;
-  /// With renew: of the view, afterwards. With forget: of what was taken out, 0 for nothing.
-  std::uint64_t revision = 0;
-  error why{}; ///< if it failed
-  bool ok = false;
-};
-
-/// To the membership actor: take this node out of the cluster, in two steps. First it says that it
-/// leaves, so that its shards go elsewhere; with `now` it takes itself out. Answered with
-/// left_cluster when the directory has it, or can't be reached.
-struct leave_cluster {
-  bool now = false;
-};
-struct left_cluster {};
-
-/// To the membership actor: answered with joined_cluster once this node was let in.
-struct await_join {};
-struct joined_cluster {};
-
-/// To limiters: the member decides by no view before this one any more.
-struct member_epoch {
-  std::uint16_t member = 0;
-  std::uint64_t epoch = 0;
-};
-
 } // namespace penstock
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::ask_again)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_news)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_wish)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_done)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_cluster)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::left_cluster)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_join)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::joined_cluster)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_shards)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::shards_gone)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::member_epoch)
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_peers, caf::first_custom_type_id + 230)
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_answer))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_answer>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_return))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_return>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_claim))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_claim>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_origin))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_origin>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::counter_row))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::counter_row>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::moved_lease))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::moved_lease>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::owner_request))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::owner_reply))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::leases_returned))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::shard_rows))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::shard_taken))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::backup_rows))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::backup_taken))
+CAF_END_TYPE_ID_BLOCK(penstock_peers)
 
-CAF_BEGIN_TYPE_ID_BLOCK(penstock_cluster, caf::first_custom_type_id + 230)
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_answer))
-CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_answer>))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_return))
-CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_return>))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_claim))
-CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_claim>))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::lease_origin))
-CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::lease_origin>))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::counter_row))
-CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::counter_row>))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::moved_lease))
-CAF_ADD_TYPE_ID(penstock_cluster, (std::vector<penstock::moved_lease>))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::owner_request))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::owner_reply))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leases_returned))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shard_rows))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shard_taken))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::backup_rows))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::backup_taken))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::ask_again))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::away_question))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::away_answer))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_news))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_wish))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::directory_done))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_cluster))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::left_cluster))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::await_join))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::joined_cluster))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::leave_shards))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::shards_gone))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::member_epoch))
-CAF_ADD_TYPE_ID(penstock_cluster, (penstock::returns_taken))
-CAF_END_TYPE_ID_BLOCK(penstock_cluster)
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_lease_returns, caf::first_custom_type_id + 262)
+CAF_ADD_TYPE_ID(penstock_lease_returns, (penstock::returns_taken))
+CAF_END_TYPE_ID_BLOCK(penstock_lease_returns)

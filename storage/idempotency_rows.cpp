@@ -1,6 +1,5 @@
-#include "storage/idempotency.hpp"
-
 #include "storage/idempotency_rows.hpp"
+
 #include "storage/segment.hpp"
 
 #include <array>
