@@ -1,9 +1,9 @@
 // How the actor system of a node is set up.
 #pragma once
 
-#include "actors/account_messages.hpp"
-#include "actors/claims.hpp"
-#include "actors/replica_messages.hpp"
+#include "actors/accounts/account_messages.hpp"
+#include "actors/idempotency/claim_messages.hpp"
+#include "actors/replication/replica_messages.hpp"
 
 #include <caf/io/middleman.hpp>
 

@@ -1,4 +1,4 @@
-#include "cli/commands.hpp"
+#include "cli/commands/commands.hpp"
 
 int main(int argc, char** argv) {
   return penstock::run_command_line(argc, argv);

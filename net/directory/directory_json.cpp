@@ -1,6 +1,6 @@
 #include "net/directory/directory_json.hpp"
 
-#include "actors/json_record.hpp"
+#include "actors/base/json_record.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // Members and views as the directory's values: JSON, which people can read with `nats kv get`.
 #pragma once
 
-#include "actors/directory.hpp"
+#include "actors/directory/directory.hpp"
 
 #include <optional>
 #include <string>

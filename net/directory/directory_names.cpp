@@ -1,6 +1,6 @@
 #include "net/directory/directory_names.hpp"
 
-#include "net/ascii.hpp"
+#include "net/base/ascii.hpp"
 
 #include <fmt/format.h>
 #include <xxhash.h>

@@ -1,8 +1,8 @@
 // The directory on NATS JetStream key-value. docs/operators-guide.md says what is in the buckets.
 #pragma once
 
-#include "actors/cluster_settings.hpp"
-#include "actors/directory.hpp"
+#include "actors/cluster/cluster_settings.hpp"
+#include "actors/directory/directory.hpp"
 #include "net/nats/nats_login.hpp"
 
 #include <memory>

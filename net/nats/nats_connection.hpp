@@ -3,7 +3,7 @@
 
 #include "net/nats/nats_login.hpp"
 #include "net/nats/nats_server.hpp"
-#include "storage/result.hpp"
+#include "storage/base/result.hpp"
 
 #include <nats/nats.h>
 

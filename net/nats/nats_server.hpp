@@ -1,7 +1,7 @@
 // Where NATS servers are found.
 #pragma once
 
-#include "storage/result.hpp"
+#include "storage/base/result.hpp"
 
 #include <string>
 #include <string_view>

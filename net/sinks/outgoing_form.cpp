@@ -1,11 +1,11 @@
 #include "net/sinks/outgoing_form.hpp"
 
-#include "net/base64.hpp"
-#include "net/event_body.hpp"
-#include "net/json_text.hpp"
-#include "net/rfc3339.hpp"
+#include "net/base/base64.hpp"
+#include "net/base/json_text.hpp"
+#include "net/base/rfc3339.hpp"
+#include "net/http/event_body.hpp"
 #include "net/sinks/json_members.hpp"
-#include "storage/event_id.hpp"
+#include "storage/events/event_id.hpp"
 
 #include <boost/json.hpp>
 #include <simdjson.h>

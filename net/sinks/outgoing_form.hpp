@@ -1,7 +1,7 @@
 // How an event looks outside: CloudEvents 1.0.2, structured or as named attributes.
 #pragma once
 
-#include "actors/sink.hpp"
+#include "actors/delivery/sink.hpp"
 
 #include <string>
 #include <string_view>

@@ -1,7 +1,7 @@
 // Batches as a series of HTTP requests, and what each of them came to.
 #pragma once
 
-#include "actors/sink.hpp"
+#include "actors/delivery/sink.hpp"
 
 #include <chrono>
 #include <cstdint>

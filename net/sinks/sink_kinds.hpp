@@ -1,9 +1,9 @@
 // The kinds of sinks there are: one line each.
 #pragma once
 
-#include "actors/sink.hpp"
-#include "actors/sink_settings.hpp"
-#include "storage/result.hpp"
+#include "actors/delivery/sink.hpp"
+#include "actors/delivery/sink_settings.hpp"
+#include "storage/base/result.hpp"
 
 #include <memory>
 #include <string>

@@ -1,8 +1,8 @@
 // What it costs to find an API key's account: ns of CPU for the form's check, the keyed hash and
 // the look-up, over keys drawn at random from the table and over one; what a change of one key
 // costs; how long the store takes to load. Usage: access_bench [keys, default 100000]
-#include "actors/account_book.hpp"
-#include "storage/account_store.hpp"
+#include "actors/accounts/account_book.hpp"
+#include "storage/stores/account_store.hpp"
 
 #include <algorithm>
 #include <cstdio>

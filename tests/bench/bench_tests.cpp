@@ -1,5 +1,5 @@
 // Checks of the load generator itself: a benchmark is only as good as what measures it.
-#include "actors/metrics.hpp"
+#include "actors/base/metrics.hpp"
 #include "tests/bench/latency_histogram.hpp"
 #include "tests/bench/load_requests.hpp"
 #include "tests/bench/load_response.hpp"

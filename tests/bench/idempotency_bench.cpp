@@ -1,8 +1,8 @@
 // What idempotency keys cost the journal, and what reading them back costs a start.
 //   idempotency_bench DIR [MEGABYTES [BODY_BYTES]]
-#include "actors/idempotency_index.hpp"
-#include "storage/idempotency_rows.hpp"
-#include "storage/journal.hpp"
+#include "actors/idempotency/idempotency_index.hpp"
+#include "storage/journal/idempotency_rows.hpp"
+#include "storage/journal/journal.hpp"
 
 #include <chrono>
 #include <cstdio>

@@ -2,8 +2,8 @@
 // against writing the same bytes to a file and syncing it.
 //
 // Usage: journal_bench [directory] [commits]
-#include "storage/segment.hpp"
-#include "storage/wal_vfs.hpp"
+#include "storage/journal/segment.hpp"
+#include "storage/sqlite/wal_vfs.hpp"
 
 #include <chrono>
 #include <cstdio>

@@ -1,7 +1,7 @@
 // Counts durations in log-linear buckets, as HdrHistogram does: constant memory, under 1% error.
 #pragma once
 
-#include "actors/metrics.hpp"
+#include "actors/base/metrics.hpp"
 
 #include <algorithm>
 #include <array>

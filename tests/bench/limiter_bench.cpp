@@ -3,10 +3,10 @@
 // limiter decides it: its plan, its clients' places in the tables, all limits asked and charged.
 // The last case begins with an API key, one of 100,000, as the front end and the limiter have it.
 // Usage: limiter_bench [clients, default 1000000] [json]
-#include "actors/access_table.hpp"
-#include "actors/limit_messages.hpp"
-#include "actors/limiter.hpp"
-#include "storage/api_key.hpp"
+#include "actors/accounts/access_table.hpp"
+#include "actors/limiter/limiter.hpp"
+#include "actors/limits/limit_messages.hpp"
+#include "storage/stores/api_key.hpp"
 
 #include <chrono>
 #include <cstdio>

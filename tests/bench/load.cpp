@@ -1,5 +1,5 @@
 // A lean HTTP load generator: closed loop, or open loop at a constant rate. Prints one JSON object.
-#include "actors/metrics.hpp"
+#include "actors/base/metrics.hpp"
 #include "tests/bench/load_requests.hpp"
 #include "tests/bench/load_worker.hpp"
 

@@ -1,7 +1,7 @@
 // One thread of the load generator: an epoll loop over its share of the connections.
 #pragma once
 
-#include "actors/metrics.hpp"
+#include "actors/base/metrics.hpp"
 #include "tests/bench/latency_histogram.hpp"
 #include "tests/bench/load_requests.hpp"
 

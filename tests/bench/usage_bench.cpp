@@ -1,7 +1,7 @@
 // What counting usage costs a request: ns of CPU time for adding it up in a tally, and for all that
 // a front end does for it, with one client and with many.
-#include "net/identity.hpp"
-#include "net/usage_notes.hpp"
+#include "net/ingest/identity.hpp"
+#include "net/ingest/usage_notes.hpp"
 
 #include <cstdio>
 #include <ctime>

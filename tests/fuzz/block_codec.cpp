@@ -1,7 +1,7 @@
 // A row of the table `block`, as a segment may hold it: a line each for "n, how many bytes of clients",
 // ends, types, type_of and attributes, then the clients' bytes, then the bodies. Either it is a block
 // that contradicts nothing, and is the same when it is written again, or it is told as damage.
-#include "storage/block_codec.hpp"
+#include "storage/events/block_codec.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // CloudEvents in all three modes. What is taken has the attributes that every event needs, without
 // control characters and within the bounds, and says the same whichever mode it came in.
-#include "net/cloud_events.hpp"
+#include "net/ingest/cloud_events.hpp"
 #include "tests/fuzz/target.hpp"
 #include "tests/unit/net/padded.hpp"
 

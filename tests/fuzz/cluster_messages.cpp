@@ -1,12 +1,12 @@
 // What comes at the cluster port: whatever the guard of a link lets pass can be read by CAF, takes
 // no more memory than it has bytes, and is the same when it is sent on. Large allocations are
 // findings: this is run with a bound on each (see scripts/fuzz).
-#include "actors/limit_messages.hpp"
-#include "actors/membership_messages.hpp"
-#include "actors/peer_messages.hpp"
-#include "actors/replica_owed.hpp"
+#include "actors/cluster/membership_messages.hpp"
+#include "actors/limiter/peer_messages.hpp"
+#include "actors/limits/limit_messages.hpp"
+#include "actors/replication/replica_backlog.hpp"
 #include "actors/system_config.hpp"
-#include "net/link_guard.hpp"
+#include "net/links/link_guard.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <caf/binary_deserializer.hpp>

@@ -1,7 +1,7 @@
 // A configuration file. Whatever is in it: errors name the file, a line and a key, one a line; what
 // is accepted is told by the summary as it was read, and reads the same again.
-#include "cli/config.hpp"
-#include "cli/summary.hpp"
+#include "cli/config/config.hpp"
+#include "cli/config/summary.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <boost/json.hpp>

@@ -1,7 +1,7 @@
 // What other nodes wrote into the directory: members, views, keys, plans and the names of records.
 // What is read is within its bounds, and is the same when it is written and read again.
-#include "actors/account_json.hpp"
-#include "actors/wording.hpp"
+#include "actors/accounts/account_json.hpp"
+#include "actors/base/error_text.hpp"
 #include "net/directory/directory_json.hpp"
 #include "net/directory/directory_names.hpp"
 #include "tests/fuzz/target.hpp"

@@ -1,7 +1,7 @@
 #include "tests/fuzz/disk_damage.hpp"
 
-#include "storage/segment.hpp"
-#include "storage/sqlite.hpp"
+#include "storage/journal/segment.hpp"
+#include "storage/sqlite/sqlite.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Forwarded (RFC 7239) and X-Forwarded-For behind trusted proxies. The client is what the last
 // proxy that we do not trust was for, and never a text within quotes.
-#include "net/forwarded.hpp"
+#include "net/http/forwarded.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <algorithm>

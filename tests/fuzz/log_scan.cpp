@@ -1,10 +1,10 @@
 // A write-ahead log that SQLite made and the input damages: the first bytes say which transactions,
 // rollbacks and checkpoints, the rest what becomes of the file. What the scan says of it is compared with
 // what SQLite takes of it, and with what is known of how it was made.
-#include "storage/segment.hpp"
-#include "storage/sqlite.hpp"
-#include "storage/store_log.hpp"
-#include "storage/wal_scan.hpp"
+#include "storage/journal/segment.hpp"
+#include "storage/sqlite/sqlite.hpp"
+#include "storage/sqlite/wal_scan.hpp"
+#include "storage/stores/store_log.hpp"
 #include "tests/fuzz/disk_damage.hpp"
 #include "tests/fuzz/target.hpp"
 

@@ -1,6 +1,6 @@
 // Bodies of one JSON event a line. What is taken is JSON by a second judge, what is refused says
 // why, and no line is lost or counted twice.
-#include "net/event_body.hpp"
+#include "net/http/event_body.hpp"
 #include "tests/fuzz/target.hpp"
 #include "tests/unit/net/padded.hpp"
 

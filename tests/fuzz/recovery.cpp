@@ -1,15 +1,15 @@
 // A small journal whose files the input damages, and then the start of a node on it. The first byte
 // chooses the journal, the second whether the logs' checksums are made right again, as whoever wants to do
 // harm would; the rest is the damage.
-#include "storage/file_list.hpp"
-#include "storage/files.hpp"
-#include "storage/journal.hpp"
-#include "storage/journal_reader.hpp"
-#include "storage/recovery.hpp"
-#include "storage/segment.hpp"
-#include "storage/segment_keeper.hpp"
-#include "storage/segment_mover.hpp"
-#include "storage/wal_vfs.hpp"
+#include "storage/base/file_list.hpp"
+#include "storage/base/files.hpp"
+#include "storage/journal/journal.hpp"
+#include "storage/journal/journal_reader.hpp"
+#include "storage/journal/recovery.hpp"
+#include "storage/journal/segment.hpp"
+#include "storage/journal/segment_keeper.hpp"
+#include "storage/journal/segment_mover.hpp"
+#include "storage/sqlite/wal_vfs.hpp"
 #include "tests/fuzz/disk_damage.hpp"
 #include "tests/fuzz/target.hpp"
 

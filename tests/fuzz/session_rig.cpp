@@ -1,9 +1,9 @@
 #include "tests/fuzz/session_rig.hpp"
 
-#include "net/event_body.hpp"
-#include "net/event_loop.hpp"
-#include "net/front_end_metrics.hpp"
-#include "net/http_settings.hpp"
+#include "net/http/event_body.hpp"
+#include "net/http/front_end_metrics.hpp"
+#include "net/http/http_settings.hpp"
+#include "net/loop/event_loop.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <sys/epoll.h>

@@ -1,7 +1,7 @@
 // A connection of the ingest plane without a network: bytes in, requests out.
 #pragma once
 
-#include "net/session.hpp"
+#include "net/http/session.hpp"
 
 #include <cstddef>
 #include <string>

@@ -1,7 +1,7 @@
 // Small files beside the segments: one with a number, as `next-id`, and a rollback journal. The first byte
 // says which, and for the number whether it is damaged or read as it is.
-#include "storage/number_file.hpp"
-#include "storage/rollback_journal.hpp"
+#include "storage/base/number_file.hpp"
+#include "storage/sqlite/rollback_journal.hpp"
 #include "tests/fuzz/disk_damage.hpp"
 #include "tests/fuzz/target.hpp"
 

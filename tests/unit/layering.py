@@ -35,8 +35,8 @@ def problems(root):
                 for pattern in FORBIDDEN[layer]:
                     if re.match(pattern, header):
                         yield f"{name}:{number}: {layer} must not know {header}"
-                if header == "sqlite3.h" and str(name) != "storage/sqlite.hpp":
-                    yield f"{name}:{number}: only storage/sqlite.hpp includes sqlite3.h"
+                if header == "sqlite3.h" and str(name) != "storage/sqlite/sqlite.hpp":
+                    yield f"{name}:{number}: only storage/sqlite/sqlite.hpp includes sqlite3.h"
 
 
 def main():

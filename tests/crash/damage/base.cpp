@@ -1,7 +1,7 @@
 #include "tests/crash/damage/base.hpp"
 
-#include "storage/segment.hpp"
-#include "storage/sqlite.hpp"
+#include "storage/journal/segment.hpp"
+#include "storage/sqlite/sqlite.hpp"
 #include "tests/crash/damage/world.hpp"
 
 namespace penstock::damage {

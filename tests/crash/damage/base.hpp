@@ -1,7 +1,7 @@
 // Data directories to be damaged, as nodes leave them, made from a seed.
 #pragma once
 
-#include "storage/replica_store.hpp"
+#include "storage/journal/replica_store.hpp"
 #include "tests/crash/damage/book.hpp"
 
 #include <filesystem>

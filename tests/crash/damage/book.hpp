@@ -1,10 +1,10 @@
 // What was acknowledged, written down by who sent it: the judge believes nothing else.
 #pragma once
 
-#include "storage/account_store.hpp"
-#include "storage/counter_store.hpp"
-#include "storage/dead_letter.hpp"
-#include "storage/event_block.hpp"
+#include "storage/events/event_block.hpp"
+#include "storage/stores/account_store.hpp"
+#include "storage/stores/counter_store.hpp"
+#include "storage/stores/dead_letter.hpp"
 
 #include <cstdint>
 #include <map>

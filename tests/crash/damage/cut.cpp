@@ -1,8 +1,8 @@
 #include "tests/crash/damage/cut.hpp"
 
-#include "storage/files.hpp"
-#include "storage/segment.hpp"
-#include "storage/wal_scan.hpp"
+#include "storage/base/files.hpp"
+#include "storage/journal/segment.hpp"
+#include "storage/sqlite/wal_scan.hpp"
 #include "tests/crash/damage/life.hpp"
 
 #include <algorithm>

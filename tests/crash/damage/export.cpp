@@ -1,7 +1,7 @@
 #include "tests/crash/damage/export.hpp"
 
-#include "storage/event_id.hpp"
-#include "storage/json_text.hpp"
+#include "storage/base/json_text.hpp"
+#include "storage/events/event_id.hpp"
 #include "tests/crash/damage/judge.hpp"
 
 #include <fstream>

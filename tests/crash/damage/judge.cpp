@@ -1,6 +1,6 @@
 #include "tests/crash/damage/judge.hpp"
 
-#include "storage/event_id.hpp"
+#include "storage/events/event_id.hpp"
 
 #include <algorithm>
 #include <regex>

@@ -1,14 +1,14 @@
 #include "tests/crash/damage/life.hpp"
 
-#include "storage/cursor_store.hpp"
-#include "storage/data_dir_check.hpp"
-#include "storage/dead_letter_store.hpp"
-#include "storage/idempotency_store.hpp"
-#include "storage/journal_reader.hpp"
-#include "storage/replay_store.hpp"
-#include "storage/replica_store.hpp"
-#include "storage/segment_keeper.hpp"
-#include "storage/usage_store.hpp"
+#include "storage/check/data_dir_check.hpp"
+#include "storage/journal/idempotency_store.hpp"
+#include "storage/journal/journal_reader.hpp"
+#include "storage/journal/replica_store.hpp"
+#include "storage/journal/segment_keeper.hpp"
+#include "storage/stores/cursor_store.hpp"
+#include "storage/stores/dead_letter_store.hpp"
+#include "storage/stores/replay_store.hpp"
+#include "storage/stores/usage_store.hpp"
 #include "tests/crash/damage/base.hpp"
 
 #include <algorithm>

@@ -1,10 +1,10 @@
 #include "tests/crash/damage/world.hpp"
 
-#include "storage/file_list.hpp"
-#include "storage/files.hpp"
-#include "storage/node_name.hpp"
-#include "storage/recovery.hpp"
-#include "storage/wal_vfs.hpp"
+#include "storage/base/file_list.hpp"
+#include "storage/base/files.hpp"
+#include "storage/base/node_name.hpp"
+#include "storage/journal/recovery.hpp"
+#include "storage/sqlite/wal_vfs.hpp"
 
 #include <algorithm>
 #include <set>

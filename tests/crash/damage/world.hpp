@@ -1,13 +1,13 @@
 // A node's storage without its node: it sends, consumes and keeps a book of what it promised.
 #pragma once
 
-#include "storage/cursor_store.hpp"
-#include "storage/dead_letter_store.hpp"
-#include "storage/idempotency_store.hpp"
-#include "storage/replay_store.hpp"
-#include "storage/replica_store.hpp"
-#include "storage/segment_keeper.hpp"
-#include "storage/usage_store.hpp"
+#include "storage/journal/idempotency_store.hpp"
+#include "storage/journal/replica_store.hpp"
+#include "storage/journal/segment_keeper.hpp"
+#include "storage/stores/cursor_store.hpp"
+#include "storage/stores/dead_letter_store.hpp"
+#include "storage/stores/replay_store.hpp"
+#include "storage/stores/usage_store.hpp"
 #include "tests/crash/damage/base.hpp"
 
 #include <cstdlib>

@@ -1,6 +1,6 @@
 #include "fragile_disk.hpp"
 
-#include "storage/sqlite.hpp"
+#include "storage/sqlite/sqlite.hpp"
 
 #include <algorithm>
 #include <cstring>

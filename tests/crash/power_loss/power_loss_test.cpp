@@ -2,7 +2,7 @@
 // itself notices when the sync, or the order of commit and answer, is taken out.
 #include "../../unit/storage/support.hpp"
 #include "fragile_disk.hpp"
-#include "storage/segment_mover.hpp"
+#include "storage/journal/segment_mover.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -2,7 +2,7 @@
 // what its origin let go. The journal below it is put through more in power_loss_test.cpp.
 #include "../../unit/storage/support.hpp"
 #include "fragile_disk.hpp"
-#include "storage/replica_store.hpp"
+#include "storage/journal/replica_store.hpp"
 
 #include <map>
 #include <random>

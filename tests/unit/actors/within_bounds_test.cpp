@@ -1,15 +1,15 @@
 // Budgets that many share, and bounds of docs/architecture.md, "Bounds", that have no better place;
 // tests/bounds.txt says which test drives which.
-#include "actors/directory.hpp"
-#include "actors/idempotency_index.hpp"
-#include "actors/limit_messages.hpp"
-#include "actors/membership.hpp"
-#include "actors/memory_budget.hpp"
-#include "actors/publish_watches.hpp"
-#include "actors/queue_state.hpp"
-#include "actors/seq_ranges.hpp"
-#include "actors/stream_feed.hpp"
-#include "tests/unit/actors/lease_world.hpp"
+#include "actors/base/memory_budget.hpp"
+#include "actors/base/seq_ranges.hpp"
+#include "actors/cluster/membership.hpp"
+#include "actors/delivery/publish_watches.hpp"
+#include "actors/delivery/stream_feed.hpp"
+#include "actors/directory/directory.hpp"
+#include "actors/idempotency/idempotency_index.hpp"
+#include "actors/limits/limit_messages.hpp"
+#include "actors/queue/queue_state.hpp"
+#include "tests/unit/actors/limits/lease_world.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,7 +1,7 @@
 // The program's command line, run inside the test.
 #pragma once
 
-#include "cli/commands.hpp"
+#include "cli/commands/commands.hpp"
 
 #include <iostream>
 #include <sstream>

@@ -1,7 +1,7 @@
 // Texts for the JSON parser, which reads a little beyond their ends.
 #pragma once
 
-#include "net/event_body.hpp"
+#include "net/http/event_body.hpp"
 
 #include <cstring>
 #include <memory>

@@ -1,10 +1,10 @@
 // What the tests of the request path share: a loop that the test steps, requests, clients, answers.
 #pragma once
 
-#include "net/event_loop.hpp"
-#include "net/identity.hpp"
-#include "net/request_parser.hpp"
-#include "tests/actors/fixture.hpp"
+#include "net/http/request_parser.hpp"
+#include "net/ingest/identity.hpp"
+#include "net/loop/event_loop.hpp"
+#include "tests/unit/actors/fixture.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <catch2/catch.hpp>

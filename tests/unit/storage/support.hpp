@@ -1,11 +1,11 @@
 // What the storage tests share: a directory that goes away, and blocks with known content.
 #pragma once
 
-#include "storage/event_id.hpp"
-#include "storage/journal.hpp"
-#include "storage/journal_reader.hpp"
-#include "storage/recovery.hpp"
-#include "storage/segment_keeper.hpp"
+#include "storage/events/event_id.hpp"
+#include "storage/journal/journal.hpp"
+#include "storage/journal/journal_reader.hpp"
+#include "storage/journal/recovery.hpp"
+#include "storage/journal/segment_keeper.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,0 +1,237 @@
+#include "actors/cluster/membership.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::int64_t long_ago = std::numeric_limits<std::int64_t>::min() / 2;
+
+const view_member* find_member(const std::vector<view_member>& among, const std::string& address) {
+  const auto found = std::ranges::find(among, address, &view_member::address);
+  return found == among.end() ? nullptr : &*found;
+}
+
+} // namespace
+
+membership::membership(view_member self, membership_times times)
+    : self_(std::move(self)), times_(times), renewed_ns_(long_ago), decides_until_ns_(long_ago) {}
+
+void membership::on_record(const member_record& record, std::int64_t now_ns,
+                           std::uint64_t revision) {
+  if (record.address.empty()) return;
+  const auto known = heard_.find(record.address);
+  if (known == heard_.end() && heard_.size() >= max_members) return;
+  heard_[record.address] = {record, now_ns, true, revision};
+  gone_.erase(record.address);
+}
+
+void membership::on_gone(const std::string& address, std::int64_t) {
+  heard_.erase(address);
+  // It took itself out, which it does last of all: it decides nothing any more.
+  gone_.insert(address);
+}
+
+std::optional<membership::stale_record> membership::stale(std::int64_t now_ns) const {
+  if (!connected_ns_ || view_.members.empty() || view_.members.front().address != self_.address)
+    return std::nullopt;
+  for (const auto& [address, one] : heard_)
+    if (one.revision != 0 && now_ns - one.at_ns > times_.forget_ns &&
+        !find_member(view_.members, address))
+      return stale_record{address, one.revision};
+  return std::nullopt;
+}
+
+void membership::on_forgotten(const stale_record& what) {
+  const auto found = heard_.find(what.address);
+  if (found != heard_.end() && found->second.revision == what.revision) heard_.erase(found);
+}
+
+bool membership::on_view(const cluster_view& view, std::uint64_t revision, std::int64_t now_ns) {
+  if (revision <= revision_) return false;
+  revision_ = revision;
+  outdated_ = view.epoch < view_.epoch;
+  if (outdated_) return false;
+  const bool later = view.epoch != view_.epoch || view.members != view_.members;
+  // Whoever proposed it heard the new ones, perhaps before this node does.
+  for (const auto& member : view.members)
+    if (!find_member(view_.members, member.address)) {
+      heard& of = heard_[member.address];
+      if (of.record.incarnation != member.incarnation) {
+        of.record = {.address = member.address,
+                     .incarnation = member.incarnation,
+                     .leaving = member.leaving};
+        of.by_itself = false;
+      }
+      of.at_ns = now_ns;
+    }
+  // Whoever was taken out has to be heard anew: this node may have heard it a little later than who
+  // took it out.
+  for (const auto& member : view_.members) {
+    const auto known = heard_.find(member.address);
+    if (find_member(view.members, member.address) || known == heard_.end()) continue;
+    if (known->second.record.incarnation == member.incarnation)
+      known->second.at_ns = std::min(known->second.at_ns, now_ns - times_.remove_ns - 1);
+  }
+  view_ = view;
+  viewed_ns_ = now_ns;
+  history_.push_back(view);
+  if (history_.size() > max_removal_views) history_.pop_front();
+  note_removals(now_ns);
+  away_.clear();
+  std::erase_if(gone_, [&](const auto& address) { return !find_member(view_.members, address); });
+  return later;
+}
+
+void membership::note_removals(std::int64_t now_ns) {
+  std::vector<removal> known = std::move(unseen_);
+  unseen_.clear();
+  for (const auto& what : view_.removals) {
+    const auto same = std::ranges::find(known, what, &removal::what);
+    unseen_.push_back(same != known.end() ? *same : removal{what, now_ns, {}});
+  }
+}
+
+// To a view that takes members out: what must be seen before it counts.
+void membership::add_removal(cluster_view& next) const {
+  next.removals = view_.removals;
+  std::erase_if(next.removals, [this](const view_removal& each) {
+    return std::ranges::find(unseen_, each, &removal::what) == unseen_.end();
+  });
+  view_removal out{next.epoch, {}};
+  for (const auto& member : next.before) {
+    if (find_member(next.members, member.address) || gone_.contains(member.address)) continue;
+    const auto* record = record_of(member.address);
+    const bool same = record && record->incarnation == member.incarnation;
+    const std::uint64_t taken = same ? record->epoch : 0;
+    // Any view that it may have taken, and that lets it decide.
+    for (const auto& view : history_) {
+      if (view.epoch < taken || !find_member(view.members, member.address)) continue;
+      std::vector<std::string> addresses;
+      for (const auto& each : view.members)
+        addresses.push_back(each.address);
+      if (std::ranges::find(out.views, addresses) == out.views.end())
+        out.views.push_back(std::move(addresses));
+    }
+  }
+  if (!out.views.empty()) next.removals.push_back(std::move(out));
+}
+
+bool membership::was_seen(const view_removal& what) const {
+  return std::ranges::all_of(what.views, [&](const auto& addresses) {
+    const auto seen = std::ranges::count_if(addresses, [&](const std::string& address) {
+      if (address == self_.address) return true;
+      const auto* record = record_of(address);
+      return record && record->epoch >= what.epoch;
+    });
+    return 2 * static_cast<std::size_t>(seen) >= addresses.size();
+  });
+}
+
+bool membership::confirmed(std::int64_t now_ns) {
+  std::erase_if(unseen_, [&](removal& each) {
+    if (!each.seen_ns && was_seen(each.what)) each.seen_ns = now_ns;
+    if (each.seen_ns) return now_ns - *each.seen_ns >= times_.fence_ns;
+    return now_ns - each.since_ns >= times_.desert_ns;
+  });
+  return unseen_.empty();
+}
+
+void membership::on_renewed(std::int64_t sent_ns, std::uint64_t revision) {
+  if (!connected_ns_) connected_ns_ = sent_ns;
+  renewed_ns_ = std::max(renewed_ns_, sent_ns);
+  if (revision == revision_ && is_in(self_))
+    decides_until_ns_ = std::max(decides_until_ns_, sent_ns + times_.fence_ns);
+}
+
+void membership::on_peer_away(const std::string& address, std::uint64_t epoch,
+                              std::int64_t sent_ns) {
+  if (epoch != view_.epoch || !find_member(view_.members, address) || !is_in(self_)) return;
+  auto& latest = away_[address];
+  latest = std::max(latest, sent_ns);
+  // The oldest consent of the most recent ones that together are more than half.
+  std::vector<std::int64_t> asked;
+  for (const auto& [peer, at] : away_)
+    if (peer != self_.address) asked.push_back(at);
+  std::ranges::sort(asked, std::greater<>{});
+  const std::size_t others_needed = view_.members.size() / 2; // and ourselves
+  if (asked.size() < std::max<std::size_t>(others_needed, 1)) return;
+  decides_until_ns_ = std::max(decides_until_ns_, asked[others_needed - 1] + times_.fence_ns);
+}
+
+void membership::go_on_alone(std::int64_t now_ns) {
+  if (view_.members.size() == 1 && is_in(self_) && is_away(now_ns))
+    decides_until_ns_ = std::max(decides_until_ns_, now_ns + times_.fence_ns);
+}
+
+bool membership::is_in(const view_member& who) const {
+  const auto* member = find_member(view_.members, who.address);
+  return member && member->incarnation == who.incarnation;
+}
+
+const member_record* membership::record_of(const std::string& address) const {
+  const auto found = heard_.find(address);
+  return found == heard_.end() ? nullptr : &found->second.record;
+}
+
+double membership::silent_s(const std::string& address, std::int64_t now_ns) const {
+  const auto found = heard_.find(address);
+  return found == heard_.end() ? 0 : static_cast<double>(now_ns - found->second.at_ns) / 1e9;
+}
+
+bool membership::is_silent(const std::string& address, std::int64_t now_ns) const {
+  const auto found = heard_.find(address);
+  const std::int64_t heard_ns = found == heard_.end() ? viewed_ns_ : found->second.at_ns;
+  return now_ns - std::max(heard_ns, *connected_ns_) > times_.remove_ns;
+}
+
+bool membership::hears_half(std::int64_t now_ns) const {
+  const auto alive = std::ranges::count_if(
+      view_.members, [&](const auto& member) { return !is_silent(member.address, now_ns); });
+  return 2 * static_cast<std::size_t>(alive) >= view_.members.size();
+}
+
+bool membership::was_deserted(std::int64_t now_ns) const {
+  return now_ns - std::max(*connected_ns_, viewed_ns_) >= times_.desert_ns;
+}
+
+bool membership::knows_views_of(const std::string& address) const {
+  const auto found = heard_.find(address);
+  if (found == heard_.end() || !found->second.by_itself) return false;
+  return history_.front().epoch <= std::max<std::uint64_t>(found->second.record.epoch, 1);
+}
+
+std::optional<cluster_view> membership::proposal(std::int64_t now_ns) {
+  if (is_away(now_ns)) connected_ns_.reset();
+  if (!connected_ns_) return std::nullopt;
+  const bool has_room = confirmed(now_ns) || unseen_.size() < max_view_removals;
+  const bool deserted = has_room && was_deserted(now_ns);
+  const bool half = has_room && hears_half(now_ns);
+  cluster_view next{view_.epoch + 1, {}, view_.members, {}};
+  for (const auto& member : view_.members) {
+    const auto found = heard_.find(member.address);
+    if (found == heard_.end() && gone_.contains(member.address)) continue;
+    const bool may_take_out = deserted || (half && knows_views_of(member.address));
+    if (may_take_out && is_silent(member.address, now_ns)) continue;
+    if (found == heard_.end()) {
+      next.members.push_back(member);
+      continue;
+    }
+    const auto& record = found->second.record;
+    next.members.push_back({record.address, record.incarnation, record.leaving});
+  }
+  for (const auto& [address, one] : heard_) {
+    if (find_member(view_.members, address) || now_ns - one.at_ns > times_.remove_ns) continue;
+    if (next.members.size() < max_members)
+      next.members.push_back({address, one.record.incarnation, one.record.leaving});
+  }
+  std::ranges::sort(next.members, {}, &view_member::address);
+  const bool lost = view_.epoch > 0 && (revision_ == 0 || outdated_);
+  if (next.members == view_.members && !lost) return std::nullopt;
+  add_removal(next);
+  return next;
+}
+
+} // namespace penstock

@@ -1,0 +1,291 @@
+#include "actors/cluster/membership_actor.hpp"
+
+#include "actors/base/fail_fast.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+// -- life -----------------------------------------------------------------------------------------
+
+void membership_state::start(membership_parts parts) {
+  parts_ = std::move(parts);
+  members_.emplace(view_member{parts_.self.address, parts_.self.incarnation, false}, parts_.times);
+  (void)number_of(parts_.self.address); // 0, always
+}
+
+std::uint16_t membership_state::number_of(const std::string& address) {
+  const auto [known, fresh] =
+      numbers_.emplace(address, static_cast<std::uint16_t>(addresses_.size()));
+  if (fresh) addresses_.push_back(address);
+  return known->second;
+}
+
+void membership_state::ask(directory_wish wish) {
+  self_->send(writer_, std::move(wish));
+}
+
+void membership_state::tick() {
+  if (!writer_ || gone_) return;
+  const std::int64_t now_ns = parts_.steady_ns();
+  if (!is_open_) {
+    if (!opening_ && now_ns >= open_next_ns_) {
+      opening_ = true;
+      ask({});
+    }
+  } else {
+    renew(now_ns);
+    propose(now_ns);
+    forget(now_ns);
+  }
+  ask_peers(now_ns);
+  if (places_ && !places_->confirmed && members_->confirmed(now_ns)) place_shards_now();
+  parts_.decides_until_ns->store(members_->decides_until(), std::memory_order_relaxed);
+  show(now_ns);
+}
+
+void membership_state::renew(std::int64_t now_ns) {
+  if (renewing_ || now_ns < renew_next_ns_) return;
+  renewing_ = true;
+  renew_next_ns_ = now_ns + parts_.times.renew_ns;
+  if (parts_.figures) parts_.figures(parts_.self);
+  parts_.self.epoch = places_ ? places_->epoch : 0;
+  directory_wish wish;
+  wish.what = directory_wish::kind::renew;
+  wish.self = parts_.self;
+  wish.sent_ns = now_ns;
+  ask(std::move(wish));
+}
+
+void membership_state::propose(std::int64_t now_ns) {
+  if (proposing_ || !watching_) return;
+  auto next = members_->proposal(now_ns);
+  if (!next) return;
+  proposing_ = true;
+  parts_.metrics->proposals.add();
+  directory_wish wish;
+  wish.what = directory_wish::kind::propose;
+  wish.next = std::move(*next);
+  wish.revision = members_->revision();
+  wish.sent_ns = now_ns;
+  ask(std::move(wish));
+}
+
+void membership_state::forget(std::int64_t now_ns) {
+  if (forgetting_ || !watching_ || now_ns < forget_next_ns_) return;
+  forget_next_ns_ = now_ns + forget_interval_ns;
+  forgetting_ = members_->stale(now_ns);
+  if (!forgetting_) return;
+  directory_wish wish;
+  wish.what = directory_wish::kind::forget;
+  wish.self.address = forgetting_->address;
+  wish.revision = forgetting_->revision;
+  ask(std::move(wish));
+}
+
+// If it was renewed after all, that will be told, or was.
+void membership_state::on_forgotten(const directory_done& done) {
+  const auto what = std::exchange(forgetting_, std::nullopt);
+  if (!done.ok || !what) return; // tried again
+  members_->on_forgotten(*what);
+  if (done.revision == 0) return;
+  parts_.metrics->forgotten.add();
+  spdlog::info("directory: the record of {}, which has been no member for long, was taken out",
+               what->address);
+}
+
+// Whoever can't renew asks the others whether they can.
+void membership_state::ask_peers(std::int64_t now_ns) {
+  if (!places_ || !members_->is_away(now_ns)) return;
+  members_->go_on_alone(now_ns);
+  away_question question;
+  question.epoch = members_->view().epoch;
+  for (const auto& [number, peer] : peers_)
+    self_->request(peer, std::chrono::nanoseconds{parts_.times.renew_ns}, question)
+        .then(
+            [this, now_ns, address = addresses_[number]](const away_answer& answer) {
+              if (!answer.away) return;
+              parts_.metrics->consents.add();
+              members_->on_peer_away(address, answer.epoch, now_ns);
+              parts_.decides_until_ns->store(members_->decides_until(), std::memory_order_relaxed);
+            },
+            [](const caf::error&) {});
+}
+
+away_answer membership_state::answer(const away_question& question) {
+  away_answer out;
+  out.epoch = members_->view().epoch;
+  out.away = members_->is_away(parts_.steady_ns()) && question.epoch == out.epoch;
+  return out;
+}
+
+// -- what is told ---------------------------------------------------------------------------------
+
+void membership_state::on_news(const directory_news& news) {
+  const std::int64_t now_ns = parts_.steady_ns();
+  if (news.watching) watching_ = true;
+  if (news.away) {
+    watching_ = false;
+    members_->on_away();
+  }
+  if (news.member_gone) members_->on_gone(*news.member_gone, now_ns);
+  if (news.member) {
+    // What the directory held when it was opened may be of nodes long dead.
+    members_->on_record(*news.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
+                        news.revision);
+    if (const auto known = numbers_.find(news.member->address); known != numbers_.end())
+      for (const auto& limiter : parts_.limiters)
+        self_->send(limiter, member_epoch{known->second, news.member->epoch});
+  }
+  if (news.view && members_->on_view(*news.view, news.revision, now_ns)) take_view();
+  if (watching_ && is_open_) propose(now_ns);
+}
+
+void membership_state::take_view() {
+  const cluster_view& view = members_->view();
+  parts_.metrics->views.add();
+  const bool in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
+  // Until it is let in, this node has no say, and an earlier one of its address may be meant.
+  if (!in && !was_in_) return;
+  was_in_ = true;
+  place_shards_now();
+  std::string names;
+  for (const auto& member : view.members)
+    names += (names.empty() ? "" : ", ") + member.address + (member.leaving ? " (leaving)" : "");
+  spdlog::info("cluster view {}: {}{}", view.epoch, names, in ? "" : "; without this node");
+  renew_next_ns_ = 0; // so that the others know soon that this view was seen
+}
+
+void membership_state::place_shards_now() {
+  const cluster_view& view = members_->view();
+  placement places = place(view, [this](const std::string& address) { return number_of(address); });
+  places.includes_self = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
+  places.confirmed = members_->confirmed(parts_.steady_ns());
+  for (const auto& member : view.members)
+    (void)number_of(member.address);
+  places.members.resize(addresses_.size());
+  for (const auto& member : view.members)
+    places.members[number_of(member.address)] = member.address;
+  places_ = std::make_shared<const placement>(std::move(places));
+  for (const auto& each : parts_.placed)
+    self_->send(each, placement_changed{places_});
+  if (joined_.pending()) joined_.deliver(joined_cluster{});
+}
+
+void membership_state::await_join(caf::response_promise joined) {
+  joined_ = std::move(joined);
+  if (places_) joined_.deliver(joined_cluster{});
+}
+
+void membership_state::on_done(const directory_done& done) {
+  using kind = directory_wish::kind;
+  const std::int64_t now_ns = parts_.steady_ns();
+  switch (done.what) {
+  case kind::open:
+    opening_ = false;
+    is_open_ = done.ok;
+    open_next_ns_ = now_ns + open_again_ns;
+    if (!done.ok) spdlog::warn("the directory can't be reached, trying on: {}", done.why.message);
+    break;
+  case kind::renew:
+    renewing_ = false;
+    (done.ok ? parts_.metrics->renewals : parts_.metrics->failed_renewals).add();
+    if (done.ok && !gone_) members_->on_renewed(done.sent_ns, done.revision);
+    if (done.ok && parts_.self.leaving && left_.pending()) left_.deliver(left_cluster{});
+    break;
+  case kind::propose:
+    proposing_ = false;
+    break;
+  case kind::forget:
+    on_forgotten(done);
+    break;
+  case kind::leave:
+    if (left_.pending()) left_.deliver(left_cluster{});
+    break;
+  }
+  parts_.decides_until_ns->store(gone_ ? 0 : members_->decides_until(), std::memory_order_relaxed);
+}
+
+void membership_state::on_peer_up(const peer_up& peer) {
+  if (peer.directory) peers_[peer.member] = peer.directory;
+}
+
+void membership_state::begin_to_leave(bool now, caf::response_promise left) {
+  left_ = std::move(left);
+  if (!is_open_) {
+    left_.deliver(left_cluster{});
+    return;
+  }
+  if (!now) {
+    parts_.self.leaving = true;
+    renew_next_ns_ = 0;
+    return;
+  }
+  gone_ = true;
+  parts_.decides_until_ns->store(0, std::memory_order_relaxed);
+  directory_wish wish;
+  wish.what = directory_wish::kind::leave;
+  wish.self = parts_.self;
+  ask(std::move(wish));
+}
+
+void membership_state::show(std::int64_t now_ns) {
+  membership_metrics& m = *parts_.metrics;
+  const cluster_view& view = members_->view();
+  const bool up = is_open_ && !members_->is_away(now_ns);
+  m.members.set(static_cast<std::int64_t>(view.members.size()));
+  m.epoch.set(static_cast<std::int64_t>(view.epoch));
+  m.directory_up.set(up ? 1 : 0);
+  membership_board::state out;
+  out.epoch = view.epoch;
+  out.directory_up = up;
+  for (const auto& member : view.members) {
+    membership_board::member row;
+    row.record.address = member.address;
+    row.record.leaving = member.leaving;
+    if (const auto* record = members_->record_of(member.address)) row.record = *record;
+    row.in_view = true;
+    row.heard_s_ago = members_->silent_s(member.address, now_ns);
+    if (places_)
+      row.owned_shards = static_cast<std::uint16_t>(
+          std::ranges::count(places_->shards, number_of(member.address), &shard_place::owner));
+    out.members.push_back(std::move(row));
+  }
+  parts_.board->set(std::move(out));
+}
+
+caf::behavior membership_actor(caf::stateful_actor<membership_state>* self,
+                               membership_parts parts) {
+  end_process_on_exception(self);
+  self->state.start(std::move(parts));
+  self->delayed_send(self, membership_tick, caf::tick_atom::value);
+  return {
+      [self](const caf::actor& writer, const caf::actor& links) {
+        self->state.work_with(writer, links);
+      },
+      [self](const directory_news& news) { self->state.on_news(news); },
+      [self](const directory_done& done) { self->state.on_done(done); },
+      [self](const peer_up& peer) { self->state.on_peer_up(peer); },
+      [self](const peer_down& peer) { self->state.on_peer_down(peer); },
+      [self](const away_question& question) { return self->state.answer(question); },
+      [self](leave_cluster how) -> caf::result<left_cluster> {
+        auto promise = self->make_response_promise();
+        self->state.begin_to_leave(how.now, promise);
+        return promise;
+      },
+      [self](penstock::await_join) -> caf::result<joined_cluster> {
+        auto promise = self->make_response_promise();
+        self->state.await_join(promise);
+        return promise;
+      },
+      [self](caf::tick_atom) {
+        self->state.tick();
+        self->delayed_send(self, membership_tick, caf::tick_atom::value);
+      },
+      [self](drain) { self->quit(); },
+  };
+}
+
+} // namespace penstock

@@ -1,0 +1,144 @@
+// The actor that keeps this node in the cluster, and knows who else is.
+#pragma once
+
+#include "actors/base/metrics.hpp"
+#include "actors/cluster/link_messages.hpp"
+#include "actors/cluster/membership.hpp"
+#include "actors/cluster/membership_messages.hpp"
+#include "actors/directory/directory_messages.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// How often it looks what there is to do.
+inline constexpr std::chrono::milliseconds membership_tick{50};
+/// How often it looks whether a dead node's record is to be taken out of the directory.
+inline constexpr std::int64_t forget_interval_ns = 10'000'000'000;
+/// A directory that could not be opened is tried again this often.
+inline constexpr std::int64_t open_again_ns = 1'000'000'000;
+
+struct alignas(64) membership_metrics {
+  gauge members;
+  gauge epoch;
+  gauge directory_up; ///< 1 while renewals are stored
+  counter renewals;
+  counter failed_renewals;
+  counter proposals; ///< views proposed by this node
+  counter views;     ///< views taken
+  counter forgotten; ///< records of dead nodes taken out of the directory
+  counter consents;  ///< answers of peers that are away from the directory too
+};
+
+/// What people are shown of the cluster, written by the actor and read by the admin plane.
+class membership_board {
+ public:
+  struct member {
+    member_record record;
+    std::uint16_t owned_shards = 0;
+    bool in_view = false;
+    double heard_s_ago = 0;
+  };
+  struct state {
+    std::uint64_t epoch = 0;
+    bool directory_up = false;
+    std::vector<member> members;
+  };
+  void set(state now) {
+    const std::lock_guard lock{mutex_};
+    state_ = std::move(now);
+  }
+  state get() const {
+    const std::lock_guard lock{mutex_};
+    return state_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  state state_;
+};
+
+struct membership_parts {
+  member_record self; ///< its figures are brought up to date by `figures`
+  std::function<void(member_record&)> figures;
+  membership_times times{};
+  std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
+  std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns;
+  std::vector<caf::actor> placed;   ///< are told placement_changed
+  std::vector<caf::actor> limiters; ///< are told member_epoch
+  std::shared_ptr<membership_metrics> metrics;
+  std::shared_ptr<membership_board> board;
+};
+
+class membership_state {
+ public:
+  static constexpr const char* name = "membership"; // CAF shows it
+  using self_ptr = caf::stateful_actor<membership_state>*;
+
+  explicit membership_state(self_ptr self) : self_(self) {}
+
+  void start(membership_parts parts);
+  /// The actor that does what blocks; and the links, which are made after this actor.
+  void work_with(const caf::actor& writer, const caf::actor& links) {
+    writer_ = writer;
+    parts_.placed.push_back(links);
+  }
+  void on_news(const directory_news& news);
+  void on_done(const directory_done& done);
+  void on_peer_up(const peer_up& peer);
+  void on_peer_down(const peer_down& peer) { peers_.erase(peer.member); }
+  away_answer answer(const away_question& question);
+  void await_join(caf::response_promise joined);
+  void begin_to_leave(bool now, caf::response_promise left);
+  void tick();
+  std::chrono::nanoseconds interval() const { return membership_tick; }
+
+ private:
+  void ask(directory_wish wish);
+  void renew(std::int64_t now_ns);
+  void propose(std::int64_t now_ns);
+  void forget(std::int64_t now_ns);
+  void on_forgotten(const directory_done& done);
+  void ask_peers(std::int64_t now_ns);
+  void take_view();
+  void place_shards_now();
+  std::uint16_t number_of(const std::string& address);
+  void show(std::int64_t now_ns);
+
+  self_ptr self_;
+  membership_parts parts_;
+  std::optional<membership> members_;
+  caf::actor writer_;
+  std::map<std::string, std::uint16_t> numbers_;
+  std::vector<std::string> addresses_; // by number
+  std::map<std::uint16_t, caf::actor> peers_;
+  placement_ptr places_;
+  bool is_open_ = false;
+  bool opening_ = false;
+  bool renewing_ = false;
+  bool proposing_ = false;
+  bool watching_ = false;
+  bool was_in_ = false;
+  std::int64_t open_next_ns_ = 0;
+  std::int64_t renew_next_ns_ = 0;
+  std::int64_t forget_next_ns_ = 0;
+  std::optional<membership::stale_record> forgetting_;
+  caf::response_promise left_, joined_;
+  bool gone_ = false;
+};
+
+/// Renews this node's record, proposes views, tells of placements and keeps decides_until_ns, for
+/// as long as it runs. Takes what the writer sends, peer_up and peer_down, and leave_cluster. The
+/// writer and the links are to be sent to it once, as two actor handles, before anything else.
+/// `drain` ends it.
+caf::behavior membership_actor(caf::stateful_actor<membership_state>* self, membership_parts parts);
+
+} // namespace penstock

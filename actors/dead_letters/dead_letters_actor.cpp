@@ -1,0 +1,216 @@
+#include "actors/dead_letters/dead_letters_actor.hpp"
+
+#include "actors/base/error_text.hpp"
+#include "actors/base/fail_fast.hpp"
+#include "actors/base/lifecycle_messages.hpp"
+#include "storage/base/checksum.hpp"
+#include "storage/events/event_id.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock {
+
+result<void> check_replay_sink(const sink_kinds& sinks, const std::string& sink,
+                               const std::string& stream) {
+  const auto found = sinks.find(sink);
+  if (found == sinks.end()) {
+    std::string names;
+    for (const auto& [name, kind] : sinks)
+      if (kind != "embedded") names += (names.empty() ? "" : ", ") + name;
+    return error{errc::not_found, "there is no sink " + quote(sink) +
+                                      (names.empty() ? "; the configuration has none to send to"
+                                                     : "; there are " + names)};
+  }
+  if (found->second != "embedded") return {};
+  return error{errc::invalid, quote(sink) +
+                                  " is the embedded queue, which is the journal itself: nothing "
+                                  "needs to be sent to it. Read again with 'penstock consume " +
+                                  (stream.empty() ? "STREAM" : stream) + " --from ID|TIME'"};
+}
+
+void dead_letters_state::start(dead_letters_parts parts) {
+  parts_ = std::move(parts);
+  job_hooks hooks;
+  hooks.list = [this] { return parts_.store->list_retries(); };
+  hooks.find = [this](std::uint64_t number) { return parts_.store->find_retry(number); };
+  hooks.next = [this](const delivery_job& job, std::size_t max) { return next(job, max); };
+  hooks.settle = [this](const delivery_job& after, const job_chunk& chunk, const again_done& done,
+                        const std::function<void(result<void>)>& then) {
+    settle(after, chunk, done, then);
+  };
+  hooks.finish = [this](delivery_job& job) { return parts_.store->save(job); };
+  hooks.save = [this](const delivery_job& job) { return parts_.store->save(job); };
+  runner_.start(self_, job_kind::retry, std::move(hooks), parts_.wall_ms);
+  publish();
+}
+
+// -- letters --------------------------------------------------------------------------------------
+
+buried dead_letters_state::bury(const struct bury& wish) {
+  const auto kept = parts_.store->add(wish.letters);
+  if (!kept) {
+    parts_.metrics->bury_failures.add();
+    return {false, kept.error()};
+  }
+  parts_.metrics->buried.add(wish.letters.size());
+  changed();
+  return {};
+}
+
+letters_page_ptr dead_letters_state::list(const list_letters& wish) {
+  auto page = std::make_shared<letters_page>();
+  const auto limit = std::min(wish.limit, max_letters_page);
+  // One more than asked for tells whether there are more.
+  auto found = parts_.store->list(wish.filter, wish.after, limit + 1, wish.with_bodies);
+  auto tallies = parts_.store->tallies();
+  if (!found || !tallies) {
+    page->ok = false;
+    page->why = found ? tallies.error() : found.error();
+    return page;
+  }
+  page->letters = std::move(*found);
+  page->tallies = std::move(*tallies);
+  std::uint64_t bytes = 0;
+  for (const auto& kept : page->letters)
+    bytes += kept.letter.body.size();
+  const bool cut = page->letters.size() > limit;
+  if (cut) page->letters.pop_back();
+  if (cut || bytes > dead_letter_read_bytes) page->next = page->letters.back().number;
+  return page;
+}
+
+letters_dropped dead_letters_state::drop(const drop_letters& wish) {
+  const auto dropped = parts_.store->remove(wish.filter);
+  if (!dropped) return {false, dropped.error(), 0};
+  if (*dropped > 0) spdlog::info("dead letters: {} dropped on request", *dropped);
+  changed();
+  return {true, {}, *dropped};
+}
+
+void dead_letters_state::changed() {
+  if (publishing_) return;
+  publishing_ = true;
+  self_->delayed_send(self_, letters_publish_interval, caf::tick_atom::value);
+}
+
+void dead_letters_state::publish() {
+  publishing_ = false;
+  if (auto tallies = parts_.store->tallies()) parts_.metrics->publish(std::move(*tallies));
+  parts_.metrics->bytes.set(static_cast<std::int64_t>(parts_.store->bytes()));
+}
+
+// -- retries --------------------------------------------------------------------------------------
+
+job_answer dead_letters_state::retry(const retry_letters& wish) {
+  if (!wish.filter.sink.empty())
+    if (auto known = check_replay_sink(parts_.sinks, wish.filter.sink, wish.filter.stream); !known)
+      return {false, known.error(), {}};
+  if (runner_.running() >= max_running_jobs)
+    return {
+        false, {errc::unavailable, "as many retries run as may; wait for one or cancel it"}, {}};
+  delivery_job job;
+  job.sink = wish.filter.sink;
+  job.stream = wish.filter.stream;
+  job.rate = wish.rate;
+  job.created_ms = job.changed_ms = parts_.wall_ms();
+  const auto made = parts_.store->begin_retry(wish.filter, std::move(job));
+  if (!made) return {false, made.error(), {}};
+  job_answer answer{true, {}, *made};
+  if (made->number == 0)
+    answer.job.state = job_state::done;
+  else
+    runner_.add(*made);
+  return answer;
+}
+
+result<job_chunk> dead_letters_state::next(const delivery_job& job, std::size_t max_events) {
+  for (;;) {
+    auto read = parts_.store->next_chunk(job.number, max_events, max_again_bytes);
+    if (!read) return read.error();
+    for (const auto& id : read->damaged)
+      spdlog::error("job {}: what is stored of the dead letter {} is damaged; it is not sent", job_id(job),
+                    event_id(id.seq, readable_name(id.tag)));
+    job_chunk chunk;
+    if (read->letters.empty()) return chunk;
+    const auto sink = parts_.sinks.find(read->sink);
+    if (sink == parts_.sinks.end() || sink->second == "embedded") {
+      if (auto left = leave_out(*read, job); !left) return left.error();
+      continue;
+    }
+    chunk.sink = read->sink;
+    chunk.batch.stream = read->stream;
+    chunk.batch.tag = read->tag;
+    for (const auto& kept : read->letters)
+      chunk.batch.events.push_back({block_of(kept.letter), 0});
+    chunk.letters = std::move(read->letters);
+    return chunk;
+  }
+}
+
+/// Letters of a sink that was taken out of the configuration stay as they are.
+result<void> dead_letters_state::leave_out(const retry_chunk& chunk, const delivery_job& job) {
+  spdlog::warn("job {}: {} dead letters stay: there is no sink {} to send to", job_id(job),
+               chunk.letters.size(), quote(chunk.sink));
+  return parts_.store->settle({{}, chunk.letters}, job);
+}
+
+void dead_letters_state::settle(const delivery_job& after, const job_chunk& chunk,
+                                const again_done& done,
+                                const std::function<void(result<void>)>& then) {
+  retry_outcome outcome;
+  std::size_t refusal = 0;
+  for (std::size_t i = 0; i < chunk.letters.size(); ++i) {
+    const auto& kept = chunk.letters[i];
+    if (done.events[i] == settled_as::delivered) {
+      outcome.delivered.push_back(kept.number);
+      continue;
+    }
+    auto again = kept;
+    if (refusal < done.reasons.size()) again.letter.reason = done.reasons[refusal];
+    ++refusal;
+    ++again.letter.tries;
+    again.letter.died_ms = parts_.wall_ms();
+    outcome.refused.push_back(std::move(again));
+  }
+  const auto settled = parts_.store->settle(outcome, after);
+  if (settled) {
+    parts_.metrics->retried.add(outcome.delivered.size());
+    parts_.metrics->refused_again.add(outcome.refused.size());
+    changed();
+  }
+  then(settled);
+}
+
+caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
+                                 dead_letters_parts parts) {
+  end_process_on_exception(self);
+  self->state.start(std::move(parts));
+  return {
+      [self](const bury_ptr& wish) { return self->state.bury(*wish); },
+      [self](const list_letters& wish) { return self->state.list(wish); },
+      [self](const drop_letters& wish) { return self->state.drop(wish); },
+      [self](const retry_letters& wish) { return self->state.retry(wish); },
+      [self](list_jobs) { return self->state.runner().list(); },
+      [self](get_job which) { return self->state.runner().get(which.number); },
+      [self](cancel_job which) { return self->state.runner().cancel(which.number); },
+      [self](resume_job which) {
+        auto answer = self->state.runner().get(which.number);
+        if (!answer.ok || answer.job.state == job_state::running) return answer;
+        return job_answer{false,
+                          {errc::invalid, "a retry that ended can't go on; start another: what it "
+                                          "did not send still is a dead letter"},
+                          {}};
+      },
+      [self](const publishers_known& news) { self->state.runner().on_publishers(news); },
+      [self](job_step due) { self->state.runner().on_step(due); },
+      [self](caf::tick_atom) { self->state.publish(); },
+      [self](const drain&) -> caf::result<drained> {
+        self->state.runner().drain(self->make_response_promise());
+        return caf::delegated<drained>{};
+      },
+  };
+}
+
+} // namespace penstock

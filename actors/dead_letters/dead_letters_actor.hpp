@@ -1,0 +1,74 @@
+// The actor that owns the dead letters: it keeps them, and sends them again when asked to.
+#pragma once
+
+#include "actors/dead_letters/dead_letter_messages.hpp"
+#include "actors/dead_letters/dead_letter_metrics.hpp"
+#include "actors/dead_letters/job_runner.hpp"
+#include "storage/stores/dead_letter_store.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace penstock {
+
+/// Counts are published so long after a change.
+inline constexpr std::chrono::milliseconds letters_publish_interval{200};
+/// Letters in one page, at most.
+inline constexpr std::uint32_t max_letters_page = 1000;
+
+/// What each sink is: name to kind.
+using sink_kinds = std::map<std::string, std::string>;
+
+/// Not ok, naming what to do, for a sink that nothing can be sent to again.
+result<void> check_replay_sink(const sink_kinds& sinks, const std::string& sink,
+                               const std::string& stream);
+
+struct dead_letters_parts {
+  std::shared_ptr<dead_letter_store> store;
+  sink_kinds sinks;
+  std::shared_ptr<dead_letter_metrics> metrics;
+  std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
+};
+
+class dead_letters_state {
+ public:
+  static constexpr const char* name = "dead_letters"; // CAF shows it
+  using self_ptr = caf::stateful_actor<dead_letters_state>*;
+
+  explicit dead_letters_state(self_ptr self) : self_(self) {}
+
+  void start(dead_letters_parts parts);
+
+  buried bury(const struct bury& wish);
+  letters_page_ptr list(const list_letters& wish);
+  letters_dropped drop(const drop_letters& wish);
+  job_answer retry(const retry_letters& wish);
+  job_runner& runner() { return runner_; }
+  void publish();
+
+ private:
+  result<job_chunk> next(const delivery_job& job, std::size_t max_events);
+  result<void> leave_out(const retry_chunk& chunk, const delivery_job& job);
+  void settle(const delivery_job& after, const job_chunk& chunk, const again_done& done,
+              const std::function<void(result<void>)>& then);
+  void changed();
+
+  self_ptr self_;
+  dead_letters_parts parts_;
+  job_runner runner_;
+  bool publishing_ = false;
+};
+
+/// Takes bury_ptr, and what letter_messages.hpp says of letters and retries. A retry sends letters
+/// with the ids that they had: a sink that refused an event does not take its id for a duplicate,
+/// and one that a crash repeats is dropped by sinks that deduplicate. At `drain` it starts
+/// no more, and answers drained when nothing is under way; it still keeps what publishers bury. It
+/// blocks on the disk: spawn it detached.
+caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
+                                 dead_letters_parts parts);
+
+} // namespace penstock

@@ -1,0 +1,114 @@
+#include "actors/directory/directory_writer.hpp"
+
+#include "actors/base/fail_fast.hpp"
+#include "actors/directory/directory_messages.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace penstock {
+
+namespace {
+
+directory::listener listener_for(const caf::actor& told, const caf::actor& accounts) {
+  directory::listener to;
+  to.member = [told](member_record record, std::uint64_t revision) {
+    directory_news news;
+    news.member = std::move(record);
+    news.revision = revision;
+    caf::anon_send(told, std::move(news));
+  };
+  to.member_gone = [told](std::string address) {
+    directory_news news;
+    news.member_gone = std::move(address);
+    caf::anon_send(told, std::move(news));
+  };
+  to.view = [told](cluster_view view, std::uint64_t revision) {
+    directory_news news;
+    news.view = std::move(view);
+    news.revision = revision;
+    caf::anon_send(told, std::move(news));
+  };
+  to.watching = [told, accounts] {
+    directory_news news;
+    news.watching = true;
+    caf::anon_send(told, std::move(news));
+    caf::anon_send(accounts, records_watched{});
+  };
+  to.away = [told, accounts] {
+    directory_news news;
+    news.away = true;
+    caf::anon_send(told, std::move(news));
+    caf::anon_send(accounts, records_away{});
+  };
+  to.record = [accounts](std::string key, std::string value) {
+    records_told news;
+    news.records.push_back({std::move(key), std::move(value)});
+    caf::anon_send(accounts, std::move(news));
+  };
+  return to;
+}
+
+result<void> carry_out(directory& store, const directory_wish& wish,
+                       const directory_writer_state& to, directory_done& out) {
+  switch (wish.what) {
+  case directory_wish::kind::open:
+    return store.open(listener_for(to.membership, to.accounts));
+  case directory_wish::kind::renew: {
+    const auto revision = store.renew(wish.self);
+    if (!revision) return revision.error();
+    out.revision = *revision;
+    return {};
+  }
+  case directory_wish::kind::leave:
+    return store.leave(wish.self.address);
+  case directory_wish::kind::forget: {
+    const auto done = store.forget(wish.self.address, wish.revision);
+    if (!done) return done.error();
+    out.revision = *done ? wish.revision : 0;
+    return {};
+  }
+  case directory_wish::kind::propose: {
+    // That another was quicker is no failure: its view comes.
+    const auto stored = store.propose(wish.next, wish.revision);
+    if (!stored) return stored.error();
+    return {};
+  }
+  }
+  return {};
+}
+
+// What can't be put ever is left out; the accounts actor is not to wait for it.
+records_put put_all(directory& store, const records_changed& wish) {
+  for (const auto& record : wish.records) {
+    const auto done = store.put_record(record.key, record.value);
+    if (!done && done.error().code == errc::unavailable) return {false};
+    if (!done) spdlog::error("directory: {} can't be put: {}", record.key, done.error().message);
+  }
+  return {true};
+}
+
+} // namespace
+
+caf::behavior directory_writer(caf::stateful_actor<directory_writer_state>* self,
+                               std::shared_ptr<directory> store) {
+  end_process_on_exception(self);
+  return {
+      [self](const caf::actor& membership, const caf::actor& accounts) {
+        self->state.membership = membership;
+        self->state.accounts = accounts;
+      },
+      [self, store](const directory_wish& wish) {
+        directory_done out;
+        out.what = wish.what;
+        out.sent_ns = wish.sent_ns;
+        const auto done = carry_out(*store, wish, self->state, out);
+        out.ok = static_cast<bool>(done);
+        if (!done) out.why = done.error();
+        return out;
+      },
+      [store](const records_changed& wish) { return put_all(*store, wish); },
+      [self](drain) { self->quit(); },
+  };
+}
+
+} // namespace penstock

@@ -1,0 +1,51 @@
+// Messages of a limiter to itself and to those of its node: never serialised.
+#pragma once
+
+#include "actors/base/compat.hpp"
+#include "storage/stores/counter_store.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace penstock {
+
+/// What clients used since the limiter told last, of limits that survive a restart. Answered with
+/// counters_saved when it is durable.
+struct counters_changed {
+  std::shared_ptr<const std::vector<counter_row>> rows;
+};
+struct counters_saved {};
+
+/// A limiter's timer: have saved what changed.
+struct save_tick {};
+
+/// A limiter's timer: forget idle clients.
+struct sweep_tick {};
+
+/// A limiter's timer: ask again where an owner was not one.
+struct ask_again {};
+
+/// To a limiter whose node drains: give leases back, hand over all shards as the placement says.
+/// Answered with shards_gone once nothing is here any more.
+struct leave_shards {};
+struct shards_gone {};
+
+} // namespace penstock
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_saved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::save_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sweep_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::ask_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_shards)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::shards_gone)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_limiter, caf::first_custom_type_id + 11)
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::counters_changed))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::counters_saved))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::save_tick))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::sweep_tick))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::ask_again))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::leave_shards))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::shards_gone))
+CAF_END_TYPE_ID_BLOCK(penstock_limiter)

@@ -1,0 +1,85 @@
+// Usage: one actor writes behind what front ends count, another answers reports beside it.
+#pragma once
+
+#include "actors/base/memory_budget.hpp"
+#include "actors/usage/usage_messages.hpp"
+#include "actors/usage/usage_metrics.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace penstock {
+
+/// One transaction this often, over what arrived.
+inline constexpr std::chrono::milliseconds usage_write_interval{1000};
+/// Entries that wait while usage.db can't be written; later ones are given up and counted.
+inline constexpr std::size_t max_pending_usage_entries = 400'000;
+/// What such an entry takes, with its id.
+inline constexpr std::uint64_t bytes_per_pending_usage = 384;
+/// Rows deleted in one transaction, and transactions after each write.
+inline constexpr std::size_t usage_trim_rows = 4096;
+inline constexpr int max_usage_trims = 32;
+/// A report that takes longer is given up.
+inline constexpr std::chrono::seconds max_usage_report_time{600};
+
+struct usage_parts {
+  std::shared_ptr<usage_store> store;
+  usage_retention keep;
+  std::shared_ptr<usage_metrics> metrics;
+  std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
+  std::size_t max_pending_entries = max_pending_usage_entries;
+  std::shared_ptr<memory_budget> pending; ///< is told what waits; may be null
+};
+
+class usage_actor_state {
+ public:
+  static constexpr const char* name = "usage"; // CAF shows it
+
+  void start(usage_parts parts) { parts_ = std::move(parts); }
+  void take(const usage_batch_ptr& batch);
+  result<void> write();
+  usage_written write_now(const usage_write& more);
+  void trim();
+
+ private:
+  void note(const result<void>& outcome);
+
+  usage_parts parts_;
+  std::vector<usage_batch_ptr> pending_;
+  std::size_t pending_entries_ = 0;
+  std::string last_problem_; // told once, not every second
+};
+
+/// Runs where nothing else wants to; where the kernel does not have that, at the end of the queue.
+/// Neither needs a privilege. For the thread of a detached actor.
+void lower_thread_priority();
+
+/// Takes usage_batch_ptr and usage_write; at `drain` writes what it has, answers drained and quits.
+/// A crash of the process loses what came in the last usage_write_interval and what front ends
+/// still held. It blocks on the disk: spawn it detached.
+caf::behavior usage_actor(caf::stateful_actor<usage_actor_state>* self, usage_parts parts);
+
+struct usage_reader_parts {
+  std::shared_ptr<usage_reader> reader;
+  /// Set by another thread: the report under way is given up, and all that follow.
+  std::shared_ptr<const std::atomic<bool>> stopping;
+  bool yields = true; ///< run at the lowest priority; for an actor with a thread of its own
+};
+
+class usage_reader_state {
+ public:
+  static constexpr const char* name = "usage_reader";
+  usage_reader_parts parts;
+};
+
+/// Answers usage_query_ptr with usage_answer_ptr, one after the other; quits at `drain`. A report
+/// may read for minutes: spawn it detached.
+caf::behavior usage_reader_actor(caf::stateful_actor<usage_reader_state>* self,
+                                 usage_reader_parts parts);
+
+} // namespace penstock

@@ -1,0 +1,54 @@
+// Messages of the usage actors, all within a node.
+#pragma once
+
+#include "actors/usage/usage_rebuild.hpp"
+#include "storage/stores/usage_reader.hpp"
+#include "storage/stores/usage_store.hpp"
+
+#include <memory>
+
+namespace penstock {
+
+/// A front end hands over what it counted (usage_batch_ptr); there is no answer.
+
+/// Answered by the usage reader with usage_answer_ptr.
+using usage_query_ptr = std::shared_ptr<const usage_query>;
+
+struct usage_answer {
+  bool ok = true;
+  error why;
+  usage_report report;
+};
+using usage_answer_ptr = std::shared_ptr<const usage_answer>;
+
+/// To the usage actor: write what waits, and these, now. Answered with usage_written.
+struct usage_write {
+  std::vector<usage_batch_ptr> batches{};
+};
+struct usage_written {
+  bool ok = true;
+  error why;
+};
+
+/// The rebuilder's own: what was durable when it was asked has been counted.
+struct usage_settled {};
+
+} // namespace penstock
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_batch_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_query_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_answer_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_write)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_written)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_settled)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::usage_rebuild_request)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_usage, caf::first_custom_type_id + 70)
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_batch_ptr))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_query_ptr))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_answer_ptr))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_write))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_written))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_settled))
+CAF_ADD_TYPE_ID(penstock_usage, (penstock::usage_rebuild_request))
+CAF_END_TYPE_ID_BLOCK(penstock_usage)

@@ -1,0 +1,21 @@
+// Draining a node from outside: /v1/admin/drain.
+#pragma once
+
+#include "net/admin/admin_routes.hpp"
+
+#include <boost/json/object.hpp>
+
+namespace penstock {
+
+/// {"stage":"publishing","seconds_left":27.1,"connections":0,"leased_units":0,"shards":0,
+/// "sinks":[{"sink":"bus","kind":"nats","state":"ok","events":120,"given_up":false}],
+/// "queue_events":4,"left":[…]}; before a drain `seconds_left` is null, and the figures tell what
+/// one would have to do. `left`: a sentence for each thing that was not finished.
+boost::json::object drain_json(const drain_board::state& at, const metrics_sources& from,
+                               drain_board::clock::time_point now);
+
+boost::asio::awaitable<admin_answer> get_drain(admin_context& context, admin_request& request);
+/// Answers with 202; also when a drain runs already, which goes on as it was asked for.
+boost::asio::awaitable<admin_answer> post_drain(admin_context& context, admin_request& request);
+
+} // namespace penstock

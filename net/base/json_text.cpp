@@ -1,0 +1,15 @@
+#include "net/base/json_text.hpp"
+
+#include <simdjson.h>
+
+namespace penstock {
+
+void append_json_any(std::string& out, std::string_view text) {
+  if (simdjson::validate_utf8(text.data(), text.size())) return append_json_string(out, text);
+  std::string ascii{text};
+  for (auto& c : ascii)
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  append_json_string(out, ascii);
+}
+
+} // namespace penstock

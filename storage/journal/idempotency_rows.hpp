@@ -1,0 +1,37 @@
+// The table that holds idempotency records, in segments and in idempotency.db.
+#pragma once
+
+#include "storage/base/result.hpp"
+#include "storage/events/idempotency.hpp"
+#include "storage/sqlite/sqlite.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace penstock {
+
+inline constexpr const char* idempotency_schema =
+    "CREATE TABLE IF NOT EXISTS idempotency("
+    "seq INTEGER PRIMARY KEY, n INTEGER NOT NULL, time_ms INTEGER NOT NULL, "
+    "key BLOB NOT NULL, content BLOB NOT NULL);";
+
+/// Inserts rows; a record that is there already is replaced.
+class idempotency_inserter {
+ public:
+  result<void> prepare(sqlite_database& db);
+  result<void> insert(const idempotency_record& record);
+  void reset() { insert_ = {}; }
+
+ private:
+  sqlite_statement insert_;
+};
+
+result<void> visit_rows(sqlite_database& db, std::int64_t since_ms, const record_visitor& visit);
+
+/// Visits the records of a segment that are not older than `since_ms`, in journal order. A segment
+/// of the first format version has none. `vfs` as in journal_options.
+result<void> visit_records(const std::filesystem::path& segment, std::int64_t since_ms,
+                           const record_visitor& visit, const std::string& vfs = {});
+
+} // namespace penstock

@@ -1,0 +1,57 @@
+// Reads durable events back, for a sink that lags and for replay. Never sees what is not durable.
+#pragma once
+
+#include "storage/base/result.hpp"
+#include "storage/events/event_block.hpp"
+#include "storage/journal/segment_catalog.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+/// One thread uses a reader at a time; it blocks on the disk. It holds at most one segment open.
+class journal_reader {
+ public:
+  using stream_filter = std::function<bool(const std::string& stream)>;
+
+  /// `vfs` as in journal_options.
+  static std::unique_ptr<journal_reader> make(std::shared_ptr<segment_catalog> catalog,
+                                              std::string vfs = {});
+  virtual ~journal_reader() = default;
+
+  /// Blocks of `stream` that hold events after `after_seq`, in order, until their bodies exceed
+  /// `max_bytes` (at least one block is given if there is one). The first block may begin at or
+  /// before after_seq: the caller skips those events. Empty: nothing newer is durable.
+  /// A damaged row is skipped, told through `damage`, and never stops the rest.
+  virtual result<std::vector<std::shared_ptr<const event_block>>>
+  read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
+       std::vector<std::string>* damage = nullptr) = 0;
+
+  /// As read(), of all streams that are `wanted`, in the order of their numbers, and no more than
+  /// `max_blocks`.
+  virtual result<std::vector<std::shared_ptr<const event_block>>>
+  read_wanted(const stream_filter& wanted, std::uint64_t after_seq, std::size_t max_bytes,
+              std::size_t max_blocks,
+              std::vector<std::string>* damage = nullptr) = 0;
+
+  /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.
+  virtual result<std::uint64_t> seq_before_time(const std::string& stream,
+                                                std::int64_t time_ms) = 0;
+
+  /// How many events of `stream` lie after `after_seq` in what is durable now, and the bytes of
+  /// their bodies: from the catalog, and for the segment that holds `after_seq` from its rows,
+  /// without their bodies. Of the row that holds `after_seq` the bytes are its events' share.
+  virtual result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
+  /// How many events of `stream` lie after `after_seq` and not after `up_to_seq`, exactly, however
+  /// much is appended meanwhile.
+  virtual result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
+                                              std::uint64_t up_to_seq) = 0;
+
+  /// Lets go of the open segment, so that it can be retired.
+  virtual void release() = 0;
+};
+
+} // namespace penstock

@@ -1,0 +1,357 @@
+#include "storage/stores/usage_store.hpp"
+
+#include "storage/sqlite/sqlite.hpp"
+#include "storage/stores/usage_schema.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+namespace penstock {
+
+namespace {
+
+constexpr std::int64_t no_time = std::numeric_limits<std::int64_t>::max();
+
+/// The log is cut back to this after a long report held it up.
+constexpr const char* writer_pragmas = R"sql(
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -8192;
+PRAGMA journal_size_limit = 33554432;
+)sql";
+
+constexpr store_kind usage_kind{
+    .mark = store_mark('u', 's'),
+    .holds = "usage; 'penstock usage rebuild' counts again what the journal still has",
+    .remedy = {},
+    .is_synced = false};
+
+struct sum_row {
+  std::uint8_t dimension = 0;
+  std::int64_t start_s = 0;
+  std::int64_t name = 0;
+  usage_counts counts;
+
+  auto key() const { return std::tie(dimension, start_s, name); }
+};
+
+/// In the order of the tables' keys, each key once.
+void merge(std::vector<sum_row>& rows) {
+  std::sort(rows.begin(), rows.end(),
+            [](const sum_row& a, const sum_row& b) { return a.key() < b.key(); });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (kept > 0 && rows[kept - 1].key() == rows[i].key())
+      rows[kept - 1].counts += rows[i].counts;
+    else
+      rows[kept++] = rows[i];
+  }
+  rows.resize(kept);
+}
+
+struct period_statements {
+  sqlite_statement update, insert, oldest, boundary, remove, remove_to;
+};
+
+class sqlite_usage_store final : public usage_store {
+ public:
+  explicit sqlite_usage_store(sqlite_database db) : db_(std::move(db)) {}
+
+  result<void> prepare();
+  result<void> write(std::span<const usage_batch_ptr> batches) override;
+  result<bool> trim(const usage_retention& keep, std::int64_t now_ms,
+                    std::size_t max_rows) override;
+  std::uint64_t rows() const override {
+    std::uint64_t sum = 0;
+    for (const auto one : rows_)
+      sum += one;
+    return sum;
+  }
+
+ private:
+  template <class Work>
+  auto in_transaction(Work&& work) -> decltype(work());
+
+  result<void> add_all(std::span<const usage_batch_ptr> batches);
+  result<std::int64_t> name_id(const std::string& text);
+  result<void> add(usage_period period, const sum_row& row);
+  result<void> save_sizes(const std::array<std::uint64_t, usage_periods>& before);
+  result<std::int64_t> oldest(usage_period period, std::size_t dimension);
+  result<std::size_t> remove_before(usage_period period, std::size_t dimension,
+                                    std::int64_t before_s, std::size_t most);
+  result<void> remove_expired(const usage_retention& keep, std::int64_t now_s, std::size_t& left);
+  result<void> remove_beyond(std::uint64_t cap, std::size_t& left);
+  result<void> remove_names(std::int64_t now_s, std::size_t& left);
+
+  sqlite_database db_; // before the statements
+  std::array<period_statements, usage_periods> of_;
+  sqlite_statement find_name_, insert_name_, touch_name_, last_name_, remove_names_, save_size_;
+  boost::unordered_flat_map<std::string, std::int64_t> name_ids_;
+  std::array<std::uint64_t, usage_periods> rows_{};
+  std::int64_t swept_names_to_ = 0; // ids up to here were looked at since months last went
+};
+
+result<void> sqlite_usage_store::prepare() {
+  if (auto done = db_.exec(writer_pragmas); !done) return done;
+  if (auto done = db_.exec(usage_schema); !done) return done;
+  sqlite_preparer make{db_};
+  for (std::size_t p = 0; p < usage_periods; ++p) {
+    const std::string table{name_of(static_cast<usage_period>(p))};
+    auto& of = of_[p];
+    make(of.update,
+         "UPDATE " + table +
+             " SET requests = requests + ?4, events = events + ?5, bytes = bytes + ?6,"
+             " refused = refused + ?7 WHERE dimension = ?1 AND start = ?2 AND name = ?3");
+    make(of.insert, "INSERT INTO " + table + " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    make(of.oldest, "SELECT start FROM " + table + " WHERE dimension = ?1 ORDER BY start LIMIT 1");
+    make(of.boundary, "SELECT start, name FROM " + table +
+                          " WHERE dimension = ?1 AND start < ?2 ORDER BY start, name"
+                          " LIMIT 1 OFFSET ?3");
+    make(of.remove, "DELETE FROM " + table + " WHERE dimension = ?1 AND start < ?2");
+    make(of.remove_to,
+         "DELETE FROM " + table + " WHERE dimension = ?1 AND (start, name) <= (?2, ?3)");
+  }
+  make(find_name_, "SELECT id FROM name WHERE text = ?1");
+  make(insert_name_, "INSERT INTO name(text) VALUES (?1)");
+  make(touch_name_, "UPDATE name SET last_month = max(last_month, ?2) WHERE id = ?1");
+  make(last_name_, "SELECT max(id) FROM name");
+  make(remove_names_, "DELETE FROM name WHERE id > ?1 AND id <= ?2 AND last_month < ?3");
+  make(save_size_, "UPDATE size SET rows = ?2 WHERE period = ?1");
+  if (!make.outcome()) return make.outcome();
+  auto sizes = db_.prepare("SELECT period, rows FROM size");
+  if (!sizes) return sizes.error();
+  for (;;) {
+    const auto row = sizes->step();
+    if (!row) return row.error();
+    if (!*row) return {};
+    const auto period = static_cast<std::size_t>(sizes->integer(0));
+    if (period < usage_periods) rows_[period] = static_cast<std::uint64_t>(sizes->integer(1));
+  }
+}
+
+// Runs `work` and commits; on an error nothing of it is left, on disk or here.
+template <class Work>
+auto sqlite_usage_store::in_transaction(Work&& work) -> decltype(work()) {
+  if (auto done = db_.exec("BEGIN IMMEDIATE"); !done) return done.error();
+  const auto rows_before = rows_;
+  auto outcome = work();
+  result<void> ended;
+  if (outcome) ended = save_sizes(rows_before);
+  if (outcome && ended) ended = db_.exec("COMMIT");
+  if (outcome && ended) return outcome;
+  (void)db_.exec("ROLLBACK"); // fails where SQLite has rolled back already
+  rows_ = rows_before;
+  name_ids_.clear();
+  if (!outcome) return outcome;
+  return ended.error();
+}
+
+// -- writing --------------------------------------------------------------------------------------
+
+result<void> sqlite_usage_store::write(std::span<const usage_batch_ptr> batches) {
+  return in_transaction([&] { return add_all(batches); });
+}
+
+result<void> sqlite_usage_store::add_all(std::span<const usage_batch_ptr> batches) {
+  std::vector<sum_row> rows;
+  for (const auto& batch : batches) {
+    const auto minute = bucket_start_s(usage_period::minute, batch->time_ms / 1000);
+    for (std::size_t d = 0; d < usage_dimensions; ++d)
+      for (const auto& entry : batch->entries[d]) {
+        const auto name = name_id(entry.id);
+        if (!name) return name.error();
+        rows.push_back({static_cast<std::uint8_t>(d), minute, *name, entry.counts});
+      }
+  }
+  for (std::size_t p = 0; p < usage_periods; ++p) {
+    const auto period = static_cast<usage_period>(p);
+    for (auto& row : rows)
+      row.start_s = bucket_start_s(period, row.start_s);
+    merge(rows);
+    for (const auto& row : rows)
+      if (auto done = add(period, row); !done) return done;
+  }
+  return {};
+}
+
+result<std::int64_t> sqlite_usage_store::name_id(const std::string& text) {
+  if (const auto known = name_ids_.find(text); known != name_ids_.end()) return known->second;
+  find_name_.bind_text(1, text);
+  const auto found = find_name_.step();
+  auto id = found && *found ? find_name_.integer(0) : 0;
+  find_name_.reset();
+  if (!found) return found.error();
+  if (!*found) {
+    insert_name_.bind_text(1, text);
+    if (auto done = insert_name_.run(); !done) return done.error();
+    id = sqlite3_last_insert_rowid(db_.raw());
+  }
+  if (name_ids_.size() >= max_cached_usage_names) name_ids_.clear();
+  name_ids_.emplace(text, id);
+  return id;
+}
+
+result<void> sqlite_usage_store::add(usage_period period, const sum_row& row) {
+  auto& of = of_[static_cast<std::size_t>(period)];
+  const auto run = [&](sqlite_statement& statement) {
+    statement.bind(1, std::int64_t{row.dimension});
+    statement.bind(2, row.start_s);
+    statement.bind(3, row.name);
+    statement.bind(4, row.counts.requests);
+    statement.bind(5, row.counts.events);
+    statement.bind(6, row.counts.bytes);
+    statement.bind(7, row.counts.refused);
+    return statement.run();
+  };
+  if (auto done = run(of.update); !done) return done;
+  if (sqlite3_changes(db_.raw()) > 0) return {};
+  if (auto done = run(of.insert); !done) return done;
+  ++rows_[static_cast<std::size_t>(period)];
+  if (period != usage_period::month) return {};
+  touch_name_.bind(1, row.name);
+  touch_name_.bind(2, row.start_s);
+  return touch_name_.run();
+}
+
+result<void>
+sqlite_usage_store::save_sizes(const std::array<std::uint64_t, usage_periods>& before) {
+  for (std::size_t p = 0; p < usage_periods; ++p) {
+    if (rows_[p] == before[p]) continue;
+    save_size_.bind(1, static_cast<std::int64_t>(p));
+    save_size_.bind(2, rows_[p]);
+    if (auto done = save_size_.run(); !done) return done;
+  }
+  return {};
+}
+
+// -- forgetting -----------------------------------------------------------------------------------
+
+// `left` is what may still be deleted in this transaction.
+result<bool> sqlite_usage_store::trim(const usage_retention& keep, std::int64_t now_ms,
+                                      std::size_t max_rows) {
+  const auto now_s = now_ms / 1000;
+  return in_transaction([&]() -> result<bool> {
+    auto left = max_rows;
+    if (auto done = remove_expired(keep, now_s, left); !done) return done.error();
+    if (auto done = remove_beyond(keep.max_rows, left); !done) return done.error();
+    if (auto done = remove_names(now_s, left); !done) return done.error();
+    return left == 0;
+  });
+}
+
+result<void> sqlite_usage_store::remove_expired(const usage_retention& keep, std::int64_t now_s,
+                                                std::size_t& left) {
+  for (std::size_t p = 0; p < usage_periods; ++p) {
+    if (keep.keep_ms[p].count() == 0) continue;
+    const auto period = static_cast<usage_period>(p);
+    const auto before = bucket_start_s(period, now_s - keep.keep_ms[p].count() / 1000);
+    for (std::size_t d = 0; d < usage_dimensions && left > 0; ++d) {
+      const auto removed = remove_before(period, d, before, left);
+      if (!removed) return removed.error();
+      left -= *removed;
+    }
+  }
+  return {};
+}
+
+// The oldest bucket of the finest period that has any, and so on until what remains fits.
+result<void> sqlite_usage_store::remove_beyond(std::uint64_t cap, std::size_t& left) {
+  for (std::size_t p = 0; p < usage_periods; ++p) {
+    const auto period = static_cast<usage_period>(p);
+    while (rows() > cap && left > 0) {
+      auto first = no_time;
+      std::size_t of_dimension = 0;
+      for (std::size_t d = 0; d < usage_dimensions; ++d) {
+        const auto start = oldest(period, d);
+        if (!start) return start.error();
+        if (*start >= first) continue;
+        first = *start;
+        of_dimension = d;
+      }
+      if (first == no_time) break;
+      const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(rows() - cap, left));
+      const auto removed = remove_before(period, of_dimension, next_bucket_s(period, first), most);
+      if (!removed) return removed.error();
+      left -= *removed;
+    }
+  }
+  return {};
+}
+
+result<std::int64_t> sqlite_usage_store::oldest(usage_period period, std::size_t dimension) {
+  auto& statement = of_[static_cast<std::size_t>(period)].oldest;
+  statement.bind(1, static_cast<std::int64_t>(dimension));
+  const auto found = statement.step();
+  const auto start = found && *found ? statement.integer(0) : no_time;
+  statement.reset();
+  if (!found) return found.error();
+  return start;
+}
+
+// At most `most` rows, which is 1 or more, the oldest first. Gives how many.
+result<std::size_t> sqlite_usage_store::remove_before(usage_period period, std::size_t dimension,
+                                                      std::int64_t before_s, std::size_t most) {
+  auto& of = of_[static_cast<std::size_t>(period)];
+  of.boundary.bind(1, static_cast<std::int64_t>(dimension));
+  of.boundary.bind(2, before_s);
+  of.boundary.bind(3, static_cast<std::int64_t>(most - 1));
+  const auto cut = of.boundary.step();
+  const bool is_cut = cut && *cut;
+  const auto to_start = is_cut ? of.boundary.integer(0) : before_s;
+  const auto to_name = is_cut ? of.boundary.integer(1) : 0;
+  of.boundary.reset();
+  if (!cut) return cut.error();
+  auto& remove = is_cut ? of.remove_to : of.remove;
+  remove.bind(1, static_cast<std::int64_t>(dimension));
+  remove.bind(2, to_start);
+  if (is_cut) remove.bind(3, to_name);
+  if (auto done = remove.run(); !done) return done.error();
+  const auto removed = static_cast<std::uint64_t>(sqlite3_changes(db_.raw()));
+  auto& rows = rows_[static_cast<std::size_t>(period)];
+  rows -= std::min(rows, removed);
+  if (period == usage_period::month && removed > 0) swept_names_to_ = 0;
+  return static_cast<std::size_t>(removed);
+}
+
+// A name goes when the last month it occurred in has gone: finer buckets always go before their
+// month. Looks through all names once after a start and whenever months went.
+result<void> sqlite_usage_store::remove_names(std::int64_t now_s, std::size_t& left) {
+  const auto found = last_name_.step();
+  const auto last = found && *found ? last_name_.integer(0) : 0;
+  last_name_.reset();
+  if (!found) return found.error();
+  if (swept_names_to_ >= last || left == 0) return {};
+  auto first_month = bucket_start_s(usage_period::month, now_s);
+  for (std::size_t d = 0; d < usage_dimensions; ++d) {
+    const auto start = oldest(usage_period::month, d);
+    if (!start) return start.error();
+    first_month = std::min(first_month, *start);
+  }
+  const auto to = std::min(last, swept_names_to_ + static_cast<std::int64_t>(left));
+  remove_names_.bind(1, swept_names_to_);
+  remove_names_.bind(2, to);
+  remove_names_.bind(3, first_month);
+  if (auto done = remove_names_.run(); !done) return done.error();
+  if (sqlite3_changes(db_.raw()) > 0) name_ids_.clear();
+  left -= static_cast<std::size_t>(to - swept_names_to_);
+  swept_names_to_ = to;
+  return {};
+}
+
+} // namespace
+
+result<std::unique_ptr<usage_store>> usage_store::open(const std::filesystem::path& dir,
+                                                       store_report* report) {
+  auto db = open_store(dir / usage_file_name, usage_kind, report);
+  if (!db) return db.error();
+  auto store = std::make_unique<sqlite_usage_store>(std::move(*db));
+  if (auto done = store->prepare(); !done) return done.error();
+  return std::unique_ptr<usage_store>{std::move(store)};
+}
+
+} // namespace penstock

@@ -1,0 +1,57 @@
+// usage.db: how much each account, key, address, Referer and stream sent, by time. The writing
+// side.
+#pragma once
+
+#include "storage/base/result.hpp"
+#include "storage/stores/store_opening.hpp"
+#include "storage/stores/usage.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace penstock {
+
+using usage_batch_ptr = std::shared_ptr<const usage_batch>;
+
+/// How long what is kept.
+struct usage_retention {
+  /// By usage_period; 0 is for ever.
+  std::array<std::chrono::milliseconds, usage_periods> keep_ms{
+      std::chrono::hours{48}, std::chrono::hours{24 * 60}, std::chrono::hours{24 * 730},
+      std::chrono::milliseconds{0}};
+  /// Rows of all periods together. Beyond it the oldest minutes go first, then hours, days and
+  /// months.
+  std::uint64_t max_rows = 20'000'000;
+};
+
+/// Names whose row ids are remembered, so that they are not looked up again each second.
+inline constexpr std::size_t max_cached_usage_names = 1u << 16;
+
+/// One thread uses it at a time; it blocks on the disk. What a transaction has written is safe from
+/// a crash of the process; a power failure can lose what was written since SQLite's last checkpoint
+/// (synchronous = NORMAL; 1000 pages of the log, minutes on a quiet node), never the database.
+class usage_store {
+ public:
+  /// Opens or makes `dir`/usage.db. Of a damaged one is kept what can be read, and told in `report`.
+  static result<std::unique_ptr<usage_store>> open(const std::filesystem::path& dir,
+                                                   store_report* report = nullptr);
+  virtual ~usage_store() = default;
+
+  /// Adds the batches to the minutes, hours, days and months they belong to: all or, on an error,
+  /// nothing of them.
+  virtual result<void> write(std::span<const usage_batch_ptr> batches) = 0;
+
+  /// Deletes rows past their time or beyond the cap, at most `max_rows` of them in one short
+  /// transaction. True when there may be more to delete.
+  virtual result<bool> trim(const usage_retention& keep, std::int64_t now_ms,
+                            std::size_t max_rows) = 0;
+
+  /// Of all periods together.
+  virtual std::uint64_t rows() const = 0;
+};
+
+} // namespace penstock

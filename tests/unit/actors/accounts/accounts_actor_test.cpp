@@ -1,0 +1,439 @@
+#include "actors/accounts/accounts_actor.hpp"
+#include "actors/cluster/link_messages.hpp"
+#include "tests/unit/actors/accounts/memory_account_store.hpp"
+#include "tests/unit/actors/fixture.hpp"
+
+#include <catch2/catch.hpp>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <set>
+#include <sstream>
+
+using namespace penstock;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr std::int64_t start_us = 1'790'000'000'000'000;
+
+std::uint64_t fake_hash(std::string_view kind, std::string_view name) {
+  return std::hash<std::string>{}(std::string{kind} + '\0' + std::string{name});
+}
+
+// What was told to a subscriber or a peer.
+struct account_news {
+  std::vector<accounts_changed> snapshots;
+  std::vector<accounts_records> records;
+  std::vector<accounts_digest> digests;
+  caf::actor sender;
+
+  const access_table& access() const { return *snapshots.back().access; }
+};
+
+caf::behavior news_listener(caf::event_based_actor* self, std::shared_ptr<account_news> all) {
+  const auto note_sender = [self, all] {
+    all->sender = caf::actor_cast<caf::actor>(self->current_sender());
+  };
+  return {[all](const accounts_changed& news) { all->snapshots.push_back(news); },
+          [all](const accounts_records& news) { all->records.push_back(news); },
+          [all, note_sender](const accounts_digest& news) {
+            all->digests.push_back(news);
+            note_sender();
+          }};
+}
+
+// A node as far as accounts go.
+struct accounts_node {
+  accounts_node(actor_fixture& world, std::vector<plan> plans = {{"anonymous", {}}, {"pro", {}}})
+      : system(world.system), news(std::make_shared<account_news>()),
+        store(std::make_shared<memory_account_store>()),
+        book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
+        subscriber(world.system.spawn(news_listener, news)),
+        actor(world.system.spawn(accounts_actor,
+                                 accounts_parts{store, book, hasher, {subscriber}, [now = now_us] {
+                                                  return (*now)++;
+                                                }})) {}
+  ~accounts_node() {
+    news->sender = nullptr;
+    for (const auto& one : {actor, subscriber})
+      caf::anon_send_exit(one, caf::exit_reason::kill);
+  }
+  const access_key* find(const std::string& key) const {
+    return news->snapshots.empty() ? nullptr : news->access().find(hasher(key));
+  }
+
+  caf::actor_system& system;
+  key_hasher hasher{"secret"};
+  std::shared_ptr<std::int64_t> now_us = std::make_shared<std::int64_t>(start_us);
+  std::shared_ptr<account_news> news;
+  std::shared_ptr<memory_account_store> store;
+  std::shared_ptr<account_book> book;
+  caf::actor subscriber, actor;
+};
+
+class accounts_fixture : public actor_fixture {
+ public:
+  template <class Reply, class Request>
+  Reply ask(const accounts_node& node, Request request) {
+    Reply reply;
+    auto pending = self->request(node.actor, caf::infinite, std::move(request));
+    run();
+    pending.receive([&](Reply& got) { reply = std::move(got); },
+                    [](const caf::error&) { FAIL("no answer"); });
+    run();
+    return reply;
+  }
+  key_created make(const accounts_node& node, const std::string& account = "acme",
+                   const std::string& plan = "pro") {
+    return ask<key_created>(node, create_key{account, plan, {}, {}, {}, 0});
+  }
+  account_done revoke(const accounts_node& node, const std::string& id) {
+    return ask<account_done>(node, revoke_key{id});
+  }
+  void link(const accounts_node& a, const accounts_node& b) {
+    self->send(a.actor, peer_up{1, {}, {}, b.actor});
+    self->send(b.actor, peer_up{0, {}, {}, a.actor});
+    run();
+  }
+};
+
+/// Everything that is logged while it lives.
+class log_catcher {
+ public:
+  log_catcher() : before_(spdlog::default_logger()) {
+    auto logger = std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
+    logger->set_level(spdlog::level::trace);
+    spdlog::set_default_logger(logger);
+  }
+  ~log_catcher() { spdlog::set_default_logger(before_); }
+  std::string text() {
+    spdlog::default_logger()->flush();
+    return text_.str();
+  }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(accounts_fixture, "a key is saved, told and found; revoked, it is not",
+                 "[accounts]") {
+  accounts_node node{*this};
+  const auto made = make(node);
+  REQUIRE(made.ok);
+  CHECK(is_api_key(made.key));
+  CHECK(made.record.shown == made.key.substr(0, 11));
+  CHECK(made.record.hash == key_hash{});
+  CHECK(made.record.created_ms == start_us / 1000);
+  REQUIRE(node.find(made.key) != nullptr);
+  CHECK(node.find(made.key)->entry->id == made.record.id);
+  CHECK(node.find(made.key)->client == fake_hash("account", "acme"));
+  CHECK(node.store->keys.at(made.record.id).hash == node.hasher(made.key));
+
+  const auto listed = ask<key_list_ptr>(node, list_keys{});
+  REQUIRE(listed->keys.size() == 1);
+  CHECK(listed->keys[0] == made.record);
+  CHECK(listed->next.empty());
+
+  CHECK(revoke(node, made.record.id).ok);
+  CHECK(node.find(made.key) == nullptr);
+  CHECK(node.store->keys.at(made.record.id).revoked_ms != 0);
+  const int saves = node.store->saves;
+  CHECK(revoke(node, made.record.id).ok); // again is no error, and nothing new
+  CHECK(node.store->saves == saves);
+  const auto unknown = revoke(node, "key_nobody");
+  CHECK(unknown.why.code == errc::not_found);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "lists come in pages", "[accounts]") {
+  accounts_node node{*this};
+  for (int i = 0; i < 5; ++i)
+    REQUIRE(make(node, i == 2 ? "other" : "acme").ok);
+  std::set<std::string> seen;
+  list_keys wish{"acme", "", 3};
+  auto page = ask<key_list_ptr>(node, wish);
+  REQUIRE(page->keys.size() == 3);
+  CHECK(page->next == page->keys.back().id);
+  for (const auto& key : page->keys)
+    seen.insert(key.id);
+  wish.after = page->next;
+  page = ask<key_list_ptr>(node, wish);
+  REQUIRE(page->keys.size() == 1);
+  CHECK(page->next.empty());
+  CHECK(seen.insert(page->keys[0].id).second);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "what is not durable is not in force, and said so",
+                 "[accounts]") {
+  accounts_node node{*this};
+  const auto made = make(node);
+  const auto snapshots = node.news->snapshots.size();
+  node.store->fails = true;
+  CHECK(make(node).why.code == errc::disk_full);
+  CHECK(revoke(node, made.record.id).why.code == errc::disk_full);
+  CHECK(ask<account_done>(node, put_plan{{"x", {}}}).why.code == errc::disk_full);
+  CHECK(node.news->snapshots.size() == snapshots);
+  CHECK(node.find(made.key) != nullptr);
+  node.store->fails = false;
+  CHECK(revoke(node, made.record.id).ok);
+  CHECK(node.find(made.key) == nullptr);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "plans: set, used, deleted", "[accounts]") {
+  accounts_node node{*this};
+  CHECK_THAT(make(node, "acme", "gold").why.message,
+             Contains("no plan \"gold\"") && Contains("anonymous, pro"));
+  const limit daily{.name = "daily", .kind = algorithm::calendar, .amount = 5};
+  CHECK(ask<account_done>(node, put_plan{{"gold", {daily}}}).ok);
+  CHECK(node.news->snapshots.back().plans->by_name("gold")->rules.limits ==
+        std::vector<limit>{daily});
+  const auto first = make(node, "acme", "gold");
+  const auto second = make(node, "acme", "gold");
+  REQUIRE(second.ok);
+  CHECK(ask<plan_listing>(node, get_plans{}).keys.at("gold") == 2);
+
+  auto refused = ask<account_done>(node, delete_plan{"gold"});
+  CHECK(refused.why.code == errc::invalid);
+  CHECK_THAT(refused.why.message, Contains("\"gold\" is used by 2 keys; revoke them first"));
+  revoke(node, first.record.id);
+  CHECK_THAT(ask<account_done>(node, delete_plan{"gold"}).why.message, Contains("by 1 key;"));
+  revoke(node, second.record.id);
+  CHECK(ask<account_done>(node, delete_plan{"gold"}).ok);
+  CHECK(node.news->snapshots.back().plans->by_name("gold") == nullptr);
+  CHECK(ask<account_done>(node, delete_plan{"gold"}).why.code == errc::not_found);
+
+  // The configuration's plan comes back when the one over it goes, so keys are no hindrance.
+  CHECK_THAT(ask<account_done>(node, delete_plan{"pro"}).why.message,
+             Contains("comes from the configuration"));
+  CHECK(make(node).ok);
+  CHECK(ask<account_done>(node, put_plan{{"pro", {daily}}}).ok);
+  CHECK(ask<account_done>(node, delete_plan{"pro"}).ok);
+  CHECK(node.news->snapshots.back().plans->by_name("pro")->rules.limits.empty());
+
+  self->send(node.actor, plans_configured{{{"anonymous", {daily}}}});
+  run();
+  CHECK(node.news->snapshots.back().plans->by_name("pro") == nullptr);
+  CHECK(node.news->snapshots.back().plans->by_name("anonymous")->rules.limits.size() == 1);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a change is pushed to peers at once, and saved there",
+                 "[accounts]") {
+  accounts_node a{*this}, b{*this}, c{*this};
+  link(a, b);
+  const auto made = make(a);
+  REQUIRE(b.find(made.key) != nullptr);
+  CHECK(b.store->keys.at(made.record.id) == a.store->keys.at(made.record.id));
+  CHECK(c.find(made.key) == nullptr);
+  CHECK(revoke(b, made.record.id).ok);
+  CHECK(a.find(made.key) == nullptr);
+  CHECK(a.store->keys.at(made.record.id).revoked_ms != 0);
+  CHECK(ask<account_done>(b, put_plan{{"gold", {}}}).ok);
+  CHECK(make(a, "acme", "gold").ok);
+  CHECK(a.book->digest() == b.book->digest());
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a node that was away catches up when the link is back",
+                 "[accounts]") {
+  accounts_node a{*this}, b{*this};
+  link(a, b);
+  const auto old = make(a);
+  REQUIRE(b.find(old.key) != nullptr);
+  self->send(a.actor, peer_down{1});
+  self->send(b.actor, peer_down{0});
+  run();
+  // B's clock is an hour behind: its change comes later all the same, since it has seen A's.
+  *b.now_us -= 3'600'000'000;
+  CHECK(revoke(b, old.record.id).ok);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 30; ++i)
+    keys.push_back(make(a).key);
+  CHECK(a.find(old.key) != nullptr);
+  CHECK(b.find(keys[0]) == nullptr);
+  link(a, b);
+  CHECK(a.find(old.key) == nullptr);
+  for (const auto& key : keys)
+    CHECK(b.find(key) != nullptr);
+  CHECK(a.book->digest() == b.book->digest());
+  CHECK(a.store->keys == b.store->keys);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a push that was lost is made up for by the next comparison",
+                 "[accounts]") {
+  accounts_node a{*this}, b{*this};
+  const auto made = make(a);
+  // Only B knows of A: nothing was pushed, and B asks by itself.
+  b.news->snapshots.clear();
+  self->send(b.actor, peer_up{0, {}, {}, a.actor});
+  run();
+  REQUIRE(b.find(made.key) != nullptr);
+  CHECK(revoke(a, made.record.id).ok);
+  CHECK(b.find(made.key) != nullptr);
+  pass(25s, 1s); // the first tick after records came lets them settle
+  CHECK(b.find(made.key) == nullptr);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a peer's revocation counts even when the disk is full",
+                 "[accounts]") {
+  accounts_node a{*this}, b{*this};
+  link(a, b);
+  const auto made = make(a);
+  b.store->fails = true;
+  revoke(a, made.record.id);
+  CHECK(b.find(made.key) == nullptr);
+  CHECK(b.store->keys.at(made.record.id).revoked_ms == 0);
+  // A plan is set there meanwhile and then here: the later one must be what is kept.
+  CHECK(ask<account_done>(a, put_plan{{"gold", {}}}).ok);
+  b.store->fails = false;
+  const limit daily{.name = "daily", .kind = algorithm::calendar, .amount = 5};
+  CHECK(ask<account_done>(b, put_plan{{"gold", {daily}}}).ok);
+  pass(11s, 1s);
+  CHECK(b.store->keys.at(made.record.id).revoked_ms != 0);
+  CHECK(b.store->plans.at("gold").limits.find("daily") != std::string::npos);
+  CHECK(a.store->plans == b.store->plans);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "what the disk did not take is saved when it does again",
+                 "[accounts]") {
+  accounts_node a{*this}, b{*this};
+  link(a, b);
+  b.store->fails = true;
+  const auto made = make(a);
+  CHECK(b.find(made.key) != nullptr);
+  CHECK(b.store->keys.empty());
+  b.store->fails = false;
+  pass(11s, 1s);
+  CHECK(b.store->keys == a.store->keys);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "so many plans are set while running, no more", "[accounts]") {
+  accounts_node node{*this};
+  account_records many;
+  for (std::size_t i = 0; i < max_stored_plans; ++i) {
+    plan_record record;
+    record.name = "p" + std::to_string(i);
+    record.version = 1;
+    record.limits = "[]";
+    many.plans.push_back(record);
+  }
+  self->send(node.actor, accounts_records{many});
+  run();
+  const auto refused = ask<account_done>(node, put_plan{{"more", {}}});
+  CHECK(refused.why.code == errc::invalid);
+  CHECK_THAT(refused.why.message, Contains("1000 plans; delete one first"));
+  CHECK(ask<account_done>(node, put_plan{{"p7", {}}}).ok); // one that is there
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a peer's records that the disk does not take are so many",
+                 "[accounts]") {
+  accounts_node node{*this};
+  node.store->fails = true;
+  const auto tell = [&](std::size_t from, std::size_t to) {
+    account_records some;
+    for (auto i = from; i < to; ++i) {
+      key_record key;
+      key.id = "key_" + std::to_string(i);
+      key.version = 1;
+      key.hash = node.hasher(key.id);
+      some.keys.push_back(key);
+    }
+    self->send(node.actor, accounts_records{some});
+    run();
+  };
+  tell(0, max_unsaved_records);
+  CHECK(node.book->key_count() == max_unsaved_records);
+  tell(max_unsaved_records, max_unsaved_records + 10);
+  CHECK(node.book->key_count() == max_unsaved_records); // asked for again later
+  node.store->fails = false;
+  tell(max_unsaved_records, max_unsaved_records + 10);
+  CHECK(node.book->key_count() == max_unsaved_records + 10);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages", "[accounts]") {
+  accounts_node a{*this};
+  const auto peer = std::make_shared<account_news>();
+  const auto fake = system.spawn(news_listener, peer);
+  account_records many;
+  for (int i = 0; i < 3'500; ++i) {
+    key_record key;
+    key.id = "key_" + std::to_string(i);
+    key.version = 1;
+    key.hash = a.hasher(key.id);
+    many.keys.push_back(key);
+  }
+  self->send(a.actor, accounts_records{many});
+  self->send(a.actor, peer_up{1, {}, {}, fake});
+  run();
+  REQUIRE(peer->digests.size() == 1);
+  CHECK(peer->digests[0].buckets == a.book->digest());
+  CHECK(peer->sender == a.actor);
+  peer->sender = nullptr;
+  // The peer asks: it has nothing.
+  caf::scoped_actor asking{system};
+  asking->send(a.actor, accounts_digest{std::vector<std::uint64_t>(digest_buckets)});
+  run();
+  std::size_t messages = 0, records = 0;
+  accounts_records got;
+  while (take(asking, got)) {
+    ++messages;
+    CHECK(got.records.size() <= max_records_per_message);
+    records += got.records.size();
+  }
+  CHECK(messages == 4);
+  CHECK(records == 3'500);
+  asking->send(a.actor, accounts_digest{a.book->digest()});
+  run();
+  CHECK_FALSE(take(asking, got)); // alike: nothing to say
+  caf::anon_send_exit(fake, caf::exit_reason::kill);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "a peer without an accounts actor is let be", "[accounts]") {
+  accounts_node a{*this};
+  self->send(a.actor, peer_up{1, {}, {}, {}});
+  run();
+  CHECK(make(a).ok);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "tombstones are swept in time", "[accounts]") {
+  accounts_node a{*this};
+  const auto made = make(a);
+  revoke(a, made.record.id);
+  *a.now_us += (tombstone_ms + 1'000) * 1'000;
+  pass(3'700s, 10s);
+  CHECK(a.store->keys.empty());
+  CHECK(a.book->key(made.record.id) == nullptr);
+}
+
+TEST_CASE_METHOD(accounts_fixture, "no key, hash or secret is logged or told in an error",
+                 "[accounts]") {
+  log_catcher log;
+  accounts_node a{*this}, b{*this};
+  link(a, b);
+  const auto made = make(a);
+  std::string told = revoke(a, made.key).why.message; // the key in place of its id
+  told += ask<account_done>(a, delete_plan{made.key}).why.message;
+  told += make(a, "acme", made.key).why.message;
+  a.store->fails = b.store->fails = true;
+  told += make(a).why.message;
+  told += revoke(a, made.record.id).why.message;
+  a.store->fails = false;
+  revoke(a, made.record.id);
+  told += log.text();
+  CHECK_THAT(told, Contains("made key " + made.record.id) && Contains("revoked key"));
+  CHECK(told.find(made.key.substr(11, 8)) == std::string::npos);
+  CHECK(told.find("secret") == std::string::npos);
+  // Nor does CAF tell when it prints what an actor does not understand.
+  key_record record;
+  record.id = "key_a";
+  record.hash = a.hasher(made.key);
+  const auto printed =
+      caf::deep_to_string(accounts_records{{{record}, {}}}) + caf::deep_to_string(made);
+  CHECK_THAT(printed, Contains("key_a"));
+  CHECK(printed.find(std::to_string(static_cast<int>(record.hash[0])) + ", " +
+                     std::to_string(static_cast<int>(record.hash[1]))) == std::string::npos);
+  CHECK(printed.find(made.key) == std::string::npos);
+}

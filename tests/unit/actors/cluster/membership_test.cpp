@@ -1,0 +1,412 @@
+// Who is a member, and who may decide when: never two for the same shard.
+#include "actors/cluster/membership.hpp"
+#include "actors/cluster/placement.hpp"
+#include "tests/unit/actors/random.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+using namespace penstock;
+
+namespace {
+
+constexpr std::int64_t member_ms = 1'000'000;
+
+member_record record_for(const std::string& address, const std::string& incarnation = "1",
+                         bool leaving = false) {
+  member_record out;
+  out.address = address;
+  out.incarnation = incarnation;
+  out.leaving = leaving;
+  return out;
+}
+
+std::vector<std::string> addresses_in(const std::vector<view_member>& members) {
+  std::vector<std::string> out;
+  for (const auto& member : members)
+    out.push_back(member.address + (member.leaving ? "-" : ""));
+  return out;
+}
+
+using names = std::vector<std::string>;
+
+/// One node's membership, with a store that always works.
+class one_member {
+ public:
+  void hear(const std::string& address) {
+    auto record = record_for(address);
+    record.epoch = members.view().epoch;
+    members.on_record(record, now);
+  }
+  void pass(std::int64_t time_ms, const names& alive) {
+    for (std::int64_t end = now + time_ms * member_ms; now < end; now += 100 * member_ms) {
+      members.on_renewed(now, revision);
+      for (const auto& each : alive)
+        hear(each);
+      settle();
+    }
+  }
+  void settle() {
+    if (auto next = members.proposal(now)) {
+      members.on_view(*next, ++revision, now);
+      views.push_back(addresses_in(next->members));
+    }
+  }
+  membership members{{"a", "1", false}};
+  std::int64_t now = 1000 * member_ms;
+  std::uint64_t revision = 0;
+  std::vector<names> views;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(one_member, "membership: joins at once, goes after a silence", "[membership]") {
+  CHECK_FALSE(members.proposal(now)); // not connected
+  pass(100, {"a"});
+  CHECK(views == std::vector<names>{{"a"}});
+  pass(300, {"c", "a"});
+  pass(300, {"c", "b", "a"});
+  CHECK(views.back() == names{"a", "b", "c"});
+  CHECK(members.view().epoch == 3);
+  CHECK(addresses_in(members.view().before) == names{"a", "c"});
+  pass(2000, {"a", "b", "c"});
+  const auto killed = now;
+  pass(800, {"a", "b"});
+  CHECK(views.back() == names{"a", "b", "c"});
+  pass(200, {"a", "b"});
+  CHECK(views.back() == names{"a", "b"});
+  CHECK(members.silent_s("c", now) > 0.8);
+  CHECK_FALSE(members.confirmed(now)); // what c was told before may still hold
+  pass(400, {"a", "b"});
+  CHECK_FALSE(members.confirmed(now));
+  pass(400, {"a", "b"});
+  CHECK(members.confirmed(now));
+  CHECK(now - killed < 2'000 * member_ms);
+}
+
+TEST_CASE_METHOD(one_member, "membership: who leaves says so, and is gone at once",
+                 "[membership]") {
+  pass(500, {"a", "b"});
+  members.on_record(record_for("b", "1", true), now);
+  settle();
+  CHECK(views.back() == names{"a", "b-"});
+  members.on_gone("b", now);
+  settle();
+  CHECK(views.back() == names{"a"});
+  // It starts anew.
+  members.on_record(record_for("b", "2"), now);
+  settle();
+  CHECK(views.back() == names{"a", "b"});
+  CHECK(members.is_in({"b", "2", false}));
+  CHECK_FALSE(members.is_in({"b", "1", false}));
+  const auto epoch = members.view().epoch;
+  members.on_record(record_for("b", "3"), now); // killed and back before anybody noticed
+  settle();
+  CHECK(members.view().epoch == epoch + 1);
+  CHECK(members.view().before == std::vector<view_member>{{"a", "1", false}, {"b", "2", false}});
+}
+
+TEST_CASE_METHOD(one_member, "membership: without the directory nobody is taken out",
+                 "[membership]") {
+  pass(2000, {"a", "b", "c"});
+  now += 5000 * member_ms; // nothing is heard, nothing is renewed
+  CHECK_FALSE(members.proposal(now));
+  CHECK(members.is_away(now));
+  CHECK(members.decides_until() < now);
+  members.on_renewed(now, revision); // it is back: the others get time to be heard again
+  CHECK_FALSE(members.proposal(now));
+  pass(700, {"a"});
+  CHECK(views.back() == names{"a", "b", "c"});
+  pass(2000, {"a", "b"});
+  CHECK(views.back() == names{"a", "b"});
+}
+
+TEST_CASE_METHOD(one_member, "membership: a minority takes nobody out for half a minute",
+                 "[membership]") {
+  pass(2000, {"a", "b", "c", "d", "e"});
+  pass(20'000, {"a", "b"});
+  CHECK(views.back() == names{"a", "b", "c", "d", "e"});
+  pass(15'000, {"a", "b"});
+  CHECK(views.back() == names{"a", "b"});
+}
+
+TEST_CASE_METHOD(one_member, "membership: records of nodes long dead are forgotten by the first",
+                 "[membership]") {
+  constexpr std::int64_t hour_ms = 3'600'000;
+  pass(500, {"a", "b", "c"});
+  auto dead = record_for("c");
+  dead.epoch = members.view().epoch;
+  members.on_record(dead, now, 7);
+  pass(2000, {"a", "b"});
+  REQUIRE(views.back() == names{"a", "b"});
+  // Found in the directory at the start, of a node that nobody knows.
+  members.on_record(record_for("old"), now - 1000 * member_ms, 3);
+  CHECK_FALSE(members.stale(now));
+  now += (hour_ms - 10'000) * member_ms;
+  pass(500, {"a", "b"});
+  CHECK_FALSE(members.stale(now));
+  now += 10'000 * member_ms;
+  pass(500, {"a", "b"});
+  names forgotten;
+  while (const auto what = members.stale(now)) {
+    forgotten.push_back(what->address);
+    CHECK(what->revision == (what->address == "c" ? 7 : 3));
+    members.on_forgotten(*what);
+    REQUIRE(forgotten.size() < 5);
+  }
+  std::ranges::sort(forgotten);
+  CHECK(forgotten == names{"c", "old"});
+  CHECK(views.back() == names{"a", "b"});
+}
+
+TEST_CASE("membership: whoever is not the first, or came back, forgets nobody", "[membership]") {
+  constexpr std::int64_t later = 4'000'000 * member_ms;
+  membership b{{"b", "1", false}};
+  b.on_renewed(0, 0);
+  b.on_record(record_for("dead"), 0, 7);
+  b.on_view({1, {{"a", "1", false}, {"b", "1", false}}, {}, {}}, 2, 0);
+  b.on_renewed(later, 2);
+  CHECK_FALSE(b.stale(later)); // a does it
+
+  membership a{{"a", "1", false}};
+  a.on_renewed(0, 0);
+  a.on_record(record_for("dead"), 0, 7);
+  a.on_view({1, {{"a", "1", false}, {"b", "1", false}}, {}, {}}, 2, 0);
+  a.on_renewed(later, 2);
+  REQUIRE(a.stale(later));
+  // What was stored since stays known.
+  const auto asked = *a.stale(later);
+  a.on_record(record_for("dead", "2"), later, 9);
+  CHECK_FALSE(a.stale(later));
+  a.on_forgotten(asked);
+  CHECK(a.record_of("dead") != nullptr);
+}
+
+TEST_CASE_METHOD(one_member, "membership: half is enough, so the other one of two takes over",
+                 "[membership]") {
+  pass(3000, {"a", "b"});
+  pass(2000, {"a"});
+  CHECK(views.back() == names{"a"});
+}
+
+TEST_CASE_METHOD(one_member, "membership: consent of more than half lets a node go on",
+                 "[membership]") {
+  pass(2000, {"a", "b", "c", "d"});
+  const auto epoch = members.view().epoch;
+  now += 2000 * member_ms;
+  members.on_peer_away("b", epoch, now);
+  CHECK(members.decides_until() < now); // two of four
+  members.on_peer_away("c", epoch - 1, now);
+  members.on_peer_away("x", epoch, now);
+  CHECK(members.decides_until() < now);
+  members.on_peer_away("c", epoch, now - 100 * member_ms);
+  CHECK(members.decides_until() == now + 600 * member_ms);
+  members.on_peer_away("d", epoch, now);
+  CHECK(members.decides_until() == now + 700 * member_ms);
+}
+
+// -- many nodes, a store, and faults --------------------------------------------------------------
+
+namespace {
+
+// Who waits for less than half of the members for long enough goes on without them, come what may;
+// that is left out here.
+membership_times patient() {
+  membership_times out;
+  out.desert_ns = 1'000'000'000 * member_ms;
+  return out;
+}
+
+/// A cluster of processes with one store. Each message takes its time, the store may be out of
+/// reach for some nodes, nodes stop and go on, links break.
+class membership_world {
+ public:
+  explicit membership_world(std::uint64_t seed) : random(seed) {
+    for (int i = 0; i < 5; ++i)
+      nodes.emplace_back(std::make_unique<world_node>(std::string(1, static_cast<char>('a' + i))));
+  }
+
+  struct world_node {
+    explicit world_node(std::string name)
+        : address(std::move(name)), members({address, "1", false}, patient()) {}
+    std::string address;
+    membership members;
+    bool reaches_store = true;
+    bool stopped = false;
+    std::int64_t renew_next = 0;
+    int stored_renewals = 0;
+    member_record stored;
+    std::map<std::string, int> told;
+  };
+  struct event {
+    std::int64_t at;
+    std::function<void()> what;
+  };
+
+  void later(std::function<void()> what) {
+    events.push_back({now + random.between(1, 150) * member_ms, std::move(what)});
+  }
+
+  void tick(world_node& node) {
+    if (node.stopped) return;
+    if (now >= node.renew_next) {
+      node.renew_next = now + 250 * member_ms;
+      const auto sent = now;
+      if (node.reaches_store) later([this, &node, sent] { renew(node, sent); });
+    }
+    if (auto next = node.members.proposal(now))
+      if (node.reaches_store) {
+        const auto revision = node.members.revision();
+        later([this, next = *next, revision] { propose(next, revision); });
+      }
+    if (node.members.is_away(now)) ask_peers(node);
+  }
+  void renew(world_node& node, std::int64_t sent) {
+    ++node.stored_renewals;
+    node.stored = record_for(node.address);
+    node.stored.epoch = node.members.view().epoch;
+    later([&node, sent, revision = stored_revision] { node.members.on_renewed(sent, revision); });
+    for (auto& each : nodes)
+      if (each->reaches_store) tell_record(*each, node);
+  }
+  void tell_record(world_node& to, world_node& of) {
+    to.told[of.address] = of.stored_renewals;
+    later([this, &to, record = of.stored] {
+      if (!to.stopped) to.members.on_record(record, now);
+    });
+  }
+  // What it missed is told when it is back.
+  void reconnect(world_node& node) {
+    tell_view(node);
+    for (auto& each : nodes)
+      if (node.told[each->address] != each->stored_renewals) tell_record(node, *each);
+  }
+  void propose(const cluster_view& next, std::uint64_t revision) {
+    if (revision != stored_revision) return;
+    stored = next;
+    ++stored_revision;
+    tell_view();
+  }
+  void tell_view() {
+    for (auto& each : nodes)
+      if (each->reaches_store) tell_view(*each);
+  }
+  void tell_view(world_node& to) {
+    later([this, &to, view = stored, revision = stored_revision] {
+      if (!to.stopped) to.members.on_view(view, revision, now);
+    });
+  }
+  void ask_peers(world_node& node) {
+    const auto sent = now;
+    const auto epoch = node.members.view().epoch;
+    for (auto& each : nodes) {
+      if (each.get() == &node || cut.contains(std::minmax(node.address, each->address))) continue;
+      later([this, &node, &each = *each, sent, epoch] {
+        if (each.stopped || !each.members.is_away(now)) return;
+        if (each.members.view().epoch != epoch) return;
+        later(
+            [&node, &each, sent, epoch] { node.members.on_peer_away(each.address, epoch, sent); });
+      });
+    }
+  }
+
+  void step() {
+    now += 10 * member_ms;
+    std::vector<event> due;
+    std::erase_if(events, [&](auto& each) {
+      if (each.at > now) return false;
+      due.push_back(std::move(each));
+      return true;
+    });
+    std::ranges::stable_sort(due, {}, &event::at);
+    for (auto& each : due)
+      each.what();
+    for (auto& node : nodes)
+      tick(*node);
+  }
+
+  void disturb() {
+    auto& node = *nodes[static_cast<std::size_t>(random.between(0, 4))];
+    auto& other = *nodes[static_cast<std::size_t>(random.between(0, 4))];
+    switch (random.between(0, 7)) {
+    case 0:
+    case 1:
+      node.reaches_store = !node.reaches_store;
+      if (node.reaches_store) reconnect(node);
+      break;
+    case 2:
+      for (auto& each : nodes) {
+        each->reaches_store = !each->reaches_store;
+        if (each->reaches_store) reconnect(*each);
+      }
+      break;
+    case 3:
+      node.stopped = !node.stopped;
+      if (!node.stopped && node.reaches_store) reconnect(node);
+      break;
+    case 4:
+      if (node.address != other.address) cut.insert(std::minmax(node.address, other.address));
+      break;
+    case 5:
+      cut.clear();
+      break;
+    default:
+      break;
+    }
+  }
+
+  test_random random;
+  std::vector<std::unique_ptr<world_node>> nodes;
+  std::deque<event> events;
+  std::set<std::pair<std::string, std::string>> cut;
+  cluster_view stored;
+  std::uint64_t stored_revision = 0;
+  std::int64_t now = 1000 * member_ms;
+};
+
+} // namespace
+
+// A node that is given a shard waits for who had it, as long as that lives (limiter_moves.cpp). So
+// what must never be is that one decides by an old view while another, by a later one without it,
+// believes that it can take over.
+TEST_CASE("membership: nobody decides who was taken out, whatever breaks", "[membership]") {
+  std::size_t taken_out = 0, decided_away = 0, views = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    membership_world world(seed);
+    for (int i = 0; i < 300; ++i)
+      world.step();
+    REQUIRE(world.stored.members.size() == 5);
+    for (int i = 0; i < 6000; ++i) {
+      if (world.random.between(0, 150) == 0) world.disturb();
+      world.step();
+      for (auto& node : world.nodes) {
+        const bool decides = !node->stopped && world.now < node->members.decides_until() &&
+                             node->members.is_in({node->address, "1", false});
+        const bool in =
+            std::ranges::count(world.stored.members, node->address, &view_member::address) != 0;
+        taken_out += !in;
+        decided_away += decides && node->members.is_away(world.now);
+        if (!decides || in) continue;
+        for (auto& other : world.nodes) {
+          if (other->stopped || world.now >= other->members.decides_until()) continue;
+          if (!other->members.is_in({other->address, "1", false})) continue;
+          if (other->members.view().epoch <= node->members.view().epoch) continue;
+          if (other->members.is_in({node->address, "1", false})) continue;
+          if (!other->members.confirmed(world.now)) continue;
+          FAIL("seed " << seed << " step " << i << ": " << node->address << " and "
+                       << other->address << " decide");
+        }
+      }
+    }
+    views += world.stored.epoch;
+  }
+  CHECK(taken_out > 0);
+  CHECK(decided_away > 0);
+  CHECK(views > 200);
+}

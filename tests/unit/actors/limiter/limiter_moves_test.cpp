@@ -1,0 +1,260 @@
+// Limiters whose shards move while something else goes wrong.
+#include "actors/base/shards.hpp"
+#include "tests/unit/actors/limiter/limiter_world.hpp"
+
+using namespace penstock;
+
+namespace {
+
+/// The client's first owner has left and is to come back; the second has admitted 6 of 10, and
+/// streamed them to the third.
+class second_owner : public small_limiters {
+ public:
+  second_owner() {
+    nodes[first]->leaving = true;
+    next_view();
+    run();
+    REQUIRE(second() != first);
+    CHECK(ask_one(second(), some_client, 6)->granted == 6);
+    pass_time(60);
+    had = second();
+    last = 3 - first - had;
+    nodes[first]->leaving = false;
+  }
+  std::size_t second() const { return owner(); }
+
+  std::size_t first = owner();
+  std::size_t had = 0;
+  std::size_t last = 0;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(second_owner, "limiters: who had the counters dies before it hands them over",
+                 "[limiter_cluster]") {
+  cut(first, had);
+  next_view({first, last});
+  run();
+  CHECK(owner() == first);
+  CHECK_FALSE(ask_one(first, some_client)); // it waits for them
+  kill(had);
+  confirmed = false;
+  next_view();
+  pass_time(200);
+  CHECK(collect(first).empty()); // the dead one may decide yet
+  confirmed = true;
+  tell_view(first);
+  tell_view(last);
+  run();
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(ask_one(last, some_client, 9)->granted == 3);
+  CHECK(nodes[first]->metrics->moves_incomplete.value() == 0);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: the last copy is sent by who missed the view between",
+                 "[limiter_cluster]") {
+  cut(first, had);
+  next_view({first});
+  run();
+  kill(had);
+  next_view();
+  run();
+  CHECK(ask_one(first, some_client, 9)->granted == 4);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: counters come by a view that the new owner never saw",
+                 "[limiter_cluster]") {
+  cut(first, had);
+  next_view({had, last});
+  next_view({first});
+  run();
+  CHECK_FALSE(ask_one(first, some_client));
+  link(first, had);
+  run();
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(ask_one(last, some_client, 9)->granted == 3);
+}
+
+TEST_CASE_METHOD(second_owner, "limiters: nor are they waited for for long", "[limiter_cluster]") {
+  cut(first, had);
+  next_view({had, last});
+  next_view({first});
+  pass_time(800);
+  CHECK_FALSE(ask_one(first, some_client));
+  pass_time(400);
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(nodes[first]->metrics->moves_incomplete.value() > 0);
+}
+
+TEST_CASE_METHOD(second_owner,
+                 "limiters: what an owner that is taken out still admits gets to the new one",
+                 "[limiter_cluster]") {
+  nodes[had]->alive = false;
+  confirmed = false;
+  next_view({first, last});
+  nodes[had]->alive = true;
+  run();
+  CHECK(owner() == first);
+  CHECK_FALSE(ask_one(first, some_client));
+  CHECK(ask_one(had, some_client, 2)->granted == 2); // it has not heard, and may decide
+  pass_time(200);
+  CHECK(collect(first).empty());
+  confirmed = true;
+  tell_view(last);
+  pass_time(100);
+  CHECK(collect(first).empty()); // it does not know yet that it is sure
+  tell_view(first);
+  run();
+  CHECK(collect(first).at(0).granted == 1);
+  CHECK(ask_one(first, some_client, 9)->granted == 1);
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: an owner is back before it is sure that it was gone",
+                 "[limiter_cluster]") {
+  // Its backup has all that it streamed, and waits until it can't decide any more.
+  const auto had = owner();
+  CHECK(ask_one(had, some_client, 9)->granted == 9);
+  pass_time(60);
+  kill(had);
+  confirmed = false;
+  next_view();
+  run();
+  const auto heir = owner();
+  CHECK_FALSE(ask_one(heir, some_client));
+  // Another process at its address is let in meanwhile.
+  restart(had, minute_plan(10));
+  next_view();
+  pass_time(100);
+  CHECK(owner() == had);
+  CHECK_FALSE(ask_one(had, some_client)); // the counters are still to come
+  confirmed = true;
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    tell_view(i);
+  run();
+  CHECK(collect(had).size() == 1);
+  CHECK(nodes[had]->metrics->moves_incomplete.value() == 0);
+  CHECK(ask_one(had, some_client, 9)->granted == 0);
+}
+
+namespace {
+
+/// The owner has admitted 6 of 10; its backup is a node that has just joined, and who was the
+/// backup until then has all.
+class new_backup : public small_limiters {
+ public:
+  new_backup() {
+    const auto places = place(view, [this](const std::string& at) { return number_of(at); });
+    joins = places.shards[shard_of(some_client)].backup;
+    had = owner();
+    before = 3 - had - joins;
+    kill(joins);
+    next_view();
+    run();
+    REQUIRE(owner() == had);
+    CHECK(ask_one(had, some_client, 6)->granted == 6);
+    pass_time(60);
+    restart(joins, minute_plan(10));
+  }
+  void owner_dies() {
+    kill(had);
+    next_view();
+    run();
+    REQUIRE(owner() == joins);
+  }
+
+  std::size_t had = 0, joins = 0, before = 0;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(new_backup, "limiters: an owner dies before its new backup is told anything",
+                 "[limiter_cluster]") {
+  cut(had, joins);
+  next_view();
+  pass_time(60);
+  confirmed = false;
+  owner_dies();
+  CHECK_FALSE(ask_one(joins, some_client));
+  confirmed = true;
+  tell_view(joins);
+  tell_view(before);
+  run();
+  CHECK(collect(joins).at(0).granted == 1);
+  CHECK(ask_one(joins, some_client, 9)->granted == 3);
+  CHECK(nodes[joins]->metrics->moves_incomplete.value() == 0);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: a new backup that was told all asks nobody",
+                 "[limiter_cluster]") {
+  next_view();
+  run();
+  cut(joins, before);
+  owner_dies();
+  CHECK(ask_one(joins, some_client, 9)->granted == 4);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: a backup that knows too little waits a second for another",
+                 "[limiter_cluster]") {
+  cut(had, joins);
+  next_view();
+  run();
+  cut(joins, before);
+  owner_dies();
+  pass_time(800);
+  CHECK_FALSE(ask_one(joins, some_client));
+  pass_time(400);
+  CHECK(collect(joins).at(0).granted == 1);
+  CHECK(nodes[joins]->metrics->moves_incomplete.value() > 0);
+}
+
+TEST_CASE_METHOD(new_backup, "limiters: nor does it wait when that one is gone as well",
+                 "[limiter_cluster]") {
+  cut(had, joins);
+  next_view();
+  run();
+  confirmed = false;
+  owner_dies();
+  kill(before);
+  confirmed = true;
+  next_view();
+  run();
+  CHECK(ask_one(joins, some_client)->granted == 1);
+}
+
+TEST_CASE_METHOD(new_backup,
+                 "limiters: what was a backup's before counts as little when it is again",
+                 "[limiter_cluster]") {
+  // It was told all, was none for a while, and is one again when the owner dies.
+  next_view();
+  run();
+  nodes[joins]->leaving = true;
+  next_view();
+  run();
+  CHECK(ask_one(had, some_client, 2)->granted == 2);
+  pass_time(60);
+  cut(had, joins);
+  nodes[joins]->leaving = false;
+  next_view();
+  run();
+  owner_dies();
+  CHECK(ask_one(joins, some_client, 9)->granted == 2);
+}
+
+TEST_CASE_METHOD(new_backup,
+                 "limiters: an old copy comes after the shard, before the views for both",
+                 "[limiter_cluster]") {
+  next_view();
+  run();
+  CHECK(ask_one(had, some_client, 2)->granted == 2);
+  pass_time(60);
+  nodes[had]->leaving = true;
+  next_view({had, before});
+  run(); // it hands over
+  nodes[had]->alive = false;
+  next_view({before});
+  run(); // who was its backup once thinks of what may have been lost
+  tell_view(joins);
+  run();
+  CHECK(owner() == joins);
+  CHECK(ask_one(joins, some_client, 9)->granted == 2);
+}

@@ -1,0 +1,230 @@
+// Leases and moves, searched through: no order of messages, losses and moves admits more than the
+// limits do, or loses units for good.
+#include "tests/unit/actors/limits/lease_model_search.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock::lease_model {
+
+namespace {
+
+constexpr std::int64_t model_ms = 1'000'000;
+// The searches below are over before.
+constexpr std::size_t most_model_states = 100'000;
+
+limit model_limit(const char* name, algorithm kind, std::uint32_t amount, std::int64_t window_ms) {
+  limit out;
+  out.name = name;
+  out.kind = kind;
+  out.amount = amount;
+  out.window_ns = window_ms * model_ms;
+  return out;
+}
+
+setup of_plans(std::string name, plan before, plan after, std::int64_t tick_ms) {
+  setup out;
+  out.name = std::move(name);
+  out.plans = {std::move(before), std::move(after)};
+  out.tick_ns = tick_ms * model_ms;
+  out.spare = 12;
+  return out;
+}
+
+setup of_limits(std::string name, std::vector<limit> limits, std::int64_t tick_ms) {
+  const plan rules{"p", std::move(limits)};
+  return of_plans(std::move(name), rules, rules, tick_ms);
+}
+
+// A lease has eight units. It lasts for two ticks, and is idle after one; a window lasts for three.
+setup fixed_windows() {
+  return of_limits("fixed_window", {model_limit("a", algorithm::fixed_window, 440, 30)}, 10);
+}
+setup sliding_windows() {
+  return of_limits("sliding_window", {model_limit("a", algorithm::sliding_window, 440, 30)}, 10);
+}
+// A lease lasts as long as 29 units take to come back, or as eight.
+setup quick_gcra() {
+  return of_limits("gcra, 1000 a second", {model_limit("a", algorithm::gcra, 440, 440)}, 15);
+}
+setup slow_gcra() {
+  return of_limits("gcra, 2 a second", {model_limit("a", algorithm::gcra, 440, 220'000)}, 2000);
+}
+// Of the burst hardly anything is used: a lease lies ahead of what the client owes.
+setup hardly_used(setup what) {
+  what.name += ", hardly used";
+  what.spare = 435;
+  return what;
+}
+setup small_steps(setup what) {
+  what.name += ", in small steps";
+  what.tick_ns /= 2;
+  return what;
+}
+setup two_limits() {
+  return of_limits("fixed_window and gcra",
+                   {model_limit("a", algorithm::fixed_window, 440, 30),
+                    model_limit("b", algorithm::gcra, 450, 450)},
+                   10);
+}
+// The limits of a plan are told apart by their places; here they change them.
+setup new_limit_first(algorithm kind) {
+  const auto a = model_limit("a", kind, 440, 440);
+  const auto b = model_limit("b", kind, 460, 460);
+  auto out = of_plans("a new limit", {"p", {a}}, {"p", {b, a}}, 15);
+  out.truth_of = {{{0, 0}, {1, 0}}};
+  return out;
+}
+setup another_amount(std::uint32_t amount) {
+  return of_plans("an amount of " + std::to_string(amount),
+                  {"p", {model_limit("a", algorithm::fixed_window, 440, 30)}},
+                  {"p", {model_limit("a", algorithm::fixed_window, amount, 30)}}, 10);
+}
+
+std::vector<setup> all_setups() {
+  return {fixed_windows(), sliding_windows(),        quick_gcra(), hardly_used(quick_gcra()),
+          slow_gcra(),     hardly_used(slow_gcra()), two_limits()};
+}
+std::vector<setup> all_changes() {
+  return {new_limit_first(algorithm::gcra), new_limit_first(algorithm::fixed_window),
+          another_amount(500), another_amount(435)};
+}
+
+// What may happen in the searches. Each is searched to its end.
+constexpr budget one_lease{.questions = 1, .ticks = 3, .crowds = 1};
+constexpr budget late_return{.questions = 1, .ticks = 5, .crowds = 1};
+constexpr budget two_leases{.questions = 2, .ticks = 2};
+constexpr budget two_and_loss{.questions = 2, .ticks = 1, .losses = 1};
+constexpr budget two_and_leave{.questions = 2, .ticks = 1, .leaves = 1};
+constexpr budget loss_and_move{.questions = 1, .ticks = 2, .losses = 1, .moves = 1};
+constexpr budget there_and_back{.questions = 1, .ticks = 1, .crowds = 1, .moves = 2};
+constexpr budget change_and_move{
+    .questions = 1, .ticks = 1, .crowds = 1, .moves = 1, .plan_changes = 1};
+
+findings search_within(setup what, const budget& within, mistake made = mistake::none) {
+  what.within = within;
+  what.made = made;
+  return search(what, most_model_states);
+}
+
+// The states are as many as long as nobody changes the model or the code: fewer say that something
+// can't happen any more.
+void check_all(const std::vector<setup>& setups, const budget& within, std::size_t least_states) {
+  std::size_t states = 0;
+  for (const setup& each : setups) {
+    INFO(each.name);
+    const findings got = search_within(each, within);
+    CHECK(got.fault == "");
+    CHECK(got.complete);
+    states += got.states;
+  }
+  CHECK(states >= least_states);
+}
+
+} // namespace
+
+TEST_CASE("lease model: a lease, in any order", "[lease][model]") {
+  check_all({fixed_windows(), sliding_windows(), quick_gcra(), slow_gcra(), two_limits()},
+            one_lease, 4'700);
+}
+
+TEST_CASE("lease model: a lease that comes back late", "[lease][model]") {
+  check_all({small_steps(hardly_used(quick_gcra()))}, late_return, 18'800);
+}
+
+TEST_CASE("lease model: two leases, in any order", "[lease][model]") {
+  check_all({fixed_windows(), slow_gcra()}, two_leases, 11'100);
+}
+
+TEST_CASE("lease model: a holder dies, or an answer is lost, between two leases",
+          "[lease][model]") {
+  check_all({fixed_windows(), quick_gcra()}, two_and_loss, 20'500);
+}
+
+TEST_CASE("lease model: a holder leaves between two leases, or after them", "[lease][model]") {
+  check_all({fixed_windows(), quick_gcra()}, two_and_leave, 6'800);
+}
+
+TEST_CASE("lease model: a lease, a loss and a move", "[lease][model]") {
+  check_all({fixed_windows(), slow_gcra()}, loss_and_move, 4'700);
+}
+
+TEST_CASE("lease model: a shard moves there and back", "[lease][model]") {
+  check_all({sliding_windows(), two_limits()}, there_and_back, 2'200);
+}
+
+TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model]") {
+  check_all({new_limit_first(algorithm::fixed_window), new_limit_first(algorithm::gcra),
+             another_amount(435)},
+            change_and_move, 9'300);
+}
+
+TEST_CASE("lease model: mistakes are found", "[lease][model]") {
+  struct expected {
+    mistake made;
+    setup in;
+    budget within;
+    std::string says; ///< of what is broken
+  };
+  const std::string more = "the owner believes that", lost = "nothing was lost, but";
+  const std::vector<expected> mistakes{
+      {mistake::spends_after_expiry, fixed_windows(), one_lease, more},
+      {mistake::counts_from_arrival, fixed_windows(), one_lease, more},
+      {mistake::keeps_what_it_returned, sliding_windows(), one_lease, lost},
+      {mistake::forgets_to_charge, slow_gcra(), one_lease, more},
+      {mistake::charges_as_of_now, hardly_used(quick_gcra()), one_lease, more},
+      {mistake::outlives_the_window, sliding_windows(), one_lease, lost},
+      {mistake::refunds_twice, fixed_windows(), loss_and_move, lost},
+      {mistake::refunds_any_window, fixed_windows(), one_lease, lost},
+      {mistake::settles_as_unspent, quick_gcra(), two_leases, more},
+      {mistake::voids_what_came, slow_gcra(), two_leases, lost},
+      {mistake::leaves_silently, fixed_windows(), two_and_leave, "too much of"},
+      {mistake::reclaims_all, quick_gcra(), two_and_loss, more},
+      {mistake::ignores_returns, sliding_windows(), one_lease, lost},
+      {mistake::moves_without_counters, fixed_windows(), loss_and_move, lost},
+      {mistake::moves_without_leases, slow_gcra(), loss_and_move, lost},
+      {mistake::decides_after_stopping, two_limits(), loss_and_move, lost},
+      {mistake::remembers_over_plans, new_limit_first(algorithm::fixed_window), change_and_move,
+       more},
+      {mistake::moves_over_plans, new_limit_first(algorithm::fixed_window), change_and_move, more},
+  };
+  for (const expected& each : mistakes) {
+    INFO("mistake " << static_cast<int>(each.made));
+    const findings got = search_within(each.in, each.within, each.made);
+    INFO(got.fault);
+    CHECK(got.fault.substr(0, each.says.size()) == each.says);
+  }
+}
+
+// PENSTOCK_LEASE_MODEL_STATES=1000000: at most so many states of each, with time in smaller steps.
+// A million takes about half a minute and a gigabyte with -O2.
+TEST_CASE("lease model: as far as it is told to", "[lease][model]") {
+  const char* const most = std::getenv("PENSTOCK_LEASE_MODEL_STATES");
+  if (!most) return;
+  const std::vector<budget> budgets{
+      {.questions = 2, .ticks = 4, .crowds = 1},
+      {.questions = 1, .ticks = 4, .losses = 1, .moves = 1},
+      {.questions = 1, .ticks = 3, .crowds = 1, .moves = 2},
+      {.questions = 2, .ticks = 3, .leaves = 1, .moves = 1},
+      {.questions = 3, .ticks = 10, .crowds = 2, .losses = 1, .leaves = 1, .moves = 2}};
+  auto setups = all_setups();
+  for (setup& each : all_changes())
+    setups.push_back(std::move(each));
+  for (std::size_t i = 0; i < budgets.size(); ++i)
+    for (setup each : setups) {
+      each = small_steps(std::move(each));
+      each.within = budgets[i];
+      if (each.plans[0] != each.plans[1]) each.within.plan_changes = 1;
+      const findings got = search(each, std::stoull(most));
+      WARN("budget " << i << ", " << each.name << ": " << got.states << " states, "
+                     << got.transitions << " transitions, " << got.depth << " steps"
+                     << (got.complete ? ", complete" : ""));
+      CHECK(got.fault == "");
+    }
+}
+
+} // namespace penstock::lease_model

@@ -1,0 +1,341 @@
+// The origin's side of ack = "replicated", with real holders.
+#include "actors/base/lifecycle_messages.hpp"
+#include "actors/cluster/link_messages.hpp"
+#include "actors/journal/journal_messages.hpp"
+#include "actors/replication/replica_choice.hpp"
+#include "actors/replication/replicator.hpp"
+#include "tests/unit/actors/replication/replica_world.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace penstock;
+using namespace penstock::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using seqs = std::vector<std::uint64_t>;
+
+/// A node whose events are replicated: a journal that the test writes, and two peers, of which the
+/// first is the one that is chosen.
+class replicator_fixture : public actor_fixture {
+ public:
+  replicator_fixture() : store(open_journal(options_in(dir.path()))) {
+    next = store->next_seq();
+    addresses = {"10.0.0.1:1", "10.0.0.2:1"};
+    if (*holder_of(store->tag(), addresses) == 1) std::swap(addresses[0], addresses[1]);
+    auto parts = std::make_shared<replicator_parts>();
+    parts->tag = store->tag();
+    parts->node = "a";
+    parts->catalog = store->catalog();
+    parts->reader = journal_reader::make(store->catalog());
+    parts->metrics = metrics;
+    parts->cursors = cursors;
+    parts->routes = {{"out", [](const std::string& stream) { return stream != "logs"; }}};
+    actor = system.spawn(replicator, parts);
+    for (auto& one : peers)
+      one = std::make_unique<holder>(system);
+    streams.wanted = [](const std::string& stream) { return stream != "logs"; };
+    streams.sinks = {"out"};
+    self->send(actor, streams);
+    run();
+  }
+  ~replicator_fixture() {
+    caf::anon_send(actor, drain{});
+    for (auto& one : peers)
+      one.reset();
+    run();
+  }
+
+  void up(std::uint16_t member) { up(member, peers[member]->actor); }
+  void up(std::uint16_t member, const caf::actor& replicas, std::uint32_t version = wire_version) {
+    peer_up news;
+    news.version = version;
+    news.member = member;
+    news.replicas = replicas;
+    news.address = addresses[member];
+    self->send(actor, news);
+    run();
+  }
+  void down(std::uint16_t member) {
+    self->send(actor, peer_down{member});
+    run();
+  }
+
+  /// A row that is durable, and told as the journal actor tells it; gives its first number.
+  std::uint64_t write(std::size_t events = 1, const std::string& stream = "default",
+                      std::size_t body_bytes = 0) {
+    const auto row =
+        std::make_shared<const event_block>(numbered_block(next, events, stream, body_bytes));
+    require_ok(store->append(*row));
+    require_ok(store->commit());
+    next += events;
+    if (streams.wanted(stream)) self->send(actor, journal_rows{{row}});
+    return row->first_seq;
+  }
+
+  void await(std::uint64_t token, std::uint64_t seq, const std::string& stream = "default",
+             std::uint64_t count = 1) {
+    auto question = std::make_shared<await_published>();
+    question->stream = stream;
+    question->items = {{token, 7, seq, seq + count - 1}};
+    question->timeout_ms = timeout;
+    question->front_end = self;
+    self->send(actor, await_published_ptr{question});
+    run();
+  }
+
+  /// Token → whether it is on two nodes.
+  std::map<std::uint64_t, bool> told() {
+    std::map<std::uint64_t, bool> all;
+    published_news news;
+    while (take(self, news))
+      for (const auto& item : news.items)
+        all[item.token] = item.published;
+    return all;
+  }
+
+  seqs held(std::size_t peer, const std::string& stream = "default") {
+    return peers[peer]->held(store->tag(), stream);
+  }
+
+  temporary_dir dir;
+  std::shared_ptr<cursor_store> cursors = cursor_store::open(dir.path()).value();
+  std::unique_ptr<journal> store;
+  std::uint64_t next = 0;
+  std::chrono::milliseconds timeout{2'000};
+  std::vector<std::string> addresses;
+  std::shared_ptr<replicator_metrics> metrics = std::make_shared<replicator_metrics>();
+  replicated_streams streams;
+  caf::actor actor;
+  std::unique_ptr<holder> peers[2];
+};
+
+using answers = std::map<std::uint64_t, bool>;
+
+} // namespace
+
+TEST_CASE_METHOD(replicator_fixture, "a request is answered when the holder has its events",
+                 "[replica]") {
+  up(1);
+  up(0); // the better choice, but the holder stays
+  const auto first = write(3);
+  await(1, first, "default", 3);
+  CHECK(told() == answers{{1, true}});
+  const auto second = write(2, "errors");
+  run();
+  await(2, second); // held already when it is asked
+  CHECK(told() == answers{{2, true}});
+  CHECK(held(1) == seqs{first, first + 1, first + 2});
+  CHECK(held(1, "errors") == seqs{second, second + 1});
+  CHECK(held(0).empty());
+  CHECK(metrics->holder_changes.value() == 1);
+  CHECK(metrics->waiting_bytes.value() == 0);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "the first holder is the first in order", "[replica]") {
+  down(1);
+  up(0);
+  up(1);
+  write();
+  run();
+  CHECK(held(0).size() == 1);
+  CHECK(held(1).empty());
+}
+
+TEST_CASE_METHOD(replicator_fixture, "the next holder gets all that the sinks do not have",
+                 "[replica]") {
+  up(0);
+  up(1);
+  seqs all;
+  for (int i = 0; i < 5; ++i)
+    all.push_back(write());
+  run();
+  CHECK(held(0) == all);
+  self->send(actor, confirmed_up_to{all[1], "out"});
+  run();
+  down(0);
+  await(1, all[4]);
+  CHECK(told() == answers{{1, true}});
+  CHECK(held(1) == seqs{all[2], all[3], all[4]});
+  // Back to the first: only what it does not have.
+  all.push_back(write());
+  run();
+  const auto sent = metrics->events.value();
+  up(0);
+  down(1);
+  all.push_back(write());
+  run();
+  CHECK(held(0) == all);
+  CHECK(metrics->events.value() == sent + 2);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "with nobody in reach it says so, in time", "[replica]") {
+  const auto first = write();
+  await(1, first);
+  CHECK(told().empty()); // somebody may come
+  pass(3s, 1s);
+  await(2, first);
+  CHECK(told() == answers{{2, false}}); // at once
+  up(0);
+  await(3, first);
+  CHECK(told() == answers{{3, true}});
+  // A peer that speaks an earlier version holds nothing.
+  down(0);
+  up(1, caf::actor{});
+  await(4, write());
+  CHECK(told().empty());
+}
+
+TEST_CASE_METHOD(replicator_fixture, "streams that are not replicated are not sent, nor promised",
+                 "[replica]") {
+  up(0);
+  await(1, write(1, "logs"), "logs");
+  CHECK(told() == answers{{1, false}});
+  // From some number on they are: what came before may never have been sent.
+  const auto before = write(1, "logs");
+  streams.wanted = [](const std::string&) { return true; };
+  streams.since_seq = before;
+  self->send(actor, streams);
+  const auto after = write(1, "logs");
+  await(2, before, "logs");
+  await(3, after, "logs");
+  CHECK(told() == answers{{2, false}, {3, true}});
+  CHECK(held(0, "logs") == seqs{after});
+}
+
+TEST_CASE_METHOD(replicator_fixture, "a holder that refuses, hangs or ends is left", "[replica]") {
+  timeout = 10s;
+  up(0, self); // takes all and says nothing
+  up(1);
+  const auto first = write();
+  await(1, first);
+  CHECK(told().empty());
+  replica_batch question;
+  REQUIRE(take(self, question));
+  CHECK(question.rows.empty());
+  CHECK(question.tag == store->tag());
+  SECTION("it hangs") {
+    pass(2s, 1s);
+    CHECK(told().empty());
+    pass(2s, 1s);
+    CHECK(told() == answers{{1, true}});
+    CHECK(held(1) == seqs{first});
+  }
+  SECTION("it refuses") {
+    self->send(actor, replica_held{.session = question.session, .ok = false, .why = "no room"});
+    run();
+    CHECK(told() == answers{{1, true}});
+    CHECK(held(1) == seqs{first});
+  }
+  SECTION("an answer of an earlier session says nothing") {
+    self->send(actor, replica_held{.session = question.session - 1, .settled_seq = first});
+    run();
+    CHECK(told().empty());
+  }
+}
+
+TEST_CASE_METHOD(replicator_fixture, "the actor of a holder ends before its link", "[replica]") {
+  up(0);
+  up(1);
+  const auto first = write();
+  run();
+  CHECK(held(0) == seqs{first});
+  caf::anon_send(peers[0]->actor, drain{});
+  run();
+  await(1, write());
+  CHECK(told() == answers{{1, true}});
+  CHECK(held(1) == seqs{first, first + 1});
+}
+
+TEST_CASE_METHOD(replicator_fixture, "what does not fit into memory is read from the journal again",
+                 "[replica]") {
+  up(0, self);
+  replica_batch batch;
+  REQUIRE(take(self, batch));
+  self->send(actor, replica_held{.session = batch.session, .settled_seq = 0});
+  run();
+  constexpr std::size_t body = 400'000;
+  seqs all;
+  std::size_t most_under_way = 0;
+  for (int i = 0; i < 60; ++i) {
+    all.push_back(write(1, "default", body));
+    run();
+    most_under_way =
+        std::max(most_under_way, static_cast<std::size_t>(metrics->waiting_bytes.value()));
+  }
+  CHECK(most_under_way < max_replica_in_flight_bytes + 2 * max_replica_batch_bytes);
+  // The holder catches up: each event comes once and in order.
+  seqs got;
+  std::uint64_t last = 0;
+  while (take(self, batch)) {
+    if (batch.rows.empty()) continue;
+    CHECK(batch.after_seq == last);
+    for (const auto& [row] : batch.rows)
+      for (std::size_t i = 0; i < row->size(); ++i)
+        got.push_back(row->first_seq + i);
+    last = batch.rows.back().block->last_seq();
+    self->send(actor, replica_held{.session = batch.session, .settled_seq = last});
+    run();
+  }
+  CHECK(got == all);
+  CHECK(metrics->read_blocks.value() > 0);
+  CHECK(metrics->waiting_bytes.value() == 0);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "all peers hear that it lives and what it needs no more",
+                 "[replica]") {
+  up(1);
+  up(0, self);
+  self->send(actor, confirmed_up_to{write(), "out"});
+  run();
+  pass(1s, 1s);
+  replica_news news;
+  REQUIRE(take(self, news));
+  CHECK(news.tag == store->tag());
+  CHECK(news.confirmed_seq == next - 1);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "peers that know it hear what of each stream was delivered",
+                 "[replica]") {
+  up(1);
+  up(0, self);
+  const auto unread = write(1, "unread");
+  const auto read = write(5);
+  write(1, "logs");
+  require_ok(cursors->save({{"default", lane_cursor_name("out", 0, 1), read + 1, {{read + 3, read + 4}}}}));
+  self->send(actor, confirmed_up_to{unread - 1, "out"});
+  run();
+  const auto last_news = [this] {
+    replica_news news;
+    while (take(self, news)) {}
+    return news;
+  };
+  pass(1s, 1s);
+  auto news = last_news();
+  CHECK(news.version == delivered_wire_version);
+  CHECK(news.confirmed_seq == unread - 1);
+  CHECK(news.as_of_seq == next - 1);
+  REQUIRE(news.delivered.size() == 2);
+  CHECK(news.delivered[0].stream == "default");
+  CHECK(news.delivered[0].floor == read + 1);
+  CHECK(news.delivered[0].beyond == std::vector<seq_ranges::range>{{read + 3, read + 4}});
+  CHECK(news.delivered[1].stream == "unread");
+  CHECK(news.delivered[1].floor == 0);
+  SECTION("where all is delivered one number says it") {
+    self->send(actor, confirmed_up_to{next - 1, "out"});
+    pass(1s, 1s);
+    news = last_news();
+    CHECK(news.version == replicas_wire_version);
+    CHECK(news.confirmed_seq == next - 1);
+  }
+  SECTION("a peer of an earlier version hears what it knows") {
+    down(0);
+    up(0, self, delivered_wire_version - 1);
+    pass(1s, 1s);
+    news = last_news();
+    CHECK(news.version == replicas_wire_version);
+    CHECK(news.confirmed_seq == unread - 1);
+    CHECK(news.delivered.empty());
+  }
+}

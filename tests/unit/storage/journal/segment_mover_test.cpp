@@ -1,0 +1,302 @@
+// Moving what nearly empty segments still owe: what is owed stays, in its order, whenever it is cut short.
+#include "storage/journal/segment_mover.hpp"
+
+#include "storage/journal/segment_keeper.hpp"
+#include "storage/sqlite/wal_vfs.hpp"
+#include "tests/unit/storage/journal/damage_support.hpp"
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+using namespace penstock;
+using namespace penstock::test;
+
+namespace {
+
+/// Owes the events of these numbers.
+class owed_numbers final : public owed_events {
+ public:
+  explicit owed_numbers(std::set<std::uint64_t> numbers) : numbers_(std::move(numbers)) {}
+  portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
+    const auto at = numbers_.lower_bound(first);
+    return at == numbers_.end() || *at > last ? portion::none : portion::some;
+  }
+  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+    return numbers_.contains(seq);
+  }
+  std::vector<std::uint64_t> all() const { return {numbers_.begin(), numbers_.end()}; }
+
+ private:
+  std::set<std::uint64_t> numbers_;
+};
+
+constexpr std::uint64_t any_size = 1u << 30;
+
+std::vector<segment_info> complete(const journal& log) {
+  auto segments = log.catalog()->list();
+  std::erase_if(segments, [](const segment_info& one) { return !one.sealed; });
+  return segments;
+}
+
+std::vector<std::uint64_t> from_last_segment() {
+  return range(2 * events_per_segment + 1, 3 * events_per_segment);
+}
+
+std::vector<std::uint64_t> joined(std::vector<std::uint64_t> a, const std::vector<std::uint64_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::set<std::string> names_in(const fs::path& dir) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator{dir})
+    names.insert(entry.path().filename().string());
+  return names;
+}
+
+} // namespace
+
+TEST_CASE("what is owed of a segment is moved, with its numbers and in its order", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const owed_numbers owed{{3, 4, 5, 17, 200, 201, 333}};
+  const auto expected = joined(owed.all(), from_last_segment());
+  {
+    auto log = open_journal(options);
+    const auto keeper = segment_keeper::make(*log, options);
+    const auto before = log->bytes();
+    require_ok(keeper->move(complete(*log), owed, any_size));
+    CHECK(numbers(read_all(*log)) == expected);
+    const auto segments = log->catalog()->list();
+    REQUIRE(segments.size() == 2);
+    CHECK(segments[0].number == 1);
+    CHECK(segments[0].sealed);
+    CHECK(segments[0].events.at("default") == 7);
+    CHECK(segments[0].first_seq == 3);
+    CHECK(segments[0].last_seq == 333);
+    CHECK(log->bytes() < before);
+    CHECK(keeper->moved_bytes() == segments[0].bytes);
+    CHECK(log->catalog()->moves() == 1);
+    CHECK(log->catalog()->durable_seq() == 3 * events_per_segment);
+  }
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  CHECK(report.damaged.empty());
+  CHECK(numbers(read_all(*log)) == expected);
+  CHECK_FALSE(fs::exists(moved_path(segment_path(options.dir, 1))));
+  // And the bodies are theirs.
+  for (const auto& block : read_all(*log))
+    for (std::size_t i = 0; i < block->size(); ++i)
+      CHECK(block->body(i) == numbered_block(block->first_seq + i, 1).body(0));
+}
+
+TEST_CASE("moved segments are moved again, with their neighbours", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  require_ok(keeper->move({complete(*log)[0]}, owed_numbers{{1, 100, 150}}, any_size));
+  require_ok(keeper->move({complete(*log)[1]}, owed_numbers{{222}}, any_size));
+  CHECK(complete(*log).size() == 2);
+  require_ok(keeper->move(complete(*log), owed_numbers{{100, 222}}, any_size));
+  CHECK(complete(*log).size() == 1);
+  CHECK(numbers(read_all(*log)) == joined({100, 222}, from_last_segment()));
+}
+
+TEST_CASE("what takes more than it may is not moved, and leaves nothing behind", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  std::set<std::uint64_t> all;
+  for (std::uint64_t seq = 1; seq <= events_per_segment; ++seq)
+    all.insert(seq);
+  const auto before = names_in(options.dir);
+  const auto moved = keeper->move({complete(*log)[0]}, owed_numbers{all}, 1);
+  REQUIRE_FALSE(moved);
+  CHECK(moved.error().code == errc::invalid);
+  CHECK(names_in(options.dir) == before);
+  CHECK(numbers(read_all(*log)) == range(1, 3 * events_per_segment));
+  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{all}, any_size) >
+        events_per_segment * event_overhead_bytes);
+  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{{7}}, any_size) < 200);
+  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{{}}, any_size) == 0);
+}
+
+TEST_CASE("a reader that has a segment open goes on when it is moved", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  const auto reader = journal_reader::make(log->catalog());
+  CHECK(numbers(*reader->read("default", 0, 1)).size() == 10); // a row of the first segment
+  require_ok(keeper->move(complete(*log), owed_numbers{{9, 250, 399}}, any_size));
+  // The next read is of what is there now: nothing is left out, nothing comes twice.
+  CHECK(numbers(*reader->read("default", 10, any_size)) == joined({250, 399}, from_last_segment()));
+  CHECK(*reader->count_between("default", 0, 400) == 3);
+  CHECK(reader->count_after("default", 0)->events == 203);
+}
+
+TEST_CASE("readers and moves work beside each other", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  std::set<std::uint64_t> owed;
+  {
+    auto log = open_journal(options);
+    for (std::uint64_t segment = 0; segment < 40; ++segment) {
+      append_and_commit(*log, numbered_block(segment * 10 + 1, 10));
+      require_ok(log->rotate());
+      owed.insert(segment * 10 + 5);
+    }
+  }
+  auto log = open_journal(options);
+  const auto keeper = segment_keeper::make(*log, options);
+  std::atomic<bool> ends{false};
+  std::vector<std::thread> readers;
+  std::atomic<int> faults{0};
+  for (int i = 0; i < 2; ++i)
+    readers.emplace_back([&] {
+      const auto reader = journal_reader::make(log->catalog());
+      while (!ends) {
+        // In steps, so that moves come in between.
+        std::vector<std::uint64_t> found;
+        for (std::uint64_t after = 0;;) {
+          const auto read = reader->read("default", after, 1);
+          if (!read || read->empty()) {
+            if (!read) ++faults;
+            break;
+          }
+          for (const auto seq : numbers(*read))
+            if (owed.contains(seq)) found.push_back(seq);
+          after = read->back()->last_seq();
+        }
+        if (found != std::vector<std::uint64_t>{owed.begin(), owed.end()}) ++faults;
+        if (reader->count_after("default", 0)->events < owed.size()) ++faults;
+      }
+    });
+  while (complete(*log).size() > 1) {
+    auto some = complete(*log);
+    some.resize(std::min<std::size_t>(some.size(), 2));
+    require_ok(keeper->move(some, owed_numbers{owed}, any_size));
+  }
+  ends = true;
+  for (auto& reader : readers)
+    reader.join();
+  CHECK(faults == 0);
+}
+
+// A crash at each step: the directory as it is then is copied, and opened.
+TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto first = segment_path(options.dir, 1), second = segment_path(options.dir, 2);
+  const auto moved = moved_path(first);
+  const owed_numbers owed{{8, 250}};
+  const auto all = range(1, 3 * events_per_segment);
+  const auto left = joined(owed.all(), from_last_segment());
+  {
+    auto log = open_journal(options);
+    const auto catalog = log->catalog();
+    segment_mover mover{catalog, listed_in(options.dir), log->tag(), wal_vfs({}, true)};
+    REQUIRE(mover.make(complete(*log), owed, any_size).value());
+    // make() was whole; finish() is done by hand below.
+  }
+  struct step {
+    const char* what;
+    std::function<void()> done;
+    std::vector<std::uint64_t> expected;
+  };
+  const auto rename = [](const fs::path& from, const fs::path& to) { fs::rename(from, to); };
+  const auto opened_copy = [&](const fs::path& changed_by_hand) {
+    temporary_dir copy;
+    auto copied = options_in(copy.path());
+    fs::remove_all(copied.dir);
+    fs::copy(options.dir, copied.dir, fs::copy_options::recursive);
+    if (!changed_by_hand.empty()) overwrite(copied.dir / changed_by_hand, 60, "damaged");
+    recovery_report report;
+    auto log = open_journal(copied, &report);
+    CHECK(report.damaged.empty());
+    for (const auto& name : names_in(copied.dir))
+      CHECK(name.find("moved") == std::string::npos);
+    return numbers(read_all(*log));
+  };
+  CHECK(opened_copy(moved.filename().string() + "-wal") == all); // it can't be read: not made whole
+  const step steps[] = {
+      {"made", [] {}, left},
+      {"the second may go", [&] { require_ok(listed_in(options.dir)->drop({second.filename().string()})); }, left},
+      {"the first's log is away", [&] { rename(wal_path(first), first.string() + "-wal.tmp"); }, left},
+      {"the first's database too", [&] { fs::remove(first); }, left},
+      {"the first is gone", [&] { fs::remove(first.string() + "-wal.tmp"); }, left},
+      {"the second too", [&] { fs::remove(second), fs::remove(wal_path(second)); }, left},
+      {"the log has its name", [&] { rename(wal_path(moved), wal_path(first)); }, left},
+      {"all is done", [&] { rename(moved, first), fs::remove(shm_path(moved)); }, left},
+  };
+  for (const auto& [what, done, expected] : steps) {
+    INFO(what);
+    done();
+    CHECK(opened_copy({}) == expected);
+  }
+}
+
+TEST_CASE("what has not got its name yet is not moved over itself", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  auto log = open_journal(options);
+  segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
+  auto made = mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value();
+  REQUIRE(made);
+  log->catalog()->put(made->to); // as a finish() leaves it that could not rename
+  auto again = mover.make({made->to}, owed_numbers{{8}}, any_size);
+  REQUIRE_FALSE(again.has_value());
+  CHECK(again.error().code == errc::invalid);
+  CHECK(fs::exists(made->to.path));
+}
+
+TEST_CASE("a move that was not made whole is forgotten", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  const auto moved = moved_path(segment_path(options.dir, 1));
+  std::string tag;
+  {
+    auto log = open_journal(options);
+    tag = log->tag();
+  }
+  require_ok(create_segment(moved, 1, tag, {}));
+  SECTION("no seal") {}
+  SECTION("no database") { fs::remove(moved); }
+  SECTION("no log") { fs::remove(wal_path(moved)); }
+  SECTION("rubbish") { overwrite(moved, 0, std::string(4096, 'x')); }
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  CHECK(report.damaged.empty());
+  CHECK(numbers(read_all(*log)) == range(1, 3 * events_per_segment));
+  for (const auto& name : names_in(options.dir))
+    CHECK(name.find("moved") == std::string::npos);
+}
+
+TEST_CASE("a move that can't be read any more is set aside, and said", "[move]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  make_three_segments(options);
+  {
+    auto log = open_journal(options);
+    segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
+    REQUIRE(mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value());
+  }
+  const auto first = segment_path(options.dir, 1);
+  remove_segment(first);
+  overwrite(wal_path(moved_path(first)), 60, "damaged");
+  recovery_report report;
+  auto log = open_journal(options, &report);
+  REQUIRE(report.damaged.size() == 1);
+  CHECK(report.damaged[0].find("not delivered are lost") != std::string::npos);
+  CHECK(fs::exists(options.dir / "damaged" / moved_path(first).filename()));
+}
