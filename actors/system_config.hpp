@@ -2,7 +2,11 @@
 #pragma once
 
 #include "actors/accounts/account_messages.hpp"
+#include "actors/cluster/link_messages.hpp"
+#include "actors/cluster/membership_messages.hpp"
 #include "actors/idempotency/claim_messages.hpp"
+#include "actors/limiter/peer_messages.hpp"
+#include "actors/limits/limit_messages.hpp"
 #include "actors/replication/replica_messages.hpp"
 
 #include <caf/io/middleman.hpp>
@@ -21,10 +25,15 @@ class system_config : public caf::actor_system_config {
  public:
   /// `threads`: scheduler workers.
   explicit system_config(std::size_t threads) {
-    add_message_types<caf::id_block::penstock>();
-    add_message_types<caf::id_block::penstock_accounts>();
+    // Those with messages between nodes.
+    add_message_types<caf::id_block::penstock_limits>();
+    add_message_types<caf::id_block::penstock_links>();
+    add_message_types<caf::id_block::penstock_limit_queries>();
     add_message_types<caf::id_block::penstock_claims>();
-    add_message_types<caf::id_block::penstock_cluster>();
+    add_message_types<caf::id_block::penstock_accounts>();
+    add_message_types<caf::id_block::penstock_peers>();
+    add_message_types<caf::id_block::penstock_membership>();
+    add_message_types<caf::id_block::penstock_lease_returns>();
     add_message_types<caf::id_block::penstock_replicas>();
     // Stealing, the default, starts at least four threads that poll.
     set("scheduler.policy", caf::atom("sharing"));

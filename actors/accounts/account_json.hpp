@@ -11,14 +11,6 @@
 
 namespace penstock {
 
-/// A record as put_record() takes it and `listener::record` tells it; no value: there is none.
-struct directory_record {
-  std::string key;
-  std::string value;
-
-  bool operator==(const directory_record&) const = default;
-};
-
 /// "key.ID", "plan.NAME".
 std::string directory_name(const key_record& key);
 std::string directory_name(const plan_record& rules);

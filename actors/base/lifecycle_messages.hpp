@@ -4,6 +4,7 @@
 #include "actors/base/compat.hpp"
 
 #include <chrono>
+#include <cstdint>
 
 namespace penstock {
 
@@ -19,14 +20,21 @@ struct drained {};
 /// has taken the prepared segment.
 struct upkeep_tick {};
 
+/// An actor's own reminder that something is due: a save, an expiry, the end of a wait.
+struct wake_up {
+  std::int64_t at_ms = 0;
+};
+
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::upkeep_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::wake_up)
 
-CAF_BEGIN_TYPE_ID_BLOCK(penstock_lifecycle, caf::first_custom_type_id + 18)
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_lifecycle, caf::first_custom_type_id + 120)
 CAF_ADD_TYPE_ID(penstock_lifecycle, (penstock::drain))
 CAF_ADD_TYPE_ID(penstock_lifecycle, (penstock::drained))
 CAF_ADD_TYPE_ID(penstock_lifecycle, (penstock::upkeep_tick))
+CAF_ADD_TYPE_ID(penstock_lifecycle, (penstock::wake_up))
 CAF_END_TYPE_ID_BLOCK(penstock_lifecycle)

@@ -1,5 +1,6 @@
 #include "actors/cluster/handshake_acceptor.hpp"
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/peer_connector.hpp"
 
 #include <caf/function_view.hpp>

@@ -1,6 +1,7 @@
 #include "actors/cluster/membership_actor.hpp"
 
 #include "actors/base/fail_fast.hpp"
+#include "actors/base/lifecycle_messages.hpp"
 
 #include <spdlog/spdlog.h>
 

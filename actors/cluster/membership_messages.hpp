@@ -46,6 +46,11 @@ struct left_cluster {};
 struct await_join {};
 struct joined_cluster {};
 
+/// To a limiter whose node drains: give leases back, hand over all shards as the placement says.
+/// Answered with shards_gone once nothing is here any more.
+struct leave_shards {};
+struct shards_gone {};
+
 /// To limiters: the member decides by no view before this one any more.
 struct member_epoch {
   std::uint16_t member = 0;
@@ -59,6 +64,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::left_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_join)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::joined_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::member_epoch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_shards)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::shards_gone)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_membership, caf::first_custom_type_id + 250)
 CAF_ADD_TYPE_ID(penstock_membership, (penstock::away_question))
@@ -68,4 +75,6 @@ CAF_ADD_TYPE_ID(penstock_membership, (penstock::left_cluster))
 CAF_ADD_TYPE_ID(penstock_membership, (penstock::await_join))
 CAF_ADD_TYPE_ID(penstock_membership, (penstock::joined_cluster))
 CAF_ADD_TYPE_ID(penstock_membership, (penstock::member_epoch))
+CAF_ADD_TYPE_ID(penstock_membership, (penstock::leave_shards))
+CAF_ADD_TYPE_ID(penstock_membership, (penstock::shards_gone))
 CAF_END_TYPE_ID_BLOCK(penstock_membership)

@@ -1,6 +1,7 @@
 #include "actors/cluster/peer_connector.hpp"
 
 #include "actors/base/fail_fast.hpp"
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/handshake_acceptor.hpp"
 
 #include <spdlog/spdlog.h>

@@ -2,6 +2,7 @@
 // sink.
 #pragma once
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/delivery/delivery_messages.hpp"
 #include "actors/delivery/expired_events.hpp"
 #include "actors/delivery/publish_watches.hpp"
@@ -105,7 +106,7 @@ class publisher_state {
   void on_again(const deliver_again_ptr& request, caf::response_promise promise);
   void on_buried(const buried& news);
   void on_await(const await_published_ptr& request);
-  void on_wake(const queue_wake& wake);
+  void on_wake(const wake_up& wake);
   void change_rules(const stream_rules& rule_of) { parts_.space_rule = rule_of; }
   void on_upkeep();
   publish_left on_publish_rest();

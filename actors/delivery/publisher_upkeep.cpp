@@ -16,10 +16,10 @@ void publisher_state::wake_at(std::int64_t at_ms) {
   if (wake_at_ms_ != 0 && wake_at_ms_ <= at_ms) return;
   wake_at_ms_ = at_ms;
   const auto delay = std::chrono::milliseconds{std::max<std::int64_t>(0, at_ms - now_ms())};
-  self_->delayed_send(self_, delay, queue_wake{at_ms});
+  self_->delayed_send(self_, delay, wake_up{at_ms});
 }
 
-void publisher_state::on_wake(const queue_wake& wake) {
+void publisher_state::on_wake(const wake_up& wake) {
   if (wake.at_ms != wake_at_ms_)
     return; // an earlier one was planned since, and planned this one again
   wake_at_ms_ = 0;

@@ -12,6 +12,14 @@
 
 namespace penstock {
 
+/// A record as put_record() takes it and `listener::record` tells it; no value: there is none.
+struct directory_record {
+  std::string key;
+  std::string value;
+
+  bool operator==(const directory_record&) const = default;
+};
+
 /// What a node says of itself. It renews this several times a second for as long as it lives.
 struct member_record {
   std::string address{};     ///< its cluster address, by which the others know and reach it

@@ -71,7 +71,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_told)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_watched)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_away)
 
-CAF_BEGIN_TYPE_ID_BLOCK(penstock_directory, caf::first_custom_type_id + 257)
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_directory, caf::first_custom_type_id + 259)
 CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_news))
 CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_wish))
 CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_done))

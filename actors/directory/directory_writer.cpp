@@ -1,6 +1,7 @@
 #include "actors/directory/directory_writer.hpp"
 
 #include "actors/base/fail_fast.hpp"
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
 
 #include <spdlog/spdlog.h>

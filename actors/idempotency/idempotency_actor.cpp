@@ -1,7 +1,8 @@
 #include "actors/idempotency/idempotency_actor.hpp"
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/link_messages.hpp"
-#include "actors/limiter/limiter_messages.hpp"
+#include "actors/cluster/membership_messages.hpp"
 
 #include <utility>
 

@@ -25,11 +25,6 @@ struct sweep_tick {};
 /// A limiter's timer: ask again where an owner was not one.
 struct ask_again {};
 
-/// To a limiter whose node drains: give leases back, hand over all shards as the placement says.
-/// Answered with shards_gone once nothing is here any more.
-struct leave_shards {};
-struct shards_gone {};
-
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_changed)
@@ -37,8 +32,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_saved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::save_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sweep_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::ask_again)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_shards)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::shards_gone)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_limiter, caf::first_custom_type_id + 11)
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::counters_changed))
@@ -46,6 +39,4 @@ CAF_ADD_TYPE_ID(penstock_limiter, (penstock::counters_saved))
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::save_tick))
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::sweep_tick))
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::ask_again))
-CAF_ADD_TYPE_ID(penstock_limiter, (penstock::leave_shards))
-CAF_ADD_TYPE_ID(penstock_limiter, (penstock::shards_gone))
 CAF_END_TYPE_ID_BLOCK(penstock_limiter)

@@ -314,7 +314,7 @@ void queue_actor_state::wake_at(std::int64_t at_ms) {
   if (wake_at_ms_ != 0 && wake_at_ms_ <= at_ms) return;
   wake_at_ms_ = at_ms;
   const auto delay = std::chrono::milliseconds{std::max<std::int64_t>(0, at_ms - now_ms())};
-  self_->delayed_send(self_, delay, queue_wake{at_ms});
+  self_->delayed_send(self_, delay, wake_up{at_ms});
 }
 
 void queue_actor_state::plan_wake(const stream& of) {
@@ -324,7 +324,7 @@ void queue_actor_state::plan_wake(const stream& of) {
   if (const auto expiry = of.state.next_expiry_ms()) wake_at(*expiry);
 }
 
-void queue_actor_state::on_wake(const queue_wake& wake) {
+void queue_actor_state::on_wake(const wake_up& wake) {
   if (wake.at_ms != wake_at_ms_)
     return; // an earlier one was planned since, and planned this one again
   wake_at_ms_ = 0;
@@ -354,7 +354,7 @@ caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_pa
       [self](const queue_stats_request& request) { return self->state.on_stats(request); },
       [self](const queue_stop_waiting& request) { self->state.on_stop_waiting(request); },
       [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
-      [self](const queue_wake& wake) { self->state.on_wake(wake); },
+      [self](const wake_up& wake) { self->state.on_wake(wake); },
       [self](const space_rules_changed& news) { self->state.change_rules(news.rule_of); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },
       [self](const drain&) {

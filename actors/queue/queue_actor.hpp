@@ -1,6 +1,7 @@
 // The embedded queue: one actor for all its streams. What it decides is in queue_state.hpp.
 #pragma once
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/delivery/delivery_messages.hpp"
 #include "actors/delivery/expired_events.hpp"
 #include "actors/journal/journal_messages.hpp"
@@ -91,7 +92,7 @@ class queue_actor_state {
   queue_delivery_ptr on_replay(const queue_replay& request);
   queue_stats_reply on_stats(const queue_stats_request& request);
   void on_fetched(const fetch_reply& reply);
-  void on_wake(const queue_wake& wake);
+  void on_wake(const wake_up& wake);
   void change_rules(const stream_rules& rule_of) { parts_.space_rule = rule_of; }
   void on_upkeep();
   void on_drain();

@@ -82,11 +82,6 @@ struct queue_stats_reply {
   queue_stats stats;
 };
 
-/// The queue's own reminder that something is due: a save, an expiry, the end of a wait.
-struct queue_wake {
-  std::int64_t at_ms = 0;
-};
-
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_receive)
@@ -96,7 +91,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_receipts_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_replay)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stats_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stats_reply)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_wake)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::queue_stop_waiting)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_queue, caf::first_custom_type_id + 50)
@@ -107,6 +101,5 @@ CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_receipts_done))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_replay))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stats_request))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stats_reply))
-CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_wake))
 CAF_ADD_TYPE_ID(penstock_queue, (penstock::queue_stop_waiting))
 CAF_END_TYPE_ID_BLOCK(penstock_queue)

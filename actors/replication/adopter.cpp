@@ -1,6 +1,7 @@
 #include "actors/replication/adopter.hpp"
 
 #include "actors/base/fail_fast.hpp"
+#include "actors/base/lifecycle_messages.hpp"
 
 namespace penstock {
 

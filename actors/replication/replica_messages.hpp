@@ -1,6 +1,7 @@
 // What a node and the one that holds its events say to each other, and who tells them what.
 #pragma once
 
+#include "actors/base/wire_version.hpp"
 #include "actors/journal/journal_messages.hpp"
 
 #include <cstdint>

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "actors/cluster/cluster_settings.hpp"
+#include "actors/delivery/sink_settings.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/limiter/limiter_settings.hpp"
+#include "actors/limits/plan.hpp"
 #include "actors/queue/queue_settings.hpp"
 #include "actors/streams/stream_settings.hpp"
 #include "actors/usage/usage_settings.hpp"

@@ -4,7 +4,6 @@
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/delivery/delivery_messages.hpp"
 #include "actors/journal/journal_messages.hpp"
-#include "actors/limiter/limiter_messages.hpp"
 #include "actors/queue/queue_messages.hpp"
 #include "cli/node/node.hpp"
 

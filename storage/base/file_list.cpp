@@ -11,14 +11,14 @@ namespace penstock {
 
 namespace {
 
-constexpr std::size_t check_letters = 16;
+constexpr std::size_t list_check_letters = 16;
 
 /// Nothing where it is not whole.
 std::set<std::string> parse(std::string_view text) {
-  constexpr auto check_line = check_letters + 1;
+  constexpr auto check_line = list_check_letters + 1;
   if (text.size() < check_line || text.back() != '\n') return {};
   auto lines = text.substr(0, text.size() - check_line);
-  if (text.substr(lines.size(), check_letters) != checksum_letters(lines, check_letters)) return {};
+  if (text.substr(lines.size(), list_check_letters) != checksum_letters(lines, list_check_letters)) return {};
   std::set<std::string> names;
   while (!lines.empty()) {
     const auto end = std::min(lines.find('\n'), lines.size());
@@ -70,7 +70,7 @@ result<void> file_list::write_locked() {
   std::string text;
   for (const auto& name : names_)
     text += name + '\n';
-  text += checksum_letters(text, check_letters) + '\n';
+  text += checksum_letters(text, list_check_letters) + '\n';
   if (names_.size() <= max_names && text.size() <= max_file_bytes && write_file(file_, text)) {
     is_dirty_ = false;
     return {};

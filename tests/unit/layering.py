@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The layers: storage <- actors <- net <- cli. Each includes only itself and what stands to its
-left; storage knows neither CAF nor Asio nor Beast, actors no sockets, and one file includes
-sqlite3.h. Also: nothing of ours is an endless file."""
+"""The layers, storage <- actors <- net <- cli, and the rooms in each. A layer includes only itself and what
+stands to its left; storage knows neither CAF nor Asio nor Beast, actors no sockets, and one file includes
+sqlite3.h. A layer's README.md has a line for each of its rooms, with the rooms of the layer that it uses:
+that is what their files include, and it has no circle. No room has more than MAX_MODULES modules."""
 import pathlib
 import re
 import sys
@@ -13,22 +14,29 @@ FORBIDDEN = {
     "net": [r"CLI/", r"toml"],
     "cli": [],
 }
-MAX_LINES = 450
+# A module is a header with its source, or either alone.
+MAX_MODULES = 30
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]')
+# A line of a README's table: | `room/` | what it is for | the rooms it uses |
+ROOM = re.compile(r"^\| `([\w/]+)/` \| (.+) \| (.*) \|$")
 
 
-def problems(root):
+def includes(path):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if found := INCLUDE.match(line):
+            yield number, found.group(1)
+
+
+def room_of(file):
+    """The folder of a file within its layer; "" for what stands in none."""
+    return "/".join(pathlib.PurePath(file).parts[1:-1])
+
+
+def layer_problems(root):
     for place, layer in enumerate(LAYERS):
         for path in sorted((root / layer).rglob("*.[ch]pp")):
-            lines = path.read_text(encoding="utf-8").splitlines()
             name = path.relative_to(root)
-            if len(lines) > MAX_LINES:
-                yield f"{name}: {len(lines)} lines; a file has one job and at most {MAX_LINES}"
-            for number, line in enumerate(lines, 1):
-                found = INCLUDE.match(line)
-                if not found:
-                    continue
-                header = found.group(1)
+            for number, header in includes(path):
                 first = header.split("/")[0]
                 if first in LAYERS and LAYERS.index(first) > place:
                     yield f"{name}:{number}: {layer} may not include {header}"
@@ -39,9 +47,80 @@ def problems(root):
                     yield f"{name}:{number}: only storage/sqlite/sqlite.hpp includes sqlite3.h"
 
 
+def told_rooms(readme):
+    """What a README says: room -> the rooms it uses."""
+    found = {}
+    for line in readme.read_text(encoding="utf-8").splitlines():
+        if row := ROOM.match(line):
+            found[row.group(1)] = set(re.findall(r"[\w/]+", row.group(3)))
+    return found
+
+
+def real_rooms(root, layer):
+    """What the files say: room -> the rooms they include from, and how many modules a room has."""
+    uses, modules = {}, {}
+    for path in sorted((root / layer).rglob("*.[ch]pp")):
+        room = room_of(path.relative_to(root))
+        uses.setdefault(room, set())
+        modules.setdefault(room, set()).add(path.stem)
+        for _, header in includes(path):
+            if header.split("/")[0] == layer and (other := room_of(header)) != room:
+                uses[room].add(other)
+    return uses, modules
+
+
+def circle(uses):
+    """Rooms that use each other in a circle, if there are some."""
+    state = {}
+
+    def visit(room, way):
+        if state.get(room) == "done":
+            return None
+        if room in way:
+            return way[way.index(room):] + [room]
+        for other in sorted(uses.get(room, ())):
+            if found := visit(other, way + [room]):
+                return found
+        state[room] = "done"
+        return None
+
+    for room in sorted(uses):
+        if found := visit(room, []):
+            return found
+    return None
+
+
+def room_problems(root):
+    for layer in LAYERS:
+        uses, modules = real_rooms(root, layer)
+        readme = root / layer / "README.md"
+        told = told_rooms(readme) if readme.is_file() else {}
+        top = uses.pop("", set())
+        del top  # what stands in no room puts rooms together
+        for room in sorted(uses.keys() | told.keys()):
+            if room not in told:
+                yield f"{layer}/README.md: no line for {room}/"
+            elif room not in uses:
+                yield f"{layer}/README.md: there is no {room}/"
+            elif told[room] != uses[room] - {""}:
+                yield (f"{layer}/README.md: {room}/ uses {', '.join(sorted(uses[room] - {''}))}, "
+                       f"not {', '.join(sorted(told[room]))}")
+            if "" in uses.get(room, ()):
+                yield f"{layer}/{room}: includes what stands in no room"
+            if len(modules.get(room, ())) > MAX_MODULES:
+                yield f"{layer}/{room}: {len(modules[room])} modules, at most {MAX_MODULES}"
+        if found := circle(uses):
+            yield f"{layer}: a circle of rooms: {' -> '.join(found)}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
-    found = list(problems(root))
+    if sys.argv[2:] == ["--uses"]:  # to bring a README up to date by hand
+        for layer in LAYERS:
+            for room, others in sorted(real_rooms(root, layer)[0].items()):
+                print(f"{layer}/{room}: {', '.join(sorted(others - {''}))}")
+        return 0
+    found = list(layer_problems(root)) + list(room_problems(root))
     for problem in found:
         print(problem)
     files = sum(1 for layer in LAYERS for _ in (root / layer).rglob("*.[ch]pp"))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-FILES = ["actors/{}_actor.hpp", "actors/{}_actor.cpp", "tests/actors/{}_actor_test.cpp"]
+FILES = ["actors/usage/{}_actor.hpp", "actors/usage/{}_actor.cpp", "tests/unit/actors/usage/{}_actor_test.cpp"]
 
 
 def check(held, what):
@@ -19,15 +19,15 @@ def check(held, what):
 
 def copy_headers(source, root):
     for path in [source / "scripts/new-actor",
-                 *(p for layer in ("storage", "actors", "net") for p in (source / layer).glob("*.hpp"))]:
+                 *(p for layer in ("storage", "actors", "net") for p in (source / layer).rglob("*.hpp"))]:
         into = root / path.relative_to(source)
         into.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, into)
-    (root / "tests/actors").mkdir(parents=True)
 
 
-def new_actor(root, *words):
-    return subprocess.run([root / "scripts/new-actor", *words], capture_output=True, text=True)
+def new_actor(root, word):
+    place = word if word.startswith("-") else f"usage/{word}"
+    return subprocess.run([root / "scripts/new-actor", place], capture_output=True, text=True)
 
 
 def snapshot(root):
@@ -77,6 +77,9 @@ def refuses(root):
     got = new_actor(root, "lonely")
     check(got.returncode != 0 and "there already" in got.stderr, "a test that is there is kept")
     (root / FILES[2].format("lonely")).unlink()
+    for place in ("lonely", "nowhere/lonely"):
+        got = subprocess.run([root / "scripts/new-actor", place], capture_output=True, text=True)
+        check(got.returncode != 0 and "in which room" in got.stderr, f"{place}: {got.stderr}")
     check(snapshot(root) == before, "what is refused writes nothing")
 
 

@@ -10,7 +10,7 @@ using namespace penstock;
 namespace {
 
 constexpr std::int64_t now_ms = 1'790'000'000'000;
-constexpr std::int64_t now_us = now_ms * 1000;
+constexpr std::int64_t book_now_us = now_ms * 1000;
 
 key_record key(const std::string& id, std::uint64_t version = 1) {
   key_record made;
@@ -55,7 +55,7 @@ void exchange(account_book& from, account_book& to) {
 } // namespace
 
 TEST_CASE("a book holds what was saved, and versions go on from there", "[accounts]") {
-  auto gone = revoked(key("key_b"), now_us + 50);
+  auto gone = revoked(key("key_b"), book_now_us + 50);
   account_book book = book_of({{key("key_a"), gone}, {stored("pro", 3)}});
   CHECK(admits(book, key("key_a")));
   CHECK_FALSE(admits(book, gone));
@@ -63,9 +63,9 @@ TEST_CASE("a book holds what was saved, and versions go on from there", "[accoun
   CHECK(book.key("key_c") == nullptr);
   CHECK(book.plans()->by_name("pro") != nullptr);
   CHECK(book.stored_plan_count() == 1);
-  CHECK(book.next_version(now_us) == now_us + 51); // a clock that went back
-  CHECK(book.next_version(now_us + 99) == now_us + 99);
-  CHECK(book.next_version(-1) == now_us + 51);
+  CHECK(book.next_version(book_now_us) == book_now_us + 51); // a clock that went back
+  CHECK(book.next_version(book_now_us + 99) == book_now_us + 99);
+  CHECK(book.next_version(-1) == book_now_us + 51);
 }
 
 TEST_CASE("of two records the higher version is right, in whatever order they come", "[accounts]") {

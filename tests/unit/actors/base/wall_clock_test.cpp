@@ -10,7 +10,7 @@ using namespace penstock;
 
 namespace {
 
-constexpr std::int64_t epoch = 1'700'000'000 * second_ns;
+constexpr std::int64_t clock_epoch = 1'700'000'000 * second_ns;
 
 // Runs both clocks on, the system's fast by `ppm`, reading once each tenth of a second.
 wall_time run(wall_time time, std::int64_t& system, std::int64_t seconds, std::int64_t ppm) {
@@ -27,8 +27,8 @@ wall_time run(wall_time time, std::int64_t& system, std::int64_t seconds, std::i
 
 TEST_CASE("the clock follows the system's slow drift", "[wall_clock]") {
   for (const std::int64_t ppm : {-500, -40, 0, 40, 500}) {
-    std::int64_t system = epoch;
-    const wall_time time = run({0, epoch}, system, 3600, ppm);
+    std::int64_t system = clock_epoch;
+    const wall_time time = run({0, clock_epoch}, system, 3600, ppm);
     INFO(ppm << " ppm");
     CHECK(std::abs(time.wall_ns - system) < second_ns / 1000);
   }
@@ -36,27 +36,27 @@ TEST_CASE("the clock follows the system's slow drift", "[wall_clock]") {
 
 TEST_CASE("a system clock set back makes it slower, never go back, until they agree",
           "[wall_clock]") {
-  std::int64_t system = epoch - 10 * second_ns;
-  wall_time time = run({0, epoch}, system, 256, 0);
-  CHECK(time.wall_ns == epoch + 255 * second_ns);
+  std::int64_t system = clock_epoch - 10 * second_ns;
+  wall_time time = run({0, clock_epoch}, system, 256, 0);
+  CHECK(time.wall_ns == clock_epoch + 255 * second_ns);
   time = run(time, system, 10 * 256, 0);
   CHECK(time.wall_ns == system);
 }
 
 TEST_CASE("a small step forward is made up for slowly, a large one taken at once", "[wall_clock]") {
-  CHECK(advance({0, epoch}, 0, epoch + second_ns / 2).wall_ns == epoch);
-  CHECK(advance({0, epoch}, 256, epoch + second_ns / 2).wall_ns == epoch + 257);
-  CHECK(advance({0, epoch}, 0, epoch + hour_ns).wall_ns == epoch + hour_ns);
+  CHECK(advance({0, clock_epoch}, 0, clock_epoch + second_ns / 2).wall_ns == clock_epoch);
+  CHECK(advance({0, clock_epoch}, 256, clock_epoch + second_ns / 2).wall_ns == clock_epoch + 257);
+  CHECK(advance({0, clock_epoch}, 0, clock_epoch + hour_ns).wall_ns == clock_epoch + hour_ns);
 }
 
 TEST_CASE("no readings make it go back", "[wall_clock]") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     INFO("seed " << seed);
     test_random random(seed);
-    wall_time time{5 * hour_ns, epoch};
+    wall_time time{5 * hour_ns, clock_epoch};
     for (int i = 0; i < 200; ++i) {
       const std::int64_t steady = time.steady_ns + random.between(-second_ns, hour_ns);
-      const std::int64_t system = epoch + random.between(-50 * hour_ns, 50 * hour_ns);
+      const std::int64_t system = clock_epoch + random.between(-50 * hour_ns, 50 * hour_ns);
       const wall_time next = advance(time, steady, system);
       REQUIRE(next.wall_ns >= time.wall_ns);
       REQUIRE(next.steady_ns >= time.steady_ns);
@@ -68,7 +68,7 @@ TEST_CASE("no readings make it go back", "[wall_clock]") {
 TEST_CASE("the real clock is the system's, and goes on", "[wall_clock]") {
   wall_clock clock;
   const std::int64_t first = clock();
-  CHECK(first > epoch);
+  CHECK(first > clock_epoch);
   std::int64_t last = first;
   for (int i = 0; i < 1000; ++i) {
     const std::int64_t now = clock();

@@ -18,8 +18,8 @@ namespace {
 constexpr std::int64_t tick_ns = 50'000'000;
 
 /// A node, and a directory that stores all at once and tells it.
-struct membership_world : actor_fixture {
-  membership_world() {
+struct membership_actor_world : actor_fixture {
+  membership_actor_world() {
     writer = system.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const directory_wish& wish) { return carry_out(wish); }};
     });
@@ -37,7 +37,7 @@ struct membership_world : actor_fixture {
     caf::anon_send(actor, writer, links);
     run();
   }
-  ~membership_world() {
+  ~membership_actor_world() {
     for (const auto& each : {actor, writer, links})
       caf::anon_send_exit(each, caf::exit_reason::user_shutdown);
     run();
@@ -98,7 +98,7 @@ struct membership_world : actor_fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(membership_world, "membership actor: a dead node's record is taken out, once",
+TEST_CASE_METHOD(membership_actor_world, "membership actor: a dead node's record is taken out, once",
                  "[membership]") {
   pass_time(1s);
   REQUIRE(board->get().members.size() == 1);
@@ -121,7 +121,7 @@ TEST_CASE_METHOD(membership_world, "membership actor: a dead node's record is ta
   CHECK(forgotten.size() == tries);
 }
 
-TEST_CASE_METHOD(membership_world, "membership actor: what was renewed meanwhile stays",
+TEST_CASE_METHOD(membership_actor_world, "membership actor: what was renewed meanwhile stays",
                  "[membership]") {
   pass_time(1s);
   hear_of_dead(5);

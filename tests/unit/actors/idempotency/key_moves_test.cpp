@@ -1,8 +1,8 @@
 // Idempotency keys follow their shards from node to node.
 #include "actors/base/shards.hpp"
 #include "actors/cluster/link_messages.hpp"
+#include "actors/cluster/membership_messages.hpp"
 #include "actors/idempotency/idempotency_actor.hpp"
-#include "actors/limiter/limiter_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
 
 #include <catch2/catch.hpp>

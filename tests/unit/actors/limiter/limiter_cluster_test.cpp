@@ -3,7 +3,6 @@
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership_messages.hpp"
-#include "actors/limiter/limiter_messages.hpp"
 #include "actors/limiter/peer_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "tests/unit/actors/limiter/limiter_world.hpp"

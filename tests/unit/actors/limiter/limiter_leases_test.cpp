@@ -2,7 +2,7 @@
 // leases whose holder or owner dies.
 #include "actors/base/shards.hpp"
 #include "actors/cluster/link_messages.hpp"
-#include "actors/limiter/limiter_messages.hpp"
+#include "actors/cluster/membership_messages.hpp"
 #include "actors/limiter/peer_messages.hpp"
 #include "tests/unit/actors/limiter/limiter_world.hpp"
 

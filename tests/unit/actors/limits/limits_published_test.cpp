@@ -38,9 +38,9 @@ void check_rows(const limit& rule, std::int64_t start_ns, const std::vector<row>
   }
 }
 
-std::int64_t utc(int year, unsigned month, unsigned day, int hour_ns, int min, int sec) {
+std::int64_t utc(int year, unsigned month, unsigned day_of_month, int hour_ns, int min, int sec) {
   using namespace std::chrono;
-  const auto time = sys_days{std::chrono::year{year} / month / day} + hours{hour_ns} +
+  const auto time = sys_days{std::chrono::year{year} / month / day_of_month} + hours{hour_ns} +
                     minutes{min} + seconds{sec};
   return duration_cast<nanoseconds>(time.time_since_epoch()).count();
 }

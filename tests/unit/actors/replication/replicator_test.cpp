@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using seqs = std::vector<std::uint64_t>;
+using seq_list = std::vector<std::uint64_t>;
 
 /// A node whose events are replicated: a journal that the test writes, and two peers, of which the
 /// first is the one that is chosen.
@@ -95,7 +95,7 @@ class replicator_fixture : public actor_fixture {
     return all;
   }
 
-  seqs held(std::size_t peer, const std::string& stream = "default") {
+  seq_list held(std::size_t peer, const std::string& stream = "default") {
     return peers[peer]->held(store->tag(), stream);
   }
 
@@ -126,8 +126,8 @@ TEST_CASE_METHOD(replicator_fixture, "a request is answered when the holder has 
   run();
   await(2, second); // held already when it is asked
   CHECK(told() == answers{{2, true}});
-  CHECK(held(1) == seqs{first, first + 1, first + 2});
-  CHECK(held(1, "errors") == seqs{second, second + 1});
+  CHECK(held(1) == seq_list{first, first + 1, first + 2});
+  CHECK(held(1, "errors") == seq_list{second, second + 1});
   CHECK(held(0).empty());
   CHECK(metrics->holder_changes.value() == 1);
   CHECK(metrics->waiting_bytes.value() == 0);
@@ -147,7 +147,7 @@ TEST_CASE_METHOD(replicator_fixture, "the next holder gets all that the sinks do
                  "[replica]") {
   up(0);
   up(1);
-  seqs all;
+  seq_list all;
   for (int i = 0; i < 5; ++i)
     all.push_back(write());
   run();
@@ -157,7 +157,7 @@ TEST_CASE_METHOD(replicator_fixture, "the next holder gets all that the sinks do
   down(0);
   await(1, all[4]);
   CHECK(told() == answers{{1, true}});
-  CHECK(held(1) == seqs{all[2], all[3], all[4]});
+  CHECK(held(1) == seq_list{all[2], all[3], all[4]});
   // Back to the first: only what it does not have.
   all.push_back(write());
   run();
@@ -201,7 +201,7 @@ TEST_CASE_METHOD(replicator_fixture, "streams that are not replicated are not se
   await(2, before, "logs");
   await(3, after, "logs");
   CHECK(told() == answers{{2, false}, {3, true}});
-  CHECK(held(0, "logs") == seqs{after});
+  CHECK(held(0, "logs") == seq_list{after});
 }
 
 TEST_CASE_METHOD(replicator_fixture, "a holder that refuses, hangs or ends is left", "[replica]") {
@@ -220,13 +220,13 @@ TEST_CASE_METHOD(replicator_fixture, "a holder that refuses, hangs or ends is le
     CHECK(told().empty());
     pass(2s, 1s);
     CHECK(told() == answers{{1, true}});
-    CHECK(held(1) == seqs{first});
+    CHECK(held(1) == seq_list{first});
   }
   SECTION("it refuses") {
     self->send(actor, replica_held{.session = question.session, .ok = false, .why = "no room"});
     run();
     CHECK(told() == answers{{1, true}});
-    CHECK(held(1) == seqs{first});
+    CHECK(held(1) == seq_list{first});
   }
   SECTION("an answer of an earlier session says nothing") {
     self->send(actor, replica_held{.session = question.session - 1, .settled_seq = first});
@@ -240,12 +240,12 @@ TEST_CASE_METHOD(replicator_fixture, "the actor of a holder ends before its link
   up(1);
   const auto first = write();
   run();
-  CHECK(held(0) == seqs{first});
+  CHECK(held(0) == seq_list{first});
   caf::anon_send(peers[0]->actor, drain{});
   run();
   await(1, write());
   CHECK(told() == answers{{1, true}});
-  CHECK(held(1) == seqs{first, first + 1});
+  CHECK(held(1) == seq_list{first, first + 1});
 }
 
 TEST_CASE_METHOD(replicator_fixture, "what does not fit into memory is read from the journal again",
@@ -256,7 +256,7 @@ TEST_CASE_METHOD(replicator_fixture, "what does not fit into memory is read from
   self->send(actor, replica_held{.session = batch.session, .settled_seq = 0});
   run();
   constexpr std::size_t body = 400'000;
-  seqs all;
+  seq_list all;
   std::size_t most_under_way = 0;
   for (int i = 0; i < 60; ++i) {
     all.push_back(write(1, "default", body));
@@ -266,7 +266,7 @@ TEST_CASE_METHOD(replicator_fixture, "what does not fit into memory is read from
   }
   CHECK(most_under_way < max_replica_in_flight_bytes + 2 * max_replica_batch_bytes);
   // The holder catches up: each event comes once and in order.
-  seqs got;
+  seq_list got;
   std::uint64_t last = 0;
   while (take(self, batch)) {
     if (batch.rows.empty()) continue;

@@ -1,6 +1,6 @@
 // What a front end adds up: exact sums, a bound on ids, and nothing lost beyond it.
 #include "actors/usage/usage_tally.hpp"
-#include "random.hpp"
+#include "tests/unit/actors/random.hpp"
 
 #include <catch2/catch.hpp>
 

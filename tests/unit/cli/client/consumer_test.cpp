@@ -1,6 +1,6 @@
 #include "cli/client/consumer.hpp"
 #include "cli/client/exec.hpp"
-#include "fake_server.hpp"
+#include "tests/unit/cli/fake_server.hpp"
 
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>

@@ -3,7 +3,7 @@
 #include "cli/base/exit_code.hpp"
 #include "cli/base/table.hpp"
 #include "cli/commands/commands.hpp"
-#include "fake_server.hpp"
+#include "tests/unit/cli/fake_server.hpp"
 #include "tests/unit/cli/run_penstock.hpp"
 
 #include <boost/json.hpp>

@@ -2,7 +2,7 @@
 #include "cli/base/exit_code.hpp"
 #include "cli/views/cluster_view.hpp"
 #include "cli/views/drain_view.hpp"
-#include "fake_server.hpp"
+#include "tests/unit/cli/fake_server.hpp"
 #include "tests/unit/cli/run_penstock.hpp"
 
 #include <boost/json.hpp>

@@ -1,7 +1,7 @@
 // `penstock replay` and `penstock dead-letters` against a server that the test plays; the bar.
 #include "cli/base/exit_code.hpp"
 #include "cli/base/progress.hpp"
-#include "fake_server.hpp"
+#include "tests/unit/cli/fake_server.hpp"
 #include "tests/unit/cli/run_penstock.hpp"
 
 #include <boost/json.hpp>

@@ -1,5 +1,5 @@
 // The admin plane over a real socket, with the queue's part played by the test.
-#include "tests/unit/net/admin/support.hpp"
+#include "tests/unit/net/admin/admin_support.hpp"
 
 #include <boost/json.hpp>
 

@@ -1,6 +1,6 @@
 // The admin plane under strangers, many consumers, and clients that do not read.
 #include "net/admin/admin_settings.hpp"
-#include "tests/unit/net/admin/support.hpp"
+#include "tests/unit/net/admin/admin_support.hpp"
 
 #include <chrono>
 #include <deque>

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t second = 1'000'000'000;
 
-std::string lines(const std::vector<limit>& limits, verdict v) {
+std::string header_lines(const std::vector<limit>& limits, verdict v) {
   std::string out = "Before: x\r\n";
   plan_headers{plan{"p", limits}}.append(out, v);
   REQUIRE(out.starts_with("Before: x\r\n"));
@@ -22,7 +22,7 @@ limit of(algorithm kind, std::uint32_t amount, std::int64_t window_ns) {
 }
 
 std::string policy(const limit& rule) {
-  auto text = lines({rule}, {.limit = 0});
+  auto text = header_lines({rule}, {.limit = 0});
   return text.substr(0, text.find("\r\n"));
 }
 
@@ -53,13 +53,13 @@ TEST_CASE("RateLimit: the limit that the verdict names, of all in the policy") {
   second_one.name = "slow";
   const std::vector<limit> both{first, second_one};
   const std::string policies = R"(RateLimit-Policy: "burst";q=20;w=1, "slow";q=5;w=1)";
-  CHECK(lines(both, {.remaining = 19, .reset_s = 1, .limit = 0}) ==
+  CHECK(header_lines(both, {.remaining = 19, .reset_s = 1, .limit = 0}) ==
         policies + "\r\nRateLimit: \"burst\";r=19;t=1\r\n");
-  CHECK(lines(both, {.remaining = 0, .reset_s = 4'294'967'295u, .limit = 1}) ==
+  CHECK(header_lines(both, {.remaining = 0, .reset_s = 4'294'967'295u, .limit = 1}) ==
         policies + "\r\nRateLimit: \"slow\";r=0;t=4294967295\r\n");
-  CHECK(lines(both, {.remaining = 1, .limit = 2}).empty());
-  CHECK(lines(both, {}).empty()); // no limit was looked at
-  CHECK(lines({}, {.limit = 0}).empty());
+  CHECK(header_lines(both, {.remaining = 1, .limit = 2}).empty());
+  CHECK(header_lines(both, {}).empty()); // no limit was looked at
+  CHECK(header_lines({}, {.limit = 0}).empty());
 }
 
 TEST_CASE("the refusal by a limit names it, and one by a limit that is gone names none") {
@@ -89,11 +89,11 @@ TEST_CASE("limits of bytes tell their unit, and those in shadow are not told") {
   shadow.name = "s";
   shadow.shadow = true;
   const auto plain = of(algorithm::fixed_window, 7, second);
-  CHECK(lines({shadow, bytes, plain}, {.remaining = 3, .reset_s = 4, .limit = 1}) ==
+  CHECK(header_lines({shadow, bytes, plain}, {.remaining = 3, .reset_s = 4, .limit = 1}) ==
         "RateLimit-Policy: \"b\";q=1000;w=60;qu=\"content-bytes\", \"l\";q=7;w=1\r\n"
         "RateLimit: \"b\";r=3;t=4\r\n");
   // As when a verdict was under way while a reload put its limit in shadow.
-  CHECK(lines({shadow}, {.remaining = 3, .limit = 0}).empty());
+  CHECK(header_lines({shadow}, {.remaining = 3, .limit = 0}).empty());
   const auto document = boost::json::parse(plan_headers{plan{"p", {bytes}}}.refusal_body(0));
   CHECK(document.at("detail").as_string() ==
         R"(The limit "b" of 1000 bytes in 60 s is used up; Retry-After says when to come back.)");

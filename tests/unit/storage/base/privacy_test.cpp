@@ -7,7 +7,7 @@
 #include "storage/stores/dead_letter_store.hpp"
 #include "storage/stores/replay_store.hpp"
 #include "storage/stores/usage_store.hpp"
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <set>
 

@@ -1,5 +1,5 @@
 // Blocks and ids, without a disk.
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <algorithm>
 

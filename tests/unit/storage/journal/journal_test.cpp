@@ -1,5 +1,5 @@
 #include "storage/journal/segment.hpp"
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <algorithm>
 #include <atomic>

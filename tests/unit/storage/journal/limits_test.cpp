@@ -1,7 +1,7 @@
 // The journal at its limits: locked, full, out of disk, killed.
 #include "storage/journal/segment.hpp"
 #include "storage/stores/cursor_store.hpp"
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <csignal>
 

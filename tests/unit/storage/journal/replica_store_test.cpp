@@ -1,6 +1,6 @@
 // Journals of other nodes: what is held, let go, refused and recovered.
 #include "storage/journal/replica_store.hpp"
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 using namespace penstock;
 using namespace penstock::test;

@@ -1,7 +1,7 @@
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/account_store.hpp"
 
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "storage/stores/cursor_store.hpp"
 
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <algorithm>
 

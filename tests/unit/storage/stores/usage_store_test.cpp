@@ -2,7 +2,7 @@
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/usage_reader.hpp"
 #include "storage/stores/usage_store.hpp"
-#include "support.hpp"
+#include "tests/unit/storage/support.hpp"
 
 #include <map>
 #include <random>
