@@ -1,5 +1,7 @@
 #include "cli/node/logging.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/async.h>
@@ -154,6 +156,11 @@ void start_logging(const log_settings& settings, const std::string& node_name) {
   logger->set_formatter(make_log_formatter(settings.format, node_name));
   logger->set_level(level_of(settings.level));
   spdlog::set_default_logger(std::move(logger));
+  // The lines that led there are written before the process ends.
+  listen_to_assertions([](const char* sentence) {
+    spdlog::critical("{}", sentence);
+    spdlog::shutdown();
+  });
 }
 
 void set_log_level(const std::string& level) {
