@@ -4,6 +4,7 @@
 #include "storage/journal/segment.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -94,9 +95,57 @@ class open_segment_reader {
     return block;
   }
 
+  /// Adds to `count` what is owed of `stream` from `first` to `last`, row by row.
+  result<void> count(const std::string& stream, std::uint64_t first, std::uint64_t last,
+                     const owed_events& owed, event_volume& count) {
+    // length() of a blob needs its row's header only, not the pages that hold it.
+    auto rows = db_->prepare(
+        "SELECT seq, n, ends, types, type_of, clients, attributes, length(bodies) FROM block "
+        "WHERE seq >= coalesce((SELECT max(seq) FROM block WHERE seq <= ?1), 0) AND seq <= ?2 "
+        "AND seq + n - 1 >= ?1 AND stream = ?3 ORDER BY seq");
+    if (!rows) return rows.error();
+    rows->bind(1, first);
+    rows->bind(2, last);
+    rows->bind_text(3, stream);
+    for (;;) {
+      auto row = rows->step();
+      if (!row) return row.error();
+      if (!*row) return {};
+      count += owed_of_row(*rows, stream, first, last, owed);
+    }
+  }
+
  private:
   open_segment_reader(std::shared_ptr<segment_catalog> catalog, segment_info info)
       : catalog_(std::move(catalog)), info_(std::move(info)) {}
+
+  static event_volume owed_of_row(sqlite_statement& row, const std::string& stream,
+                                  std::uint64_t first, std::uint64_t last,
+                                  const owed_events& owed) {
+    block_columns columns;
+    columns.seq = static_cast<std::uint64_t>(row.integer(0));
+    columns.n = static_cast<std::uint64_t>(row.integer(1));
+    first = std::max(first, columns.seq);
+    last = std::min(last, columns.seq + columns.n - 1);
+    const auto portion = owed.between(stream, first, last);
+    if (portion == owed_events::portion::none) return {};
+    columns.ends = row.bytes(2);
+    columns.types = row.bytes(3);
+    columns.type_of = row.bytes(4);
+    columns.clients = row.bytes(5);
+    columns.attributes = row.bytes(6);
+    const auto block = decode_without_bodies(columns);
+    if (!block) return {last - first + 1, static_cast<std::uint64_t>(row.integer(7))};
+    event_volume count;
+    for (auto seq = first; seq <= last; ++seq) {
+      const auto i = seq - columns.seq;
+      if (portion != owed_events::portion::all &&
+          !owed.is_owed(stream, seq, block->events[i].client))
+        continue;
+      count += {1, block->event_bytes(i)};
+    }
+    return count;
+  }
 
   result<void> connect(const std::string& vfs) {
     auto db = open_segment(info_.path, sqlite_mode::read_only, vfs);
@@ -149,8 +198,9 @@ class segment_journal_reader final : public journal_reader {
     return between_moves([&] { return seq_before_time_once(stream, time_ms); });
   }
 
-  result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) override {
-    return between_moves([&] { return count_after_once(stream, after_seq); });
+  result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
+                                  std::uint64_t up_to_seq, const owed_events& owed) override {
+    return between_moves([&] { return count_owed_once(stream, after_seq, up_to_seq, owed); });
   }
 
   result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
@@ -193,12 +243,19 @@ class segment_journal_reader final : public journal_reader {
     return catalog_->durable_seq();
   }
 
-  result<event_volume> count_after_once(const std::string& stream, std::uint64_t after_seq) {
+  result<event_volume> count_owed_once(const std::string& stream, std::uint64_t after_seq,
+                                       std::uint64_t up_to_seq, const owed_events& owed) {
+    using enum owed_events::portion;
     event_volume count;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
       if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
-      if (segment.first_seq > after_seq) {
+      if (segment.first_seq > up_to_seq) break;
+      const auto first = std::max(segment.first_seq, after_seq + 1);
+      const auto last = std::min(segment.last_seq, up_to_seq);
+      const auto portion = owed.between(stream, first, last);
+      if (portion == none) continue;
+      if (portion == all && first == segment.first_seq && last == segment.last_seq) {
         const auto bytes = segment.body_bytes.find(stream);
         count += {events->second, bytes == segment.body_bytes.end() ? 0 : bytes->second};
         continue;
@@ -207,18 +264,8 @@ class segment_journal_reader final : public journal_reader {
         if (!skippable(opened.error(), nullptr)) return opened.error();
         continue;
       }
-      // length() of a blob needs its row's header only, not the pages that hold it.
-      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)), "
-                                     "sum((length(bodies) + coalesce(length(attributes), 0)) * "
-                                     "min(n, seq + n - 1 - ?2) / n) "
-                                     "FROM block WHERE stream = ?1 AND seq + n - 1 > ?2");
-      if (!sum) return sum.error();
-      sum->bind_text(1, stream);
-      sum->bind(2, after_seq);
-      auto row = sum->step();
-      if (!row) return row.error();
-      count += {static_cast<std::uint64_t>(sum->integer(0)),
-                static_cast<std::uint64_t>(sum->integer(1))};
+      if (auto counted = held_->count(stream, first, last, owed, count); !counted)
+        if (!skippable(counted.error(), nullptr)) return counted.error();
     }
     return count;
   }
@@ -351,6 +398,12 @@ class segment_journal_reader final : public journal_reader {
 };
 
 } // namespace
+
+result<event_volume> journal_reader::count_after(const std::string& stream,
+                                                 std::uint64_t after_seq) {
+  constexpr auto last = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+  return count_owed(stream, after_seq, last, all_owed{});
+}
 
 std::unique_ptr<journal_reader> journal_reader::make(std::shared_ptr<segment_catalog> catalog,
                                                      std::string vfs) {

@@ -1,6 +1,8 @@
 #include "storage/stores/dead_letter_store.hpp"
 
+#include "storage/base/checksum.hpp"
 #include "storage/base/told.hpp"
+#include "storage/events/event_id.hpp"
 #include "storage/stores/dead_letter_rows.hpp"
 #include "storage/stores/delivery_database.hpp"
 #include "storage/stores/job_table.hpp"
@@ -50,8 +52,10 @@ class sqlite_dead_letter_store final : public dead_letter_store {
       const auto bytes = sum_bytes();
       if (!bytes) return bytes.error();
       // What only replaces others may always come: after a crash a letter is buried again.
-      if (*bytes > max_bytes_ && *bytes > bytes_) return full();
-      return {};
+      if (*bytes <= max_bytes_ || *bytes <= bytes_) return {};
+      const auto more = *bytes - bytes_;
+      if (letters.size() == 1 && more > max_bytes_) return too_large(letters.front(), more);
+      return full();
     });
   }
 
@@ -288,6 +292,15 @@ class sqlite_dead_letter_store final : public dead_letter_store {
                                  " bytes of the " + std::to_string(max_bytes_) +
                                  " that dead_letters.max_size allows; retry or drop "
                                  "some (penstock dead-letters), or raise it"};
+  }
+
+  error too_large(const dead_letter& letter, std::uint64_t bytes) const {
+    return {errc::invalid, "event " + event_id(letter.seq, readable_name(letter.tag)) +
+                               " of stream '" + readable_name(letter.stream) + "' takes " +
+                               std::to_string(bytes) + " bytes as a dead letter, more than the " +
+                               std::to_string(max_bytes_) +
+                               " that dead_letters.max_size allows for all; it waits until that is "
+                               "raised"};
   }
 
   fs::path path_;

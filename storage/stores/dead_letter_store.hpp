@@ -84,7 +84,8 @@ class dead_letter_store {
   virtual ~dead_letter_store() = default;
 
   /// Keeps the letters in one durable transaction: all or none. One that is kept already, of the
-  /// same sink and event, is replaced. disk_full when they would not fit under the cap.
+  /// same sink and event, is replaced. disk_full when they would not fit under the cap; invalid for
+  /// a single one that takes more than all may together.
   virtual result<void> add(const std::vector<dead_letter>& letters) = 0;
 
   /// Letters that match, with numbers after `after`, at most `limit`, the oldest first. Without

@@ -140,6 +140,20 @@ TEST_CASE("pages with bodies end at a number of bytes", "[letters]") {
   CHECK(store->list({}, 0, 10, false)->size() == 4);
 }
 
+TEST_CASE("a letter that no store of this size holds is told apart from a full store", "[letters]") {
+  temporary_dir dir;
+  auto store = letters_in(dir.path(), 1000);
+  auto large = some_letter(1);
+  large.body.assign(1000, 'x');
+  const auto alone = store->add({large});
+  REQUIRE(alone.has_error());
+  CHECK(alone.error().code == errc::invalid);
+  CHECK_THAT(alone.error().message, Catch::Matchers::Contains("0000000000000001-") &&
+                                        Catch::Matchers::Contains("dead_letters.max_size"));
+  CHECK(store->add({large, some_letter(2)}).error().code == errc::disk_full);
+  CHECK(letters_counted(*store) == 0);
+}
+
 TEST_CASE("a full store takes nothing, says what to do, and has room again later", "[letters]") {
   temporary_dir dir;
   auto store = letters_in(dir.path(), 1000);
