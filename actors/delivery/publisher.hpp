@@ -87,7 +87,7 @@ struct publisher_parts {
 };
 
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
-/// await_published_ptr, buried, publish_rest (answered with publish_left). On `drain` it waits for
+/// await_published_ptr, publish_rest (answered with publish_left). On `drain` it waits for
 /// the batches under way, saves the cursors, answers `drained` and quits. It blocks on the disk:
 /// spawn it detached.
 class publisher_state {
@@ -103,7 +103,6 @@ class publisher_state {
   void on_fetched(const fetch_reply& reply);
   void on_delivered(const lane_delivered& news);
   void on_again(const deliver_again_ptr& request, caf::response_promise promise);
-  void on_buried(const buried& news);
   void on_await(const await_published_ptr& request);
   void on_wake(const wake_up& wake);
   void change_rules(const stream_rules& rule_of) { parts_.space_rule = rule_of; }
@@ -201,7 +200,10 @@ class publisher_state {
   void advance_watches(stream& of, std::uint32_t lane_number);
   void tell_front_ends(const std::vector<publish_watches::answer>& answers);
   void tell_death(const dead_letter& letter);
+  burial_queue& burials_of(const std::string& stream);
   void send_bury();
+  void send_bury(burial_queue& from);
+  void on_buried(burial_queue& from, const buried& news);
   void set_state(sink_state state);
   // -- publisher_upkeep.cpp
   void wake_at(std::int64_t at_ms);
@@ -240,6 +242,7 @@ class publisher_state {
   std::vector<caf::actor> front_ends_;
 
   burial_queue burials_;
+  burial_queue unconfigured_burials_; // which share a bound, and wait for each other
   std::size_t dead_since_upkeep_ = 0;
 
   sink_state state_ = sink_state::ok;

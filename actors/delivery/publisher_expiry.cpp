@@ -63,7 +63,7 @@ void publisher_state::expire_old(stream& of) {
       read_segments(of, of.feed.read_bytes(publisher_read_bytes));
     if (drop_oldest(of, rule, gone) == 0) break;
   }
-  of.is_stuck = burials_.is_stuck() && excess_bytes(of, rule) > 0;
+  of.is_stuck = burials_of(of.feed.stream()).is_stuck() && excess_bytes(of, rule) > 0;
   if (gone.count == 0) return;
   of.dirty = dirty_ = true;
   of.expired += gone.count;

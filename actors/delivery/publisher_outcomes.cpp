@@ -145,7 +145,8 @@ void publisher_state::settle_stream(std::uint32_t lane_number, stream& of,
 void publisher_state::bury_event(std::uint32_t lane_number, stream& of,
                                  const lane_feed::dead_event& dead,
                                  std::vector<publish_watches::answer>& answers) {
-  burials_.add(letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
+  burials_of(of.feed.stream()).add(
+      letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
   of.watches.died(lane_number, dead.event.seq(), answers);
 }
 
@@ -158,22 +159,36 @@ void publisher_state::tell_death(const dead_letter& letter) {
                letter.tries > 0 ? fmt::format(" after {} tries", letter.tries) : "", letter.reason);
 }
 
+burial_queue& publisher_state::burials_of(const std::string& stream) {
+  const bool is_configured = !parts_.is_configured || parts_.is_configured(stream);
+  return is_configured ? burials_ : unconfigured_burials_;
+}
+
 void publisher_state::send_bury() {
-  auto letters = burials_.next(now_ms());
+  send_bury(burials_);
+  send_bury(unconfigured_burials_);
+}
+
+void publisher_state::send_bury(burial_queue& from) {
+  auto letters = from.next(now_ms());
   if (letters.empty()) return;
   auto message = std::make_shared<bury>();
   message->letters = std::move(letters);
-  self_->send(parts_.dead_letters, bury_ptr{std::move(message)});
+  self_->request(parts_.dead_letters, caf::infinite, bury_ptr{std::move(message)})
+      .then([this, &from](const buried& news) { on_buried(from, news); },
+            [this, &from](const caf::error& why) {
+              on_buried(from, {false, {errc::unavailable, to_string(why)}});
+            });
 }
 
-void publisher_state::on_buried(const buried& news) {
+void publisher_state::on_buried(burial_queue& from, const buried& news) {
   if (!news.ok) {
-    if (const auto told = burials_.failed(news.why, now_ms()))
+    if (const auto told = from.failed(news.why, now_ms()))
       spdlog::error("sink {}: dead letters can't be kept, so their lanes' cursors stay: {}",
                     parts_.sink, *told);
-    return send_bury(); // fewer; a single one waits for the next upkeep
+    return send_bury(from); // fewer; a single one waits for the next upkeep
   }
-  const auto letters = burials_.kept();
+  const auto letters = from.kept();
   parts_.metrics->refused.add(letters.size());
   for (const auto& letter : letters) {
     tell_death(letter);
@@ -185,7 +200,7 @@ void publisher_state::on_buried(const buried& news) {
     advance_watches(of, of.feed.lane_of(letter.client));
     pump(of);
   }
-  send_bury();
+  send_bury(from);
   condemn_all();
   dispatch();
   save_if_due();

@@ -296,8 +296,8 @@ void journal_state::tell_space() {
   const bool was_full = told_space_ && told_space_->unconfigured;
   const bool is_full = now && now->unconfigured;
   if (now)
-    for (const auto& name : now->names)
-      if (!told_space_ || !told_space_->names.contains(name)) tell_refused(name);
+    for (const auto& stream : now->names)
+      if (!told_space_ || !told_space_->names.contains(stream)) tell_refused(stream);
   if (names_in(told_space_) > 0 && names_in(now) == 0)
     spdlog::info("journal: no stream is refused any more for what it holds itself");
   if (is_full && !was_full)

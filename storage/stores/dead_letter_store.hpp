@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -64,6 +65,12 @@ struct retry_chunk {
   std::string sink, stream, tag;
   std::vector<kept_letter> letters; ///< empty: the retry is through
   std::vector<letter_id> damaged;   ///< left out of the retry: what is stored of them is damaged
+};
+
+/// What the letters of some streams may take together, beside the bound of all.
+struct letter_share {
+  std::function<bool(const std::string& stream)> counts; ///< whether a stream is one; null: none is
+  std::uint64_t max_bytes = 0;
 };
 
 /// What became of a chunk: letters to be forgotten, and those to be kept with what is said now.

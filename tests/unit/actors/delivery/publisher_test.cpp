@@ -178,6 +178,22 @@ TEST_CASE("of dead letters as many are kept as there is room for") {
   CHECK(w.cursors->by_name.at("a/bus#0/1").seq == 100);
 }
 
+TEST_CASE("dead letters of configured streams do not wait for those of others") {
+  publisher_world w;
+  w.unburied = "stranger";
+  w.start();
+  w.sink = all_refused;
+  w.append("stranger", 300);
+  w.pass(10s);
+  CHECK(w.buried_letters.empty());
+  w.append("kept", 300);
+  w.pass(10s);
+  CHECK(w.buried_letters.size() == 300);
+  w.unburied.clear();
+  w.pass(10s);
+  CHECK(w.buried_letters.size() == 600);
+}
+
 TEST_CASE("a restart counts only what was not delivered ahead") {
   publisher_world w;
   for (int i = 0; i < 10; ++i)

@@ -59,6 +59,7 @@ struct publisher_world {
   std::vector<dead_letter> buried_letters;
   bool graveyard_full = false;
   std::size_t most_buried = ~std::size_t{0}; // at once
+  std::string unburied; // a stream whose letters are not kept
   std::vector<std::uint64_t> confirmed;
   bool stopped = false;
   std::int64_t wall = 1'000'000;
@@ -121,7 +122,8 @@ struct publisher_world {
     });
     graveyard = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const bury_ptr& message) {
-        if (graveyard_full || message->letters.size() > most_buried)
+        if (graveyard_full || message->letters.size() > most_buried ||
+            message->letters[0].stream == unburied)
           return buried{false, {errc::disk_full, "no room"}};
         for (const auto& letter : message->letters)
           buried_letters.push_back(letter);

@@ -325,3 +325,27 @@ TEST_CASE("replays come back, the running ones first, and old ones go", "[letter
   for (const auto* id : {"", "r", "d12", "r-1", "r1x", "12", "r0"})
     CHECK_FALSE(job_number(job_kind::replay, id));
 }
+
+TEST_CASE("streams that share a bound fill no more than that", "[letters]") {
+  temporary_dir dir;
+  auto store = letters_in(dir.path(), 10'000);
+  const letter_share share{[](const std::string& stream) { return stream != "orders"; }, 1000};
+  const auto letter = [](std::uint64_t seq, const std::string& stream) {
+    auto made = some_letter(seq);
+    made.stream = stream;
+    return made;
+  };
+  require_ok(store->add({letter(1, "a"), letter(2, "b")}, share));
+  const auto full = store->add({letter(3, "c"), letter(4, "c")}, share);
+  REQUIRE(full.has_error());
+  CHECK(full.error().code == errc::disk_full);
+  CHECK_THAT(full.error().message, Catch::Matchers::Contains("not configured"));
+  CHECK(letters_counted(*store) == 2);
+  // Others go on, and what is there may be replaced.
+  require_ok(store->add({letter(5, "orders"), letter(6, "orders"), letter(7, "orders")}));
+  require_ok(store->add({letter(1, "a")}, share));
+  auto large = letter(8, "a");
+  large.body.assign(1000, 'x');
+  CHECK(store->add({large}, share).error().code == errc::invalid);
+  require_ok(store->add({large}));
+}
