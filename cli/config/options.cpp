@@ -161,7 +161,8 @@ std::vector<option> dead_letters_options(config& c) {
   return {{"dead_letters.max_size", read_size(c.dead_letters_max_bytes, 1 * MiB, 1024 * TiB),
            "1GiB", "10GiB",
            "Cap on the dead letters that are kept. When it is reached the sink's lanes that have "
-           "another one wait, rather than lose it."}};
+           "another one wait, rather than lose it. Streams that are not configured may have a fifth "
+           "of it together."}};
 }
 
 std::vector<option> usage_options(usage_settings& usage) {
