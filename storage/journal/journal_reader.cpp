@@ -30,7 +30,7 @@ class open_segment_reader {
     return reader;
   }
   ~open_segment_reader() {
-    find_ = {}, next_ = {}, load_ = {};
+    find_ = {}, next_ = {}, load_ = {}, count_ = {};
     db_.reset();
     catalog_->unpin(info_.number);
   }
@@ -95,23 +95,20 @@ class open_segment_reader {
     return block;
   }
 
-  /// Adds to `count` what is owed of `stream` from `first` to `last`, row by row.
+  /// Adds to `count` what is owed of `stream` from `first` to `last`: of the rows that can be read
+  /// one by one, as those do who read them.
   result<void> count(const std::string& stream, std::uint64_t first, std::uint64_t last,
                      const owed_events& owed, event_volume& count) {
-    // length() of a blob needs its row's header only, not the pages that hold it.
-    auto rows = db_->prepare(
-        "SELECT seq, n, ends, types, type_of, clients, attributes, length(bodies) FROM block "
-        "WHERE seq >= coalesce((SELECT max(seq) FROM block WHERE seq <= ?1), 0) AND seq <= ?2 "
-        "AND seq + n - 1 >= ?1 AND stream = ?3 ORDER BY seq");
-    if (!rows) return rows.error();
-    rows->bind(1, first);
-    rows->bind(2, last);
-    rows->bind_text(3, stream);
+    if (auto started = start(stream, first - 1); !started) return started;
     for (;;) {
-      auto row = rows->step();
+      const auto row = next();
+      const bool is_over = !row || !*row || (*row)->seq > last;
+      if (is_over) stop();
       if (!row) return row.error();
-      if (!*row) return {};
-      count += owed_of_row(*rows, stream, first, last, owed);
+      if (is_over) return {};
+      const auto from = std::max(first, (*row)->seq), to = std::min(last, (*row)->last_seq);
+      const auto portion = owed.between(stream, from, to);
+      if (portion != owed_events::portion::none) count += owed_of_row(**row, from, to, portion, owed);
     }
   }
 
@@ -119,32 +116,32 @@ class open_segment_reader {
   open_segment_reader(std::shared_ptr<segment_catalog> catalog, segment_info info)
       : catalog_(std::move(catalog)), info_(std::move(info)) {}
 
-  static event_volume owed_of_row(sqlite_statement& row, const std::string& stream,
-                                  std::uint64_t first, std::uint64_t last,
-                                  const owed_events& owed) {
+  /// One that can't be read counts whole.
+  event_volume owed_of_row(const row_position& row, std::uint64_t first, std::uint64_t last,
+                           owed_events::portion portion, const owed_events& owed) {
+    count_.reset();
+    count_.bind(1, row.seq);
+    const auto found = count_.step();
+    if (!found || !*found) return {last - first + 1, 0};
     block_columns columns;
-    columns.seq = static_cast<std::uint64_t>(row.integer(0));
-    columns.n = static_cast<std::uint64_t>(row.integer(1));
-    first = std::max(first, columns.seq);
-    last = std::min(last, columns.seq + columns.n - 1);
-    const auto portion = owed.between(stream, first, last);
-    if (portion == owed_events::portion::none) return {};
-    columns.ends = row.bytes(2);
-    columns.types = row.bytes(3);
-    columns.type_of = row.bytes(4);
-    columns.clients = row.bytes(5);
-    columns.attributes = row.bytes(6);
+    columns.seq = row.seq;
+    columns.n = row.last_seq - row.seq + 1;
+    columns.ends = count_.bytes(0);
+    columns.types = count_.bytes(1);
+    columns.type_of = count_.bytes(2);
+    columns.clients = count_.bytes(3);
+    columns.attributes = count_.bytes(4);
     const auto block = decode_without_bodies(columns);
-    if (!block) return {last - first + 1, static_cast<std::uint64_t>(row.integer(7))};
-    event_volume count;
+    count_.reset();
+    if (!block) return {last - first + 1, 0};
+    event_volume sum;
     for (auto seq = first; seq <= last; ++seq) {
-      const auto i = seq - columns.seq;
-      if (portion != owed_events::portion::all &&
-          !owed.is_owed(stream, seq, block->events[i].client))
-        continue;
-      count += {1, block->event_bytes(i)};
+      const auto i = seq - row.seq;
+      const bool is_all = portion == owed_events::portion::all;
+      if (is_all || owed.is_owed(row.stream, seq, block->events[i].client))
+        sum += {1, block->event_bytes(i)};
     }
-    return count;
+    return sum;
   }
 
   result<void> connect(const std::string& vfs) {
@@ -161,6 +158,7 @@ class open_segment_reader {
                  "AND (?3 = '' OR stream = ?3) ORDER BY seq"},
         {&load_, "SELECT n, time_ms, stream, ends, types, type_of, clients, attributes, bodies "
                  "FROM block WHERE seq = ?1"},
+        {&count_, "SELECT ends, types, type_of, clients, attributes FROM block WHERE seq = ?1"},
     };
     for (const auto& [statement, sql] : statements) {
       auto prepared = db_->prepare(sql, true);
@@ -173,7 +171,7 @@ class open_segment_reader {
   std::shared_ptr<segment_catalog> catalog_;
   segment_info info_;
   std::optional<sqlite_database> db_;
-  sqlite_statement find_, next_, load_;
+  sqlite_statement find_, next_, load_, count_;
 };
 
 class segment_journal_reader final : public journal_reader {

@@ -44,8 +44,8 @@ class journal_reader {
 
   /// How much of `stream` lies after `after_seq`, not after `up_to_seq`, and is `owed`; exact,
   /// however much is appended meanwhile. A segment of which all is owed, or nothing, counts by the
-  /// catalog; of others the rows are read, without their bodies. What can't be read is left out, but
-  /// for a row that tells only how many events it has: then all of them count.
+  /// catalog; of others the rows are read, without their bodies. A row of which only the number of
+  /// events can be read counts whole; what can't be found at all is left out, as by read().
   virtual result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
                                           std::uint64_t up_to_seq, const owed_events& owed) = 0;
   /// The same of all that lies after `after_seq` and is durable now.

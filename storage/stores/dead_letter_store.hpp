@@ -92,8 +92,9 @@ class dead_letter_store {
 
   /// Keeps the letters in one durable transaction: all or none. One that is kept already, of the
   /// same sink and event, is replaced. disk_full when they would not fit under the cap; invalid for
-  /// a single one that takes more than all may together.
-  virtual result<void> add(const std::vector<dead_letter>& letters) = 0;
+  /// a single one that takes more than all may together. The same of those that `share` counts.
+  virtual result<void> add(const std::vector<dead_letter>& letters, const letter_share& share) = 0;
+  result<void> add(const std::vector<dead_letter>& letters) { return add(letters, {}); }
 
   /// Letters that match, with numbers after `after`, at most `limit`, the oldest first. Without
   /// bodies as many as that; with bodies about dead_letter_read_bytes.

@@ -239,6 +239,20 @@ TEST_CASE("only what is owed is counted, exactly, also within rows", "[reader]")
   CHECK(*reader->count_owed("other", 0, 60, by_number{}) == event_volume{});
 }
 
+TEST_CASE("of a row that can't be read all events count as owed", "[reader]") {
+  temporary_dir dir;
+  auto log = open_journal(options_in(dir.path()));
+  for (std::uint64_t seq = 1; seq <= 30; seq += 10)
+    append_and_commit(*log, numbered_block(seq, 10, "default", 100));
+  {
+    auto db = sqlite_database::open(log->catalog()->list().front().path, sqlite_mode::read_write);
+    require_ok(db);
+    require_ok(db->exec("UPDATE block SET ends = 'no' WHERE seq = 11"));
+  }
+  const auto reader = journal_reader::make(log->catalog());
+  CHECK(reader->count_after("default", 5)->events == 25);
+}
+
 TEST_CASE("nothing unconfirmed, too young or unsealed is retired", "[journal]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
