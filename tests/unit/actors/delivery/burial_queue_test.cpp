@@ -9,8 +9,8 @@ using namespace penstock;
 
 namespace {
 
-const error no_room{errc::disk_full, "no room"};
-const error too_large{errc::invalid, "larger than all"};
+const error without_room{errc::disk_full, "no room"};
+const error beyond_all{errc::invalid, "larger than all"};
 
 burial_queue with_letters(std::uint64_t count) {
   burial_queue out;
@@ -42,7 +42,7 @@ TEST_CASE("burials: what there is room for is kept, down to the last letter", "[
   for (auto group = queue.next(0); !group.empty(); group = queue.next(0)) {
     REQUIRE(++tries < 40);
     if (group.size() > room) {
-      CHECK(queue.failed(no_room, 0).has_value() == (group.size() == 1));
+      CHECK(queue.failed(without_room, 0).has_value() == (group.size() == 1));
       continue;
     }
     room -= group.size();
@@ -56,10 +56,10 @@ TEST_CASE("burials: what there is room for is kept, down to the last letter", "[
 TEST_CASE("burials: the next try waits, and is told once", "[burials]") {
   auto queue = with_letters(1);
   CHECK(queue.next(1000).size() == 1);
-  CHECK(queue.failed(no_room, 1000) == "no room");
+  CHECK(queue.failed(without_room, 1000) == "no room");
   CHECK(queue.next(1000 + burial_retry_interval.count() - 1).empty());
   CHECK(queue.next(1000 + burial_retry_interval.count()).size() == 1);
-  CHECK_FALSE(queue.failed(no_room, 2000));
+  CHECK_FALSE(queue.failed(without_room, 2000));
   CHECK(queue.next(3000).size() == 1);
   queue.kept();
   CHECK_FALSE(queue.is_stuck());
@@ -69,11 +69,11 @@ TEST_CASE("burials: a letter that never fits holds none up, and is told clearly"
   auto queue = with_letters(3);
   std::vector<std::uint64_t> kept;
   std::vector<std::string> told;
-  for (std::int64_t now_ms = 0; now_ms < 10'000; now_ms += 1000)
-    for (auto group = queue.next(now_ms); !group.empty(); group = queue.next(now_ms)) {
+  for (std::int64_t at_ms = 0; at_ms < 10'000; at_ms += 1000)
+    for (auto group = queue.next(at_ms); !group.empty(); group = queue.next(at_ms)) {
       const bool fits = std::ranges::none_of(group, [](const auto& one) { return one.seq == 1; });
       if (!fits) {
-        if (const auto what = queue.failed(group.size() == 1 ? too_large : no_room, now_ms))
+        if (const auto what = queue.failed(group.size() == 1 ? beyond_all : without_room, at_ms))
           told.push_back(*what);
       } else {
         for (const auto& one : queue.kept())
