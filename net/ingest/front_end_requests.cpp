@@ -163,7 +163,8 @@ bool front_end::shed(session& from, const request_parser& parser, std::string_vi
     return true;
   }
   // Of a key it must be known first whether its events are stored already; see refuse_full().
-  const bool may_repeat = parser.head().has(request_field::idempotency_key);
+  const bool may_repeat =
+      !parts_.idempotency.empty() && parser.head().has(request_field::idempotency_key);
   if (auto why = may_repeat ? std::nullopt : stream_is_full(stream)) {
     parts_.metrics.count(shed_reason::stream_full);
     answer_now(from, parser, *why, retry_when_full_s);
