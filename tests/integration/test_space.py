@@ -272,11 +272,13 @@ class Caps(unittest.TestCase):
             self.assertEqual(reply.status, 507, reply)
             self.assertGreater(taken * 6000, 0.7 * MIB)
             self.assert_others_are_taken(node, "b", "default")
-            wait_for(lambda: node.metrics().get("penstock_queue_depth_bytes", stream="a") > taken * 6000,
-                     "it is told")
+            def is_told():
+                waits = node.admin("GET", "/v1/admin/status").json()["queues"]
+                return any(one["stream"] == "a" and one["bytes"] > taken * 6000 for one in waits)
+            wait_for(is_told, "its size is told")
             node.kill()
             node.start()
-            self.assertGreater(node.depth("a")["bytes"], taken * 6000)
+            wait_for(is_told, "its size is told after a restart")
 
     def test_a_repeat_is_answered_although_its_stream_is_full(self):
         with Node({"streams.a.max_size": "64KiB"}) as node, node.client() as client:
