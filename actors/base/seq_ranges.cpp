@@ -27,6 +27,11 @@ bool seq_ranges::covers(std::uint64_t first, std::uint64_t last) const {
   return after != ranges_.begin() && std::prev(after)->second >= last;
 }
 
+bool seq_ranges::overlaps(std::uint64_t first, std::uint64_t last) const {
+  const auto after = ranges_.upper_bound(last);
+  return after != ranges_.begin() && std::prev(after)->second >= first;
+}
+
 std::uint64_t seq_ranges::advance(std::uint64_t seq) {
   while (!ranges_.empty() && ranges_.begin()->first <= seq + 1) {
     seq = std::max(seq, ranges_.begin()->second);

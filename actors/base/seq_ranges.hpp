@@ -20,6 +20,9 @@ class seq_ranges {
   /// Whether one range holds [first, last].
   bool covers(std::uint64_t first, std::uint64_t last) const;
 
+  /// Whether one of [first, last] is in some range.
+  bool overlaps(std::uint64_t first, std::uint64_t last) const;
+
   /// Takes out the range that holds or follows directly after `seq` and everything before it;
   /// gives its end, or `seq` if there is no such range.
   std::uint64_t advance(std::uint64_t seq);

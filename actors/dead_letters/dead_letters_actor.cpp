@@ -49,7 +49,11 @@ void dead_letters_state::start(dead_letters_parts parts) {
 // -- letters --------------------------------------------------------------------------------------
 
 buried dead_letters_state::bury(const struct bury& wish) {
-  const auto kept = parts_.store->add(wish.letters);
+  const auto& share = parts_.unconfigured;
+  const bool is_shared = share.counts && std::ranges::any_of(wish.letters, [&](const auto& letter) {
+    return share.counts(letter.stream);
+  });
+  const auto kept = parts_.store->add(wish.letters, is_shared ? share : letter_share{});
   if (!kept) {
     parts_.metrics->bury_failures.add();
     return {false, kept.error()};

@@ -32,6 +32,7 @@ struct dead_letters_parts {
   sink_kinds sinks;
   std::shared_ptr<dead_letter_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
+  letter_share unconfigured{}; ///< what the streams that nobody configured may have together
 };
 
 class dead_letters_state {

@@ -245,7 +245,6 @@ caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_pa
       },
       [self](const await_published_ptr& request) { self->state.on_await(request); },
       [self](publish_rest) { return self->state.on_publish_rest(); },
-      [self](const buried& news) { self->state.on_buried(news); },
       [self](const wake_up& wake) { self->state.on_wake(wake); },
       [self](const space_rules_changed& news) { self->state.change_rules(news.rule_of); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/delivery/burial_queue.hpp"
 #include "actors/delivery/delivery_messages.hpp"
 #include "actors/delivery/expired_events.hpp"
 #include "actors/delivery/publish_watches.hpp"
@@ -32,7 +33,7 @@ namespace penstock {
 /// Cursors are saved this often at most: after a crash what was delivered since comes again, and a
 /// save is an fsync.
 inline constexpr std::chrono::milliseconds publisher_save_interval{100};
-/// After a failed save, or a dead letter that could not be kept, the next try is this much later.
+/// After a failed save the next try is this much later.
 inline constexpr std::chrono::milliseconds publisher_retry_interval{1000};
 inline constexpr std::chrono::milliseconds publisher_upkeep_interval{1000};
 /// A drain waits so long for batches under way before it asks the sink to give up.
@@ -49,8 +50,6 @@ inline constexpr std::chrono::milliseconds retrying_told_interval{60'000};
 inline constexpr std::size_t max_deaths_told = 5;
 /// Streams that are logged one by one in a second when they begin or cease to be held.
 inline constexpr std::size_t max_holds_told = 5;
-/// Dead letters in one message.
-inline constexpr std::size_t max_buried_at_once = 256;
 /// Bodies of events that are given up at once since their target is missing.
 inline constexpr std::size_t max_condemned_bytes = 4u << 20;
 /// A stream that has failed so often since it is held lets go of what it has in memory.
@@ -88,7 +87,7 @@ struct publisher_parts {
 };
 
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
-/// await_published_ptr, buried, publish_rest (answered with publish_left). On `drain` it waits for
+/// await_published_ptr, publish_rest (answered with publish_left). On `drain` it waits for
 /// the batches under way, saves the cursors, answers `drained` and quits. It blocks on the disk:
 /// spawn it detached.
 class publisher_state {
@@ -104,7 +103,6 @@ class publisher_state {
   void on_fetched(const fetch_reply& reply);
   void on_delivered(const lane_delivered& news);
   void on_again(const deliver_again_ptr& request, caf::response_promise promise);
-  void on_buried(const buried& news);
   void on_await(const await_published_ptr& request);
   void on_wake(const wake_up& wake);
   void change_rules(const stream_rules& rule_of) { parts_.space_rule = rule_of; }
@@ -131,11 +129,12 @@ class publisher_state {
     bool read_failed = false; // wait for the next upkeep before reading again
     bool dirty = false;       // its cursors moved since they were saved
     std::uint64_t durable_confirmed = 0;
-    bool counted = false;  // the backlog was counted, once
-    event_volume unread;   // events after feed.position()
+    bool counted = false;  // `unread` is exact, but for what was appended since
+    event_volume unread;   // what is owed after feed.position()
     appended_count appended; // the catalog's count that `unread` takes in
     std::int64_t used_ms = 0; // when something of it happened last
     std::uint64_t expired = 0; // events let go, as the stream held too much
+    bool is_stuck = false;     // it still does, and no more can be let go
   };
   /// Events that someone asked to be sent again.
   struct again_job {
@@ -200,7 +199,11 @@ class publisher_state {
   void finish_again(again_job& job);
   void advance_watches(stream& of, std::uint32_t lane_number);
   void tell_front_ends(const std::vector<publish_watches::answer>& answers);
+  void tell_death(const dead_letter& letter);
+  burial_queue& burials_of(const std::string& stream);
   void send_bury();
+  void send_bury(burial_queue& from);
+  void on_buried(burial_queue& from, const buried& news);
   void set_state(sink_state state);
   // -- publisher_upkeep.cpp
   void wake_at(std::int64_t at_ms);
@@ -238,11 +241,9 @@ class publisher_state {
   std::uint64_t next_token_ = 1;
   std::vector<caf::actor> front_ends_;
 
-  std::deque<dead_letter> dead_; // not kept yet
-  std::size_t burying_ = 0;      // how many of them were sent to be kept
-  bool bury_failed_ = false;
+  burial_queue burials_;
+  burial_queue unconfigured_burials_; // which share a bound, and wait for each other
   std::size_t dead_since_upkeep_ = 0;
-  std::int64_t bury_again_ms_ = 0;
 
   sink_state state_ = sink_state::ok;
   std::string last_error_;

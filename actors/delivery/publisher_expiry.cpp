@@ -51,16 +51,19 @@ std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule,
   return dead.size();
 }
 
-/// What is under way stays.
+/// What is under way stays, and so do dead letters that are not kept: where there is no room for
+/// them the stream may hold too much for long, and takes no more.
 void publisher_state::expire_old(stream& of) {
   const auto rule = parts_.space_rule ? parts_.space_rule(of.feed.stream()) : stream_rule{};
-  if (rule.refuses || draining_) return;
+  of.is_stuck = false;
+  if (rule.refuses || draining_ || !of.counted) return;
   expired_events gone;
   while (gone.count < max_expired_at_once) {
     if (of.feed.open_events() == 0 && of.feed.position() < parts_.catalog->durable_seq())
       read_segments(of, of.feed.read_bytes(publisher_read_bytes));
     if (drop_oldest(of, rule, gone) == 0) break;
   }
+  of.is_stuck = burials_of(of.feed.stream()).is_stuck() && excess_bytes(of, rule) > 0;
   if (gone.count == 0) return;
   of.dirty = dirty_ = true;
   of.expired += gone.count;

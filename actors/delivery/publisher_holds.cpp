@@ -112,7 +112,7 @@ void publisher_state::shrink(stream& of) {
 
 // What was there when the sink last said that the target is missing; later events are tried first.
 void publisher_state::condemn(stream& of) {
-  if (!of.hold.is_lapsed() || !dead_.empty()) return;
+  if (!of.hold.is_lapsed() || !burials_of(of.feed.stream()).empty()) return;
   lane_feed::burial_room room{max_buried_at_once, max_condemned_bytes};
   const auto reason =
       "it had no target for " +
@@ -127,10 +127,8 @@ void publisher_state::condemn(stream& of) {
 }
 
 void publisher_state::condemn_all() {
-  for (auto& [key, of] : streams_) {
-    if (!dead_.empty()) return;
+  for (auto& [key, of] : streams_)
     condemn(of);
-  }
 }
 
 // -- what is told ---------------------------------------------------------------------------------

@@ -145,38 +145,53 @@ void publisher_state::settle_stream(std::uint32_t lane_number, stream& of,
 void publisher_state::bury_event(std::uint32_t lane_number, stream& of,
                                  const lane_feed::dead_event& dead,
                                  std::vector<publish_watches::answer>& answers) {
-  dead_.push_back(letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
+  burials_of(of.feed.stream()).add(
+      letter_of(dead, parts_.sink, parts_.tag, parts_.wall_ms()));
   of.watches.died(lane_number, dead.event.seq(), answers);
-  if (++dead_since_upkeep_ <= max_deaths_told)
-    spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter{}: {}", parts_.sink,
-                 dead.event.seq(), parts_.tag, of.feed.stream(),
-                 dead.tries > 0 ? fmt::format(" after {} tries", dead.tries) : "", dead.reason);
 }
 
 // -- dead letters ---------------------------------------------------------------------------------
 
-void publisher_state::send_bury() {
-  if (dead_.empty() || burying_ > 0 || now_ms() < bury_again_ms_) return;
-  auto message = std::make_shared<bury>();
-  burying_ = std::min(dead_.size(), max_buried_at_once);
-  message->letters.assign(dead_.begin(), dead_.begin() + static_cast<std::ptrdiff_t>(burying_));
-  self_->send(parts_.dead_letters, bury_ptr{std::move(message)});
+void publisher_state::tell_death(const dead_letter& letter) {
+  if (++dead_since_upkeep_ > max_deaths_told) return;
+  spdlog::warn("sink {}: event {:016x}-{} of stream '{}' is a dead letter{}: {}", parts_.sink,
+               letter.seq, parts_.tag, letter.stream,
+               letter.tries > 0 ? fmt::format(" after {} tries", letter.tries) : "", letter.reason);
 }
 
-void publisher_state::on_buried(const buried& news) {
-  const auto count = std::exchange(burying_, 0);
+burial_queue& publisher_state::burials_of(const std::string& stream) {
+  const bool is_configured = !parts_.is_configured || parts_.is_configured(stream);
+  return is_configured ? burials_ : unconfigured_burials_;
+}
+
+void publisher_state::send_bury() {
+  send_bury(burials_);
+  send_bury(unconfigured_burials_);
+}
+
+void publisher_state::send_bury(burial_queue& from) {
+  auto letters = from.next(now_ms());
+  if (letters.empty()) return;
+  auto message = std::make_shared<bury>();
+  message->letters = std::move(letters);
+  self_->request(parts_.dead_letters, caf::infinite, bury_ptr{std::move(message)})
+      .then([this, &from](const buried& news) { on_buried(from, news); },
+            [this, &from](const caf::error& why) {
+              on_buried(from, {false, {errc::unavailable, to_string(why)}});
+            });
+}
+
+void publisher_state::on_buried(burial_queue& from, const buried& news) {
   if (!news.ok) {
-    if (!std::exchange(bury_failed_, true))
+    if (const auto told = from.failed(news.why, now_ms()))
       spdlog::error("sink {}: dead letters can't be kept, so their lanes' cursors stay: {}",
-                    parts_.sink, news.why.message);
-    bury_again_ms_ = now_ms() + publisher_retry_interval.count();
-    return; // the next upkeep tries again
+                    parts_.sink, *told);
+    return send_bury(from); // fewer; a single one waits for the next upkeep
   }
-  bury_failed_ = false;
-  parts_.metrics->refused.add(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto letter = std::move(dead_.front());
-    dead_.pop_front();
+  const auto letters = from.kept();
+  parts_.metrics->refused.add(letters.size());
+  for (const auto& letter : letters) {
+    tell_death(letter);
     const auto at = streams_.find(letter.stream);
     if (at == streams_.end()) continue;
     auto& of = at->second;
@@ -185,7 +200,7 @@ void publisher_state::on_buried(const buried& news) {
     advance_watches(of, of.feed.lane_of(letter.client));
     pump(of);
   }
-  send_bury();
+  send_bury(from);
   condemn_all();
   dispatch();
   save_if_due();

@@ -69,22 +69,19 @@ void publisher_state::save() {
 // is appended and shrinks by what is read.
 void publisher_state::refresh_unread(stream& of) {
   const auto& key = of.feed.stream();
-  const auto& catalog = *parts_.catalog;
-  // In this order: what is appended in between is seen as not read yet.
-  const auto durable = catalog.durable_seq();
-  const auto appended = catalog.appended_count_of(key);
+  const auto [appended, durable] = parts_.catalog->appended_now(key);
   // The catalog had forgotten it: what it counts now is not what it counted then.
   if (appended.number != of.appended.number && of.appended.number != 0) of.counted = false;
-  if (catalog.durable_seq() <= of.feed.position()) {
+  if (durable <= of.feed.position()) {
     of.unread = {};
     of.counted = true;
   } else if (of.counted) {
     of.unread += appended.volume;
     of.unread -= of.appended.volume;
-  } else if (const auto count = parts_.reader->count_after(key, of.feed.position())) {
+  } else if (const auto count = parts_.reader->count_owed(key, of.feed.position(), durable,
+                                                          of.feed.owed())) {
     of.unread = *count;
-    // What was appended while we counted may or may not be in the count: then count again later.
-    of.counted = catalog.appended_count_of(key) == appended;
+    of.counted = true;
   }
   of.appended = appended;
   if (of.counted && of.unread.events == 0) of.feed.pass_over(durable);
@@ -154,7 +151,7 @@ void publisher_state::publish_status() {
     if (const auto oldest = of.feed.oldest_time_ms())
       lag.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);
     lag.expired = of.expired;
-    told->streams.push_back({key, {lag.events, lag.bytes}, lag.oldest_ms, of.appended});
+    told->streams.push_back({key, {lag.events, lag.bytes}, lag.oldest_ms, of.appended, of.is_stuck});
     lags.push_back(std::move(lag));
   }
   self_->send(parts_.journal, sink_backlog_ptr{std::move(told)});

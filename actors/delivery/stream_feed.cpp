@@ -116,10 +116,9 @@ event_volume stream_feed::add(const std::vector<std::shared_ptr<const event_bloc
     for (std::uint32_t i = 0; i < block->size(); ++i) {
       const auto seq = block->first_seq + i;
       if (seq <= position_) continue;
-      ++out.events;
-      out.bytes += block->event_bytes(i);
       const auto client = block->events[i].client;
       if (before_.contains(seq, client)) continue;
+      out += {1, block->event_bytes(i)};
       lanes_[lane_of(client)].add({block, i}, ref, now_ms);
       open_bytes_ += block->event_bytes(i);
       ++open;

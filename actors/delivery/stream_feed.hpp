@@ -4,6 +4,7 @@
 #include "actors/base/memory_budget.hpp"
 #include "actors/base/seq_ranges.hpp"
 #include "actors/delivery/lane_feed.hpp"
+#include "storage/journal/owed_events.hpp"
 #include "storage/stores/cursor_store.hpp"
 
 #include <cstdint>
@@ -58,6 +59,22 @@ class delivered_before {
   std::uint64_t end_ = 0;
 };
 
+/// What one sink was not delivered, as far as `before` tells, to which it refers.
+class undelivered_events final : public owed_events {
+ public:
+  explicit undelivered_events(const delivered_before& before) : before_{before} {}
+  portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
+    if (before_.end() < first) return portion::all;
+    return before_.covers(first, last) ? portion::none : portion::some;
+  }
+  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t client) const override {
+    return !before_.contains(seq, client);
+  }
+
+ private:
+  const delivered_before& before_;
+};
+
 /// Pure. An event of a client goes to lane `client % lanes`.
 class stream_feed {
  public:
@@ -67,6 +84,8 @@ class stream_feed {
   const std::string& stream() const { return stream_; }
   /// The last sequence number that was read or passed over.
   std::uint64_t position() const { return position_; }
+  /// What of the stream is owed, of all that is not in memory.
+  undelivered_events owed() const { return undelivered_events{before_}; }
   /// Something that is still to be read was delivered before.
   bool has_delivered_ahead() const { return before_.end() > position_; }
   bool wants_blocks() const { return share_.held_bytes() < max_bytes_ && share_.may_grow(); }
@@ -77,7 +96,7 @@ class stream_feed {
   /// Lets go of what was read and not delivered, if that is more than it may hold: it is read
   /// again. False if nothing changed: it holds little, or events are under way or being buried.
   bool rewind(const std::string& sink);
-  /// Gives what was read, delivered before or not.
+  /// Gives what was read and is to be delivered.
   event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks,
                    std::int64_t now_ms);
   /// The stream has no event between position() and `seq`.

@@ -258,6 +258,10 @@ void journal_state::note_space() {
 
 void journal_state::report(const sink_backlog& told) {
   if (!space_) return;
+  if (refusals_since_report_ > max_refusals_told)
+    spdlog::warn("journal: and {} streams more; see 'penstock status'",
+                 refusals_since_report_ - max_refusals_told);
+  refusals_since_report_ = 0;
   space_->report(told, [this](const std::string& stream) {
     return store_->catalog()->appended_count_of(stream);
   });
@@ -276,6 +280,13 @@ void journal_state::watch_space(const caf::actor& front_end) {
   if (told_space_) self_->send(front_end, told_space_);
 }
 
+void journal_state::tell_refused(const std::string& stream) {
+  if (++refusals_since_report_ > max_refusals_told) return;
+  spdlog::warn("journal: the stream '{}' holds as much, or as old events, as it may; its new ones are "
+               "refused with 507 until its sinks have taken some",
+               stream);
+}
+
 void journal_state::tell_space() {
   const auto& now = space_->refused();
   if (now == told_space_) return;
@@ -284,12 +295,11 @@ void journal_state::tell_space() {
   };
   const bool was_full = told_space_ && told_space_->unconfigured;
   const bool is_full = now && now->unconfigured;
-  if (names_in(told_space_) == 0 && names_in(now) > 0)
-    spdlog::warn("journal: the stream '{}' holds as much, or as old events, as it may; its new ones are "
-                 "refused with 507 until its sinks have taken some. 'penstock status' names others",
-                 *now->names.begin());
+  if (now)
+    for (const auto& stream : now->names)
+      if (!told_space_ || !told_space_->names.contains(stream)) tell_refused(stream);
   if (names_in(told_space_) > 0 && names_in(now) == 0)
-    spdlog::info("journal: all configured streams are taken again");
+    spdlog::info("journal: no stream is refused any more for what it holds itself");
   if (is_full && !was_full)
     spdlog::warn("journal: the streams that are not configured hold {} bytes together, "
                  "journal.unconfigured_max_size; their new events are refused with 507",

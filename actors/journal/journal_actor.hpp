@@ -46,6 +46,9 @@ inline constexpr std::size_t max_group_bytes = 16u << 20;
 /// costs about as much as ten events in it.
 inline constexpr std::size_t max_row_events = 4096;
 inline constexpr std::size_t max_row_bytes = 1u << 20;
+/// Streams that are logged one by one when they begin to be refused, between two reports of sinks;
+/// each sink gives one a second.
+inline constexpr std::size_t max_refusals_told = 5;
 /// While the journal can't take more, or not from all, this often it looks whether it can again.
 inline constexpr std::chrono::milliseconds full_check_interval{200};
 
@@ -101,6 +104,7 @@ class journal_state {
   void set_failed(bool failed);
   void note_commit(std::size_t events, std::size_t bytes);
   void note_space();
+  void tell_refused(const std::string& stream);
   void tell_space();
 
   self_ptr self_;
@@ -129,6 +133,7 @@ class journal_state {
   std::function<bool(const std::string&)> is_replicated_;    // empty: no stream is
   std::optional<space_book> space_;
   refused_streams_ptr told_space_; // what front ends know
+  std::size_t refusals_since_report_ = 0;
   std::vector<caf::actor> space_watchers_;
 };
 

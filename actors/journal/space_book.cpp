@@ -6,7 +6,7 @@
 namespace penstock {
 
 bool space_book::is_bound(const stream_rule& rule) const {
-  const bool by_itself = rule.refuses && (rule.max_bytes > 0 || rule.max_age_ms > 0);
+  const bool by_itself = rule.max_bytes > 0 || (rule.refuses && rule.max_age_ms > 0);
   return by_itself || (!rule.is_configured && unconfigured_max_bytes_ > 0);
 }
 
@@ -22,6 +22,7 @@ void space_book::count(const std::string& stream, entry& of) {
   const auto before = of.held;
   of.held = of.backlogs.empty() ? held_bytes(of.appended.volume) : 0;
   of.oldest_ms = 0;
+  of.is_stuck = false;
   for (const auto& [sink, backlog] : of.backlogs) {
     auto volume = of.appended.volume;
     // Where the catalog had forgotten the stream, all that it counts came since.
@@ -29,11 +30,12 @@ void space_book::count(const std::string& stream, entry& of) {
     volume += backlog.volume;
     of.held = std::max(of.held, held_bytes(volume));
     of.oldest_ms = std::max(of.oldest_ms, backlog.oldest_ms);
+    of.is_stuck = of.is_stuck || backlog.is_stuck;
   }
   if (!of.rule.is_configured) unconfigured_bytes_ += of.held - before;
   const bool is_full = of.rule.max_bytes > 0 && of.held >= of.rule.max_bytes;
   const bool is_old = of.rule.max_age_ms > 0 && of.oldest_ms > of.rule.max_age_ms;
-  if (of.rule.refuses && (is_full || is_old))
+  if (of.rule.refuses ? is_full || is_old : is_full && of.is_stuck)
     has_changed_ = over_.names.insert(stream).second || has_changed_;
   else
     has_changed_ = over_.names.erase(stream) > 0 || has_changed_;

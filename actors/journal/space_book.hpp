@@ -26,6 +26,7 @@ struct stream_backlog {
   event_volume volume;
   std::int64_t oldest_ms = 0; ///< age of the oldest
   appended_count appended;    ///< what was in the journal then
+  bool is_stuck = false;      ///< it holds too much, and the sink can let no more of it go
 };
 
 /// Of all streams that the sink knows.
@@ -38,7 +39,7 @@ struct sink_backlog {
 struct stream_rule {
   std::uint64_t max_bytes = 0;  ///< 0: no bound of its own
   std::int64_t max_age_ms = 0;  ///< likewise, of its oldest event
-  bool refuses = true;          ///< else its sinks let the oldest go
+  bool refuses = true;          ///< else its sinks let the oldest go, as long as they can
   bool is_configured = true;    ///< else it shares a bound with all that are not
 };
 
@@ -86,6 +87,7 @@ class space_book {
     std::map<std::string, stream_backlog> backlogs{}; // by sink
     std::uint64_t held = 0;
     std::int64_t oldest_ms = 0;
+    bool is_stuck = false;
   };
   bool is_bound(const stream_rule& rule) const;
   entry* find_or_add(const std::string& stream);

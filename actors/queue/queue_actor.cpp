@@ -239,11 +239,14 @@ void queue_actor_state::on_receipts(const queue_receipts& request, caf::response
   auto& of = *found;
   of.used_ms = now_ms();
   const auto position = of.state.position();
+  bool acked_unread = false;
   for (const auto& ticket : request.receipts) {
     const auto outcome = request.accept ? of.state.ack(ticket) : of.state.nack(ticket);
     ++(outcome == receipt_outcome::done ? out.done : out.stale);
+    const bool counts = request.accept && outcome == receipt_outcome::done;
+    acked_unread = acked_unread || (counts && ticket.seq > position);
   }
-  if (of.state.position() != position) of.counted = false;
+  if (acked_unread) of.counted = false;
   of.acked_since = of.acked_since || out.done > 0;
   parts_.metrics->stale.add(out.stale);
   (request.accept ? parts_.metrics->acked : parts_.metrics->nacked).add(out.done);

@@ -112,6 +112,8 @@ class queue_actor_state {
     queue_state state;
     std::deque<waiter> waiters;
     bool burying = false;                // its events are on their way to the dead letters
+    std::size_t burial_group = max_unnamed_at_once; // how many of them may be
+    bool told_unburied = false;          // that they can't be kept
     bool wanted = false;                 // a consumer was here lately, so read ahead
     std::int64_t asked_ms = 0;           // when one was
     bool fetching = false;               // a fetch_request is under way…
@@ -121,18 +123,18 @@ class queue_actor_state {
     std::uint64_t durable_confirmed = 0; // what the keeper may be told
     /// The window was let go meanwhile: what is fetched does not follow it.
     bool is_behind() const { return fetching && state.position() < fetch_from; }
-    event_volume unread;                 // what lies after state.position()
+    event_volume unread;                 // what is owed after state.position()
     appended_count appended;             // the catalog's count that `unread` takes in
-    bool counted = false;                // the backlog was counted, once
+    bool counted = false;                // `unread` is exact, but for what was appended since
     newest_events newest{};              // when nothing of it was owed last
     std::int64_t used_ms = 0;            // when something of it happened last
     /// What the window was let go at, and the time of the event that is next: while the position is
     /// this one, that much is known without holding a block.
     std::optional<std::uint64_t> let_go_at;
     std::int64_t next_time_ms = 0;
-    event_volume let_go_acked{}; // of what was let go; `unread` counts it until it is read again
-    bool acked_since = false;    // something was acknowledged since: read it again
-    std::uint64_t expired = 0;   // events let go, as the stream held too much
+    bool acked_since = false;  // something was acknowledged since: read it again
+    std::uint64_t expired = 0; // events let go, as the stream held too much
+    bool is_stuck = false;     // it still does, and consumers hold the rest
   };
   struct unsaved_ack {
     caf::response_promise promise;
@@ -167,7 +169,8 @@ class queue_actor_state {
   bool may_forget(const stream& of, std::uint64_t durable) const;
   void forget_idle(std::uint64_t durable, const newest_map& newest);
   void bury_unnamed(stream& of);
-  void on_buried(const std::string& stream_name, const std::vector<receipt>& which, bool kept);
+  void on_buried(const std::string& stream_name, const std::vector<receipt>& which,
+                 const buried& outcome);
   void refresh_unread(stream& of);
   void note_moves();
   void expire_old(stream& of);

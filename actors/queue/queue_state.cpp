@@ -50,22 +50,20 @@ event_volume queue_state::add(const std::vector<std::shared_ptr<const event_bloc
   for (const auto& block : blocks) {
     if (block->empty() || block->last_seq() <= position_) continue;
     if (window_bytes() >= limits_.window_bytes || !share_.may_grow()) break;
-    const auto count = block->last_seq() - std::max(position_, block->first_seq - 1);
-    taken += {count, block->event_bytes_from(block->size() - count)};
-    add_block(block);
+    taken += add_block(block);
   }
   return taken;
 }
 
-void queue_state::add_block(const std::shared_ptr<const event_block>& block) {
+event_volume queue_state::add_block(const std::shared_ptr<const event_block>& block) {
+  event_volume unacked;
   entry fresh{.block = block, .after = position_, .slots = std::vector<slot>(block->size())};
   for (std::size_t i = 0; i < block->size(); ++i) {
     const auto seq = block->first_seq + i;
     if (seq <= saved_.seq || acked_.contains(seq)) {
       fresh.slots[i].at = phase::acked;
     } else {
-      ++fresh.unacked;
-      unacked_bytes_ += block->event_bytes(i);
+      unacked += {1, block->event_bytes(i)};
     }
   }
   // Acknowledged before it was read: now we know that no event lies between it and the last.
@@ -74,14 +72,16 @@ void queue_state::add_block(const std::shared_ptr<const event_block>& block) {
     saved_.seq = acked_.advance(saved_.seq);
   }
   position_ = block->last_seq();
-  if (fresh.unacked == 0) return;
-  fresh.fresh = fresh.unacked;
+  if (unacked.events == 0) return unacked;
+  fresh.fresh = fresh.unacked = static_cast<std::uint32_t>(unacked.events);
   fresh.bytes = block->memory_bytes() + fresh.slots.size() * sizeof(slot);
   share_.add(fresh.bytes);
   fresh_bytes_ += fresh.bytes;
-  unacked_ += fresh.unacked;
+  unacked_ += unacked.events;
+  unacked_bytes_ += unacked.bytes;
   fresh_ += fresh.fresh;
   window_.emplace(block->first_seq, std::move(fresh));
+  return unacked;
 }
 
 void queue_state::pass_over(std::uint64_t seq) {
@@ -93,20 +93,15 @@ void queue_state::pass_over(std::uint64_t seq) {
 }
 
 event_volume queue_state::let_go() {
-  event_volume out;
-  if (window_.empty() || in_flight_ > 0) return out;
+  if (window_.empty() || in_flight_ > 0) return {};
+  const event_volume out{unacked_, unacked_bytes_};
   if (const auto until = confirmed(); until > saved_.seq) {
     acked_.add(saved_.seq + 1, until);
     saved_.seq = acked_.advance(saved_.seq);
   }
   position_ = saved_.seq;
-  for (const auto& [first, held] : window_) {
-    const auto& block = *held.block;
-    if (block.last_seq() <= position_) continue;
-    const auto count = block.last_seq() - std::max(position_, first - 1);
-    out += {count, block.event_bytes_from(block.size() - count)};
+  for (const auto& [first, held] : window_)
     share_.sub(held.bytes);
-  }
   window_.clear();
   ready_again_.clear();
   unacked_ = unacked_bytes_ = fresh_ = fresh_from_ = 0;

@@ -5,6 +5,7 @@
 #include "actors/base/memory_budget.hpp"
 #include "actors/base/seq_ranges.hpp"
 #include "storage/events/event_block.hpp"
+#include "storage/journal/owed_events.hpp"
 #include "storage/stores/cursor_store.hpp"
 
 #include <cstddef>
@@ -52,6 +53,23 @@ struct queue_limits {
   std::size_t read_ahead_bytes = 8u << 20; ///< of them, blocks with events not yet handed out
 };
 
+/// What consumers have yet to acknowledge of what lies behind the confirmed position. It refers to
+/// the ranges that it is given.
+class unacked_events final : public owed_events {
+ public:
+  explicit unacked_events(const seq_ranges& acked) : acked_{acked} {}
+  portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
+    if (!acked_.overlaps(first, last)) return portion::all;
+    return acked_.covers(first, last) ? portion::none : portion::some;
+  }
+  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+    return !acked_.contains(seq);
+  }
+
+ private:
+  const seq_ranges& acked_;
+};
+
 /// Events are handed out in journal order: those whose lease expired or that were given back
 /// first, since they are older than all new ones. A block stays in the window until each of its
 /// events is acknowledged, so a repeat needs no disk. Not synchronised.
@@ -70,13 +88,13 @@ class queue_state {
   /// How much to read at once, of the `most` that is wanted.
   std::size_t read_bytes(std::size_t most) const { return share_.room(most, least_read_bytes); }
   /// Adds blocks that follow position(), in order; skips what lies before it and stops when the
-  /// window is full. Gives what it took.
+  /// window is full. Gives what it took that is not acknowledged.
   event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks);
   /// The stream has no event in (position(), seq].
   void pass_over(std::uint64_t seq);
   /// Forgets what the window holds: position() goes back to what is confirmed. Not while a message
-  /// is under a lease; blocks that follow the old position must not be added any more. Gives how
-  /// much lies after the new position in what was held.
+  /// is under a lease; blocks that follow the old position must not be added any more. Gives what
+  /// was held and is not acknowledged.
   event_volume let_go();
 
   /// Leases up to `max` events, whose bodies together exceed `max_bytes` by one at most, until
@@ -90,8 +108,8 @@ class queue_state {
   std::size_t expire(std::int64_t now_ms);
   /// When the next lease runs out.
   std::optional<std::int64_t> next_expiry_ms() const;
-  /// Something was acknowledged before what lies in front of it.
-  bool has_acked_ahead() const { return !acked_.empty(); }
+  /// What was acknowledged before what lies in front of it; other streams' events may be within.
+  const seq_ranges& acked_ahead() const { return acked_; }
   /// True when receive() would give something.
   bool has_ready() const;
 
@@ -138,7 +156,7 @@ class queue_state {
   };
 
   std::optional<place> find(std::uint64_t seq);
-  void add_block(const std::shared_ptr<const event_block>& block);
+  event_volume add_block(const std::shared_ptr<const event_block>& block);
   queued_message hand_out(const place& where, std::uint64_t lease);
   void end_lease(std::uint64_t lease);
   void mark_acked(const place& where);

@@ -66,10 +66,7 @@ void queue_actor_state::let_go(stream& of) {
   if (of.state.in_flight() > 0) return;
   const auto next_time = of.state.oldest_time_ms();
   if (!next_time) return;
-  const event_volume unacked{of.state.unacked_in_window(), of.state.unacked_bytes_in_window()};
-  of.let_go_acked = of.state.let_go();
-  of.unread += of.let_go_acked;
-  of.let_go_acked -= unacked;
+  of.unread += of.state.let_go();
   of.let_go_at = of.state.position();
   of.next_time_ms = *next_time;
   of.acked_since = false;
@@ -139,9 +136,11 @@ void queue_actor_state::tell_journal(const std::vector<queue_stats>& all) {
   auto told = std::make_shared<sink_backlog>();
   told->sink = parts_.sink;
   told->streams.reserve(all.size());
-  for (const auto& one : all)
-    told->streams.push_back({one.stream, {one.depth, one.bytes}, one.oldest_ms,
-                             streams_.at(one.stream).appended});
+  for (const auto& one : all) {
+    const auto& of = streams_.at(one.stream);
+    told->streams.push_back(
+        {one.stream, {one.depth, one.bytes}, one.oldest_ms, of.appended, of.is_stuck});
+  }
   self_->send(parts_.journal, sink_backlog_ptr{std::move(told)});
 }
 
@@ -161,7 +160,7 @@ void queue_actor_state::note_moves() {
   if (std::exchange(moves_seen_, moves) == moves) return;
   for (auto& [key, of] : streams_) {
     of.newest = {}; // the same number and count may be of other events now
-    if (!of.state.has_acked_ahead()) continue;
+    if (of.state.acked_ahead().empty()) continue;
     of.counted = false;
     of.let_go_at.reset();
   }
@@ -223,14 +222,19 @@ std::vector<queued_message> queue_actor_state::next_to_expire(stream& of, const 
   return of.state.receive(count, std::max<std::uint64_t>(excess, 1), max_lease_ms, now_ms());
 }
 
-/// What consumers hold under a lease stays.
+/// What consumers hold under a lease stays; where that alone is too much, the stream takes no more.
 void queue_actor_state::expire_old(stream& of) {
   const auto rule = parts_.space_rule ? parts_.space_rule(of.name) : stream_rule{};
-  if (rule.refuses) return;
+  of.is_stuck = false;
+  if (rule.refuses || !of.counted) return; // what is not known exactly costs nobody an event
   expired_events gone;
   while (gone.count < max_expired_at_once) {
     const auto messages = next_to_expire(of, rule);
-    if (messages.empty()) break;
+    if (messages.empty()) {
+      const auto left = stats_of(of);
+      of.is_stuck = rule.max_bytes > 0 && held_bytes({left.depth, left.bytes}) > rule.max_bytes;
+      break;
+    }
     for (const auto& message : messages) {
       of.state.ack(message.ticket);
       gone.note(message.ticket.seq);
@@ -251,7 +255,7 @@ void queue_actor_state::bury_unnamed(stream& of) {
       parts_.catalog->durable_seq() > of.state.position())
     read_segments(of, of.state.read_bytes(queue_read_bytes));
   const auto messages =
-      of.state.receive(max_unnamed_at_once, max_receive_bytes, max_lease_ms, now_ms());
+      of.state.receive(of.burial_group, max_receive_bytes, max_lease_ms, now_ms());
   if (messages.empty()) return;
   auto wish = std::make_shared<bury>();
   std::vector<receipt> which;
@@ -265,25 +269,36 @@ void queue_actor_state::bury_unnamed(stream& of) {
     which.push_back(message.ticket);
   }
   of.burying = true;
-  spdlog::warn("queue: {} events of the stream '{}' become dead letters: no consumer can ask for a "
-               "stream of this name",
-               which.size(), of.name);
   self_->request(parts_.dead_letters, caf::infinite, bury_ptr{std::move(wish)})
       .then([this, name = of.name, which](
-                const buried& outcome) { on_buried(name, which, outcome.ok); },
-            [this, name = of.name, which](const caf::error&) { on_buried(name, which, false); });
+                const buried& outcome) { on_buried(name, which, outcome); },
+            [this, name = of.name, which](const caf::error& why) {
+              on_buried(name, which, {false, {errc::unavailable, to_string(why)}});
+            });
 }
 
-// What could not be kept is tried again at the next upkeep.
+// What could not be kept is tried again at the next upkeep, half as many: a part may have room.
 void queue_actor_state::on_buried(const std::string& buried_of, const std::vector<receipt>& which,
-                                  bool kept) {
+                                  const buried& outcome) {
   const auto at = streams_.find(buried_of);
   if (at == streams_.end()) return;
   auto& of = at->second;
   of.burying = false;
   for (const auto& ticket : which)
-    kept ? of.state.ack(ticket) : of.state.nack(ticket);
-  if (!kept) return;
+    outcome.ok ? of.state.ack(ticket) : of.state.nack(ticket);
+  if (!outcome.ok) {
+    of.burial_group = std::max<std::size_t>(1, which.size() / 2);
+    if (which.size() == 1 && !std::exchange(of.told_unburied, true))
+      spdlog::error("queue: events of the stream '{}', which no consumer can ask for, can't be kept as "
+                    "dead letters: {}",
+                    of.name, outcome.why.message);
+    return;
+  }
+  of.burial_group = std::min(of.burial_group * 2, max_unnamed_at_once);
+  of.told_unburied = false;
+  spdlog::warn("queue: {} events of the stream '{}' are dead letters now: no consumer can ask for a "
+               "stream of this name",
+               which.size(), of.name);
   of.dirty = dirty_ = true;
   save_if_due();
   bury_unnamed(of);
@@ -294,30 +309,28 @@ void queue_actor_state::on_buried(const std::string& buried_of, const std::vecto
 // The backlog is counted once, when the stream is first looked at; from then on it grows by what
 // is appended and shrinks by what is read, so that a long backlog costs nothing to know.
 void queue_actor_state::refresh_unread(stream& of) {
-  const auto appended = parts_.catalog->appended_count_of(of.name);
+  const auto [appended, durable] = parts_.catalog->appended_now(of.name);
   // The catalog had forgotten it: what it counts now is not what it counted then.
   if (appended.number != of.appended.number && of.appended.number != 0) of.counted = false;
-  if (parts_.catalog->durable_seq() <= of.state.position()) {
+  if (durable <= of.state.position()) {
     of.unread = {};
     of.counted = true;
   } else if (of.counted) {
     of.unread += appended.volume;
     of.unread -= of.appended.volume;
-  } else if (const auto count = parts_.reader->count_after(of.name, of.state.position())) {
+  } else if (const auto count = parts_.reader->count_owed(of.name, of.state.position(), durable,
+                                                          unacked_events{of.state.acked_ahead()})) {
     of.unread = *count;
-    // What was appended while we counted may or may not be in the count: then count again later.
-    of.counted = parts_.catalog->appended_count_of(of.name) == appended;
+    of.counted = true;
   }
   of.appended = appended;
 }
 
 queue_stats queue_actor_state::stats_of(const stream& of) const {
-  auto unread = of.unread;
-  if (of.let_go_at == of.state.position()) unread -= of.let_go_acked;
   queue_stats out{.stream = of.name,
-                  .depth = of.state.unacked_in_window() + unread.events,
+                  .depth = of.state.unacked_in_window() + of.unread.events,
                   .in_flight = of.state.in_flight(),
-                  .bytes = of.state.unacked_bytes_in_window() + unread.bytes,
+                  .bytes = of.state.unacked_bytes_in_window() + of.unread.bytes,
                   .expired = of.expired};
   if (const auto oldest = of.state.oldest_time_ms())
     out.oldest_ms = std::max<std::int64_t>(0, parts_.wall_ms() - *oldest);

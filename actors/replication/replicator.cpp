@@ -134,7 +134,9 @@ void replicator_state::on_held(const replica_held& news) {
   if (at_ == stage::idle || news.session != session_) return;
   if (!news.ok) {
     spdlog::warn("the node that holds what this one replicates does not: {}", news.why);
-    return set_aside_holder();
+    is_refused_ = true;
+    set_aside_holder();
+    return show();
   }
   answered_at_ = now();
   // It says how far it has all; what lies before what the sinks have is asked for by nobody.
@@ -147,6 +149,7 @@ void replicator_state::on_held(const replica_held& news) {
   while (!under_way_.empty() && under_way_.front().last_seq <= held_seq_) {
     under_way_bytes_ -= under_way_.front().bytes;
     under_way_.pop_front();
+    is_refused_ = false;
   }
   std::vector<publish_watches::answer> answers;
   watches_.advance(0, held_seq_, answers);
@@ -289,7 +292,9 @@ replica_news replicator_state::with_delivered(replica_news news) const {
 
 void replicator_state::show() {
   auto& m = *parts_.metrics;
-  m.has_holder.set(at_ == stage::sending ? 1 : 0);
+  // One that took nothing when it was asked last has yet to show that it does.
+  const bool is_proven = !is_refused_ || (under_way_.empty() && pending_.empty() && !is_reading_);
+  m.has_holder.set(at_ == stage::sending && is_proven ? 1 : 0);
   m.waiting_bytes.set(static_cast<std::int64_t>(under_way_bytes_));
   m.waits.set(static_cast<std::int64_t>(watches_.size()));
   m.held_seq.set(static_cast<std::int64_t>(held_seq_));

@@ -128,6 +128,7 @@ class replicator_state {
   std::size_t pending_bytes_ = 0;
   std::deque<sent_batch> under_way_;
   std::size_t under_way_bytes_ = 0;
+  bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink
   publish_watches watches_{1};
   std::vector<caf::actor> front_ends_; // that ever waited; watches know them by number

@@ -64,6 +64,13 @@ struct config {
   memory_plan memory;          ///< see settle_memory() in cli/config/node_memory.hpp
 };
 
+/// The bound of what all streams together hold that are not configured.
+inline std::uint64_t unconfigured_max_bytes(const config& settings) {
+  const auto& journal = settings.journal;
+  return journal.unconfigured_max_size_bytes > 0 ? journal.unconfigured_max_size_bytes
+                                                 : journal.max_size_bytes / 5;
+}
+
 /// Where values come from, later ones winning: defaults, file, environment, --set.
 struct config_sources {
   std::optional<std::string> file;                ///< --config

@@ -1,6 +1,7 @@
 #include "cli/config/config_warnings.hpp"
 
 #include "actors/base/ip_network.hpp"
+#include "actors/base/units.hpp"
 #include "cli/config/address.hpp"
 #include "cli/config/config_checks.hpp"
 #include "net/http/http_settings.hpp"
@@ -28,10 +29,30 @@ bool is_almost_everybody(const std::string& text) {
   return network && network->prefix_bits < fewest_prefix_bits;
 }
 
+/// What one stream, or all that nobody configured, may hold of what a holder keeps of this node.
+void warn_of_replicas(const config& c, std::vector<std::string>& found) {
+  if (c.cluster.directory == directory_kind::none) return;
+  const auto most = c.cluster.replica_max_bytes / 2;
+  const auto warn = [&](const std::string& key, std::uint64_t bytes) {
+    found.push_back(fmt::format(
+        "{} is {}, more than half of cluster.replica_max_size ({}): when it holds so much, other "
+        "streams with ack = \"replicated\" find no holder any more; lower it, or raise "
+        "cluster.replica_max_size on all nodes",
+        key, format_size(bytes), format_size(c.cluster.replica_max_bytes)));
+  };
+  if (c.streams.at("default").ack == ack_level::replicated)
+    if (const auto bytes = unconfigured_max_bytes(c); bytes > most)
+      warn("journal.unconfigured_max_size", bytes);
+  for (const auto& [name, stream] : c.streams)
+    if (stream.ack == ack_level::replicated && stream.max_size_bytes > most)
+      warn("streams." + name + ".max_size", stream.max_size_bytes);
+}
+
 } // namespace
 
 std::vector<std::string> warnings_of(const config& c) {
   auto found = admin_warnings(c);
+  warn_of_replicas(c, found);
   const auto wide = std::ranges::find_if(c.http.trusted_proxies, is_almost_everybody);
   if (wide != c.http.trusted_proxies.end())
     found.push_back(fmt::format(

@@ -148,7 +148,8 @@ std::vector<option> storage_options(config& c) {
       {"journal.unconfigured_max_size", read_size(c.journal.unconfigured_max_size_bytes, 0, 1024 * TiB),
        "0B", "1GiB",
        "How much all streams that are not configured may hold together, as streams.NAME.max_size; "
-       "0B is a fifth of max_size."},
+       "0B is a fifth of max_size. With ack = \"replicated\" for them, at most half of "
+       "cluster.replica_max_size."},
       {"journal.retention", read_duration(c.journal.retention_ms, 0ms, 3650 * day), "0s", "1d",
        "How long events are kept after every sink has them, for reading again."},
       {"journal.received_delay", read_duration(c.journal.received_delay_ms, 0ms, 10s), "10ms",
@@ -160,7 +161,8 @@ std::vector<option> dead_letters_options(config& c) {
   return {{"dead_letters.max_size", read_size(c.dead_letters_max_bytes, 1 * MiB, 1024 * TiB),
            "1GiB", "10GiB",
            "Cap on the dead letters that are kept. When it is reached the sink's lanes that have "
-           "another one wait, rather than lose it."}};
+           "another one wait, rather than lose it. Streams that are not configured may have a fifth "
+           "of it together."}};
 }
 
 std::vector<option> usage_options(usage_settings& usage) {
@@ -310,8 +312,9 @@ std::vector<option> stream_options(stream_settings& target) {
       {"streams.NAME.max_body", read_size(target.max_body_bytes, 0, GiB), "0B", "64KiB",
        "Largest request body; 0B is as http.max_body."},
       {"streams.NAME.max_size", read_size(target.max_size_bytes, 0, 1024 * TiB), "0B", "1GiB",
-       "How much of it may wait for its slowest sink: bodies, attributes and 32 bytes an event; 0B "
-       "is as much as there is room for."},
+       "How much of it may wait for its slowest sink: bodies, attributes, content types and 32 bytes "
+       "an event; 0B is as much as there is room for. What is under way when it is reached "
+       "(http.max_in_flight) comes on top, so keep it small beside journal.max_size."},
       {"streams.NAME.max_age", read_duration(target.max_age_ms, 0ms, 3650 * day), "0s", "7d",
        "How old the oldest event that waits for a sink may become; 0s is as old as it will."},
       {"streams.NAME.when_full",
@@ -320,7 +323,7 @@ std::vector<option> stream_options(stream_settings& target) {
                                                {"expire", full_stream_policy::expire}}),
        "refuse", "expire",
        "At max_size or max_age: new events of it are refused with 507, or the oldest are LOST, "
-       "counted and logged."},
+       "counted and logged, and refused only while none can be let go."},
   };
 }
 

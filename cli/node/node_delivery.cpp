@@ -15,6 +15,9 @@ result<void> node::make_sinks() {
   return {};
 }
 
+/// Streams that nobody configured may have this part of dead_letters.max_size together: a fifth.
+constexpr std::uint64_t unconfigured_letters_share = 5;
+
 // Before the publishers, which bury what their sinks refuse.
 result<void> node::start_delivery_keepers() {
   sink_kinds kinds;
@@ -27,9 +30,12 @@ result<void> node::start_delivery_keepers() {
   tell_damage(found);
   if (!letters) return letters.error();
   if (!replays) return replays.error();
+  const letter_share unconfigured{
+      [is_configured = is_configured()](const std::string& stream) { return !is_configured(stream); },
+      settings_.dead_letters_max_bytes / unconfigured_letters_share};
   dead_letters_ = system_.spawn<caf::detached>(
-      dead_letters_actor,
-      dead_letters_parts{std::move(*letters), kinds, dead_letter_metrics_, wall_ms});
+      dead_letters_actor, dead_letters_parts{std::move(*letters), kinds, dead_letter_metrics_,
+                                             wall_ms, unconfigured});
   replay_parts parts;
   parts.store = std::move(*replays);
   parts.reader = journal_reader::make(journal_->catalog());

@@ -29,12 +29,6 @@ stream_rules space_rule(const config& settings) {
   };
 }
 
-std::uint64_t unconfigured_max_bytes(const config& settings) {
-  const auto& journal = settings.journal;
-  return journal.unconfigured_max_size_bytes > 0 ? journal.unconfigured_max_size_bytes
-                                                 : journal.max_size_bytes / 5;
-}
-
 std::string queue_name(const config& settings) {
   for (const auto& [name, stream] : settings.streams)
     for (const auto& sink : stream.sinks)

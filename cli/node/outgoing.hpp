@@ -19,8 +19,6 @@ std::function<bool(const std::string& stream)> feeds(const config& settings, std
 
 /// How much a stream may hold of the journal. One without a sink holds nothing.
 stream_rules space_rule(const config& settings);
-/// The bound of all streams together that are not configured.
-std::uint64_t unconfigured_max_bytes(const config& settings);
 
 /// The embedded sink that streams use, "" when none does; there is one queue, whatever name it
 /// goes by.

@@ -238,6 +238,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
                      std::string_view tag);
   void decided(std::uint64_t token);
   void hold_back_later(request_claims& claims);
+  void refuse_full(request_claims& claims, std::string_view stream);
   void fail_ungranted(turn_batch& batch);
   void settle_stored(turn_batch& batch, const append_done& done);
   void tell_index(const event_claim& claim, const claim_outcome& outcome);

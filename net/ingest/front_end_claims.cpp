@@ -160,6 +160,25 @@ void front_end::hold_back_later(request_claims& claims) {
   }
 }
 
+// A repeat is answered as the first was, also where its stream may hold no more; what is new is not
+// stored.
+void front_end::refuse_full(request_claims& claims, std::string_view stream) {
+  const auto why = stream_is_full(stream);
+  if (!why) return;
+  bool refused = false;
+  for (auto& one : claims.all) {
+    if (one.state != claim_state::fresh) continue;
+    one.state = claim_state::failed;
+    one.status = static_cast<std::uint16_t>(why->status);
+    one.retry_after_s = retry_when_full_s;
+    tell_index(one, {{.key = one.key, .content = one.content}, one.status, one.retry_after_s});
+    refused = true;
+  }
+  if (!refused) return;
+  claims.why = why->detail;
+  parts_.metrics.count(shed_reason::stream_full);
+}
+
 // Only what is new goes on to the limiter; it is asked in any case, for what the answer tells of
 // it.
 void front_end::decided(std::uint64_t token) {
@@ -168,6 +187,7 @@ void front_end::decided(std::uint64_t token) {
   if (!claims.one_for_all) hold_back_later(claims);
   auto& r = batch->requests[0];
   auto& block = *batch->blocks[r.block];
+  refuse_full(claims, block.stream);
   const auto is_fresh = [](const event_claim& one) { return one.state == claim_state::fresh; };
   if (claims.one_for_all) {
     if (!is_fresh(claims.all[0])) block.clear();

@@ -76,8 +76,8 @@ std::optional<problem> front_end::stream_is_full(std::string_view stream) const 
   if (!refused_streams_) return std::nullopt;
   const auto name = "The stream \"" + std::string{stream} + "\" ";
   if (refused_streams_->names.contains(stream))
-    return problem{507, name + "holds as much as its max_size or max_age lets it, and its sinks "
-                               "take nothing; nothing was stored. Other streams are taken."};
+    return problem{507, name + "holds as much as its max_size or max_age lets it, until its sinks "
+                               "have taken some; nothing was stored. Other streams are taken."};
   if (refused_streams_->unconfigured && !rules_->streams.contains(stream))
     return problem{507, name + "is not configured, and those that are not hold "
                                "journal.unconfigured_max_size together; nothing was stored. Other streams "

@@ -186,10 +186,6 @@ void front_end::on_forward(const forward_request& request) {
   const auto& settings = stream_settings_of(request.stream);
   if (settings.expendable && parts_.node.journal_scarce.load(std::memory_order_relaxed))
     return refuse(status_full, retry_when_full_s);
-  if (stream_is_full(request.stream)) {
-    parts_.metrics.count(shed_reason::stream_full);
-    return refuse(status_full, retry_when_full_s);
-  }
   const bool overloaded = !memory_.has_room(memory_.total(), 0, memory_bytes(request));
   if (overloaded) parts_.metrics.count(shed_reason::in_flight);
   auto* const plan = plans_->find(request.plan);

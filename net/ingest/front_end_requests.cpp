@@ -162,7 +162,10 @@ bool front_end::shed(session& from, const request_parser& parser, std::string_vi
     answer_now(from, parser, {507, std::string{expendable_refused}}, retry_when_full_s);
     return true;
   }
-  if (auto why = stream_is_full(stream)) {
+  // Of a key it must be known first whether its events are stored already; see refuse_full().
+  const bool may_repeat =
+      !parts_.idempotency.empty() && parser.head().has(request_field::idempotency_key);
+  if (auto why = may_repeat ? std::nullopt : stream_is_full(stream)) {
     parts_.metrics.count(shed_reason::stream_full);
     answer_now(from, parser, *why, retry_when_full_s);
     return true;

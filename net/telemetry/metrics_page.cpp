@@ -179,8 +179,12 @@ std::vector<letter_tally> shown_tallies(const std::vector<letter_tally>& all,
   std::vector<letter_tally> out;
   for (auto& [sink, tallies] : by_sink)
     for (auto& tally : shown_streams(
-             std::move(tallies), is_configured, [](const letter_tally& t) { return t.letters; },
-             [](letter_tally& sum, const letter_tally& more) { sum.letters += more.letters; }))
+             std::move(tallies), is_configured,
+             [](const letter_tally& t) { return event_volume{t.letters, t.bytes}; },
+             [](letter_tally& sum, const letter_tally& more) {
+               sum.letters += more.letters;
+               sum.bytes += more.bytes;
+             }))
       out.push_back(std::move(tally));
   return out;
 }
@@ -375,7 +379,8 @@ std::string metrics_page(const metrics_sources& from) {
 std::vector<queue_stats> shown_queues(const queue_metrics& queue,
                                       const stream_test& is_configured) {
   return shown_streams(
-      queue.streams(), is_configured, [](const queue_stats& s) { return s.depth; },
+      queue.streams(), is_configured,
+      [](const queue_stats& s) { return event_volume{s.depth, s.bytes}; },
       [](queue_stats& sum, const queue_stats& more) {
         sum.depth += more.depth;
         sum.bytes += more.bytes;

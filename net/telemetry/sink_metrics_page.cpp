@@ -20,7 +20,8 @@ struct shown_sink {
 
 std::vector<sink_lag> shown_lags(const sink_metrics& sink, const stream_test& is_configured) {
   auto out = shown_streams(
-      sink.lags(), is_configured, [](const sink_lag& lag) { return lag.events; },
+      sink.lags(), is_configured,
+      [](const sink_lag& lag) { return event_volume{lag.events, lag.bytes}; },
       [](sink_lag& sum, const sink_lag& more) {
         sum.events += more.events;
         sum.bytes += more.bytes;

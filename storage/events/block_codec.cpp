@@ -143,7 +143,7 @@ bool decode_ends(const block_columns& row, event_block& block) {
     if ((i > 0 && !json.take(',')) || !json.number(end) || end < before) return false;
     before = end;
   }
-  return json.take(']') && json.finished() && before == row.bodies.size();
+  return json.take(']') && json.finished();
 }
 
 bool decode_types(const block_columns& row, event_block& block) {
@@ -232,18 +232,26 @@ void block_encoder::encode(const event_block& block) {
                attributes_.size() + block.stream.size() + block.bodies.size();
 }
 
-result<event_block> decode_block(const block_columns& row) {
+result<event_block> decode_without_bodies(const block_columns& row) {
   if (row.n == 0 || row.n > max_events_per_block) return corrupt("an impossible number of events");
   event_block block;
   block.first_seq = row.seq;
   block.time_ms = row.time_ms;
   block.stream = row.stream;
   block.events.resize(row.n);
-  if (!decode_ends(row, block)) return corrupt("the ends of its bodies don't fit the bodies");
+  if (!decode_ends(row, block)) return corrupt("the ends of its bodies can't be read");
   if (!decode_types(row, block)) return corrupt("its content types can't be read");
   if (!decode_clients(row, block)) return corrupt("its clients can't be read");
   if (!decode_attributes(row, block)) return corrupt("its attributes can't be read");
-  block.bodies = row.bodies;
+  return block;
+}
+
+result<event_block> decode_block(const block_columns& row) {
+  auto block = decode_without_bodies(row);
+  if (!block) return block;
+  if (block->events.back().end != row.bodies.size())
+    return corrupt("the ends of its bodies don't fit the bodies");
+  block->bodies = row.bodies;
   return block;
 }
 

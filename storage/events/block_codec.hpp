@@ -44,4 +44,8 @@ struct block_columns {
 /// Rebuilds the block. errc::corrupt, with the reason, if the columns contradict each other.
 result<event_block> decode_block(const block_columns& row);
 
+/// The same without bodies, for whoever only counts: `row.bodies` is not looked at, and what the
+/// block's events say of them is all there is.
+result<event_block> decode_without_bodies(const block_columns& row);
+
 } // namespace penstock

@@ -15,7 +15,7 @@ namespace penstock {
 /// The most events that one block holds; keeps 16-bit indexes and one row's size bounded.
 inline constexpr std::size_t max_events_per_block = 16'384;
 
-/// About what an event takes in a segment, beside its body and attributes.
+/// About what an event takes in a segment, beside its body, attributes and content type.
 inline constexpr std::uint64_t event_overhead_bytes = 32;
 
 /// One event's place in its block.
@@ -26,7 +26,7 @@ struct event_meta {
   std::uint64_t client = 0;     ///< keyed hash of who sent it; orders delivery per client
 };
 
-/// So many events, and the bytes of their bodies and attributes.
+/// So many events, and their bytes as event_block::event_bytes() counts them.
 struct event_volume {
   std::uint64_t events = 0;
   std::uint64_t bytes = 0;
@@ -66,11 +66,15 @@ struct event_block {
   std::string_view body(std::size_t i) const {
     return std::string_view{bodies}.substr(begin_of(i), events[i].end - begin_of(i));
   }
-  /// Of its body and its attributes.
+  std::size_t body_bytes(std::size_t i) const { return events[i].end - begin_of(i); }
+  /// Of its body, its attributes, and its content type where the event before it in the block has
+  /// another: a type that many events share is stored once. Needs no bodies.
   std::size_t event_bytes(std::size_t i) const {
-    return body(i).size() + attributes[events[i].attributes].size();
+    const bool is_new_type = i == 0 || events[i].type != events[i - 1].type;
+    return body_bytes(i) + attributes[events[i].attributes].size() +
+           (is_new_type ? content_types[events[i].type].size() : 0);
   }
-  /// Of the bodies and attributes of the events from `first` on.
+  /// Of the events from `first` on, together.
   std::size_t event_bytes_from(std::size_t first) const;
   /// Bytes of memory that this block holds on to, for the named bounds.
   std::size_t memory_bytes() const {

@@ -4,6 +4,7 @@
 #include "storage/journal/segment.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -29,7 +30,7 @@ class open_segment_reader {
     return reader;
   }
   ~open_segment_reader() {
-    find_ = {}, next_ = {}, load_ = {};
+    find_ = {}, next_ = {}, load_ = {}, count_ = {};
     db_.reset();
     catalog_->unpin(info_.number);
   }
@@ -94,9 +95,54 @@ class open_segment_reader {
     return block;
   }
 
+  /// Adds to `count` what is owed of `stream` from `first` to `last`: of the rows that can be read
+  /// one by one, as those do who read them.
+  result<void> count(const std::string& stream, std::uint64_t first, std::uint64_t last,
+                     const owed_events& owed, event_volume& count) {
+    if (auto started = start(stream, first - 1); !started) return started;
+    for (;;) {
+      const auto row = next();
+      const bool is_over = !row || !*row || (*row)->seq > last;
+      if (is_over) stop();
+      if (!row) return row.error();
+      if (is_over) return {};
+      const auto from = std::max(first, (*row)->seq), to = std::min(last, (*row)->last_seq);
+      const auto portion = owed.between(stream, from, to);
+      if (portion != owed_events::portion::none) count += owed_of_row(**row, from, to, portion, owed);
+    }
+  }
+
  private:
   open_segment_reader(std::shared_ptr<segment_catalog> catalog, segment_info info)
       : catalog_(std::move(catalog)), info_(std::move(info)) {}
+
+  /// One that can't be read counts whole.
+  event_volume owed_of_row(const row_position& row, std::uint64_t first, std::uint64_t last,
+                           owed_events::portion portion, const owed_events& owed) {
+    count_.reset();
+    count_.bind(1, row.seq);
+    const auto found = count_.step();
+    if (!found || !*found) return {last - first + 1, 0};
+    block_columns columns;
+    columns.seq = row.seq;
+    columns.n = row.last_seq - row.seq + 1;
+    columns.ends = count_.bytes(0);
+    columns.types = count_.bytes(1);
+    columns.type_of = count_.bytes(2);
+    columns.clients = count_.bytes(3);
+    columns.attributes = count_.bytes(4);
+    const auto block = decode_without_bodies(columns);
+    count_.reset();
+    if (!block) return {last - first + 1, 0};
+    event_volume sum;
+    for (auto seq = first; seq <= last; ++seq) {
+      const auto i = seq - row.seq;
+      const bool is_all = portion == owed_events::portion::all;
+      if (is_all || owed.is_owed(row.stream, seq, block->events[i].client))
+        sum += {1, block->event_bytes(i)};
+    }
+    return sum;
+  }
 
   result<void> connect(const std::string& vfs) {
     auto db = open_segment(info_.path, sqlite_mode::read_only, vfs);
@@ -112,6 +158,7 @@ class open_segment_reader {
                  "AND (?3 = '' OR stream = ?3) ORDER BY seq"},
         {&load_, "SELECT n, time_ms, stream, ends, types, type_of, clients, attributes, bodies "
                  "FROM block WHERE seq = ?1"},
+        {&count_, "SELECT ends, types, type_of, clients, attributes FROM block WHERE seq = ?1"},
     };
     for (const auto& [statement, sql] : statements) {
       auto prepared = db_->prepare(sql, true);
@@ -124,7 +171,7 @@ class open_segment_reader {
   std::shared_ptr<segment_catalog> catalog_;
   segment_info info_;
   std::optional<sqlite_database> db_;
-  sqlite_statement find_, next_, load_;
+  sqlite_statement find_, next_, load_, count_;
 };
 
 class segment_journal_reader final : public journal_reader {
@@ -149,8 +196,9 @@ class segment_journal_reader final : public journal_reader {
     return between_moves([&] { return seq_before_time_once(stream, time_ms); });
   }
 
-  result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) override {
-    return between_moves([&] { return count_after_once(stream, after_seq); });
+  result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
+                                  std::uint64_t up_to_seq, const owed_events& owed) override {
+    return between_moves([&] { return count_owed_once(stream, after_seq, up_to_seq, owed); });
   }
 
   result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
@@ -193,12 +241,19 @@ class segment_journal_reader final : public journal_reader {
     return catalog_->durable_seq();
   }
 
-  result<event_volume> count_after_once(const std::string& stream, std::uint64_t after_seq) {
+  result<event_volume> count_owed_once(const std::string& stream, std::uint64_t after_seq,
+                                       std::uint64_t up_to_seq, const owed_events& owed) {
+    using enum owed_events::portion;
     event_volume count;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
       if (events == segment.events.end() || segment.last_seq <= after_seq) continue;
-      if (segment.first_seq > after_seq) {
+      if (segment.first_seq > up_to_seq) break;
+      const auto first = std::max(segment.first_seq, after_seq + 1);
+      const auto last = std::min(segment.last_seq, up_to_seq);
+      const auto portion = owed.between(stream, first, last);
+      if (portion == none) continue;
+      if (portion == all && first == segment.first_seq && last == segment.last_seq) {
         const auto bytes = segment.body_bytes.find(stream);
         count += {events->second, bytes == segment.body_bytes.end() ? 0 : bytes->second};
         continue;
@@ -207,18 +262,8 @@ class segment_journal_reader final : public journal_reader {
         if (!skippable(opened.error(), nullptr)) return opened.error();
         continue;
       }
-      // length() of a blob needs its row's header only, not the pages that hold it.
-      auto sum = held_->db().prepare("SELECT sum(min(n, seq + n - 1 - ?2)), "
-                                     "sum((length(bodies) + coalesce(length(attributes), 0)) * "
-                                     "min(n, seq + n - 1 - ?2) / n) "
-                                     "FROM block WHERE stream = ?1 AND seq + n - 1 > ?2");
-      if (!sum) return sum.error();
-      sum->bind_text(1, stream);
-      sum->bind(2, after_seq);
-      auto row = sum->step();
-      if (!row) return row.error();
-      count += {static_cast<std::uint64_t>(sum->integer(0)),
-                static_cast<std::uint64_t>(sum->integer(1))};
+      if (auto counted = held_->count(stream, first, last, owed, count); !counted)
+        if (!skippable(counted.error(), nullptr)) return counted.error();
     }
     return count;
   }
@@ -351,6 +396,12 @@ class segment_journal_reader final : public journal_reader {
 };
 
 } // namespace
+
+result<event_volume> journal_reader::count_after(const std::string& stream,
+                                                 std::uint64_t after_seq) {
+  constexpr auto last = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+  return count_owed(stream, after_seq, last, all_owed{});
+}
 
 std::unique_ptr<journal_reader> journal_reader::make(std::shared_ptr<segment_catalog> catalog,
                                                      std::string vfs) {

@@ -3,6 +3,7 @@
 
 #include "storage/base/result.hpp"
 #include "storage/events/event_block.hpp"
+#include "storage/journal/owed_events.hpp"
 #include "storage/journal/segment_catalog.hpp"
 
 #include <functional>
@@ -41,10 +42,14 @@ class journal_reader {
   virtual result<std::uint64_t> seq_before_time(const std::string& stream,
                                                 std::int64_t time_ms) = 0;
 
-  /// How many events of `stream` lie after `after_seq` in what is durable now, and the bytes of
-  /// their bodies: from the catalog, and for the segment that holds `after_seq` from its rows,
-  /// without their bodies. Of the row that holds `after_seq` the bytes are its events' share.
-  virtual result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq) = 0;
+  /// How much of `stream` lies after `after_seq`, not after `up_to_seq`, and is `owed`; exact,
+  /// however much is appended meanwhile. A segment of which all is owed, or nothing, counts by the
+  /// catalog; of others the rows are read, without their bodies. A row of which only the number of
+  /// events can be read counts whole; what can't be found at all is left out, as by read().
+  virtual result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
+                                          std::uint64_t up_to_seq, const owed_events& owed) = 0;
+  /// The same of all that lies after `after_seq` and is durable now.
+  result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq);
   /// How many events of `stream` lie after `after_seq` and not after `up_to_seq`, exactly, however
   /// much is appended meanwhile.
   virtual result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,

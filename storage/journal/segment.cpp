@@ -99,7 +99,8 @@ result<void> read_counts(sqlite_database& db, segment_info& info) {
                     "(SELECT value FROM meta WHERE key = 'last_time_ms'), "
                     "(SELECT value FROM meta WHERE key = 'body_bytes:' || name) FROM stream"
                   : "SELECT stream, sum(n), min(time_ms), max(time_ms), "
-                    "sum(length(bodies) + coalesce(length(attributes), 0)) "
+                    "sum(length(bodies) + coalesce(length(attributes), 0) + "
+                    "max(length(types) - 4, 0)) " // without the brackets and quotes of one
                     "FROM block GROUP BY stream");
   if (!counts) return counts.error();
   for (bool first = true;; first = false) {

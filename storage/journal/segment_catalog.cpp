@@ -110,9 +110,13 @@ void segment_catalog::extend(std::uint64_t number, const segment_growth& growth)
 }
 
 appended_count segment_catalog::appended_count_of(const std::string& stream) const {
+  return appended_now(stream).appended;
+}
+
+appended_at segment_catalog::appended_now(const std::string& stream) const {
   const std::lock_guard lock{mutex_};
   const auto found = appended_.find(stream);
-  return found == appended_.end() ? appended_count{} : found->second;
+  return {found == appended_.end() ? appended_count{} : found->second, durable_seq_};
 }
 
 bool segment_catalog::remove(std::uint64_t number) {

@@ -59,6 +59,12 @@ struct appended_count {
   bool operator==(const appended_count&) const = default;
 };
 
+/// What was appended of a stream, and what was durable at that moment.
+struct appended_at {
+  appended_count appended;
+  std::uint64_t durable_seq = 0;
+};
+
 /// All segments, and what was durable at that moment.
 struct segments_at {
   std::vector<segment_info> segments;
@@ -84,6 +90,7 @@ class segment_catalog {
   std::uint64_t events_of(const std::string& stream) const;
   /// Under one number it only ever grows, so that a reader which counted once need not count again.
   appended_count appended_count_of(const std::string& stream) const;
+  appended_at appended_now(const std::string& stream) const;
   std::vector<std::string> streams() const;
   std::uint64_t bytes() const;
 

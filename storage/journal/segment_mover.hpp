@@ -3,6 +3,7 @@
 
 #include "storage/base/file_list.hpp"
 #include "storage/journal/journal_reader.hpp"
+#include "storage/journal/owed_events.hpp"
 #include "storage/journal/segment_catalog.hpp"
 
 #include <cstdint>
@@ -12,19 +13,6 @@
 #include <vector>
 
 namespace penstock {
-
-/// What the journal's events are still needed for. Told by whoever knows the sinks.
-class owed_events {
- public:
-  enum class portion : std::uint8_t { none, some, all };
-  virtual ~owed_events() = default;
-  /// How much of a stream's events with numbers from `first` to `last` is owed to any sink.
-  virtual portion between(const std::string& stream, std::uint64_t first,
-                          std::uint64_t last) const = 0;
-  /// Whether one event is.
-  virtual bool is_owed(const std::string& stream, std::uint64_t seq,
-                       std::uint64_t client) const = 0;
-};
 
 /// What a segment takes that holds next to nothing.
 inline constexpr std::uint64_t least_segment_bytes = 64u << 10;

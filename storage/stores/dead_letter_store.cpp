@@ -1,6 +1,8 @@
 #include "storage/stores/dead_letter_store.hpp"
 
+#include "storage/base/checksum.hpp"
 #include "storage/base/told.hpp"
+#include "storage/events/event_id.hpp"
 #include "storage/stores/dead_letter_rows.hpp"
 #include "storage/stores/delivery_database.hpp"
 #include "storage/stores/job_table.hpp"
@@ -20,6 +22,10 @@ std::uint64_t letter_bytes(const dead_letter& letter) {
   return letter.body.size() + letter.content_type.size() + letter.attributes.size() +
          letter.reason.size() + dead_letter_overhead_bytes;
 }
+
+constexpr std::string_view letters_bound = "all";
+constexpr std::string_view share_bound =
+    "streams that are not configured, which share a fifth of dead_letters.max_size";
 
 constexpr store_kind letters_kind{
     .mark = store_mark('d', 'l'),
@@ -43,14 +49,27 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return count_bytes();
   }
 
-  result<void> add(const std::vector<dead_letter>& letters) override {
+  result<void> add(const std::vector<dead_letter>& letters, const letter_share& share) override {
     return changing_letters([&]() -> result<void> {
+      const auto shared_before = shared_bytes(share);
       for (const auto& letter : letters)
         if (auto done = put(letter); !done) return done;
       const auto bytes = sum_bytes();
+      const auto shared = shared_bytes(share);
       if (!bytes) return bytes.error();
+      if (!shared || !shared_before) return shared ? shared_before.error() : shared.error();
       // What only replaces others may always come: after a crash a letter is buried again.
-      if (*bytes > max_bytes_ && *bytes > bytes_) return full();
+      const auto is_alone = [&](std::uint64_t more, std::uint64_t most) {
+        return letters.size() == 1 && more > most;
+      };
+      if (*bytes > max_bytes_ && *bytes > bytes_)
+        return is_alone(*bytes - bytes_, max_bytes_)
+                   ? too_large(letters.front(), *bytes - bytes_, max_bytes_, letters_bound)
+                   : full();
+      if (*shared > share.max_bytes && *shared > *shared_before)
+        return is_alone(*shared - *shared_before, share.max_bytes)
+                   ? too_large(letters.front(), *shared - *shared_before, share.max_bytes, share_bound)
+                   : share_full(*shared_before, share.max_bytes);
       return {};
     });
   }
@@ -283,11 +302,37 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return bytes;
   }
 
+  result<std::uint64_t> shared_bytes(const letter_share& share) {
+    std::uint64_t sum = 0;
+    if (!share.counts) return sum;
+    const auto all = tallies();
+    if (!all) return all.error();
+    for (const auto& tally : *all)
+      if (share.counts(tally.stream)) sum += tally.bytes;
+    return sum;
+  }
+
   error full() const {
     return {errc::disk_full, std::string{dead_letters_full} + std::to_string(bytes_) +
                                  " bytes of the " + std::to_string(max_bytes_) +
                                  " that dead_letters.max_size allows; retry or drop "
                                  "some (penstock dead-letters), or raise it"};
+  }
+
+  static error share_full(std::uint64_t bytes, std::uint64_t most) {
+    return {errc::disk_full, "dead letters of " + std::string{share_bound} + " take " +
+                                 std::to_string(bytes) + " bytes of " + std::to_string(most) +
+                                 "; retry or drop some (penstock dead-letters), raise "
+                                 "dead_letters.max_size, or configure the streams that matter"};
+  }
+
+  static error too_large(const dead_letter& letter, std::uint64_t bytes, std::uint64_t most,
+                         std::string_view bound) {
+    return {errc::invalid, "event " + event_id(letter.seq, readable_name(letter.tag)) +
+                               " of stream '" + readable_name(letter.stream) + "' takes " +
+                               std::to_string(bytes) + " bytes as a dead letter, more than the " +
+                               std::to_string(most) + " of " + std::string{bound} +
+                               "; it waits until dead_letters.max_size is raised"};
   }
 
   fs::path path_;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -66,6 +67,12 @@ struct retry_chunk {
   std::vector<letter_id> damaged;   ///< left out of the retry: what is stored of them is damaged
 };
 
+/// What the letters of some streams may take together, beside the bound of all.
+struct letter_share {
+  std::function<bool(const std::string& stream)> counts; ///< whether a stream is one; null: none is
+  std::uint64_t max_bytes = 0;
+};
+
 /// What became of a chunk: letters to be forgotten, and those to be kept with what is said now.
 struct retry_outcome {
   std::vector<std::uint64_t> delivered;
@@ -84,8 +91,10 @@ class dead_letter_store {
   virtual ~dead_letter_store() = default;
 
   /// Keeps the letters in one durable transaction: all or none. One that is kept already, of the
-  /// same sink and event, is replaced. disk_full when they would not fit under the cap.
-  virtual result<void> add(const std::vector<dead_letter>& letters) = 0;
+  /// same sink and event, is replaced. disk_full when they would not fit under the cap; invalid for
+  /// a single one that takes more than all may together. The same of those that `share` counts.
+  virtual result<void> add(const std::vector<dead_letter>& letters, const letter_share& share) = 0;
+  result<void> add(const std::vector<dead_letter>& letters) { return add(letters, {}); }
 
   /// Letters that match, with numbers after `after`, at most `limit`, the oldest first. Without
   /// bodies as many as that; with bodies about dead_letter_read_bytes.

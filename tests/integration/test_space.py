@@ -10,6 +10,7 @@ import time
 import unittest
 
 import harness
+from event_server import EventServer
 from harness import Node, body_of, wait_for
 
 MIB = 1 << 20
@@ -224,6 +225,77 @@ class Caps(unittest.TestCase):
             node.start()
             self.assertEqual(node.depth("a")["depth"], 0)
 
+    def test_what_was_acknowledged_ahead_holds_nothing_after_a_restart(self):
+        with Node({}) as node:
+            with node.client() as client:
+                for _ in range(10):
+                    self.assertEqual(client.post(b"q", "a").status, 202)
+            node.settle("a", node.receive("a", lease_s=60)[1:])
+            self.assertEqual(node.depth("a")["depth"], 1)
+            for end in (node.kill, node.stop):
+                end()
+                node.start()
+                self.assertEqual(node.depth("a")["depth"], 1)
+                wait_for(lambda: node.metrics().get("penstock_queue_depth", stream="a") == 1, "one waits")
+            self.assertEqual(len(node.receive("a")), 1)
+
+    def test_a_restart_expires_nothing_within_the_cap(self):
+        with Node({"streams.a.max_size": "40KiB", "streams.a.when_full": "expire"}) as node:
+            kept = set()
+            for _ in range(25):  # three times the cap, and never more than it at once
+                with node.client() as client:
+                    for _ in range(20):
+                        self.assertEqual(client.post(b"q" * 200, "a").status, 202)
+                got = node.receive("a", lease_s=60)
+                node.settle("a", [m for n, m in enumerate(got) if n % 7])
+                left = [m for n, m in enumerate(got) if not n % 7]
+                node.settle("a", left[1:])
+                kept |= {m["id"] for m in left[:1]}
+            self.assertEqual(node.metrics().get("penstock_queue_expired_total"), 0)
+            for end in (node.stop, node.kill):
+                end()
+                node.start()
+                self.assertEqual(node.depth("a")["depth"], len(kept))
+                wait_for(lambda: node.metrics().get("penstock_queue_depth", stream="a") == len(kept),
+                         "the queue has looked around")
+                self.assertEqual(node.metrics().get("penstock_queue_expired_total"), 0)
+            self.assertEqual({m["id"] for m in node.receive("a")}, kept)
+
+    def test_content_types_take_room(self):
+        kind = {"Content-Type": "application/x-" + "a" * 6000}
+        with Node({"streams.a.max_size": "1MiB", **SMALL}) as node:
+            taken = 0
+            with node.client() as client:
+                while (reply := client.request("POST", "/v1/events/a", b"x", kind)).status == 202:
+                    taken += 1
+                    self.assertLess(taken, 1000)
+            self.assertEqual(reply.status, 507, reply)
+            self.assertGreater(taken * 6000, 0.7 * MIB)
+            self.assert_others_are_taken(node, "b", "default")
+            def is_told():
+                waits = node.admin("GET", "/v1/admin/status").json()["queues"]
+                return any(one["stream"] == "a" and one["bytes"] > taken * 6000 for one in waits)
+            wait_for(is_told, "its size is told")
+            node.kill()
+            node.start()
+            wait_for(is_told, "its size is told after a restart")
+
+    def test_a_repeat_is_answered_although_its_stream_is_full(self):
+        with Node({"streams.a.max_size": "64KiB"}) as node, node.client() as client:
+            key = {"Idempotency-Key": "k"}
+            first = client.post(BODY, "a", key)
+            self.assertEqual(first.status, 202)
+            self.post_until(node, "a", 507)
+            again = client.post(BODY, "a", key)
+            self.assertEqual((again.status, again.json()["id"]), (202, first.json()["id"]))
+            self.assertEqual(again.headers["idempotent-replayed"], "true")
+            new = client.post(BODY, "a", {"Idempotency-Key": "new"})
+            self.assertEqual(new.status, 507)
+            self.assertIn("max_size", new.json()["detail"])
+            node.drain_queue("a")
+            wait_for(lambda: client.post(BODY, "a", {"Idempotency-Key": "new"}).status == 202,
+                     "it is taken once there is room")
+
     def test_names_that_nobody_configured_have_one_bound_together(self):
         names = itertools.cycle([f"unread-{n}" for n in range(1000)])
         with Node({"journal.max_size": "24MiB", "journal.segment_size": "512KiB",
@@ -241,6 +313,56 @@ class Caps(unittest.TestCase):
             self.assert_others_are_taken(node, "mine", "default")
             self.assertEqual(node.post(BODY, "unread-1").status, 507)
             self.assertEqual(node.metrics().get("penstock_journal_unconfigured_full"), 1)
+
+
+class FullDeadLetters(unittest.TestCase):
+    """A sink refuses all, and dead letters have no more room."""
+
+    def setUp(self):
+        self.server = EventServer(lambda event: "it is bad")
+        self.addCleanup(self.server.close)
+
+    def node(self, **more):
+        node = Node({"dead_letters.max_size": "1MiB", "streams.e.sinks": ["web"],
+                     "streams.mine.max_size": 0, **self.server.sink("web", max_tries=1),
+                     **SMALL, **more})
+        self.addCleanup(node.close)
+        return node.start()
+
+    def test_a_stream_that_can_let_nothing_go_is_refused(self):
+        node = self.node(**{"streams.e.max_size": "1MiB", "streams.e.when_full": "expire"})
+        with node.client() as client:
+            taken = 0
+            while (reply := client.post(BODY, "e")).status == 202:
+                taken += 1
+                self.assertLess(taken * len(BODY), 20 * MIB)
+                time.sleep(0.002)  # what a stream holds is looked at once a second
+        self.assertEqual(reply.status, 507, reply)
+        self.assertIn("max_size", reply.json()["detail"])
+        self.assertEqual(node.post(BODY, "mine").status, 202)
+        # When its dead letters have room again it is taken.
+        def is_taken():
+            node.admin("POST", "/v1/admin/dead-letters/drop", {"sink": "web"})
+            return node.post(BODY, "e").status == 202
+        wait_for(is_taken, "it is taken again")
+
+    def test_as_many_are_kept_as_there_is_room_for(self):
+        node = self.node()
+        with node.client() as client:
+            for _ in range(600):
+                self.assertEqual(client.post(BODY, "e").status, 202)
+        letters = lambda: node.metrics().get("penstock_dead_letters_bytes")
+        wait_for(lambda: letters() > MIB - 10_000, "there is no more room")
+        dropped = 0
+        def is_through():
+            nonlocal dropped
+            dropped += node.admin("POST", "/v1/admin/dead-letters/drop",
+                                  {"sink": "web"}).json()["dropped"]
+            return dropped == 600
+        wait_for(is_through, "all were kept", 60)
+        # The log names what was buried, and nothing else.
+        told = re.findall(r"event (\S+) of stream 'e' is a dead letter", node.log())
+        self.assertEqual(len(told), len(set(told)))
 
 
 if __name__ == "__main__":

@@ -165,3 +165,71 @@ TEST_CASE("a publisher lets the oldest of all lanes go", "[expiry]") {
   CHECK(w.arrived.front() == 31 - lags[0].events);
   CHECK(w.arrived.back() == 30);
 }
+
+TEST_CASE("events acknowledged ahead cost no unread one after a restart", "[expiry]") {
+  world w;
+  for (int i = 0; i < 30; ++i)
+    append_to(w, 1);
+  w.start();
+  w.answer_fetches();
+  auto all = w.receive(30);
+  auto acked = tickets(all);
+  std::erase_if(acked, [](const receipt& one) { return one.seq % 3 == 1; });
+  w.receipts(acked);
+  w.pass(cursor_save_interval);
+  w.kill();
+  w.space_rule = [](const std::string&) { // its ten, and what their types take
+    return stream_rule{.max_bytes = about_ten_events + 10 * 10, .refuses = false};
+  };
+  w.start();
+  CHECK(w.stats().depth == 10);
+  w.pass(queue_upkeep_interval);
+  CHECK(w.metrics->expired.value() == 0);
+  CHECK(seqs(w.receive(100)).size() == 10);
+}
+
+TEST_CASE("nothing expires before it is known what a stream holds", "[expiry]") {
+  world w;
+  w.space_rule = keeps_ten;
+  w.journal.can_count = false;
+  for (int i = 0; i < 30; ++i)
+    append_to(w, 1);
+  w.start();
+  w.pass(queue_upkeep_interval);
+  CHECK(w.metrics->expired.value() == 0);
+  w.journal.can_count = true;
+  w.pass(queue_upkeep_interval);
+  CHECK(w.metrics->expired.value() > 0);
+}
+
+TEST_CASE("a stream says when consumers hold more of it than it may keep", "[expiry]") {
+  world w;
+  w.space_rule = keeps_ten;
+  w.start();
+  append_to(w, 30);
+  w.answer_fetches();
+  const auto held = w.receive(25);
+  w.pass(queue_upkeep_interval);
+  CHECK(w.backlog->streams.at(0).is_stuck);
+  w.receipts(tickets(held));
+  w.pass(queue_upkeep_interval);
+  CHECK_FALSE(w.backlog->streams.at(0).is_stuck);
+}
+
+TEST_CASE("a stream says when dead letters that are not kept are more than it may keep", "[expiry]") {
+  publisher_world w;
+  w.space_rule = keeps_ten;
+  w.graveyard_full = true;
+  w.sink = [](const sink_batch& batch) {
+    return delivery::all(batch.events.size(), settled_as::refused, "too odd");
+  };
+  w.start(1, {.retry_min_ms = 10ms, .retry_max_ms = 20ms});
+  w.append("s", 30);
+  w.pass(5s);
+  CHECK(w.backlog->streams.at(0).is_stuck);
+  CHECK(w.backlog->streams.at(0).volume.events == 30);
+  w.graveyard_full = false;
+  w.pass(5s);
+  CHECK(w.buried_letters.size() == 30);
+  CHECK_FALSE(w.backlog->streams.at(0).is_stuck);
+}

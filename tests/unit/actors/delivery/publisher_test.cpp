@@ -166,6 +166,55 @@ TEST_CASE("a refused event is a dead letter before the cursor passes it") {
   CHECK(w.metrics->refused.value() == 1);
 }
 
+TEST_CASE("of dead letters as many are kept as there is room for") {
+  publisher_world w;
+  w.most_buried = 3;
+  w.start();
+  w.sink = all_refused;
+  w.append("a", 100);
+  w.pass(30s);
+  CHECK(w.buried_letters.size() == 100);
+  CHECK(w.metrics->refused.value() == 100);
+  CHECK(w.cursors->by_name.at("a/bus#0/1").seq == 100);
+}
+
+TEST_CASE("dead letters of configured streams do not wait for those of others") {
+  publisher_world w;
+  w.unburied = "stranger";
+  w.start();
+  w.sink = all_refused;
+  w.append("stranger", 300);
+  w.pass(10s);
+  CHECK(w.buried_letters.empty());
+  w.append("kept", 300);
+  w.pass(10s);
+  CHECK(w.buried_letters.size() == 300);
+  w.unburied.clear();
+  w.pass(10s);
+  CHECK(w.buried_letters.size() == 600);
+}
+
+TEST_CASE("a restart counts only what was not delivered ahead") {
+  publisher_world w;
+  for (int i = 0; i < 10; ++i)
+    w.journal.append("a", 1);
+  w.cursors->by_name["a/bus#0/1"] = {"a", "bus#0/1", 0, {{2, 4}, {6, 9}}};
+  w.holding = true;
+  w.start();
+  w.pass(publisher_upkeep_interval);
+  REQUIRE(w.backlog);
+  REQUIRE(w.backlog->streams.size() == 1);
+  CHECK(w.backlog->streams[0].volume.events == 3);
+  w.feed();
+  w.pass(publisher_upkeep_interval);
+  CHECK(w.backlog->streams[0].volume.events == 3);
+  w.holding = false;
+  w.answer_held();
+  w.pass(publisher_upkeep_interval);
+  CHECK(w.arrived == seq_order{1, 5, 10});
+  CHECK(w.backlog->streams[0].volume.events == 0);
+}
+
 TEST_CASE("front ends learn when their events have arrived, or died") {
   publisher_world w;
   w.start();

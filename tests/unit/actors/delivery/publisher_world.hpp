@@ -58,6 +58,8 @@ struct publisher_world {
   std::vector<std::pair<std::uint32_t, lane_deliver_ptr>> held;
   std::vector<dead_letter> buried_letters;
   bool graveyard_full = false;
+  std::size_t most_buried = ~std::size_t{0}; // at once
+  std::string unburied; // a stream whose letters are not kept
   std::vector<std::uint64_t> confirmed;
   bool stopped = false;
   std::int64_t wall = 1'000'000;
@@ -120,7 +122,9 @@ struct publisher_world {
     });
     graveyard = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const bury_ptr& message) {
-        if (graveyard_full) return buried{false, {errc::disk_full, "no room"}};
+        if (graveyard_full || message->letters.size() > most_buried ||
+            message->letters[0].stream == unburied)
+          return buried{false, {errc::disk_full, "no room"}};
         for (const auto& letter : message->letters)
           buried_letters.push_back(letter);
         return buried{};

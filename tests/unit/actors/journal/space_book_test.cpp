@@ -152,3 +152,19 @@ TEST_CASE("the set of refused streams is another only when it has changed", "[sp
   w.append("s", {10, 1000});
   CHECK(w.book.refused() == first);
 }
+
+TEST_CASE("a stream that lets its oldest go is refused only while a sink can't", "[space]") {
+  counted_world w{{{"s", {.max_bytes = ten_events.max_bytes, .refuses = false}}}};
+  w.append("s", {20, 2000});
+  w.report("a", {w.backlog("s", {20, 2000})});
+  w.report("b", {w.backlog("s", {5, 500})});
+  CHECK_FALSE(w.refuses("s"));
+  auto stuck = w.backlog("s", {20, 2000});
+  stuck.is_stuck = true;
+  w.report("a", {stuck});
+  CHECK(w.refuses("s"));
+  w.report("b", {w.backlog("s", {})});
+  CHECK(w.refuses("s"));
+  w.report("a", {w.backlog("s", {9, 900})});
+  CHECK_FALSE(w.refuses("s"));
+}

@@ -162,6 +162,16 @@ TEST_CASE("streams that can't be named any more: their events become dead letter
   CHECK(w.confirmed.back() == 300);
 }
 
+TEST_CASE("streams that can't be named any more: as many are kept as there is room for") {
+  world w;
+  w.journal.append("..", 100);
+  w.most_buried = 7;
+  w.start();
+  upkeeps(w, 30s);
+  CHECK(w.letters.size() == 100);
+  CHECK(w.stats("..").depth == 0);
+}
+
 TEST_CASE("idle streams: a publisher lets them go, and what comes then is delivered") {
   publisher_world w;
   w.start(2);

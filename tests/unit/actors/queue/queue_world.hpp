@@ -26,6 +26,7 @@ struct fake_journal {
   std::int64_t time_ms = 1'000'000; // of what is appended
   std::uint64_t memory_from = 1; // what lies before must be read from segments
   int reads = 0;
+  bool can_count = true;
 
   const_block_ptr append(const std::string& stream, std::size_t count) {
     auto block = std::make_shared<event_block>();
@@ -81,12 +82,15 @@ struct fake_reader final : journal_reader {
   result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
     return std::uint64_t{0}; // only replays ask for it
   }
-  result<event_volume> count_after(const std::string& stream, std::uint64_t seq) override {
+  result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
+                                  std::uint64_t up_to_seq, const owed_events& owed) override {
     event_volume count;
-    for (const auto& block : journal.after(stream, seq)) {
-      const auto events = block->last_seq() - std::max(seq, block->first_seq - 1);
-      count += {events, block->bodies.size() - block->begin_of(block->size() - events)};
-    }
+    if (!journal.can_count) return error{errc::unavailable, "events are being moved"};
+    for (const auto& block : journal.after(stream, after_seq))
+      for (std::size_t i = 0; i < block->size(); ++i)
+        if (const auto seq = block->first_seq + i;
+            seq > after_seq && seq <= up_to_seq && owed.is_owed(stream, seq, block->events[i].client))
+          count += {1, block->event_bytes(i)};
     return count;
   }
   void release() override {}
@@ -135,6 +139,7 @@ struct world {
   std::int64_t wall = 1'000'000;
   std::vector<dead_letter> letters;
   bool graveyard_full = false;
+  std::size_t most_buried = ~std::size_t{0}; // at once
   caf::actor journal_actor, keeper, graveyard, queue;
   std::shared_ptr<memory_budget> budget; // null: none
 
@@ -159,7 +164,8 @@ struct world {
     });
     graveyard = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
       return {[this](const bury_ptr& wish) {
-        if (graveyard_full) return buried{false, {errc::disk_full, "no room"}};
+        if (graveyard_full || wish->letters.size() > most_buried)
+          return buried{false, {errc::disk_full, "no room"}};
         letters.insert(letters.end(), wish->letters.begin(), wish->letters.end());
         return buried{};
       }};

@@ -235,6 +235,34 @@ TEST_CASE_METHOD(replicator_fixture, "a holder that refuses, hangs or ends is le
   }
 }
 
+TEST_CASE_METHOD(replicator_fixture, "a holder that takes nothing is none, until it has taken some",
+                 "[replica]") {
+  up(0, self);
+  const auto first = write();
+  const auto asked = [&] {
+    replica_batch question;
+    REQUIRE(take(self, question));
+    return question;
+  };
+  const auto answer = [&](const replica_held& what) {
+    self->send(actor, what);
+    run();
+  };
+  auto session = asked().session;
+  answer({.session = session, .settled_seq = first - 1});
+  CHECK(asked().rows.size() == 1);
+  CHECK(metrics->has_holder.value() == 1);
+  answer({.session = session, .ok = false, .why = "no room"});
+  CHECK(metrics->has_holder.value() == 0);
+  pass(holder_patience + 1s, 1s);
+  session = asked().session; // it is asked again, and may say yes
+  answer({.session = session, .settled_seq = first - 1});
+  CHECK(asked().rows.size() == 1);
+  CHECK(metrics->has_holder.value() == 0);
+  answer({.session = session, .settled_seq = first});
+  CHECK(metrics->has_holder.value() == 1);
+}
+
 TEST_CASE_METHOD(replicator_fixture, "the actor of a holder ends before its link", "[replica]") {
   up(0);
   up(1);

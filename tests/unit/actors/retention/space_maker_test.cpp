@@ -11,7 +11,7 @@ using namespace penstock::test;
 
 namespace {
 
-constexpr std::size_t body_bytes = 2000;
+constexpr std::size_t event_body_bytes = 2000;
 constexpr std::uint64_t per_segment = 100;
 
 /// Segments of a hundred events of 2,000 bytes: the first of each is of the stream "unread".
@@ -26,7 +26,7 @@ class space_world {
   void fill(std::uint64_t segments) {
     for (std::uint64_t i = 0; i < segments; ++i) {
       append_and_commit(*log, numbered_block(next, 1, "unread", 10));
-      append_and_commit(*log, numbered_block(next + 1, per_segment - 1, "read", body_bytes));
+      append_and_commit(*log, numbered_block(next + 1, per_segment - 1, "read", event_body_bytes));
       next += per_segment;
       require_ok(log->rotate());
     }
@@ -35,7 +35,7 @@ class space_world {
   /// Nobody reads any of it.
   void fill_unread(std::uint64_t segments) {
     for (std::uint64_t i = 0; i < segments; ++i) {
-      append_and_commit(*log, numbered_block(next, per_segment, "unread", body_bytes));
+      append_and_commit(*log, numbered_block(next, per_segment, "unread", event_body_bytes));
       next += per_segment;
       require_ok(log->rotate());
     }

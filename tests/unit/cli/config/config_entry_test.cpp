@@ -21,6 +21,23 @@ std::vector<std::string> warned(const std::string& toml) {
 
 } // namespace
 
+TEST_CASE("a stream that may hold most of what a holder keeps is warned of") {
+  const std::string cluster = "[cluster]\ndirectory = 'static'\nlisten = '127.0.0.1:7400'\n"
+                              "peers = ['127.0.0.1:7401']\nreplica_max_size = '1GiB'\n";
+  CHECK(warned(cluster).empty());
+  const auto all = warned(cluster + "[streams.default]\nack = 'replicated'\n");
+  REQUIRE(all.size() == 1);
+  CHECK_THAT(all[0], Contains("journal.unconfigured_max_size is 2GiB") &&
+                         Contains("cluster.replica_max_size (1GiB)"));
+  CHECK(warned(cluster + "[streams.default]\nack = 'replicated'\n"
+                         "[journal]\nunconfigured_max_size = '512MiB'\n")
+            .empty());
+  const auto one = warned(cluster + "[streams.a]\nack = 'replicated'\nmax_size = '513MiB'\n"
+                                    "[streams.b]\nmax_size = '10GiB'\n");
+  REQUIRE(one.size() == 1);
+  CHECK_THAT(one[0], Contains("streams.a.max_size is 513MiB"));
+}
+
 TEST_CASE("one header names the client's address; the PROXY protocol is not there yet") {
   using enum client_address_source;
   CHECK(load_text("")->http.client_address_from == x_forwarded_for);

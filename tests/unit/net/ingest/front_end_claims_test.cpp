@@ -63,6 +63,31 @@ TEST_CASE_METHOD(claims_fixture,
   CHECK(settled().empty());
 }
 
+TEST_CASE_METHOD(claims_fixture, "claims: a full stream refuses what is new, and no repeat") {
+  tell(std::make_shared<const refused_streams>(refused_streams{{"default"}, false}));
+  auto client = connect();
+  send(client, keyed("k", "body"));
+  verdicts(claimed(), {.state = claim_state::repeat, .seq = 77, .count = 1});
+  reply(asked(limiter_0), {granted(0)});
+  auto got = expect(client, 202);
+  CHECK(id_in(got) == id(77));
+  CHECK(is_replay(got));
+
+  send(client, keyed("new", "body"));
+  fresh(claimed());
+  auto limits = asked(limiter_0);
+  CHECK(costs(limits) == std::vector<std::uint32_t>{0});
+  reply(limits, {granted(0)});
+  auto full = expect(client, 507);
+  CHECK(full.body.find("max_size") != std::string::npos);
+  CHECK(full["retry-after"] == "10");
+  CHECK_FALSE(appended());
+  const auto outcomes = settled();
+  REQUIRE(outcomes.size() == 1);
+  CHECK(outcomes[0].status == 507);
+  CHECK(shed(shed_reason::stream_full) == 1);
+}
+
 TEST_CASE_METHOD(claims_fixture, "claims: other content is 422") {
   auto client = connect();
   send(client, keyed("k", "body"));

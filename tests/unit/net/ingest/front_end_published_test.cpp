@@ -300,6 +300,15 @@ TEST_CASE_METHOD(published_fixture, "scarce: expendable streams are refused, oth
   expect(client, 202);
 }
 
+TEST_CASE_METHOD(published_fixture, "a key opens no full stream where keys are not looked at") {
+  start(options);
+  auto client = connect();
+  tell(std::make_shared<const refused_streams>(refused_streams{{"plain"}, false}));
+  send(client, to("plain", "body", "Idempotency-Key: k\r\n"));
+  CHECK(nobody_asked());
+  expect(client, 507);
+}
+
 TEST_CASE_METHOD(published_fixture, "full streams are refused, and nobody is asked or charged") {
   start(options);
   auto client = connect();

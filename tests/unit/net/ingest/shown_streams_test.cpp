@@ -68,6 +68,30 @@ TEST_CASE("metrics: the largest streams, the configured ones, and the rest as on
   CHECK(count_of(status, "\"stream\":") == 2 * max_shown_streams + 3);
 }
 
+TEST_CASE("metrics: one stream with few large events is shown among many with small ones") {
+  auto queue = std::make_shared<queue_metrics>();
+  auto sink = std::make_shared<sink_metrics>("bus", "nats");
+  std::vector<queue_stats> queued{{.stream = "hog", .depth = 5, .bytes = 4'500'000}};
+  std::vector<sink_lag> lags{
+      {.sink = "bus", .kind = "nats", .stream = "hog", .events = 5, .bytes = 4'500'000}};
+  for (std::size_t i = 0; i < 2 * max_shown_streams; ++i) {
+    const auto name = "n" + std::to_string(i);
+    queued.push_back({.stream = name, .depth = 20, .bytes = 20});
+    lags.push_back({.sink = "bus", .kind = "nats", .stream = name, .events = 20, .bytes = 20});
+  }
+  queued.push_back({.stream = "busy", .depth = 1000, .bytes = 0});
+  queue->publish(queued);
+  sink->publish(sink_state::ok, "", 0, lags);
+  metrics_sources from;
+  from.queue = queue;
+  from.sinks = {sink};
+  const auto page = metrics_page(from);
+  CHECK(page.find("penstock_queue_depth_bytes{stream=\"hog\"} 4500000\n") != page.npos);
+  CHECK(page.find("penstock_queue_depth{stream=\"busy\"} 1000\n") != page.npos);
+  CHECK(page.find("penstock_sink_lag_bytes{sink=\"bus\",stream=\"hog\"} 4500000\n") != page.npos);
+  CHECK(count_of(page, "\npenstock_queue_depth{") == max_shown_streams + 1);
+}
+
 TEST_CASE("metrics: as many streams as are shown need no other") {
   auto queue = std::make_shared<queue_metrics>();
   std::vector<queue_stats> queued;

@@ -140,6 +140,20 @@ TEST_CASE("pages with bodies end at a number of bytes", "[letters]") {
   CHECK(store->list({}, 0, 10, false)->size() == 4);
 }
 
+TEST_CASE("a letter that no store of this size holds is told apart from a full store", "[letters]") {
+  temporary_dir dir;
+  auto store = letters_in(dir.path(), 1000);
+  auto large = some_letter(1);
+  large.body.assign(1000, 'x');
+  const auto alone = store->add({large});
+  REQUIRE(alone.has_error());
+  CHECK(alone.error().code == errc::invalid);
+  CHECK_THAT(alone.error().message, Catch::Matchers::Contains("0000000000000001-") &&
+                                        Catch::Matchers::Contains("dead_letters.max_size"));
+  CHECK(store->add({large, some_letter(2)}).error().code == errc::disk_full);
+  CHECK(letters_counted(*store) == 0);
+}
+
 TEST_CASE("a full store takes nothing, says what to do, and has room again later", "[letters]") {
   temporary_dir dir;
   auto store = letters_in(dir.path(), 1000);
@@ -310,4 +324,28 @@ TEST_CASE("replays come back, the running ones first, and old ones go", "[letter
   CHECK(job_number(job_kind::replay, "r12") == 12u);
   for (const auto* id : {"", "r", "d12", "r-1", "r1x", "12", "r0"})
     CHECK_FALSE(job_number(job_kind::replay, id));
+}
+
+TEST_CASE("streams that share a bound fill no more than that", "[letters]") {
+  temporary_dir dir;
+  auto store = letters_in(dir.path(), 10'000);
+  const letter_share share{[](const std::string& stream) { return stream != "orders"; }, 1000};
+  const auto letter = [](std::uint64_t seq, const std::string& stream) {
+    auto made = some_letter(seq);
+    made.stream = stream;
+    return made;
+  };
+  require_ok(store->add({letter(1, "a"), letter(2, "b")}, share));
+  const auto full = store->add({letter(3, "c"), letter(4, "c")}, share);
+  REQUIRE(full.has_error());
+  CHECK(full.error().code == errc::disk_full);
+  CHECK_THAT(full.error().message, Catch::Matchers::Contains("not configured"));
+  CHECK(letters_counted(*store) == 2);
+  // Others go on, and what is there may be replaced.
+  require_ok(store->add({letter(5, "orders"), letter(6, "orders"), letter(7, "orders")}));
+  require_ok(store->add({letter(1, "a")}, share));
+  auto large = letter(8, "a");
+  large.body.assign(1000, 'x');
+  CHECK(store->add({large}, share).error().code == errc::invalid);
+  require_ok(store->add({large}));
 }
