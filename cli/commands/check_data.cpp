@@ -2,12 +2,19 @@
 
 #include "cli/base/exit_code.hpp"
 #include "cli/node/client_secret.hpp"
+#include "cli/node/logging.hpp"
 #include "storage/check/data_dir_check.hpp"
 
-#include <boost/json.hpp>
-
+#include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
 
 namespace penstock {
 
@@ -17,7 +24,10 @@ namespace fs = std::filesystem;
 
 /// Of a node in a cluster there is no such file: it has its secret from the configuration.
 result<void> look_at_secret(const fs::path& dir, data_dir_report& report) {
-  if (!fs::exists(dir / "client-secret") && !fs::exists(dir / "client-secret.sha256")) return {};
+  if (!fs::exists(dir / "client-secret") && !fs::exists(dir / "client-secret.sha256")) {
+    if (auto missing = missing_secret(dir); !missing.empty()) report.damaged.push_back(std::move(missing));
+    return {};
+  }
   const auto secret = client_secret({}, dir);
   if (secret) return {};
   if (secret.error().code != errc::corrupt) return secret.error();
@@ -25,11 +35,56 @@ result<void> look_at_secret(const fs::path& dir, data_dir_report& report) {
   return {};
 }
 
+/// A copy holds keys and events: one that TERM, INT or HUP ends a check of must not stay.
+class copy_remover {
+ public:
+  copy_remover() {
+    sigemptyset(&signals_);
+    for (const int one : {SIGTERM, SIGINT, SIGHUP})
+      sigaddset(&signals_, one);
+    std::signal(SIGTERM, SIG_DFL); // one that is ignored would not end the thread
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    waiter_ = std::thread{[this] { wait(); }};
+  }
+  ~copy_remover() {
+    is_done_ = true;
+    pthread_kill(waiter_.native_handle(), SIGTERM);
+    waiter_.join();
+  }
+  copy_remover(const copy_remover&) = delete;
+  copy_remover& operator=(const copy_remover&) = delete;
+
+  void watch(const fs::path& copy) {
+    const std::lock_guard hold{mutex_};
+    copy_ = copy;
+  }
+
+ private:
+  void wait() {
+    constexpr int max_rounds = 1000; // files may come meanwhile, until the directory itself is gone
+    int signal = SIGTERM;
+    (void)sigwait(&signals_, &signal);
+    if (is_done_) return;
+    const std::lock_guard hold{mutex_};
+    std::error_code fault;
+    for (int round = 0; round < max_rounds && !copy_.empty() && fs::exists(copy_, fault); ++round)
+      fs::remove_all(copy_, fault);
+    ::_exit(128 + signal);
+  }
+
+  std::mutex mutex_;
+  fs::path copy_;
+  std::atomic<bool> is_done_ = false;
+  sigset_t signals_;
+  std::thread waiter_;
+};
+
 result<data_dir_report> look(const std::string& data_dir, const std::string& scratch_dir) {
   std::error_code fault;
   const fs::path scratch = scratch_dir.empty() ? fs::temp_directory_path(fault) : fs::path{scratch_dir};
   if (fault) return error{errc::io, "there is no directory for temporary files: " + fault.message()};
-  auto copy = data_dir_copy::make(data_dir, scratch);
+  copy_remover remover;
+  auto copy = data_dir_copy::make(data_dir, scratch, [&](const fs::path& made) { remover.watch(made); });
   if (!copy) return copy.error();
   auto report = open_all_stores(copy->path());
   if (report)
@@ -52,15 +107,18 @@ void print_text(const std::string& data_dir, const data_dir_report& report) {
     std::cout << "no damage: " << sentence << '\n';
 }
 
+/// Sentences may have bytes of damaged files in them.
+std::string json_list(const std::vector<std::string>& sentences) {
+  std::string text;
+  for (const auto& one : sentences)
+    text += (text.empty() ? "\"" : ",\"") + json_escape(one) + '"';
+  return '[' + text + ']';
+}
+
 void print_json(const data_dir_report& report) {
-  boost::json::array damaged(report.damaged.begin(), report.damaged.end());
-  boost::json::array torn(report.torn.begin(), report.torn.end());
-  std::cout << boost::json::object{{"ok", report.damaged.empty()},
-                                   {"events", report.events},
-                                   {"segments", report.segments},
-                                   {"damaged", std::move(damaged)},
-                                   {"torn", std::move(torn)}}
-            << '\n';
+  std::cout << "{\"ok\":" << (report.damaged.empty() ? "true" : "false") << ",\"events\":" << report.events
+            << ",\"segments\":" << report.segments << ",\"damaged\":" << json_list(report.damaged)
+            << ",\"torn\":" << json_list(report.torn) << "}\n";
 }
 
 } // namespace

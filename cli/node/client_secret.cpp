@@ -1,6 +1,8 @@
 #include "cli/node/client_secret.hpp"
 
+#include "storage/base/file_list.hpp"
 #include "storage/base/files.hpp"
+#include "storage/stores/store_opening.hpp"
 
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -39,11 +41,13 @@ error damaged(const std::filesystem::path& path, std::string what) {
                    "to be whole, remove the checksum only"};
 }
 
+std::string made_anew(const std::filesystem::path& path) {
+  return path.string() + " is not there and is made anew: API keys, counters and idempotency keys of before are not "
+                         "recognised";
+}
+
 result<std::string> make_secret(const std::filesystem::path& path) {
-  if (std::filesystem::exists(path.parent_path() / "accounts.db"))
-    spdlog::warn("{} is not there and is made anew: API keys, counters and idempotency keys of before "
-                 "are not recognised",
-                 path.string());
+  if (std::filesystem::exists(path.parent_path() / "accounts.db")) spdlog::warn("{}", made_anew(path));
   std::string secret(secret_bytes, '\0');
   if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), secret_bytes) != 1)
     return error{errc::io, "the system gives no random bytes"};
@@ -54,15 +58,7 @@ result<std::string> make_secret(const std::filesystem::path& path) {
   return secret;
 }
 
-} // namespace
-
-result<std::string> client_secret(const cluster_settings& cluster,
-                                  const std::filesystem::path& data_dir) {
-  if (!cluster.secret.empty()) return cluster.secret;
-  if (cluster.directory != directory_kind::none) {
-    spdlog::warn("cluster.secret is not set: client hashes are keyed with the cluster's name");
-    return "cluster " + cluster.name;
-  }
+result<std::string> own_secret(const std::filesystem::path& data_dir) {
   const auto path = data_dir / secret_file;
   const auto checksum = read_file(data_dir / checksum_file);
   if (!checksum && checksum.error().code != errc::not_found) return checksum.error();
@@ -78,6 +74,28 @@ result<std::string> client_secret(const cluster_settings& cluster,
   if (!checksum)
     if (auto written = write_file(data_dir / checksum_file, checksum_of(*secret)); !written)
       return written.error();
+  return secret;
+}
+
+} // namespace
+
+std::string missing_secret(const std::filesystem::path& data_dir) {
+  std::error_code fault;
+  for (const char* file : {secret_file, checksum_file})
+    if (std::filesystem::exists(data_dir / file, fault)) return {};
+  // A node in a cluster never had one.
+  return file_list{data_dir / stores_file_name}.contains(secret_file) ? made_anew(data_dir / secret_file) : std::string{};
+}
+
+result<std::string> client_secret(const cluster_settings& cluster,
+                                  const std::filesystem::path& data_dir) {
+  if (!cluster.secret.empty()) return cluster.secret;
+  if (cluster.directory != directory_kind::none) {
+    spdlog::warn("cluster.secret is not set: client hashes are keyed with the cluster's name");
+    return "cluster " + cluster.name;
+  }
+  auto secret = own_secret(data_dir);
+  if (secret) (void)file_list{data_dir / stores_file_name}.add(secret_file); // else a loss would not be noticed
   return secret;
 }
 

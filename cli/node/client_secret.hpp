@@ -16,4 +16,8 @@ namespace penstock {
 result<std::string> client_secret(const cluster_settings& cluster,
                                   const std::filesystem::path& data_dir);
 
+/// What to say where a node that had a secret of its own has neither that nor its checksum any more, so that a
+/// start makes another; "" where that is not known.
+std::string missing_secret(const std::filesystem::path& data_dir);
+
 } // namespace penstock

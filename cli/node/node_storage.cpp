@@ -10,6 +10,7 @@
 #include "storage/base/files.hpp"
 #include "storage/base/node_name.hpp"
 #include "storage/journal/idempotency_rows.hpp"
+#include "storage/journal/journal_place.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -39,9 +40,11 @@ result<void> node::open_storage() {
   journal_options_.dir = dir / "journal";
   journal_options_.max_bytes = settings_.journal.max_size_bytes;
   journal_options_.segment_max_bytes = settings_.journal.segment_size_bytes;
+  if (auto there = miss_journal(dir); !there) return there;
   recovery_report report;
   auto opened = journal::open(journal_options_, &report);
   if (!opened) return opened.error();
+  note_journal(dir);
   journal_ = std::move(*opened);
   for (auto& sentence : report.damaged)
     spdlog::error("journal: {}", sentence);
@@ -70,6 +73,12 @@ result<void> node::open_cursors() {
                        : result<std::vector<cursor>>{cursors.error()};
   tell_damage(found); // also before an error: what was put right is not found again
   if (!saved) return saved.error();
+  const auto beyond = go_beyond_cursors(*journal_, *saved);
+  if (!beyond) return beyond.error();
+  if (!beyond->empty()) {
+    spdlog::error("journal: {}", *beyond);
+    journal_metrics_->damaged_stores.add(1);
+  }
   cursors_ = std::move(*cursors);
   saved_cursors_ = std::move(*saved);
   return {};

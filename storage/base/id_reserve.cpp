@@ -49,6 +49,13 @@ result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
   return ids;
 }
 
+result<void> id_reserve::go_beyond(std::uint64_t seq) {
+  const auto next = std::max(seq + 1, beyond_all_counting());
+  if (auto done = reserve(next); !done) return done;
+  next_seq_ = next;
+  return {};
+}
+
 result<void> id_reserve::reserve(std::uint64_t seq) {
   const auto wanted = seq + (1 + slacks_per_step) * slack_ + 1;
   auto done = write_number(path_, wanted);

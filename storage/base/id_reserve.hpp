@@ -27,6 +27,9 @@ class id_reserve {
   /// The first sequence number that nobody was ever given before open().
   std::uint64_t next_seq() const { return next_seq_; }
 
+  /// Durably moves next_seq() beyond `seq`, and beyond what any journal reaches by counting.
+  result<void> go_beyond(std::uint64_t seq);
+
   /// Why the file could not be believed, a sentence that ends where the first id is to be named; else "".
   const std::string& damage() const { return damage_; }
 

@@ -5,6 +5,7 @@
 #include "storage/events/event_id.hpp"
 #include "storage/journal/idempotency_store.hpp"
 #include "storage/journal/journal.hpp"
+#include "storage/journal/journal_place.hpp"
 #include "storage/journal/recovery.hpp"
 #include "storage/journal/replica_store.hpp"
 #include "storage/journal/segment.hpp"
@@ -16,6 +17,7 @@
 #include "storage/stores/store_opening.hpp"
 #include "storage/stores/usage_store.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -39,42 +41,101 @@ bool is_left_out(const fs::path& path) {
          (name.starts_with("spare-") && name.ends_with(".wal"));
 }
 
+/// A file, and its name in a copy.
+struct original_file {
+  fs::path from;
+  fs::path to;
+};
+
 /// What a copy has to hold, the directories first.
 struct original_files {
-  std::vector<fs::path> directories;
-  std::vector<fs::path> files;
+  std::vector<fs::path> directories; ///< as they are named in the copy
+  std::vector<original_file> files;
   std::uint64_t bytes = 0;
 };
 
-result<original_files> list_original(const fs::path& dir) {
-  original_files found;
+/// Links that a node follows, since it opens what has such a name.
+bool is_followed(const fs::path& name) {
+  return name == "journal" || name == "replicas" || name == "client-secret" || name.extension() == ".db";
+}
+
+result<void> add_file(const fs::path& from, const fs::path& to, original_files& found) {
+  found.files.push_back({from, to});
+  found.bytes += file_bytes(from);
+  if (found.files.size() + found.directories.size() <= max_checked_files) return {};
+  return error{errc::io, from.parent_path().string() + " holds more than " + std::to_string(max_checked_files) + " files"};
+}
+
+/// All below `dir`, which a copy has as `name`. Links in it are not followed.
+result<void> add_directory(const fs::path& dir, const fs::path& name, original_files& found) {
   std::error_code fault;
   for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
     if (is_left_out(at->path())) {
       at.disable_recursion_pending();
       continue;
     }
+    const auto to = (name / at->path().lexically_relative(dir)).lexically_normal();
     const auto status = at->symlink_status(fault);
-    if (fs::is_directory(status)) found.directories.push_back(at->path());
+    if (fs::is_directory(status)) found.directories.push_back(to);
     if (!fs::is_regular_file(status)) continue;
-    found.files.push_back(at->path());
-    found.bytes += file_bytes(at->path());
-    if (found.files.size() + found.directories.size() > max_checked_files)
-      return error{errc::io, dir.string() + " holds more than " + std::to_string(max_checked_files) +
-                                 " files"};
+    if (auto added = add_file(at->path(), to, found); !added) return added;
   }
+  if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
+  return {};
+}
+
+/// A store's log and shared memory lie beside the file, not beside the link.
+result<void> add_linked(const fs::path& link, original_files& found) {
+  std::error_code fault;
+  const auto target = fs::canonical(link, fault);
+  if (fault) return error{errc::io, link.string() + " is a symbolic link to what can't be found: " + fault.message()};
+  const auto name = link.filename();
+  if (fs::is_directory(target, fault)) {
+    found.directories.push_back(name);
+    return add_directory(target, name, found);
+  }
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    const fs::path file = target.string() + suffix;
+    if (!fs::is_regular_file(file, fault)) continue;
+    if (auto added = add_file(file, name.string() + suffix, found); !added) return added;
+  }
+  return {};
+}
+
+result<original_files> list_original(const fs::path& dir) {
+  original_files found;
+  if (auto added = add_directory(dir, ".", found); !added) return added.error();
+  std::error_code fault;
+  for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault))
+    if (at->is_symlink(fault) && is_followed(at->path().filename()))
+      if (auto added = add_linked(at->path(), found); !added) return added.error();
   if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
   return found;
 }
 
 /// As a node locks its journal, but makes no file.
 result<unique_fd> lock_original(const fs::path& dir) {
+  const error in_use{errc::locked, dir.string() + " is in use: stop the node that runs on it first"};
+  // Somebody may have removed the lock of a node that runs; SQLite's own locks lie on its stores.
+  for (const char* store : {"cursors.db", "accounts.db"})
+    if (other_process_reads(dir / store)) return in_use;
   auto fd = open_file(dir / "journal" / "lock", O_RDONLY);
   if (!fd && fd.error().code == errc::not_found) return unique_fd{};
   if (!fd) return fd;
   if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return fd;
   if (errno != EWOULDBLOCK) return system_error(dir / "journal" / "lock", "lock");
-  return error{errc::locked, dir.string() + " is in use: stop the node that runs on it first"};
+  return in_use;
+}
+
+/// Such a directory has a journal, or it says that it had one.
+result<void> check_is_data_dir(const fs::path& dir) {
+  // Rights that are missing are told as such.
+  auto journal = open_file(dir / "journal", O_RDONLY | O_DIRECTORY);
+  if (journal) return {};
+  if (journal.error().code != errc::not_found) return journal.error();
+  if (file_list{dir / stores_file_name}.contains("journal")) return {};
+  return error{errc::not_found, dir.string() + " is no data directory of a node: give its "
+                                               "node.data_dir, which has journal/ in it"};
 }
 
 class data_dir_check {
@@ -106,17 +167,19 @@ class data_dir_check {
 
   /// Or should be.
   bool is_there(const char* name) const {
-    return fs::exists(dir_ / name) || fs::exists(wal_path(dir_ / name)) || listed_.contains(name);
+    std::error_code fault;
+    return fs::exists(dir_ / name, fault) || fs::exists(wal_path(dir_ / name), fault) || listed_.contains(name);
   }
 
   result<void> check_journal() {
+    if (auto there = miss_journal(dir_); !there) return noted(there);
     journal_options options;
     options.dir = dir_ / "journal";
     options.max_bytes = no_cap_bytes;
     options.preallocate = false;
     recovery_report found;
     auto opened = journal::open(options, &found);
-    if (opened) tag_ = (*opened)->tag();
+    if (opened) journal_ = std::move(*opened);
     report_.events = found.events;
     report_.segments = found.segments;
     report_.damaged = std::move(found.damaged);
@@ -127,7 +190,12 @@ class data_dir_check {
   result<void> check_cursors() {
     if (!is_there("cursors.db")) return {};
     auto opened = cursor_store::open(dir_, 0, {}, &stores_);
-    return opened ? noted((*opened)->load(&stores_.damaged)) : noted(opened);
+    if (!opened) return noted(opened);
+    const auto positions = (*opened)->load(&stores_.damaged);
+    if (!positions || !journal_) return noted(positions);
+    auto beyond = go_beyond_cursors(*journal_, *positions);
+    if (beyond && !beyond->empty()) stores_.damaged.push_back(std::move(*beyond));
+    return noted(beyond);
   }
 
   result<void> check_counters() {
@@ -147,8 +215,8 @@ class data_dir_check {
   }
 
   result<void> check_idempotency() {
-    if (!is_there("idempotency.db") || tag_.empty()) return {};
-    return noted(idempotency_store::open(dir_, tag_, 0, {}, &stores_));
+    if (!is_there("idempotency.db") || !journal_) return {};
+    return noted(idempotency_store::open(dir_, journal_->tag(), 0, {}, &stores_));
   }
 
   result<void> check_replays() {
@@ -187,28 +255,27 @@ class data_dir_check {
 
   const fs::path& dir_;
   const file_list listed_; // as it was before a store was opened
-  std::string tag_;
+  std::unique_ptr<journal> journal_; // where it can be opened
   data_dir_report report_;
   store_report stores_;
 };
 
 } // namespace
 
-result<data_dir_copy> data_dir_copy::make(const fs::path& dir, const fs::path& scratch) {
+result<data_dir_copy> data_dir_copy::make(const fs::path& dir, const fs::path& scratch,
+                                          const std::function<void(const fs::path&)>& made) {
   std::error_code fault;
   auto original = fs::absolute(dir, fault).lexically_normal();
   if (!original.has_filename()) original = original.parent_path();
-  if (!fs::is_directory(original / "journal", fault))
-    return error{errc::not_found, original.string() + " is no data directory of a node: give its "
-                                                      "node.data_dir, which has journal/ in it"};
+  if (auto ours = check_is_data_dir(original); !ours) return ours.error();
   auto lock = lock_original(original);
   if (!lock) return lock.error();
   data_dir_copy copy{std::move(original), std::move(*lock)};
-  if (auto filled = copy.fill(scratch); !filled) return filled.error();
+  if (auto filled = copy.fill(scratch, made); !filled) return filled.error();
   return copy;
 }
 
-result<void> data_dir_copy::fill(const fs::path& scratch) {
+result<void> data_dir_copy::fill(const fs::path& scratch, const std::function<void(const fs::path&)>& made) {
   auto found = list_original(dir_);
   if (!found) return found.error();
   std::error_code fault;
@@ -221,10 +288,11 @@ result<void> data_dir_copy::fill(const fs::path& scratch) {
   auto name = (scratch / "penstock-check-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) return system_error(name, "make directory");
   copy_ = name;
+  if (made) made(copy_);
   for (const auto& one : found->directories)
-    if (auto made = make_directory(copy_ / one.lexically_relative(dir_)); !made) return made;
+    if (auto done = make_directory(copy_ / one); !done) return done;
   for (const auto& one : found->files)
-    if (auto copied = duplicate_file(one, copy_ / one.lexically_relative(dir_)); !copied) return copied;
+    if (auto copied = duplicate_file(one.from, copy_ / one.to); !copied) return copied;
   return {};
 }
 

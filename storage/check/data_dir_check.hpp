@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,14 +19,16 @@ inline constexpr std::size_t max_checked_files = 1'000'000;
 
 /// A private copy of a data directory, mode 0700, that goes away with the object. Opening it as a node
 /// does tells what a node would say and do, in the same words, and leaves the original alone. What was set
-/// aside earlier, logs that wait for their use and reserves are left out; links are not followed.
+/// aside earlier, logs that wait for their use and reserves are left out. Of symbolic links those are followed
+/// that lead to journal/, replicas/, the secret or a store.
 class data_dir_copy {
  public:
   /// Locks the original against a node's start, without writing, for as long as the copy lives. Errors:
   /// locked when a node runs on it; not_found when it is none; disk_full when there is no room for the copy
-  /// in `scratch`, which takes at most as much as the original; io.
-  static result<data_dir_copy> make(const std::filesystem::path& dir,
-                                    const std::filesystem::path& scratch);
+  /// in `scratch`, which takes at most as much as the original; io. `made`, if given, gets the copy's path when
+  /// there is nothing in it yet.
+  static result<data_dir_copy> make(const std::filesystem::path& dir, const std::filesystem::path& scratch,
+                                    const std::function<void(const std::filesystem::path&)>& made = {});
   data_dir_copy(data_dir_copy&& other) noexcept
       : dir_(std::move(other.dir_)), copy_(std::exchange(other.copy_, {})), lock_(std::move(other.lock_)) {}
   data_dir_copy& operator=(data_dir_copy&&) = delete;
@@ -37,7 +40,8 @@ class data_dir_copy {
 
  private:
   data_dir_copy(std::filesystem::path dir, unique_fd lock) : dir_(std::move(dir)), lock_(std::move(lock)) {}
-  result<void> fill(const std::filesystem::path& scratch);
+  result<void> fill(const std::filesystem::path& scratch,
+                    const std::function<void(const std::filesystem::path&)>& made);
 
   std::filesystem::path dir_;
   std::filesystem::path copy_;

@@ -48,8 +48,7 @@ result<void> idempotency_inserter::insert(const idempotency_record& record) {
 }
 
 result<void> visit_rows(sqlite_database& db, std::int64_t since_ms, const record_visitor& visit) {
-  auto rows = db.prepare("SELECT seq, n, time_ms, key, content FROM idempotency "
-                         "WHERE time_ms >= ?1 ORDER BY seq");
+  auto rows = db.prepare(select_records);
   if (!rows) return rows.error();
   rows->bind(1, since_ms);
   for (;;) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace penstock {
 
@@ -15,6 +16,9 @@ inline constexpr const char* idempotency_schema =
     "CREATE TABLE IF NOT EXISTS idempotency("
     "seq INTEGER PRIMARY KEY, n INTEGER NOT NULL, time_ms INTEGER NOT NULL, "
     "key BLOB NOT NULL, content BLOB NOT NULL);";
+
+inline constexpr std::string_view select_records =
+    "SELECT seq, n, time_ms, key, content FROM idempotency WHERE time_ms >= ?1 ORDER BY seq";
 
 /// Inserts rows; a record that is there already is replaced.
 class idempotency_inserter {

@@ -16,19 +16,29 @@ constexpr store_kind kept_keys_kind{
     .holds = "idempotency keys whose events left the journal: repeats of them are stored again",
     .remedy = {}};
 
+constexpr std::string_view forget_other_journals =
+    "DELETE FROM idempotency WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'tag' AND value = ?1)";
+constexpr std::string_view note_tag = "INSERT OR REPLACE INTO meta VALUES ('tag', ?1)";
+
+result<void> make_key_tables(sqlite_database& db) {
+  // A rollback journal: records are only added at the end and removed at the beginning, so it
+  // stays small, and the file needs no second copy of what is added.
+  if (auto made = db.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
+                          "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;");
+      !made)
+    return made;
+  if (auto made = db.exec(idempotency_schema); !made) return made;
+  if (auto compiled = compile_all(db, {forget_other_journals, note_tag, select_records}); !compiled) return compiled;
+  return idempotency_inserter{}.prepare(db);
+}
+
 class sqlite_idempotency_store final : public idempotency_store {
  public:
   sqlite_idempotency_store(disk_reserve reserve, sqlite_database db, std::string vfs)
       : reserve_(std::move(reserve)), db_(std::move(db)), vfs_(std::move(vfs)) {}
 
   result<void> start(const std::string& tag) {
-    // A rollback journal: records are only added at the end and removed at the beginning, so it
-    // stays small, and the file needs no second copy of what is added.
-    auto done =
-        db_.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
-                 "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;");
-    if (done) done = db_.exec(idempotency_schema);
-    if (done) done = claim(tag);
+    auto done = claim(tag);
     if (done) done = rows_.prepare(db_);
     return done;
   }
@@ -52,9 +62,8 @@ class sqlite_idempotency_store final : public idempotency_store {
   result<void> claim(const std::string& tag) {
     auto done = db_.exec("BEGIN IMMEDIATE");
     if (done) {
-      auto forget = db_.prepare("DELETE FROM idempotency WHERE NOT EXISTS "
-                                "(SELECT 1 FROM meta WHERE key = 'tag' AND value = ?1)");
-      auto note = db_.prepare("INSERT OR REPLACE INTO meta VALUES ('tag', ?1)");
+      auto forget = db_.prepare(forget_other_journals);
+      auto note = db_.prepare(note_tag);
       if (!forget || !note) {
         done = forget ? note.error() : forget.error();
       } else {
@@ -117,7 +126,7 @@ result<std::unique_ptr<idempotency_store>> idempotency_store::open(const fs::pat
   const auto path = dir / "idempotency.db";
   disk_reserve reserve{dir / "idempotency.reserve", reserve_bytes};
   const auto connect = [&]() -> result<std::unique_ptr<idempotency_store>> {
-    auto db = open_store(path, kept_keys_kind, report, vfs);
+    auto db = open_store(path, kept_keys_kind, make_key_tables, report, vfs);
     if (!db) return db.error();
     auto store = std::make_unique<sqlite_idempotency_store>(reserve, std::move(*db), vfs);
     if (auto started = store->start(tag); !started) return started.error();

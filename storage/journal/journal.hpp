@@ -53,6 +53,10 @@ class journal {
   /// promised in memory (ack = "received") and must not be given again.
   virtual std::uint64_t next_seq() const = 0;
 
+  /// Durably skips all ids up to `seq`, and so many that nobody has reached yet, as when it is not known which
+  /// were given; next_seq() is then beyond. Before the first block.
+  virtual result<void> go_beyond(std::uint64_t seq) = 0;
+
   /// Adds a block to the open transaction, beginning one if need be. Its first_seq must lie past
   /// every earlier one. On an error the whole transaction is rolled back: nothing since the last
   /// commit() is kept. Errors: journal_full, disk_full, io.

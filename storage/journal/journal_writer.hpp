@@ -22,6 +22,7 @@ class journal_writer final : public journal {
 
   const std::string& tag() const override { return tag_; }
   std::uint64_t next_seq() const override { return ids_.next_seq(); }
+  result<void> go_beyond(std::uint64_t seq) override { return ids_.go_beyond(seq); }
   result<void> append(const event_block& block) override;
   result<void> commit() override;
   std::uint64_t last_commit_us() const override { return last_commit_us_; }

@@ -234,6 +234,8 @@ class recovery {
     // Too few descriptors or rights are no damage: they must not move anything.
     if (auto fd = open_file(db, O_RDWR); !fd) return fd.error();
     const bool has_wal = fs::exists(wal_path(db)); // SQLite is about to make one
+    if (has_wal)
+      if (auto fd = open_file(wal_path(db), O_RDWR); !fd) return fd.error();
     rejected_segment other;
     other.db = db;
     if (is_empty_database(db)) { // else SQLite deletes the log beside it
@@ -247,9 +249,7 @@ class recovery {
       segments_.push_back(std::move(*info));
       return {};
     }
-    const auto code = info.error().code;
-    if (code == errc::disk_full || code == errc::locked || code == errc::newer)
-      return info.error();
+    if (info.error().code != errc::corrupt) return info.error();
     other.why = info.error().message;
     if (other.tag.empty())
       if (const auto extent = read_extent_of(db, vfs_))

@@ -71,8 +71,9 @@ class journals_of_origins final : public replica_store {
     for (fs::directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
       const auto tag = at->path().filename().string();
       if (!is_tag(tag) || !holds_journal(at->path() / "journal")) continue;
-      if (auto opened = open_origin(tag, kept_node_name(at->path()), problems, torn); !opened)
-        problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
+      auto opened = open_origin(tag, kept_node_name(at->path()), problems, torn);
+      if (!opened && opened.error().code == errc::io) return opened; // rights or the disk, which is no damage
+      if (!opened) problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
     }
     if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
     return {};

@@ -83,8 +83,9 @@ result<void> read_extent(sqlite_database& db, segment_info& info) {
   return {};
 }
 
-/// Pages that only a seal or a key would touch, too.
+/// Pages that only a seal or a key would touch, too; and a header with which SQLite only reads.
 result<bool> has_malformed_pages(sqlite_database& db) {
+  if (db.is_read_only()) return true;
   auto look = db.prepare("PRAGMA quick_check(1)");
   if (!look) return look.error();
   auto row = look->step();

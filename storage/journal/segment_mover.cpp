@@ -243,11 +243,11 @@ result<void> finish_move(const fs::path& moved, const fs::path& db, const std::s
   std::string other_tag;
   // Of an empty one SQLite would delete the log.
   // Too few descriptors or rights are no damage.
-  if (auto fd = open_file(moved, O_RDWR); !fd) return fd.error();
+  for (const auto& file : {moved, wal_path(moved)})
+    if (auto fd = open_file(file, O_RDWR); !fd && fd.error().code != errc::not_found) return fd.error();
   const auto info = is_empty_database(moved) ? result<segment_info>{error{errc::corrupt, "it is empty"}}
                                              : inspect_segment(moved, tag, vfs, other_tag);
-  if (!info && info.error().code != errc::corrupt && info.error().code != errc::io)
-    return info.error();
+  if (!info && info.error().code != errc::corrupt) return info.error();
   if (!other_tag.empty())
     return error{errc::corrupt, moved.string() + " belongs to the journal " + other_tag + ", and " +
                                     (db.parent_path() / tag_file_name).string() +

@@ -3,12 +3,21 @@
 #include "storage/base/files.hpp"
 
 #include <cerrno>
+#include <cstring>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace penstock {
 
 namespace {
+
+/// SQLite writes to no file whose header has a version that it does not know. Of one that it may write to
+/// that is damage.
+bool has_unknown_header(sqlite3* db) {
+  const char* file = db != nullptr ? sqlite3_db_filename(db, "main") : nullptr;
+  return file != nullptr && *file != '\0' && ::access(file, W_OK) == 0;
+}
 
 errc code_for(sqlite3* db, int code) {
   switch (code & 0xff) {
@@ -16,7 +25,13 @@ errc code_for(sqlite3* db, int code) {
     return errc::disk_full;
   case SQLITE_CORRUPT:
   case SQLITE_NOTADB:
+  // All statements are fixed: where SQLite can't make sense of one, the tables are not those that were made.
+  case SQLITE_ERROR:
+  case SQLITE_MISMATCH:
+  case SQLITE_TOOBIG:
     return errc::corrupt;
+  case SQLITE_READONLY:
+    return code == SQLITE_READONLY && has_unknown_header(db) ? errc::corrupt : errc::io;
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
     return errc::locked;
@@ -54,6 +69,8 @@ error sqlite_error(sqlite3* db, int code) {
     const std::string_view detail = sqlite3_errmsg(db);
     if (detail != sqlite3_errstr(code & 0xff) && detail != sqlite3_errstr(code))
       message.append(" (").append(detail).append(")");
+    if (const int os = sqlite3_system_errno(db); os != 0 && code_for(db, code) == errc::io)
+      message.append(": ").append(std::strerror(os));
   }
   return error{code_for(db, code), std::move(message)};
 }
@@ -91,16 +108,33 @@ void make_private(const std::filesystem::path& path, sqlite_mode mode) {
   if (mode == sqlite_mode::create) (void)open_file(path, O_RDWR | O_CREAT | O_EXCL);
 }
 
+/// As SQLite takes a file's name with settings behind it.
+std::string immutable_uri(const std::filesystem::path& path) {
+  std::string uri = "file:";
+  for (const char c : path.native())
+    if (c == '%' || c == '?' || c == '#')
+      uri += c == '%' ? "%25" : c == '?' ? "%3f" : "%23";
+    else
+      uri += c;
+  return uri + "?immutable=1";
+}
+
 } // namespace
 
 result<sqlite_database> sqlite_database::open(const std::filesystem::path& path, sqlite_mode mode,
                                               const std::string& vfs) {
   initialize_sqlite();
-  if (mode != sqlite_mode::read_only) make_private(path, mode);
+  const bool is_written = mode == sqlite_mode::read_write || mode == sqlite_mode::create;
+  if (is_written) make_private(path, mode);
+  std::string name = path.native();
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   switch (mode) {
   case sqlite_mode::read_only:
     flags |= SQLITE_OPEN_READONLY;
+    break;
+  case sqlite_mode::without_log:
+    flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+    name = immutable_uri(path);
     break;
   case sqlite_mode::read_write:
     flags |= SQLITE_OPEN_READWRITE;
@@ -110,7 +144,7 @@ result<sqlite_database> sqlite_database::open(const std::filesystem::path& path,
     break;
   }
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw, flags, vfs.empty() ? nullptr : vfs.c_str());
+  const int code = sqlite3_open_v2(name.c_str(), &raw, flags, vfs.empty() ? nullptr : vfs.c_str());
   sqlite_database db{raw};
   if (code != SQLITE_OK) {
     auto err = sqlite_error(raw, code);

@@ -22,7 +22,12 @@ void initialize_sqlite();
 
 /// How a database file is opened. One that is written to, with its log and shared memory, is for its
 /// owner alone (mode 0600) whatever the umask: who can read them can lock them, and so hold up commits.
-enum class sqlite_mode : std::uint8_t { read_only, read_write, create };
+enum class sqlite_mode : std::uint8_t {
+  read_only,
+  read_write,
+  create,
+  without_log, ///< read_only, as if no log lay beside it; nothing is locked, so nobody may write to it
+};
 
 /// A prepared statement. Bound text and blobs are not copied: they must live until reset().
 class sqlite_statement {
@@ -72,6 +77,9 @@ class sqlite_database {
 
   result<void> exec(const char* sql);
   result<sqlite_statement> prepare(std::string_view sql, bool long_lived = false);
+  /// Whether SQLite will not write: by the mode, for want of rights, or since the header has a version that it
+  /// does not know, which it sees with the first statement that reads.
+  bool is_read_only() const { return sqlite3_db_readonly(raw_.get(), "main") == 1; }
   sqlite3* raw() const { return raw_.get(); }
 
  private:
@@ -102,8 +110,9 @@ class sqlite_preparer {
   result<void> outcome_;
 };
 
-/// Maps what SQLite reported last on this connection: no room → disk_full, damaged or not a
-/// database → corrupt, busy or locked → locked, everything else → io.
+/// Maps what SQLite reported last on this connection: no room → disk_full; damaged, not a database, or with
+/// other tables than a statement needs → corrupt; busy or locked → locked; everything else (rights,
+/// descriptors, memory, the disk) → io, with the system's word.
 error sqlite_error(sqlite3* db, int code);
 
 } // namespace penstock

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t accounts_format = 1;
 
 // Names of streams, origins and networks hold no space, so a list of them is a text with spaces
 // between. The views are for people: times as text, and only what is in force. The checksums of rows are
@@ -74,14 +74,26 @@ constexpr std::string_view accounts_remedy =
     "another node runs, move accounts.db, accounts.db-wal and accounts.db-shm away: all keys and plans come "
     "from the others. On a node alone, move them away and restore it from a backup; what was made, changed "
     "or revoked since must be so again. Without a backup, and where only the log is damaged, moving "
-    "accounts.db-wal and accounts.db-shm away gives what the database has; keys that were revoked lately are then valid again, "
-    "and must be revoked ('penstock key list' shows all)";
+    "accounts.db-wal and accounts.db-shm away gives what the database has without it, which may be nothing; "
+    "keys that were revoked lately are then valid again, and must be revoked ('penstock key list' shows all)";
 
 constexpr store_kind accounts_kind{
     .mark = store_mark('a', 'c'),
     .holds = "keys and plans: some may be missing, have an earlier plan, or be valid although revoked",
     .remedy = accounts_remedy,
-    .refuses = true};
+    .counted = "SELECT (SELECT count(*) FROM key WHERE revoked_ms = 0) || ' keys that are not revoked and ' || "
+               "(SELECT count(*) FROM plan WHERE deleted_ms = 0) || ' plans'",
+    .refuses = true,
+    .format = accounts_format};
+
+constexpr std::string_view select_keys = "SELECT id, version, account, plan, hash, shown, streams, origins, "
+                                         "networks, created_ms, expires_ms, revoked_ms, sum "
+                                         "FROM key LEFT JOIN key_sum USING (id)";
+constexpr std::string_view select_plans = "SELECT name, version, limits, changed_ms, deleted_ms, sum "
+                                          "FROM plan LEFT JOIN plan_sum USING (name)";
+constexpr std::string_view select_lone_sums =
+    "SELECT id FROM key_sum WHERE id NOT IN (SELECT id FROM key) UNION ALL "
+    "SELECT name FROM plan_sum WHERE name NOT IN (SELECT name FROM plan)";
 
 std::string joined(const std::vector<std::string>& items) {
   std::string text;
@@ -187,44 +199,31 @@ class sqlite_account_store final : public account_store {
 
  private:
   result<void> connect(const std::string& vfs, store_report* report) {
-    auto db = open_store(path_, accounts_kind, report, vfs);
+    const auto make = [this](sqlite_database& db) -> result<void> {
+      if (auto made = db.exec(account_schema); !made) return made;
+      if (auto compiled = compile_all(db, {select_keys, select_plans, select_lone_sums}); !compiled) return compiled;
+      return sqlite_account_store{path_}.prepare(db);
+    };
+    auto db = open_store(path_, accounts_kind, make, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
-    if (auto known = check_version(); !known) return known;
-    if (auto made = db_->exec(account_schema); !made) return made;
-    const std::pair<sqlite_statement*, std::string_view> wanted[] = {
-        {&put_key_, "INSERT OR REPLACE INTO key VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"},
-        {&put_plan_, "INSERT OR REPLACE INTO plan VALUES (?1,?2,?3,?4,?5)"},
-        {&put_key_sum_, "INSERT OR REPLACE INTO key_sum VALUES (?1,?2)"},
-        {&put_plan_sum_, "INSERT OR REPLACE INTO plan_sum VALUES (?1,?2)"},
-        {&sweep_keys_, "DELETE FROM key WHERE revoked_ms > 0 AND revoked_ms < ?1"},
-        {&sweep_plans_, "DELETE FROM plan WHERE deleted_ms > 0 AND deleted_ms < ?1"},
-    };
-    for (const auto& [into, sql] : wanted) {
-      auto statement = db_->prepare(sql, true);
-      if (!statement) return statement.error();
-      *into = std::move(*statement);
-    }
+    if (auto prepared = prepare(*db_); !prepared) return prepared;
     return sync_directory(path_.parent_path());
   }
 
-  result<void> check_version() {
-    auto select = db_->prepare("PRAGMA user_version");
-    if (!select) return select.error();
-    auto row = select->step();
-    if (!row) return row.error();
-    const auto version = select->integer(0);
-    if (version > schema_version)
-      return error{errc::corrupt, path_.string() + " was written by a newer penstock (format " +
-                                      std::to_string(version) + ", this one knows " +
-                                      std::to_string(schema_version) + ")"};
-    return {};
+  result<void> prepare(sqlite_database& db) {
+    sqlite_preparer make{db};
+    make(put_key_, "INSERT OR REPLACE INTO key VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)");
+    make(put_plan_, "INSERT OR REPLACE INTO plan VALUES (?1,?2,?3,?4,?5)");
+    make(put_key_sum_, "INSERT OR REPLACE INTO key_sum VALUES (?1,?2)");
+    make(put_plan_sum_, "INSERT OR REPLACE INTO plan_sum VALUES (?1,?2)");
+    make(sweep_keys_, "DELETE FROM key WHERE revoked_ms > 0 AND revoked_ms < ?1");
+    make(sweep_plans_, "DELETE FROM plan WHERE deleted_ms > 0 AND deleted_ms < ?1");
+    return make.outcome();
   }
 
   result<void> load_keys(std::vector<key_record>& keys) {
-    auto select = db_->prepare("SELECT id, version, account, plan, hash, shown, streams, origins, "
-                               "networks, created_ms, expires_ms, revoked_ms, sum "
-                               "FROM key LEFT JOIN key_sum USING (id)");
+    auto select = db_->prepare(select_keys);
     if (!select) return select.error();
     for (;;) {
       auto row = select->step();
@@ -251,8 +250,7 @@ class sqlite_account_store final : public account_store {
   }
 
   result<void> load_plans(std::vector<plan_record>& plans) {
-    auto select = db_->prepare("SELECT name, version, limits, changed_ms, deleted_ms, sum "
-                               "FROM plan LEFT JOIN plan_sum USING (name)");
+    auto select = db_->prepare(select_plans);
     if (!select) return select.error();
     for (;;) {
       auto row = select->step();
@@ -276,8 +274,7 @@ class sqlite_account_store final : public account_store {
 
   /// A checksum without its row is one whose row is damaged where its name stands, or gone.
   result<void> check_sums() {
-    auto select = db_->prepare("SELECT id FROM key_sum WHERE id NOT IN (SELECT id FROM key) UNION ALL "
-                               "SELECT name FROM plan_sum WHERE name NOT IN (SELECT name FROM plan)");
+    auto select = db_->prepare(select_lone_sums);
     if (!select) return select.error();
     auto row = select->step();
     if (!row) return row.error();

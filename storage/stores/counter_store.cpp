@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS counter(
 ) WITHOUT ROWID;
 )sql";
 
+constexpr std::string_view select_counters =
+    "SELECT client, plan, scope, rule, at, used, previous, idle_at FROM counter WHERE idle_at > ?1";
+
 constexpr store_kind counters_kind{
     .mark = store_mark('c', 'o'),
     .holds = "what clients have used of their limits, of which they then have too much until they begin "
@@ -46,8 +49,7 @@ class sqlite_counter_store final : public counter_store {
 
   result<void> load(std::int64_t now_ns,
                     const std::function<void(const counter_row&)>& take) override {
-    auto select = db_->prepare("SELECT client, plan, scope, rule, at, used, previous, idle_at "
-                               "FROM counter WHERE idle_at > ?1");
+    auto select = db_->prepare(select_counters);
     if (!select) return select.error();
     select->bind(1, now_ns);
     for (;;) {
@@ -107,17 +109,25 @@ class sqlite_counter_store final : public counter_store {
 
  private:
   result<void> connect(const fs::path& path, const std::string& vfs, store_report* report) {
-    auto db = open_store(path, counters_kind, report, vfs);
+    const auto make = [](sqlite_database& db) -> result<void> {
+      if (auto made = db.exec(counter_schema); !made) return made;
+      if (auto compiled = compile_all(db, {select_counters}); !compiled) return compiled;
+      return sqlite_counter_store{}.prepare(db);
+    };
+    auto db = open_store(path, counters_kind, make, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
-    if (auto made = db_->exec(counter_schema); !made) return made;
-    sqlite_preparer make{*db_};
+    if (auto prepared = prepare(*db_); !prepared) return prepared;
+    return sync_directory(path.parent_path());
+  }
+
+  result<void> prepare(sqlite_database& db) {
+    sqlite_preparer make{db};
     make(upsert_, "INSERT OR REPLACE INTO counter VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
     make(end_of_range_, "SELECT client FROM counter WHERE client >= ?1 "
                         "ORDER BY client LIMIT 1 OFFSET ?2");
     make(remove_, "DELETE FROM counter WHERE client BETWEEN ?1 AND ?2 AND idle_at <= ?3");
-    if (!make.outcome()) return make.outcome();
-    return sync_directory(path.parent_path());
+    return make.outcome();
   }
 
   std::optional<sqlite_database> db_;

@@ -32,6 +32,15 @@ CREATE TABLE IF NOT EXISTS cursor(
 ) WITHOUT ROWID;
 )sql";
 
+constexpr std::string_view upsert_cursor = "INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4)";
+constexpr std::string_view select_cursors = "SELECT stream, sink, seq, acked_ahead FROM cursor";
+
+result<void> make_cursor_tables(sqlite_database& db) {
+  sqlite3_wal_autocheckpoint(db.raw(), checkpoint_pages);
+  if (auto made = db.exec(cursor_schema); !made) return made;
+  return compile_all(db, {upsert_cursor, select_cursors});
+}
+
 constexpr store_kind cursors_kind{
     .mark = store_mark('c', 'u'),
     .holds = "how far sinks and consumers have come: events after that come again, with the same ids",
@@ -148,19 +157,17 @@ class sqlite_cursor_store final : public cursor_store {
   result<void> connect(const fs::path& path, const std::string& vfs, store_report* report) {
     upsert_ = {};
     db_.reset();
-    auto db = open_store(path, cursors_kind, report, vfs);
+    auto db = open_store(path, cursors_kind, make_cursor_tables, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
-    sqlite3_wal_autocheckpoint(db_->raw(), checkpoint_pages);
-    if (auto made = db_->exec(cursor_schema); !made) return made;
-    auto upsert = db_->prepare("INSERT OR REPLACE INTO cursor VALUES (?1, ?2, ?3, ?4)", true);
+    auto upsert = db_->prepare(upsert_cursor, true);
     if (!upsert) return upsert.error();
     upsert_ = std::move(*upsert);
     return sync_directory(path.parent_path());
   }
 
   result<std::vector<cursor>> read(std::vector<std::string>* damaged, std::vector<cursor>& mended) {
-    auto select = db_->prepare("SELECT stream, sink, seq, acked_ahead FROM cursor");
+    auto select = db_->prepare(select_cursors);
     if (!select) return select.error();
     std::vector<cursor> cursors;
     for (;;) {

@@ -30,7 +30,8 @@ constexpr std::string_view share_bound =
 constexpr store_kind letters_kind{
     .mark = store_mark('d', 'l'),
     .holds = "dead letters and retries: events that sinks refused and that are kept nowhere else",
-    .remedy = {}};
+    .remedy = {},
+    .format = deliveries_format};
 
 class sqlite_dead_letter_store final : public dead_letter_store {
  public:
@@ -38,7 +39,10 @@ class sqlite_dead_letter_store final : public dead_letter_store {
       : path_(std::move(path)), max_bytes_(max_bytes) {}
 
   result<void> start(const std::string& vfs, store_report* report) {
-    auto opened = db_.open(path_, letters_kind, report, vfs, [this](sqlite_database& db) { return prepare(db); });
+    auto opened = db_.open(path_, letters_kind, report, vfs, [this](sqlite_database& db) {
+      return sqlite_dead_letter_store{path_, max_bytes_}.prepare(db);
+    });
+    if (opened) opened = prepare(*db_);
     if (!opened && opened.error().code == errc::corrupt)
       return error{errc::corrupt, opened.error().message + "; restore it from a copy, or move " +
                                       path_.string() +

@@ -10,26 +10,26 @@
 
 namespace penstock {
 
+inline constexpr std::int64_t deliveries_format = 1;
+
 /// One thread. Statements prepared on it must be destroyed before it.
 class delivery_database {
  public:
-  /// `prepare` makes the tables and prepares statements, within one transaction. Each commit is
-  /// synced. Errors: as SQLite's; corrupt for a file that a newer version of penstock wrote.
-  template <class Prepare>
+  /// `make` makes the tables, within one transaction, and compiles statements without keeping any. Each
+  /// commit is synced. Errors: as open_store().
+  template <class Make>
   result<void> open(const std::filesystem::path& path, const store_kind& kind, store_report* report,
-                    const std::string& vfs, Prepare prepare) {
+                    const std::string& vfs, Make make) {
     if (auto made = make_directory(path.parent_path()); !made) return made;
-    auto db = open_store(path, kind, report, vfs);
+    const auto tables = [&](sqlite_database& db) -> result<void> {
+      auto done = db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE;");
+      if (done) done = make(db);
+      if (done) done = db.exec(("PRAGMA user_version = " + std::to_string(kind.format)).c_str());
+      return done ? db.exec("COMMIT") : done;
+    };
+    auto db = open_store(path, kind, tables, report, vfs);
     if (!db) return db.error();
     db_.emplace(std::move(*db));
-    if (auto known = check_version(path); !known) return known;
-    if (auto set = db_->exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"); !set)
-      return set;
-    auto made = in_transaction([&]() -> result<void> {
-      if (auto done = prepare(*db_); !done) return done;
-      return db_->exec("PRAGMA user_version = 1");
-    });
-    if (!made) return made;
     return sync_directory(path.parent_path());
   }
 
@@ -46,20 +46,6 @@ class delivery_database {
   sqlite_database* operator->() { return &*db_; }
 
  private:
-  static constexpr std::int64_t newest_version = 1;
-
-  result<void> check_version(const std::filesystem::path& path) {
-    auto select = db_->prepare("PRAGMA user_version");
-    if (!select) return select.error();
-    auto row = select->step();
-    if (!row) return row.error();
-    const auto version = select->integer(0);
-    if (version <= newest_version) return {};
-    return error{errc::corrupt, path.string() + " was written by a newer penstock (format " +
-                                    std::to_string(version) + ", this one knows " +
-                                    std::to_string(newest_version) + ")"};
-  }
-
   std::optional<sqlite_database> db_;
 };
 

@@ -12,14 +12,16 @@ namespace {
 constexpr store_kind replays_kind{
     .mark = store_mark('r', 'e'),
     .holds = "replays: one that was running begins again where it is known to have been, or is forgotten",
-    .remedy = {}};
+    .remedy = {},
+    .format = deliveries_format};
 
 class sqlite_replay_store final : public replay_store {
  public:
   explicit sqlite_replay_store(fs::path path) : path_(std::move(path)) {}
 
   result<void> start(const std::string& vfs, store_report* report) {
-    auto opened = db_.open(path_, replays_kind, report, vfs, [this](sqlite_database& db) { return jobs_.open(db); });
+    auto opened = db_.open(path_, replays_kind, report, vfs, [](sqlite_database& db) { return job_table{}.open(db); });
+    if (opened) opened = jobs_.open(*db_);
     if (!opened && opened.error().code == errc::corrupt)
       return error{errc::corrupt, opened.error().message + "; move " + path_.string() +
                                       " (and its -wal) away to start without it: what it knows of "

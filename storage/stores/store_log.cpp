@@ -47,9 +47,13 @@ result<bool> is_newer_than_its_log(const fs::path& db, const wal_scan& found) {
 
 bool is_log_damaged(const store_log& log, const fs::path& db, bool is_synced) {
   const auto& found = log.found;
-  if (!found.has_header)
+  if (!found.has_header) {
+    // What is not synced may be gone from the log after a power cut, but not the log itself.
+    std::error_code fault;
+    const bool is_gone = !std::filesystem::exists(wal_path(db), fault);
     return found.frames_without_header > 0 ||
-           (is_synced && tells_of_uncopied_frames(shm_path(db)));
+           ((is_synced || is_gone) && tells_of_uncopied_frames(shm_path(db)));
+  }
   if (log.is_without_database) return found.last_frame > 0;
   return found.commits_beyond > 1 ||
          (is_synced && frames_told(shm_path(db), found) > found.committed_frames);

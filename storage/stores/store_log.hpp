@@ -36,7 +36,7 @@ struct store_log {
 /// Reads the log of `db` once, and again where it is damaged; changes nothing. `is_synced`: each commit
 /// of the store is on the disk before it is told. Then what the store's shared memory says of commits,
 /// which a kill leaves behind, proves that a last transaction is not torn but damaged. A log that is
-/// gone is not noticed: that is how people begin without one.
+/// gone is noticed by the shared memory alone: people who begin without a log move both away.
 result<store_log> read_store_log(const std::filesystem::path& db, bool is_synced);
 
 } // namespace penstock

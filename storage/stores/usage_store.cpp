@@ -25,6 +25,8 @@ PRAGMA cache_size = -8192;
 PRAGMA journal_size_limit = 33554432;
 )sql";
 
+constexpr std::string_view select_usage_sizes = "SELECT period, rows FROM size";
+
 constexpr store_kind usage_kind{
     .mark = store_mark('u', 's'),
     .holds = "usage; 'penstock usage rebuild' counts again what the journal still has",
@@ -60,9 +62,9 @@ struct period_statements {
 
 class sqlite_usage_store final : public usage_store {
  public:
-  explicit sqlite_usage_store(sqlite_database db) : db_(std::move(db)) {}
-
-  result<void> prepare();
+  /// Statements only; without start() they come to nothing.
+  result<void> prepare(sqlite_database& db);
+  result<void> start(sqlite_database db);
   result<void> write(std::span<const usage_batch_ptr> batches) override;
   result<bool> trim(const usage_retention& keep, std::int64_t now_ms,
                     std::size_t max_rows) override;
@@ -88,7 +90,7 @@ class sqlite_usage_store final : public usage_store {
   result<void> remove_beyond(std::uint64_t cap, std::size_t& left);
   result<void> remove_names(std::int64_t now_s, std::size_t& left);
 
-  sqlite_database db_; // before the statements
+  std::optional<sqlite_database> db_; // before the statements
   std::array<period_statements, usage_periods> of_;
   sqlite_statement find_name_, insert_name_, touch_name_, last_name_, remove_names_, save_size_;
   boost::unordered_flat_map<std::string, std::int64_t> name_ids_;
@@ -96,10 +98,15 @@ class sqlite_usage_store final : public usage_store {
   std::int64_t swept_names_to_ = 0; // ids up to here were looked at since months last went
 };
 
-result<void> sqlite_usage_store::prepare() {
-  if (auto done = db_.exec(writer_pragmas); !done) return done;
-  if (auto done = db_.exec(usage_schema); !done) return done;
-  sqlite_preparer make{db_};
+result<void> make_usage_tables(sqlite_database& db) {
+  if (auto done = db.exec(writer_pragmas); !done) return done;
+  if (auto done = db.exec(usage_schema); !done) return done;
+  if (auto compiled = compile_all(db, {select_usage_sizes}); !compiled) return compiled;
+  return sqlite_usage_store{}.prepare(db);
+}
+
+result<void> sqlite_usage_store::prepare(sqlite_database& db) {
+  sqlite_preparer make{db};
   for (std::size_t p = 0; p < usage_periods; ++p) {
     const std::string table{name_of(static_cast<usage_period>(p))};
     auto& of = of_[p];
@@ -122,8 +129,13 @@ result<void> sqlite_usage_store::prepare() {
   make(last_name_, "SELECT max(id) FROM name");
   make(remove_names_, "DELETE FROM name WHERE id > ?1 AND id <= ?2 AND last_month < ?3");
   make(save_size_, "UPDATE size SET rows = ?2 WHERE period = ?1");
-  if (!make.outcome()) return make.outcome();
-  auto sizes = db_.prepare("SELECT period, rows FROM size");
+  return make.outcome();
+}
+
+result<void> sqlite_usage_store::start(sqlite_database db) {
+  db_.emplace(std::move(db));
+  if (auto prepared = prepare(*db_); !prepared) return prepared;
+  auto sizes = db_->prepare(select_usage_sizes);
   if (!sizes) return sizes.error();
   for (;;) {
     const auto row = sizes->step();
@@ -137,14 +149,14 @@ result<void> sqlite_usage_store::prepare() {
 // Runs `work` and commits; on an error nothing of it is left, on disk or here.
 template <class Work>
 auto sqlite_usage_store::in_transaction(Work&& work) -> decltype(work()) {
-  if (auto done = db_.exec("BEGIN IMMEDIATE"); !done) return done.error();
+  if (auto done = db_->exec("BEGIN IMMEDIATE"); !done) return done.error();
   const auto rows_before = rows_;
   auto outcome = work();
   result<void> ended;
   if (outcome) ended = save_sizes(rows_before);
-  if (outcome && ended) ended = db_.exec("COMMIT");
+  if (outcome && ended) ended = db_->exec("COMMIT");
   if (outcome && ended) return outcome;
-  (void)db_.exec("ROLLBACK"); // fails where SQLite has rolled back already
+  (void)db_->exec("ROLLBACK"); // fails where SQLite has rolled back already
   rows_ = rows_before;
   name_ids_.clear();
   if (!outcome) return outcome;
@@ -189,7 +201,7 @@ result<std::int64_t> sqlite_usage_store::name_id(const std::string& text) {
   if (!*found) {
     insert_name_.bind_text(1, text);
     if (auto done = insert_name_.run(); !done) return done.error();
-    id = sqlite3_last_insert_rowid(db_.raw());
+    id = sqlite3_last_insert_rowid(db_->raw());
   }
   if (name_ids_.size() >= max_cached_usage_names) name_ids_.clear();
   name_ids_.emplace(text, id);
@@ -209,7 +221,7 @@ result<void> sqlite_usage_store::add(usage_period period, const sum_row& row) {
     return statement.run();
   };
   if (auto done = run(of.update); !done) return done;
-  if (sqlite3_changes(db_.raw()) > 0) return {};
+  if (sqlite3_changes(db_->raw()) > 0) return {};
   if (auto done = run(of.insert); !done) return done;
   ++rows_[static_cast<std::size_t>(period)];
   if (period != usage_period::month) return {};
@@ -311,7 +323,7 @@ result<std::size_t> sqlite_usage_store::remove_before(usage_period period, std::
   remove.bind(2, to_start);
   if (is_cut) remove.bind(3, to_name);
   if (auto done = remove.run(); !done) return done.error();
-  const auto removed = static_cast<std::uint64_t>(sqlite3_changes(db_.raw()));
+  const auto removed = static_cast<std::uint64_t>(sqlite3_changes(db_->raw()));
   auto& rows = rows_[static_cast<std::size_t>(period)];
   rows -= std::min(rows, removed);
   if (period == usage_period::month && removed > 0) swept_names_to_ = 0;
@@ -337,7 +349,7 @@ result<void> sqlite_usage_store::remove_names(std::int64_t now_s, std::size_t& l
   remove_names_.bind(2, to);
   remove_names_.bind(3, first_month);
   if (auto done = remove_names_.run(); !done) return done.error();
-  if (sqlite3_changes(db_.raw()) > 0) name_ids_.clear();
+  if (sqlite3_changes(db_->raw()) > 0) name_ids_.clear();
   left -= static_cast<std::size_t>(to - swept_names_to_);
   swept_names_to_ = to;
   return {};
@@ -347,10 +359,10 @@ result<void> sqlite_usage_store::remove_names(std::int64_t now_s, std::size_t& l
 
 result<std::unique_ptr<usage_store>> usage_store::open(const std::filesystem::path& dir,
                                                        store_report* report) {
-  auto db = open_store(dir / usage_file_name, usage_kind, report);
+  auto db = open_store(dir / usage_file_name, usage_kind, make_usage_tables, report);
   if (!db) return db.error();
-  auto store = std::make_unique<sqlite_usage_store>(std::move(*db));
-  if (auto done = store->prepare(); !done) return done.error();
+  auto store = std::make_unique<sqlite_usage_store>();
+  if (auto done = store->start(std::move(*db)); !done) return done.error();
   return std::unique_ptr<usage_store>{std::move(store)};
 }
 

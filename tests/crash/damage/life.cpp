@@ -2,6 +2,7 @@
 
 #include "storage/check/data_dir_check.hpp"
 #include "storage/journal/idempotency_store.hpp"
+#include "storage/journal/journal_place.hpp"
 #include "storage/journal/journal_reader.hpp"
 #include "storage/journal/replica_store.hpp"
 #include "storage/journal/segment_keeper.hpp"
@@ -55,11 +56,13 @@ class one_life {
 
  private:
   result<void> open_journal() {
+    if (auto there = miss_journal(dir_); !there) return there;
     recovery_report report;
     auto opened = journal::open(options_of(dir_), &report);
     out_.damaged = std::move(report.damaged);
     out_.torn = std::move(report.torn);
     if (!opened) return opened.error();
+    note_journal(dir_);
     journal_ = std::move(*opened);
     out_.next_seq = journal_->next_seq();
     return {};
@@ -71,6 +74,10 @@ class one_life {
     cursors_ = std::move(*opened);
     auto loaded = cursors_->load(&stores_.damaged);
     if (!loaded) return loaded.error();
+    const auto beyond = go_beyond_cursors(*journal_, *loaded);
+    if (!beyond) return beyond.error();
+    if (!beyond->empty()) out_.damaged.push_back(*beyond);
+    out_.next_seq = journal_->next_seq();
     for (auto& position : *loaded)
       if (position.sink == queue_sink) positions_[position.stream] = position;
     return {};

@@ -3,6 +3,7 @@
 #include "storage/base/file_list.hpp"
 #include "storage/base/files.hpp"
 #include "storage/base/node_name.hpp"
+#include "storage/journal/journal_place.hpp"
 #include "storage/journal/recovery.hpp"
 #include "storage/sqlite/wal_vfs.hpp"
 
@@ -68,6 +69,7 @@ world::world(const fs::path& dir, std::uint64_t seed, bool preallocate) : dir_(d
   keep_node_name(dir, "node-1");
   const auto options = options_of(dir, preallocate);
   journal_ = must(journal::open(options));
+  note_journal(dir);
   kept_keys_ = must(idempotency_store::open(dir, tag, small_reserve_bytes));
   record_retention retention{kept_keys_, std::chrono::hours{24}, 1000, [] { return some_time_ms; }};
   keeper_ = segment_keeper::make(*journal_, options, std::move(retention));

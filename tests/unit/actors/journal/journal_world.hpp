@@ -29,6 +29,7 @@ class watched_journal final : public journal {
   explicit watched_journal(std::unique_ptr<journal> real) : real_(std::move(real)) {}
 
   const std::string& tag() const override { return real_->tag(); }
+  result<void> go_beyond(std::uint64_t seq) override { return real_->go_beyond(seq); }
   std::uint64_t next_seq() const override { return real_->next_seq(); }
   result<void> append(const event_block& block) override {
     if (fail_append && fail_after_rows-- == 0) return fail(fail_append);

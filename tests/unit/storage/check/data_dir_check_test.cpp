@@ -2,13 +2,17 @@
 #include "storage/base/node_name.hpp"
 #include "storage/check/data_dir_check.hpp"
 #include "storage/journal/idempotency_store.hpp"
+#include "storage/journal/journal_place.hpp"
 #include "storage/journal/replica_store.hpp"
 #include "tests/unit/storage/stores/store_damage_support.hpp"
 
 #include <map>
 #include <sstream>
 
+#include <csignal>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace penstock;
 using namespace penstock::test;
@@ -169,13 +173,95 @@ TEST_CASE("a directory that is in use, or none, is not checked", "[check]") {
   CHECK(data_dir_copy::make(dir.path(), dir.path() / "nowhere").has_error());
 }
 
-TEST_CASE("links that lead out of a data directory are not followed", "[check]") {
+TEST_CASE("links that lead out of a data directory to what a node does not open are not followed", "[check]") {
   temporary_dir dir, outside;
   open_journal(options_in(dir.path()));
   std::ofstream{outside.path() / "file"} << "somebody else's";
-  fs::create_symlink(outside.path() / "file", dir.path() / "accounts.db");
+  fs::create_symlink(outside.path() / "file", dir.path() / "notes");
   fs::create_directory_symlink(outside.path(), dir.path() / "elsewhere");
   const auto report = check(dir.path());
   CHECK(report.damaged.empty());
   CHECK(all_files(outside.path()).size() == 1);
+}
+
+TEST_CASE("stores and a journal behind links are looked at", "[check]") {
+  temporary_dir dir, outside;
+  const auto killed = killed_data_dir(dir);
+  for (const char* name : {"journal", "replicas"}) {
+    fs::rename(killed / name, outside.path() / name);
+    fs::create_directory_symlink(outside.path() / name, killed / name);
+  }
+  for (const char* name : {"accounts.db", "accounts.db-wal", "accounts.db-shm"})
+    fs::rename(killed / name, outside.path() / name);
+  fs::create_symlink(outside.path() / "accounts.db", killed / "accounts.db");
+  const auto sound = check(killed);
+  CHECK(sound.damaged == std::vector<std::string>{});
+  CHECK(sound.events == 100);
+  for (const auto& log : {outside.path() / "accounts.db-wal", outside.path() / "journal" / "000000000001.db-wal",
+                          outside.path() / "replicas" / "abcdefgh" / "journal" / "000000000001.db-wal"}) {
+    CAPTURE(log.string());
+    const auto offset = frame_at(scan_wal(log)->committed_frames / 2) + 100;
+    flip_bit(log, offset);
+    CHECK(check(killed).damaged.size() == 1);
+    flip_bit(log, offset);
+  }
+}
+
+TEST_CASE("a journal that is not there is told, and so are cursors ahead of it", "[check]") {
+  temporary_dir dir;
+  const auto killed = killed_data_dir(dir);
+  { require_ok((*cursor_store::open(killed, 0))->save({{"default", "queue", 1'000'000'000, {}}})); }
+  const auto ahead = check(killed).damaged;
+  REQUIRE(ahead.size() == 1);
+  CHECK(ahead[0].find("cursors.db knows of events up to") != std::string::npos);
+  note_journal(killed);
+  fs::remove_all(killed / "journal");
+  const auto told = check(killed).damaged;
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("mount") != std::string::npos);
+}
+
+TEST_CASE("an index that does not fit its table is told by a check alone", "[check]") {
+  temporary_dir dir;
+  const auto killed = killed_data_dir(dir);
+  std::uint64_t root = 0;
+  {
+    auto db = sqlite_database::open(killed / "dead-letters.db", sqlite_mode::read_write);
+    require_ok(db);
+    require_ok(db->exec("PRAGMA wal_checkpoint(TRUNCATE)"));
+    auto look = db->prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'letter_group'");
+    REQUIRE(*look->step());
+    root = static_cast<std::uint64_t>(look->integer(0));
+  }
+  std::ifstream in{killed / "dead-letters.db", std::ios::binary};
+  const std::string content{std::istreambuf_iterator<char>{in}, {}};
+  const auto sink = content.find("bus", (root - 1) * page_bytes);
+  REQUIRE(sink < root * page_bytes);
+  flip_bit(killed / "dead-letters.db", sink, 4); // "rus": order and form stay
+  const auto told = check(killed).damaged;
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("A start does not look at indexes") != std::string::npos);
+}
+
+TEST_CASE("a node whose lock was removed is seen by the locks on its stores", "[check]") {
+  temporary_dir dir, scratch;
+  const auto killed = killed_data_dir(dir);
+  int ready[2], end[2];
+  REQUIRE((::pipe(ready) == 0 && ::pipe(end) == 0));
+  const auto child = ::fork();
+  if (child == 0) {
+    auto store = account_store::open(killed);
+    char byte = store ? 'y' : 'n';
+    (void)!::write(ready[1], &byte, 1);
+    (void)!::read(end[0], &byte, 1);
+    ::_exit(0);
+  }
+  char outcome = 0;
+  REQUIRE(::read(ready[0], &outcome, 1) == 1);
+  CHECK(outcome == 'y');
+  fs::remove(killed / "journal" / "lock");
+  CHECK(data_dir_copy::make(killed, scratch.path()).error().code == errc::locked);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  require_ok(data_dir_copy::make(killed, scratch.path()));
 }
