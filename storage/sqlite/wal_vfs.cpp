@@ -162,7 +162,7 @@ sqlite3_vfs* base_of(sqlite3_vfs* vfs) {
   return shim_of(vfs).base;
 }
 
-int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+int open_in_vfs(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   auto* base = base_of(vfs);
   // Every other file is the base VFS's own, without us between.
   if ((flags & SQLITE_OPEN_WAL) == 0) return base->xOpen(base, name, file, flags, out_flags);
@@ -229,7 +229,7 @@ std::string wal_vfs(const std::string& base_name, bool sync) {
   vfs.mxPathname = base->mxPathname;
   vfs.zName = shim->name.c_str();
   vfs.pAppData = shim.get();
-  vfs.xOpen = open_file;
+  vfs.xOpen = open_in_vfs;
   forward_the_rest(vfs);
   sqlite3_vfs_register(&vfs, 0);
   return name;
