@@ -127,12 +127,12 @@ void check_all(const std::vector<setup>& setups, const budget& within, std::size
 
 } // namespace
 
-TEST_CASE("lease model: a lease, in any order", "[lease][model]") {
+TEST_CASE("lease model: a lease, in any order", "[lease][model][slow]") {
   check_all({fixed_windows(), sliding_windows(), quick_gcra(), slow_gcra(), two_limits()},
             one_lease, 4'700);
 }
 
-TEST_CASE("lease model: a lease that comes back late", "[lease][model]") {
+TEST_CASE("lease model: a lease that comes back late", "[lease][model][slow]") {
   check_all({small_steps(hardly_used(quick_gcra()))}, late_return, 18'800);
 }
 
