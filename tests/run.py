@@ -119,7 +119,7 @@ def rooms_called(name):
     name = name.strip("/")
     for path in sorted(path for path in UNIT.rglob("*") if path.is_dir()):
         room = path.relative_to(UNIT).as_posix()
-        if f"/{room}".endswith(f"/{name}") and any(path.rglob("*.cpp")):
+        if f"/{room}".endswith(f"/{name}") and any(path.rglob("*_test.cpp")):
             yield path
 
 
@@ -161,7 +161,7 @@ def build(tests):
 
 def run_room(room, test, fast):
     """A room's test cases alone; with `fast`, without the slow ones."""
-    files = sorted({path.stem for path in room.rglob("*.cpp")})
+    files = sorted({path.stem for path in room.rglob("*_test.cpp")})
     cases = ",".join(f"[#{file}]" + ("~[slow]" if fast else "") for file in files)
     print(f"{room.relative_to(ROOT)}:", flush=True)
     program = ROOT / "build" / test.preset / test.needs[0]
