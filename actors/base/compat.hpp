@@ -1,4 +1,4 @@
-// Everything that depends on CAF's version, in one place.
+// Which version of CAF there must be, and what we add to it.
 #pragma once
 
 #include <caf/config.hpp>

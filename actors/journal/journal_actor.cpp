@@ -192,8 +192,7 @@ void journal_state::tell(const std::vector<append_batch_ptr>& batches, const app
     self_->send(front_end, std::move(message));
 }
 
-// -- a journal that is full, or nearly
-// -------------------------------------------------------------------------------
+// -- a journal that is full, or nearly ------------------------------------------------------------
 
 void journal_state::refuse_more(const error& why) {
   if (node_->journal_full.load()) return;

@@ -225,14 +225,14 @@ TEST_CASE("no power cut loses what was committed", "[power_loss]") {
   WARN(runs << " runs, seeds from " << first_seed);
 }
 
-TEST_CASE("the check notices a missing sync", "[power_loss]") {
+TEST_CASE("the check notices a missing sync", "[power_loss][slow]") {
   CHECK(runs_with_losses({.sync = false}) > 0);
 }
 
-TEST_CASE("the check notices an answer before the commit", "[power_loss]") {
+TEST_CASE("the check notices an answer before the commit", "[power_loss][slow]") {
   CHECK(runs_with_losses({.answer_before_commit = true}) > 0);
 }
 
-TEST_CASE("the check notices an owed block that goes with its segment", "[power_loss]") {
+TEST_CASE("the check notices an owed block that goes with its segment", "[power_loss][slow]") {
   CHECK(runs_with_losses({.forget_moves = true}) > 0);
 }

@@ -138,7 +138,7 @@ void walk(const setup& what, std::uint64_t seed) {
 
 } // namespace
 
-TEST_CASE("lease model: what is made anew for a step is as what lives on", "[lease][model]") {
+TEST_CASE("lease model: what is made anew for a step is as what lives on", "[lease][model][slow]") {
   for (const auto kind : {algorithm::fixed_window, algorithm::sliding_window, algorithm::gcra}) {
     limit rule;
     rule.name = "a";

@@ -127,25 +127,25 @@ void check_all(const std::vector<setup>& setups, const budget& within, std::size
 
 } // namespace
 
-TEST_CASE("lease model: a lease, in any order", "[lease][model]") {
+TEST_CASE("lease model: a lease, in any order", "[lease][model][slow]") {
   check_all({fixed_windows(), sliding_windows(), quick_gcra(), slow_gcra(), two_limits()},
             one_lease, 4'700);
 }
 
-TEST_CASE("lease model: a lease that comes back late", "[lease][model]") {
+TEST_CASE("lease model: a lease that comes back late", "[lease][model][slow]") {
   check_all({small_steps(hardly_used(quick_gcra()))}, late_return, 18'800);
 }
 
-TEST_CASE("lease model: two leases, in any order", "[lease][model]") {
+TEST_CASE("lease model: two leases, in any order", "[lease][model][slow]") {
   check_all({fixed_windows(), slow_gcra()}, two_leases, 11'100);
 }
 
 TEST_CASE("lease model: a holder dies, or an answer is lost, between two leases",
-          "[lease][model]") {
+          "[lease][model][slow]") {
   check_all({fixed_windows(), quick_gcra()}, two_and_loss, 20'500);
 }
 
-TEST_CASE("lease model: a holder leaves between two leases, or after them", "[lease][model]") {
+TEST_CASE("lease model: a holder leaves between two leases, or after them", "[lease][model][slow]") {
   check_all({fixed_windows(), quick_gcra()}, two_and_leave, 6'800);
 }
 
@@ -157,7 +157,7 @@ TEST_CASE("lease model: a shard moves there and back", "[lease][model]") {
   check_all({sliding_windows(), two_limits()}, there_and_back, 2'200);
 }
 
-TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model]") {
+TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model][slow]") {
   check_all({new_limit_first(algorithm::fixed_window), new_limit_first(algorithm::gcra),
              another_amount(435)},
             change_and_move, 9'300);

@@ -180,7 +180,7 @@ void run_schedule(algorithm kind, std::uint64_t seed) {
 
 } // namespace
 
-TEST_CASE("no schedule gets more than its limit, and every time given is exact", "[limits]") {
+TEST_CASE("no schedule gets more than its limit, and every time given is exact", "[limits][slow]") {
   for (const algorithm kind : all_algorithms)
     for (std::uint64_t seed = 1; seed <= schedules_per_algorithm; ++seed)
       run_schedule(kind, seed);

@@ -28,7 +28,7 @@ void make_one_segment(const journal_options& options, std::uint64_t commits) {
 
 } // namespace
 
-TEST_CASE("no bit of the last log's header or first frame takes its events in silence", "[damage]") {
+TEST_CASE("no bit of the last log's header or first frame takes its events in silence", "[damage][slow]") {
   const std::uint64_t commits = GENERATE(1u, 5u);
   const bool preallocate = GENERATE(false, true);
   // All of the header, the first frame's header, and some of its page.

@@ -142,7 +142,7 @@ TEST_CASE("a reader that has a segment open goes on when it is moved", "[move]")
   CHECK(reader->count_after("default", 0)->events == 203);
 }
 
-TEST_CASE("readers and moves work beside each other", "[move]") {
+TEST_CASE("readers and moves work beside each other", "[move][slow]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   std::set<std::uint64_t> owed;
