@@ -27,6 +27,7 @@ lease_key limit_ledger::key_of(const location& at, const admit_item& item) {
 
 limit_ledger::room limit_ledger::leasable(const location& at, limit_mask applying,
                                           std::int64_t lifetime_ns, std::int64_t now_ns) const {
+  PENSTOCK_ASSERT(at.in != nullptr && !at.full);
   const limit_states states = states_at(at, applying);
   const auto& limits = at.in->rules.limits;
   room found{UINT32_MAX, lifetime_ns};
@@ -40,11 +41,13 @@ limit_ledger::room limit_ledger::leasable(const location& at, limit_mask applyin
 
 lease_marks limit_ledger::set_aside(const location& at, limit_mask applying, std::uint32_t units,
                                     std::int64_t now_ns) {
+  PENSTOCK_ASSERT(at.in != nullptr && !at.full);
   lease_marks marks{};
   const limit_states states = states_at(at, applying);
   const auto& limits = at.in->rules.limits;
   for (std::size_t i = 0; i < limits.size(); ++i) {
     if (!states[i]) continue;
+    PENSTOCK_ASSERT(units <= available_units(limits[i], *states[i], now_ns));
     *states[i] = penstock::set_aside(limits[i], *states[i], now_ns, units);
     marks[i] = lease_mark(limits[i], *states[i]);
   }

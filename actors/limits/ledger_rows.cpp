@@ -18,9 +18,8 @@ void limit_ledger::add_rows(std::vector<counter_row>& rows, const book& in, std:
   const auto& rules = in.tables[scope]->rules();
   for (std::size_t i = 0; i < rules.size(); ++i) {
     if (!(all || survives_restart(rules[i])) || is_idle(rules[i], states[i], now_ns)) continue;
-    limit_state state = penstock::fold(rules[i], states[i], now_ns);
-    // The fraction of a nanosecond is one of the amount, which may be another by then.
-    if (rules[i].kind == algorithm::gcra && state.used != 0) state = {state.at + 1, 0, 0};
+    const limit_state state =
+        algorithm_of(rules[i].kind).to_row(penstock::fold(rules[i], states[i], now_ns));
     rows.push_back({client, in.id, limit_id(rules[i]), static_cast<std::uint8_t>(scope), state.at,
                     state.used, state.previous, now_ns + look(rules[i], state, now_ns).reset_ns});
   }
@@ -32,9 +31,11 @@ std::vector<counter_row> limit_ledger::take_changed(std::size_t max_rows, std::i
   auto& take_at = take_at_[static_cast<std::size_t>(by)];
   const bool all = by == client_table::reader::backup;
   for (std::size_t turn = 0; turn < tables_.size() && rows.size() < max_rows; ++turn) {
+    PENSTOCK_ASSERT(take_at < tables_.size());
     auto [in, scope] = tables_[take_at];
     client_table& table = *in->tables[scope];
     const auto per_client = table.rules().size();
+    PENSTOCK_ASSERT(per_client != 0); // a book has tables only for scopes that it has limits of
     const auto most = (max_rows - rows.size() + per_client - 1) / per_client;
     table.take_changed(
         by, most, [&, in = in, scope = scope](std::uint64_t client, const limit_state* states) {
@@ -47,6 +48,8 @@ std::vector<counter_row> limit_ledger::take_changed(std::size_t max_rows, std::i
 }
 
 client_table::entry limit_ledger::restore_into(const counter_row& row, std::int64_t now_ns) {
+  // A peer or the disk may say anything; algorithms calculate with times of a clock.
+  if (row.at < 0 || row.at > max_now_ns) return {};
   book* const in = find_book(row.plan);
   if (!in || row.scope >= scope_count || !in->tables[row.scope]) return {};
   client_table& table = *in->tables[row.scope];
@@ -57,6 +60,7 @@ client_table::entry limit_ledger::restore_into(const counter_row& row, std::int6
   const auto entry = size_ < max_clients_ ? table.find_or_add(row.client) : table.find(row.client);
   if (!entry.states) return {};
   size_ += entry.added;
+  PENSTOCK_ASSERT(size_ <= max_clients_);
   entry.states[rule - table.rules().begin()] = state;
   return entry;
 }

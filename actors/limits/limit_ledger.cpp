@@ -91,7 +91,10 @@ void limit_ledger::set_rules(book& which, const plan& rules, std::int64_t now_ns
   for (std::size_t scope = 0; scope < scope_count; ++scope) {
     auto& table = which.tables[scope];
     if (by_scope[scope].empty()) {
-      if (table) size_ -= table->size();
+      if (table) {
+        PENSTOCK_ASSERT(table->size() <= size_);
+        size_ -= table->size();
+      }
       table.reset();
     } else if (table) {
       table->change_rules(std::move(by_scope[scope]), now_ns);
@@ -164,6 +167,7 @@ limit_ledger::decision limit_ledger::decide(const location& at, const admit_item
     return result;
   }
   const book& in = *at.in;
+  PENSTOCK_ASSERT(in.rules.limits.size() <= max_limits_per_plan);
   const limit_states states = states_at(at, item.limits);
   const admission decided = admit(in.rules, states, now_ns, {item.events, item.bytes, sizes});
   result.answer = decided.answer;
@@ -234,12 +238,15 @@ limits_reply limit_ledger::look_up(const limits_query& query, std::int64_t now_n
 std::size_t limit_ledger::sweep(std::int64_t now_ns, std::size_t max_visits) {
   std::size_t forgotten = 0;
   for (std::size_t turn = 0; turn < tables_.size() && max_visits > 0; ++turn) {
+    PENSTOCK_ASSERT(sweep_at_ < tables_.size());
     auto [in, scope] = tables_[sweep_at_];
     const auto swept = in->tables[scope]->sweep(now_ns, max_visits);
+    PENSTOCK_ASSERT(swept.visited <= max_visits);
     forgotten += swept.forgotten;
     max_visits -= swept.visited;
     if (swept.at_end && ++sweep_at_ == tables_.size()) sweep_at_ = 0;
   }
+  PENSTOCK_ASSERT(forgotten <= size_);
   size_ -= forgotten;
   return forgotten;
 }
