@@ -41,7 +41,7 @@ void lease_granter::add(std::uint64_t lease, const given& entry) {
 void lease_granter::end(map::iterator at, std::uint32_t unspent, std::int64_t now_ns) {
   const auto [lease, entry] = *at;
   PENSTOCK_ASSERT(unspent <= entry.units);
-  ledger_.settle(entry.key, entry.marks, entry.units, unspent, now_ns);
+  ledger_.leases().settle(entry.key, entry.marks, entry.units, unspent, now_ns);
   const auto held = held_.find(holder_key{entry.origin.holder, entry.key});
   if (held != held_.end() && held->second == lease) held_.erase(held);
   given_.erase(at);
@@ -83,10 +83,10 @@ lease_answer lease_granter::answer(const limit_ledger::location& at, const admit
                                    std::int64_t now_ns) {
   lease_answer out;
   if (requested_units == 0 || !at.in || at.full) return out;
-  const lease_terms terms = ledger_.terms(at, item.limits);
+  const lease_terms terms = ledger_.leases().terms(at, item.limits);
   const std::int64_t lifetime_ns = terms.max_units == 0 ? max_refusal_ns : terms.lifetime_ns;
   const std::int64_t longest = std::min(lifetime_ns, max_refusal_ns);
-  const auto room = ledger_.leasable(at, item.limits, lifetime_ns, now_ns);
+  const auto room = ledger_.leases().leasable(at, item.limits, lifetime_ns, now_ns);
   if (decided.answer.granted == 0 && item.events > 0) {
     if (decided.answer.reason != static_cast<std::uint8_t>(refusal::quota)) return out;
     // Nothing comes before retry_ns unless somebody gives units back. Where units come singly,
@@ -113,9 +113,10 @@ lease_answer lease_granter::answer(const limit_ledger::location& at, const admit
   PENSTOCK_ASSERT(units <= terms.max_units);
   out.units = units;
   out.lifetime_ns = room.lifetime_ns;
-  const auto marks = ledger_.set_aside(at, item.limits, units, now_ns);
-  add(out.lease, {ledger_.key_of(at, item), units, now_ns + room.lifetime_ns + return_grace_ns,
-                  marks, decided.answer.plan_digest, origin});
+  const auto marks = ledger_.leases().set_aside(at, item.limits, units, now_ns);
+  add(out.lease,
+      {ledger_.leases().key_of(at, item), units, now_ns + room.lifetime_ns + return_grace_ns, marks,
+       decided.answer.plan_digest, origin});
   return out;
 }
 
@@ -165,7 +166,7 @@ std::vector<moved_lease> lease_granter::take_out(std::uint32_t shard, std::int64
        leases_where([shard](const given& entry) { return shard_of(entry.key.client) == shard; })) {
     const auto [lease, entry] = *at;
     out.push_back(moved(lease, entry, now_ns));
-    ledger_.fold(entry.key, now_ns); // whoever has them now settles them
+    ledger_.leases().fold(entry.key, now_ns); // whoever has them now settles them
     held_.erase(holder_key{entry.origin.holder, entry.key});
     given_.erase(at);
   }
@@ -180,7 +181,7 @@ void lease_granter::take_in(const moved_lease& lease, std::int64_t now_ns) {
       lease.plan_digest, lease.origin};
   std::copy_n(lease.marks.begin(), std::min(lease.marks.size(), entry.marks.size()),
               entry.marks.begin());
-  ledger_.unfold(entry.key, entry.units);
+  ledger_.leases().unfold(entry.key, entry.units);
   add(lease.lease, entry);
   const auto came_back = early_.find(lease.lease);
   if (came_back == early_.end()) return;
@@ -223,7 +224,7 @@ void lease_granter::collect(std::int64_t now_ns) {
 
 void lease_granter::forget_all(std::int64_t now_ns) {
   for (const auto& [lease, entry] : given_) {
-    ledger_.fold(entry.key, now_ns);
+    ledger_.leases().fold(entry.key, now_ns);
     note(lease, entry.key.client);
   }
   given_.clear();

@@ -38,7 +38,7 @@ void shard_owner::decide(const owner_request& request, const caf::actor& from) {
     const auto at = context_.ledger->locate(item, now_ns);
     if (requested != 0 && !settlements.empty()) {
       if (at.in)
-        metrics.units_returned.add(granter_.settle(limit_ledger::key_of(at, item), request.holder,
+        metrics.units_returned.add(granter_.settle(ledger_leases::key_of(at, item), request.holder,
                                                    settlements.front(), now_ns));
       settlements = settlements.subspan(1);
     }
