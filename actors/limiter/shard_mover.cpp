@@ -6,8 +6,7 @@
 
 namespace penstock {
 
-// What a shard is here, and what makes it something else. "View" is one that names this node as the
-// owner, or another.
+// What a shard is here, and what makes it something else. A view names the owner of each shard.
 //
 //                          nothing is to come, or it came before the view
 //            ┌──────────────────────────────────────────────────────────────────────┐
