@@ -252,9 +252,7 @@ std::vector<option> limit_options(limit_draft& target) {
       {"limits.name", read_name(target.name), "", "daily",
        "Names the limit in RateLimit headers; needed, and unique in its plan."},
       {"limits.algorithm", read_choice(target.kind, algorithm_names()), "gcra", "calendar",
-       "gcra: a steady rate and a burst. fixed_window: a window opened by the first request. "
-       "sliding_window: the previous window weighs in. interval: at most one per window. "
-       "calendar: hour, day or month, UTC."},
+       algorithm_summaries()},
       {"limits.amount", read_quantity(target.amount), "1", "10000",
        "Events or bytes admitted per window; needed, except for interval."},
       {"limits.window", read_window(target), "1s", "day",
