@@ -4,6 +4,7 @@
 #include "cli/client/http_client.hpp"
 #include "cli/node/node.hpp"
 #include "net/loop/listener.hpp"
+#include "tests/unit/cli/node/quiet_log.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <catch2/catch.hpp>
@@ -77,6 +78,7 @@ std::uint16_t a_free_port() {
 } // namespace
 
 TEST_CASE("a node starts an extension, shows its figures and drains it", "[node]") {
+  quiet_log log;
   temporary_dir dir;
   static const std::vector<extension> all{{"heard", "For this test.", {}, start_heard}};
   const auto admin = "127.0.0.1:" + std::to_string(a_free_port());

@@ -1,5 +1,6 @@
 // The order of a drain, and what is told of it.
 #include "cli/node/node_drain.hpp"
+#include "tests/unit/cli/node/quiet_log.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -38,6 +39,7 @@ class noting_unit final : public unit {
 };
 
 struct drain_world {
+  test::quiet_log log;
   config settings = [] {
     config made;
     made.drain_timeout_ms = std::chrono::hours{1};
