@@ -1,9 +1,11 @@
 #include "cli/config/options.hpp"
 
+#include "actors/extensions/extensions.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/usage/usage_settings.hpp"
 #include "cli/config/address.hpp"
 #include "cli/config/cluster_options.hpp"
+#include "cli/config/extension_options.hpp"
 #include "cli/config/identity_config.hpp"
 #include "net/admin/gatekeeper.hpp"
 #include "net/http/http_settings.hpp"
@@ -235,6 +237,7 @@ std::vector<option> node_options(config& target) {
   add(usage_options(target.usage));
   add(idempotency_options(target.idempotency));
   add(cluster_options(target.cluster));
+  add(extension_options(target.extensions, extensions()));
   return rows;
 }
 

@@ -59,6 +59,7 @@ caf::behavior front_end::make_behavior() {
   return {
       [this](caf::open_atom) { open_door(); },
       [this](const admit_reply& reply) { on_verdicts(reply); },
+      [this](const subscribe_verdicts& wish) { verdicts_told_.add(wish.who, wish.window); },
       [this](const append_done& done) { on_durable(done); },
       [this](const published_news& news) { on_published(news); },
       [this](const claim_reply& reply) { on_claims(reply); },

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/accounts/account_messages.hpp"
+#include "actors/base/extension_messages.hpp"
 #include "actors/base/node_state.hpp"
 #include "actors/base/unpublished.hpp"
 #include "actors/cluster/link_messages.hpp"
@@ -187,6 +188,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
   void ask(std::unique_ptr<turn_batch> batch);
   void on_verdicts(const admit_reply& reply);
   void take_verdict(waiting_request& r, const verdict& state);
+  void tell_verdicts(const turn_batch& batch);
   void apply(std::unique_ptr<turn_batch> batch);
   void drop_refused(turn_batch& batch);
   void to_journal(std::unique_ptr<turn_batch> batch);
@@ -369,6 +371,7 @@ class front_end final : public request_handler, public io_handler, public loop_c
     forward_request what;
   };
   std::deque<unsent_forward> unsent_forwards_;
+  feed<turn_verdicts> verdicts_told_; // to extensions
   publish_waits waits_;
   /// Of this turn: one a stream and level.
   struct wait_question {

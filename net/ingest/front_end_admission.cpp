@@ -113,7 +113,20 @@ void front_end::take_verdict(waiting_request& r, const verdict& state) {
   if (const auto* plan = known.find_as(r.plan->charges.plan(), state.plan_digest)) r.plan = plan;
 }
 
+void front_end::tell_verdicts(const turn_batch& batch) {
+  verdicts_told_.tell([&batch](const stream_filter&) {
+    feed<turn_verdicts>::news news;
+    for (const auto& r : batch.requests)
+      news.content.requests.push_back(
+          {r.plan->charges.plan(), r.count, std::min(r.state.granted, r.count), r.state.reason});
+    news.count = news.content.requests.size();
+    news.bytes = news.count * sizeof(turn_verdicts::one);
+    return news;
+  });
+}
+
 void front_end::apply(std::unique_ptr<turn_batch> batch) {
+  if (!verdicts_told_.empty()) tell_verdicts(*batch);
   bool dropped = false;
   std::size_t granted = 0;
   for (auto& r : batch->requests) {
