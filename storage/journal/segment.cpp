@@ -101,9 +101,10 @@ result<void> read_counts(sqlite_database& db, segment_info& info) {
                     "(SELECT value FROM meta WHERE key = 'body_bytes:' || name) FROM stream"
                   : "SELECT stream, sum(n), min(time_ms), max(time_ms), "
                     "sum(length(bodies) + coalesce(length(attributes), 0) + "
-                    "max(length(types) - 4, 0)) " // without the brackets and quotes of one
+                    "max(length(types) - 36, 0)) " // see below
                     "FROM block GROUP BY stream");
   if (!counts) return counts.error();
+  static_assert(counted_type_bytes(33) == 1); // of one type, in brackets and quotes, those beyond 32
   for (bool first = true;; first = false) {
     auto row = counts->step();
     if (!row) return row.error();
