@@ -1,5 +1,6 @@
 #include "net/admin/dead_letters.hpp"
 
+#include "actors/base/error_text.hpp"
 #include "actors/dead_letters/dead_letters_actor.hpp"
 #include "net/admin/dead_letter_json.hpp"
 #include "net/base/json_body.hpp"
