@@ -2,7 +2,6 @@
 #pragma once
 
 #include "actors/cluster/cluster_settings.hpp"
-#include "actors/delivery/sink_settings.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/limiter/limiter_settings.hpp"
 #include "actors/limits/plan.hpp"
@@ -14,6 +13,7 @@
 #include "net/http/http_settings.hpp"
 #include "net/ingest/identity_settings.hpp"
 #include "net/ingest/plan_overrides.hpp"
+#include "net/sinks/sink_settings.hpp"
 #include "storage/journal/journal.hpp"
 
 #include <map>

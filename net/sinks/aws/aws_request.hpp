@@ -25,16 +25,16 @@ struct aws_service {
   std::string url;          ///< the endpoint, with "/" for its path
   std::string content_type; ///< "application/x-amz-json-1.1"
   std::string target;       ///< the call: "Kinesis_20131202.PutRecords"
-  curl_tls tls;
+  sink_certificates tls;
   std::shared_ptr<aws_credentials> credentials;
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 };
 
 /// Makes the service for a sink, all but content_type and target: its endpoint is the setting, or
 /// AWS's own. Errors: config.
-result<std::shared_ptr<aws_service>>
-make_aws_service(const std::string& name, const std::string& region, const std::string& endpoint,
-                 const sink_settings& settings, const std::string& sink_name);
+result<std::shared_ptr<aws_service>> make_aws_service(const std::string& name,
+                                                      const aws_settings& settings,
+                                                      const std::string& sink_name);
 
 /// "https://SERVICE.REGION.amazonaws.com", with China's suffix for its regions.
 std::string aws_endpoint(const std::string& service, const std::string& region);

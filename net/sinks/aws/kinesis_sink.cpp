@@ -1,10 +1,11 @@
 // PutRecords of Kinesis Data Streams: an event a record.
+#include "net/sinks/aws/kinesis_sink.hpp"
+
 #include "net/base/base64.hpp"
 #include "net/base/json_text.hpp"
 #include "net/sinks/aws/aws_request.hpp"
 #include "net/sinks/aws/aws_results.hpp"
 #include "net/sinks/outgoing_form.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <algorithm>
 
@@ -123,21 +124,20 @@ class kinesis_sink final : public sink {
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_kinesis_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_kinesis_sink(const kinesis_sink_settings& settings,
                                                 const sink_context& context) {
   if (!is_kinesis_name(outgoing_form::fill_template(settings.stream, "stream")))
     return error{errc::config, "sinks." + context.name +
                                    ".stream: write the name of a Kinesis "
                                    "stream, of at most 128 letters, digits and '_', '.', '-'"};
   auto parts = std::make_shared<kinesis_parts>();
-  auto service =
-      make_aws_service("kinesis", settings.region, settings.endpoint, settings, context.name);
+  auto service = make_aws_service("kinesis", settings.aws, context.name);
   if (!service) return service.error();
   parts->service = std::move(*service);
   parts->service->content_type = "application/x-amz-json-1.1";
   parts->service->target = "Kinesis_20131202.PutRecords";
   parts->stream = settings.stream;
-  parts->source = settings.source.empty() ? "/penstock/" + context.node_name : settings.source;
+  parts->source = context.event_source();
   return std::shared_ptr<sink>{std::make_shared<kinesis_sink>(std::move(parts))};
 }
 
