@@ -1,7 +1,6 @@
 // Who we are to AWS: from the environment, the shared file or the instance's metadata service.
 #pragma once
 
-#include "actors/limiter/limiter_messages.hpp"
 #include "net/sinks/aws/aws_settings.hpp"
 #include "net/sinks/http/curl_request.hpp"
 #include "storage/base/result.hpp"

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -67,6 +68,21 @@ class aws_caller {
     request_outcome failed;
     const auto answer = send(body, events, timeout, failed);
     return answer ? read(*answer) : failed;
+  }
+
+  /// Delivers a batch in as many calls as it takes. `join` makes the body of the events of a call,
+  /// and `read` an outcome of the answer to it and their number.
+  template <class Join, class Read>
+  delivery deliver(const sink_batch& batch, const encoded_events& encoded,
+                   const request_limits& limits, std::chrono::steady_clock::time_point deadline,
+                   Join&& join, Read&& read) {
+    return deliver_in_requests(batch, encoded, limits, [&](std::span<const std::uint32_t> events) {
+      const auto body = join(events);
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          deadline - std::chrono::steady_clock::now());
+      return call(body, events.size(), left,
+                  [&](const std::string& answer) { return read(answer, events.size()); });
+    });
   }
 
  private:

@@ -51,13 +51,10 @@ class kinesis_connection final : public sink_connection {
     const auto encoded = encode(batch);
     const request_limits limits{.max_events = kinesis_request_records,
                                 .max_bytes = kinesis_request_bytes};
-    auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
-      const auto body = join(encoded, events, name);
-      const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
-      return aws_.call(body, events.size(), left, [&](const std::string& answer) {
-        return read_put_records(answer, events.size());
-      });
-    });
+    const auto body_of = [&](std::span<const std::uint32_t> events) {
+      return join(encoded, events, name);
+    };
+    auto out = aws_.deliver(batch, encoded, limits, deadline, body_of, read_put_records);
     out.scope = outgoing_form::scope_of(parts_->stream, out.scope);
     if (out.scope == failure_scope::missing) out.failure = "stream " + name + ": " + out.failure;
     return out;

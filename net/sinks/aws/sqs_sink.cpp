@@ -43,13 +43,10 @@ class sqs_connection final : public sink_connection {
     const request_limits limits{.max_events = sqs_request_messages,
                                 .max_bytes = sqs_request_bytes,
                                 .keeps_order = parts_->is_fifo};
-    auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
-      const auto body = join(encoded, events, *queue);
-      const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
-      return aws_.call(body, events.size(), left, [&](const std::string& answer) {
-        return read_send_message_batch(answer, events.size());
-      });
-    });
+    const auto body_of = [&](std::span<const std::uint32_t> events) {
+      return join(encoded, events, *queue);
+    };
+    auto out = aws_.deliver(batch, encoded, limits, deadline, body_of, read_send_message_batch);
     out.scope = outgoing_form::scope_of(parts_->queue_url, out.scope);
     if (out.scope == failure_scope::missing) out.failure = *queue + ": " + out.failure;
     return out;
