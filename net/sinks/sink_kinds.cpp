@@ -25,7 +25,7 @@ std::vector<sink_key> merged_sink_keys() {
       const auto known = std::ranges::find(merged, key.name, &sink_key::name);
       if (known == merged.end())
         merged.push_back(key);
-      else if (known->help != key.help)
+      else if (known->help.find(key.help) == std::string::npos)
         known->help += ' ' + key.help;
     }
   std::ranges::stable_sort(merged, {}, &sink_key::part);

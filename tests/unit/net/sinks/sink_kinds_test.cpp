@@ -88,6 +88,12 @@ TEST_CASE("a key that several kinds have stands once, with what each says of it"
   REQUIRE(stream != keys.end());
   CHECK(stream->help == "nats: the JetStream stream that must take the events. kinesis: the data "
                         "stream. Needed for kinesis.");
+  // Two kinds say the same of it.
+  const auto file = std::ranges::find(keys, "credentials_file", &sink_key::name);
+  REQUIRE(file != keys.end());
+  CHECK(file->help ==
+        "nats: a .creds file. kinesis, sqs: the shared credentials file, if it is not "
+        "~/.aws/credentials.");
   CHECK(std::ranges::count(keys, "url", &sink_key::name) == 1);
   CHECK(std::ranges::is_sorted(keys, {}, &sink_key::part));
 }
