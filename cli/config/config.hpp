@@ -3,7 +3,6 @@
 
 #include "actors/base/extension.hpp"
 #include "actors/cluster/cluster_settings.hpp"
-#include "actors/delivery/sink_settings.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/limiter/limiter_settings.hpp"
 #include "actors/limits/plan.hpp"
@@ -15,6 +14,7 @@
 #include "net/http/http_settings.hpp"
 #include "net/ingest/identity_settings.hpp"
 #include "net/ingest/plan_overrides.hpp"
+#include "net/sinks/sink_settings.hpp"
 #include "storage/journal/journal.hpp"
 
 #include <map>

@@ -273,12 +273,10 @@ result<void> segment_writer::bring_up_to_date() {
   auto current = has_keys_table(db_);
   if (!current) return current.error();
   if (*current) return {};
-  const auto sql = "BEGIN IMMEDIATE;" + std::string{idempotency_schema} +
+  const auto sql = std::string{idempotency_schema} +
                    "UPDATE meta SET value = " + std::to_string(journal_format_version) +
-                   " WHERE key = 'version'; COMMIT;";
-  auto done = db_.exec(sql.c_str());
-  if (!done && in_transaction()) (void)db_.exec("ROLLBACK");
-  return done;
+                   " WHERE key = 'version';";
+  return db_.in_transaction([&] { return db_.exec(sql.c_str()); });
 }
 
 int segment_writer::on_wal_commit(void* self, sqlite3*, const char*, int frames) {
