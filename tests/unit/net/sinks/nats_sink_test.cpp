@@ -137,7 +137,7 @@ TEST_CASE("a structured CloudEvent keeps its body and says what it is") {
 }
 
 TEST_CASE("without a server a batch fails at once, and a stopped sink does not try") {
-  const auto made = make_nats_sink({.kind = "nats", .url = "nats://u:secret@127.0.0.1:1"},
+  const auto made = make_nats_sink({.url = "nats://u:secret@127.0.0.1:1"},
                                    {.name = "bus", .node_name = "a"});
   REQUIRE(made.has_value());
   const auto lane = (*made)->connect();
@@ -171,7 +171,7 @@ TEST_CASE("a subject that no stream takes is missing; a server without JetStream
   REQUIRE(js_AddStream(nullptr, context.get(), &wanted, nullptr, nullptr) == NATS_OK);
   for (const char* stream : {"", "EVENTS"}) {
     CAPTURE(stream);
-    const auto bus = make_nats_sink({.kind = "nats", .url = server.url(), .stream = stream},
+    const auto bus = make_nats_sink({.url = server.url(), .stream = stream},
                                     {.name = "bus", .node_name = "a"});
     const auto lane = (*bus)->connect();
     auto out = lane->deliver(nats_batch_of("lost", "x", "text/plain"), 10s);
@@ -184,7 +184,7 @@ TEST_CASE("a subject that no stream takes is missing; a server without JetStream
     CHECK(out.is_final);
   }
   // A subject that all streams share is the sink's.
-  const auto one = make_nats_sink({.kind = "nats", .url = server.url(), .subject = "events.lost"},
+  const auto one = make_nats_sink({.url = server.url(), .subject = "events.lost"},
                                   {.name = "bus", .node_name = "a"});
   CHECK((*one)->connect()->deliver(nats_batch_of("lost", "x", "text/plain"), 10s).scope ==
         failure_scope::sink);
