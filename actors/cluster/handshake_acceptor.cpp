@@ -1,5 +1,6 @@
 #include "actors/cluster/handshake_acceptor.hpp"
 
+#include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/peer_connector.hpp"
 
@@ -34,6 +35,7 @@ caf::error refuse(gate_metrics& metrics, gate_refusal reason, const hello& peer,
 caf::behavior gate(caf::event_based_actor* self, std::string cluster,
                    std::vector<std::string> members, welcome here,
                    std::shared_ptr<gate_metrics> metrics) {
+  end_process_on_exception(self);
   auto links = std::make_shared<caf::actor>();
   return {
       [=, cluster = std::move(cluster), members = std::move(members), here = std::move(here),

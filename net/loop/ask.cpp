@@ -1,10 +1,13 @@
 #include "net/loop/ask.hpp"
 
+#include "actors/base/fail_fast.hpp"
+
 namespace penstock {
 
 namespace {
 
 caf::behavior bridge(caf::event_based_actor* self) {
+  end_process_on_exception(self);
   return {[self](const ask_job_ptr& job) { job->run(self); }};
 }
 

@@ -109,6 +109,18 @@ def spawn_problems(root):
         yield f"docs/add-an-actor.md: {name} spawns no actor"
 
 
+def exception_problems(root):
+    """Each behaviour of an actor that no event loop hosts calls end_process_on_exception, as
+    docs/add-an-actor.md says: without it an exception ends that actor alone, in silence."""
+    sources = {path: path.read_text(encoding="utf-8") for layer in LAYERS for path in (root / layer).rglob("*.cpp")}
+    hosted = {name for text in sources.values()
+              for name in re.findall(r"spawn_hosted<[\w:]+>\(.*?return (\w+)\(self", text, re.DOTALL)}
+    for path, text in sorted(sources.items()):
+        for name in re.findall(r"^caf::behavior (\w+)\(", text, re.MULTILINE):
+            if name not in hosted and "end_process_on_exception(self)" not in text:
+                yield f"{path.relative_to(root)}: {name} does not call end_process_on_exception"
+
+
 def glossary_problems(root):
     words = {word for layer in LAYERS for path in (root / layer).rglob("*.hpp")
              for word in WORD.findall(path.read_text(encoding="utf-8"))}
@@ -142,8 +154,8 @@ def main():
         for first, end, name, header in id_blocks(root):
             print(f"{first:4} to {end - 1:4}  {name:28} {header}")
         return 0
-    found = [*page_problems(root), *decision_problems(root), *spawn_problems(root), *glossary_problems(root),
-             *id_problems(root)]
+    found = [*page_problems(root), *decision_problems(root), *spawn_problems(root), *exception_problems(root),
+             *glossary_problems(root), *id_problems(root)]
     for problem in found:
         print(problem)
     return 1 if found else 0
