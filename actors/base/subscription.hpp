@@ -15,8 +15,8 @@
 
 namespace penstock {
 
-/// As much may be under way to one subscriber, in its mailbox or in its hands; what comes while it
-/// holds that is lost to it.
+/// As much may be under way to one subscriber, in its mailbox or in its hands, or one message that is
+/// larger; what comes while it holds that is lost to it.
 inline constexpr std::uint64_t max_subscriber_bytes = 4u << 20;
 /// What a message is counted with beside its content.
 inline constexpr std::uint64_t bytes_per_told_message = 256;
@@ -24,12 +24,13 @@ inline constexpr std::uint64_t bytes_per_told_message = 256;
 /// How much a subscriber holds. Any thread.
 class subscription_window {
  public:
-  /// True when there is room, which is taken then.
+  /// True when there is room, which is taken then; for who holds nothing there always is.
   bool take(std::uint64_t bytes) {
-    const auto before = held_bytes_.fetch_add(bytes);
-    if (before + bytes <= max_subscriber_bytes) return true;
-    held_bytes_.fetch_sub(bytes);
-    return false;
+    auto before = held_bytes_.load();
+    do {
+      if (before > 0 && before + bytes > max_subscriber_bytes) return false;
+    } while (!held_bytes_.compare_exchange_weak(before, before + bytes));
+    return true;
   }
   void give_back(std::uint64_t bytes) { held_bytes_.fetch_sub(bytes); }
   void note_lost(std::uint64_t n) { lost_.fetch_add(n); }

@@ -19,7 +19,6 @@ std::vector<dead_letter> burial_queue::kept() {
   letters_.erase(letters_.begin(), end);
   group_ = std::min(group_ * 2, max_buried_at_once);
   is_stuck_ = false;
-  if (letters_.empty()) told_too_large_ = false;
   return out;
 }
 
@@ -31,14 +30,24 @@ std::optional<std::string> burial_queue::failed(const error& why, std::int64_t n
   }
   group_ = 1;
   next_ms_ = now_ms + burial_retry_interval.count();
-  // Another may be smaller.
-  std::rotate(letters_.begin(), std::next(letters_.begin()), letters_.end());
-  const bool was_stuck = std::exchange(is_stuck_, true);
   if (why.code == errc::invalid) {
-    if (std::exchange(told_too_large_, true)) return std::nullopt;
+    too_large_.push_back(std::move(letters_.front()));
+    letters_.pop_front();
     return why.message;
   }
-  return was_stuck ? std::nullopt : std::optional{why.message};
+  // Another may be smaller.
+  std::rotate(letters_.begin(), std::next(letters_.begin()), letters_.end());
+  return std::exchange(is_stuck_, true) ? std::nullopt : std::optional{why.message};
+}
+
+event_volume burial_queue::waiting_of(const std::string& stream) const {
+  event_volume out;
+  const auto add = [&](const dead_letter& one) {
+    if (one.stream == stream) out += {1, one.body.size() + one.attributes.size()};
+  };
+  std::ranges::for_each(letters_, add);
+  std::ranges::for_each(too_large_, add);
+  return out;
 }
 
 } // namespace penstock

@@ -94,6 +94,7 @@ void publisher_state::read_segments(stream& of, std::size_t max_bytes) {
   const auto blocks = parts_.reader->read(of.feed.stream(), before, max_bytes, &damage);
   for (const auto& sentence : damage)
     spdlog::warn("sink {}: {}", parts_.sink, sentence);
+  if (!damage.empty()) of.counted = false; // what can't be read was counted
   if (!blocks) {
     of.read_failed = true;
     spdlog::error("sink {}: reading stream '{}' failed, trying again: {}", parts_.sink,

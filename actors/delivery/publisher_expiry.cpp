@@ -56,14 +56,19 @@ std::size_t publisher_state::drop_oldest(stream& of, const stream_rule& rule,
 void publisher_state::expire_old(stream& of) {
   const auto rule = parts_.space_rule ? parts_.space_rule(of.feed.stream()) : stream_rule{};
   of.is_stuck = false;
-  if (rule.refuses || draining_ || !of.counted) return;
+  if (rule.refuses || draining_) return;
+  if (!of.counted) { // what is not known exactly costs nobody an event; what came since must not grow
+    of.is_stuck = rule.max_bytes > 0 && held_bytes(of.unread) > rule.max_bytes;
+    return;
+  }
   expired_events gone;
   while (gone.count < max_expired_at_once) {
     if (of.feed.open_events() == 0 && of.feed.position() < parts_.catalog->durable_seq())
       read_segments(of, of.feed.read_bytes(publisher_read_bytes));
     if (drop_oldest(of, rule, gone) == 0) break;
   }
-  of.is_stuck = burials_of(of.feed.stream()).is_stuck() && excess_bytes(of, rule) > 0;
+  of.is_stuck = rule.max_bytes > 0 && excess_bytes(of, rule) > 0 &&
+                held_bytes(burials_of(of.feed.stream()).waiting_of(of.feed.stream())) > rule.max_bytes;
   if (gone.count == 0) return;
   of.dirty = dirty_ = true;
   of.expired += gone.count;

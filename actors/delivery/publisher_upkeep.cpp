@@ -82,6 +82,9 @@ void publisher_state::refresh_unread(stream& of) {
                                                           of.feed.owed())) {
     of.unread = *count;
     of.counted = true;
+  } else { // at least what came meanwhile
+    of.unread += appended.volume;
+    of.unread -= of.appended.volume;
   }
   of.appended = appended;
   if (of.counted && of.unread.events == 0) of.feed.pass_over(durable);

@@ -102,6 +102,7 @@ void queue_actor_state::read_segments(stream& of, std::size_t max_bytes) {
   const auto blocks = parts_.reader->read(of.name, of.state.position(), max_bytes, &damage);
   for (const auto& sentence : damage)
     spdlog::warn("queue: {}", sentence);
+  if (!damage.empty()) of.counted = false; // what can't be read was counted
   if (!blocks) {
     of.read_failed = true;
     spdlog::error("queue: reading stream '{}' failed, trying again: {}", of.name,

@@ -173,6 +173,7 @@ class queue_actor_state {
                  const buried& outcome);
   void refresh_unread(stream& of);
   void note_moves();
+  bool consumers_hold_too_much(const stream& of, const stream_rule& rule) const;
   void expire_old(stream& of);
   std::vector<queued_message> next_to_expire(stream& of, const stream_rule& rule);
   void tell_journal(const std::vector<queue_stats>& all);

@@ -222,17 +222,28 @@ std::vector<queued_message> queue_actor_state::next_to_expire(stream& of, const 
   return of.state.receive(count, std::max<std::uint64_t>(excess, 1), max_lease_ms, now_ms());
 }
 
-/// What consumers hold under a lease stays; where that alone is too much, the stream takes no more.
+bool queue_actor_state::consumers_hold_too_much(const stream& of, const stream_rule& rule) const {
+  const auto left = stats_of(of);
+  const auto held = held_bytes({left.depth, left.bytes});
+  if (rule.max_bytes == 0 || held <= rule.max_bytes) return false;
+  return held / left.depth * left.in_flight > rule.max_bytes || held / 2 > rule.max_bytes;
+}
+
+/// What consumers hold under a lease stays. Where that alone is too much, or where it keeps so much
+/// from being looked at that the stream holds twice what it may, the stream takes no more.
 void queue_actor_state::expire_old(stream& of) {
   const auto rule = parts_.space_rule ? parts_.space_rule(of.name) : stream_rule{};
   of.is_stuck = false;
-  if (rule.refuses || !of.counted) return; // what is not known exactly costs nobody an event
+  if (rule.refuses) return;
+  if (!of.counted) { // what is not known exactly costs nobody an event; what came since must not grow
+    of.is_stuck = rule.max_bytes > 0 && held_bytes(of.unread) > rule.max_bytes;
+    return;
+  }
   expired_events gone;
   while (gone.count < max_expired_at_once) {
     const auto messages = next_to_expire(of, rule);
     if (messages.empty()) {
-      const auto left = stats_of(of);
-      of.is_stuck = rule.max_bytes > 0 && held_bytes({left.depth, left.bytes}) > rule.max_bytes;
+      of.is_stuck = consumers_hold_too_much(of, rule);
       break;
     }
     for (const auto& message : messages) {
@@ -284,8 +295,13 @@ void queue_actor_state::on_buried(const std::string& buried_of, const std::vecto
   if (at == streams_.end()) return;
   auto& of = at->second;
   of.burying = false;
+  // One that no store of this size holds stays under its lease, and holds up no other.
+  const bool is_too_large = which.size() == 1 && outcome.why.code == errc::invalid;
   for (const auto& ticket : which)
-    outcome.ok ? of.state.ack(ticket) : of.state.nack(ticket);
+    if (outcome.ok)
+      of.state.ack(ticket);
+    else if (!is_too_large)
+      of.state.nack(ticket);
   if (!outcome.ok) {
     of.burial_group = std::max<std::size_t>(1, which.size() / 2);
     if (which.size() == 1 && !std::exchange(of.told_unburied, true))
@@ -322,6 +338,9 @@ void queue_actor_state::refresh_unread(stream& of) {
                                                           unacked_events{of.state.acked_ahead()})) {
     of.unread = *count;
     of.counted = true;
+  } else { // at least what came meanwhile
+    of.unread += appended.volume;
+    of.unread -= of.appended.volume;
   }
   of.appended = appended;
 }

@@ -40,16 +40,18 @@ class copy_remover {
  public:
   copy_remover() {
     sigemptyset(&signals_);
-    for (const int one : {SIGTERM, SIGINT, SIGHUP})
-      sigaddset(&signals_, one);
-    std::signal(SIGTERM, SIG_DFL); // one that is ignored would not end the thread
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    struct sigaction now {};
+    for (const int one : {SIGTERM, SIGINT, SIGHUP}) // one that is ignored, as by nohup, ends nothing
+      if (::sigaction(one, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) sigaddset(&signals_, one);
+    sigaddset(&signals_, SIGUSR2); // ends the thread
+    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
     waiter_ = std::thread{[this] { wait(); }};
   }
   ~copy_remover() {
     is_done_ = true;
-    pthread_kill(waiter_.native_handle(), SIGTERM);
+    pthread_kill(waiter_.native_handle(), SIGUSR2);
     waiter_.join();
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   copy_remover(const copy_remover&) = delete;
   copy_remover& operator=(const copy_remover&) = delete;
@@ -76,6 +78,7 @@ class copy_remover {
   fs::path copy_;
   std::atomic<bool> is_done_ = false;
   sigset_t signals_;
+  sigset_t before_;
   std::thread waiter_;
 };
 

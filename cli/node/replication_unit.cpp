@@ -63,11 +63,11 @@ result<void> replication_unit::start_replicas() {
   options.segment_max_bytes = std::min(settings.journal.segment_size_bytes, options.max_bytes / 8);
   std::vector<std::string> problems, torn;
   auto store = replica_store::open(options, &problems, &torn);
-  if (!store) return store.error();
-  for (const auto& sentence : problems)
+  for (const auto& sentence : problems) // also before an error: what was put right is not found again
     spdlog::error("replicas: {}", sentence);
   for (const auto& sentence : torn)
     spdlog::warn("replicas: {}", sentence);
+  if (!store) return store.error();
   storage_.metrics()->damaged_stores.add(static_cast<std::int64_t>(problems.size()));
   replica_parts holder;
   holder.store = std::move(*store);
@@ -108,7 +108,15 @@ void replication_unit::stop() {
   adoption_stops_->store(true);
   end_actor(replicator_);
   end_actor(replicas_);
-  end_actor(adopter_);
+  if (adopter_) caf::anon_send_exit(adopter_, caf::exit_reason::user_shutdown);
+}
+
+// What it publishes with is this unit's and the node's.
+void replication_unit::join() {
+  if (!adopter_) return;
+  caf::scoped_actor self{core_.system};
+  self->wait_for(adopter_);
+  adopter_ = nullptr;
 }
 
 void replication_unit::add_figures(metrics_sources& to) {

@@ -22,6 +22,7 @@ class replication_unit final : public unit {
   result<void> start() override;
   void drain(drain_step step, node_drain& by) override;
   void stop() override;
+  void join() override;
   void add_figures(metrics_sources& to) override;
 
   /// Has this node's events held.

@@ -22,13 +22,13 @@ result<void> storage_unit::start() {
   if (auto there = miss_journal(dir); !there) return there;
   recovery_report report;
   auto opened = journal::open(options_, &report);
-  if (!opened) return opened.error();
-  note_journal(dir);
-  journal_ = std::move(*opened);
-  for (auto& sentence : report.damaged)
+  for (auto& sentence : report.damaged) // also before an error: what was put right is not found again
     spdlog::error("journal: {}", sentence);
   for (auto& sentence : report.torn)
     spdlog::warn("journal: {}", sentence);
+  if (!opened) return opened.error();
+  note_journal(dir);
+  journal_ = std::move(*opened);
   metrics_->damaged.set(static_cast<std::int64_t>(report.damaged.size()));
   if (report.events > 0)
     spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,

@@ -56,7 +56,8 @@ struct original_files {
 
 /// Links that a node follows, since it opens what has such a name.
 bool is_followed(const fs::path& name) {
-  return name == "journal" || name == "replicas" || name == "client-secret" || name.extension() == ".db";
+  return name == "journal" || name == "replicas" || name == "client-secret" || name == "client-secret.sha256" ||
+         name.extension() == ".db";
 }
 
 result<void> add_file(const fs::path& from, const fs::path& to, original_files& found) {

@@ -65,7 +65,8 @@ class open_segment_reader {
     if (!row) return row.error();
     if (!*row) return std::optional<row_position>{};
     const auto seq = static_cast<std::uint64_t>(next_.integer(0));
-    return std::optional{row_position{seq, seq + static_cast<std::uint64_t>(next_.integer(1)) - 1,
+    const auto events = std::max<std::int64_t>(next_.integer(1), 1); // fewer are damage, which load() tells
+    return std::optional{row_position{seq, seq + static_cast<std::uint64_t>(events) - 1,
                                       std::string{next_.bytes(2)}}};
   }
 

@@ -110,7 +110,7 @@ void make_private(const std::filesystem::path& path, sqlite_mode mode) {
 
 /// As SQLite takes a file's name with settings behind it.
 std::string immutable_uri(const std::filesystem::path& path) {
-  std::string uri = "file:";
+  std::string uri = path.is_absolute() ? "file://" : "file:"; // else "//a/b" would be a host's
   for (const char c : path.native())
     if (c == '%' || c == '?' || c == '#')
       uri += c == '%' ? "%25" : c == '?' ? "%3f" : "%23";
@@ -148,6 +148,7 @@ result<sqlite_database> sqlite_database::open(const std::filesystem::path& path,
   sqlite_database db{raw};
   if (code != SQLITE_OK) {
     auto err = sqlite_error(raw, code);
+    if (code == SQLITE_ERROR) err.code = errc::io; // no table was looked at yet
     if (err.message.find(path.native()) == std::string::npos)
       err.message = path.string() + ": " + err.message;
     return err;

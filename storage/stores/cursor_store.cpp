@@ -3,6 +3,7 @@
 #include "storage/base/checksum.hpp"
 #include "storage/base/disk_reserve.hpp"
 #include "storage/base/files.hpp"
+#include "storage/base/number_file.hpp"
 #include "storage/sqlite/sqlite.hpp"
 
 #include <algorithm>
@@ -83,6 +84,13 @@ std::string position_checksum(const cursor& position, std::string_view ranges) {
   return checksum_letters(row.append(ranges), row_checksum_letters);
 }
 
+/// No journal has reached such numbers by counting: in a row without a checksum they are damage.
+bool is_possible(const cursor& position) {
+  return position.seq < numbers_with_checksum &&
+         std::ranges::all_of(position.acked_ahead,
+                             [](const auto& range) { return range.second < numbers_with_checksum; });
+}
+
 /// Takes what a row says as far as it can be believed; a sentence tells what can't.
 std::string take_position(cursor& position, std::string_view text) {
   const auto end = text.rfind(']');
@@ -90,12 +98,15 @@ std::string take_position(cursor& position, std::string_view text) {
   const auto checksum = text.substr(ranges.size());
   const auto whose = "the position of the sink " + readable_name(position.sink) + " in the stream " +
                      readable_name(position.stream);
-  if (!checksum.empty() && checksum != position_checksum(position, ranges)) {
+  position.acked_ahead = parse_ranges(ranges);
+  const bool is_believed = checksum.empty() ? is_possible(position)
+                                            : checksum == position_checksum(position, ranges);
+  if (!is_believed) {
     position.seq = 0;
+    position.acked_ahead.clear();
     return whose + " is damaged and not believed: all that the journal holds of the stream is delivered "
                    "again, with the same ids";
   }
-  position.acked_ahead = parse_ranges(ranges);
   if (ranges_text(position) == ranges) return {};
   return whose + " is damaged: what was acknowledged out of order can't be read, and those events are "
                  "delivered again, with the same ids";

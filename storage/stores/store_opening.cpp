@@ -33,21 +33,26 @@ result<fs::path> behind_links(const fs::path& db) {
 
 class store_opening {
  public:
+  /// `name`: of the store in `stores`, the list of those that must be there.
   store_opening(fs::path db, const store_kind& kind, const make_tables& tables, store_report& report,
-                const std::string& vfs)
-      : db_(std::move(db)), kind_(kind), tables_(tables), report_(report), vfs_(vfs) {}
+                const std::string& vfs, file_list& stores, std::string name)
+      : db_(std::move(db)), kind_(kind), tables_(tables), report_(report), vfs_(vfs), stores_(stores),
+        name_(std::move(name)) {}
 
-  /// `is_listed`: it must be there.
-  result<sqlite_database> run(bool is_listed) {
+  result<sqlite_database> run() {
+    const bool is_listed = stores_.contains(name_);
     // Rights and descriptors are no damage. SQLite would write to a log that can't be written to nowhere.
     for (const auto& path : {db_, wal_path(db_), rollback_journal_path(db_)})
       if (auto fd = open_file(path, O_RDWR); !fd && fd.error().code != errc::not_found) return fd.error();
     const bool is_gone = !is_there(db_) && file_bytes(wal_path(db_)) == 0;
     must_have_tables_ = is_listed && !is_gone;
+    was_empty_ = is_empty_database(db_); // before SQLite writes to it
     if (is_gone) remove_file(shm_path(db_)); // it speaks of what is gone, too
-    if (is_gone && is_listed)
+    if (is_gone && is_listed) {
       report_.damaged.push_back(db_.string() + " is gone, and the node begins another. Lost is all that it said of " +
                                 std::string{kind_.holds});
+      if (auto dropped = must_not_have_tables(); !dropped) return dropped.error();
+    }
     auto store = settle_and_open();
     if (!store && store.error().code == errc::newer) return error{errc::corrupt, store.error().message};
     if (store && report_.checks_all_pages) look_at_indexes(*store);
@@ -146,6 +151,7 @@ class store_opening {
     if (done) done = check_tables(*db);
     if (done) done = tables_(*db);
     if (!done) return done.error();
+    set_mark(*db);
     return db;
   }
 
@@ -182,7 +188,7 @@ class store_opening {
     const auto known = number_of(db, "SELECT count(*) FROM sqlite_schema");
     if (!known) return known.error();
     if (*known == 0 && must_have_tables_)
-      return error{errc::corrupt, db_.string() + (is_empty_database(db_) ? " is empty" : " has lost its tables") +
+      return error{errc::corrupt, db_.string() + (was_empty_ ? " is empty" : " has lost its tables") +
                                       ", which it had" +
                                       (kind_.is_synced ? "" : " (a power cut may leave this, too)")};
     const auto unknown = number_of(db, "SELECT count(*) FROM sqlite_schema AS item WHERE sql LIKE 'CREATE TABLE%' "
@@ -201,21 +207,31 @@ class store_opening {
   }
 
   /// The log of another store that lies beside a database is laid over it, and passes for it.
-  result<void> check_mark(sqlite_database& db) const {
+  result<void> check_mark(sqlite_database& db) {
     const auto read = number_of(db, "PRAGMA application_id");
     if (!read) return read.error();
     const auto found = *read;
-    if (found == std::int64_t{kind_.mark}) return {};
+    has_mark_ = found == std::int64_t{kind_.mark};
+    if (has_mark_) return {};
     if (found != 0) return error{errc::corrupt, db_.string() + ": it, or its log, is that of another store"};
-    // New, or of an earlier version. On a full disk it stays so until a later start.
-    (void)db.exec(("PRAGMA application_id = " + std::to_string(kind_.mark)).c_str());
     return {};
+  }
+
+  /// Of one that is new, or of an earlier version. On a full disk it stays so until a later start.
+  void set_mark(sqlite_database& db) const {
+    if (!has_mark_) (void)db.exec(("PRAGMA application_id = " + std::to_string(kind_.mark)).c_str());
+  }
+
+  /// From now on, also for a start after one that is cut short while it makes the tables.
+  result<void> must_not_have_tables() {
+    must_have_tables_ = false;
+    return stores_.drop({name_});
   }
 
   result<sqlite_database> begin_anew(const error& why) {
     if (kind_.refuses)
       return error{errc::corrupt, why.message + ". " + std::string{kind_.remedy}};
-    must_have_tables_ = false;
+    if (auto dropped = must_not_have_tables(); !dropped) return dropped.error();
     auto aside = next_aside();
     if (!aside) return aside.error();
     for (const auto& path : {db_, wal_path(db_), rollback_journal_path(db_)})
@@ -257,7 +273,11 @@ class store_opening {
   const make_tables& tables_;
   store_report& report_;
   const std::string& vfs_;
+  file_list& stores_;
+  const std::string name_;
   bool must_have_tables_ = false;
+  bool was_empty_ = false;
+  bool has_mark_ = false;
 };
 
 } // namespace
@@ -275,7 +295,7 @@ result<sqlite_database> open_store(const fs::path& db, const store_kind& kind, c
   if (!target) return target.error();
   file_list stores{db.parent_path() / stores_file_name};
   const auto name = db.filename().string();
-  auto store = store_opening{*target, kind, tables, report != nullptr ? *report : unheard, vfs}.run(stores.contains(name));
+  auto store = store_opening{*target, kind, tables, report != nullptr ? *report : unheard, vfs, stores, name}.run();
   if (store) (void)stores.add(name); // without it a loss would not be noticed
   return store;
 }

@@ -82,5 +82,9 @@ TEST_CASE("burials: a letter that never fits holds none up, and is told clearly"
     }
   CHECK(kept == std::vector<std::uint64_t>{2, 3});
   CHECK(told == std::vector<std::string>{"larger than all"});
-  CHECK_FALSE(queue.empty());
+  // It is put apart, and still counts for its stream.
+  CHECK(queue.empty());
+  CHECK_FALSE(queue.is_stuck());
+  CHECK(queue.waiting_of("").events == 1);
+  CHECK(queue.waiting_of("other").events == 0);
 }

@@ -216,6 +216,18 @@ TEST_CASE("a stream says when consumers hold more of it than it may keep", "[exp
   CHECK_FALSE(w.backlog->streams.at(0).is_stuck);
 }
 
+TEST_CASE("one event that a consumer holds keeps no others from being let go", "[expiry]") {
+  world w;
+  w.space_rule = keeps_ten;
+  w.max_in_flight = 1;
+  w.start();
+  append_to(w, 15);
+  w.answer_fetches();
+  CHECK(seqs(w.receive(1)).size() == 1);
+  w.pass(queue_upkeep_interval);
+  CHECK_FALSE(w.backlog->streams.at(0).is_stuck);
+}
+
 TEST_CASE("a stream says when dead letters that are not kept are more than it may keep", "[expiry]") {
   publisher_world w;
   w.space_rule = keeps_ten;

@@ -134,6 +134,7 @@ struct world {
   std::vector<fetch_request> fetches; // not yet answered
   sink_backlog_ptr backlog;           // what was told last
   stream_rules space_rule;
+  std::uint64_t max_in_flight = 100'000;
   std::vector<std::uint64_t> confirmed;
   std::vector<std::string> forgotten;
   std::int64_t wall = 1'000'000;
@@ -180,6 +181,7 @@ struct world {
     queue_parts parts;
     parts.feeds = [](const std::string& stream) { return stream != "logs-only"; };
     parts.settings.default_lease_ms = std::chrono::seconds{30};
+    parts.settings.max_in_flight = max_in_flight;
     parts.budget = budget;
     parts.saved = cursors->kept();
     parts.cursors = cursors;

@@ -83,3 +83,27 @@ TEST_CASE("cursors of streams that are gone are dropped, those of all lanes", "[
   for (const auto& one : *left)
     CHECK((one.stream == "c" || one.sink == "queue" || one.sink == "bus2#0/1"));
 }
+
+TEST_CASE("a position of an earlier version that no journal can have reached is damage", "[cursors]") {
+  for (const auto seq : {1ull << 62, 1ull << 63, ~0ull}) {
+    CAPTURE(seq);
+    temporary_dir dir;
+    require_ok(cursor_store_in(dir.path())->save({position("default", 7), position("errors", 9)}));
+    {
+      auto db = sqlite_database::open(dir.path() / "cursors.db", sqlite_mode::read_write, {});
+      require_ok(db);
+      // Rows without a checksum; a number above 2^63 is a negative one to SQLite.
+      const auto set = "UPDATE cursor SET acked_ahead = '[]', seq = " +
+                       std::to_string(static_cast<std::int64_t>(seq)) + " WHERE stream = 'default'";
+      require_ok(db->exec(set.c_str()));
+    }
+    std::vector<std::string> damaged;
+    auto loaded = cursor_store_in(dir.path())->load(&damaged);
+    require_ok(loaded);
+    REQUIRE(loaded->size() == 2);
+    for (const auto& one : *loaded)
+      CHECK(one.seq == (one.stream == "default" ? 0 : 9));
+    REQUIRE(damaged.size() == 1);
+    CHECK(damaged[0].find("is damaged and not believed") != std::string::npos);
+  }
+}

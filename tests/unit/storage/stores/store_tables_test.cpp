@@ -223,3 +223,42 @@ TEST_CASE("a symbolic link to a store that can't be found stops the start", "[st
     CHECK(left.error().message.find(store.file + " is a symbolic link") != std::string::npos);
   }
 }
+
+TEST_CASE("a store that is begun anew may be cut short, and is begun again", "[tables]") {
+  for (const bool refuses : {false, true}) {
+    CAPTURE(refuses);
+    temporary_dir dir;
+    const auto db = dir.path() / "some.db";
+    store_kind kind{.mark = store_mark('x', 'y'), .holds = "things", .remedy = "Do something."};
+    kind.refuses = refuses;
+    const auto tables = [](sqlite_database& to) { return to.exec("CREATE TABLE IF NOT EXISTS thing(n)"); };
+    const auto no_room = [](sqlite_database&) -> result<void> { return error{errc::disk_full, "full"}; };
+    require_ok(open_store(db, kind, tables, nullptr));
+    fs::remove(db);
+    store_report first, second, third;
+    CHECK(open_store(db, kind, no_room, &first).error().code == errc::disk_full);
+    CHECK(first.damaged.size() == 1);
+    require_ok(open_store(db, kind, tables, &second));
+    CHECK(second.damaged.empty());
+    // And from now on it must be there.
+    fs::remove(db);
+    require_ok(open_store(db, kind, tables, &third));
+    CHECK(third.damaged.size() == 1);
+  }
+}
+
+TEST_CASE("a store that refuses, and is empty, is left as it is", "[tables]") {
+  temporary_dir dir;
+  const auto db = dir.path() / "some.db";
+  store_kind kind{.mark = store_mark('x', 'y'), .holds = "things", .remedy = "Do something."};
+  kind.refuses = true;
+  const auto tables = [](sqlite_database& to) { return to.exec("CREATE TABLE IF NOT EXISTS thing(n)"); };
+  require_ok(open_store(db, kind, tables, nullptr));
+  fs::resize_file(db, 0);
+  for (int start = 0; start < 2; ++start) {
+    const auto opened = open_store(db, kind, tables, nullptr);
+    REQUIRE(!opened);
+    CHECK(opened.error().message.find("is empty") != std::string::npos);
+    CHECK(fs::file_size(db) == 0);
+  }
+}
