@@ -66,7 +66,8 @@ result<std::string> drain_body(const drain_arguments& arguments) {
   return json::serialize(body);
 }
 
-/// A bar where stderr is a terminal, else a line for each stage and now and then.
+/// A bar where stderr is a terminal, else a line for each stage and now and then. What a stage has
+/// to do may be counted only after it began: then it gets another line.
 class drain_display {
  public:
   void show(const drain_report& now) {
@@ -75,9 +76,11 @@ class drain_display {
     if (bar_.is_terminal()) {
       const std::chrono::duration<double> elapsed = time - began_;
       bar_.show({"drain", most_ - now.to_do, most_, elapsed.count(), 0, drain_line(now)});
-    } else if (now.stage != stage_ || time - shown_ >= drain_line_interval) {
+    } else if (now.stage != stage_ || time - shown_ >= drain_line_interval ||
+               (now.to_do > 0 && !is_counted_)) {
       std::cerr << drain_line(now) << '\n';
       shown_ = time;
+      is_counted_ = now.to_do > 0;
     }
     stage_ = now.stage;
   }
@@ -88,6 +91,7 @@ class drain_display {
   drain_watch_clock::time_point began_ = drain_watch_clock::now(), shown_{};
   std::uint64_t most_ = 0;
   std::string stage_;
+  bool is_counted_ = false; ///< the last line said what is to be done
 };
 
 /// Until nobody answers at the address any more.
