@@ -6,7 +6,7 @@
 #include "cli/node/node.hpp"
 #include "net/base/stream_name.hpp"
 #include "net/base/wall_time.hpp"
-#include "net/ingest/identity_settings.hpp"
+#include "net/clients/identity_settings.hpp"
 #include "storage/base/files.hpp"
 #include "storage/base/node_name.hpp"
 #include "storage/journal/idempotency_rows.hpp"

@@ -1,4 +1,4 @@
-#include "net/ingest/identity.hpp"
+#include "net/clients/identity.hpp"
 
 #include "net/base/ascii.hpp"
 #include "net/http/forwarded.hpp"
@@ -105,8 +105,8 @@ identifier::identifier(const identity_settings& settings,
       hash_key_(secret) {
   auto order = settings.order;
   const bool takes_keys = std::any_of(order.begin(), order.end(), [](const auto& wanted) {
-    return wanted.source == identity_source::bearer || wanted.source == identity_source::x_api_key ||
-           wanted.source == identity_source::query;
+    return wanted.source == identity_source::bearer ||
+           wanted.source == identity_source::x_api_key || wanted.source == identity_source::query;
   });
   // Keys only, but none would be looked for.
   if (settings.refuse_anonymous && !takes_keys)
