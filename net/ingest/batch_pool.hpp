@@ -26,7 +26,7 @@ class batch_pool {
   /// Both outlive it.
   batch_pool(lane_context& lane, const served_rules& rules) : lane_(lane), rules_(rules) {}
 
-  /// An empty batch with the plans in force. `to`: its destination, see admission.
+  /// An empty batch with the plans in force. `to`: its destination, see limiter_client.
   std::unique_ptr<turn_batch> new_batch(std::uint16_t to);
   /// The index of the batch's block of this stream that has room for so much, or of a new one.
   std::uint32_t block_for(turn_batch& batch, std::string_view stream, std::size_t events,

@@ -99,7 +99,7 @@ void forward_receiver::on_forward(const forward_request& request) {
 
 void forward_receiver::take(const forward_request& request, const caf::actor& from,
                             std::uint32_t name_place) {
-  auto batch = pool_.new_batch(admission_.destination_of(request.client));
+  auto batch = pool_.new_batch(limiters_.destination_of(request.client));
   auto& r = batch->requests.emplace_back();
   r.start_ns = lane_.loop.now_ns();
   r.count = static_cast<std::uint32_t>(request.ends.size());

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "actors/idempotency/claim_messages.hpp"
-#include "net/ingest/admission.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/cluster_routes.hpp"
 #include "net/ingest/idempotency_client.hpp"
 #include "net/ingest/lane_context.hpp"
+#include "net/ingest/limiter_client.hpp"
 #include "net/ingest/served_rules.hpp"
 
 #include <cstdint>
@@ -20,9 +20,9 @@ class forward_receiver {
  public:
   /// `indexes`: see idempotency_client. All outlive it.
   forward_receiver(lane_context& lane, served_rules& rules, const cluster_routes& cluster,
-                   batch_pool& pool, const admission& admit, idempotency_client& claims,
+                   batch_pool& pool, const limiter_client& admit, idempotency_client& claims,
                    const stream_names& names, const std::vector<caf::actor>& indexes)
-      : lane_(lane), rules_(rules), cluster_(cluster), pool_(pool), admission_(admit),
+      : lane_(lane), rules_(rules), cluster_(cluster), pool_(pool), limiters_(admit),
         claims_(claims), names_(names), indexes_(indexes) {}
 
   /// A peer's events; answers whoever sent the message.
@@ -46,7 +46,7 @@ class forward_receiver {
   served_rules& rules_;
   const cluster_routes& cluster_;
   batch_pool& pool_;
-  const admission& admission_;
+  const limiter_client& limiters_;
   idempotency_client& claims_;
   const stream_names& names_;
   const std::vector<caf::actor>& indexes_;

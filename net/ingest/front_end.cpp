@@ -33,18 +33,18 @@ front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
              {parts_.publishers, parts_.replicator, parts_.self_member, parts_.max_publish_waits}),
       settler_(lane_, responder_, claim_answers_, waits_, usage_, pool_, parts_.idempotency),
       journal_(lane_, rules_, parts_.journal, responder_, pool_, usage_, waits_, settler_),
-      admission_(lane_, rules_, cluster_, parts_.limiters, responder_, pool_, usage_, settler_,
-                 journal_),
+      limiters_(lane_, rules_, cluster_, parts_.limiters, responder_, pool_, usage_, settler_,
+                journal_),
       forwards_(lane_, cluster_, settler_.table(), parts_.verdict_timeout_ms),
-      claims_(lane_, rules_, cluster_, forwards_, admission_, settler_, parts_.idempotency),
-      forward_receiver_(lane_, rules_, cluster_, pool_, admission_, claims_, *parts_.names,
+      claims_(lane_, rules_, cluster_, forwards_, limiters_, settler_, parts_.idempotency),
+      forward_receiver_(lane_, rules_, cluster_, pool_, limiters_, claims_, *parts_.names,
                         parts_.idempotency),
       callers_(lane_, rules_, *parts_.identify, responder_),
       intake_(lane_, rules_, callers_,
               event_intake{lane_, rules_, cluster_, pool_, parts_.http, *parts_.identify,
                            *parts_.names,
                            parts_.idempotency.empty() ? nullptr : parts_.hash_keys.get()},
-              admission_, claims_, usage_, pool_, responder_, !parts_.idempotency.empty()),
+              limiters_, claims_, usage_, pool_, responder_, !parts_.idempotency.empty()),
       limits_(lane_, rules_, responder_),
       acceptor_(lane_, parts_.http, *this, *parts_.identify, parts_.per_address) {
   responder_.set_time(std::time(nullptr));
@@ -57,7 +57,7 @@ front_end::~front_end() {
 caf::behavior front_end::make_behavior() {
   return {
       [this](caf::open_atom) { acceptor_.start_listening(); },
-      [this](const admit_reply& reply) { admission_.on_verdicts(reply); },
+      [this](const admit_reply& reply) { limiters_.on_verdicts(reply); },
       [this](const append_done& done) { journal_.on_durable(done); },
       [this](const published_news& news) { waits_.on_published(news); },
       [this](const claim_reply& reply) { claims_.on_claims(reply); },
@@ -114,14 +114,14 @@ void front_end::on_usage(session& from, const request_parser& parser, std::strin
                                  "GET, HEAD");
   const auto found = callers_.find(from, parser, std::nullopt);
   if (!found) return;
-  limits_.ask(from, parser, query, *found, admission_.limiter_of(found->who.client));
+  limits_.ask(from, parser, query, *found, limiters_.limiter_of(found->who.client));
 }
 
 // -- the cluster ----------------------------------------------------------------------------------
 
 void front_end::set_placement(const placement_ptr& places) {
   cluster_.set_placement(places);
-  admission_.on_placement();
+  limiters_.on_placement();
 }
 
 void front_end::on_peer_up(const peer_up& news) {
@@ -138,13 +138,13 @@ void front_end::on_peer_down(const peer_down& news) {
 
 void front_end::after_io() {
   acceptor_.let_go_on();
-  admission_.ask_limiters();
+  limiters_.ask_limiters();
 }
 
 void front_end::end_turn() {
   waits_.end_late_waits();
   acceptor_.flush();
-  admission_.ask_limiters(); // for what came while it was flushed
+  limiters_.ask_limiters(); // for what came while it was flushed
   journal_.end_turn();
   waits_.ask_whom_they_wait_for();
   acceptor_.end_turn();

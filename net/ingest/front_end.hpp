@@ -12,7 +12,6 @@
 #include "net/http/session.hpp"
 #include "net/ingest/acceptor.hpp"
 #include "net/ingest/ack_waits.hpp"
-#include "net/ingest/admission.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/callers.hpp"
 #include "net/ingest/claim_answers.hpp"
@@ -24,6 +23,7 @@
 #include "net/ingest/ingest_messages.hpp"
 #include "net/ingest/journal_client.hpp"
 #include "net/ingest/lane_context.hpp"
+#include "net/ingest/limiter_client.hpp"
 #include "net/ingest/limits_endpoint.hpp"
 #include "net/ingest/publish_waits.hpp"
 #include "net/ingest/request_intake.hpp"
@@ -80,7 +80,7 @@ struct front_end_parts {
 ///   idempotency_client      a request that carries a key claims it first, in a batch of its own;
 ///     forward_sender        a key of another node's takes its events there, where
 ///     forward_receiver      they come in
-///   admission               one message a limiter, and its verdicts
+///   limiter_client          one message a limiter, and its verdicts
 ///   journal_client          one message to the journal, and its word
 ///   claim_settler           what became of keys
 ///   ack_waits               streams with ack = "published" or "replicated": until sinks, or a
@@ -134,7 +134,7 @@ class front_end final : public request_handler, public loop_client {
   ack_waits waits_;
   claim_settler settler_;
   journal_client journal_;
-  admission admission_;
+  limiter_client limiters_;
   forward_sender forwards_;
   idempotency_client claims_;
   forward_receiver forward_receiver_;

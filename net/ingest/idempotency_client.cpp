@@ -42,7 +42,7 @@ std::size_t first_open(const std::vector<event_claim>& all, std::uint16_t self) 
 void idempotency_client::claim(std::unique_ptr<turn_batch> batch) {
   const auto details = batch->requests[0].details;
   if (details == waiting_request::no_details || !batch->details[details].claims)
-    return admission_.admit(std::move(batch)); // nothing of it can be stored
+    return limiters_.admit(std::move(batch)); // nothing of it can be stored
   auto& claims = claims_of(*batch);
   batch->claim_token = lane_.take_token();
   const auto token = batch->claim_token;
@@ -154,7 +154,7 @@ void idempotency_client::decided(std::uint64_t token) {
   batch->sizes.clear();
   if (r.plan->charges.counts_bytes()) tell_sizes(*batch);
   claims.at = request_claims::stage::travelling;
-  admission_.admit(std::move(batch));
+  limiters_.admit(std::move(batch));
 }
 
 void idempotency_client::fail(event_claim& one, std::uint16_t status, std::uint32_t retry_after_s) {

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "actors/idempotency/claim_messages.hpp"
-#include "net/ingest/admission.hpp"
 #include "net/ingest/claim_settler.hpp"
 #include "net/ingest/cluster_routes.hpp"
 #include "net/ingest/forward_sender.hpp"
 #include "net/ingest/lane_context.hpp"
+#include "net/ingest/limiter_client.hpp"
 #include "net/ingest/served_rules.hpp"
 #include "net/ingest/turn_batch.hpp"
 
@@ -22,16 +22,16 @@ namespace penstock {
 ///
 ///   claim() ── asked == 0 ─────────────┐
 ///      │ deciding                      v
-///      └── last claim_reply ──────> decided() ── admission, journal_client (travelling)
+///      └── last claim_reply ──────> decided() ── limiter_client, journal_client (travelling)
 ///                                                        │ claim_settler::conclude()
 ///   a claim_reply or forward_reply, give_up() ──> waiting ─── open == 0 ──> answered
 class idempotency_client {
  public:
   /// `indexes`: this node's; key shard s belongs to indexes[s % size]. All outlive it.
   idempotency_client(lane_context& lane, const served_rules& rules, const cluster_routes& cluster,
-                     forward_sender& forwards, admission& admit, claim_settler& settler,
+                     forward_sender& forwards, limiter_client& admit, claim_settler& settler,
                      const std::vector<caf::actor>& indexes)
-      : lane_(lane), rules_(rules), cluster_(cluster), forwards_(forwards), admission_(admit),
+      : lane_(lane), rules_(rules), cluster_(cluster), forwards_(forwards), limiters_(admit),
         settler_(settler), indexes_(indexes) {}
 
   /// Asks the indexes that have the keys, or the nodes that do. A batch without a claim is admitted
@@ -57,7 +57,7 @@ class idempotency_client {
   const served_rules& rules_;
   const cluster_routes& cluster_;
   forward_sender& forwards_;
-  admission& admission_;
+  limiter_client& limiters_;
   claim_settler& settler_;
   const std::vector<caf::actor>& indexes_;
 };

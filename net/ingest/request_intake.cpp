@@ -96,9 +96,9 @@ void request_intake::on_events(session& from, const request_parser& parser, std:
   incoming in{head, stream, parser.body(), who, who.client};
   in.kind = classify_body(head[request_field::content_type]);
   auto failure = events_.check(in);
-  const auto to = admission_.destination_of(who.client);
+  const auto to = limiters_.destination_of(who.client);
   auto own = in.is_keyed && !failure ? pool_.new_batch(to) : nullptr;
-  auto& batch = own ? *own : admission_.open_batch(to);
+  auto& batch = own ? *own : limiters_.open_batch(to);
   auto item = item_for(*sender, path);
   const bool is_served = !failure || (failure->status != 404 && is_stream_name(stream));
   if (is_served) item.stream = stream_id(stream);

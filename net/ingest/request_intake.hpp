@@ -4,12 +4,12 @@
 #include "actors/limits/limit_messages.hpp"
 #include "net/http/request_parser.hpp"
 #include "net/http/session.hpp"
-#include "net/ingest/admission.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/callers.hpp"
 #include "net/ingest/event_intake.hpp"
 #include "net/ingest/idempotency_client.hpp"
 #include "net/ingest/lane_context.hpp"
+#include "net/ingest/limiter_client.hpp"
 #include "net/ingest/responder.hpp"
 #include "net/ingest/served_rules.hpp"
 #include "net/ingest/usage_recorder.hpp"
@@ -32,9 +32,9 @@ class request_intake {
  public:
   /// `looks_at_keys`: repeats are recognised. All outlive it, as does what `events` refers to.
   request_intake(lane_context& lane, const served_rules& rules, callers& who, event_intake events,
-                 admission& admit, idempotency_client& claims, usage_recorder& usage,
+                 limiter_client& admit, idempotency_client& claims, usage_recorder& usage,
                  batch_pool& pool, responder& answers, bool looks_at_keys)
-      : lane_(lane), rules_(rules), callers_(who), events_(std::move(events)), admission_(admit),
+      : lane_(lane), rules_(rules), callers_(who), events_(std::move(events)), limiters_(admit),
         claims_(claims), usage_(usage), pool_(pool), responder_(answers),
         looks_at_keys_(looks_at_keys) {}
 
@@ -61,7 +61,7 @@ class request_intake {
   const served_rules& rules_;
   callers& callers_;
   event_intake events_;
-  admission& admission_;
+  limiter_client& limiters_;
   idempotency_client& claims_;
   usage_recorder& usage_;
   batch_pool& pool_;

@@ -23,12 +23,12 @@ namespace penstock {
 /// Two batches for each limiter: of clients that this node counts, which are decided at once, and
 /// of those for which the limiter may have to ask another node. The latter must not hold up the
 /// former. Not synchronised.
-class admission {
+class limiter_client {
  public:
   /// `limiters`: this node's; shard s is asked of limiters[s % size]. All outlive it.
-  admission(lane_context& lane, served_rules& rules, const cluster_routes& cluster,
-            const std::vector<caf::actor>& limiters, responder& answers, batch_pool& pool,
-            usage_recorder& usage, claim_settler& claims, journal_client& journal);
+  limiter_client(lane_context& lane, served_rules& rules, const cluster_routes& cluster,
+                 const std::vector<caf::actor>& limiters, responder& answers, batch_pool& pool,
+                 usage_recorder& usage, claim_settler& claims, journal_client& journal);
 
   /// The cluster's shards have other owners.
   void on_placement();

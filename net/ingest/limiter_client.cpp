@@ -1,4 +1,4 @@
-#include "net/ingest/admission.hpp"
+#include "net/ingest/limiter_client.hpp"
 
 #include "actors/base/shards.hpp"
 #include "storage/base/assert.hpp"
@@ -9,9 +9,11 @@
 
 namespace penstock {
 
-admission::admission(lane_context& lane, served_rules& rules, const cluster_routes& cluster,
-                     const std::vector<caf::actor>& limiters, responder& answers, batch_pool& pool,
-                     usage_recorder& usage, claim_settler& claims, journal_client& journal)
+limiter_client::limiter_client(lane_context& lane, served_rules& rules,
+                               const cluster_routes& cluster,
+                               const std::vector<caf::actor>& limiters, responder& answers,
+                               batch_pool& pool, usage_recorder& usage, claim_settler& claims,
+                               journal_client& journal)
     : lane_(lane), rules_(rules), cluster_(cluster), responder_(answers), pool_(pool),
       usage_(usage), claims_(claims), journal_(journal) {
   for (auto& limiter : limiters)
@@ -20,7 +22,7 @@ admission::admission(lane_context& lane, served_rules& rules, const cluster_rout
   on_placement();
 }
 
-void admission::on_placement() {
+void limiter_client::on_placement() {
   destination_of_.resize(shard_count);
   const auto limiters = destinations_.size() / 2;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
@@ -28,34 +30,34 @@ void admission::on_placement() {
         static_cast<std::uint16_t>(2 * (shard % limiters) + !cluster_.is_own(shard));
 }
 
-std::uint16_t admission::destination_of(std::uint64_t client) const {
+std::uint16_t limiter_client::destination_of(std::uint64_t client) const {
   return destination_of_[shard_of(client)];
 }
 
-const caf::actor& admission::limiter_of(std::uint64_t client) const {
+const caf::actor& limiter_client::limiter_of(std::uint64_t client) const {
   return destinations_[destination_of(client)].limiter;
 }
 
-turn_batch& admission::open_batch(std::uint16_t to) {
+turn_batch& limiter_client::open_batch(std::uint16_t to) {
   auto& open = destinations_[to].open;
   if (!open) open = pool_.new_batch(to);
   return *open;
 }
 
-void admission::ask_limiters() {
+void limiter_client::ask_limiters() {
   for (std::size_t i = 0; i < destinations_.size(); ++i) {
     if (destinations_[i].open) admit(std::move(destinations_[i].open));
   }
 }
 
-void admission::admit(std::unique_ptr<turn_batch> batch) {
+void limiter_client::admit(std::unique_ptr<turn_batch> batch) {
   if (batch->limited) return ask(std::move(batch));
   for (std::size_t r = 0; r < batch->requests.size(); ++r)
     batch->requests[r].state.granted = batch->items[r].events;
   apply(std::move(batch));
 }
 
-void admission::ask(std::unique_ptr<turn_batch> batch) {
+void limiter_client::ask(std::unique_ptr<turn_batch> batch) {
   batch->token = lane_.take_token();
   lane_.metrics.limiter_messages.add();
   lane_.self->send(destinations_[batch->destination].limiter,
@@ -66,7 +68,7 @@ void admission::ask(std::unique_ptr<turn_batch> batch) {
   awaiting_verdict_.emplace(token, std::move(batch));
 }
 
-void admission::on_verdicts(const admit_reply& reply) {
+void limiter_client::on_verdicts(const admit_reply& reply) {
   auto found = awaiting_verdict_.find(reply.token);
   if (found == awaiting_verdict_.end()) return;
   auto& batch = *found->second;
@@ -94,7 +96,7 @@ void admission::on_verdicts(const admit_reply& reply) {
   apply(std::move(whole));
 }
 
-void admission::apply(std::unique_ptr<turn_batch> batch) {
+void limiter_client::apply(std::unique_ptr<turn_batch> batch) {
   bool dropped = false;
   std::size_t granted = 0;
   for (auto& r : batch->requests) {
@@ -122,7 +124,7 @@ void admission::apply(std::unique_ptr<turn_batch> batch) {
 }
 
 // Takes the events that were not granted out of the blocks. Requests lie in each block in order.
-void admission::drop_refused(turn_batch& batch) {
+void limiter_client::drop_refused(turn_batch& batch) {
   std::vector<std::vector<bool>> keep(batch.blocks.size());
   std::vector<std::uint32_t> kept(batch.blocks.size(), 0);
   for (std::size_t i = 0; i < batch.blocks.size(); ++i)
