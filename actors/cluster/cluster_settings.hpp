@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/wire_version.hpp"
+#include "actors/cluster/nats_login.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -18,13 +19,7 @@ enum class unreachable_policy : std::uint8_t { local, refuse };
 struct nats_settings {
   std::string url = "nats://127.0.0.1:4222"; ///< several with commas
   std::uint32_t replicas = 1;                ///< of buckets that are made
-  std::string username;
-  std::string password;
-  std::string token;
-  std::string credentials_file; ///< a .creds file
-  std::string ca_file;          ///< PEM; empty: the system's
-  std::string cert_file;        ///< PEM, ours, where the server wants one
-  std::string key_file;
+  nats_login login;
 };
 
 struct cluster_settings {

@@ -1,8 +1,8 @@
 // The events of one stream that one lane of a sink has yet to deliver: what goes next, and when.
 #pragma once
 
+#include "actors/delivery/delivery_settings.hpp"
 #include "actors/delivery/sink.hpp"
-#include "actors/delivery/sink_settings.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -159,8 +159,8 @@ void publisher_state::tell_death(const dead_letter& letter) {
                letter.tries > 0 ? fmt::format(" after {} tries", letter.tries) : "", letter.reason);
 }
 
-burial_queue& publisher_state::burials_of(const std::string& stream) {
-  const bool is_configured = !parts_.is_configured || parts_.is_configured(stream);
+burial_queue& publisher_state::burials_of(const std::string& stream_name) {
+  const bool is_configured = !parts_.is_configured || parts_.is_configured(stream_name);
   return is_configured ? burials_ : unconfigured_burials_;
 }
 

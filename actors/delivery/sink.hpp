@@ -1,4 +1,4 @@
-// What a sink is: a downstream queue as the publisher sees it. One file a kind in net/sinks/.
+// What a sink is: a downstream queue as the publisher sees it. A folder a kind in net/sinks/.
 #pragma once
 
 #include "storage/base/result.hpp"

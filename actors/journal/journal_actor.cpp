@@ -111,6 +111,7 @@ void journal_state::commit() {
   for (auto& batch : batches)
     batch->blocks.clear();
   send_to_replicator();
+  if (!rows_told_.empty()) tell_subscribers();
   note_space();
   std::vector<const_block_ptr> fetched;
   for (auto& row : rows_)
@@ -381,6 +382,25 @@ void journal_state::replicate(replicated_streams which) {
   self_->send(settings_.replicator, std::move(which));
 }
 
+// -- extensions -----------------------------------------------------------------------------------
+
+void journal_state::subscribe(const subscribe_rows& wish) {
+  rows_told_.add(wish.who, wish.window, wish.wants);
+}
+
+void journal_state::tell_subscribers() {
+  rows_told_.tell([this](const stream_filter& wants) {
+    feed<durable_rows>::news news;
+    for (const auto& row : rows_) {
+      if (!wants(row->stream)) continue;
+      news.content.rows.push_back(row);
+      news.bytes += row->memory_bytes();
+      news.count += row->size();
+    }
+    return news;
+  });
+}
+
 // -- life -----------------------------------------------------------------------------------------
 
 void journal_state::close() {
@@ -399,6 +419,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](place_check) { state.check_place(); },
+      [&state](const subscribe_rows& wish) { state.subscribe(wish); },
       [&state](const watch_space& wish) { state.watch_space(wish.front_end); },
       [&state](const sink_backlog_ptr& told) { state.report(*told); },
       [&state](const space_rules_changed& news) { state.change_rules(news.rule_of); },

@@ -1,6 +1,7 @@
 // The actor that makes accepted events durable: it commits what all front ends sent, in groups.
 #pragma once
 
+#include "actors/base/extension_messages.hpp"
 #include "actors/base/memory_budget.hpp"
 #include "actors/base/node_state.hpp"
 #include "actors/journal/journal_messages.hpp"
@@ -81,6 +82,7 @@ class journal_state {
   void watch_space(const caf::actor& front_end);
   void report(const sink_backlog& told);
   void change_rules(const stream_rules& rule_of);
+  void subscribe(const subscribe_rows& wish);
   void close();
 
  private:
@@ -97,6 +99,7 @@ class journal_state {
   void tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome);
   void publish(std::vector<const_block_ptr> blocks);
   void send_to_replicator();
+  void tell_subscribers();
   void refuse_more(const error& why);
   void check_full();
   void check_scarce();
@@ -131,6 +134,7 @@ class journal_state {
   std::set<std::string> seen_;                               // streams that got events
   std::vector<caf::actor> watchers_;                         // are told of those
   std::function<bool(const std::string&)> is_replicated_;    // empty: no stream is
+  feed<durable_rows> rows_told_;                             // to extensions
   std::optional<space_book> space_;
   refused_streams_ptr told_space_; // what front ends know
   std::size_t refusals_since_report_ = 0;
@@ -139,7 +143,7 @@ class journal_state {
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
 /// (answered with fetch_reply), watch_streams, forget_stream, replicated_streams, watch_space,
-/// sink_backlog_ptr, space_rules_changed and drain (commits, closes the journal, answers drained
+/// subscribe_rows, sink_backlog_ptr, space_rules_changed and drain (commits, closes the journal, answers drained
 /// and quits). It blocks on the disk: spawn it detached.
 /// `store` is open; `node` outlives it.
 caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,

@@ -1,5 +1,7 @@
 #include "actors/limiter/lease_cache.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 
 namespace penstock {
@@ -25,9 +27,14 @@ std::uint32_t seconds_until(std::int64_t until_ns, std::int64_t now_ns) {
   return static_cast<std::uint32_t>((left + lease_second_ns - 1) / lease_second_ns);
 }
 
+// What a peer leased may be any number.
+std::uint32_t saturated_sum(std::uint32_t a, std::uint32_t b) {
+  return b > UINT32_MAX - a ? UINT32_MAX : a + b;
+}
+
 } // namespace
 
-void lease_purse::count_demand(holding& of, std::uint32_t events, std::int64_t now_ns) {
+void lease_cache::count_demand(holding& of, std::uint32_t events, std::int64_t now_ns) {
   const std::int64_t age = now_ns - of.period_ns;
   if (age >= demand_period_ns) {
     of.seen_before = age < 2 * demand_period_ns ? of.seen : 0;
@@ -39,7 +46,7 @@ void lease_purse::count_demand(holding& of, std::uint32_t events, std::int64_t n
 }
 
 // Whether half of what is left will be spent before it is over, by the demand so far.
-bool lease_purse::is_needed(const holding& of, std::int64_t now_ns) {
+bool lease_cache::is_needed(const holding& of, std::int64_t now_ns) {
   const std::int64_t life_ns = of.expires_ns - of.began_ns;
   const std::int64_t idle_ns = now_ns - of.seen_ns;
   if (idle_ns >= std::min(max_idle_ns, life_ns / 2)) return false;
@@ -49,7 +56,7 @@ bool lease_purse::is_needed(const holding& of, std::int64_t now_ns) {
   return demand * ((of.expires_ns - now_ns) / 1000) >= of.units / 2 * (demand_period_ns / 1000);
 }
 
-std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t events,
+std::optional<verdict> lease_cache::spend(const lease_key& key, std::uint32_t events,
                                           std::int64_t now_ns, bool again) {
   auto found = held_.find(key);
   if (found == held_.end()) {
@@ -59,9 +66,10 @@ std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t ev
   }
   holding& at = found->second;
   if (!again) count_demand(at, events, now_ns);
-  verdict answer = at.told;
+  verdict answer = at.last_verdict;
   answer.reset_s = seconds_until(at.resets_ns, now_ns);
   if (at.units >= events && now_ns < at.expires_ns) {
+    PENSTOCK_ASSERT(units_ >= events);
     at.units -= events;
     units_ -= events;
     answer.granted = events;
@@ -77,8 +85,8 @@ std::optional<verdict> lease_purse::spend(const lease_key& key, std::uint32_t ev
   return answer;
 }
 
-std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms,
-                                std::int64_t now_ns) {
+std::uint32_t lease_cache::units_to_request(const lease_key& key, const lease_terms& terms,
+                                            std::int64_t now_ns) {
   const auto found = held_.find(key);
   if (found == held_.end() || found->second.asking) return 0;
   holding& at = found->second;
@@ -86,7 +94,8 @@ std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms,
   if (demand < min_demand) return 0;
   at.asking = true;
   // It is settled by what the question says; so nothing of it may be spent after that.
-  at.unspent += at.units;
+  PENSTOCK_ASSERT(units_ >= at.units);
+  at.unspent = saturated_sum(at.unspent, at.units);
   units_ -= at.units;
   at.units = 0;
   // Of what is not leased, only when to ask again is wanted.
@@ -97,29 +106,29 @@ std::uint32_t lease_purse::wish(const lease_key& key, const lease_terms& terms,
   return static_cast<std::uint32_t>(std::min<std::int64_t>(wanted, terms.max_units));
 }
 
-lease_claim lease_purse::claim(const lease_key& key) const {
+lease_settlement lease_cache::settlement(const lease_key& key) const {
   const auto found = held_.find(key);
   if (found == held_.end()) return {};
   return {found->second.lease, found->second.unspent, found->second.void_from};
 }
 
-std::optional<returned_units> lease_purse::surrender(const lease_key& key) {
+std::optional<returned_units> lease_cache::surrender(const lease_key& key) {
   const auto found = held_.find(key);
   return found == held_.end() ? std::nullopt : take_out(key, found->second);
 }
 
-void lease_purse::lost(const lease_key& key, std::uint64_t token) {
+void lease_cache::lost(const lease_key& key, std::uint64_t token) {
   const auto found = held_.find(key);
   if (found != held_.end() && found->second.void_from == 0) found->second.void_from = token;
 }
 
-bool lease_purse::asks(const lease_key& key) const {
+bool lease_cache::asks(const lease_key& key) const {
   const auto found = held_.find(key);
   return found != held_.end() && found->second.asking;
 }
 
-std::optional<returned_units> lease_purse::take(const lease_key& key, std::uint16_t owner,
-                                                const verdict& told, const lease_answer& answer,
+std::optional<returned_units> lease_cache::take(const lease_key& key, std::uint16_t owner,
+                                                const verdict& decided, const lease_answer& answer,
                                                 std::int64_t asked_ns, std::int64_t now_ns) {
   const auto found = held_.find(key);
   if (found == held_.end()) {
@@ -127,29 +136,39 @@ std::optional<returned_units> lease_purse::take(const lease_key& key, std::uint1
     return returned_units{owner, key.client, {answer.lease, answer.units}};
   }
   holding& at = found->second;
+  // Only who was forgotten with a question under way has asked twice.
+  std::optional<returned_units> replaced;
+  if (at.units != 0) {
+    at.unspent = 0;
+    replaced = take_out(key, at);
+  }
+  const std::int64_t lifetime_ns =
+      std::clamp<std::int64_t>(answer.lifetime_ns, 0, max_lease_lifetime_ns);
+  const std::int64_t again_ns = std::clamp<std::int64_t>(answer.again_ns, 0, max_refusal_ns);
   at.asking = false;
-  at.told = told;
+  at.last_verdict = decided;
   at.owner = owner;
-  at.resets_ns = now_ns + told.reset_s * lease_second_ns;
-  at.refused_until_ns = answer.again_ns == 0 ? 0 : asked_ns + answer.again_ns;
+  at.resets_ns = now_ns + decided.reset_s * lease_second_ns;
+  at.refused_until_ns = again_ns == 0 ? 0 : asked_ns + again_ns;
   at.lease = answer.lease;
   at.unspent = 0;
   at.void_from = 0;
   at.units = answer.units;
   at.began_ns = asked_ns;
-  at.expires_ns = asked_ns + answer.lifetime_ns;
+  at.expires_ns = asked_ns + lifetime_ns;
   units_ += answer.units;
   if (answer.units != 0) leased_.push_back(key);
-  return std::nullopt;
+  return replaced;
 }
 
-void lease_purse::give_up(const lease_key& key) {
+void lease_cache::give_up(const lease_key& key) {
   const auto found = held_.find(key);
   if (found != held_.end()) found->second.asking = false;
 }
 
-std::optional<returned_units> lease_purse::take_out(const lease_key& key, holding& from) {
-  const std::uint32_t units = from.units + from.unspent;
+std::optional<returned_units> lease_cache::take_out(const lease_key& key, holding& from) {
+  const std::uint32_t units = saturated_sum(from.units, from.unspent);
+  PENSTOCK_ASSERT(units_ >= from.units);
   if (units == 0) return std::nullopt;
   const returned_units out{from.owner, key.client, {from.lease, units}};
   units_ -= from.units;
@@ -158,13 +177,13 @@ std::optional<returned_units> lease_purse::take_out(const lease_key& key, holdin
   return out;
 }
 
-std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
+std::vector<returned_units> lease_cache::collect(std::int64_t now_ns) {
   std::vector<returned_units> out;
   std::erase_if(leased_, [&](const lease_key& key) {
     const auto found = held_.find(key);
     if (found == held_.end()) return true;
     holding& at = found->second;
-    if (at.units + at.unspent == 0) return true;
+    if (at.units == 0 && at.unspent == 0) return true;
     if (at.asking || is_needed(at, now_ns)) return false;
     if (const auto back = take_out(key, at)) out.push_back(*back);
     return true;
@@ -179,10 +198,11 @@ std::vector<returned_units> lease_purse::collect(std::int64_t now_ns) {
   return out;
 }
 
-std::vector<returned_units> lease_purse::collect_all() {
+std::vector<returned_units> lease_cache::collect_all() {
   std::vector<returned_units> out;
   for (const auto& [key, at] : held_)
-    if (at.lease != 0) out.push_back({at.owner, key.client, {at.lease, at.units + at.unspent}});
+    if (at.lease != 0)
+      out.push_back({at.owner, key.client, {at.lease, saturated_sum(at.units, at.unspent)}});
   units_ = 0;
   held_.clear();
   leased_.clear();

@@ -24,13 +24,14 @@ struct lease_answer {
   bool operator==(const lease_answer&) const = default;
 };
 
-/// What a holder says of its leases with a question for the next one.
-struct lease_claim {
+/// What a holder says of its leases when it asks for the next one, so that the owner can settle
+/// them.
+struct lease_settlement {
   std::uint64_t lease = 0;     ///< that it had last; 0: none
   std::uint32_t unspent = 0;   ///< of it
   std::uint64_t void_from = 0; ///< answers to this question of it and to later ones never came, nor
                                ///< will they be taken; 0: all came
-  bool operator==(const lease_claim&) const = default;
+  bool operator==(const lease_settlement&) const = default;
 };
 
 /// Units of a lease that were not spent.
@@ -47,11 +48,15 @@ struct returned_units {
   lease_return what;
 };
 
+/// Clients of other nodes' shards that a limiter remembers; each takes about 150 bytes. As many
+/// returns of leases are remembered.
+inline constexpr std::size_t max_cached_clients = 65'536;
+
 /// Clients that a limiter asks other nodes about, each with what it holds for it. Not synchronised.
-class lease_purse {
+class lease_cache {
  public:
   /// Beyond `max_clients` new ones are asked for each time.
-  explicit lease_purse(std::size_t max_clients) : max_clients_(max_clients) {}
+  explicit lease_cache(std::size_t max_clients) : max_clients_(max_clients) {}
 
   /// The verdict, if it takes no asking: all of the events are granted from a lease, or none since
   /// the owner said that none would be. Counts the demand either way, unless `again`: the same
@@ -63,11 +68,12 @@ class lease_purse {
   /// lease's life. 0 for a client that was hardly seen, and while another such question is under
   /// way. To be called after a spend() that gave nothing; if it gives more than 0, take() or
   /// give_up() follow, and what was left of the lease is not spent any more.
-  std::uint32_t wish(const lease_key& key, const lease_terms& terms, std::int64_t now_ns);
+  std::uint32_t units_to_request(const lease_key& key, const lease_terms& terms,
+                                 std::int64_t now_ns);
 
-  /// What to say beside such a wish, each time that it is sent.
-  lease_claim claim(const lease_key& key) const;
-  /// For owners that don't understand claims: what a claim would say is unspent.
+  /// What to say beside such a request for units, each time that it is sent.
+  lease_settlement settlement(const lease_key& key) const;
+  /// For owners that don't understand settlements: what a settlement would say is unspent.
   std::optional<returned_units> surrender(const lease_key& key);
   /// No answer to the question with this number will be taken.
   void lost(const lease_key& key, std::uint64_t token);
@@ -75,11 +81,12 @@ class lease_purse {
   /// Whether such a question is under way.
   bool asks(const lease_key& key) const;
 
-  /// The owner's answer to a question with a wish, sent at `asked_ns`. Gives the lease back if the
-  /// client is not known any more.
-  std::optional<returned_units> take(const lease_key& key, std::uint16_t owner, const verdict& told,
-                                     const lease_answer& answer, std::int64_t asked_ns,
-                                     std::int64_t now_ns);
+  /// The owner's answer to a request for units, sent at `asked_ns`; a peer's, so its times are cut
+  /// to what an owner may say. Gives a lease back that is of no use: the answer's if the client is
+  /// not known any more, or one that the answer takes the place of.
+  std::optional<returned_units> take(const lease_key& key, std::uint16_t owner,
+                                     const verdict& decided, const lease_answer& answer,
+                                     std::int64_t asked_ns, std::int64_t now_ns);
   void give_up(const lease_key& key);
 
   /// Takes out leases that are over, lie idle, or last for much longer than the client needs. Now
@@ -100,13 +107,13 @@ class lease_purse {
     std::uint32_t seen_before = 0; // and in the one before
     std::uint16_t owner = 0;
     bool asking = false;
-    verdict told{};
+    verdict last_verdict{};
     std::uint64_t void_from = 0; // the first question since that was lost
     std::int64_t period_ns = 0;
     std::int64_t began_ns = 0;
     std::int64_t expires_ns = 0;
     std::int64_t refused_until_ns = 0;
-    std::int64_t resets_ns = 0; // when the limit told of resets
+    std::int64_t resets_ns = 0; // when the limit in last_verdict resets
     std::int64_t seen_ns = 0;
   };
 

@@ -54,25 +54,29 @@ struct lease_change {
   std::uint64_t client = 0;
 };
 
+/// Leases under way that a limiter knows of, and as many copies of others'; each takes about 150
+/// bytes.
+inline constexpr std::size_t max_granted_leases = 65'536;
+
 /// Gives leases out of a ledger and takes back what was not spent. Not synchronised.
-class lease_desk {
+class lease_granter {
  public:
-  /// Beyond `max_leases` under way none are given. `series` is another for each desk of a cluster,
-  /// at random: leases are known by their number wherever their shard goes.
-  lease_desk(limit_ledger& ledger, std::size_t max_leases, std::uint32_t series)
+  /// Beyond `max_leases` under way none are given. `series` is another for each granter of a
+  /// cluster, at random: leases are known by their number wherever their shard goes.
+  lease_granter(limit_ledger& ledger, std::size_t max_leases, std::uint32_t series)
       : ledger_(ledger), max_leases_(max_leases),
         last_id_(static_cast<std::uint64_t>(series) << 32) {}
 
   /// What a holder says of the leases that it was given before: settles the one that it had, and
   /// takes back whole what it never heard of. To be called before its question is decided. Gives
   /// how many units came back.
-  std::uint32_t settle(const lease_key& key, std::uint64_t holder, const lease_claim& claim,
-                       std::int64_t now_ns);
+  std::uint32_t settle(const lease_key& key, std::uint64_t holder,
+                       const lease_settlement& settlement, std::int64_t now_ns);
 
-  /// To an item that was just decided: sets aside up to `wish` units for who asked, and says when
-  /// to ask again. `at` as for the decision.
+  /// To an item that was just decided: sets aside up to `requested_units` for who asked, and says
+  /// when to ask again. `at` as for the decision.
   lease_answer answer(const limit_ledger::location& at, const admit_item& item,
-                      const limit_ledger::decision& decided, std::uint32_t wish,
+                      const limit_ledger::decision& decided, std::uint32_t requested_units,
                       const lease_origin& origin, std::int64_t now_ns);
 
   /// Gives the units back to the client; those of a lease that is not known are kept for a while,

@@ -5,6 +5,7 @@
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/limiter/limiter_messages.hpp"
 #include "actors/limiter/peer_messages.hpp"
+#include "actors/limits/event_sizes.hpp"
 
 namespace penstock {
 // -- life -----------------------------------------------------------------------------------------
@@ -30,17 +31,13 @@ admit_reply limiter_state::decide(const admit_request& request, const caf::actor
   reply.verdicts.reserve(request.items.size());
   // One reading for all: they arrived together.
   const std::int64_t now_ns = parts_.clock();
-  std::span<const std::uint32_t> sizes = request.sizes;
+  event_sizes sizes{request.sizes};
   located_.clear();
   for (const admit_item& item : request.items)
     located_.push_back(parts_.ledger->locate(item, now_ns));
   for (std::size_t i = 0; i < request.items.size(); ++i) {
     const admit_item& item = request.items[i];
-    const bool sized = item.events > 1 && item.bytes > 0 && item.events <= sizes.size();
-    reply.verdicts.push_back(
-        decide(located_[i], item, sized ? sizes.first(item.events) : sizes.first(0), now_ns)
-            .answer);
-    if (sized) sizes = sizes.subspan(item.events);
+    reply.verdicts.push_back(decide(located_[i], item, sizes.next(item), now_ns).answer);
   }
   return reply;
 }
@@ -93,7 +90,7 @@ std::shared_ptr<const std::vector<counter_row>> limiter_state::begin_save() {
   std::vector<counter_row> rows;
   // What changed may say nothing any more.
   while (rows.empty() && parts_.ledger->has_changed())
-    rows = parts_.ledger->take_changed(max_rows_a_save, parts_.clock());
+    rows = parts_.ledger->take_changed(max_rows_per_save, parts_.clock());
   if (rows.empty()) return nullptr;
   saving_ = std::make_shared<const std::vector<counter_row>>(std::move(rows));
   return saving_;
@@ -170,7 +167,7 @@ caf::message_handler cluster_behavior(limiter_actor* self) {
         cluster->on_returns_taken(done);
         try_to_leave(self);
       },
-      [=](ask_again) { cluster->ask_again(); },
+      [=](retry_queries) { cluster->on_retry_timer(); },
       [=](const placement_changed& change) { cluster->on_placement(change.to); },
       [=](const shard_rows& rows) {
         cluster->on_rows(rows, caf::actor_cast<caf::actor>(self->current_sender()));

@@ -44,7 +44,7 @@ inline constexpr std::size_t sweep_visits = 2048;
 /// commit, as long as no more rows than that change in an interval. Beyond it the rest waits its
 /// turn.
 inline constexpr std::chrono::milliseconds save_interval{500};
-inline constexpr std::size_t max_rows_a_save = 16'384;
+inline constexpr std::size_t max_rows_per_save = 16'384;
 
 /// What a limiter is made of; each has its own ledger and metrics.
 struct limiter_parts {

@@ -22,8 +22,8 @@ struct save_tick {};
 /// A limiter's timer: forget idle clients.
 struct sweep_tick {};
 
-/// A limiter's timer: ask again where an owner was not one.
-struct ask_again {};
+/// A limiter's timer: queries that wait for an owner are sent again.
+struct retry_queries {};
 
 } // namespace penstock
 
@@ -31,12 +31,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::counters_saved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::save_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::sweep_tick)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::ask_again)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::retry_queries)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_limiter, caf::first_custom_type_id + 11)
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::counters_changed))
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::counters_saved))
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::save_tick))
 CAF_ADD_TYPE_ID(penstock_limiter, (penstock::sweep_tick))
-CAF_ADD_TYPE_ID(penstock_limiter, (penstock::ask_again))
+CAF_ADD_TYPE_ID(penstock_limiter, (penstock::retry_queries))
 CAF_END_TYPE_ID_BLOCK(penstock_limiter)

@@ -1,4 +1,9 @@
 // What limiters of different nodes say to each other: serialised; the tests round-trip each.
+//
+// CAF 0.17 writes the names of the types of which a message is made ("@<>+penstock::owner_request")
+// and not their ids. So the types that are sent by themselves, owner_request and those below it up
+// to backup_taken, keep their names for as long as their versions are spoken. Names of members, and
+// of types that only lie within others, are not written.
 #pragma once
 
 #include "actors/base/wire_version.hpp"
@@ -21,11 +26,11 @@ struct owner_request {
   std::uint8_t version = 4;
   std::uint64_t token = 0;
   std::vector<admit_item> items;
-  std::vector<std::uint32_t> sizes;  ///< as in admit_request
-  std::vector<std::uint32_t> wishes; ///< units to lease, one an item; none: no wishes
+  std::vector<std::uint32_t> sizes;           ///< as in admit_request
+  std::vector<std::uint32_t> requested_units; ///< to lease, one an item; none: nothing is
   // -- since 6
-  std::uint64_t holder = 0;        ///< the sender's process, as in placement; 0: it can't be known
-  std::vector<lease_claim> claims; ///< one a wish that is not 0
+  std::uint64_t holder = 0; ///< the sender's process, as in placement; 0: it can't be known
+  std::vector<lease_settlement> settlements; ///< one for each of requested_units that is not 0
 };
 
 struct owner_reply {
@@ -97,7 +102,7 @@ typename Inspector::result_type inspect(Inspector& f, lease_return& x) {
   return f(x.lease, x.units);
 }
 template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, lease_claim& x) {
+typename Inspector::result_type inspect(Inspector& f, lease_settlement& x) {
   return f(x.lease, x.unspent, x.void_from);
 }
 template <class Inspector>
@@ -116,8 +121,8 @@ typename Inspector::result_type inspect(Inspector& f, moved_lease& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_request& x) {
   auto holder = since<claims_wire_version>(x.version, x.holder);
-  auto claims = since<claims_wire_version>(x.version, x.claims);
-  return f(x.version, x.token, x.items, x.sizes, x.wishes, holder, claims);
+  auto settlements = since<claims_wire_version>(x.version, x.settlements);
+  return f(x.version, x.token, x.items, x.sizes, x.requested_units, holder, settlements);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_reply& x) {
@@ -162,8 +167,8 @@ CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_answer))
 CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_answer>))
 CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_return))
 CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_return>))
-CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_claim))
-CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_claim>))
+CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_settlement))
+CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_settlement>))
 CAF_ADD_TYPE_ID(penstock_peers, (penstock::lease_origin))
 CAF_ADD_TYPE_ID(penstock_peers, (std::vector<penstock::lease_origin>))
 CAF_ADD_TYPE_ID(penstock_peers, (penstock::counter_row))

@@ -2,6 +2,8 @@
 // Pure.
 #pragma once
 
+#include "storage/base/assert.hpp"
+
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include <cstdint>
@@ -15,7 +17,7 @@ class unconfirmed_units {
  public:
   struct part {
     std::uint64_t client = 0;
-    std::uint32_t units = 0;
+    std::uint64_t units = 0;
   };
 
   void add(std::uint64_t client, std::uint32_t units) {
@@ -26,10 +28,12 @@ class unconfirmed_units {
     at.all += units;
     all_ += units;
     unsent_units_ += units;
+    PENSTOCK_ASSERT(at.unsent <= at.all);
+    PENSTOCK_ASSERT(unsent_units_ <= all_);
   }
 
   /// Sent or not.
-  std::uint32_t of(std::uint64_t client) const {
+  std::uint64_t of(std::uint64_t client) const {
     const auto found = clients_.find(client);
     return found == clients_.end() ? 0 : found->second.all;
   }
@@ -42,7 +46,9 @@ class unconfirmed_units {
     std::vector<part> out;
     std::erase_if(unsent_, [&](std::uint64_t client) {
       if (!may_send(client)) return false;
-      const std::uint32_t units = std::exchange(clients_[client].unsent, 0);
+      const std::uint64_t units = std::exchange(clients_[client].unsent, 0);
+      PENSTOCK_ASSERT(units != 0);
+      PENSTOCK_ASSERT(unsent_units_ >= units);
       unsent_units_ -= units;
       out.push_back({client, units});
       return true;
@@ -50,10 +56,13 @@ class unconfirmed_units {
     return out;
   }
 
+  /// What take_unsent() gave, once.
   void confirm(const std::vector<part>& sent) {
     for (const part& each : sent) {
       const auto found = clients_.find(each.client);
-      if (found == clients_.end()) continue;
+      PENSTOCK_ASSERT(found != clients_.end());
+      PENSTOCK_ASSERT(found->second.all - found->second.unsent >= each.units);
+      PENSTOCK_ASSERT(all_ - unsent_units_ >= each.units);
       found->second.all -= each.units;
       all_ -= each.units;
       if (found->second.all == 0) clients_.erase(found);
@@ -62,8 +71,8 @@ class unconfirmed_units {
 
  private:
   struct entry {
-    std::uint32_t all = 0;
-    std::uint32_t unsent = 0;
+    std::uint64_t all = 0; // of a client without a limit there may be many
+    std::uint64_t unsent = 0;
   };
   boost::unordered_flat_map<std::uint64_t, entry> clients_;
   std::vector<std::uint64_t> unsent_; // clients with any

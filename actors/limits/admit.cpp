@@ -108,7 +108,7 @@ std::int64_t tell(verdict& answer, const plan& rules, const limit_states& states
     const limit& rule = rules.limits[i];
     const limit_view view = look(rule, *states[i], now_ns);
     std::int64_t wait = view.available == 0 ? view.retry_ns : view.reset_ns;
-    if (refused)
+    if (refused) // there is an event that was not granted
       wait = wait_ns(rule, *states[i], now_ns, units_of_event(rule, cost, answer.granted));
     if (wait <= longest) continue;
     longest = wait;
@@ -135,6 +135,7 @@ admission admit(const plan& rules, const limit_states& states, std::int64_t now_
     if (!states[i]) continue;
     const limit& rule = rules.limits[i];
     const std::uint32_t events = std::min(found.granted, found.admitted[i]);
+    PENSTOCK_ASSERT(rule.shadow || events == found.granted);
     if (events < found.granted) result.shadowed |= static_cast<limit_mask>(bit(i));
     *states[i] = charge(rule, *states[i], now_ns, units_of_first(rule, cost, events));
   }

@@ -1,5 +1,7 @@
 #include "actors/limits/client_table.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <optional>
 
@@ -14,6 +16,7 @@ client_table::client_table(std::vector<limit> rules)
     : rules_(std::move(rules)), survives_(std::ranges::any_of(rules_, survives_restart)) {}
 
 limit_state* client_table::at(std::uint32_t slot) {
+  PENSTOCK_ASSERT(slot < slots_used_);
   return chunk_of(slot).states.get() + (slot % clients_per_chunk) * rules_.size();
 }
 
@@ -36,9 +39,11 @@ client_table::entry client_table::find_or_add(std::uint64_t client) {
 std::uint32_t client_table::take_slot(std::uint64_t client) {
   std::uint32_t slot = first_free_;
   if (slot != no_slot) {
+    PENSTOCK_ASSERT(!chunk_of(slot).live.test(slot % clients_per_chunk));
     first_free_ = static_cast<std::uint32_t>(chunk_of(slot).owner[slot % clients_per_chunk]);
     std::fill_n(at(slot), rules_.size(), limit_state{});
   } else {
+    PENSTOCK_ASSERT(slots_used_ < no_slot);
     slot = slots_used_++;
     if (slot % clients_per_chunk == 0) {
       chunks_.push_back(std::make_unique<chunk>());
@@ -54,10 +59,14 @@ std::uint32_t client_table::take_slot(std::uint64_t client) {
 void client_table::free_slot(std::uint32_t slot) {
   chunk& home = chunk_of(slot);
   const std::size_t i = slot % clients_per_chunk;
+  PENSTOCK_ASSERT(home.live.test(i));
   home.owner[i] = first_free_;
   home.live.reset(i);
   for (std::size_t by = 0; by < reader_count; ++by) {
-    if (home.changed[by].test(i)) --changed_[by];
+    if (home.changed[by].test(i)) {
+      PENSTOCK_ASSERT(changed_[by] != 0);
+      --changed_[by];
+    }
     home.changed[by].reset(i);
   }
   first_free_ = slot;
@@ -105,6 +114,7 @@ client_table::sweep_result client_table::sweep(std::int64_t now_ns, std::size_t 
     const std::uint64_t client = home.owner[slot % clients_per_chunk];
     index_of(client).erase(client);
     free_slot(slot);
+    PENSTOCK_ASSERT(size_ != 0);
     --size_;
     ++result.forgotten;
   }

@@ -3,6 +3,7 @@
 
 #include "actors/base/shards.hpp"
 #include "actors/limits/limits.hpp"
+#include "storage/base/assert.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -127,6 +128,7 @@ void client_table::take_changed(reader by, std::size_t max_clients, Visit&& visi
     for (std::size_t i = 0; marks.any() && i < clients_per_chunk; ++i) {
       if (!marks.test(i)) continue;
       if (max_clients == 0) return;
+      PENSTOCK_ASSERT(left != 0);
       --max_clients;
       marks.reset(i);
       --left;

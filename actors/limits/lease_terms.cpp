@@ -9,13 +9,7 @@ namespace {
 constexpr std::int64_t intervals_a_life = 7;
 
 bool is_leasable(const limit& rule) {
-  return rule.kind != algorithm::interval && rule.cost == limit_cost::event && !rule.shadow;
-}
-
-// What a client can have at once, and in how long it gets that much anew.
-std::uint32_t units_at_once(const limit& rule) {
-  return rule.kind == algorithm::gcra && rule.burst != 0 ? std::min(rule.burst, rule.amount)
-                                                         : rule.amount;
+  return algorithm_of(rule.kind).is_leasable && rule.cost == limit_cost::event && !rule.shadow;
 }
 
 bool has_scope(const plan& rules, limit_mask applying, limit_scope scope) {
@@ -28,9 +22,11 @@ bool has_scope(const plan& rules, limit_mask applying, limit_scope scope) {
 
 std::uint32_t least_units(const plan& rules, limit_mask applying) {
   std::uint32_t least = UINT32_MAX;
-  for (std::size_t i = 0; i < std::min(rules.limits.size(), max_limits_per_plan); ++i)
-    if ((applying >> i & 1) != 0 && rules.limits[i].cost == limit_cost::event)
-      least = std::min(least, units_at_once(rules.limits[i]));
+  for (std::size_t i = 0; i < std::min(rules.limits.size(), max_limits_per_plan); ++i) {
+    const limit& rule = rules.limits[i];
+    if ((applying >> i & 1) != 0 && rule.cost == limit_cost::event)
+      least = std::min(least, algorithm_of(rule.kind).units_at_once(rule));
+  }
   return least;
 }
 
@@ -43,7 +39,7 @@ lease_terms terms_of(const plan& rules, limit_mask applying) {
     const limit& rule = rules.limits[i];
     if (!is_leasable(rule)) return {};
     limited = true;
-    least = std::min(least, units_at_once(rule));
+    least = std::min(least, algorithm_of(rule.kind).units_at_once(rule));
     lifetime_ns = std::min(lifetime_ns, lease_lifetime_ns(rule));
   }
   if (!limited || least / lease_part < min_lease_units) return {};

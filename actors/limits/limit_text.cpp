@@ -2,6 +2,7 @@
 
 #include "actors/base/did_you_mean.hpp"
 #include "actors/base/units.hpp"
+#include "actors/limits/algorithms/algorithms.hpp"
 #include "storage/base/json_text.hpp"
 
 #include <boost/json.hpp>
@@ -21,28 +22,14 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds min_window = 1ms;
 constexpr std::chrono::milliseconds max_window = 366 * 24h;
 
-const choices<calendar_unit>& calendar_names() {
-  static const choices<calendar_unit> names{
-      {"hour", calendar_unit::hour}, {"day", calendar_unit::day}, {"month", calendar_unit::month}};
-  return names;
-}
-
-const calendar_unit* find_calendar_unit(const std::string& text) {
-  for (const auto& [name, unit] : calendar_names())
-    if (name == text) return &unit;
-  return nullptr;
+std::optional<calendar_unit> find_calendar_unit(const std::string& text) {
+  const auto found = std::ranges::find(calendar_unit_names, text);
+  if (found == std::end(calendar_unit_names)) return std::nullopt;
+  return static_cast<calendar_unit>(found - std::begin(calendar_unit_names));
 }
 
 std::int64_t to_ns(std::chrono::milliseconds duration) {
   return std::chrono::nanoseconds{duration}.count();
-}
-
-std::string_view unit_of(const limit_draft& draft) {
-  return draft.cost == limit_cost::byte ? "byte" : "event";
-}
-
-std::string written(const quantity& q) {
-  return q.is_size ? quote(format_size(q.units)) : std::to_string(q.units);
 }
 
 // An amount or burst against what it counts; `key` is its name.
@@ -55,29 +42,6 @@ std::string check_quantity(const limit_draft& draft, const quantity& q, std::str
   if (q.units > max_limit_amount)
     return fmt::format("{} = {} is out of range; write at most {}", key, q.units, max_limit_amount);
   return {};
-}
-
-// gcra counts in nanoseconds: one event's share of the window must be at least one, and a whole
-// burst's must be far from the end of 64 bits.
-std::string check_gcra(const limit_draft& draft, std::int64_t window_ns) {
-  const auto amount = static_cast<std::int64_t>(draft.amount.units);
-  const auto burst = static_cast<std::int64_t>(draft.burst.units);
-  if (amount > window_ns)
-    return fmt::format("amount = {} in {} is more than one {} a nanosecond; take a longer window",
-                       written(draft.amount), draft.window, unit_of(draft));
-  constexpr std::int64_t max_full_ns = std::numeric_limits<std::int64_t>::max() / 8;
-  const std::int64_t interval_ns = window_ns / amount + 1;
-  if (burst > max_full_ns / interval_ns)
-    return fmt::format("burst = {} would take more than 36 years to come back; take a smaller one",
-                       written(draft.burst));
-  return {};
-}
-
-std::string window_text(const limit& rule) {
-  if (rule.kind == algorithm::calendar)
-    for (const auto& [name, unit] : calendar_names())
-      if (unit == rule.unit) return name;
-  return format_duration(std::chrono::milliseconds{rule.window_ns / 1'000'000});
 }
 
 // -- reading JSON ---------------------------------------------------------------------------------
@@ -222,11 +186,21 @@ result<limit> read_limit(const json::value& entry, const std::string& where) {
 // -- words and checks -----------------------------------------------------------------------------
 
 choices<algorithm> algorithm_names() {
-  return {{"gcra", algorithm::gcra},
-          {"fixed_window", algorithm::fixed_window},
-          {"sliding_window", algorithm::sliding_window},
-          {"interval", algorithm::interval},
-          {"calendar", algorithm::calendar}};
+  choices<algorithm> names;
+  for (std::size_t number = 0; number < std::size(limit_algorithms); ++number)
+    names.emplace_back(limit_algorithms[number]->name, static_cast<algorithm>(number));
+  return names;
+}
+
+std::string algorithm_summaries() {
+  std::vector<std::string> all;
+  for (const limit_algorithm* each : limit_algorithms)
+    all.push_back(fmt::format("{}: {}.", each->name, each->summary));
+  return fmt::format("{}", fmt::join(all, " "));
+}
+
+std::string window_text(const limit& rule) {
+  return algorithm_of(rule.kind).window_text(rule);
 }
 
 std::string window_type() {
@@ -275,38 +249,37 @@ std::string check_method(const std::string& text) {
   return fmt::format("{} is not a method; there are {}", quote(text), fmt::join(known, ", "));
 }
 
+// The algorithms that have what `wanted` says: '"gcra"'.
+static std::string algorithms_with(bool limit_algorithm::*wanted) {
+  std::vector<std::string> names;
+  for (const limit_algorithm* each : limit_algorithms)
+    if (each->*wanted) names.emplace_back(each->name);
+  return choice_type(names);
+}
+
 std::string check_limit(const limit_draft& draft) {
-  const bool calendar = draft.kind == algorithm::calendar;
-  const bool unit = find_calendar_unit(draft.window) != nullptr;
-  const auto amount = draft.amount.units;
+  const limit_algorithm& rules = algorithm_of(draft.kind);
+  const bool is_unit = find_calendar_unit(draft.window).has_value();
   if (draft.name.empty()) return "the limit has no name; add name = \"...\"";
   if (draft.window.empty())
     return fmt::format("the limit {} has no window; add window = {}", quote(draft.name),
-                       calendar ? "\"day\"" : "\"1s\"");
+                       rules.takes_calendar_unit ? "\"day\"" : "\"1s\"");
   for (auto wrong :
        {check_quantity(draft, draft.amount, "amount"), check_quantity(draft, draft.burst, "burst")})
     if (!wrong.empty()) return wrong;
-  if (draft.kind == algorithm::interval && draft.cost == limit_cost::byte)
-    return "an interval lies between events and counts no bytes; leave cost out, or take "
-           "algorithm = \"gcra\"";
-  if (amount == 0 && draft.kind != algorithm::interval)
-    return fmt::format("the limit {} has no amount; add amount = {}", quote(draft.name),
-                       draft.cost == limit_cost::byte ? "\"10MiB\"" : "100");
-  if (amount > 1 && draft.kind == algorithm::interval)
-    return "an interval admits one event per window; leave amount out or write amount = 1";
-  if (calendar && !unit)
-    return fmt::format(
-        "window = {} does not suit algorithm = \"calendar\"; write \"hour\", \"day\" "
-        "or \"month\"",
-        quote(draft.window));
-  if (!calendar && unit)
-    return fmt::format("window = {} needs algorithm = \"calendar\"; for this one write a duration, "
+  if (auto wrong = rules.check_units(draft); !wrong.empty()) return wrong;
+  if (rules.takes_calendar_unit && !is_unit)
+    return fmt::format("window = {} does not suit algorithm = \"{}\"; write \"hour\", \"day\" "
+                       "or \"month\"",
+                       quote(draft.window), rules.name);
+  if (!rules.takes_calendar_unit && is_unit)
+    return fmt::format("window = {} needs algorithm = {}; for this one write a duration, "
                        "for example \"24h\"",
-                       quote(draft.window));
-  if (draft.burst.units > 0 && draft.kind != algorithm::gcra)
-    return "only algorithm = \"gcra\" has a burst; leave it out";
-  if (draft.kind == algorithm::gcra) return check_gcra(draft, to_ns(*parse_duration(draft.window)));
-  return {};
+                       quote(draft.window), algorithms_with(&limit_algorithm::takes_calendar_unit));
+  if (draft.burst.units > 0 && !rules.takes_burst)
+    return fmt::format("only algorithm = {} has a burst; leave it out",
+                       algorithms_with(&limit_algorithm::takes_burst));
+  return rules.check_numbers(draft);
 }
 
 limit make_limit(const limit_draft& draft) {
@@ -323,7 +296,7 @@ limit make_limit(const limit_draft& draft) {
   made.shadow = draft.shadow;
   made.paths = draft.paths;
   made.methods = draft.methods;
-  if (const auto* unit = find_calendar_unit(draft.window)) {
+  if (const auto unit = find_calendar_unit(draft.window)) {
     made.unit = *unit;
   } else {
     made.window_ns = to_ns(*parse_duration(draft.window));
@@ -388,9 +361,9 @@ std::string limits_text(const std::vector<limit>& limits) {
     if (out.size() > 1) out += ',';
     out += "{\"name\":";
     append_json_string(out, rule.name);
-    for (const auto& [name, kind] : algorithm_names())
-      if (kind == rule.kind) out += ",\"algorithm\":\"" + name + '"';
-    if (rule.kind != algorithm::interval) out += ",\"amount\":" + std::to_string(rule.amount);
+    const limit_algorithm& known = algorithm_of(rule.kind);
+    out += fmt::format(",\"algorithm\":\"{}\"", known.name);
+    if (known.takes_amount) out += ",\"amount\":" + std::to_string(rule.amount);
     out += ",\"window\":\"" + window_text(rule) + '"';
     if (rule.burst > 0) out += ",\"burst\":" + std::to_string(rule.burst);
     if (rule.scope != limit_scope::account)

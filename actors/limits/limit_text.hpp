@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/base/error_text.hpp"
+#include "actors/limits/algorithms/limit_draft.hpp"
 #include "actors/limits/plan.hpp"
 #include "storage/base/result.hpp"
 
@@ -23,33 +24,18 @@ inline constexpr std::uint64_t max_limit_bytes = std::uint64_t{4} << 30;
 inline constexpr std::size_t max_paths_per_limit = 32;
 inline constexpr std::size_t max_methods_per_limit = 7;
 
-/// An amount or burst as written: 100, or "10MiB" where bytes are counted.
-struct quantity {
-  std::uint64_t units = 0; ///< 0: not given
-  bool is_size = false;    ///< written with a unit
-};
-
-/// A limit as written, before its keys are checked against each other.
-struct limit_draft {
-  std::string name;
-  algorithm kind = algorithm::gcra;
-  quantity amount;
-  quantity burst;
-  std::string window; ///< empty: not given
-  limit_scope scope = limit_scope::account;
-  limit_cost cost = limit_cost::event;
-  bool shadow = false;
-  std::vector<std::string> paths;
-  std::vector<std::string> methods;
-};
-
 choices<algorithm> algorithm_names();
+/// "gcra: a steady rate and a burst. …": what each does, for the reference of the configuration.
+std::string algorithm_summaries();
 choices<limit_scope> scope_names();
 choices<limit_cost> cost_names();
 
 /// What a window may be, in words, and what is wrong with one; empty when nothing is.
 std::string window_type();
 std::string check_window(const std::string& text);
+
+/// The window as it is written.
+std::string window_text(const limit& rule);
 
 /// What an amount or burst may be, in words.
 std::string quantity_type();

@@ -1,5 +1,7 @@
 #include "actors/limits/plan.hpp"
 
+#include "actors/limits/algorithms/algorithms.hpp"
+
 #include <xxhash.h>
 
 #include <algorithm>
@@ -51,7 +53,7 @@ bool counts_the_same(const limit& a, const limit& b) {
 }
 
 bool survives_restart(const limit& rule) {
-  return rule.kind == algorithm::calendar || rule.window_ns >= min_surviving_window_ns;
+  return algorithm_of(rule.kind).nominal_window_ns(rule) >= min_surviving_window_ns;
 }
 
 bool applies_to(const limit& rule, std::string_view method, std::string_view path) {

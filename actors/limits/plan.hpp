@@ -1,6 +1,8 @@
 // What a client may do: limits, plans and verdicts, as plain values.
 #pragma once
 
+#include "actors/limits/algorithms/limit.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -8,35 +10,8 @@
 
 namespace penstock {
 
-enum class algorithm : std::uint8_t { gcra, fixed_window, sliding_window, interval, calendar };
-enum class calendar_unit : std::uint8_t { hour, day, month };
-
 /// The most limits a plan may hold; bounds the memory of a client and the size of a verdict.
 inline constexpr std::size_t max_limits_per_plan = 8;
-
-/// Whose use a limit counts. `stream`: that of an account in one stream.
-enum class limit_scope : std::uint8_t { account, key, stream };
-inline constexpr std::size_t scope_count = 3;
-
-/// What a limit counts.
-enum class limit_cost : std::uint8_t { event, byte };
-
-/// One limit. Times are nanoseconds since the Unix epoch, UTC.
-struct limit {
-  std::string name;
-  algorithm kind = algorithm::gcra;
-  std::uint32_t amount = 1;   ///< units (events or bytes) admitted per window; at least 1
-  std::int64_t window_ns = 0; ///< unused by `calendar`
-  std::uint32_t burst = 0;    ///< gcra: units admitted at once; 0 means `amount`
-  calendar_unit unit = calendar_unit::day;
-  limit_scope scope = limit_scope::account;
-  limit_cost cost = limit_cost::event;
-  bool shadow = false;                ///< counted and told in metrics; never refuses nor speaks
-  std::vector<std::string> paths{};   ///< none: all; one that ends in '*' means all that begin so
-  std::vector<std::string> methods{}; ///< none: all; in capitals
-
-  bool operator==(const limit&) const = default;
-};
 
 /// The plan of clients without a key.
 inline constexpr std::string_view anonymous_plan_name = "anonymous";

@@ -9,7 +9,27 @@
 #include <string>
 #include <vector>
 
+// A line a command, in the order of `penstock --help`. Its file defines
+// `void add_NAME_command(CLI::App& app, int& exit)`, which adds it to `app`; when it is chosen, it
+// runs during parsing and leaves its exit code in `exit`, which outlives the parsing.
+#define PENSTOCK_COMMANDS(COMMAND)                                                                 \
+  COMMAND(run)                                                                                     \
+  COMMAND(check)                                                                                   \
+  COMMAND(consume)                                                                                 \
+  COMMAND(status)                                                                                  \
+  COMMAND(usage)                                                                                   \
+  COMMAND(key)                                                                                     \
+  COMMAND(plan)                                                                                    \
+  COMMAND(dead_letters)                                                                            \
+  COMMAND(replay)                                                                                  \
+  COMMAND(drain)                                                                                   \
+  COMMAND(adopt)                                                                                   \
+  COMMAND(version)
+
 namespace penstock {
+
+#define PENSTOCK_DECLARE_COMMAND(name) void add_##name##_command(CLI::App& app, int& exit);
+PENSTOCK_COMMANDS(PENSTOCK_DECLARE_COMMAND)
 
 namespace {
 
@@ -32,22 +52,13 @@ int run_command_line(int argc, const char* const* argv) {
   CLI::App app{"Penstock takes in events over HTTP, limits who may send, makes them durable and "
                "hands them on.",
                "penstock"};
-  app.footer("Example:\n  penstock run --config node.toml\n"
-             "Exit codes: 0, 64 usage, 65 damaged data, 69 unavailable, 70 internal, 78 configuration.");
+  app.footer(
+      "Example:\n  penstock run --config node.toml\n"
+      "Exit codes: 0, 64 usage, 65 damaged data, 69 unavailable, 70 internal, 78 configuration.");
   app.require_subcommand(1);
   int exit = exit_ok;
-  add_run_command(app, exit);
-  add_check_command(app, exit);
-  add_consume_command(app, exit);
-  add_status_command(app, exit);
-  add_usage_command(app, exit);
-  add_key_command(app, exit);
-  add_plan_command(app, exit);
-  add_dead_letters_command(app, exit);
-  add_replay_command(app, exit);
-  add_drain_command(app, exit);
-  add_adopt_command(app, exit);
-  add_version_command(app, exit);
+#define PENSTOCK_ADD_COMMAND(name) add_##name##_command(app, exit);
+  PENSTOCK_COMMANDS(PENSTOCK_ADD_COMMAND)
   if (const auto unknown = unknown_command(app, argc, argv); !unknown.empty()) {
     std::cerr << "penstock: " << unknown << "\nRun with --help for more information.\n";
     return exit_usage;

@@ -7,20 +7,8 @@
 
 namespace penstock {
 
-/// Each adds one subcommand to `app`; when it is chosen, it runs during parsing and leaves its
-/// exit code in `exit`, which must outlive the parsing.
-void add_run_command(CLI::App& app, int& exit);
-void add_adopt_command(CLI::App& app, int& exit);
-void add_check_command(CLI::App& app, int& exit);
-void add_consume_command(CLI::App& app, int& exit);
-void add_drain_command(CLI::App& app, int& exit);
-void add_status_command(CLI::App& app, int& exit);
-void add_usage_command(CLI::App& app, int& exit);
-void add_key_command(CLI::App& app, int& exit);
-void add_plan_command(CLI::App& app, int& exit);
-void add_dead_letters_command(CLI::App& app, int& exit);
-void add_replay_command(CLI::App& app, int& exit);
-void add_version_command(CLI::App& app, int& exit);
+// The commands themselves are in the list of command_line.cpp. Those here are below one of them: each
+// adds itself to it as they add themselves to `penstock`.
 
 /// What is below `usage`, `key` and `plan`.
 void add_usage_rebuild_command(CLI::App& app, int& exit);

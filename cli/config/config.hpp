@@ -1,8 +1,8 @@
 // A node's whole configuration, checked.
 #pragma once
 
+#include "actors/base/extension.hpp"
 #include "actors/cluster/cluster_settings.hpp"
-#include "actors/delivery/sink_settings.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/limiter/limiter_settings.hpp"
 #include "actors/limits/plan.hpp"
@@ -14,6 +14,7 @@
 #include "net/clients/identity_settings.hpp"
 #include "net/clients/plan_overrides.hpp"
 #include "net/http/http_settings.hpp"
+#include "net/sinks/sink_settings.hpp"
 #include "storage/journal/journal.hpp"
 
 #include <map>
@@ -60,6 +61,7 @@ struct config {
   log_settings log;
   usage_settings usage;
   std::uint64_t dead_letters_max_bytes = 1ull << 30;
+  std::map<std::string, extension_values> extensions; ///< by their names
   std::map<std::string, std::string> given; ///< keys that were set, "http.max_in_flight", and to what
   memory_plan memory;          ///< see settle_memory() in cli/config/node_memory.hpp
 };

@@ -4,9 +4,9 @@
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/streams/stream_settings.hpp"
 #include "cli/config/address.hpp"
-#include "cli/config/sink_options.hpp"
 #include "net/base/authority.hpp"
 #include "net/directory/nats_directory.hpp"
+#include "net/sinks/sink_kinds.hpp"
 
 #include <fmt/format.h>
 
@@ -201,19 +201,29 @@ void checker::check_replicated() const {
   }
 }
 
+// Keys that all kinds have are no kind's own; the embedded queue has none but its kind.
+bool has_key(const sink_kind* kind, std::string_view key) {
+  const auto names = [&](const std::vector<sink_key>& keys) {
+    return std::ranges::find(keys, key, &sink_key::name) != keys.end();
+  };
+  if (key == "kind") return true;
+  return kind && (names(kind->keys) || !names(all_sink_keys()));
+}
+
 void checker::check_sinks() const {
   for (const auto& [name, sink] : config_.sinks) {
     if (!readable({"sinks." + name + ".kind"})) continue;
     const auto prefix = "sinks." + name + '.';
+    const auto* kind = find_sink_kind(sink.kind);
     for (const auto& [key, place] : origins_.place)
-      if (key.starts_with(prefix) && !sink_kind_has(sink.kind, key.substr(prefix.size())))
+      if (key.starts_with(prefix) && !has_key(kind, std::string_view{key}.substr(prefix.size())))
         complain(key, fmt::format("a sink of the kind {} has no such key; leave it out, or change "
                                   "the kind",
                                   quote(sink.kind)));
-    const auto missing = missing_sink_key(sink);
-    if (!missing.empty() && readable({prefix + std::string{missing}}))
+    const auto* missing = kind ? missing_key(sink.values, kind->keys) : nullptr;
+    if (missing && readable({prefix + missing->name}))
       complain(prefix + "kind", fmt::format("a sink of the kind {} needs {}{}; add it",
-                                            quote(sink.kind), prefix, missing));
+                                            quote(sink.kind), prefix, missing->name));
     if (sink.delivery.retry_max_ms < sink.delivery.retry_min_ms)
       complain(prefix + "retry_max", "this is less than retry_min; raise it or lower that");
   }

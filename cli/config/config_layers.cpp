@@ -27,6 +27,7 @@ class layer_reader {
 
  private:
   void read_section(const toml::key& section, const toml::node& value);
+  void read_table(const std::string& name, const toml::table& table);
   void read_named(std::string_view section, const toml::key& name, const toml::node& value);
   void read_key(std::string key, const toml::key& at, const toml::node& value);
   void assign_text(const std::string& key, const key_meaning& meaning, const std::string& text);
@@ -79,12 +80,19 @@ void layer_reader::read_section(const toml::key& section, const toml::node& valu
     return complain(section.source(), section.str(),
                     fmt::format("this is a section; write [{}] and its keys below", section.str()));
   const auto name = std::string{section.str()};
-  for (const auto& [key, below] : *table) {
-    if (config_shape::is_named(name)) {
-      read_named(name, key, below);
-    } else {
-      read_key(fmt::format("{}.{}", name, key.str()), key, below);
-    }
+  if (!config_shape::is_named(name)) return read_table(name, *table);
+  for (const auto& [key, below] : *table)
+    read_named(name, key, below);
+}
+
+// An extension's table is one below its section.
+void layer_reader::read_table(const std::string& name, const toml::table& table) {
+  for (const auto& [field, below] : table) {
+    auto key = fmt::format("{}.{}", name, field.str());
+    if (below.is_table() && config_shape::get().is_table(key))
+      read_table(key, *below.as_table());
+    else
+      read_key(std::move(key), field, below);
   }
 }
 

@@ -50,6 +50,12 @@ bool config_shape::is_section(std::string_view section) const {
   return std::find(all.begin(), all.end(), section) != all.end();
 }
 
+bool config_shape::is_table(std::string_view key) const {
+  return std::any_of(rows_.begin(), rows_.end(), [key](const option& row) {
+    return row.key.size() > key.size() && row.key.starts_with(key) && row.key[key.size()] == '.';
+  });
+}
+
 std::vector<std::string> config_shape::sections() const {
   std::vector<std::string> names;
   for (const auto& row : rows_)

@@ -29,6 +29,8 @@ class config_shape {
   static bool is_named(std::string_view section);
   bool is_section(std::string_view section) const;
   std::vector<std::string> sections() const;
+  /// Whether keys begin with it: "extensions.audit".
+  bool is_table(std::string_view key) const;
 
   /// "streams.errors.ack" is the row "streams.NAME.ack" with the name "errors".
   std::optional<key_meaning> find(std::string_view key) const;

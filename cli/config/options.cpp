@@ -1,9 +1,11 @@
 #include "cli/config/options.hpp"
 
+#include "actors/extensions/extensions.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/usage/usage_settings.hpp"
 #include "cli/config/address.hpp"
 #include "cli/config/cluster_options.hpp"
+#include "cli/config/extension_options.hpp"
 #include "cli/config/identity_config.hpp"
 #include "net/admin/gatekeeper.hpp"
 #include "net/http/http_settings.hpp"
@@ -235,6 +237,7 @@ std::vector<option> node_options(config& target) {
   add(usage_options(target.usage));
   add(idempotency_options(target.idempotency));
   add(cluster_options(target.cluster));
+  add(extension_options(target.extensions, extensions()));
   return rows;
 }
 
@@ -252,9 +255,7 @@ std::vector<option> limit_options(limit_draft& target) {
       {"limits.name", read_name(target.name), "", "daily",
        "Names the limit in RateLimit headers; needed, and unique in its plan."},
       {"limits.algorithm", read_choice(target.kind, algorithm_names()), "gcra", "calendar",
-       "gcra: a steady rate and a burst. fixed_window: a window opened by the first request. "
-       "sliding_window: the previous window weighs in. interval: at most one per window. "
-       "calendar: hour, day or month, UTC."},
+       algorithm_summaries()},
       {"limits.amount", read_quantity(target.amount), "1", "10000",
        "Events or bytes admitted per window; needed, except for interval."},
       {"limits.window", read_window(target), "1s", "day",

@@ -1,5 +1,7 @@
 // docs/configuration.md, out of the option table.
+#include "actors/extensions/extensions.hpp"
 #include "cli/config/config_shape.hpp"
+#include "cli/config/extension_options.hpp"
 
 #include <fmt/format.h>
 
@@ -34,7 +36,8 @@ takes effect at the next start, and the log names what of it was changed. A conf
 changes nothing.
 )";
 
-std::string_view section_help(std::string_view section) {
+std::string section_help(std::string_view section) {
+  if (section == "extensions") return extensions_help(extensions());
   if (section == "node") return "The node itself.";
   if (section == "log") return "Logs, on stderr.";
   if (section == "http") return "The ingest plane: where clients send events.";

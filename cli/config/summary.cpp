@@ -2,6 +2,8 @@
 
 #include "actors/base/units.hpp"
 #include "actors/cluster/cluster_settings.hpp"
+#include "actors/limits/algorithms/algorithms.hpp"
+#include "actors/limits/limit_text.hpp"
 #include "actors/streams/stream_settings.hpp"
 #include "cli/config/config_warnings.hpp"
 #include "cli/config/identity_config.hpp"
@@ -47,16 +49,7 @@ std::string_view name_of(unreachable_policy policy) {
 }
 
 std::string name_of(algorithm kind) {
-  for (const auto& [name, known] : algorithm_names())
-    if (known == kind) return name;
-  return {};
-}
-
-std::string window_of(const limit& rule) {
-  if (rule.kind != algorithm::calendar)
-    return format_duration(std::chrono::milliseconds{rule.window_ns / 1'000'000});
-  if (rule.unit == calendar_unit::hour) return "hour";
-  return rule.unit == calendar_unit::day ? "day" : "month";
+  return std::string{algorithm_of(kind).name};
 }
 
 std::string amount_of(const limit& rule, std::uint32_t units) {
@@ -70,7 +63,7 @@ std::string describe_limits(const std::vector<limit>& limits) {
   std::vector<std::string> texts;
   for (const auto& rule : limits) {
     auto text =
-        fmt::format("{} {} per {}", rule.name, amount_of(rule, rule.amount), window_of(rule));
+        fmt::format("{} {} per {}", rule.name, amount_of(rule, rule.amount), window_text(rule));
     if (rule.burst > 0) text += fmt::format(", burst {}", amount_of(rule, rule.burst));
     if (rule.scope == limit_scope::key) text += " for each key";
     if (rule.scope == limit_scope::stream) text += " in each stream";
@@ -115,7 +108,7 @@ json::array limits_json(const plan& rules) {
     json::object one{{"name", rule.name},
                      {"algorithm", name_of(rule.kind)},
                      {"amount", rule.amount},
-                     {"window", window_of(rule)},
+                     {"window", window_text(rule)},
                      {"burst", rule.burst}};
     if (rule.scope != limit_scope::account)
       one["scope"] = rule.scope == limit_scope::key ? "key" : "stream";

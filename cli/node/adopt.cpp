@@ -48,12 +48,14 @@ constexpr std::uint64_t adoption_budget_divisor = 4;
 sink_settings living_node(const adopt_wish& wish) {
   sink_settings to;
   to.kind = "http";
-  to.format = "cloudevents-batch"; // it carries ids, and is known again when it comes twice
-  to.url = wish.to;
-  while (to.url.ends_with('/'))
-    to.url.pop_back();
-  to.url += "/v1/events/{stream}";
-  if (!wish.to_key.empty()) to.headers["Authorization"] = "Bearer " + wish.to_key;
+  std::string url = wish.to;
+  while (url.ends_with('/'))
+    url.pop_back();
+  to.values["url"] = url + "/v1/events/{stream}";
+  // It carries ids, and is known again when it comes twice.
+  to.values["format"] = "cloudevents-batch";
+  if (!wish.to_key.empty())
+    to.values["headers"] = text_pairs{{"Authorization", "Bearer " + wish.to_key}};
   return to;
 }
 

@@ -45,6 +45,19 @@ std::vector<std::string> fed_sinks(const config& settings) {
   return names;
 }
 
+std::vector<sink_route> sink_routes(const config& settings) {
+  std::vector<sink_route> routes;
+  for (const auto& sink : fed_sinks(settings))
+    routes.push_back({sink, feeds(settings, sink)});
+  return routes;
+}
+
+std::function<bool(const std::string&)> configured_streams(const config& settings) {
+  return [streams = settings.streams](const std::string& stream) {
+    return streams.contains(stream);
+  };
+}
+
 result<outgoing_sink> make_outgoing_sink(const std::string& name, const sink_settings& settings,
                                          const std::string& node_name) {
   auto made = make_sink(settings, {name, node_name});

@@ -3,6 +3,7 @@
 
 #include "actors/delivery/publisher.hpp"
 #include "actors/delivery/sink_metrics.hpp"
+#include "actors/retention/backlog_book.hpp"
 #include "cli/config/config.hpp"
 #include "storage/journal/journal.hpp"
 
@@ -27,6 +28,12 @@ std::string queue_name(const config& settings);
 /// The sinks that some stream feeds, in the order of their names: what they have not confirmed
 /// stays in the journal.
 std::vector<std::string> fed_sinks(const config& settings);
+
+/// Each with whether a stream's events go there.
+std::vector<sink_route> sink_routes(const config& settings);
+
+/// Streams that are never let go: those that the configuration names.
+std::function<bool(const std::string& stream)> configured_streams(const config& settings);
 
 /// A sink that is not embedded, with the actor that moves events there.
 struct outgoing_sink {

@@ -197,6 +197,25 @@ std::string sinks_of(const json::array& sinks) {
   return '\n' + table_text(rows);
 }
 
+// Empty for a node without extensions.
+std::string actors_of(const json::object& status) {
+  const auto* actors = status.if_contains("actors");
+  if (!actors) return {};
+  table_rows rows{{"ACTOR", "FIGURE", "VALUE"}};
+  for (const auto& [actor, figures] : actors->as_object())
+    for (const auto& [figure, value] : figures.as_object()) {
+      if (!value.is_object()) {
+        rows.push_back({std::string{actor}, std::string{figure}, json::serialize(value)});
+        continue;
+      }
+      for (const auto& [label, count] : value.get_object())
+        rows.push_back({std::string{actor}, fmt::format("{} of {}", std::string_view{figure},
+                                                        std::string_view{label}),
+                        json::serialize(count)});
+    }
+  return '\n' + table_text(rows);
+}
+
 const error not_a_status{errc::unavailable, "the admin plane's answer is no status of a node"};
 
 } // namespace
@@ -220,6 +239,7 @@ result<std::string> status_text(const json::object& status,
     out += queues_of(status.at("queues").as_array());
     // A node of an earlier version has none.
     if (const auto* sinks = status.if_contains("sinks")) out += sinks_of(sinks->as_array());
+    out += actors_of(status);
     return out;
   } catch (const std::exception&) {
     return not_a_status;

@@ -17,6 +17,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 namespace json = boost::json;
 using boost::asio::awaitable;
 
@@ -176,8 +177,9 @@ awaitable<admin_answer> change(admin_context& context, Request request, admin_an
   co_return answer;
 }
 
-} // namespace
-
+// POST /v1/admin/keys {"account":…,"plan":…,"streams":[…],"origins":[…],"networks":[…],
+// "expires":…}, all but the first two optional: 201 with the key, which is shown only here. When
+// the answer can't be delivered, the key is revoked again.
 awaitable<admin_answer> post_key(admin_context& context, admin_request& request) {
   auto wish = key_wish_of(request.body);
   if (!wish) co_return answer_of(wish.error());
@@ -193,6 +195,7 @@ awaitable<admin_answer> post_key(admin_context& context, admin_request& request)
   co_return answer;
 }
 
+// GET /v1/admin/keys?account=&after=&limit=: {"keys":[…],"next":…} by id, revoked ones too.
 awaitable<admin_answer> get_keys(admin_context& context, admin_request& request) {
   list_keys wish{.account = query_value(request.query, "account").value_or(""),
                  .after = query_value(request.query, "after").value_or(""),
@@ -216,10 +219,12 @@ awaitable<admin_answer> get_keys(admin_context& context, admin_request& request)
   co_return admin_answer{.body = json::serialize(body)};
 }
 
+// DELETE /v1/admin/keys/{id}: 204; 404 for an id that was never given.
 awaitable<admin_answer> delete_key(admin_context& context, admin_request& request) {
   return change(context, revoke_key{request.name}, {.status = 204});
 }
 
+// GET /v1/admin/plans: {"plans":[{"name":…,"limits":[…],"source":…,"keys":…,"changed":…}]}.
 awaitable<admin_answer> get_all_plans(admin_context& context, admin_request&) {
   const auto found = co_await ask<plan_listing>(context, get_plans{});
   if (!found) co_return answer_of(found.error());
@@ -229,6 +234,7 @@ awaitable<admin_answer> get_all_plans(admin_context& context, admin_request&) {
   co_return admin_answer{.body = json::serialize(json::object{{"plans", std::move(plans)}})};
 }
 
+// GET /v1/admin/plans/{name}: one of these.
 awaitable<admin_answer> get_plan(admin_context& context, admin_request& request) {
   const auto found = co_await ask<plan_listing>(context, get_plans{});
   if (!found) co_return answer_of(found.error());
@@ -238,6 +244,7 @@ awaitable<admin_answer> get_plan(admin_context& context, admin_request& request)
   co_return admin_answer{.body = json::serialize(plan_json(*entry, *found))};
 }
 
+// PUT /v1/admin/plans/{name} {"limits":[…]}: 200.
 awaitable<admin_answer> put_one_plan(admin_context& context, admin_request& request) {
   const auto members = json_object_of(request.body, R"({"limits":[…]})");
   if (!members) co_return answer_of(members.error());
@@ -255,8 +262,35 @@ awaitable<admin_answer> put_one_plan(admin_context& context, admin_request& requ
   co_return co_await change(context, std::move(wish), std::move(answer));
 }
 
+// DELETE /v1/admin/plans/{name}: 204; 400 for one that keys use or that the configuration has.
 awaitable<admin_answer> delete_one_plan(admin_context& context, admin_request& request) {
   return change(context, delete_plan{request.name}, {.status = 204});
+}
+
+constexpr admin_name_check plan_name{is_name,
+                                     "A plan's name is letters, digits, '.', '_' and '-', at "
+                                     "most 64, the first a letter or digit."};
+
+constexpr admin_route routes_of_accounts[] = {
+    {http::verb::get, "/v1/admin/keys", get_keys, {.answer_bytes = page_answer_bytes}},
+    {http::verb::post, "/v1/admin/keys", post_key, {.max_body_bytes = rules_body_bytes}},
+    {http::verb::delete_, "/v1/admin/keys/{id}", delete_key, {.max_body_bytes = small_body_bytes}},
+    {http::verb::get, "/v1/admin/plans", get_all_plans},
+    {http::verb::get, "/v1/admin/plans/{name}", get_plan, {.name = &plan_name}},
+    {http::verb::put,
+     "/v1/admin/plans/{name}",
+     put_one_plan,
+     {.name = &plan_name, .max_body_bytes = rules_body_bytes}},
+    {http::verb::delete_,
+     "/v1/admin/plans/{name}",
+     delete_one_plan,
+     {.name = &plan_name, .max_body_bytes = small_body_bytes}},
+};
+
+} // namespace
+
+std::span<const admin_route> accounts_routes() {
+  return routes_of_accounts;
 }
 
 } // namespace penstock

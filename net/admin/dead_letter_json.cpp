@@ -1,6 +1,5 @@
 #include "net/admin/dead_letter_json.hpp"
 
-#include "net/base/json_message.hpp"
 #include "net/base/json_text.hpp"
 #include "net/base/rfc3339.hpp"
 #include "storage/events/event_id.hpp"

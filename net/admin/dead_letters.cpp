@@ -1,5 +1,6 @@
 #include "net/admin/dead_letters.hpp"
 
+#include "actors/base/error_text.hpp"
 #include "actors/dead_letters/dead_letters_actor.hpp"
 #include "net/admin/dead_letter_json.hpp"
 #include "net/base/json_body.hpp"
@@ -17,6 +18,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 namespace json = boost::json;
 using boost::asio::awaitable;
 
@@ -178,6 +180,10 @@ result<std::uint32_t> job_rate_of(const json::value& value) {
   return static_cast<std::uint32_t>(rate);
 }
 
+namespace {
+
+// GET /v1/admin/dead-letters?sink=&stream=&from=&to=&limit=&after=: without bodies, the oldest
+// dead letter first; `from` and `to` are when events were accepted.
 awaitable<admin_answer> get_dead_letters(admin_context& context, admin_request& request) {
   auto wish = letters_query(request.query);
   if (!wish) co_return answer_of(wish.error());
@@ -186,6 +192,8 @@ awaitable<admin_answer> get_dead_letters(admin_context& context, admin_request& 
   co_return admin_answer{.body = letters_json(**page)};
 }
 
+// GET /v1/admin/dead-letters/export: as the list, with bodies, one a line; some 4 MiB at most. The
+// next page is that with ?after= the last line's "number"; the last one is empty.
 awaitable<admin_answer> export_dead_letters(admin_context& context, admin_request& request) {
   auto wish = letters_query(request.query);
   if (!wish) co_return answer_of(wish.error());
@@ -195,6 +203,7 @@ awaitable<admin_answer> export_dead_letters(admin_context& context, admin_reques
   co_return admin_answer{.content_type = "application/x-ndjson", .body = letters_ndjson(**page)};
 }
 
+// GET /v1/admin/dead-letters/{id}?sink=: one with its body.
 awaitable<admin_answer> get_dead_letter(admin_context& context, admin_request& request) {
   auto id = letter_id_of("id", request.name);
   if (!id) co_return answer_of(id.error());
@@ -215,6 +224,9 @@ awaitable<admin_answer> get_dead_letter(admin_context& context, admin_request& r
   co_return admin_answer{.body = std::move(body)};
 }
 
+// POST /v1/admin/dead-letters/replay {"ids":[…]}, {"sink":…,"stream":…} or {"all":true}, also with
+// "rate": 202 with the job. "job" is null and "total" 0 when nothing matches; 404 if ids were
+// named.
 awaitable<admin_answer> retry_dead_letters(admin_context& context, admin_request& request) {
   auto wish = letters_wish(request.body, true);
   if (!wish) co_return answer_of(wish.error());
@@ -228,6 +240,7 @@ awaitable<admin_answer> retry_dead_letters(admin_context& context, admin_request
   co_return admin_answer{.status = 202, .body = job_json(answer->job, context.node.tag)};
 }
 
+// POST /v1/admin/dead-letters/drop, which says likewise: {"dropped":n}.
 awaitable<admin_answer> drop_dead_letters(admin_context& context, admin_request& request) {
   auto wish = letters_wish(request.body, false);
   if (!wish) co_return answer_of(wish.error());
@@ -236,6 +249,35 @@ awaitable<admin_answer> drop_dead_letters(admin_context& context, admin_request&
   if (!answer) co_return answer_of(answer.error());
   if (!answer->ok) co_return answer_of(answer->why);
   co_return admin_answer{.body = fmt::format(R"({{"dropped":{}}})", answer->dropped)};
+}
+
+constexpr admin_route routes_of_dead_letters[] = {
+    {http::verb::get,
+     "/v1/admin/dead-letters",
+     get_dead_letters,
+     {.answer_bytes = page_answer_bytes}},
+    {http::verb::get,
+     "/v1/admin/dead-letters/{id}",
+     get_dead_letter,
+     {.answer_bytes = page_answer_bytes}},
+    {http::verb::get,
+     "/v1/admin/dead-letters/export",
+     export_dead_letters,
+     {.answer_bytes = page_answer_bytes}},
+    {http::verb::post,
+     "/v1/admin/dead-letters/replay",
+     retry_dead_letters,
+     {.max_body_bytes = list_body_bytes}},
+    {http::verb::post,
+     "/v1/admin/dead-letters/drop",
+     drop_dead_letters,
+     {.max_body_bytes = list_body_bytes}},
+};
+
+} // namespace
+
+std::span<const admin_route> dead_letters_routes() {
+  return routes_of_dead_letters;
 }
 
 } // namespace penstock

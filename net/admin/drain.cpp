@@ -12,6 +12,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 namespace json = boost::json;
 using boost::asio::awaitable;
 
@@ -98,16 +99,33 @@ json::object drain_json(const drain_board::state& at, const metrics_sources& fro
   return out;
 }
 
+namespace {
+
 awaitable<admin_answer> get_drain(admin_context& context, admin_request&) {
   co_return context.drain ? drain_answer(context, 200) : no_drain();
 }
 
+// Answers with 202; also when a drain runs already, which goes on as it was asked for.
 awaitable<admin_answer> post_drain(admin_context& context, admin_request& request) {
   if (!context.drain || !context.begin_drain) co_return no_drain();
   const auto wish = drain_wish_of(request.body);
   if (!wish) co_return answer_of(wish.error());
   if (context.drain->ask(*wish)) context.begin_drain();
   co_return drain_answer(context, 202);
+}
+
+constexpr admin_route routes_of_drain[] = {
+    {http::verb::get, "/v1/admin/drain", get_drain, {.session = true, .vital = true}},
+    {http::verb::post,
+     "/v1/admin/drain",
+     post_drain,
+     {.max_body_bytes = small_body_bytes, .vital = true}},
+};
+
+} // namespace
+
+std::span<const admin_route> drain_routes() {
+  return routes_of_drain;
 }
 
 } // namespace penstock

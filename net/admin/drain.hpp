@@ -1,7 +1,7 @@
 // Draining a node from outside: /v1/admin/drain.
 #pragma once
 
-#include "net/admin/admin_routes.hpp"
+#include "net/admin/admin_route.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -13,9 +13,5 @@ namespace penstock {
 /// one would have to do. `left`: a sentence for each thing that was not finished.
 boost::json::object drain_json(const drain_board::state& at, const metrics_sources& from,
                                drain_board::clock::time_point now);
-
-boost::asio::awaitable<admin_answer> get_drain(admin_context& context, admin_request& request);
-/// Answers with 202; also when a drain runs already, which goes on as it was asked for.
-boost::asio::awaitable<admin_answer> post_drain(admin_context& context, admin_request& request);
 
 } // namespace penstock

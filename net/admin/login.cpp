@@ -9,6 +9,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 using boost::asio::awaitable;
 
 std::int64_t steady_ms() {
@@ -42,11 +43,16 @@ bool has_session(const admin_context& context, const admin_request& request) {
   return !session.empty() && context.sessions.knows(session, steady_ms());
 }
 
+namespace {
+
+// GET /: the status page, or a form (with 401) for who has neither the token nor a session.
 awaitable<admin_answer> get_page(admin_context& context, admin_request& request) {
   if (!request.trusted) co_return page_answer_of(401, login_page(""));
   co_return page_answer_of(200, status_page(has_session(context, request)));
 }
 
+// POST /login token=…: 303 to the page with the cookie, or the form again: 401 for another token,
+// 429 when too many were wrong lately.
 awaitable<admin_answer> post_login(admin_context& context, admin_request& request) {
   if (!context.token.is_set()) co_return to_the_page("");
   const auto now_ms = steady_ms();
@@ -68,9 +74,32 @@ awaitable<admin_answer> post_login(admin_context& context, admin_request& reques
   co_return to_the_page(session_cookie(context.port, session, request.tls));
 }
 
+// POST /logout: 303 to the page; the session is over.
 awaitable<admin_answer> post_logout(admin_context& context, admin_request& request) {
   context.sessions.end(session_of(context, request));
   co_return to_the_page(session_cookie(context.port, "", request.tls));
+}
+
+constexpr admin_rules browser_form{.max_body_bytes = max_login_bytes,
+                                   .kind = admin_kind::stranger,
+                                   .open = true,
+                                   .form = true,
+                                   .vital = true};
+
+constexpr admin_route routes_of_login[] = {
+    {http::verb::get, "/", get_page, {.open = true, .session = true, .vital = true}},
+    {http::verb::get,
+     "/login",
+     get_page,
+     {.open = true, .session = true, .vital = true}}, // as a bookmark
+    {http::verb::post, "/login", post_login, browser_form},
+    {http::verb::post, "/logout", post_logout, browser_form},
+};
+
+} // namespace
+
+std::span<const admin_route> login_routes() {
+  return routes_of_login;
 }
 
 } // namespace penstock

@@ -4,6 +4,7 @@
 #include "net/base/json_message.hpp"
 #include "net/base/json_text.hpp"
 #include "net/base/rfc3339.hpp"
+#include "net/base/stream_name.hpp"
 #include "storage/events/event_id.hpp"
 
 #include <boost/json.hpp>
@@ -15,6 +16,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 namespace json = boost::json;
 using boost::asio::awaitable;
 
@@ -139,8 +141,8 @@ awaitable<admin_answer> settle(admin_context& context, admin_request& request, b
   co_return admin_answer{.body = std::move(body)};
 }
 
-} // namespace
-
+// GET: {"stream":…,"depth":…,"oldest_age_s":…,"in_flight":…}; with ?from= (an event's id or an
+// RFC 3339 time) and ?max= reads again: messages without receipts, and "next" for the next from.
 awaitable<admin_answer> get_queue(admin_context& context, admin_request& request) {
   if (reads_again(request)) {
     const auto text = query_value(request.query, "max");
@@ -168,6 +170,9 @@ awaitable<admin_answer> get_queue(admin_context& context, admin_request& request
   co_return admin_answer{.body = std::move(body)};
 }
 
+// POST {"max":n,"wait_s":s,"lease_s":l}, all optional. `max` and `wait_s` are cut to what one
+// answer and one wait may be; ?from= reads again instead. When the answer can't be written its
+// messages go back to the queue at once.
 awaitable<admin_answer> receive_from_queue(admin_context& context, admin_request& request) {
   auto wish = receive_of(request);
   if (!wish) co_return answer_of(wish.error());
@@ -189,12 +194,39 @@ awaitable<admin_answer> receive_from_queue(admin_context& context, admin_request
   co_return out;
 }
 
+// POST {"receipts":[…]} → {"acked":n,"stale":m} once it is durable. A stale receipt is one whose
+// message went to another consumer since; its acknowledgement does not count.
 awaitable<admin_answer> ack_to_queue(admin_context& context, admin_request& request) {
   return settle(context, request, true);
 }
 
+// The same with {"nacked":n,"stale":m}: the messages are handed out again at once.
 awaitable<admin_answer> nack_to_queue(admin_context& context, admin_request& request) {
   return settle(context, request, false);
+}
+
+constexpr admin_name_check stream_name{is_stream_name, stream_name_rule};
+constexpr admin_rules queue_read_rules{
+    .name = &stream_name, .kind = admin_kind::consumers, .sized = true};
+constexpr admin_rules queue_receive_rules{.name = &stream_name,
+                                          .max_body_bytes = small_body_bytes,
+                                          .kind = admin_kind::consumers,
+                                          .waits = true,
+                                          .sized = true};
+constexpr admin_rules queue_settle_rules{
+    .name = &stream_name, .max_body_bytes = list_body_bytes, .kind = admin_kind::consumers};
+
+constexpr admin_route routes_of_queue[] = {
+    {http::verb::get, "/v1/queue/{stream}", get_queue, queue_read_rules},
+    {http::verb::post, "/v1/queue/{stream}/receive", receive_from_queue, queue_receive_rules},
+    {http::verb::post, "/v1/queue/{stream}/ack", ack_to_queue, queue_settle_rules},
+    {http::verb::post, "/v1/queue/{stream}/nack", nack_to_queue, queue_settle_rules},
+};
+
+} // namespace
+
+std::span<const admin_route> queue_routes() {
+  return routes_of_queue;
 }
 
 } // namespace penstock

@@ -1,4 +1,5 @@
-#include "net/admin/replay.hpp"
+// Replays on the admin plane, and the jobs of both kinds.
+#include "net/admin/admin_route.hpp"
 
 #include "actors/base/error_text.hpp"
 #include "actors/dead_letters/replay_actor.hpp"
@@ -19,6 +20,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 namespace json = boost::json;
 using boost::asio::awaitable;
 
@@ -111,8 +113,9 @@ awaitable<admin_answer> about_job(admin_context& context, const std::string& id)
   co_return job_answered(context, answer);
 }
 
-} // namespace
-
+// POST /v1/admin/replay {"stream":…,"sink":…,"from":…,"to":…,"rate":…,"dry_run":…}, all but the
+// first two optional; `from` and `to`, inclusive, are an event's id or a time: 202 with the job. A
+// dry run only counts: 200 with "job" null.
 awaitable<admin_answer> post_replay(admin_context& context, admin_request& request) {
   auto wish = replay_wish(request.body, context.node.tag);
   if (!wish) co_return answer_of(wish.error());
@@ -121,6 +124,8 @@ awaitable<admin_answer> post_replay(admin_context& context, admin_request& reque
   co_return job_answered(context, answer, dry ? 200 : 202);
 }
 
+// GET /v1/admin/replay: {"jobs":[…]}, replays and retries of dead letters, running ones first,
+// then the newest.
 awaitable<admin_answer> get_replays(admin_context& context, admin_request&) {
   const auto replays = co_await ask_jobs<job_list_ptr>(context, context.replays, list_jobs{});
   const auto retries = co_await ask_jobs<job_list_ptr>(context, context.dead_letters, list_jobs{});
@@ -141,16 +146,40 @@ awaitable<admin_answer> get_replays(admin_context& context, admin_request&) {
   co_return admin_answer{.body = std::move(body)};
 }
 
+// GET /v1/admin/replay/{id}: one of these.
 awaitable<admin_answer> get_replay(admin_context& context, admin_request& request) {
   return about_job<get_job>(context, request.name);
 }
 
+// POST /v1/admin/replay/{id}/cancel: the job, cancelled, or as it had ended before. The up to
+// max_again_events that are under way still go.
 awaitable<admin_answer> cancel_replay(admin_context& context, admin_request& request) {
   return about_job<cancel_job>(context, request.name);
 }
 
+// POST /v1/admin/replay/{id}/resume: the job, running. Retries can't be resumed; 400 says why.
 awaitable<admin_answer> resume_replay(admin_context& context, admin_request& request) {
   return about_job<resume_job>(context, request.name);
+}
+
+constexpr admin_route routes_of_replay[] = {
+    {http::verb::get, "/v1/admin/replay", get_replays},
+    {http::verb::post, "/v1/admin/replay", post_replay, {.max_body_bytes = small_body_bytes}},
+    {http::verb::get, "/v1/admin/replay/{id}", get_replay},
+    {http::verb::post,
+     "/v1/admin/replay/{id}/cancel",
+     cancel_replay,
+     {.max_body_bytes = small_body_bytes}},
+    {http::verb::post,
+     "/v1/admin/replay/{id}/resume",
+     resume_replay,
+     {.max_body_bytes = small_body_bytes}},
+};
+
+} // namespace
+
+std::span<const admin_route> replay_routes() {
+  return routes_of_replay;
 }
 
 } // namespace penstock

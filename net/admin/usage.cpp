@@ -15,6 +15,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 constexpr std::int64_t default_range_ms = 24 * 3600 * 1000;
 constexpr std::array<std::string_view, 4> order_names{"requests", "events", "bytes", "refused"};
 
@@ -179,6 +180,9 @@ std::string usage_csv(const usage_query& query, const usage_report& report) {
   return out;
 }
 
+namespace {
+
+// GET; see parse_usage_request and usage_json.
 boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_request& request) {
   if (!context.usage)
     co_return answer_of(problem{.status = 404,
@@ -200,6 +204,16 @@ boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_req
     co_return admin_answer{.content_type = "text/csv; charset=utf-8; header=present",
                            .body = usage_csv(*query, got.report)};
   co_return admin_answer{.body = usage_json(*query, got.report)};
+}
+
+constexpr admin_route routes_of_usage[] = {
+    {http::verb::get, "/v1/admin/usage", get_usage, {.answer_bytes = page_answer_bytes}},
+};
+
+} // namespace
+
+std::span<const admin_route> usage_routes() {
+  return routes_of_usage;
 }
 
 } // namespace penstock

@@ -1,7 +1,7 @@
 // The admin plane's reports on usage.
 #pragma once
 
-#include "net/admin/admin_routes.hpp"
+#include "net/admin/admin_route.hpp"
 #include "storage/stores/usage_reader.hpp"
 
 namespace penstock {
@@ -25,8 +25,5 @@ std::string usage_json(const usage_query& query, const usage_report& report);
 /// The same rows with a header line (RFC 4180). An id that a spreadsheet would take for a formula
 /// gets an apostrophe before it.
 std::string usage_csv(const usage_query& query, const usage_report& report);
-
-/// GET; see parse_usage_request and usage_json.
-boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_request& request);
 
 } // namespace penstock

@@ -14,6 +14,7 @@ namespace penstock {
 
 namespace {
 
+namespace http = boost::beast::http;
 namespace json = boost::json;
 
 constexpr std::int64_t default_rebuild_ms = 3600 * 1000;
@@ -95,6 +96,10 @@ std::string rebuild_json(const usage_rebuild_board::news& news) {
   return json::serialize(out);
 }
 
+namespace {
+
+// POST begins one and answers 202, or 409 while one is running; GET tells how it goes and, later,
+// what came out.
 boost::asio::awaitable<admin_answer> post_usage_rebuild(admin_context& context,
                                                         admin_request& request) {
   if (!context.usage_rebuilder) co_return not_counted();
@@ -117,6 +122,20 @@ boost::asio::awaitable<admin_answer> get_usage_rebuild(admin_context& context, a
   admin_answer out;
   out.body = rebuild_json(context.usage_rebuild->read());
   co_return out;
+}
+
+constexpr admin_route routes_of_usage_rebuild[] = {
+    {http::verb::get, "/v1/admin/usage/rebuild", get_usage_rebuild},
+    {http::verb::post,
+     "/v1/admin/usage/rebuild",
+     post_usage_rebuild,
+     {.max_body_bytes = small_body_bytes}},
+};
+
+} // namespace
+
+std::span<const admin_route> usage_rebuild_routes() {
+  return routes_of_usage_rebuild;
 }
 
 } // namespace penstock

@@ -1,24 +1,10 @@
 #include "net/base/json_message.hpp"
 
-#include "net/base/base64.hpp"
 #include "net/base/json_text.hpp"
 #include "net/base/rfc3339.hpp"
 #include "storage/events/event_id.hpp"
 
-#include <simdjson.h>
-
 namespace penstock {
-
-void append_json_body(std::string& out, std::string_view body) {
-  if (simdjson::validate_utf8(body.data(), body.size())) {
-    out += R"("data":)";
-    append_json_string(out, body);
-  } else {
-    out += R"("data_base64":")";
-    append_base64(out, body);
-    out += '"';
-  }
-}
 
 namespace {
 

@@ -13,7 +13,4 @@ namespace penstock {
 /// receipt, and "next" tells where to go on.
 std::string messages_json(const queue_delivery& delivery, std::string_view tag, bool replay);
 
-/// "data":…, the body as a string where it is UTF-8, else "data_base64":….
-void append_json_body(std::string& out, std::string_view body);
-
 } // namespace penstock

@@ -12,4 +12,7 @@ namespace penstock {
 /// '?', so that the document always parses.
 void append_json_any(std::string& out, std::string_view text);
 
+/// "data":…, an event's body as a string where it is UTF-8, else "data_base64":….
+void append_json_body(std::string& out, std::string_view body);
+
 } // namespace penstock

@@ -30,21 +30,11 @@ constexpr milliseconds directory_slice_ms{
 constexpr milliseconds reconnect_pause_ms{250};
 constexpr std::size_t max_complaints = 64; ///< keys with malformed values that are named in the log
 
-nats_login login_of(const nats_settings& from) {
-  return {.username = from.username,
-          .password = from.password,
-          .token = from.token,
-          .credentials_file = from.credentials_file,
-          .ca_file = from.ca_file,
-          .cert_file = from.cert_file,
-          .key_file = from.key_file};
-}
-
 class nats_directory final : public directory {
  public:
   nats_directory(std::vector<nats_server> servers, const nats_settings& settings,
                  const std::string& cluster, std::string client_name)
-      : servers_{std::move(servers)}, login_{login_of(settings)}, replicas_{settings.replicas},
+      : servers_{std::move(servers)}, login_{settings.login}, replicas_{settings.replicas},
         client_name_{std::move(client_name)},
         buckets_{nats_bucket{.name = directory_bucket(cluster, "members"),
                              .description = "Penstock: members of the cluster, and their view",
@@ -327,7 +317,7 @@ void nats_directory::complain(const nats_change& change) {
 nats_login_fault fault_of(const nats_settings& settings) {
   if (const auto servers = parse_nats_servers(settings.url); !servers)
     return {"nats_url", servers.error().message};
-  auto fault = fault_of(login_of(settings));
+  auto fault = fault_of(settings.login);
   if (!fault.setting.empty()) fault.setting.insert(0, "nats_");
   return fault;
 }

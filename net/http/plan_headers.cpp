@@ -1,5 +1,6 @@
 #include "net/http/plan_headers.hpp"
 
+#include "actors/limits/algorithms/algorithms.hpp"
 #include "net/base/json_text.hpp"
 #include "net/base/problem.hpp"
 
@@ -12,17 +13,7 @@ namespace {
 constexpr std::int64_t ns_per_s = 1'000'000'000;
 
 std::int64_t window_s(const limit& rule) {
-  if (rule.kind == algorithm::calendar) {
-    switch (rule.unit) {
-    case calendar_unit::hour:
-      return 3600;
-    case calendar_unit::day:
-      return 86400;
-    case calendar_unit::month:
-      return 30 * 86400;
-    }
-  }
-  return (rule.window_ns + ns_per_s - 1) / ns_per_s;
+  return (algorithm_of(rule.kind).nominal_window_ns(rule) + ns_per_s - 1) / ns_per_s;
 }
 
 // A structured-field string (RFC 8941): the configuration allows only plain characters in names.

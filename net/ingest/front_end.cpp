@@ -58,6 +58,7 @@ caf::behavior front_end::make_behavior() {
   return {
       [this](caf::open_atom) { acceptor_.start_listening(); },
       [this](const admit_reply& reply) { limiters_.on_verdicts(reply); },
+      [this](const subscribe_verdicts& wish) { limiters_.tell_of_verdicts(wish); },
       [this](const append_done& done) { journal_.on_durable(done); },
       [this](const published_news& news) { waits_.on_published(news); },
       [this](const claim_reply& reply) { claims_.on_claims(reply); },

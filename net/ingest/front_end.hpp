@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/accounts/account_messages.hpp"
+#include "actors/base/extension_messages.hpp"
 #include "actors/base/node_state.hpp"
 #include "net/base/wall_time.hpp"
 #include "net/clients/identity.hpp"

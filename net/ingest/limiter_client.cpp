@@ -96,7 +96,24 @@ void limiter_client::on_verdicts(const admit_reply& reply) {
   apply(std::move(whole));
 }
 
+void limiter_client::tell_of_verdicts(const subscribe_verdicts& wish) {
+  extensions_.add(wish.who, wish.window);
+}
+
+void limiter_client::tell_extensions(const turn_batch& batch) {
+  extensions_.tell([&batch](const stream_filter&) {
+    feed<turn_verdicts>::news news;
+    for (const auto& r : batch.requests)
+      news.content.requests.push_back(
+          {r.plan->charges.plan(), r.count, std::min(r.state.granted, r.count), r.state.reason});
+    news.count = news.content.requests.size();
+    news.bytes = news.count * sizeof(turn_verdicts::one);
+    return news;
+  });
+}
+
 void limiter_client::apply(std::unique_ptr<turn_batch> batch) {
+  if (!extensions_.empty()) tell_extensions(*batch);
   bool dropped = false;
   std::size_t granted = 0;
   for (auto& r : batch->requests) {

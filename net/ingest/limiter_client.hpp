@@ -1,6 +1,7 @@
 // From the turn's batches to the limiters, and from their verdicts to the journal.
 #pragma once
 
+#include "actors/base/extension_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/claim_settler.hpp"
@@ -43,6 +44,8 @@ class limiter_client {
   void admit(std::unique_ptr<turn_batch> batch);
   /// Takes verdicts as they come. Requests whose verdict is here don't wait for the others.
   void on_verdicts(const admit_reply& reply);
+  /// An extension is told of verdicts from now on.
+  void tell_of_verdicts(const subscribe_verdicts& wish);
 
  private:
   /// Requests that may be sent to a limiter together.
@@ -53,6 +56,7 @@ class limiter_client {
 
   void ask(std::unique_ptr<turn_batch> batch);
   void apply(std::unique_ptr<turn_batch> batch);
+  void tell_extensions(const turn_batch& batch);
   static void drop_refused(turn_batch& batch);
 
   lane_context& lane_;
@@ -66,6 +70,7 @@ class limiter_client {
   std::vector<destination> destinations_;
   std::vector<std::uint16_t> destination_of_; // by shard
   boost::unordered_flat_map<std::uint64_t, std::unique_ptr<turn_batch>> awaiting_verdict_;
+  feed<turn_verdicts> extensions_;
 };
 
 } // namespace penstock

@@ -1,20 +1,11 @@
-// Who we are to a NATS server, and how we know the server.
+// What can be wrong with a login to NATS.
 #pragma once
+
+#include "actors/cluster/nats_login.hpp"
 
 #include <string>
 
 namespace penstock {
-
-/// Never logged. Files are read when connecting.
-struct nats_login {
-  std::string username{};
-  std::string password{};
-  std::string token{};
-  std::string credentials_file{}; ///< a .creds file
-  std::string ca_file{};          ///< PEM; empty: the system's
-  std::string cert_file{};        ///< PEM, ours, where the server wants one
-  std::string key_file{};         ///< PEM
-};
 
 /// What is wrong with these settings by themselves: the setting's name, and why. Both are empty
 /// when nothing is.

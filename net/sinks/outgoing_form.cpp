@@ -1,6 +1,5 @@
 #include "net/sinks/outgoing_form.hpp"
 
-#include "net/base/base64.hpp"
 #include "net/base/json_text.hpp"
 #include "net/base/rfc3339.hpp"
 #include "net/http/event_body.hpp"
@@ -8,7 +7,6 @@
 #include "storage/events/event_id.hpp"
 
 #include <boost/json.hpp>
-#include <simdjson.h>
 
 #include <algorithm>
 
@@ -117,13 +115,9 @@ void append_data(std::string& out, const outgoing_event& event) {
     if (body.empty()) return; // a CloudEvent in binary mode may have no data
     out += R"(,"data":)";
     out += body; // checked when it came in
-  } else if (simdjson::validate_utf8(body.data(), body.size())) {
-    out += R"(,"data":)";
-    append_json_string(out, body);
   } else {
-    out += R"(,"data_base64":")";
-    append_base64(out, body);
-    out += '"';
+    out += ',';
+    append_json_body(out, body);
   }
 }
 

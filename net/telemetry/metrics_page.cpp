@@ -6,6 +6,7 @@
 #include "net/telemetry/limiter_metrics_page.hpp"
 #include "net/telemetry/process_metrics.hpp"
 #include "net/telemetry/prometheus_page.hpp"
+#include "net/telemetry/registered_figures.hpp"
 #include "net/telemetry/replica_metrics_page.hpp"
 #include "net/telemetry/sink_metrics_page.hpp"
 
@@ -371,6 +372,8 @@ std::string metrics_page(const metrics_sources& from) {
   if (from.dropped_log_lines)
     out.counter("penstock_log_dropped_total", "Log lines dropped because their queue was full.")
         .value(from.dropped_log_lines());
+  for (const auto& actor : from.actors)
+    add_registered(out, *actor);
   add_memory(out, from.memory);
   add_process(out);
   return out.text();

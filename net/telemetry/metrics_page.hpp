@@ -1,6 +1,7 @@
 // GET /metrics: everything that the node counts, as Prometheus reads it.
 #pragma once
 
+#include "actors/base/figures.hpp"
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/cluster/handshake_acceptor.hpp"
 #include "actors/cluster/membership_actor.hpp"
@@ -91,6 +92,8 @@ struct metrics_sources {
   std::vector<std::pair<std::string, std::function<std::uint64_t()>>> mailboxes;
   std::int64_t started_ms = 0; ///< wall clock, for the uptime
   memory_figures memory;
+  /// What extensions registered, in the order of their list.
+  std::vector<std::shared_ptr<const actor_figures>> actors;
 };
 
 /// Sums over the sources for people: the status page and /v1/admin/status.

@@ -4,6 +4,7 @@
 #include "net/base/wall_time.hpp"
 #include "net/telemetry/cluster_status.hpp"
 #include "net/telemetry/process_metrics.hpp"
+#include "net/telemetry/registered_figures.hpp"
 #include "net/telemetry/sink_metrics_page.hpp"
 
 #include <boost/json.hpp>
@@ -111,6 +112,12 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
     for (const auto& tally : from.dead_letters->tallies())
       letters += tally.letters;
     out["dead_letters"] = letters;
+  }
+  if (!from.actors.empty()) {
+    json::object actors;
+    for (const auto& actor : from.actors)
+      actors[actor->actor()] = registered_json(*actor);
+    out["actors"] = std::move(actors);
   }
   return json::serialize(out);
 }

@@ -44,7 +44,8 @@ void event_block::push(std::string_view body, std::string_view content_type, std
 std::size_t event_block::event_bytes_from(std::size_t first) const {
   if (first >= events.size()) return 0;
   if (attributes.size() == 1 && content_types.size() == 1)
-    return events.back().end - begin_of(first) + (first == 0 ? content_types[0].size() : 0);
+    return events.back().end - begin_of(first) +
+           (first == 0 ? counted_type_bytes(content_types[0].size()) : 0);
   std::size_t sum = 0;
   for (auto i = first; i < events.size(); ++i)
     sum += event_bytes(i);

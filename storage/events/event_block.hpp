@@ -15,8 +15,12 @@ namespace penstock {
 /// The most events that one block holds; keeps 16-bit indexes and one row's size bounded.
 inline constexpr std::size_t max_events_per_block = 16'384;
 
-/// About what an event takes in a segment, beside its body, attributes and content type.
+/// About what an event takes in a segment, beside its body, its attributes and a long content type.
 inline constexpr std::uint64_t event_overhead_bytes = 32;
+/// What a content type takes beyond that: the usual ones are covered by an event's overhead.
+constexpr std::uint64_t counted_type_bytes(std::uint64_t type_bytes) {
+  return type_bytes > event_overhead_bytes ? type_bytes - event_overhead_bytes : 0;
+}
 
 /// One event's place in its block.
 struct event_meta {
@@ -67,12 +71,12 @@ struct event_block {
     return std::string_view{bodies}.substr(begin_of(i), events[i].end - begin_of(i));
   }
   std::size_t body_bytes(std::size_t i) const { return events[i].end - begin_of(i); }
-  /// Of its body, its attributes, and its content type where the event before it in the block has
-  /// another: a type that many events share is stored once. Needs no bodies.
+  /// Of its body, its attributes, and counted_type_bytes() of its content type where the event before
+  /// it in the block has another: a type that many events share is stored once. Needs no bodies.
   std::size_t event_bytes(std::size_t i) const {
     const bool is_new_type = i == 0 || events[i].type != events[i - 1].type;
     return body_bytes(i) + attributes[events[i].attributes].size() +
-           (is_new_type ? content_types[events[i].type].size() : 0);
+           (is_new_type ? counted_type_bytes(content_types[events[i].type].size()) : 0);
   }
   /// Of the events from `first` on, together.
   std::size_t event_bytes_from(std::size_t first) const;

@@ -60,35 +60,28 @@ class sqlite_idempotency_store final : public idempotency_store {
  private:
   /// The numbers of another journal mean other events.
   result<void> claim(const std::string& tag) {
-    auto done = db_.exec("BEGIN IMMEDIATE");
-    if (done) {
+    return db_.in_transaction([&]() -> result<void> {
       auto forget = db_.prepare(forget_other_journals);
+      if (!forget) return forget.error();
       auto note = db_.prepare(note_tag);
-      if (!forget || !note) {
-        done = forget ? note.error() : forget.error();
-      } else {
-        forget->bind_text(1, tag);
-        note->bind_text(1, tag);
-        done = forget->run();
-        if (done) done = note->run();
-      }
-    }
-    return end(done);
+      if (!note) return note.error();
+      forget->bind_text(1, tag);
+      note->bind_text(1, tag);
+      if (auto done = forget->run(); !done) return done;
+      return note->run();
+    });
   }
 
   result<void> copy(const fs::path& segment, std::int64_t since_ms, std::size_t max_records) {
-    auto done = db_.exec("BEGIN IMMEDIATE");
-    if (!done) return done;
-    result<void> inserted;
-    done = visit_records(
-        segment, since_ms,
-        [&](const idempotency_record& record) {
-          if (inserted) inserted = rows_.insert(record);
-        },
-        vfs_);
-    if (done) done = inserted;
-    if (done) done = prune(since_ms, max_records);
-    return end(done);
+    return db_.in_transaction([&]() -> result<void> {
+      result<void> inserted;
+      const auto insert = [&](const idempotency_record& record) {
+        if (inserted) inserted = rows_.insert(record);
+      };
+      if (auto done = visit_records(segment, since_ms, insert, vfs_); !done) return done;
+      if (!inserted) return inserted;
+      return prune(since_ms, max_records);
+    });
   }
 
   result<void> prune(std::int64_t since_ms, std::size_t max_records) {
@@ -101,12 +94,6 @@ class sqlite_idempotency_store final : public idempotency_store {
     if (!many) return many.error();
     many->bind(1, std::uint64_t{max_records});
     return many->run();
-  }
-
-  result<void> end(result<void> done) {
-    if (done) done = db_.exec("COMMIT");
-    if (!done && sqlite3_get_autocommit(db_.raw()) == 0) (void)db_.exec("ROLLBACK");
-    return done;
   }
 
   disk_reserve reserve_;

@@ -101,9 +101,10 @@ result<void> read_counts(sqlite_database& db, segment_info& info) {
                     "(SELECT value FROM meta WHERE key = 'body_bytes:' || name) FROM stream"
                   : "SELECT stream, sum(n), min(time_ms), max(time_ms), "
                     "sum(length(bodies) + coalesce(length(attributes), 0) + "
-                    "max(length(types) - 4, 0)) " // without the brackets and quotes of one
+                    "max(length(types) - 36, 0)) " // see below
                     "FROM block GROUP BY stream");
   if (!counts) return counts.error();
+  static_assert(counted_type_bytes(33) == 1); // of one type, in brackets and quotes, those beyond 32
   for (bool first = true;; first = false) {
     auto row = counts->step();
     if (!row) return row.error();
@@ -272,12 +273,10 @@ result<void> segment_writer::bring_up_to_date() {
   auto current = has_keys_table(db_);
   if (!current) return current.error();
   if (*current) return {};
-  const auto sql = "BEGIN IMMEDIATE;" + std::string{idempotency_schema} +
+  const auto sql = std::string{idempotency_schema} +
                    "UPDATE meta SET value = " + std::to_string(journal_format_version) +
-                   " WHERE key = 'version'; COMMIT;";
-  auto done = db_.exec(sql.c_str());
-  if (!done && in_transaction()) (void)db_.exec("ROLLBACK");
-  return done;
+                   " WHERE key = 'version';";
+  return db_.in_transaction([&] { return db_.exec(sql.c_str()); });
 }
 
 int segment_writer::on_wal_commit(void* self, sqlite3*, const char*, int frames) {

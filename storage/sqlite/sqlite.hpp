@@ -77,6 +77,18 @@ class sqlite_database {
 
   result<void> exec(const char* sql);
   result<sqlite_statement> prepare(std::string_view sql, bool long_lived = false);
+  /// Runs `work`, which gives a result<T>, in a transaction that may write from its beginning, and
+  /// commits. When either fails nothing of it is left.
+  template <class Work>
+  auto in_transaction(Work&& work) -> decltype(work()) {
+    const auto begun = exec("BEGIN IMMEDIATE");
+    auto outcome = begun ? work() : decltype(work()){begun.error()};
+    if (outcome)
+      if (const auto committed = exec("COMMIT"); !committed) outcome = committed.error();
+    // After some errors SQLite has rolled back by itself.
+    if (!outcome && sqlite3_get_autocommit(raw()) == 0) (void)exec("ROLLBACK");
+    return outcome;
+  }
   /// Whether SQLite will not write: by the mode, for want of rights, or since the header has a version that it
   /// does not know, which it sees with the first statement that reads.
   bool is_read_only() const { return sqlite3_db_readonly(raw_.get(), "main") == 1; }

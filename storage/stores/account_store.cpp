@@ -178,7 +178,7 @@ class sqlite_account_store final : public account_store {
   }
 
   result<void> save(const account_records& changed) override {
-    return in_transaction([&]() -> result<void> {
+    return db_->in_transaction([&]() -> result<void> {
       for (const auto& record : changed.keys)
         if (auto done = put(record); !done) return done;
       for (const auto& record : changed.plans)
@@ -188,7 +188,7 @@ class sqlite_account_store final : public account_store {
   }
 
   result<void> sweep(std::int64_t before_ms) override {
-    return in_transaction([&]() -> result<void> {
+    return db_->in_transaction([&]() -> result<void> {
       for (auto* statement : {&sweep_keys_, &sweep_plans_}) {
         statement->bind(1, before_ms);
         if (auto done = statement->run(); !done) return done;
@@ -318,15 +318,6 @@ class sqlite_account_store final : public account_store {
     put_plan_.bind(5, plan.deleted_ms);
     if (auto done = put_plan_.run(); !done) return done;
     return put_checksum(put_plan_sum_, plan.name, checksum_of(plan));
-  }
-
-  template <class Work>
-  result<void> in_transaction(Work work) {
-    auto done = db_->exec("BEGIN IMMEDIATE");
-    if (done) done = work();
-    if (done) done = db_->exec("COMMIT");
-    if (!done && sqlite3_get_autocommit(db_->raw()) == 0) (void)db_->exec("ROLLBACK");
-    return done;
   }
 
   fs::path path_;

@@ -70,22 +70,20 @@ class sqlite_counter_store final : public counter_store {
   }
 
   result<void> save(std::span<const counter_row> rows) override {
-    auto done = db_->exec("BEGIN IMMEDIATE");
-    for (const auto& row : rows) {
-      if (!done) break;
-      upsert_.bind(1, row.client);
-      upsert_.bind(2, std::int64_t{row.plan});
-      upsert_.bind(3, std::int64_t{row.scope});
-      upsert_.bind(4, std::int64_t{row.limit});
-      upsert_.bind(5, row.at);
-      upsert_.bind(6, std::int64_t{row.used});
-      upsert_.bind(7, std::int64_t{row.previous});
-      upsert_.bind(8, row.idle_at);
-      done = upsert_.run();
-    }
-    if (done) done = db_->exec("COMMIT");
-    if (!done && sqlite3_get_autocommit(db_->raw()) == 0) (void)db_->exec("ROLLBACK");
-    return done;
+    return db_->in_transaction([&]() -> result<void> {
+      for (const auto& row : rows) {
+        upsert_.bind(1, row.client);
+        upsert_.bind(2, std::int64_t{row.plan});
+        upsert_.bind(3, std::int64_t{row.scope});
+        upsert_.bind(4, std::int64_t{row.limit});
+        upsert_.bind(5, row.at);
+        upsert_.bind(6, std::int64_t{row.used});
+        upsert_.bind(7, std::int64_t{row.previous});
+        upsert_.bind(8, row.idle_at);
+        if (auto done = upsert_.run(); !done) return done;
+      }
+      return {};
+    });
   }
 
   result<std::size_t> remove_idle(std::int64_t now_ns, std::size_t max_rows) override {

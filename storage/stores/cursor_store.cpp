@@ -138,7 +138,7 @@ class sqlite_cursor_store final : public cursor_store {
     auto gone = db_->prepare("DELETE FROM cursor WHERE stream = ?1 AND (sink = ?2 OR "
                              "substr(sink, 1, length(?2) + 1) = ?2 || '#')");
     if (!gone) return gone.error();
-    return in_transaction([&]() -> result<void> {
+    return db_->in_transaction([&]() -> result<void> {
       for (const auto& stream : streams) {
         gone->bind_text(1, stream);
         gone->bind_text(2, sink);
@@ -187,7 +187,7 @@ class sqlite_cursor_store final : public cursor_store {
   }
 
   result<void> write(const std::vector<cursor>& cursors) {
-    return in_transaction([&]() -> result<void> {
+    return db_->in_transaction([&]() -> result<void> {
       for (const auto& position : cursors) {
         auto ranges = ranges_text(position);
         ranges += position_checksum(position, ranges);
@@ -199,15 +199,6 @@ class sqlite_cursor_store final : public cursor_store {
       }
       return {};
     });
-  }
-
-  template <class Changes>
-  result<void> in_transaction(Changes make_changes) {
-    auto done = db_->exec("BEGIN IMMEDIATE");
-    if (done) done = make_changes();
-    if (done) done = db_->exec("COMMIT");
-    if (!done && sqlite3_get_autocommit(db_->raw()) == 0) (void)db_->exec("ROLLBACK");
-    return done;
   }
 
   std::mutex mutex_;

@@ -124,7 +124,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
   result<delivery_job> begin_retry(const letter_filter& filter, delivery_job job) override {
     letter_condition where{filter, 0};
     job.kind = job_kind::retry;
-    const auto done = db_.in_transaction([&]() -> result<void> {
+    const auto done = db_->in_transaction([&]() -> result<void> {
       auto made = jobs_.add(job);
       if (!made) return made.error();
       auto mark = db_->prepare("INSERT OR IGNORE INTO retry(number, job, sink, stream, tag) SELECT "
@@ -175,7 +175,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
   }
 
   result<void> save(const delivery_job& job) override {
-    return db_.in_transaction([&]() -> result<void> {
+    return db_->in_transaction([&]() -> result<void> {
       if (job.state != job_state::running) {
         release_.bind(1, job.number);
         if (auto done = release_.run(); !done) return done;
@@ -239,7 +239,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     const auto bad = std::stable_partition(letters.begin(), letters.end(),
                                            [](const kept_letter& kept) { return !kept.is_damaged; });
     if (bad == letters.end()) return {};
-    auto done = db_.in_transaction([&]() -> result<void> {
+    auto done = db_->in_transaction([&]() -> result<void> {
       for (auto at = bad; at != letters.end(); ++at)
         if (auto refused = refuse(*at); !refused) return refused;
       return {};
@@ -286,7 +286,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
   /// A transaction that may change the number of letters.
   template <class Work>
   result<void> changing_letters(Work work) {
-    auto done = db_.in_transaction(work);
+    auto done = db_->in_transaction(work);
     if (!done) return done;
     return count_bytes();
   }

@@ -1,4 +1,4 @@
-// A database of dead letters or replays: how it is opened, and its transactions.
+// A database of dead letters or replays: how it is opened.
 #pragma once
 
 #include "storage/base/files.hpp"
@@ -31,15 +31,6 @@ class delivery_database {
     if (!db) return db.error();
     db_.emplace(std::move(*db));
     return sync_directory(path.parent_path());
-  }
-
-  template <class Work>
-  result<void> in_transaction(Work work) {
-    auto done = db_->exec("BEGIN IMMEDIATE");
-    if (done) done = work();
-    if (done) done = db_->exec("COMMIT");
-    if (!done && sqlite3_get_autocommit(db_->raw()) == 0) (void)db_->exec("ROLLBACK");
-    return done;
   }
 
   sqlite_database& operator*() { return *db_; }

@@ -31,7 +31,7 @@ class sqlite_replay_store final : public replay_store {
 
   result<delivery_job> add(delivery_job job) override {
     result<delivery_job> kept = job;
-    const auto done = db_.in_transaction([&]() -> result<void> {
+    const auto done = db_->in_transaction([&]() -> result<void> {
       kept = jobs_.add(std::move(job));
       if (!kept) return kept.error();
       return jobs_.trim();

@@ -82,6 +82,9 @@ class sqlite_usage_reader final : public usage_reader {
   };
   result<usage_report> run_top(const usage_query& query);
   result<usage_report> run_one(const usage_query& query);
+  template <class MayBegin, class Row>
+  result<void> scan_slices(usage_dimension by, usage_period per, std::int64_t from_s,
+                           std::int64_t to_s, MayBegin may_begin_slice, Row take);
   result<void> sum_names(const usage_query& query, std::int64_t first_name,
                          std::vector<usage_counts>& sums);
   result<std::int64_t> find_number(sqlite_statement& statement);
@@ -156,16 +159,18 @@ result<std::string> sqlite_usage_reader::text_of(std::int64_t name) {
   return text;
 }
 
-// In slices, as sum_names.
-result<void> sqlite_usage_reader::visit(usage_dimension by, usage_period per, std::int64_t from_s,
-                                        std::int64_t to_s,
-                                        const std::function<void(const usage_row&)>& visit,
-                                        const std::function<bool()>& give_up) {
+// Reads the range row by row. Each slice is a read transaction of its own: one over the whole range
+// would keep the log from being cut back. `may_begin_slice` and `take`, which gets the statement at
+// the row, give a result<void> whose error ends it.
+template <class MayBegin, class Row>
+result<void> sqlite_usage_reader::scan_slices(usage_dimension by, usage_period per,
+                                              std::int64_t from_s, std::int64_t to_s,
+                                              MayBegin may_begin_slice, Row take) {
   auto& scan = of_[static_cast<std::size_t>(per)].scan;
   std::int64_t start = from_s, name = 0;
   std::int64_t rows = usage_rows_a_slice;
   while (rows == usage_rows_a_slice) {
-    if (give_up()) return error{errc::unavailable, "reading usage was given up"};
+    if (auto may = may_begin_slice(); !may) return may;
     scan.bind(1, static_cast<std::int64_t>(by));
     scan.bind(2, to_s);
     scan.bind(3, start);
@@ -175,17 +180,32 @@ result<void> sqlite_usage_reader::visit(usage_dimension by, usage_period per, st
     for (rows = 0; more && *more; more = scan.step(), ++rows) {
       start = scan.integer(0);
       name = scan.integer(1);
-      auto text = text_of(name);
-      if (!text) {
+      if (auto taken = take(start, name, scan); !taken) {
         scan.reset();
-        return text.error();
+        return taken;
       }
-      visit({std::move(*text), start, counts_at(scan, 2)});
     }
     scan.reset();
     if (!more) return more.error();
   }
   return {};
+}
+
+result<void> sqlite_usage_reader::visit(usage_dimension by, usage_period per, std::int64_t from_s,
+                                        std::int64_t to_s,
+                                        const std::function<void(const usage_row&)>& visit,
+                                        const std::function<bool()>& give_up) {
+  const auto may_begin = [&]() -> result<void> {
+    if (give_up()) return error{errc::unavailable, "reading usage was given up"};
+    return {};
+  };
+  return scan_slices(by, per, from_s, to_s, may_begin,
+                     [&](std::int64_t start, std::int64_t name, sqlite_statement& row) {
+                       auto text = text_of(name);
+                       if (!text) return result<void>{text.error()};
+                       visit({std::move(*text), start, counts_at(row, 2)});
+                       return result<void>{};
+                     });
 }
 
 // -- the top --------------------------------------------------------------------------------------
@@ -214,30 +234,16 @@ result<usage_report> sqlite_usage_reader::run_top(const usage_query& query) {
   return report;
 }
 
-// Adds up the range for the names from `first_name` on that `sums` has places for. Each slice is a
-// read transaction of its own: one over the whole range would keep the log from being cut back.
+// Adds up the range for the names from `first_name` on that `sums` has places for.
 result<void> sqlite_usage_reader::sum_names(const usage_query& query, std::int64_t first_name,
                                             std::vector<usage_counts>& sums) {
-  auto& scan = of_[static_cast<std::size_t>(query.per)].scan;
-  std::int64_t start = query.from_s, name = 0;
-  std::int64_t rows = usage_rows_a_slice;
-  while (rows == usage_rows_a_slice) {
-    scan.bind(1, static_cast<std::int64_t>(query.by));
-    scan.bind(2, query.to_s);
-    scan.bind(3, start);
-    scan.bind(4, name);
-    scan.bind(5, usage_rows_a_slice);
-    auto more = scan.step();
-    for (rows = 0; more && *more; more = scan.step(), ++rows) {
-      start = scan.integer(0);
-      name = scan.integer(1);
-      const auto place = static_cast<std::uint64_t>(name - first_name);
-      if (place < sums.size()) sums[place] += counts_at(scan, 2);
-    }
-    scan.reset();
-    if (!more) return more.error();
-  }
-  return {};
+  return scan_slices(
+      query.by, query.per, query.from_s, query.to_s, [] { return result<void>{}; },
+      [&](std::int64_t, std::int64_t name, sqlite_statement& row) {
+        const auto place = static_cast<std::uint64_t>(name - first_name);
+        if (place < sums.size()) sums[place] += counts_at(row, 2);
+        return result<void>{};
+      });
 }
 
 // -- one id ---------------------------------------------------------------------------------------

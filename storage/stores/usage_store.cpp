@@ -149,18 +149,17 @@ result<void> sqlite_usage_store::start(sqlite_database db) {
 // Runs `work` and commits; on an error nothing of it is left, on disk or here.
 template <class Work>
 auto sqlite_usage_store::in_transaction(Work&& work) -> decltype(work()) {
-  if (auto done = db_->exec("BEGIN IMMEDIATE"); !done) return done.error();
   const auto rows_before = rows_;
-  auto outcome = work();
-  result<void> ended;
-  if (outcome) ended = save_sizes(rows_before);
-  if (outcome && ended) ended = db_->exec("COMMIT");
-  if (outcome && ended) return outcome;
-  (void)db_->exec("ROLLBACK"); // fails where SQLite has rolled back already
+  auto outcome = db_->in_transaction([&] {
+    auto done = work();
+    if (done)
+      if (const auto saved = save_sizes(rows_before); !saved) done = saved.error();
+    return done;
+  });
+  if (outcome) return outcome;
   rows_ = rows_before;
   name_ids_.clear();
-  if (!outcome) return outcome;
-  return ended.error();
+  return outcome;
 }
 
 // -- writing --------------------------------------------------------------------------------------

@@ -233,7 +233,7 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
   out.memory(name, bytes, bytes / static_cast<double>(limits));
 
   const auto save_begin = std::chrono::steady_clock::now();
-  const std::size_t rows = ledger->take_changed(max_rows_a_save, now).size();
+  const std::size_t rows = ledger->take_changed(max_rows_per_save, now).size();
   const std::chrono::duration<double, std::milli> save =
       std::chrono::steady_clock::now() - save_begin;
   now += 100 * 86'400 * second;

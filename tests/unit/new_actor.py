@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """scripts/new-actor, in a copy of the headers that it reads: what it writes, which ids it takes, and
-what it refuses. That what it writes compiles and passes is for actor_tests to say, of a copy that
-someone made; compiling CAF's headers here would take longer than all other checks together."""
+what it refuses. That an actor of the list is started, shown and drained by a node is for
+tests/unit/cli/node/extension_test.cpp to say: compiling a node here would take longer than all other
+checks together."""
 import pathlib
 import re
 import shutil
@@ -19,6 +20,7 @@ def check(held, what):
 
 def copy_headers(source, root):
     for path in [source / "scripts/new-actor",
+                 source / "actors/extensions/extensions.inc",
                  *(p for layer in ("storage", "actors", "net") for p in (source / layer).rglob("*.hpp"))]:
         into = root / path.relative_to(source)
         into.parent.mkdir(parents=True, exist_ok=True)
@@ -55,8 +57,15 @@ def writes_an_actor(root):
             check(path.is_file(), f"{path.name} was written")
             check("@" not in path.read_text(), f"{path.name} has no holes")
             check(str(path.relative_to(root)) in made.stdout, f"{path.name} is told")
-        for said in ("--target actor_tests", f'"[{name}]"', f"{name}_ = system_.spawn({name}_actor,"):
+        for said in ("--target actor_tests", f'"[{name}]"', "actors/extensions/extensions.inc"):
             check(said in made.stdout, f"says {said}")
+        source = (root / FILES[1].format(name)).read_text()
+        check(f"extension {name}_extension() {{" in source, f"{name} defines what its line stands for")
+        check(f'"penstock_{name}_notes_total"' in source, f"{name} registers its figures")
+    lines = (root / "actors/extensions/extensions.inc").read_text().splitlines()
+    check([line for line in lines if line.startswith("PENSTOCK_EXTENSION(")]
+          == [f"PENSTOCK_EXTENSION({name})" for name in ("audit", "disk_watch", "audit2")],
+          f"each has a line in the list: {lines}")
     after = ids(root)
     check(len(after) == len(before) + 3, "each has a block of its own")
     check(all(a[1] <= b[0] for a, b in zip(after, after[1:])), f"no two blocks overlap: {after}")

@@ -61,7 +61,7 @@ std::string role_member(const boost::json::object& object, std::string_view name
 
 } // namespace
 
-aws_key_sources aws_key_sources::of(const sink_settings& settings) {
+aws_key_sources aws_key_sources::of(const aws_settings& settings) {
   aws_key_sources out;
   out.environment = {aws_environment("AWS_ACCESS_KEY_ID"), aws_environment("AWS_SECRET_ACCESS_KEY"),
                      aws_environment("AWS_SESSION_TOKEN")};

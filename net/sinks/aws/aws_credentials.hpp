@@ -1,8 +1,7 @@
 // Who we are to AWS: from the environment, the shared file or the instance's metadata service.
 #pragma once
 
-#include "actors/delivery/sink_settings.hpp"
-#include "actors/limiter/limiter_messages.hpp"
+#include "net/sinks/aws/aws_settings.hpp"
 #include "net/sinks/http/curl_request.hpp"
 #include "storage/base/result.hpp"
 
@@ -32,7 +31,7 @@ struct aws_key_sources {
 
   /// From the settings and this process's environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
   /// AWS_SESSION_TOKEN, AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE, HOME.
-  static aws_key_sources of(const sink_settings& settings);
+  static aws_key_sources of(const aws_settings& settings);
 };
 
 /// The section of a shared file. Errors: config; the text quotes nothing of the file.

@@ -54,23 +54,24 @@ std::string aws_member(const boost::json::object& object, std::string_view name)
 
 } // namespace
 
-result<std::shared_ptr<aws_service>>
-make_aws_service(const std::string& name, const std::string& region, const std::string& endpoint,
-                 const sink_settings& settings, const std::string& sink_name) {
+result<std::shared_ptr<aws_service>> make_aws_service(const std::string& name,
+                                                      const aws_settings& settings,
+                                                      const std::string& sink_name) {
   const auto config = [&](const std::string& why) {
     return error{errc::config, "sinks." + sink_name + '.' + why};
   };
-  if (!is_region_name(region))
+  if (!is_region_name(settings.region))
     return config("region: write the name of an AWS region, \"eu-west-1\" say");
   if (!settings.metadata_url.empty() && http_origin(settings.metadata_url).empty())
     return config("metadata_url: write http://ADDRESS, http://169.254.169.254 on an instance");
   auto service = std::make_shared<aws_service>();
   service->name = name;
-  service->region = region;
-  service->url = endpoint.empty() ? aws_endpoint(name, region) : http_origin(endpoint);
+  service->region = settings.region;
+  service->url = settings.endpoint.empty() ? aws_endpoint(name, settings.region)
+                                           : http_origin(settings.endpoint);
   if (service->url.empty()) return config("endpoint: write http://HOST:PORT or https://HOST");
   service->url += '/';
-  service->tls = {settings.ca_file, settings.cert_file, settings.key_file};
+  service->tls = {.ca_file = settings.ca_file};
   service->credentials =
       std::make_shared<aws_credentials>(aws_key_sources::of(settings), service->stopping);
   return service;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,16 +26,16 @@ struct aws_service {
   std::string url;          ///< the endpoint, with "/" for its path
   std::string content_type; ///< "application/x-amz-json-1.1"
   std::string target;       ///< the call: "Kinesis_20131202.PutRecords"
-  curl_tls tls;
+  sink_certificates tls;
   std::shared_ptr<aws_credentials> credentials;
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 };
 
 /// Makes the service for a sink, all but content_type and target: its endpoint is the setting, or
 /// AWS's own. Errors: config.
-result<std::shared_ptr<aws_service>>
-make_aws_service(const std::string& name, const std::string& region, const std::string& endpoint,
-                 const sink_settings& settings, const std::string& sink_name);
+result<std::shared_ptr<aws_service>> make_aws_service(const std::string& name,
+                                                      const aws_settings& settings,
+                                                      const std::string& sink_name);
 
 /// "https://SERVICE.REGION.amazonaws.com", with China's suffix for its regions.
 std::string aws_endpoint(const std::string& service, const std::string& region);
@@ -67,6 +68,21 @@ class aws_caller {
     request_outcome failed;
     const auto answer = send(body, events, timeout, failed);
     return answer ? read(*answer) : failed;
+  }
+
+  /// Delivers a batch in as many calls as it takes. `join` makes the body of the events of a call,
+  /// and `read` an outcome of the answer to it and their number.
+  template <class Join, class Read>
+  delivery deliver(const sink_batch& batch, const encoded_events& encoded,
+                   const request_limits& limits, std::chrono::steady_clock::time_point deadline,
+                   Join&& join, Read&& read) {
+    return deliver_in_requests(batch, encoded, limits, [&](std::span<const std::uint32_t> events) {
+      const auto body = join(events);
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          deadline - std::chrono::steady_clock::now());
+      return call(body, events.size(), left,
+                  [&](const std::string& answer) { return read(answer, events.size()); });
+    });
   }
 
  private:

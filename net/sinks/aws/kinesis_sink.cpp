@@ -1,10 +1,11 @@
 // PutRecords of Kinesis Data Streams: an event a record.
+#include "net/sinks/aws/kinesis_sink.hpp"
+
 #include "net/base/base64.hpp"
 #include "net/base/json_text.hpp"
 #include "net/sinks/aws/aws_request.hpp"
 #include "net/sinks/aws/aws_results.hpp"
 #include "net/sinks/outgoing_form.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <algorithm>
 
@@ -50,13 +51,10 @@ class kinesis_connection final : public sink_connection {
     const auto encoded = encode(batch);
     const request_limits limits{.max_events = kinesis_request_records,
                                 .max_bytes = kinesis_request_bytes};
-    auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
-      const auto body = join(encoded, events, name);
-      const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
-      return aws_.call(body, events.size(), left, [&](const std::string& answer) {
-        return read_put_records(answer, events.size());
-      });
-    });
+    const auto body_of = [&](std::span<const std::uint32_t> events) {
+      return join(encoded, events, name);
+    };
+    auto out = aws_.deliver(batch, encoded, limits, deadline, body_of, read_put_records);
     out.scope = outgoing_form::scope_of(parts_->stream, out.scope);
     if (out.scope == failure_scope::missing) out.failure = "stream " + name + ": " + out.failure;
     return out;
@@ -123,21 +121,20 @@ class kinesis_sink final : public sink {
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_kinesis_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_kinesis_sink(const kinesis_sink_settings& settings,
                                                 const sink_context& context) {
   if (!is_kinesis_name(outgoing_form::fill_template(settings.stream, "stream")))
     return error{errc::config, "sinks." + context.name +
                                    ".stream: write the name of a Kinesis "
                                    "stream, of at most 128 letters, digits and '_', '.', '-'"};
   auto parts = std::make_shared<kinesis_parts>();
-  auto service =
-      make_aws_service("kinesis", settings.region, settings.endpoint, settings, context.name);
+  auto service = make_aws_service("kinesis", settings.aws, context.name);
   if (!service) return service.error();
   parts->service = std::move(*service);
   parts->service->content_type = "application/x-amz-json-1.1";
   parts->service->target = "Kinesis_20131202.PutRecords";
   parts->stream = settings.stream;
-  parts->source = settings.source.empty() ? "/penstock/" + context.node_name : settings.source;
+  parts->source = context.event_source();
   return std::shared_ptr<sink>{std::make_shared<kinesis_sink>(std::move(parts))};
 }
 

@@ -1,11 +1,12 @@
 // SendMessageBatch of SQS: an event a message, to standard and FIFO queues.
+#include "net/sinks/aws/sqs_sink.hpp"
+
 #include "net/base/json_text.hpp"
 #include "net/sinks/aws/aws_request.hpp"
 #include "net/sinks/aws/aws_results.hpp"
 #include "net/sinks/aws/sqs_message.hpp"
 #include "net/sinks/http/http_target.hpp"
 #include "net/sinks/outgoing_form.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 namespace penstock {
 
@@ -42,13 +43,10 @@ class sqs_connection final : public sink_connection {
     const request_limits limits{.max_events = sqs_request_messages,
                                 .max_bytes = sqs_request_bytes,
                                 .keeps_order = parts_->is_fifo};
-    auto out = deliver_in_requests(batch, encoded, limits, [&](auto events) {
-      const auto body = join(encoded, events, *queue);
-      const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
-      return aws_.call(body, events.size(), left, [&](const std::string& answer) {
-        return read_send_message_batch(answer, events.size());
-      });
-    });
+    const auto body_of = [&](std::span<const std::uint32_t> events) {
+      return join(encoded, events, *queue);
+    };
+    auto out = aws_.deliver(batch, encoded, limits, deadline, body_of, read_send_message_batch);
     out.scope = outgoing_form::scope_of(parts_->queue_url, out.scope);
     if (out.scope == failure_scope::missing) out.failure = *queue + ": " + out.failure;
     return out;
@@ -131,7 +129,7 @@ class sqs_sink final : public sink {
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_sqs_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_sqs_sink(const sqs_sink_settings& settings,
                                             const sink_context& context) {
   const auto origin = http_origin(settings.queue_url);
   if (origin.empty())
@@ -140,10 +138,10 @@ result<std::shared_ptr<sink>> make_sqs_sink(const sink_settings& settings,
                                    "https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"};
   if (const auto why = http_pattern_fault(settings.queue_url); !why.empty())
     return error{errc::config, "sinks." + context.name + ".queue_url: " + why};
-  auto region = region_of_queue(settings.queue_url);
-  if (region.empty()) region = settings.region;
-  const auto& endpoint = settings.endpoint.empty() ? origin : settings.endpoint;
-  auto service = make_aws_service("sqs", region, endpoint, settings, context.name);
+  auto aws = settings.aws;
+  if (const auto region = region_of_queue(settings.queue_url); !region.empty()) aws.region = region;
+  if (aws.endpoint.empty()) aws.endpoint = origin;
+  auto service = make_aws_service("sqs", aws, context.name);
   if (!service) return service.error();
   auto parts = std::make_shared<sqs_parts>();
   parts->service = std::move(*service);
@@ -151,7 +149,7 @@ result<std::shared_ptr<sink>> make_sqs_sink(const sink_settings& settings,
   parts->service->target = "AmazonSQS.SendMessageBatch";
   parts->queue_url = settings.queue_url;
   parts->is_fifo = is_fifo_queue(settings.queue_url);
-  parts->source = settings.source.empty() ? "/penstock/" + context.node_name : settings.source;
+  parts->source = context.event_source();
   return std::shared_ptr<sink>{std::make_shared<sqs_sink>(std::move(parts))};
 }
 

@@ -63,7 +63,7 @@ void curl_start() {
 
 struct curl_session::handle {
   CURL* easy = nullptr;
-  curl_tls tls;
+  sink_certificates tls;
   std::shared_ptr<const std::atomic<bool>> stopping;
   char words[CURL_ERROR_SIZE] = {};
 
@@ -115,7 +115,7 @@ void curl_session::handle::set_request(const curl_request& request, milliseconds
   set(CURLOPT_PASSWORD, signing.secret.c_str());
 }
 
-curl_session::curl_session(curl_tls tls, std::shared_ptr<const std::atomic<bool>> stopping)
+curl_session::curl_session(sink_certificates tls, std::shared_ptr<const std::atomic<bool>> stopping)
     : handle_{std::make_unique<handle>()} {
   curl_start();
   handle_->tls = std::move(tls);

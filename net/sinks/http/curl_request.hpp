@@ -1,6 +1,7 @@
 // HTTP requests over libcurl for sinks: one at a time, on a connection that is kept.
 #pragma once
 
+#include "net/sinks/shared_keys.hpp"
 #include "storage/base/result.hpp"
 
 #include <atomic>
@@ -16,13 +17,6 @@ namespace penstock {
 inline constexpr std::size_t max_answer_bytes = 4u << 20;
 /// The longest pause that a Retry-After is believed.
 inline constexpr std::chrono::milliseconds max_retry_after_ms{3'600'000};
-
-/// How to prove who is who; certificates are always verified.
-struct curl_tls {
-  std::string ca_file;   ///< PEM; empty: the system's
-  std::string cert_file; ///< PEM, ours
-  std::string key_file;  ///< PEM
-};
 
 /// AWS Signature Version 4; an empty key_id: the request is not signed.
 struct curl_signing {
@@ -51,7 +45,7 @@ struct curl_answer {
 class curl_session {
  public:
   /// `stopping` becomes true when requests shall be given up: within a second.
-  curl_session(curl_tls tls, std::shared_ptr<const std::atomic<bool>> stopping);
+  curl_session(sink_certificates tls, std::shared_ptr<const std::atomic<bool>> stopping);
   ~curl_session();
   curl_session(const curl_session&) = delete;
   curl_session& operator=(const curl_session&) = delete;

@@ -1,10 +1,11 @@
 // POSTs batches to a URL: to another Penstock, or to any server that takes lines of JSON or
 // CloudEvents.
+#include "net/sinks/http/http_sink.hpp"
+
 #include "net/base/ascii.hpp"
 #include "net/sinks/http/http_answer.hpp"
 #include "net/sinks/http/http_body.hpp"
 #include "net/sinks/http/http_target.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <algorithm>
 
@@ -30,7 +31,7 @@ struct http_sink_parts {
   std::vector<std::string> secrets; ///< of the headers, which no message may have
   http_format format = http_format::ndjson;
   std::string source;
-  curl_tls tls;
+  sink_certificates tls;
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
 };
 
@@ -147,7 +148,7 @@ std::string add_header(http_sink_parts& parts, const std::string& name, const st
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_http_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_http_sink(const http_sink_settings& settings,
                                              const sink_context& context) {
   const auto config = [&](const std::string& why) {
     return error{errc::config, "sinks." + context.name + '.' + why};
@@ -164,8 +165,8 @@ result<std::shared_ptr<sink>> make_http_sink(const sink_settings& settings,
   for (const auto& [name, value] : settings.headers)
     if (const auto why = add_header(*parts, name, value); !why.empty())
       return config("headers: " + why);
-  parts->source = settings.source.empty() ? "/penstock/" + context.node_name : settings.source;
-  parts->tls = {settings.ca_file, settings.cert_file, settings.key_file};
+  parts->source = context.event_source();
+  parts->tls = settings.certificates;
   return std::shared_ptr<sink>{std::make_shared<http_sink>(std::move(parts))};
 }
 

@@ -94,15 +94,16 @@ class kafka_conf_writer {
   std::string failed_;
 };
 
-void kafka_set_credentials(kafka_conf_writer& out, const sink_settings& settings) {
+void kafka_set_credentials(kafka_conf_writer& out, const kafka_sink_settings& settings) {
+  const auto& [ca_file, cert_file, key_file] = settings.certificates;
   const bool sasl = !settings.username.empty();
   if (sasl && settings.sasl_mechanism.empty())
     out.fail("sasl_mechanism", "needed beside username: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512");
   if (!sasl && !settings.sasl_mechanism.empty())
     out.fail("username", "needed beside sasl_mechanism");
-  if (!settings.tls && !(settings.ca_file + settings.cert_file + settings.key_file).empty())
+  if (!settings.tls && !(ca_file + cert_file + key_file).empty())
     out.fail("tls", "must be true where ca_file, cert_file or key_file is set");
-  if (settings.cert_file.empty() != settings.key_file.empty())
+  if (cert_file.empty() != key_file.empty())
     out.fail("key_file", "cert_file and key_file go together");
   out.set("tls", "security.protocol",
           settings.tls ? (sasl ? "sasl_ssl" : "ssl") : (sasl ? "sasl_plaintext" : "plaintext"));
@@ -112,13 +113,13 @@ void kafka_set_credentials(kafka_conf_writer& out, const sink_settings& settings
     out.set("password", "sasl.password", settings.password);
   }
   if (settings.tls) {
-    out.set("ca_file", "ssl.ca.location", settings.ca_file.empty() ? "probe" : settings.ca_file);
-    out.set_if("cert_file", "ssl.certificate.location", settings.cert_file);
-    out.set_if("key_file", "ssl.key.location", settings.key_file);
+    out.set("ca_file", "ssl.ca.location", ca_file.empty() ? "probe" : ca_file);
+    out.set_if("cert_file", "ssl.certificate.location", cert_file);
+    out.set_if("key_file", "ssl.key.location", key_file);
   }
 }
 
-void kafka_set_properties(kafka_conf_writer& out, const sink_settings& settings) {
+void kafka_set_properties(kafka_conf_writer& out, const kafka_sink_settings& settings) {
   for (const auto& [property, value] : kafka_fixed)
     out.set("properties", std::string{property}, std::string{value});
   for (const auto& [property, value] : kafka_defaults)
@@ -161,12 +162,12 @@ std::string kafka_start_fault(const rd_kafka_conf_t* checked) {
 
 } // namespace
 
-result<std::shared_ptr<kafka_shared>> make_kafka_shared(const sink_settings& settings,
+result<std::shared_ptr<kafka_shared>> make_kafka_shared(const kafka_sink_settings& settings,
                                                         const sink_context& context) {
   auto out = std::make_shared<kafka_shared>();
   out->name = context.name;
   out->topic = settings.topic.empty() ? std::string{kafka_default_topic} : settings.topic;
-  out->source = settings.source.empty() ? "/penstock/" + context.node_name : settings.source;
+  out->source = context.event_source();
   out->conf.reset(rd_kafka_conf_new());
 
   kafka_conf_writer writer{out->conf.get(), context.name};

@@ -1,8 +1,7 @@
 // The kafka sink's settings as librdkafka wants them, and where its log lines go.
 #pragma once
 
-#include "actors/delivery/sink_settings.hpp"
-#include "net/sinks/sink_kinds.hpp"
+#include "net/sinks/kafka/kafka_sink.hpp"
 #include "storage/base/result.hpp"
 
 #include <librdkafka/rdkafka.h>
@@ -35,7 +34,7 @@ struct kafka_shared {
 
 /// Checks everything that can be checked without the network: names and values of properties,
 /// topics, certificates. Errors: config, naming the key and the fix, no secret.
-result<std::shared_ptr<kafka_shared>> make_kafka_shared(const sink_settings& settings,
+result<std::shared_ptr<kafka_shared>> make_kafka_shared(const kafka_sink_settings& settings,
                                                         const sink_context& context);
 
 } // namespace penstock

@@ -11,10 +11,11 @@
 // epoch, and message.timeout.ms = 0 keeps single messages from timing out between others. What was
 // delivered is then a prefix in each partition. The next try has a new producer id: what the old
 // one had sent without an answer may come twice, with the same penstockid.
+#include "net/sinks/kafka/kafka_sink.hpp"
+
 #include "net/sinks/kafka/kafka_outcome.hpp"
 #include "net/sinks/kafka/kafka_producer.hpp"
 #include "net/sinks/outgoing_form.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <algorithm>
 #include <unordered_set>
@@ -184,7 +185,7 @@ class kafka_sink final : public sink {
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_kafka_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_kafka_sink(const kafka_sink_settings& settings,
                                               const sink_context& context) {
   auto shared = make_kafka_shared(settings, context);
   if (!shared) return shared.error();

@@ -13,11 +13,12 @@
 // libnats' own asynchronous publishing is not used: js_PublishAsyncComplete says OK when publishes
 // failed, waits out its time when the connection is lost, and calls back from a thread that may
 // outlive the lane.
+#include "net/sinks/nats/nats_sink.hpp"
+
 #include "net/sinks/nats/nats_answer.hpp"
 #include "net/sinks/nats/nats_diagnosis.hpp"
 #include "net/sinks/nats/nats_link.hpp"
 #include "net/sinks/nats/nats_message.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -35,8 +36,7 @@ constexpr milliseconds nats_slice_ms{100};     ///< how often a wait looks wheth
 constexpr std::size_t nats_answers_every = 64; ///< messages: then failures are looked for
 
 struct nats_plan {
-  sink_settings settings;
-  nats_login login;
+  nats_sink_settings settings;
   sink_context context;
   std::vector<nats_server> servers;
   std::string client_name; ///< what the server's monitoring shows
@@ -52,9 +52,8 @@ milliseconds nats_left(nats_clock::time_point deadline) {
 class nats_lane final : public sink_connection {
  public:
   explicit nats_lane(std::shared_ptr<nats_plan> plan)
-      : plan_{std::move(plan)}, link_{plan_->login, plan_->client_name},
-        form_{plan_->settings.source.empty() ? "/penstock/" + plan_->context.node_name
-                                             : plan_->settings.source},
+      : plan_{std::move(plan)}, link_{plan_->settings.login, plan_->client_name},
+        form_{plan_->context.event_source()},
         server_{plan_->lanes++ % plan_->servers.size()} {}
 
   delivery deliver(const sink_batch& batch, milliseconds timeout) override;
@@ -269,7 +268,7 @@ class nats_sink final : public sink {
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_nats_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_nats_sink(const nats_sink_settings& settings,
                                              const sink_context& context) {
   const auto wrong = [&](std::string_view key, std::string_view why) {
     return error{errc::config,
@@ -288,14 +287,7 @@ result<std::shared_ptr<sink>> make_nats_sink(const sink_settings& settings,
     return wrong("subject", "'" + plan->settings.subject + "' " + std::string{fault});
   if (const auto fault = nats_stream_fault(settings.stream); !fault.empty())
     return wrong("stream", "'" + settings.stream + "' " + std::string{fault});
-  plan->login = {.username = settings.username,
-                 .password = settings.password,
-                 .token = settings.token,
-                 .credentials_file = settings.credentials_file,
-                 .ca_file = settings.ca_file,
-                 .cert_file = settings.cert_file,
-                 .key_file = settings.key_file};
-  if (const auto fault = fault_of(plan->login); !fault.setting.empty())
+  if (const auto fault = fault_of(settings.login); !fault.setting.empty())
     return wrong(fault.setting, fault.why);
   return std::shared_ptr<sink>{std::make_shared<nats_sink>(std::move(plan))};
 }

@@ -65,7 +65,7 @@ std::string redis_certificate_fault(SSL* ssl) {
 
 } // namespace
 
-result<std::shared_ptr<redis_tls>> make_redis_tls(const sink_settings& settings) {
+result<std::shared_ptr<redis_tls>> make_redis_tls(const sink_certificates& files) {
   auto out = std::make_shared<redis_tls>();
   auto& context = out->context;
   redis_error_code failed;
@@ -73,17 +73,17 @@ result<std::shared_ptr<redis_tls>> make_redis_tls(const sink_settings& settings)
                           asio::ssl::context::no_tlsv1_1,
                       failed);
   context.set_verify_mode(asio::ssl::verify_peer, failed);
-  if (settings.ca_file.empty())
+  if (files.ca_file.empty())
     context.set_default_verify_paths(failed);
   else
-    context.load_verify_file(settings.ca_file, failed);
+    context.load_verify_file(files.ca_file, failed);
   if (failed) return redis_file_error("ca_file", failed);
-  if (settings.cert_file.empty() != settings.key_file.empty())
+  if (files.cert_file.empty() != files.key_file.empty())
     return error{errc::config, "cert_file: needs key_file, and key_file needs it"};
-  if (settings.cert_file.empty()) return out;
-  context.use_certificate_chain_file(settings.cert_file, failed);
+  if (files.cert_file.empty()) return out;
+  context.use_certificate_chain_file(files.cert_file, failed);
   if (failed) return redis_file_error("cert_file", failed);
-  context.use_private_key_file(settings.key_file, asio::ssl::context::pem, failed);
+  context.use_private_key_file(files.key_file, asio::ssl::context::pem, failed);
   if (failed) return redis_file_error("key_file", failed);
   return out;
 }

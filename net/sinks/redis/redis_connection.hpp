@@ -1,9 +1,9 @@
 // A connection to a Redis server: TCP or TLS, with a deadline for everything.
 #pragma once
 
-#include "actors/delivery/sink_settings.hpp"
 #include "net/sinks/redis/redis_protocol.hpp"
 #include "net/sinks/redis/redis_url.hpp"
+#include "net/sinks/shared_keys.hpp"
 #include "storage/base/result.hpp"
 
 #include <atomic>
@@ -18,8 +18,8 @@ namespace penstock {
 /// Certificates and the rules for the server's; shared by connections.
 struct redis_tls;
 
-/// Reads the files that the settings name. Errors: config, naming the field and why.
-result<std::shared_ptr<redis_tls>> make_redis_tls(const sink_settings& settings);
+/// Reads the files. Errors: config, naming the field and why.
+result<std::shared_ptr<redis_tls>> make_redis_tls(const sink_certificates& files);
 
 /// Used by one thread. `stopped` may be set by any: what waits then fails within stop_check_ms.
 class redis_connection {

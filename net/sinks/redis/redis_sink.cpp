@@ -10,9 +10,10 @@
 // A server that loses its last second (appendfsync everysec), or a replica that takes over without
 // it, loses events and their cursor together: nothing is ever skipped wrongly, but what had been
 // confirmed is gone. A lane notices that in the cursor, says so once, and goes on.
+#include "net/sinks/redis/redis_sink.hpp"
+
 #include "net/sinks/redis/redis_batch.hpp"
 #include "net/sinks/redis/redis_connection.hpp"
-#include "net/sinks/sink_kinds.hpp"
 #include "storage/events/event_id.hpp"
 
 #include <algorithm>
@@ -228,7 +229,7 @@ error redis_setting_error(const sink_context& context, const std::string& why) {
 
 } // namespace
 
-result<std::shared_ptr<sink>> make_redis_sink(const sink_settings& settings,
+result<std::shared_ptr<sink>> make_redis_sink(const redis_sink_settings& settings,
                                               const sink_context& context) {
   auto address = parse_redis_url(settings.url);
   if (address.has_error()) return redis_setting_error(context, "url: " + address.error().message);
@@ -240,11 +241,11 @@ result<std::shared_ptr<sink>> make_redis_sink(const sink_settings& settings,
     return redis_setting_error(context, "key: missing; name the stream, as \"events:{stream}\"");
   redis_configuration with{.address = *address, .key = settings.key, .max_len = settings.max_len};
   if (address->tls) {
-    auto tls = make_redis_tls(settings);
+    auto tls = make_redis_tls(settings.certificates);
     if (tls.has_error()) return redis_setting_error(context, tls.error().message);
     with.tls = *tls;
   }
-  with.source = settings.source.empty() ? "/penstock/" + context.node_name : settings.source;
+  with.source = context.event_source();
   with.where = "sinks." + context.name + " (" + address->name() + "): ";
   return std::shared_ptr<sink>{std::make_shared<redis_sink>(std::move(with))};
 }

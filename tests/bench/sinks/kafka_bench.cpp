@@ -1,8 +1,8 @@
 // The kafka sink beside a plain producer of librdkafka: same records, same settings, same brokers.
 // Usage: kafka_bench --brokers A [--events N] [--lanes L]; kafka_mock or a real cluster serves. The
 // two take turns; prints a line of JSON for each and the ratio of the best ones.
+#include "net/sinks/kafka/kafka_sink.hpp"
 #include "net/sinks/outgoing_form.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <CLI/CLI.hpp>
 #include <librdkafka/rdkafka.h>
@@ -78,11 +78,10 @@ double timed(const char* what, std::uint64_t events, F&& work) {
 }
 
 bool run_sink(const bench_options& how, const std::vector<std::vector<outgoing_event>>& all) {
-  sink_settings settings;
-  settings.kind = "kafka";
+  kafka_sink_settings settings;
   settings.brokers = how.brokers;
   settings.topic = how.topic;
-  const auto made = make_sink(settings, {.name = "bench", .node_name = "bench"});
+  const auto made = make_kafka_sink(settings, {.name = "bench", .node_name = "bench"});
   if (!made) return std::fprintf(stderr, "%s\n", made.error().message.c_str()), false;
   const std::size_t size = how.batch_events ? how.batch_events : (*made)->traits().batch_events;
   std::atomic<std::size_t> delivered{0};

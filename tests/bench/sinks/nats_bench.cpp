@@ -1,8 +1,8 @@
 // How fast events get into a JetStream stream: by a plain asynchronous publisher of libnats, the
 // floor, and by the nats sink, in turns. Both send the same bodies and headers and wait for every
 // confirmation. Prints each round, and the ratio of the best ones.
+#include "net/sinks/nats/nats_sink.hpp"
 #include "net/sinks/outgoing_form.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nats/nats.h>
@@ -158,11 +158,11 @@ double run(const bench_plan& plan, bool plainly) {
   std::vector<std::vector<sink_batch>> shares;
   for (std::size_t lane = 0; lane < plan.lanes; ++lane)
     shares.push_back(batches_of(plan, lane));
-  sink_settings settings{.kind = "nats"};
+  nats_sink_settings settings;
   settings.url = plan.url;
   settings.stream = "BENCH";
   settings.subject = "bench.{stream}";
-  auto made = make_sink(settings, {.name = "bench", .node_name = "bench"});
+  auto made = make_nats_sink(settings, {.name = "bench", .node_name = "bench"});
   if (!made) must(NATS_ERR, made.error().message.c_str());
 
   const auto cpu_before_s = cpu_s();

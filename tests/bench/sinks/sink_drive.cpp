@@ -31,23 +31,6 @@ struct drive {
   std::string tag = "benchtag";
 };
 
-std::string* setting(sink_settings& of, std::string_view name) {
-  const std::pair<std::string_view, std::string*> all[] = {
-      {"kind", &of.kind},           {"url", &of.url},
-      {"stream", &of.stream},       {"subject", &of.subject},
-      {"brokers", &of.brokers},     {"topic", &of.topic},
-      {"region", &of.region},       {"endpoint", &of.endpoint},
-      {"queue_url", &of.queue_url}, {"key", &of.key},
-      {"format", &of.format},       {"username", &of.username},
-      {"password", &of.password},   {"token", &of.token},
-      {"ca_file", &of.ca_file},     {"cert_file", &of.cert_file},
-      {"key_file", &of.key_file},   {"source", &of.source},
-  };
-  for (const auto& [known, value] : all)
-    if (known == name) return value;
-  return nullptr;
-}
-
 /// A batch whose numbers follow those before it, as a lane gets them.
 sink_batch make_batch(const drive& how, std::uint32_t lane, std::uint64_t first) {
   auto block = std::make_shared<event_block>();
@@ -105,9 +88,16 @@ int main(int argc, char** argv) {
     const std::string_view text{argv[i]};
     const auto equals = text.find('=');
     const auto name = text.substr(0, equals);
-    auto* value = name == "tag" ? &how.tag : setting(settings, name);
-    if (!value || equals == text.npos) return std::fprintf(stderr, "unknown: %s\n", argv[i]), 64;
-    *value = text.substr(equals + 1);
+    if (equals == text.npos) return std::fprintf(stderr, "unknown: %s\n", argv[i]), 64;
+    std::string value{text.substr(equals + 1)};
+    if (name == "tag")
+      how.tag = std::move(value);
+    else if (name == "kind")
+      settings.kind = std::move(value);
+    else if (name == "source")
+      settings.source = std::move(value);
+    else
+      settings.values[std::string{name}] = std::move(value);
   }
   const auto to = make_sink(settings, {.name = "bench", .node_name = "bench"});
   if (to.has_error()) return std::fprintf(stderr, "%s\n", to.error().message.c_str()), 78;

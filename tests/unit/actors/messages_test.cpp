@@ -218,20 +218,20 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   asked.token = 7;
   asked.items = {{.client = 1, .events = 2, .bytes = 30}};
   asked.sizes = {10, 20};
-  asked.wishes = {50};
+  asked.requested_units = {50};
   const auto question = round_trip(asked);
   CHECK(question.version == 4);
   CHECK(question.token == 7);
   CHECK(question.items.at(0).events == 2);
   CHECK(question.sizes == asked.sizes);
-  CHECK(question.wishes == asked.wishes);
+  CHECK(question.requested_units == asked.requested_units);
 
   asked.holder = 99;
-  asked.claims = {{1, 2, 3}};
-  CHECK(round_trip(asked).claims.empty()); // the form of version 4 has none
+  asked.settlements = {{1, 2, 3}};
+  CHECK(round_trip(asked).settlements.empty()); // the form of version 4 has none
   CHECK(round_trip(asked).holder == 0);
   asked.version = claims_wire_version;
-  CHECK(round_trip(asked).claims == asked.claims);
+  CHECK(round_trip(asked).settlements == asked.settlements);
   CHECK(round_trip(asked).holder == 99);
 
   owner_reply told;

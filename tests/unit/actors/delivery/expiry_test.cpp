@@ -178,8 +178,8 @@ TEST_CASE("events acknowledged ahead cost no unread one after a restart", "[expi
   w.receipts(acked);
   w.pass(cursor_save_interval);
   w.kill();
-  w.space_rule = [](const std::string&) { // its ten, and what their types take
-    return stream_rule{.max_bytes = about_ten_events + 10 * 10, .refuses = false};
+  w.space_rule = [](const std::string&) {
+    return stream_rule{.max_bytes = about_ten_events, .refuses = false};
   };
   w.start();
   CHECK(w.stats().depth == 10);

@@ -63,14 +63,14 @@ class played_neighbours : public three_limiters {
     run();
     forget_backups();
   }
-  void ask_for(std::uint32_t wish, lease_claim claim = {}) {
+  void ask_for(std::uint32_t requested_units, lease_settlement settlement = {}) {
     owner_request request;
     request.version = claims_wire_version;
     request.token = ++last_token;
     request.items = {{.client = some_client, .plan = plan_id("p"), .events = 1}};
-    request.wishes = {wish};
+    request.requested_units = {requested_units};
     request.holder = 77;
-    request.claims = {claim};
+    request.settlements = {settlement};
     holder->send(nodes[owner()]->limiter, request);
     run();
   }
@@ -459,7 +459,7 @@ TEST_CASE_METHOD(leased_limiters, "limiters: a lease whose answer comes too late
   CHECK(back.leases == std::vector{lease_return{5, 7}});
 }
 
-TEST_CASE_METHOD(leased_limiters, "limiters: peers of an earlier version get no claims",
+TEST_CASE_METHOD(leased_limiters, "limiters: peers of an earlier version get no settlements",
                  "[limiter_cluster]") {
   caf::scoped_actor earlier{system};
   tell(holder, peer_up{static_cast<std::uint16_t>(giver),
@@ -474,11 +474,11 @@ TEST_CASE_METHOD(leased_limiters, "limiters: peers of an earlier version get no 
   ask(holder, some_client, 3);
   run();
   leases_returned back;
-  REQUIRE(take(earlier, back)); // what a claim would have said
+  REQUIRE(take(earlier, back)); // what a settlement would have said
   CHECK(back.leases.at(0).units == 2);
   owner_request request;
   REQUIRE(take(earlier, request));
   CHECK(request.version == 4);
-  CHECK(request.wishes.at(0) > 0);
-  CHECK(request.claims.empty());
+  CHECK(request.requested_units.at(0) > 0);
+  CHECK(request.settlements.empty());
 }

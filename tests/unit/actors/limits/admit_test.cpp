@@ -1,4 +1,5 @@
 // Several limits together, calendar arithmetic.
+#include "actors/limits/algorithms/calendar.hpp"
 #include "actors/limits/limits.hpp"
 #include "tests/unit/actors/limits/admit_support.hpp"
 #include "tests/unit/actors/limits/durations.hpp"

@@ -1,7 +1,7 @@
 // A model of leases and moves for an exhaustive search: one client, two holders, the owner of its
 // shard and the node that the shard may move to, and every message between them as a value that may
 // be delivered at any time. The steps do nothing by themselves: they load the state into the real
-// lease_purse, lease_desk and limit_ledger, let these act, and read them back.
+// lease_cache, lease_granter and limit_ledger, let these act, and read them back.
 #pragma once
 
 #include "actors/limiter/lease_cache.hpp"
@@ -45,7 +45,7 @@ enum class mistake : std::uint8_t {
   moves_over_plans,       ///< the same, where they come with a shard after the change
 };
 
-/// A holder's purse, by what it was told last and has left of it.
+/// A holder's cache, by what it was told last and has left of it.
 struct holding {
   lease_answer told{};       ///< units: what may be spent
   std::uint32_t unspent = 0; ///< what may not any more, as the lease is to be settled
@@ -61,10 +61,10 @@ struct holding {
 struct question {
   std::uint8_t holder = 0;
   std::uint8_t events = 0;
-  std::uint8_t wish = 0;
+  std::uint8_t requested_units = 0;
   std::int64_t asked_ns = 0;
   lease_origin from{};
-  lease_claim claim{};
+  lease_settlement settlement{};
 };
 
 struct reply {
@@ -93,8 +93,8 @@ struct moving {
   std::vector<moved_lease> leases;
 };
 
-/// A node that may own the shard: its ledger's states, by the plan's limits, and its desk's leases,
-/// of which left_ns is the time when they are forgotten.
+/// A node that may own the shard: its ledger's states, by the plan's limits, and its granter's
+/// leases, of which left_ns is the time when they are forgotten.
 struct owning {
   std::array<limit_state, most_limits> states{};
   std::vector<moved_lease> leases;
@@ -128,7 +128,7 @@ struct world {
   std::uint64_t last_token = 0;
   std::uint64_t last_id = 2;
   budget left{};
-  std::uint32_t series = 1; ///< of the next desk: each step makes one anew
+  std::uint32_t series = 1; ///< of the next granter: each step makes one anew
   bool lost_units = false;  ///< units of a lease are charged that nobody can spend or return
   bool moved = false;
   bool changed = false; ///< a plan
@@ -199,12 +199,12 @@ class engine {
  private:
   struct acting {
     limit_ledger& ledger;
-    lease_desk desk;
+    lease_granter granter;
     limit_ledger::location at;
   };
   acting load(const world& w, std::size_t owner);
   void store(world& w, std::size_t owner, acting& from);
-  lease_purse load_purse(const world& w, std::size_t holder);
+  lease_cache load_cache(const world& w, std::size_t holder);
 
   bool spend(world& w, std::size_t holder, std::uint32_t units);
   bool decide(world& w, std::size_t which);

@@ -178,10 +178,10 @@ std::string engine::check(const world& at) {
              text_of_state(owner->states[i]) + " and it is " + text_of_state(truth);
   }
   // Whatever was lost: after two windows, or when a burst is full again, all is there.
-  w.now_ns += max_lease_lifetime_ns + 3'000'000'000; // the desk's grace, and the purse's memory
+  w.now_ns += max_lease_lifetime_ns + 3'000'000'000; // the granter's grace, and the cache's memory
   acting by = load(w, static_cast<std::size_t>(owner - w.owners.begin()));
-  by.desk.collect(w.now_ns);
-  if (by.desk.leases() != 0) return "the owner never forgets a lease";
+  by.granter.collect(w.now_ns);
+  if (by.granter.leases() != 0) return "the owner never forgets a lease";
   std::int64_t longest_ns = 0;
   for (const limit& each : limits)
     longest_ns = std::max(longest_ns, 2 * each.window_ns);
@@ -206,7 +206,7 @@ void engine::settle(world& w) {
   while (!w.replies.empty())
     (void)take(w, 0);
   for (std::size_t holder = 0; holder < holder_count; ++holder) {
-    // Who sent something just now is waited for a little: see lease_purse::collect().
+    // Who sent something just now is waited for a little: see lease_cache::collect().
     const holding& by = w.holders[holder];
     w.now_ns = std::max(w.now_ns, std::max(by.asked_ns, by.seen_ns) + by.told.lifetime_ns);
     (void)collect(w, holder);
@@ -278,7 +278,7 @@ void number_questions(world& w) {
   }
   for (question& each : w.questions) {
     all.push_back(&each.from.token);
-    all.push_back(&each.claim.void_from);
+    all.push_back(&each.settlement.void_from);
   }
   for (reply& each : w.replies)
     all.push_back(&each.to.token);
@@ -318,7 +318,7 @@ void number_leases(world& w) {
   for (holding& each : w.holders)
     each.told.lease = numbers.of(each.told.lease);
   for (question& each : w.questions)
-    each.claim.lease = numbers.of(each.claim.lease);
+    each.settlement.lease = numbers.of(each.settlement.lease);
   for (reply& each : w.replies)
     each.told.lease = numbers.of(each.told.lease);
   for (returning& each : w.returns)
@@ -375,8 +375,9 @@ std::string key_of(world& w) {
             each.asked_ns, each.seen_ns, each.version, each.asking, each.unspent, each.void_from,
             each.token, each.id);
   for (const question& each : w.questions)
-    out.add(each.holder, each.events, each.wish, each.asked_ns, each.from.holder, each.from.token,
-            each.claim.lease, each.claim.unspent, each.claim.void_from);
+    out.add(each.holder, each.events, each.requested_units, each.asked_ns, each.from.holder,
+            each.from.token, each.settlement.lease, each.settlement.unspent,
+            each.settlement.void_from);
   for (const reply& each : w.replies)
     out.add(each.holder, each.version, each.asked_ns, each.to.holder, each.to.token,
             each.told.lease, each.told.units, each.told.lifetime_ns, each.told.again_ns);

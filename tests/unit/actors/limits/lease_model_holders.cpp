@@ -7,35 +7,36 @@ namespace penstock::lease_model {
 
 bool engine::spend(world& w, std::size_t holder, std::uint32_t units) {
   holding& by = w.holders[holder];
-  lease_purse purse = load_purse(w, holder);
+  lease_cache cache = load_cache(w, holder);
   std::int64_t at_ns = w.now_ns;
   if (setup_.made == mistake::spends_after_expiry && by.told.units > 0)
     at_ns = std::min(at_ns, by.asked_ns + by.told.lifetime_ns - 1);
-  if (const auto spent = purse.spend(key_, units, at_ns)) {
+  if (const auto spent = cache.spend(key_, units, at_ns)) {
     if (spent->granted == 0) return false;
-    by.told.units = static_cast<std::uint32_t>(purse.units());
+    by.told.units = static_cast<std::uint32_t>(cache.units());
     by.seen_ns = w.now_ns;
     admit(w, spent->granted, by.version);
     return true;
   }
-  if (by.asking) return false; // what is asked without a wish is as what the crowd asks
+  if (by.asking)
+    return false; // what is asked without a request for units is as what the crowd asks
   if (!spend_one(w.left.questions)) return false;
-  (void)purse.spend(key_, hot_demand, w.now_ns);
-  const std::uint32_t wish = purse.wish(key_, terms_, w.now_ns);
-  lease_claim claim = purse.claim(key_);
+  (void)cache.spend(key_, hot_demand, w.now_ns);
+  const std::uint32_t requested_units = cache.units_to_request(key_, terms_, w.now_ns);
+  lease_settlement settlement = cache.settlement(key_);
   by.told.units = 0;
-  by.unspent = claim.unspent;
-  if (setup_.made == mistake::voids_what_came) claim.void_from = 1;
-  if (setup_.made == mistake::settles_as_unspent) claim.unspent = terms_.max_units;
+  by.unspent = settlement.unspent;
+  if (setup_.made == mistake::voids_what_came) settlement.void_from = 1;
+  if (setup_.made == mistake::settles_as_unspent) settlement.unspent = terms_.max_units;
   by.asking = true;
   by.token = ++w.last_token;
   by.seen_ns = w.now_ns;
   w.questions.push_back({static_cast<std::uint8_t>(holder),
                          static_cast<std::uint8_t>(units),
-                         static_cast<std::uint8_t>(wish),
+                         static_cast<std::uint8_t>(requested_units),
                          w.now_ns,
                          {by.id, by.token},
-                         claim});
+                         settlement});
   return true;
 }
 
@@ -50,11 +51,11 @@ bool engine::take(world& w, std::size_t which) {
   if (by.asking && by.token == got.to.token) {
     const bool late = setup_.made == mistake::counts_from_arrival;
     const std::int64_t asked_ns = late ? w.now_ns : got.asked_ns;
-    lease_purse purse = load_purse(w, got.holder);
-    (void)purse.take(key_, 0, {}, got.told, asked_ns, w.now_ns);
+    lease_cache cache = load_cache(w, got.holder);
+    (void)cache.take(key_, 0, {}, got.told, asked_ns, w.now_ns);
     by.told = got.told;
     by.unspent = 0;
-    by.void_from = purse.claim(key_).void_from;
+    by.void_from = cache.settlement(key_).void_from;
     by.asked_ns = asked_ns;
     by.version = got.version;
     by.asking = false;
@@ -66,9 +67,9 @@ bool engine::take(world& w, std::size_t which) {
 
 bool engine::collect(world& w, std::size_t holder) {
   holding& by = w.holders[holder];
-  lease_purse purse = load_purse(w, holder);
-  const auto back = purse.collect(w.now_ns);
-  const bool forgot = purse.clients() == 0 && (by.told.lease != 0 || by.void_from != 0);
+  lease_cache cache = load_cache(w, holder);
+  const auto back = cache.collect(w.now_ns);
+  const bool forgot = cache.clients() == 0 && (by.told.lease != 0 || by.void_from != 0);
   if (back.empty() && !forgot) return false;
   for (const returned_units& each : back)
     w.returns.push_back({each.what, by.unspent == 0});
@@ -82,10 +83,10 @@ bool engine::collect(world& w, std::size_t holder) {
 bool engine::give_up(world& w, std::size_t holder) {
   holding& by = w.holders[holder];
   if (!by.asking || !spend_one(w.left.losses)) return false;
-  lease_purse purse = load_purse(w, holder);
-  purse.lost(key_, by.token);
-  purse.give_up(key_);
-  by.void_from = purse.claim(key_).void_from;
+  lease_cache cache = load_cache(w, holder);
+  cache.lost(key_, by.token);
+  cache.give_up(key_);
+  by.void_from = cache.settlement(key_).void_from;
   by.asking = false;
   return true;
 }
@@ -128,11 +129,11 @@ bool engine::leave(world& w, std::size_t holder) {
   const auto owner = std::ranges::find_if(w.owners, &owning::owns);
   if (owner->stopped || !spend_one(w.left.leaves)) return false;
   const auto index = static_cast<std::size_t>(owner - w.owners.begin());
-  lease_purse purse = load_purse(w, holder);
+  lease_cache cache = load_cache(w, holder);
   acting at = load(w, index);
-  for (const returned_units& each : purse.collect_all())
+  for (const returned_units& each : cache.collect_all())
     if (each.what.units != 0 || setup_.made != mistake::leaves_silently)
-      (void)at.desk.take_back(each.what, w.now_ns);
+      (void)at.granter.take_back(each.what, w.now_ns);
   store(w, index, at);
   end_process(w, holder, true);
   return true;

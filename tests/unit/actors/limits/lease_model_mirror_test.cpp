@@ -1,5 +1,5 @@
-// The lease model makes its purses, desks and ledgers anew for each step. Here each step is taken
-// by objects that live on as well, and both must come out the same.
+// The lease model makes its caches, granters and ledgers anew for each step. Here each step is
+// taken by objects that live on as well, and both must come out the same.
 #include "actors/limits/limit_messages.hpp"
 #include "tests/unit/actors/limits/lease_model.hpp"
 #include "tests/unit/actors/random.hpp"
@@ -24,10 +24,10 @@ struct mirror {
   struct asked {
     std::size_t holder;
     std::uint32_t events;
-    std::uint32_t wish;
+    std::uint32_t requested_units;
     std::int64_t at_ns;
     lease_origin from;
-    lease_claim claim;
+    lease_settlement settlement;
   };
   struct told {
     std::size_t holder;
@@ -38,7 +38,7 @@ struct mirror {
   explicit mirror(const plan& rules)
       : ledger(std::make_shared<const std::vector<plan>>(1, rules), 100,
                std::make_shared<limit_labels>()),
-        desk(ledger, 100, 7), terms(terms_of(rules, all_limits)),
+        granter(ledger, 100, 7), terms(terms_of(rules, all_limits)),
         key(lease_key_of(rules, {5, 0, plan_id(rules.name), 0, all_limits})) {}
 
   admit_item item(std::uint32_t events) const {
@@ -49,36 +49,41 @@ struct mirror {
   }
 
   void spend(std::size_t holder, std::uint32_t units, std::int64_t now_ns) {
-    lease_purse& purse = purses[holder];
-    if (purse.spend(key, units, now_ns)) return;
-    (void)purse.spend(key, 1000, now_ns);
-    const std::uint32_t wish = purse.wish(key, terms, now_ns);
-    questions.push_back(
-        {holder, units, wish, now_ns, {holder + 1, ++last_token}, purse.claim(key)});
+    lease_cache& cache = caches[holder];
+    if (cache.spend(key, units, now_ns)) return;
+    (void)cache.spend(key, 1000, now_ns);
+    const std::uint32_t requested_units = cache.units_to_request(key, terms, now_ns);
+    questions.push_back({holder,
+                         units,
+                         requested_units,
+                         now_ns,
+                         {holder + 1, ++last_token},
+                         cache.settlement(key)});
   }
   void decide(std::size_t which, std::int64_t now_ns) {
     const asked what = pull(questions, which);
     const auto at = ledger.locate(item(what.events), now_ns);
-    (void)desk.settle(key, what.from.holder, what.claim, now_ns);
+    (void)granter.settle(key, what.from.holder, what.settlement, now_ns);
     const auto decided = ledger.decide(at, item(what.events), {}, now_ns);
-    replies.push_back({what.holder, what.at_ns,
-                       desk.answer(at, item(what.events), decided, what.wish, what.from, now_ns)});
+    replies.push_back(
+        {what.holder, what.at_ns,
+         granter.answer(at, item(what.events), decided, what.requested_units, what.from, now_ns)});
   }
   void take(std::size_t which, std::int64_t now_ns) {
     const told got = pull(replies, which);
-    if (const auto back = purses[got.holder].take(key, 0, {}, got.what, got.asked_ns, now_ns))
+    if (const auto back = caches[got.holder].take(key, 0, {}, got.what, got.asked_ns, now_ns))
       returns.push_back(back->what);
   }
   void collect(std::size_t holder, std::int64_t now_ns) {
-    for (const auto& back : purses[holder].collect(now_ns))
+    for (const auto& back : caches[holder].collect(now_ns))
       returns.push_back(back.what);
   }
 
   limit_ledger ledger;
-  lease_desk desk;
+  lease_granter granter;
   lease_terms terms;
   lease_key key;
-  std::array<lease_purse, 2> purses{lease_purse{10}, lease_purse{10}};
+  std::array<lease_cache, 2> caches{lease_cache{10}, lease_cache{10}};
   std::vector<asked> questions;
   std::vector<told> replies;
   std::vector<lease_return> returns;
@@ -92,13 +97,13 @@ void follow(mirror& real, const action& step, const world& before, const world& 
   if (step.what == act::take) real.take(step.first, now_ns);
   if (step.what == act::collect) real.collect(step.first, now_ns);
   if (step.what == act::give_back)
-    (void)real.desk.take_back(pull(real.returns, step.first), now_ns);
+    (void)real.granter.take_back(pull(real.returns, step.first), now_ns);
   if (step.what == act::lose_return) (void)pull(real.returns, step.first);
   if (step.what == act::sweep) (void)real.ledger.sweep(now_ns, 10);
   REQUIRE(real.state(after.now_ns) == after.owners[0].states[0]);
-  REQUIRE(real.desk.leases() == after.owners[0].leases.size());
+  REQUIRE(real.granter.leases() == after.owners[0].leases.size());
   for (std::size_t i = 0; i < 2; ++i)
-    REQUIRE(real.purses[i].units() == after.holders[i].told.units);
+    REQUIRE(real.caches[i].units() == after.holders[i].told.units);
   REQUIRE(real.returns.size() == after.returns.size());
   REQUIRE(real.questions.size() == after.questions.size());
   REQUIRE(real.replies.size() == after.replies.size());

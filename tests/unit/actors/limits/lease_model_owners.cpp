@@ -17,7 +17,7 @@ bool engine::decide(world& w, std::size_t which) {
   const question asked = take_at(w.questions, which);
   acting by = load(w, index);
   const admit_item item = model_item(rules(owner->version), asked.events);
-  (void)by.desk.settle(key_, asked.from.holder, asked.claim, w.now_ns);
+  (void)by.granter.settle(key_, asked.from.holder, asked.settlement, w.now_ns);
   const auto decided = by.ledger.decide(by.at, item, {}, w.now_ns);
   admit(w, decided.answer.granted, owner->version);
   std::array<limit_state, most_limits> before{};
@@ -27,7 +27,8 @@ bool engine::decide(world& w, std::size_t which) {
     return each.id == asked.from.holder && each.known_to[index];
   });
   lease_answer told;
-  if (!is_dead) told = by.desk.answer(by.at, item, decided, asked.wish, asked.from, w.now_ns);
+  if (!is_dead)
+    told = by.granter.answer(by.at, item, decided, asked.requested_units, asked.from, w.now_ns);
   if (told.units > 0) forget_to_charge(w, by, told, before);
   store(w, index, by);
   ++w.series;
@@ -76,7 +77,7 @@ bool engine::give_back(world& w, std::size_t which, std::size_t owner) {
   if (known == leases.end()) return false;
   const moved_lease lease = *known;
   acting by = load(w, owner);
-  if (setup_.made != mistake::ignores_returns) (void)by.desk.take_back(what, w.now_ns);
+  if (setup_.made != mistake::ignores_returns) (void)by.granter.take_back(what, w.now_ns);
   const bool twice = setup_.made == mistake::refunds_twice && spend_one(w.left.losses);
   store(w, owner, by);
   if (twice)
@@ -108,8 +109,9 @@ bool engine::reclaim(world& w, std::size_t owner) {
   acting by = load(w, owner);
   if (setup_.made == mistake::reclaims_all)
     for (const moved_lease& each : w.owners[owner].leases)
-      if (is_dead(each.origin.holder)) (void)by.desk.take_back({each.lease, each.units}, w.now_ns);
-  (void)by.desk.reclaim(is_dead, w.now_ns);
+      if (is_dead(each.origin.holder))
+        (void)by.granter.take_back({each.lease, each.units}, w.now_ns);
+  (void)by.granter.reclaim(is_dead, w.now_ns);
   store(w, owner, by);
   for (dead_holder& each : w.dead)
     each.known_to[owner] = true;
@@ -118,9 +120,9 @@ bool engine::reclaim(world& w, std::size_t owner) {
 
 bool engine::forget(world& w, std::size_t owner) {
   acting by = load(w, owner);
-  const std::size_t before = by.desk.leases();
-  by.desk.collect(w.now_ns);
-  if (by.desk.leases() == before) return false;
+  const std::size_t before = by.granter.leases();
+  by.granter.collect(w.now_ns);
+  if (by.granter.leases() == before) return false;
   store(w, owner, by);
   w.lost_units = true; // if they come back yet
   return true;
@@ -139,7 +141,7 @@ bool engine::change_plan(world& w, std::size_t owner) {
   if (at.version != 0 || w.left.plan_changes == 0) return false;
   if (setup_.made != mistake::remembers_over_plans) {
     acting by = load(w, owner);
-    by.desk.forget_all(w.now_ns);
+    by.granter.forget_all(w.now_ns);
     store(w, owner, by);
   }
   limit_ledger ledger(std::make_shared<const std::vector<plan>>(1, rules(0)), 100,
@@ -169,7 +171,7 @@ bool engine::send(world& w) {
   if (!w.owners[from].stopped || w.shard) return false;
   acting by = load(w, from);
   w.shard = moving{by.ledger.rows_of(shard_of(model_client), w.now_ns),
-                   by.desk.take_out(shard_of(model_client), w.now_ns)};
+                   by.granter.take_out(shard_of(model_client), w.now_ns)};
   store(w, from, by);
   w.moved = true;
   return true;
@@ -196,7 +198,7 @@ bool engine::arrive(world& w) {
     for (moved_lease lease : w.shard->leases) {
       if (setup_.made == mistake::moves_over_plans)
         lease.plan_digest = by.ledger.digest_of(lease.plan);
-      by.desk.take_in(lease, w.now_ns);
+      by.granter.take_in(lease, w.now_ns);
       // It stood still for so long that what is returned is not waited for any more.
       w.lost_units = w.lost_units || lease.left_ns <= 0;
     }

@@ -10,7 +10,7 @@ namespace penstock::lease_model {
 
 inline constexpr std::uint64_t model_client = 5;
 inline constexpr std::size_t model_leases = 100;
-// So many events were asked for that a holder wishes for all it may have.
+// So many events were asked for that a holder asks for all it may have.
 inline constexpr std::uint32_t hot_demand = 1000;
 
 inline admit_item model_item(const plan& rules, std::uint32_t events) {

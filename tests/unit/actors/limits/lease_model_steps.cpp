@@ -32,13 +32,13 @@ world engine::start() {
 engine::acting engine::load(const world& w, std::size_t owner) {
   const owning& from = w.owners[owner];
   limit_ledger& ledger = *ledgers_[from.version];
-  acting out{ledger, lease_desk(ledger, model_leases, w.series),
+  acting out{ledger, lease_granter(ledger, model_leases, w.series),
              ledger.locate(model_item(rules(from.version), 1), w.now_ns)};
   for (moved_lease lease : from.leases) {
     const std::int64_t over_ns = std::exchange(lease.left_ns, 1);
     for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
       mistake_mark(lease, i, rules(from.version).limits[i], from.states[i]);
-    out.desk.take_in(lease, over_ns - 1);
+    out.granter.take_in(lease, over_ns - 1);
   }
   // What is reserved for these leases is in the states.
   for (std::size_t i = 0; i < rules(from.version).limits.size(); ++i)
@@ -58,24 +58,24 @@ void engine::store(world& w, std::size_t owner, acting& from) {
   from.at = from.ledger.locate(model_item(rules(to.version), 1), w.now_ns);
   for (std::size_t i = 0; i < rules(to.version).limits.size(); ++i)
     to.states[i] = from.at.entries[0].states[i];
-  to.leases = from.desk.take_out(shard_of(model_client), 0);
+  to.leases = from.granter.take_out(shard_of(model_client), 0);
 }
 
-// The purse is what it was told last, less what it spent. Its demand is always high.
-lease_purse engine::load_purse(const world& w, std::size_t holder) {
+// The cache is what it was told last, less what it spent. Its demand is always high.
+lease_cache engine::load_cache(const world& w, std::size_t holder) {
   const holding& from = w.holders[holder];
-  lease_purse purse(1);
-  (void)purse.spend(key_, hot_demand, from.seen_ns);
-  (void)purse.wish(key_, terms_, w.now_ns);
+  lease_cache cache(1);
+  (void)cache.spend(key_, hot_demand, from.seen_ns);
+  (void)cache.units_to_request(key_, terms_, w.now_ns);
   lease_answer told = from.told;
   told.units += from.unspent;
-  (void)purse.take(key_, 0, {}, told, from.asked_ns, w.now_ns);
+  (void)cache.take(key_, 0, {}, told, from.asked_ns, w.now_ns);
   if (from.asking || from.unspent > 0) {
-    (void)purse.wish(key_, terms_, w.now_ns);
-    if (!from.asking) purse.give_up(key_);
+    (void)cache.units_to_request(key_, terms_, w.now_ns);
+    if (!from.asking) cache.give_up(key_);
   }
-  if (from.void_from != 0) purse.lost(key_, from.void_from);
-  return purse;
+  if (from.void_from != 0) cache.lost(key_, from.void_from);
+  return cache;
 }
 
 bool engine::pass(world& w, std::uint32_t ticks) {

@@ -34,30 +34,30 @@ limit minute_limit(algorithm kind = algorithm::fixed_window) {
 
 TEST_CASE("leases: what lies idle comes back and can be had by others", "[lease]") {
   leased_world world(minute_limit());
-  auto& purse = world.holders[0];
+  auto& cache = world.holders[0];
   CHECK(world.got.lease.units == 192);
-  CHECK(purse.units() == 192);
+  CHECK(cache.units() == 192);
   world.spend(1);
-  CHECK(purse.collect(world.now + 499 * lease_ms).empty());
-  const auto back = purse.collect(world.now + 500 * lease_ms);
+  CHECK(cache.collect(world.now + 499 * lease_ms).empty());
+  const auto back = cache.collect(world.now + 500 * lease_ms);
   REQUIRE(back.size() == 1);
   CHECK(back[0].owner == 3);
   CHECK(back[0].what.units == 191);
-  CHECK(purse.units() == 0);
-  CHECK(world.desk.take_back(back[0].what, world.now) == 191);
-  CHECK(world.desk.take_back(back[0].what, world.now) == 0);
+  CHECK(cache.units() == 0);
+  CHECK(world.granter.take_back(back[0].what, world.now) == 191);
+  CHECK(world.granter.take_back(back[0].what, world.now) == 0);
   CHECK(world.decide({world.now, 9998, 0}).told.granted == 9998); // 2 were spent
 }
 
 TEST_CASE("leases: what a client hardly needs any more comes back, too", "[lease]") {
   leased_world world(minute_limit());
-  auto& purse = world.holders[0];
+  auto& cache = world.holders[0];
   const auto until_ms = [&](int end_ms) { // a request every 100 ms
     std::size_t came_back = 0;
     for (int ms = 100; ms <= end_ms && came_back == 0; ms += 100) {
       world.now += 100 * lease_ms;
-      (void)purse.spend(world.key, 1, world.now);
-      for (const auto& back : purse.collect(world.now))
+      (void)cache.spend(world.key, 1, world.now);
+      for (const auto& back : cache.collect(world.now))
         came_back += back.what.units;
     }
     return came_back;
@@ -74,56 +74,56 @@ TEST_CASE("leases: the next question settles the lease before", "[lease]") {
     world.spend(190);
     CHECK_FALSE(world.holders[0].spend(world.key, 3, world.now));
     const auto question = world.ask(0, 3);
-    CHECK(question.claim == lease_claim{world.got.lease.lease, 2, 0});
+    CHECK(question.settlement == lease_settlement{world.got.lease.lease, 2, 0});
     CHECK(world.holders[0].units() == 0);
-    CHECK(world.desk.settle(world.key, 1, question.claim, world.now) == 2);
+    CHECK(world.granter.settle(world.key, 1, question.settlement, world.now) == 2);
     CHECK(world.left() == 10'000 - 1 - 190);
-    CHECK(world.desk.leases() == 0);
-    CHECK(world.desk.settle(world.key, 1, question.claim, world.now) == 0); // said again
+    CHECK(world.granter.leases() == 0);
+    CHECK(world.granter.settle(world.key, 1, question.settlement, world.now) == 0); // said again
     CHECK(world.left() == 10'000 - 1 - 190);
   }
 }
 
 TEST_CASE("leases: one whose answer was lost goes back whole with the next question", "[lease]") {
   leased_world world(minute_limit());
-  auto& purse = world.holders[0];
+  auto& cache = world.holders[0];
   world.spend(192);
-  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  CHECK_FALSE(cache.spend(world.key, 1, world.now));
   const auto lost = world.ask(0);
   CHECK(world.decide(lost).lease.units == 192);
-  purse.lost(world.key, lost.from.token);
-  purse.give_up(world.key);
-  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  cache.lost(world.key, lost.from.token);
+  cache.give_up(world.key);
+  CHECK_FALSE(cache.spend(world.key, 1, world.now));
   const auto next = world.ask(0);
-  CHECK(next.claim == lease_claim{world.got.lease.lease, 0, lost.from.token});
+  CHECK(next.settlement == lease_settlement{world.got.lease.lease, 0, lost.from.token});
   CHECK(world.left() == 10'000 - 2 - 2 * 192);
   const auto got = world.decide(next);
   CHECK(got.lease.units == 192);
-  CHECK(world.desk.leases() == 1);
+  CHECK(world.granter.leases() == 1);
   CHECK(world.left() == 10'000 - 3 - 2 * 192);
   world.take(0, got);
   world.spend(192);
-  CHECK_FALSE(purse.spend(world.key, 1, world.now));
-  CHECK(world.ask(0).claim == lease_claim{got.lease.lease, 0, 0});
+  CHECK_FALSE(cache.spend(world.key, 1, world.now));
+  CHECK(world.ask(0).settlement == lease_settlement{got.lease.lease, 0, 0});
 }
 
 TEST_CASE("leases: of another process of the same node nothing is settled", "[lease]") {
   leased_world world(minute_limit());
-  const lease_claim nothing{0, 0, 1};
-  CHECK(world.desk.settle(world.key, 7, nothing, world.now) == 0);
-  CHECK(world.desk.settle(world.key, 7, {world.got.lease.lease, 192, 0}, world.now) == 0);
-  CHECK(world.desk.settle(world.key, 0, nothing, world.now) == 0);
-  CHECK(world.desk.leases() == 1);
+  const lease_settlement nothing{0, 0, 1};
+  CHECK(world.granter.settle(world.key, 7, nothing, world.now) == 0);
+  CHECK(world.granter.settle(world.key, 7, {world.got.lease.lease, 192, 0}, world.now) == 0);
+  CHECK(world.granter.settle(world.key, 0, nothing, world.now) == 0);
+  CHECK(world.granter.leases() == 1);
 }
 
 TEST_CASE("leases: half of a dead holder's is taken for spent", "[lease]") {
   for (const auto kind : {algorithm::fixed_window, algorithm::sliding_window, algorithm::gcra}) {
     leased_world world(minute_limit(kind));
     const auto dead = [](std::uint64_t holder) { return holder == 1; };
-    CHECK(world.desk.reclaim([](std::uint64_t holder) { return holder == 2; }, world.now) == 0);
-    CHECK(world.desk.reclaim(dead, world.now) == 96);
+    CHECK(world.granter.reclaim([](std::uint64_t holder) { return holder == 2; }, world.now) == 0);
+    CHECK(world.granter.reclaim(dead, world.now) == 96);
     CHECK(world.left() == 10'000 - 1 - 96);
-    CHECK(world.desk.reclaim(dead, world.now) == 0);
+    CHECK(world.granter.reclaim(dead, world.now) == 0);
   }
 }
 
@@ -133,8 +133,8 @@ TEST_CASE("leases: gcra units that are set aside don't come back by themselves",
   world.now += lease_s; // the one that was charged at once is back
   CHECK(world.left() == 10'000 - 192);
   world.now += 10 * lease_s; // the lease is over: all of it was spent, then
-  world.desk.collect(world.now);
-  CHECK(world.desk.leases() == 0);
+  world.granter.collect(world.now);
+  CHECK(world.granter.leases() == 0);
   CHECK(world.left() == 10'000 - 192);
   world.now += 192 * 6 * lease_ms;
   CHECK(world.left() == 10'000);
@@ -144,11 +144,11 @@ TEST_CASE("leases: counters that leave have what is set aside, and who takes the
           "[lease]") {
   for (const auto kind : {algorithm::fixed_window, algorithm::gcra}) {
     leased_world from(minute_limit(kind)), to(minute_limit(kind));
-    (void)to.desk.take_back({to.got.lease.lease, 192}, to.now);
+    (void)to.granter.take_back({to.got.lease.lease, 192}, to.now);
     const auto shard = shard_of(5);
     from.now += lease_s;
     const auto rows = from.ledger.rows_of(shard, from.now);
-    const auto leases = from.desk.take_out(shard, from.now);
+    const auto leases = from.granter.take_out(shard, from.now);
     REQUIRE(leases.size() == 1);
     CHECK(leases[0].origin.holder == 1);
     for (const auto& row : rows)
@@ -156,10 +156,10 @@ TEST_CASE("leases: counters that leave have what is set aside, and who takes the
     to.now = from.now;
     CHECK(to.left() <= 10'000 - 192);
     for (const auto& lease : leases)
-      to.desk.take_in(lease, to.now);
-    to.desk.take_in(leases[0], to.now); // twice changes nothing
+      to.granter.take_in(lease, to.now);
+    to.granter.take_in(leases[0], to.now); // twice changes nothing
     const auto before = to.left();
-    CHECK(to.desk.take_back({leases[0].lease, 92}, to.now) == 92);
+    CHECK(to.granter.take_back({leases[0].lease, 92}, to.now) == 92);
     CHECK(to.left() == before + 92);
     // Here there is nothing left that would never be forgotten.
     from.now += 70 * lease_s;
@@ -176,12 +176,12 @@ TEST_CASE("leases: one that moves to a node with other limits is not refunded th
   leased_world from(named("a"));
   const auto shard = shard_of(5);
   const auto rows = from.ledger.rows_of(shard, from.now);
-  const auto leases = from.desk.take_out(shard, from.now);
-  const auto move_to = [&](limit_ledger& ledger, lease_desk& desk) {
+  const auto leases = from.granter.take_out(shard, from.now);
+  const auto move_to = [&](limit_ledger& ledger, lease_granter& granter) {
     for (const auto& row : rows)
       ledger.take_in(row, from.now);
     for (const auto& lease : leases)
-      desk.take_in(lease, from.now);
+      granter.take_in(lease, from.now);
   };
   const lease_return back{from.got.lease.lease, 192};
 
@@ -189,10 +189,10 @@ TEST_CASE("leases: one that moves to a node with other limits is not refunded th
   const auto plans =
       std::make_shared<const std::vector<plan>>(1, plan{"p", {named("b"), named("a")}});
   limit_ledger changed(plans, 100, std::make_shared<limit_labels>());
-  lease_desk changed_desk(changed, 100, 8);
-  move_to(changed, changed_desk);
+  lease_granter changed_granter(changed, 100, 8);
+  move_to(changed, changed_granter);
   CHECK(changed.decide(lease_item(100), {}, from.now).answer.granted == 100);
-  CHECK(changed_desk.take_back(back, from.now) == 0);
+  CHECK(changed_granter.take_back(back, from.now) == 0);
   const auto stand = changed.look_up({.client = 5, .plan = plan_id("p")}, from.now);
   REQUIRE(stand.limits.size() == 2);
   CHECK(stand.limits[0].used == 100);
@@ -201,14 +201,14 @@ TEST_CASE("leases: one that moves to a node with other limits is not refunded th
   auto by_key = named("a");
   by_key.scope = limit_scope::key;
   limit_ledger scoped(lease_plan(by_key), 100, std::make_shared<limit_labels>());
-  lease_desk scoped_desk(scoped, 100, 9);
-  move_to(scoped, scoped_desk);
-  CHECK(scoped_desk.take_back(back, from.now) == 0);
+  lease_granter scoped_granter(scoped, 100, 9);
+  move_to(scoped, scoped_granter);
+  CHECK(scoped_granter.take_back(back, from.now) == 0);
 
   limit_ledger same(lease_plan(named("a")), 100, std::make_shared<limit_labels>());
-  lease_desk same_desk(same, 100, 10);
-  move_to(same, same_desk);
-  CHECK(same_desk.take_back(back, from.now) == 192);
+  lease_granter same_granter(same, 100, 10);
+  move_to(same, same_granter);
+  CHECK(same_granter.take_back(back, from.now) == 192);
 }
 
 TEST_CASE("leases: copies of another owner's are kept until they are over", "[lease]") {

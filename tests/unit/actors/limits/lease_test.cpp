@@ -23,14 +23,14 @@ void run_randomly(const limit& rule, std::uint64_t seed,
   std::deque<lease_return> returns;
   for (int step = 0; step < 3000; ++step) {
     const auto who = static_cast<std::size_t>(random.between(0, 1));
-    auto& purse = world.holders[who];
+    auto& cache = world.holders[who];
     switch (random.between(0, 9)) {
     case 0:
     case 1:
     case 2:
     case 3: { // a burst of requests
       for (auto left = random.between(1, 40); left > 0; --left) {
-        if (const auto spent = purse.spend(world.key, 1, world.now)) {
+        if (const auto spent = cache.spend(world.key, 1, world.now)) {
           world.admit(spent->granted);
           continue;
         }
@@ -51,25 +51,25 @@ void run_randomly(const limit& rule, std::uint64_t seed,
         answers[who].pop_front();
         if (!got.wished) continue;
         if (random.between(0, 20) == 0) { // lost with its link
-          purse.lost(world.key, got.token);
-          purse.give_up(world.key);
+          cache.lost(world.key, got.token);
+          cache.give_up(world.key);
           continue;
         }
         if (const auto back =
-                purse.take(world.key, 0, got.told, got.lease, got.asked_ns, world.now))
+                cache.take(world.key, 0, got.told, got.lease, got.asked_ns, world.now))
           returns.push_back(back->what);
       }
       break;
     case 6:
-      for (const auto& back : purse.collect(world.now))
+      for (const auto& back : cache.collect(world.now))
         returns.push_back(back.what);
       break;
     case 7:
       if (!returns.empty()) {
-        (void)world.desk.take_back(returns.front(), world.now);
+        (void)world.granter.take_back(returns.front(), world.now);
         if (random.between(0, 3) != 0) returns.pop_front(); // twice changes nothing
       }
-      world.desk.collect(world.now);
+      world.granter.collect(world.now);
       break;
     default:
       world.now += random.between(0, 60) * (rule.window_ns > lease_s ? 10 : 1) * lease_ms;
@@ -152,8 +152,8 @@ TEST_CASE("leases: a calendar's hour admits no more than its amount", "[lease]")
       world.take(who, got);
     }
     world.now += 50 * lease_ms + random.between(0, 10) * lease_ms;
-    for (auto& purse : world.holders)
-      CHECK_FALSE(purse.spend(world.key, 1, world.now));
+    for (auto& cache : world.holders)
+      CHECK_FALSE(cache.spend(world.key, 1, world.now));
   }
 }
 
@@ -189,25 +189,25 @@ TEST_CASE("leases: what is small, counts bytes, or is in shadow is not leased", 
 
 TEST_CASE("leases: a refusal is remembered until the owner could admit again", "[lease]") {
   lease_world world(lease_limit(algorithm::fixed_window, 10, 60 * lease_s));
-  auto& purse = world.holders[0];
-  CHECK_FALSE(purse.spend(world.key, 1, world.now));
-  CHECK(world.ask(0).wish == 0); // seen once
+  auto& cache = world.holders[0];
+  CHECK_FALSE(cache.spend(world.key, 1, world.now));
+  CHECK(world.ask(0).requested_units == 0); // seen once
   (void)world.decide({world.now, 10, 0});
-  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  CHECK_FALSE(cache.spend(world.key, 1, world.now));
   const auto question = world.ask(0);
-  REQUIRE(question.wish == 1);
-  CHECK(world.ask(0).wish == 0); // one question at a time
+  REQUIRE(question.requested_units == 1);
+  CHECK(world.ask(0).requested_units == 0); // one question at a time
   const auto got = world.decide(question);
   CHECK(got.told.granted == 0);
   CHECK(got.lease.again_ns == max_refusal_ns);
   world.take(0, got);
   world.now += 400 * lease_ms;
-  const auto refused = purse.spend(world.key, 1, world.now);
+  const auto refused = cache.spend(world.key, 1, world.now);
   REQUIRE(refused);
   CHECK(refused->granted == 0);
   CHECK(refused->reason == static_cast<std::uint8_t>(refusal::quota));
   CHECK(refused->reset_s == 60);
   CHECK(refused->limit == 0);
   world.now += 600 * lease_ms;
-  CHECK_FALSE(purse.spend(world.key, 1, world.now));
+  CHECK_FALSE(cache.spend(world.key, 1, world.now));
 }

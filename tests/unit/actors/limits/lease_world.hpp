@@ -39,16 +39,16 @@ inline admit_item lease_item(std::uint32_t events = 1) {
 class lease_world {
  public:
   explicit lease_world(const limit& rule)
-      : ledger(lease_plan(rule), 100, std::make_shared<limit_labels>()), desk(ledger, 100, 7) {
+      : ledger(lease_plan(rule), 100, std::make_shared<limit_labels>()), granter(ledger, 100, 7) {
     key = lease_key_of(*ledger.rules_of(plan_id("p")), {5, 0, plan_id("p"), 0, all_limits});
   }
 
   struct message {
     std::int64_t asked_ns = 0;
     std::uint32_t events = 0;
-    std::uint32_t wish = 0;
+    std::uint32_t requested_units = 0;
     lease_origin from{};
-    lease_claim claim{};
+    lease_settlement settlement{};
   };
   struct answered {
     std::int64_t asked_ns = 0;
@@ -60,10 +60,11 @@ class lease_world {
 
   /// What that holder asks after a spend() that gave nothing.
   message ask(std::size_t holder, std::uint32_t events = 1) {
-    lease_purse& purse = holders[holder];
+    lease_cache& cache = holders[holder];
     const auto terms = terms_of(*ledger.rules_of(plan_id("p")), all_limits);
-    message out{now, events, purse.wish(key, terms, now), {holder + 1, ++last_token}, {}};
-    if (out.wish != 0) out.claim = purse.claim(key);
+    message out{
+        now, events, cache.units_to_request(key, terms, now), {holder + 1, ++last_token}, {}};
+    if (out.requested_units != 0) out.settlement = cache.settlement(key);
     return out;
   }
   void take(std::size_t holder, const answered& got) {
@@ -75,11 +76,13 @@ class lease_world {
   answered decide(const message& what) {
     const auto item = lease_item(what.events);
     const auto at = ledger.locate(item, now);
-    if (what.wish != 0) (void)desk.settle(key, what.from.holder, what.claim, now);
+    if (what.requested_units != 0)
+      (void)granter.settle(key, what.from.holder, what.settlement, now);
     const auto decided = ledger.decide(at, item, {}, now);
     admit(decided.answer.granted);
-    answered out{what.asked_ns, what.wish != 0, decided.answer, {}, what.from.token};
-    if (what.wish != 0) out.lease = desk.answer(at, item, decided, what.wish, what.from, now);
+    answered out{what.asked_ns, what.requested_units != 0, decided.answer, {}, what.from.token};
+    if (what.requested_units != 0)
+      out.lease = granter.answer(at, item, decided, what.requested_units, what.from, now);
     return out;
   }
   void admit(std::uint32_t units) {
@@ -102,9 +105,9 @@ class lease_world {
   }
 
   limit_ledger ledger;
-  lease_desk desk;
+  lease_granter granter;
   lease_key key;
-  lease_purse holders[2] = {lease_purse{10}, lease_purse{10}};
+  lease_cache holders[2] = {lease_cache{10}, lease_cache{10}};
   std::int64_t now = lease_epoch;
   std::vector<std::int64_t> admitted;
   std::uint64_t last_token = 0;

@@ -277,3 +277,15 @@ TEST_CASE("metrics tell plans and limits apart, up to a bound", "[ledger]") {
   CHECK(labels.all().size() == max_counted_limits);
   CHECK(labels.all().back() == limit_labels::label{"other", "other"});
 }
+
+TEST_CASE("rows with times of no clock are passed over", "[ledger]") {
+  const limit rule{.name = "s",
+                   .kind = algorithm::sliding_window,
+                   .amount = 5,
+                   .window_ns = 60 * std::int64_t{1'000'000'000}};
+  limit_ledger ledger{std::make_shared<const std::vector<plan>>(1, plan{"p", {rule}}), 10,
+                      std::make_shared<limit_labels>()};
+  for (const std::int64_t at : {INT64_MIN, std::int64_t{-1}, max_now_ns + 1, INT64_MAX})
+    ledger.restore({1, plan_id("p"), limit_id(rule), 0, at, 5, 5, at}, 1000);
+  CHECK(ledger.size() == 0);
+}

@@ -1,4 +1,5 @@
 // What must hold for each algorithm over any schedule of requests.
+#include "actors/limits/algorithms/calendar.hpp"
 #include "actors/limits/limits.hpp"
 #include "tests/unit/actors/limits/durations.hpp"
 #include "tests/unit/actors/limits/random_limit.hpp"

@@ -17,7 +17,7 @@ config two_sinks() {
   settings.node_name = "alive";
   settings.sinks["queue"].kind = "embedded";
   settings.sinks["next"].kind = "http";
-  settings.sinks["next"].url = "http://127.0.0.1:9/";
+  settings.sinks["next"].values["url"] = "http://127.0.0.1:9/";
   settings.streams["default"].sinks = {"next", "queue"};
   settings.streams["errors"].sinks = {"next"};
   return settings;

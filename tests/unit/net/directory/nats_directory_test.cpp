@@ -322,15 +322,15 @@ TEST_CASE("calls fail in time while the server hangs", "[nats_directory]") {
 TEST_CASE("a directory says why it can't be opened", "[nats_directory]") {
   nats_process server{{"--user", "me", "--pass", "right"}};
   auto settings = settings_for(server);
-  settings.username = "me";
-  settings.password = "wrong";
+  settings.login.username = "me";
+  settings.login.password = "wrong";
   const auto refused = watched_directory{settings}.open();
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == errc::unavailable);
   CHECK_THAT(refused.error().message,
              Contains(server.url() + ": ") && Contains("refused our credentials"));
   CHECK_THAT(refused.error().message, !Contains("wrong"));
-  settings.password = "right";
+  settings.login.password = "right";
   watched_directory{settings}.open_in_time();
 
   server.kill();
@@ -346,7 +346,7 @@ TEST_CASE("a directory's settings are checked", "[nats_directory]") {
   };
   nats_settings settings;
   CHECK(fault(settings) == "");
-  settings.password = "secret";
+  settings.login.password = "secret";
   CHECK(fault(settings) == "cluster.nats_username: is missing, for there is a password");
   settings.url = "nats://a:secret@";
   CHECK(fault(settings) ==

@@ -1,7 +1,8 @@
 #include "net/sinks/aws/aws_request.hpp"
 #include "net/sinks/aws/aws_results.hpp"
+#include "net/sinks/aws/kinesis_sink.hpp"
 #include "net/sinks/aws/sqs_message.hpp"
-#include "net/sinks/sink_kinds.hpp"
+#include "net/sinks/aws/sqs_sink.hpp"
 #include "tests/unit/net/sinks/sink_support.hpp"
 
 #include <catch2/catch.hpp>
@@ -19,9 +20,13 @@ request_outcome aws_error(long status, std::string body, aws_fault expected) {
   return out;
 }
 
-std::string aws_config_error(sink_settings settings, const char* kind) {
-  settings.kind = kind;
-  const auto made = make_sink(settings, {"aws", "a"});
+std::string kinesis_config_error(const kinesis_sink_settings& settings) {
+  const auto made = make_kinesis_sink(settings, {"aws", "a"});
+  return made ? "" : made.error().message;
+}
+
+std::string sqs_config_error(const sqs_sink_settings& settings) {
+  const auto made = make_sqs_sink(settings, {"aws", "a"});
   return made ? "" : made.error().message;
 }
 
@@ -127,23 +132,23 @@ TEST_CASE("endpoints of AWS, and what of a URL messages may name") {
 }
 
 TEST_CASE("what is wrong with the settings of AWS's sinks is named") {
-  sink_settings settings;
-  CHECK(aws_config_error(settings, "kinesis").starts_with("sinks.aws.stream"));
+  kinesis_sink_settings settings;
+  CHECK(kinesis_config_error(settings).starts_with("sinks.aws.stream"));
   settings.stream = "events!";
-  CHECK(aws_config_error(settings, "kinesis").starts_with("sinks.aws.stream"));
+  CHECK(kinesis_config_error(settings).starts_with("sinks.aws.stream"));
   settings.stream = "events-{stream}";
-  CHECK(aws_config_error(settings, "kinesis").starts_with("sinks.aws.region"));
-  settings.region = "eu-west-1";
-  CHECK(aws_config_error(settings, "kinesis").empty());
-  settings.endpoint = "localhost:4567";
-  CHECK(aws_config_error(settings, "kinesis").starts_with("sinks.aws.endpoint"));
-  settings.endpoint = {};
-  settings.metadata_url = "169.254.169.254";
-  CHECK(aws_config_error(settings, "kinesis").starts_with("sinks.aws.metadata_url"));
-  settings = {};
-  CHECK(aws_config_error(settings, "sqs").starts_with("sinks.aws.queue_url"));
-  settings.queue_url = "https://sqs.eu-west-1.amazonaws.com/1/q";
-  CHECK(aws_config_error(settings, "sqs").empty());
-  settings.queue_url = "http://127.0.0.1:4566/1/q";
-  CHECK(aws_config_error(settings, "sqs").starts_with("sinks.aws.region"));
+  CHECK(kinesis_config_error(settings).starts_with("sinks.aws.region"));
+  settings.aws.region = "eu-west-1";
+  CHECK(kinesis_config_error(settings).empty());
+  settings.aws.endpoint = "localhost:4567";
+  CHECK(kinesis_config_error(settings).starts_with("sinks.aws.endpoint"));
+  settings.aws.endpoint = {};
+  settings.aws.metadata_url = "169.254.169.254";
+  CHECK(kinesis_config_error(settings).starts_with("sinks.aws.metadata_url"));
+  sqs_sink_settings queue;
+  CHECK(sqs_config_error(queue).starts_with("sinks.aws.queue_url"));
+  queue.queue_url = "https://sqs.eu-west-1.amazonaws.com/1/q";
+  CHECK(sqs_config_error(queue).empty());
+  queue.queue_url = "http://127.0.0.1:4566/1/q";
+  CHECK(sqs_config_error(queue).starts_with("sinks.aws.region"));
 }

@@ -1,5 +1,5 @@
 #include "net/sinks/http/http_body.hpp"
-#include "net/sinks/sink_kinds.hpp"
+#include "net/sinks/http/http_sink.hpp"
 #include "tests/unit/cli/fake_server.hpp"
 #include "tests/unit/net/sinks/sink_support.hpp"
 
@@ -20,17 +20,15 @@ namespace {
 
 const std::vector<std::uint32_t> first_two{0, 1};
 
-std::shared_ptr<sink> http_sink_to(const std::string& url, sink_settings more = {}) {
-  more.kind = "http";
+std::shared_ptr<sink> http_sink_to(const std::string& url, http_sink_settings more = {}) {
   more.url = url;
-  auto made = make_sink(more, {"next", "a"});
+  auto made = make_http_sink(more, {"next", "a"});
   REQUIRE(made);
   return *made;
 }
 
-std::string config_error(sink_settings settings) {
-  settings.kind = "http";
-  const auto made = make_sink(settings, {"next", "a"});
+std::string config_error(const http_sink_settings& settings) {
+  const auto made = make_http_sink(settings, {"next", "a"});
   REQUIRE(made.has_error());
   CHECK(made.error().code == errc::config);
   return made.error().message;
@@ -81,7 +79,7 @@ TEST_CASE("a repeat of the same events has the same idempotency key") {
 
 TEST_CASE("a sink sends its headers, and keeps its connection") {
   fake_server server{[](const fake_request&) { return fake_answer{200, ""}; }};
-  sink_settings settings;
+  http_sink_settings settings;
   settings.headers = {{"Authorization", "Bearer a-secret"}, {"X-Empty", ""}};
   const auto sink = http_sink_to(server.url() + "/in/{stream}", settings);
   const auto connection = sink->connect();
@@ -102,7 +100,7 @@ TEST_CASE("a server's words name no secret of ours") {
   fake_server server{[](const fake_request& r) {
     return fake_answer{403, "{\"detail\":\"" + r.authorization + " and a-secret are not known\"}"};
   }};
-  sink_settings settings;
+  http_sink_settings settings;
   settings.headers = {{"Authorization", "Bearer a-secret"}};
   const auto out =
       http_sink_to(server.url(), settings)->connect()->deliver(sample_batch({{"1"}}), 5s);
@@ -160,7 +158,7 @@ TEST_CASE("a stopped sink sends nothing more") {
 }
 
 TEST_CASE("what is wrong with an http sink's settings is named") {
-  sink_settings settings;
+  http_sink_settings settings;
   settings.url = "ftp://x";
   CHECK(config_error(settings).starts_with("sinks.next.url"));
   settings.url = "http://127.0.0.1:1/";

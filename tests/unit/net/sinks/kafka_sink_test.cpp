@@ -1,4 +1,4 @@
-#include "net/sinks/sink_kinds.hpp"
+#include "net/sinks/kafka/kafka_sink.hpp"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -73,15 +73,14 @@ class kafka_cluster {
     rd_kafka_destroy(host_);
   }
 
-  sink_settings settings() const {
-    sink_settings out;
-    out.kind = "kafka";
+  kafka_sink_settings settings() const {
+    kafka_sink_settings out;
     out.brokers = rd_kafka_mock_cluster_bootstraps(cluster_);
     out.properties["log_level"] = "0";
     return out;
   }
-  std::shared_ptr<sink> make(const sink_settings& how) const {
-    return make_sink(how, {.name = "log", .node_name = "a"}).value();
+  std::shared_ptr<sink> make(const kafka_sink_settings& how) const {
+    return make_kafka_sink(how, {.name = "log", .node_name = "a"}).value();
   }
   std::shared_ptr<sink> make() const { return make(settings()); }
 
@@ -156,12 +155,11 @@ std::size_t kafka_count(const delivery& of, settled_as how) {
   return static_cast<std::size_t>(std::count(of.events.begin(), of.events.end(), how));
 }
 
-std::string kafka_config_error(const std::function<void(sink_settings&)>& change) {
-  sink_settings settings;
-  settings.kind = "kafka";
+std::string kafka_config_error(const std::function<void(kafka_sink_settings&)>& change) {
+  kafka_sink_settings settings;
   settings.brokers = "127.0.0.1:1";
   change(settings);
-  const auto made = make_sink(settings, {.name = "log", .node_name = "a"});
+  const auto made = make_kafka_sink(settings, {.name = "log", .node_name = "a"});
   return made ? "" : made.error().message;
 }
 
@@ -349,11 +347,11 @@ TEST_CASE("kafka: configuration errors name the key and the fix") {
              Catch::Contains("max.in.flight"));
   CHECK_THAT(kafka_config_error([](auto& s) { s.username = "u"; }),
              Catch::StartsWith("sinks.log.sasl_mechanism: needed"));
-  CHECK_THAT(kafka_config_error([](auto& s) { s.ca_file = "/none"; }),
+  CHECK_THAT(kafka_config_error([](auto& s) { s.certificates.ca_file = "/none"; }),
              Catch::StartsWith("sinks.log.tls: "));
   const auto no_file = kafka_config_error([](auto& s) {
     s.tls = true;
-    s.ca_file = "/no/such/file";
+    s.certificates.ca_file = "/no/such/file";
     s.password = "a-secret";
   });
   CHECK_THAT(no_file, Catch::Contains("ca") && !Catch::Contains("a-secret"));

@@ -1,7 +1,7 @@
 #include "net/nats/nats_server.hpp"
 #include "net/sinks/nats/nats_answer.hpp"
 #include "net/sinks/nats/nats_message.hpp"
-#include "net/sinks/sink_kinds.hpp"
+#include "net/sinks/nats/nats_sink.hpp"
 
 #include "tests/unit/net/nats_process.hpp"
 
@@ -36,9 +36,8 @@ nats_message nats_made(const sink_batch& batch) {
   return make_nats_message(form, batch.events[0], batch, "events.x", "in.1", "EVENTS");
 }
 
-std::string nats_config_fault(sink_settings settings) {
-  settings.kind = "nats";
-  const auto made = make_sink(settings, {.name = "bus", .node_name = "a"});
+std::string nats_config_fault(const nats_sink_settings& settings) {
+  const auto made = make_nats_sink(settings, {.name = "bus", .node_name = "a"});
   return made ? "" : made.error().message;
 }
 
@@ -73,14 +72,15 @@ TEST_CASE("subjects that no message can have are known") {
 }
 
 TEST_CASE("a nats sink's configuration names key and fix") {
-  CHECK(nats_config_fault(sink_settings{}) ==
+  CHECK(nats_config_fault(nats_sink_settings{}) ==
         "sinks.bus.url: is not nats://HOST:PORT or tls://HOST:PORT, several with commas");
   CHECK(nats_config_fault({.url = "nats://a"}) == "");
   CHECK(nats_config_fault({.url = "nats://a", .subject = "a..{stream}"})
             .starts_with("sinks.bus.subject: 'a..{stream}' has nothing"));
   CHECK(nats_config_fault({.url = "nats://a", .stream = "a.b"}).starts_with("sinks.bus.stream"));
-  CHECK(nats_config_fault({.url = "nats://a", .cert_file = "c"}).starts_with("sinks.bus.key_file"));
-  CHECK(nats_config_fault({.url = "nats://a", .password = "secret"}) ==
+  CHECK(nats_config_fault({.url = "nats://a", .login = {.cert_file = "c"}})
+            .starts_with("sinks.bus.key_file"));
+  CHECK(nats_config_fault({.url = "nats://a", .login = {.password = "secret"}}) ==
         "sinks.bus.username: is missing, for there is a password");
 }
 
@@ -137,8 +137,8 @@ TEST_CASE("a structured CloudEvent keeps its body and says what it is") {
 }
 
 TEST_CASE("without a server a batch fails at once, and a stopped sink does not try") {
-  const auto made = make_sink({.kind = "nats", .url = "nats://u:secret@127.0.0.1:1"},
-                              {.name = "bus", .node_name = "a"});
+  const auto made = make_nats_sink({.url = "nats://u:secret@127.0.0.1:1"},
+                                   {.name = "bus", .node_name = "a"});
   REQUIRE(made.has_value());
   const auto lane = (*made)->connect();
   auto outcome = lane->deliver(nats_batch_of("errors", "x", "text/plain"), 5s);
@@ -171,8 +171,8 @@ TEST_CASE("a subject that no stream takes is missing; a server without JetStream
   REQUIRE(js_AddStream(nullptr, context.get(), &wanted, nullptr, nullptr) == NATS_OK);
   for (const char* stream : {"", "EVENTS"}) {
     CAPTURE(stream);
-    const auto bus = make_sink({.kind = "nats", .url = server.url(), .stream = stream},
-                               {.name = "bus", .node_name = "a"});
+    const auto bus = make_nats_sink({.url = server.url(), .stream = stream},
+                                    {.name = "bus", .node_name = "a"});
     const auto lane = (*bus)->connect();
     auto out = lane->deliver(nats_batch_of("lost", "x", "text/plain"), 10s);
     CHECK(out.events == std::vector{settled_as::failed});
@@ -184,8 +184,8 @@ TEST_CASE("a subject that no stream takes is missing; a server without JetStream
     CHECK(out.is_final);
   }
   // A subject that all streams share is the sink's.
-  const auto one = make_sink({.kind = "nats", .url = server.url(), .subject = "events.lost"},
-                             {.name = "bus", .node_name = "a"});
+  const auto one = make_nats_sink({.url = server.url(), .subject = "events.lost"},
+                                  {.name = "bus", .node_name = "a"});
   CHECK((*one)->connect()->deliver(nats_batch_of("lost", "x", "text/plain"), 10s).scope ==
         failure_scope::sink);
 }

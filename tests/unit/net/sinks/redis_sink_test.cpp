@@ -1,6 +1,6 @@
 #include "net/sinks/redis/redis_batch.hpp"
+#include "net/sinks/redis/redis_sink.hpp"
 #include "net/sinks/redis/redis_url.hpp"
-#include "net/sinks/sink_kinds.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -79,12 +79,11 @@ TEST_CASE("redis: a bad url is told without its password") {
 }
 
 TEST_CASE("redis: settings that can't work are named") {
-  const auto fault = [](sink_settings settings) {
-    settings.kind = "redis";
-    const auto made = make_sink(settings, {.name = "r", .node_name = "n"});
+  const auto fault = [](const redis_sink_settings& settings) {
+    const auto made = make_redis_sink(settings, {.name = "r", .node_name = "n"});
     return made.has_error() ? made.error().message : std::string{};
   };
-  sink_settings good;
+  redis_sink_settings good;
   good.url = "redis://127.0.0.1";
   good.key = "events:{stream}";
   CHECK(fault(good).empty());
@@ -99,10 +98,10 @@ TEST_CASE("redis: settings that can't work are named") {
   CHECK_THAT(fault(bad), Contains("sinks.r.password"));
   bad = good;
   bad.url = "rediss://h";
-  bad.ca_file = "/nowhere/ca.pem";
+  bad.certificates.ca_file = "/nowhere/ca.pem";
   CHECK_THAT(fault(bad), Contains("sinks.r.ca_file"));
-  bad.ca_file.clear();
-  bad.key_file = "/nowhere/key.pem";
+  bad.certificates.ca_file.clear();
+  bad.certificates.key_file = "/nowhere/key.pem";
   CHECK_THAT(fault(bad), Contains("sinks.r.cert_file"));
 }
 

@@ -193,22 +193,25 @@ TEST_CASE("a block from elsewhere is looked over", "[block]") {
   CHECK(broken([](event_block& b) { b.events.resize(max_events_per_block + 1, b.events[1]); }));
 }
 
-TEST_CASE("an event counts for its content type where the one before it has another", "[block]") {
+TEST_CASE("an event counts for a long content type where the one before it has another", "[block]") {
+  const std::string long_type(42, 'x'), other(40, 'y'); // 10 and 8 more than an event's overhead
   event_block block;
-  block.push("abc", "text/plain", 1);
-  block.push("de", "text/plain", 1, R"({"a":"b"})");
-  block.push("", "text/html", 1);
-  block.push("f", "text/plain", 1);
+  block.push("abc", long_type, 1);
+  block.push("de", long_type, 1, R"({"a":"b"})");
+  block.push("", other, 1);
+  block.push("f", long_type, 1);
+  block.push("g", "text/plain", 1);
   CHECK(block.event_bytes(0) == 3 + 10);
   CHECK(block.event_bytes(1) == 2 + 9);
-  CHECK(block.event_bytes(2) == 9);
+  CHECK(block.event_bytes(2) == 8);
   CHECK(block.event_bytes(3) == 1 + 10);
-  CHECK(block.event_bytes_from(0) == 13 + 11 + 9 + 11);
-  CHECK(block.event_bytes_from(1) == 11 + 9 + 11);
-  CHECK(block.event_bytes_from(4) == 0);
+  CHECK(block.event_bytes(4) == 1);
+  CHECK(block.event_bytes_from(0) == 13 + 11 + 8 + 11 + 1);
+  CHECK(block.event_bytes_from(1) == 11 + 8 + 11 + 1);
+  CHECK(block.event_bytes_from(5) == 0);
   event_block plain;
-  plain.push("abc", "text/plain", 1);
-  plain.push("de", "text/plain", 1);
+  plain.push("abc", long_type, 1);
+  plain.push("de", long_type, 1);
   CHECK(plain.event_bytes_from(0) == 5 + 10);
   CHECK(plain.event_bytes_from(1) == 2);
 }

@@ -194,15 +194,13 @@ TEST_CASE("a backlog is known in bytes, also of sealed segments and after a reop
     if (seq == 31) require_ok(log->rotate());
   }
   const auto appended = log->catalog()->appended_count_of("errors").volume;
-  // A block's content type counts once.
-  const auto type = std::string_view{numbered_block(1, 1).content_types[0]}.size();
-  CHECK(appended == event_volume{30, 30 * each + 3 * type});
+  CHECK(appended == event_volume{30, 30 * each});
   CHECK(log->catalog()->appended_count_of("nothing") == appended_count{});
   for (int reopened = 0; reopened < 2; ++reopened) {
     auto reader = journal_reader::make(log->catalog());
-    CHECK(*reader->count_after("default", 0) == event_volume{30, 30 * each + 3 * type});
+    CHECK(*reader->count_after("default", 0) == event_volume{30, 30 * each});
     // Within a row, and then of the open segment.
-    CHECK(*reader->count_after("default", 24) == event_volume{16, 16 * each + type});
+    CHECK(*reader->count_after("default", 24) == event_volume{16, 16 * each});
     CHECK(*reader->count_after("default", 44) == event_volume{6, 6 * each});
     CHECK(*reader->count_after("default", 60) == event_volume{});
     reader.reset();
@@ -223,18 +221,17 @@ TEST_CASE("only what is owed is counted, exactly, also within rows", "[reader]")
   };
   temporary_dir dir;
   auto log = open_journal(options_in(dir.path()));
-  std::uint64_t each = 0, type = 0;
+  std::uint64_t each = 0;
   for (std::uint64_t seq = 1; seq <= 60; seq += 10) {
     const auto block = numbered_block(seq, 10, "default", 100);
     each = block.bodies.size() / 10;
-    type = block.content_types[0].size();
     append_and_commit(*log, block);
     if (seq == 21) require_ok(log->rotate());
   }
   const auto reader = journal_reader::make(log->catalog());
   // 30; 32, 34, …, 40; all from 41 on
-  CHECK(*reader->count_owed("default", 0, 60, by_number{}) == event_volume{26, 26 * each + 2 * type});
-  CHECK(*reader->count_owed("default", 31, 45, by_number{}) == event_volume{10, 10 * each + type});
+  CHECK(*reader->count_owed("default", 0, 60, by_number{}) == event_volume{26, 26 * each});
+  CHECK(*reader->count_owed("default", 31, 45, by_number{}) == event_volume{10, 10 * each});
   CHECK(*reader->count_owed("default", 0, 29, by_number{}) == event_volume{});
   CHECK(*reader->count_owed("other", 0, 60, by_number{}) == event_volume{});
 }

@@ -1,0 +1,41 @@
+// What the parts of a limiter in a cluster have in common.
+#pragma once
+
+#include "actors/base/compat.hpp"
+#include "actors/cluster/cluster_settings.hpp"
+#include "actors/cluster/placement.hpp"
+#include "actors/limiter/limiter_cluster_metrics.hpp"
+#include "actors/limits/limit_ledger.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace penstock {
+
+struct limiter_cluster_parts {
+  std::uint16_t self = 0; ///< this node's number
+  std::size_t lane = 0;   ///< of this limiter; shard s is with lane s % lanes
+  std::size_t lanes = 1;
+  unreachable_policy on_unreachable = unreachable_policy::local;
+  std::chrono::milliseconds verdict_timeout_ms{500};
+  placement_ptr places;                    ///< null: none yet
+  std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
+  /// Until then (steady) the node may decide for its shards; null: for ever.
+  /// Without it the members are a fixed list.
+  std::shared_ptr<const std::atomic<std::int64_t>> decides_until_ns;
+  std::uint64_t holder = 0; ///< this process, as in placement; 0: others can't know it
+  std::shared_ptr<limiter_cluster_metrics> metrics;
+};
+
+/// For the parts of a limiter_cluster, which outlives them. Its actor's thread only.
+struct limiter_context {
+  limiter_cluster_parts parts;
+  caf::event_based_actor* self = nullptr;
+  limit_ledger* ledger = nullptr;
+  std::function<std::int64_t()> clock; ///< of limits
+};
+
+} // namespace penstock

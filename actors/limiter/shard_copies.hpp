@@ -1,0 +1,45 @@
+// What this node keeps of other owners' shards as their backup, for the day on which one of them
+// dies.
+#pragma once
+
+#include "actors/limiter/lease_granter.hpp"
+#include "actors/limiter/limiter_context.hpp"
+#include "actors/limiter/peer_messages.hpp"
+#include "actors/limiter/shard_table.hpp"
+
+#include <bitset>
+#include <cstdint>
+#include <vector>
+
+namespace penstock {
+
+/// The counters of copies lie in the ledger, beside those of own shards; leases lie here. Not
+/// synchronised.
+class shard_copies {
+ public:
+  shard_copies(const limiter_context& context, const shard_table& table)
+      : context_(context), table_(table) {}
+
+  /// What an owner streamed. Of shards that this node owns it is passed over.
+  void on_rows(const backup_rows& rows);
+
+  /// Whether this node, that was the backup, was told all of the shard by its owner, or by one that
+  /// does not say. `before`: the view before; null: there was none.
+  bool has_whole(std::uint32_t shard, const placement* before) const;
+  void set_whole(std::uint32_t shard, bool whole) { whole_.set(shard, whole); }
+
+  /// The shard's leases, which are forgotten here.
+  std::vector<moved_lease> take_leases(std::uint32_t shard) {
+    return leases_.take_out(shard, context_.clock());
+  }
+  /// Forgets leases that are over.
+  void collect() { leases_.collect(context_.clock()); }
+
+ private:
+  const limiter_context& context_;
+  const shard_table& table_;
+  lease_copies leases_{max_granted_leases};
+  std::bitset<shard_count> whole_;
+};
+
+} // namespace penstock

@@ -1,0 +1,35 @@
+// Who changes keys and plans, and tells front ends, limiters and other nodes.
+#pragma once
+
+#include "actors/accounts/accounts_actor.hpp"
+#include "cli/node/account_files.hpp"
+#include "cli/node/directory_unit.hpp"
+#include "cli/node/request_lanes.hpp"
+#include "cli/node/unit.hpp"
+
+#include <string_view>
+
+namespace penstock {
+
+class accounts_unit final : public unit {
+ public:
+  accounts_unit(node_core& core, const account_files& files, const request_lanes& lanes,
+                const directory_unit& directory)
+      : core_(core), files_(files), lanes_(lanes), directory_(directory) {}
+
+  std::string_view name() const override { return "accounts"; }
+  result<void> start() override;
+  void stop() override { end_actor(actor_); }
+  void reload(const config& settings);
+
+  const caf::actor& actor() const { return actor_; }
+
+ private:
+  node_core& core_;
+  const account_files& files_;
+  const request_lanes& lanes_;
+  const directory_unit& directory_;
+  caf::actor actor_;
+};
+
+} // namespace penstock

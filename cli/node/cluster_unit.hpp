@@ -1,0 +1,76 @@
+// The links to other nodes, and who is in the cluster.
+#pragma once
+
+#include "actors/cluster/link_messages.hpp"
+#include "actors/cluster/membership_actor.hpp"
+#include "actors/cluster/peer_connector.hpp"
+#include "cli/node/accounts_unit.hpp"
+#include "cli/node/cluster_seat.hpp"
+#include "cli/node/directory_unit.hpp"
+#include "cli/node/extensions_unit.hpp"
+#include "cli/node/replication_unit.hpp"
+#include "cli/node/request_lanes.hpp"
+#include "cli/node/unit.hpp"
+#include "net/links/cluster_tls.hpp"
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace penstock {
+
+/// What the cluster uses of other units.
+struct cluster_needs {
+  const cluster_seat& seat;
+  const request_lanes& lanes;
+  const directory_unit& directory;
+  const accounts_unit& accounts;
+  const replication_unit& replication;
+  const extensions_unit& extensions;
+  const metrics_sources& figures; ///< what it tells others of this node's load
+};
+
+/// Nothing on a node that is alone. A drain goes through it three times: the directory is told that
+/// the node leaves (announce), limiters and keys go to other nodes (hand_over), links close
+/// (leave).
+class cluster_unit final : public unit {
+ public:
+  cluster_unit(node_core& core, const cluster_needs& needs) : core_(core), needs_(needs) {}
+
+  std::string_view name() const override { return "cluster"; }
+  result<void> start() override;
+  void drain(drain_step step, node_drain& by) override;
+  void stop() override;
+  void add_figures(metrics_sources& to) override;
+  /// Reads the certificate again, from where it was at the start.
+  void reload_certificate();
+
+  /// Waits, but not for long, until the directory has let this node in. Who starts while it is away
+  /// serves all the same, as cluster.on_owner_unreachable says.
+  void join_cluster();
+
+ private:
+  result<void> start_transport();
+  void start_membership(const welcome& here);
+  void start_links(const welcome& here, const std::vector<std::string>& fixed);
+  void announce(node_drain& by);
+  void hand_over(node_drain& by);
+  bool all_gone(node_drain& by);
+  bool somebody_stays() const;
+  void leave(node_drain& by);
+
+  node_core& core_;
+  cluster_needs needs_;
+  std::shared_ptr<membership_metrics> membership_metrics_ = std::make_shared<membership_metrics>();
+  std::shared_ptr<membership_board> board_ = std::make_shared<membership_board>();
+  std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
+  std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
+  std::unique_ptr<cluster_transport> transport_; // null: no cluster
+  cluster_tls* tls_ = nullptr;                   // the same; null: plain TCP between nodes
+  bool others_know_ = false;                     // that this node leaves
+  caf::actor membership_;                        // null: no directory
+  caf::actor gate_;
+  caf::actor links_;
+};
+
+} // namespace penstock
