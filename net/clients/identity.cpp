@@ -45,7 +45,7 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
 }
 
 // As it was sent: no key has a character that needs an escape.
-std::optional<std::string_view> query_value(std::string_view target, std::string_view name) {
+std::optional<std::string_view> target_query_value(std::string_view target, std::string_view name) {
   auto query = split_target(target).query;
   while (!query.empty()) {
     auto amp = query.find('&');
@@ -214,7 +214,7 @@ std::optional<identity> identifier::by_rule(const rule& r, const request_head& h
     if (!head.has(request_field::x_api_key)) return std::nullopt;
     return by_key(head, request_field::x_api_key, head[request_field::x_api_key], keys);
   case query: {
-    auto key = query_value(head.target, "api_key");
+    auto key = target_query_value(head.target, "api_key");
     if (!key) return std::nullopt;
     return by_key(head, request_field::count, *key, keys);
   }
