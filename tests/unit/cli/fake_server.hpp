@@ -63,6 +63,8 @@ class fake_server {
     return requests_;
   }
   int connections() const { return connections_; }
+  /// Connections that this end has closed.
+  int ended() const { return ended_; }
 
  private:
   void serve(const handler& handle) {
@@ -73,6 +75,8 @@ class fake_server {
       if (failed || stopping_) continue;
       ++connections_;
       converse(socket, handle);
+      socket.close(failed);
+      ++ended_;
     }
   }
 
@@ -107,6 +111,7 @@ class fake_server {
   mutable std::mutex mutex_;
   std::vector<fake_request> requests_;
   std::atomic<int> connections_{0};
+  std::atomic<int> ended_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
