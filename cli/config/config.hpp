@@ -11,9 +11,9 @@
 #include "actors/usage/usage_settings.hpp"
 #include "cli/config/memory_plan.hpp"
 #include "net/admin/admin_settings.hpp"
+#include "net/clients/identity_settings.hpp"
+#include "net/clients/plan_overrides.hpp"
 #include "net/http/http_settings.hpp"
-#include "net/ingest/identity_settings.hpp"
-#include "net/ingest/plan_overrides.hpp"
 #include "net/sinks/sink_settings.hpp"
 #include "storage/journal/journal.hpp"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/config/readers.hpp"
-#include "net/ingest/identity_settings.hpp"
+#include "net/clients/identity_settings.hpp"
 
 #include <optional>
 #include <string>

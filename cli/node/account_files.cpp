@@ -1,7 +1,7 @@
 #include "cli/node/account_files.hpp"
 
 #include "cli/node/client_secret.hpp"
-#include "net/ingest/identity.hpp"
+#include "net/clients/identity.hpp"
 
 namespace penstock {
 

@@ -1,5 +1,6 @@
 // What a node says of itself: probes, metrics and status.
 #include "net/admin/admin_route.hpp"
+#include "net/http/readiness.hpp"
 #include "net/telemetry/status_page.hpp"
 
 namespace penstock {
@@ -23,23 +24,10 @@ awaitable<admin_answer> get_live(admin_context&, admin_request&) {
 }
 
 awaitable<admin_answer> get_ready(admin_context& context, admin_request& request) {
-  const bool draining = context.node.draining.load(std::memory_order_relaxed);
-  const bool full = context.node.journal_full.load(std::memory_order_relaxed);
-  const bool scarce = context.node.journal_scarce.load(std::memory_order_relaxed);
-  const bool failed = context.node.journal_failed.load(std::memory_order_relaxed);
-  const bool ready =
-      context.node.ready.load(std::memory_order_relaxed) && !draining && !full && !failed;
-  std::string body = ready ? "ok\n" : "not ready\n";
-  if (request.query.find("verbose") != request.query.npos) {
-    body += draining ? "draining: yes\n" : "draining: no\n";
-    body += failed   ? "journal: failed\n"
-            : full   ? "journal: full\n"
-            : scarce ? "journal: scarce\n"
-                     : "journal: ok\n";
-  }
-  co_return admin_answer{.status = ready ? 200u : 503u,
+  const auto state = readiness_of(context.node);
+  co_return admin_answer{.status = state.ready ? 200u : 503u,
                          .content_type = "text/plain; charset=utf-8",
-                         .body = std::move(body)};
+                         .body = readiness_text(state, state.ready, request.query)};
 }
 
 constexpr admin_route routes_of_node[] = {

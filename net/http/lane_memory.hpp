@@ -2,8 +2,10 @@
 #pragma once
 
 #include "net/http/front_end_metrics.hpp"
+#include "storage/base/assert.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -30,12 +32,16 @@ class lane_memory {
 
   /// What was `before` is `after`.
   void change(memory_part part, std::size_t before, std::size_t after) {
+    PENSTOCK_ASSERT(total_ + after >= before);
     const auto more = static_cast<std::int64_t>(after) - static_cast<std::int64_t>(before);
     total_ += static_cast<std::size_t>(more);
     gauges_[static_cast<std::size_t>(part)].add(more);
   }
   void opened() { ++connections_; }
-  void closed() { --connections_; }
+  void closed() {
+    PENSTOCK_ASSERT(connections_ > 0);
+    --connections_;
+  }
 
   std::size_t total() const { return total_; }
   std::size_t of(memory_part part) const {

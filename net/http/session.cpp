@@ -1,5 +1,7 @@
 #include "net/http/session.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/error.hpp>
 
@@ -58,6 +60,7 @@ session::~session() {
 }
 
 void session::open(int fd, const ip_address& peer, bool peer_trusted, std::uint64_t peer_client) {
+  PENSTOCK_ASSERT(fd_ < 0 && exchanges_.empty() && held_bytes() == 0);
   fd_ = fd;
   peer_ = peer;
   peer_trusted_ = peer_trusted;
@@ -124,11 +127,13 @@ std::uint32_t session::open_exchange(bool keep_alive) {
 
 std::string& session::begin_answer(std::uint32_t number) {
   auto at = number - first_exchange_;
+  PENSTOCK_ASSERT(at >= done_exchanges_ && at < exchanges_.size());
   // The oldest answer needs no buffer of its own.
   return at == done_exchanges_ ? out_ : exchanges_[at].answer;
 }
 
 void session::hold(std::uint32_t number, std::size_t request_bytes, std::size_t answer_bytes) {
+  PENSTOCK_ASSERT(number - first_exchange_ < exchanges_.size());
   auto& e = exchanges_[number - first_exchange_];
   e.request_bytes += request_bytes;
   e.answer_bytes += answer_bytes;
@@ -139,8 +144,11 @@ void session::hold(std::uint32_t number, std::size_t request_bytes, std::size_t 
 
 void session::end_answer(std::uint32_t number) {
   auto at = number - first_exchange_;
+  PENSTOCK_ASSERT(at >= done_exchanges_ && at < exchanges_.size() && !exchanges_[at].done);
   auto& ended = exchanges_[at];
   ended.done = true;
+  PENSTOCK_ASSERT(held_request_bytes_ >= ended.request_bytes);
+  PENSTOCK_ASSERT(expected_answer_bytes_ >= ended.answer_bytes);
   held_request_bytes_ -= std::exchange(ended.request_bytes, 0);
   expected_answer_bytes_ -= std::exchange(ended.answer_bytes, 0);
   tighten(at == done_exchanges_ ? out_ : ended.answer);
@@ -259,6 +267,7 @@ void session::take(const char* data, std::size_t size, bool is_scratch) {
   auto used = parse(data, size);
   in_take_ = false;
   if (fd_ < 0) return;
+  PENSTOCK_ASSERT(used <= size);
   if (is_scratch)
     in_.assign(data + used, size - used);
   else

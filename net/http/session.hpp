@@ -7,6 +7,7 @@
 #include "net/http/lane_memory.hpp"
 #include "net/http/request_parser.hpp"
 #include "net/loop/event_loop.hpp"
+#include "storage/base/assert.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -81,6 +82,21 @@ struct session_environment {
 /// all there (at most a header and a body, by the settings) and answers not yet taken by the
 /// socket (at most max_pipeline of them, and max_unsent_bytes and one); while any is unsent, nothing
 /// more is read. All of it is in the lane's ledger.
+///
+/// What is read (phase), each with a deadline of its own:
+///
+///             first byte           its header is whole
+///   ┌─> idle ───────────> header ───────────────────────> body
+///   │     ^                  │ the request is whole         │
+///   │     └──────────────────┴──────────────────────────────┘
+///   │ open()                 │ wrong, late or too much      │
+///  closed <── the answer is  v                              v
+///     ^       sent; input ── no more requests are taken (failed_) ──┐
+///     │       has ended                                             │ the answer is sent
+///     └──────────────────────── lingering <─────────────────────────┘
+///
+/// An idle one closes when the client ends its input, in a drain, or at its deadline. The last
+/// answer of a connection (close_when_sent_) closes it, too.
 class session final : public io_handler {
  public:
   explicit session(session_environment& env) : env_(env) {}
@@ -175,7 +191,10 @@ class session final : public io_handler {
   void linger();
   void discard();
   void set_phase(phase p);
-  std::size_t pending() const { return exchanges_.size() - done_exchanges_; }
+  std::size_t pending() const {
+    PENSTOCK_ASSERT(done_exchanges_ <= exchanges_.size());
+    return exchanges_.size() - done_exchanges_;
+  }
   bool pipeline_has_room() const;
   void await_socket();
 

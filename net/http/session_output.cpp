@@ -1,6 +1,7 @@
 // What a session sends, and when it is closed: the socket's side of the answers, deadlines, drains.
 #include "net/http/front_end_metrics.hpp"
 #include "net/http/session.hpp"
+#include "storage/base/assert.hpp"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -42,6 +43,7 @@ void session::await_socket() {
     blocked_since_ns_ = now;
     sent_when_blocked_ = sent_;
   }
+  PENSTOCK_ASSERT(sent_when_blocked_ <= sent_ && sent_ <= out_.size());
   const auto all = static_cast<std::int64_t>(out_.size() - sent_when_blocked_);
   const auto latest =
       blocked_since_ns_ + timeout_ns + all * 1'000 / min_write_rate_bytes_s * ns_per_ms;
@@ -60,6 +62,7 @@ void session::flush() {
       return await_socket();
     }
     sent_ += static_cast<std::size_t>(n);
+    PENSTOCK_ASSERT(sent_ <= out_.size());
     env_.metrics.bytes_out.add(static_cast<std::uint64_t>(n));
   }
   after_sent();
@@ -159,6 +162,7 @@ std::size_t session::bytes_kept_by_slowness(std::int64_t now_ns) const {
   if (!unsent && !arriving) return 0;
   const auto since = unsent ? blocked_since_ns_ : phase_since_ns_;
   if (since == 0 || now_ns - since < scarce_patience_ns) return 0;
+  PENSTOCK_ASSERT(!unsent || sent_ >= sent_when_blocked_);
   const auto moved = unsent ? sent_ - sent_when_blocked_ : arriving_bytes();
   const auto waited_ms = (now_ns - since) / ns_per_ms;
   const bool slow =

@@ -1,254 +1,181 @@
-// The front end's life: listening, accepting, turns, draining.
+// The front end's life: what it is made of, its messages, its turns, its drain.
 #include "net/ingest/front_end.hpp"
 
 #include "actors/base/lifecycle_messages.hpp"
+#include "net/base/retry_after.hpp"
+#include "net/http/request_target.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <ctime>
-#include <functional>
+#include <string>
 #include <utility>
 
 namespace penstock {
 
 namespace {
 
-// What the kernel keeps for a connection is the node's memory, too: in small nodes less of it.
-void bound_socket_buffers(int fd, std::uint64_t max_in_flight_bytes) {
-  constexpr std::uint64_t least = 64 << 10, most = 1 << 20;
-  const auto bytes = static_cast<int>(std::clamp(max_in_flight_bytes / 256, least, most));
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+constexpr std::string_view usage_path = "/v1/usage";
+
+// Who sends a request to such a path is identified; the others are for anyone.
+bool is_for_clients(std::string_view path) {
+  return is_beneath(path, events_path) || path == usage_path;
 }
 
 } // namespace
 
 front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
-    : parts_(std::move(parts)), self_(self), rules_(parts_.rules), access_(parts_.access),
-      plans_(std::make_shared<served_plans>(parts_.plans)), json_(parts_.http.max_body_bytes),
-      cloud_events_(parts_.http.max_body_bytes),
-      memory_(parts_.http.max_in_flight_bytes, parts_.metrics),
-      env_{
-          parts_.loop,
-          *this,
-          parts_.http,
-          parts_.identify->custom_fields(),
-          parts_.metrics,
-          std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
-          memory_,
-      },
-      streams_(parts_.names) {
-  place_destinations();
-  usage_since_ms_ = parts_.wall_ms();
-  writer_.set_time(std::time(nullptr));
+    : parts_(std::move(parts)), lane_(parts_.loop, parts_.node, parts_.metrics, self,
+                                      parts_.http.max_in_flight_bytes, parts_.wall_ms),
+      cluster_(parts_.places, parts_.self_member),
+      rules_(parts_.rules, parts_.access, parts_.plans, parts_.names, parts_.publishers),
+      responder_(lane_), claim_answers_(lane_, rules_, responder_), pool_(lane_, rules_),
+      usage_(lane_, parts_.usage, *parts_.identify),
+      waits_(lane_, rules_, responder_, claim_answers_, pool_,
+             {parts_.publishers, parts_.replicator, parts_.self_member, parts_.max_publish_waits}),
+      settler_(lane_, responder_, claim_answers_, waits_, usage_, pool_, parts_.idempotency),
+      journal_(lane_, rules_, parts_.journal, responder_, pool_, usage_, waits_, settler_),
+      limiters_(lane_, rules_, cluster_, parts_.limiters, responder_, pool_, usage_, settler_,
+                journal_),
+      forwards_(lane_, cluster_, settler_.table(), parts_.verdict_timeout_ms),
+      claims_(lane_, rules_, cluster_, forwards_, limiters_, settler_, parts_.idempotency),
+      forward_receiver_(lane_, rules_, cluster_, pool_, limiters_, claims_, *parts_.names,
+                        parts_.idempotency),
+      callers_(lane_, rules_, *parts_.identify, responder_),
+      intake_(lane_, rules_, callers_,
+              event_intake{lane_, rules_, cluster_, pool_, parts_.http, *parts_.identify,
+                           *parts_.names,
+                           parts_.idempotency.empty() ? nullptr : parts_.hash_keys.get()},
+              limiters_, claims_, usage_, pool_, responder_, !parts_.idempotency.empty()),
+      limits_(lane_, rules_, responder_),
+      acceptor_(lane_, parts_.http, *this, *parts_.identify, parts_.per_address) {
+  responder_.set_time(std::time(nullptr));
 }
 
 front_end::~front_end() {
-  parts_.loop.remove_client(this);
-  for (const int fd : {listen_fd_, closed_fd_})
-    if (fd >= 0) ::close(fd);
+  lane_.loop.remove_client(this);
 }
 
 caf::behavior front_end::make_behavior() {
   return {
-      [this](caf::open_atom) { open_door(); },
-      [this](const admit_reply& reply) { on_verdicts(reply); },
-      [this](const subscribe_verdicts& wish) { verdicts_told_.add(wish.who, wish.window); },
-      [this](const append_done& done) { on_durable(done); },
-      [this](const published_news& news) { on_published(news); },
-      [this](const claim_reply& reply) { on_claims(reply); },
-      [this](const forward_request& request) { on_forward(request); },
-      [this](const forward_reply& reply) { on_forward_reply(reply); },
-      [this](const key_rows& rows) { on_key_rows(rows); },
+      [this](caf::open_atom) { acceptor_.start_listening(); },
+      [this](const admit_reply& reply) { limiters_.on_verdicts(reply); },
+      [this](const subscribe_verdicts& wish) { limiters_.tell_of_verdicts(wish); },
+      [this](const append_done& done) { journal_.on_durable(done); },
+      [this](const published_news& news) { waits_.on_published(news); },
+      [this](const claim_reply& reply) { claims_.on_claims(reply); },
+      [this](const forward_request& request) { forward_receiver_.on_forward(request); },
+      [this](const forward_reply& reply) { claims_.on_forward_reply(reply); },
+      [this](const key_rows& rows) { forward_receiver_.on_key_rows(rows); },
       [this](const peer_up& news) { on_peer_up(news); },
       [this](const peer_down& news) { on_peer_down(news); },
       [this](const placement_changed& change) { set_placement(change.to); },
-      [this](const refused_streams_ptr& which) { refused_streams_ = which; },
-      [this](const limits_reply& reply) { on_limits(reply); },
-      [this](const rules_changed& news) {
-        rules_ = news.rules;
-        streams_.forget();
-      },
-      [this](const accounts_changed& news) {
-        access_ = news.access;
-        set_plans(news.plans);
-      },
+      [this](const refused_streams_ptr& which) { rules_.set_refused_streams(which); },
+      [this](const limits_reply& reply) { limits_.on_reply(reply); },
+      [this](const rules_changed& news) { rules_.set_rules(news.rules); },
+      [this](const accounts_changed& news) { rules_.set_accounts(news); },
       [this](drain how) -> caf::result<drained> {
-        drained_ = self_->make_response_promise();
-        if (how.time_ms.count() > 0) parts_.drain_timeout_ms = how.time_ms;
-        begin_drain();
+        drained_ = lane_.self->make_response_promise();
+        begin_drain(how.time_ms.count() > 0 ? how.time_ms : parts_.drain_timeout_ms);
         return drained_;
       },
   };
 }
 
-// Requests under way keep the plans that they began with.
-void front_end::set_plans(const plan_set_ptr& plans) {
-  if (plans_->serves(plans)) return; // only keys changed
-  plans_before_ = std::exchange(plans_, std::make_shared<served_plans>(plans));
-  plans_before_->set_next(plans_);
+// -- requests -------------------------------------------------------------------------------------
+
+void front_end::on_request(session& from, const request_parser& parser) {
+  auto [path, query] = split_target(parser.head().target);
+  if (is_beneath(path, events_path)) return intake_.on_events(from, parser, path);
+  if (path == usage_path) return on_usage(from, parser, query);
+  if (path == "/livez" || path == "/readyz")
+    return responder_.answer_health(from, parser, path, query);
+  responder_.answer_now(from, parser,
+                        {404, "There is nothing here; events go to POST /v1/events/{stream}."});
 }
 
-std::int64_t front_end::wall_time_ms() {
-  if (time_at_ns_ != parts_.loop.now_ns()) {
-    time_ms_ = parts_.wall_ms();
-    time_at_ns_ = parts_.loop.now_ns();
-  }
-  return time_ms_;
+// A body is still to come: whom we won't serve is told so without it.
+bool front_end::on_header(session& from, const request_parser& parser) {
+  return is_for_clients(split_target(parser.head().target).path) &&
+         callers_.refuse_early(from, parser);
 }
 
-// -- connections ----------------------------------------------------------------------------------
-
-void front_end::open_door() {
-  if (closed_fd_ < 0) return;
-  listen_fd_ = std::exchange(closed_fd_, -1);
-  bound_socket_buffers(listen_fd_, parts_.http.max_in_flight_bytes); // inherited
-  parts_.loop.add(listen_fd_, EPOLLIN, this);
+void front_end::on_bad_request(session& from, unsigned status, std::string_view detail) {
+  responder_.answer_and_close(from, {status, std::string{detail}});
 }
 
-void front_end::on_io(std::uint32_t) {
-  accept_all();
+void front_end::on_overload(session& from, shed_reason why) {
+  lane_.metrics.count(why);
+  responder_.answer_and_close(from, {503, std::string{too_much_under_way}},
+                              retry_when_unavailable_s);
 }
 
-void front_end::accept_all() {
-  constexpr int max_accepts_per_turn = 64;
-  for (int i = 0; i < max_accepts_per_turn && listen_fd_ >= 0; ++i) {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    auto fd = ::accept4(listen_fd_, reinterpret_cast<sockaddr*>(&address), &size,
-                        SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) pause_accepting();
-      return;
-    }
-    parts_.metrics.connections_total.add();
-    take_or_close(fd, ip_from(address));
-  }
+void front_end::on_usage(session& from, const request_parser& parser, std::string_view query) {
+  const auto method = parser.head().method;
+  if (method != request_method::get && method != request_method::head)
+    return responder_.answer_now(from, parser, {405, "Only GET and HEAD are answered here."}, 0,
+                                 "GET, HEAD");
+  const auto found = callers_.find(from, parser, std::nullopt);
+  if (!found) return;
+  limits_.ask(from, parser, query, *found, limiters_.limiter_of(found->who.client));
 }
 
-void front_end::adopt(int fd, const ip_address& peer) {
-  int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  session* s = nullptr;
-  if (free_sessions_.empty()) {
-    s = sessions_.emplace_back(std::make_unique<session>(env_)).get();
-  } else {
-    s = free_sessions_.back();
-    free_sessions_.pop_back();
-  }
-  parts_.node.connections.fetch_add(1, std::memory_order_relaxed);
-  parts_.metrics.connections.add(1);
-  s->open(fd, peer, parts_.identify->trusts(peer), parts_.identify->client_of(peer));
+// -- the cluster ----------------------------------------------------------------------------------
+
+void front_end::set_placement(const placement_ptr& places) {
+  cluster_.set_placement(places);
+  limiters_.on_placement();
 }
 
-void front_end::on_closed(session& from) {
-  parts_.node.connections.fetch_sub(1, std::memory_order_relaxed);
-  parts_.metrics.connections.add(-1);
-  if (parts_.per_address && !from.peer_trusted()) parts_.per_address->give_back(from.peer_client());
-  closed_.push_back(&from);
+void front_end::on_peer_up(const peer_up& news) {
+  cluster_.on_peer_up(news);
+  if (cluster_.is_linked(news.member)) forwards_.send_unsent(news.member);
+}
+
+void front_end::on_peer_down(const peer_down& news) {
+  cluster_.on_peer_down(news);
+  claims_.on_peer_down(news.member);
 }
 
 // -- turns ----------------------------------------------------------------------------------------
 
-void front_end::on_more(session& from) {
-  to_go_on_.push_back({&from, from.generation()});
-  parts_.loop.wake_at(parts_.loop.now_ns());
-}
-
-// Whoever had more than its share comes behind those that were ready in this turn, one at least.
-// Those that are gone cost nobody a turn.
 void front_end::after_io() {
-  for (auto left = to_go_on_.size(); left > 0; --left) {
-    const auto [who, generation] = to_go_on_.front();
-    to_go_on_.pop_front();
-    if (who->generation() == generation && who->go_on() && env_.turn_is_used_up()) break;
-  }
-  if (!to_go_on_.empty()) parts_.loop.wake_at(parts_.loop.now_ns());
-  ask_limiters();
+  acceptor_.let_go_on();
+  limiters_.ask_limiters();
 }
 
 void front_end::end_turn() {
-  if (!waits_.empty()) end_late_waits();
-  // Flushing may parse what was held back, and so answer and flush again.
-  for (std::size_t i = 0; i < to_flush_.size(); ++i)
-    to_flush_[i]->flush();
-  to_flush_.clear();
-  ask_limiters();
-  free_sessions_.insert(free_sessions_.end(), closed_.begin(), closed_.end());
-  closed_.clear();
-  if (!held_.empty() && parts_.loop.now_ns() >= held_until_ns_) send_held();
-  if (!held_.empty()) parts_.loop.wake_at(held_until_ns_); // an earlier wish of another's replaced it
-  if (!to_ask_.empty()) ask_whom_they_wait_for();
-  env_.end_turn();
-  if (draining_) finish_drain_if_idle();
-}
-
-// Out of descriptors: the connections wait in the backlog, and the next tick tries again. Left in
-// epoll, the listening socket would keep the thread busy with telling so.
-void front_end::pause_accepting() {
-  if (accepting_) parts_.loop.remove(listen_fd_);
-  accepting_ = false;
-}
-
-void front_end::resume_accepting() {
-  if (accepting_ || listen_fd_ < 0) return;
-  accepting_ = true;
-  parts_.loop.add(listen_fd_, EPOLLIN, this);
+  waits_.end_late_waits();
+  acceptor_.flush();
+  limiters_.ask_limiters(); // for what came while it was flushed
+  journal_.end_turn();
+  waits_.ask_whom_they_wait_for();
+  acceptor_.end_turn();
+  if (lane_.draining) finish_drain_if_idle();
 }
 
 void front_end::on_tick() {
-  resume_accepting();
-  writer_.set_time(std::time(nullptr));
-  for (auto& s : sessions_)
-    s->check_deadline(parts_.loop.now_ns());
-  if (memory_.total() > parts_.http.max_in_flight_bytes / 2) let_go_of_slow_clients();
-  if (!asking_.empty())
-    drop_late_questions(parts_.loop.now_ns() -
-                        std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count());
-  if (!unsent_forwards_.empty()) drop_late_forwards();
-  if (!claimed_.empty()) check_claim_timeouts();
-  hand_over_usage_if_due();
-}
-
-// What they hold would keep large requests out. Those that hold the most go first.
-void front_end::let_go_of_slow_clients() {
-  std::vector<std::pair<std::size_t, session*>> slow;
-  for (auto& s : sessions_)
-    if (const auto bytes = s->bytes_kept_by_slowness(parts_.loop.now_ns()); bytes > 0)
-      slow.emplace_back(bytes, s.get());
-  std::ranges::sort(slow, std::greater{});
-  const auto enough = parts_.http.max_in_flight_bytes / 2;
-  for (auto& [bytes, s] : slow)
-    if (memory_.total() > enough) s->give_up_on_client();
+  responder_.set_time(std::time(nullptr));
+  acceptor_.on_tick();
+  limits_.drop_late(lane_.loop.now_ns() -
+                    std::chrono::nanoseconds{parts_.verdict_timeout_ms}.count());
+  forwards_.drop_late(
+      [this](std::uint64_t token, std::uint16_t member) { claims_.give_up(token, member); });
+  claims_.on_tick();
+  usage_.hand_over_if_due();
 }
 
 // -- draining -------------------------------------------------------------------------------------
 
-void front_end::begin_drain() {
-  draining_ = true;
-  if (listen_fd_ >= 0) {
-    accept_all(); // whoever is in the backlog already is served
-    if (accepting_) parts_.loop.remove(listen_fd_);
-    ::close(listen_fd_);
-    listen_fd_ = -1;
-  }
-  for (auto& s : sessions_)
-    s->drain();
-  hurry_waits();
+void front_end::begin_drain(std::chrono::milliseconds timeout_ms) {
+  lane_.draining = true;
+  acceptor_.drain();
+  waits_.hurry(timeout_ms);
   finish_drain_if_idle();
 }
 
 void front_end::finish_drain_if_idle() {
-  if (parts_.metrics.connections.value() > 0 || !drained_.pending()) return;
-  send_held();
-  hand_over_usage();
+  if (lane_.metrics.connections.value() > 0 || !drained_.pending()) return;
+  journal_.send_held();
+  usage_.hand_over();
   drained_.deliver(drained{});
 }
 
@@ -259,7 +186,7 @@ caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int li
         auto& impl = self->state.impl;
         impl = std::make_unique<front_end>(parts, self);
         parts.loop.add_client(impl.get());
-        impl->take_door(listen_fd);
+        impl->take_listener(listen_fd);
         return impl->make_behavior();
       });
 }

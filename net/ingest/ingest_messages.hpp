@@ -3,9 +3,9 @@
 
 #include "actors/accounts/account_messages.hpp"
 #include "actors/streams/stream_settings.hpp"
+#include "net/clients/identity.hpp"
+#include "net/clients/plan_overrides.hpp"
 #include "net/http/http_settings.hpp"
-#include "net/ingest/identity.hpp"
-#include "net/ingest/plan_overrides.hpp"
 
 #include <map>
 #include <memory>

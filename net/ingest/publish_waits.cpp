@@ -1,5 +1,7 @@
 #include "net/ingest/publish_waits.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 
 namespace penstock {
@@ -29,6 +31,7 @@ std::unique_ptr<publish_wait> publish_waits::take(std::uint64_t token) {
   auto wait = std::move(found->second);
   waits_.erase(found);
   deadlines_.erase({wait->deadline_ns, token});
+  PENSTOCK_ASSERT(bytes_ >= wait->memory_bytes());
   bytes_ -= wait->memory_bytes();
   return wait;
 }

@@ -1,5 +1,7 @@
 #include "net/ingest/turn_batch.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -45,6 +47,7 @@ std::size_t body_bytes(const turn_batch& batch) {
 } // namespace
 
 void move_requests(turn_batch& from, const std::vector<bool>& taken, turn_batch& to) {
+  PENSTOCK_ASSERT(taken.size() == from.requests.size() && from.claim_token == 0);
   to.plans = from.plans;
   to.limited = from.limited;
   to.published = from.published;

@@ -1,6 +1,6 @@
 // What counting usage costs a request: ns of CPU time for adding it up in a tally, and for all that
 // a front end does for it, with one client and with many.
-#include "net/ingest/identity.hpp"
+#include "net/clients/identity.hpp"
 #include "net/ingest/usage_notes.hpp"
 
 #include <cstdio>

@@ -1,7 +1,7 @@
 // The cookie that names a client. Its value is the one that was sent under its name, and is never
 // found within another cookie.
-#include "net/ingest/identity.hpp"
-#include "net/ingest/identity_settings.hpp"
+#include "net/clients/identity.hpp"
+#include "net/clients/identity_settings.hpp"
 #include "tests/fuzz/target.hpp"
 
 #include <string>

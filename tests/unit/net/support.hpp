@@ -1,8 +1,8 @@
 // What the tests of the request path share: a loop that the test steps, requests, clients, answers.
 #pragma once
 
+#include "net/clients/identity.hpp"
 #include "net/http/request_parser.hpp"
-#include "net/ingest/identity.hpp"
 #include "net/loop/event_loop.hpp"
 #include "tests/unit/actors/fixture.hpp"
 

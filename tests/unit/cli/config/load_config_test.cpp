@@ -4,7 +4,7 @@
 #include "cli/config/options.hpp"
 #include "cli/config/reload.hpp"
 #include "config_support.hpp"
-#include "net/ingest/identity_settings.hpp"
+#include "net/clients/identity_settings.hpp"
 
 #include <catch2/catch.hpp>
 

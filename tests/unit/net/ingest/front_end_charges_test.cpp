@@ -1,7 +1,7 @@
 // What the limiters are told of a request, and what their newer answers mean.
 #include "actors/limits/limit_messages.hpp"
+#include "net/clients/plan_charges.hpp"
 #include "net/http/front_end_metrics.hpp"
-#include "net/ingest/plan_charges.hpp"
 #include "tests/unit/net/ingest/front_end_support.hpp"
 
 using namespace penstock;

@@ -404,7 +404,35 @@ TEST_CASE_METHOD(claims_fixture,
   CHECK(claimed());
 }
 
-TEST_CASE_METHOD(claims_fixture, "claims: of many keys that are refused the first hundred are told") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "forward: bodies that are still arriving leave a peer no room") {
+  front_end_options options;
+  options.with_keys = true;
+  options.http.max_in_flight_bytes = 8'000;
+  start(options);
+  auto client = connect();
+  const auto text = event(client_for(0), std::string(7'900, 'a'));
+  send(client, text.substr(0, text.size() - 10)); // nothing of it is a request yet
+  const forward_request request{
+      5,     7,       0,    plan_id("anonymous"), all_limits, "orders", {{0, 1, 1, 2, 30}},
+      {500}, {"a/b"}, {""}, std::string(500, 'b')};
+  peer_0->send(front_end, request);
+  turn();
+  forward_reply got;
+  REQUIRE(take(peer_0, got));
+  REQUIRE(got.verdicts.size() == 1);
+  CHECK(got.verdicts[0].status == 503);
+  CHECK(shed(shed_reason::in_flight) == 1);
+  client.close();
+  turn();
+  peer_0->send(front_end, request);
+  turn();
+  CHECK_FALSE(take(peer_0, got)); // it is under way
+  CHECK(shed(shed_reason::in_flight) == 1);
+}
+
+TEST_CASE_METHOD(claims_fixture,
+                 "claims: of many keys that are refused the first hundred are told") {
   auto client = connect();
   std::string body;
   for (int i = 0; i < 150; ++i)

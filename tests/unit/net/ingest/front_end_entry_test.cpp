@@ -1,6 +1,6 @@
 // Who may come at all: connections of an address, overrides that deny, keys only.
+#include "net/clients/identity_settings.hpp"
 #include "net/http/front_end_metrics.hpp"
-#include "net/ingest/identity_settings.hpp"
 #include "tests/unit/net/ingest/front_end_support.hpp"
 
 #include <atomic>

@@ -2,8 +2,8 @@
 #include "actors/base/shards.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
+#include "net/clients/identity_settings.hpp"
 #include "net/http/front_end_metrics.hpp"
-#include "net/ingest/identity_settings.hpp"
 #include "storage/stores/api_key.hpp"
 #include "tests/unit/net/ingest/front_end_support.hpp"
 

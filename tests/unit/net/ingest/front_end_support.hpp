@@ -6,10 +6,10 @@
 #include "actors/journal/journal_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "actors/streams/stream_settings.hpp"
+#include "net/clients/identity_settings.hpp"
 #include "net/http/front_end_metrics.hpp"
 #include "net/http/http_settings.hpp"
 #include "net/ingest/front_end.hpp"
-#include "net/ingest/identity_settings.hpp"
 #include "storage/events/event_id.hpp"
 #include "tests/unit/net/support.hpp"
 

@@ -1,4 +1,4 @@
-#include "net/ingest/identity.hpp"
+#include "net/clients/identity.hpp"
 
 #include "net/base/ascii.hpp"
 #include "net/http/forwarded.hpp"
@@ -45,7 +45,7 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
 }
 
 // As it was sent: no key has a character that needs an escape.
-std::optional<std::string_view> query_value(std::string_view target, std::string_view name) {
+std::optional<std::string_view> target_query_value(std::string_view target, std::string_view name) {
   auto query = split_target(target).query;
   while (!query.empty()) {
     auto amp = query.find('&');
@@ -105,8 +105,8 @@ identifier::identifier(const identity_settings& settings,
       hash_key_(secret) {
   auto order = settings.order;
   const bool takes_keys = std::any_of(order.begin(), order.end(), [](const auto& wanted) {
-    return wanted.source == identity_source::bearer || wanted.source == identity_source::x_api_key ||
-           wanted.source == identity_source::query;
+    return wanted.source == identity_source::bearer ||
+           wanted.source == identity_source::x_api_key || wanted.source == identity_source::query;
   });
   // Keys only, but none would be looked for.
   if (settings.refuse_anonymous && !takes_keys)
@@ -214,7 +214,7 @@ std::optional<identity> identifier::by_rule(const rule& r, const request_head& h
     if (!head.has(request_field::x_api_key)) return std::nullopt;
     return by_key(head, request_field::x_api_key, head[request_field::x_api_key], keys);
   case query: {
-    auto key = query_value(head.target, "api_key");
+    auto key = target_query_value(head.target, "api_key");
     if (!key) return std::nullopt;
     return by_key(head, request_field::count, *key, keys);
   }

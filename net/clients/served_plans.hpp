@@ -2,8 +2,8 @@
 #pragma once
 
 #include "actors/limits/plan_set.hpp"
+#include "net/clients/plan_charges.hpp"
 #include "net/http/plan_headers.hpp"
-#include "net/ingest/plan_charges.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 

@@ -1,4 +1,4 @@
-#include "net/ingest/served_plans.hpp"
+#include "net/clients/served_plans.hpp"
 
 namespace penstock {
 

@@ -1,10 +1,12 @@
-// What requests with idempotency keys are told.
+#include "net/ingest/claim_answers.hpp"
+
 #include "actors/base/unpublished.hpp"
 #include "net/ingest/batch_errors.hpp"
-#include "net/ingest/front_end.hpp"
 #include "storage/events/event_id.hpp"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 namespace penstock {
 
@@ -41,37 +43,40 @@ std::string_view reason_of(const event_claim& claim) {
 
 } // namespace
 
-void front_end::answer_claimed(waiting_request& r, const request_details& details) {
+void claim_answers::answer_claimed(waiting_request& r, const request_details& details) {
   const auto& claims = *details.claims;
-  if (claims.limits && r.count == 0) take_verdict(r, *claims.limits);
+  if (claims.limits && r.count == 0) rules_.take_verdict(r, *claims.limits);
   if (claims.one_for_all)
     answer_one_claim(r, details);
   else
     answer_each_claim(r, details);
 }
 
-void front_end::answer_one_claim(waiting_request& r, const request_details& details) {
+void claim_answers::answer_one_claim(waiting_request& r, const request_details& details) {
   const auto& claim = details.claims->all[0];
   if (is_stored(claim)) {
     r.count = claim.count;
     r.replayed = claim.state == claim_state::repeat;
-    if (r.lack == unpublished::no) return answer_stored(r, &details, claim.seq, claim.tag_text());
-    return answer_unpublished(r, stored_members(r, &details, claim.seq, claim.tag_text()),
-                              details.claims->policy, true);
+    if (r.lack == unpublished::no)
+      return responder_.answer_stored(r, &details, claim.seq, claim.tag_text());
+    return responder_.answer_unpublished(
+        r, responder_.stored_members(r, &details, claim.seq, claim.tag_text()),
+        details.claims->policy, true);
   }
   // Refused by the limiter just now: as any other request.
   bool refused = claim.state == claim_state::failed && r.state.reason != 0;
   r.count = 0;
-  if (refused) return answer_not_taken(r, &details);
+  if (refused) return responder_.answer_not_taken(r, &details);
   problem what{status_of(claim), std::string{reason_of(claim)}};
   const auto& why = details.claims->why;
   if (what.status >= 500 && !why.empty()) what.detail = why;
-  answer(r, what.status,
-         [&](std::string& out) { writer_.error(out, context_of(r), what, claim.retry_after_s); });
+  responder_.answer(r, what.status, [&](std::string& out) {
+    responder_.writer().error(out, responder_.context_of(r), what, claim.retry_after_s);
+  });
 }
 
 // A batch of CloudEvents, each with a key of its own.
-void front_end::answer_each_claim(waiting_request& r, const request_details& details) {
+void claim_answers::answer_each_claim(waiting_request& r, const request_details& details) {
   const auto& all = details.claims->all;
   const auto read = details.lines - details.unread;
   batch_errors errors;
@@ -109,17 +114,26 @@ void front_end::answer_each_claim(waiting_request& r, const request_details& det
   if (details.wants_ids) members += ",\"ids\":[" + ids + ']';
   r.replayed = accepted > 0 && repeats == accepted;
   if (accepted > 0 && r.lack != unpublished::no)
-    return answer_unpublished(r, std::move(members), details.claims->policy, true);
+    return responder_.answer_unpublished(r, std::move(members), details.claims->policy, true);
   if (accepted > 0)
-    return answer(r, 202, [&](std::string& out) {
-      writer_.json(out, context_of(r), 202, "{" + members + "}");
+    return responder_.answer(r, 202, [&](std::string& out) {
+      responder_.writer().json(out, responder_.context_of(r), 202, "{" + members + "}");
     });
   problem what{first_status, "No event of the batch was accepted."};
   what.members = std::move(members);
-  answer(r, what.status, [&](std::string& out) {
-    writer_.error(out, context_of(r), what,
-                  first_status == 400 || first_status == 422 ? 0 : retry_after_s);
+  responder_.answer(r, what.status, [&](std::string& out) {
+    responder_.writer().error(out, responder_.context_of(r), what,
+                              first_status == 400 || first_status == 422 ? 0 : retry_after_s);
   });
+}
+
+void claim_answers::answer_origin(const waiting_request& r, const request_claims& claims) {
+  forward_reply reply{
+      claims.origin_token, lane_.node.tag, {}, r.state, static_cast<std::uint8_t>(r.lack)};
+  for (const auto& one : claims.all)
+    reply.verdicts.push_back({one.line, one.state, one.seq, one.count, one.status,
+                              one.retry_after_s, std::string{one.tag_text()}});
+  lane_.self->send(claims.origin, std::move(reply));
 }
 
 } // namespace penstock

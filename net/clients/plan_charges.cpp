@@ -1,4 +1,4 @@
-#include "net/ingest/plan_charges.hpp"
+#include "net/clients/plan_charges.hpp"
 
 namespace penstock {
 

@@ -1,4 +1,4 @@
-#include "net/ingest/plan_overrides.hpp"
+#include "net/clients/plan_overrides.hpp"
 
 #include "actors/limits/plan_set.hpp"
 
@@ -32,8 +32,7 @@ const plan_overrides::action* plan_overrides::find_network(const ip_address& add
 
 std::optional<std::uint32_t> plan_overrides::find(std::uint64_t client,
                                                   const ip_address* address) const {
-  if (const auto found = by_client_.find(client);
-      found != by_client_.end() && !found->second.deny)
+  if (const auto found = by_client_.find(client); found != by_client_.end() && !found->second.deny)
     return found->second.plan;
   const auto* what = address ? find_network(*address) : nullptr;
   if (!what || what->deny) return std::nullopt;

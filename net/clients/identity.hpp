@@ -3,9 +3,9 @@
 
 #include "actors/accounts/access_table.hpp"
 #include "net/base/network.hpp"
+#include "net/clients/identity_settings.hpp"
 #include "net/http/http_settings.hpp"
 #include "net/http/request.hpp"
-#include "net/ingest/identity_settings.hpp"
 
 #include <array>
 #include <cstdint>
@@ -68,8 +68,8 @@ class identifier {
   /// What client_of() tells apart, as text: "203.0.113.7", "2001:db8::/64".
   std::string name_of(const ip_address& address) const;
 
-  /// The client behind trusted proxies (net/http/forwarded.hpp); nothing when the header that says so is
-  /// malformed where it matters.
+  /// The client behind trusted proxies (net/http/forwarded.hpp); nothing when the header that says
+  /// so is malformed where it matters.
   std::optional<ip_address> forwarded_client(const request_head& head,
                                              const ip_address& peer) const;
   bool refuses_anonymous() const { return refuse_anonymous_; }

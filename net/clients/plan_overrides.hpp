@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/base/ip_network.hpp"
-#include "net/ingest/identity.hpp"
+#include "net/clients/identity.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 

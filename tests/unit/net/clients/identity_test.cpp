@@ -1,7 +1,7 @@
 // Who is calling, from whole requests.
+#include "net/clients/identity_settings.hpp"
 #include "net/http/forwarded.hpp"
 #include "net/http/http_settings.hpp"
-#include "net/ingest/identity_settings.hpp"
 #include "tests/unit/net/support.hpp"
 
 #include <optional>
