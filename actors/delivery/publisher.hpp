@@ -210,6 +210,7 @@ class publisher_state {
   void save_if_due();
   void save();
   void refresh_unread(stream& of);
+  void count_unread(stream& of, std::uint64_t durable);
   using newest_map = std::map<std::string, newest_events>;
   void find_new_streams(const newest_map& newest);
   bool may_forget(const stream& of, std::uint64_t durable) const;

@@ -65,6 +65,14 @@ void publisher_state::save() {
 
 // -- lag, and what may be retired -----------------------------------------------------------------
 
+void publisher_state::count_unread(stream& of, std::uint64_t durable) {
+  const auto count =
+      parts_.reader->count_owed(of.feed.stream(), of.feed.position(), durable, of.feed.owed());
+  if (!count) return;
+  of.unread = *count;
+  of.counted = true;
+}
+
 // The backlog is counted once, when the stream is first looked at; from then on it grows by what
 // is appended and shrinks by what is read.
 void publisher_state::refresh_unread(stream& of) {
@@ -75,16 +83,10 @@ void publisher_state::refresh_unread(stream& of) {
   if (durable <= of.feed.position()) {
     of.unread = {};
     of.counted = true;
-  } else if (of.counted) {
-    of.unread += appended.volume;
+  } else {
+    of.unread += appended.volume; // even if it can't be counted: at least this came
     of.unread -= of.appended.volume;
-  } else if (const auto count = parts_.reader->count_owed(key, of.feed.position(), durable,
-                                                          of.feed.owed())) {
-    of.unread = *count;
-    of.counted = true;
-  } else { // at least what came meanwhile
-    of.unread += appended.volume;
-    of.unread -= of.appended.volume;
+    if (!of.counted) count_unread(of, durable);
   }
   of.appended = appended;
   if (of.counted && of.unread.events == 0) of.feed.pass_over(durable);

@@ -172,6 +172,7 @@ class queue_actor_state {
   void on_buried(const std::string& stream_name, const std::vector<receipt>& which,
                  const buried& outcome);
   void refresh_unread(stream& of);
+  void count_unread(stream& of, std::uint64_t durable);
   void note_moves();
   bool consumers_hold_too_much(const stream& of, const stream_rule& rule) const;
   void expire_old(stream& of);

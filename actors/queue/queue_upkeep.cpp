@@ -226,7 +226,8 @@ bool queue_actor_state::consumers_hold_too_much(const stream& of, const stream_r
   const auto left = stats_of(of);
   const auto held = held_bytes({left.depth, left.bytes});
   if (rule.max_bytes == 0 || held <= rule.max_bytes) return false;
-  return held / left.depth * left.in_flight > rule.max_bytes || held / 2 > rule.max_bytes;
+  const auto bytes_each = held / std::max<std::uint64_t>(1, left.depth);
+  return bytes_each * left.in_flight > rule.max_bytes || held / 2 > rule.max_bytes;
 }
 
 /// What consumers hold under a lease stays. Where that alone is too much, or where it keeps so much
@@ -322,6 +323,14 @@ void queue_actor_state::on_buried(const std::string& buried_of, const std::vecto
 
 // -- statistics -----------------------------------------------------------------------------------
 
+void queue_actor_state::count_unread(stream& of, std::uint64_t durable) {
+  const auto count = parts_.reader->count_owed(of.name, of.state.position(), durable,
+                                               unacked_events{of.state.acked_ahead()});
+  if (!count) return;
+  of.unread = *count;
+  of.counted = true;
+}
+
 // The backlog is counted once, when the stream is first looked at; from then on it grows by what
 // is appended and shrinks by what is read, so that a long backlog costs nothing to know.
 void queue_actor_state::refresh_unread(stream& of) {
@@ -331,16 +340,10 @@ void queue_actor_state::refresh_unread(stream& of) {
   if (durable <= of.state.position()) {
     of.unread = {};
     of.counted = true;
-  } else if (of.counted) {
-    of.unread += appended.volume;
+  } else {
+    of.unread += appended.volume; // even if it can't be counted: at least this came
     of.unread -= of.appended.volume;
-  } else if (const auto count = parts_.reader->count_owed(of.name, of.state.position(), durable,
-                                                          unacked_events{of.state.acked_ahead()})) {
-    of.unread = *count;
-    of.counted = true;
-  } else { // at least what came meanwhile
-    of.unread += appended.volume;
-    of.unread -= of.appended.volume;
+    if (!of.counted) count_unread(of, durable);
   }
   of.appended = appended;
 }
