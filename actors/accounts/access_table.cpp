@@ -1,6 +1,7 @@
 #include "actors/accounts/access_table.hpp"
 
 #include "actors/limits/plan_set.hpp"
+#include "storage/base/assert.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -151,6 +152,7 @@ access_table access_table::with(const std::vector<access_rows::row>& changes) co
     rows.push_back(change);
     const bool was = find(change.hash) != nullptr;
     next.size_ += change.entry ? 1 : 0;
+    PENSTOCK_ASSERT(!was || next.size_ > 0);
     next.size_ -= was ? 1 : 0;
   }
   for (const auto& old : overlay_->all())

@@ -1,6 +1,8 @@
 // Memory that many hold together: a bound on the sum, with room for everybody.
 #pragma once
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -20,7 +22,10 @@ class memory_budget {
   std::uint64_t free_bytes() const { return bound_ - std::min(bound_, used_bytes()); }
 
   void add(std::uint64_t bytes) { used_.fetch_add(bytes, std::memory_order_relaxed); }
-  void sub(std::uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void sub(std::uint64_t bytes) {
+    const auto before = used_.fetch_sub(bytes, std::memory_order_relaxed);
+    PENSTOCK_ASSERT(before >= bytes);
+  }
 
  private:
   const std::uint64_t bound_;
@@ -62,6 +67,7 @@ class budget_share {
     if (of_) of_->add(bytes);
   }
   void sub(std::uint64_t bytes) {
+    PENSTOCK_ASSERT(held_ >= bytes);
     held_ -= bytes;
     if (of_) of_->sub(bytes);
   }

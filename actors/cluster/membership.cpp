@@ -1,5 +1,7 @@
 #include "actors/cluster/membership.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -158,6 +160,7 @@ void membership::on_peer_away(const std::string& address, std::uint64_t epoch,
   std::ranges::sort(asked, std::greater<>{});
   const std::size_t others_needed = view_.members.size() / 2; // and ourselves
   if (asked.size() < std::max<std::size_t>(others_needed, 1)) return;
+  PENSTOCK_ASSERT(others_needed > 0); // a view of one has nobody else to be asked
   decides_until_ns_ = std::max(decides_until_ns_, asked[others_needed - 1] + times_.fence_ns);
 }
 
@@ -184,6 +187,7 @@ double membership::silent_s(const std::string& address, std::int64_t now_ns) con
 bool membership::is_silent(const std::string& address, std::int64_t now_ns) const {
   const auto found = heard_.find(address);
   const std::int64_t heard_ns = found == heard_.end() ? viewed_ns_ : found->second.at_ns;
+  PENSTOCK_ASSERT(connected_ns_.has_value());
   return now_ns - std::max(heard_ns, *connected_ns_) > times_.remove_ns;
 }
 
@@ -194,12 +198,14 @@ bool membership::hears_half(std::int64_t now_ns) const {
 }
 
 bool membership::was_deserted(std::int64_t now_ns) const {
+  PENSTOCK_ASSERT(connected_ns_.has_value());
   return now_ns - std::max(*connected_ns_, viewed_ns_) >= times_.desert_ns;
 }
 
 bool membership::knows_views_of(const std::string& address) const {
   const auto found = heard_.find(address);
   if (found == heard_.end() || !found->second.by_itself) return false;
+  PENSTOCK_ASSERT(!history_.empty()); // they are of the view
   return history_.front().epoch <= std::max<std::uint64_t>(found->second.record.epoch, 1);
 }
 

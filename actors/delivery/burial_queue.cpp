@@ -1,5 +1,7 @@
 #include "actors/delivery/burial_queue.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -13,6 +15,7 @@ std::vector<dead_letter> burial_queue::next(std::int64_t now_ms) {
 }
 
 std::vector<dead_letter> burial_queue::kept() {
+  PENSTOCK_ASSERT(under_way_ > 0 && under_way_ <= letters_.size());
   const auto end = letters_.begin() + static_cast<std::ptrdiff_t>(std::exchange(under_way_, 0));
   std::vector<dead_letter> out{std::make_move_iterator(letters_.begin()),
                                std::make_move_iterator(end)};
@@ -24,6 +27,7 @@ std::vector<dead_letter> burial_queue::kept() {
 
 std::optional<std::string> burial_queue::failed(const error& why, std::int64_t now_ms) {
   const auto count = std::exchange(under_way_, 0);
+  PENSTOCK_ASSERT(count > 0 && count <= letters_.size());
   if (count > 1) {
     group_ = count / 2;
     return std::nullopt;

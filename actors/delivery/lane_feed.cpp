@@ -1,5 +1,7 @@
 #include "actors/delivery/lane_feed.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <unordered_set>
 
@@ -11,7 +13,7 @@ batch_rules rules_for(const delivery_settings& settings, const sink_traits& trai
   const auto events = settings.batch_events == 0 ? traits.batch_events : settings.batch_events;
   out.max_events = std::min(events, traits.max_batch_events);
   out.max_bytes = settings.batch_bytes == 0 ? std::min(traits.batch_bytes, max_batch_bytes)
-                                               : settings.batch_bytes;
+                                            : settings.batch_bytes;
   out.one_per_client = traits.breaks_batches;
   out.in_order = traits.in_order;
   out.linger_ms = settings.linger_ms.count();
@@ -46,6 +48,7 @@ std::optional<std::int64_t> lane_feed::due_ms() const {
 std::vector<outgoing_event> lane_feed::take(std::uint32_t max_events) {
   const auto limit = std::max(1u, std::min({max_events, batch_limit_, rules_.max_events}));
   const auto reach = rules_.one_per_client ? rules_.max_events * max_look_ahead_batches : ~0ull;
+  PENSTOCK_ASSERT(in_flight_.empty());
   std::vector<outgoing_event> out;
   std::unordered_set<std::uint64_t> clients;
   std::uint64_t bytes = 0;
@@ -69,6 +72,7 @@ std::vector<outgoing_event> lane_feed::take(std::uint32_t max_events) {
   const bool nobody_else = out.empty() && step_aside_;
   step_aside_ = false;
   if (nobody_else) return take(max_events);
+  PENSTOCK_ASSERT(waiting_ >= out.size() && waiting_bytes_ >= bytes);
   waiting_ -= out.size();
   waiting_bytes_ -= bytes;
   return out;
@@ -81,6 +85,7 @@ void lane_feed::back_to_wait(entry& one) {
 }
 
 void lane_feed::finish(entry& one) {
+  PENSTOCK_ASSERT(one.at != phase::done && one.at != phase::waiting);
   one.at = phase::done;
   one.event.block.reset();
   ++done_ahead_;
@@ -92,6 +97,7 @@ lane_feed::done_event lane_feed::done_of(const entry& one) {
 
 void lane_feed::pop_done() {
   while (!entries_.empty() && entries_.front().at == phase::done) {
+    PENSTOCK_ASSERT(done_ahead_ > 0);
     entries_.pop_front();
     ++popped_;
     --done_ahead_;
@@ -146,13 +152,15 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
   note_failure(outcome, now_ms, random);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     auto& one = of(numbers[i]);
+    PENSTOCK_ASSERT(one.at == phase::in_flight);
     const auto how = i < outcome.events.size() ? outcome.events[i] : settled_as::failed;
     if (how == settled_as::delivered) {
       out.delivered.push_back(done_of(one));
       finish(one);
       continue;
     }
-    const bool refused = how == settled_as::refused && (++one.tries >= rules_.max_tries || outcome.is_final);
+    const bool refused =
+        how == settled_as::refused && (++one.tries >= rules_.max_tries || outcome.is_final);
     const bool blamed =
         how == settled_as::failed && numbers.size() == 1 && is_to_blame(one, sink_deliveries);
     if (!refused && !blamed) {
@@ -168,14 +176,15 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
   return out;
 }
 
-std::vector<lane_feed::dead_event>
-lane_feed::condemn(std::uint64_t last_seq, burial_room& room, const std::string& reason) {
+std::vector<lane_feed::dead_event> lane_feed::condemn(std::uint64_t last_seq, burial_room& room,
+                                                      const std::string& reason) {
   std::vector<dead_event> out;
   for (auto& one : entries_) {
     const bool is_full = room.events == 0 || room.bytes == 0;
     if (is_full || waiting_ == 0 || one.seq > last_seq) break;
     if (one.at != phase::waiting) continue;
     const auto bytes = one.event.body().size();
+    PENSTOCK_ASSERT(waiting_bytes_ >= bytes);
     one.at = phase::burying;
     --waiting_;
     waiting_bytes_ -= bytes;

@@ -3,6 +3,7 @@
 
 #include "actors/delivery/delivery_settings.hpp"
 #include "actors/delivery/sink.hpp"
+#include "storage/base/assert.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -99,7 +100,10 @@ class lane_feed {
   std::optional<std::int64_t> oldest_time_ms() const;
   /// The first event that waits: its number, and when it was accepted.
   std::optional<std::pair<std::uint64_t, std::int64_t>> next_waiting() const;
-  std::size_t open() const { return entries_.size() - done_ahead_; }
+  std::size_t open() const {
+    PENSTOCK_ASSERT(done_ahead_ <= entries_.size());
+    return entries_.size() - done_ahead_;
+  }
   /// Ranges behind the first open event in which all of this lane's events are done.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> done_ahead(std::size_t max_ranges) const;
   /// Failures in a row, for status.
@@ -121,7 +125,10 @@ class lane_feed {
     bool failed_alone = false;
   };
 
-  entry& of(std::uint64_t number) { return entries_[number - popped_]; }
+  entry& of(std::uint64_t number) {
+    PENSTOCK_ASSERT(number >= popped_ && number - popped_ < entries_.size());
+    return entries_[number - popped_];
+  }
   void back_to_wait(entry& one);
   void finish(entry& one);
   static done_event done_of(const entry& one);

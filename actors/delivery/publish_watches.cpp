@@ -1,5 +1,7 @@
 #include "actors/delivery/publish_watches.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 
 namespace penstock {
@@ -13,6 +15,7 @@ void publish_watches::add(std::uint32_t lane, const wait& what, std::uint64_t co
     answers.push_back({what.front_end, what.token, !died_already});
     return;
   }
+  PENSTOCK_ASSERT(lane < lanes_.size());
   if (size_ >= max_watches) forget_one(lane);
   lanes_[lane].emplace(what.last_seq, what);
   ++size_;
@@ -23,6 +26,7 @@ void publish_watches::forget_one(std::uint32_t lane) {
   for (auto& other : lanes_)
     if (from->empty()) from = &other;
   if (from->empty()) return;
+  PENSTOCK_ASSERT(size_ > 0);
   from->erase(from->begin());
   --size_;
 }
@@ -33,6 +37,7 @@ void publish_watches::advance(std::uint32_t lane, std::uint64_t confirmed,
   while (!waits.empty() && waits.begin()->first <= confirmed) {
     const auto& done = waits.begin()->second;
     answers.push_back({done.front_end, done.token, true});
+    PENSTOCK_ASSERT(size_ > 0);
     waits.erase(waits.begin());
     --size_;
   }
@@ -48,14 +53,19 @@ void publish_watches::died(std::uint32_t lane, std::uint64_t seq, std::vector<an
       continue;
     }
     answers.push_back({at->second.front_end, at->second.token, false});
+    PENSTOCK_ASSERT(size_ > 0);
     at = waits.erase(at);
     --size_;
   }
 }
 
 void publish_watches::forget_expired(std::int64_t now_ms) {
-  for (auto& waits : lanes_)
-    size_ -= std::erase_if(waits, [&](const auto& one) { return one.second.expires_ms <= now_ms; });
+  for (auto& waits : lanes_) {
+    const auto gone =
+        std::erase_if(waits, [&](const auto& one) { return one.second.expires_ms <= now_ms; });
+    PENSTOCK_ASSERT(gone <= size_);
+    size_ -= gone;
+  }
 }
 
 } // namespace penstock

@@ -2,235 +2,267 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "storage/base/assert.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
 
 namespace penstock {
 
-std::int64_t publisher_state::now_ms() const {
-  const auto since = self_->clock().now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-}
+publisher_state::publisher_state(self_ptr self)
+    : context_{self}, streams_(context_), answers_(context_), saver_(context_, streams_),
+      letters_(context_, answers_,
+               [this](burial_queue& from, const buried& news) { on_buried(from, news); }),
+      health_(context_), lanes_(context_, health_), holds_(context_, streams_, health_, lanes_),
+      dispatcher_(context_, health_, lanes_, holds_),
+      reader_(context_, streams_, health_, dispatcher_, letters_),
+      expiry_(context_, answers_, saver_, letters_, reader_),
+      again_(context_, lanes_, dispatcher_) {}
 
 void publisher_state::start(publisher_parts parts) {
-  parts_ = std::move(parts);
-  rules_ = rules_for(parts_.settings, parts_.traits, parts_.max_batch_bytes);
-  breaker_ = sink_breaker{rules_.retry_min_ms, rules_.retry_max_ms};
-  for (auto& worker : parts_.lanes)
-    lanes_.emplace_back().worker = worker;
-  const auto newest = newest_of(parts_.catalog->list());
-  std::erase_if(parts_.saved, [&](const cursor& saved) {
-    if (newest.contains(saved.stream)) return false;
-    gone_.add(saved.stream);
-    return true;
-  });
+  context_.start(std::move(parts));
+  health_.start();
+  lanes_.start();
+  const auto newest = newest_of(context_.parts.catalog->list());
+  streams_.start(context_.parts.saved, newest);
   for (const auto& [key, last] : newest)
     on_stream_seen(key);
-  self_->send(parts_.journal, watch_streams{});
-  self_->send(self_, upkeep_tick{});
-}
-
-// -- streams --------------------------------------------------------------------------------------
-
-// As many as the journal has events of, which the places for names bound, and what was configured:
-// one that was left out here would be taken for delivered.
-publisher_state::stream* publisher_state::find(const std::string& wanted) {
-  if (const auto at = streams_.find(wanted); at != streams_.end()) return &at->second;
-  if (!parts_.feeds(wanted)) return nullptr;
-  const auto lanes = static_cast<std::uint32_t>(lanes_.size());
-  stream_feed feed{wanted, delivered_before{parts_.saved, parts_.sink, wanted}, lanes, rules_,
-                   budget_share{parts_.budget}};
-  feed.limit(max_held_feed_bytes); // until the sink has taken one
-  feed.pass_over(settled_.take(wanted));
-  auto& added = streams_.try_emplace(wanted, std::move(feed), lanes, hold_rules()).first->second;
-  added.used_ms = now_ms();
-  return &added;
+  context_.self->send(context_.parts.journal, watch_streams{});
+  context_.self->send(context_.self, upkeep_tick{});
 }
 
 void publisher_state::on_stream_seen(const std::string& seen) {
-  if (auto* of = find(seen)) pump(*of);
+  if (auto* const of = streams_.find_or_add(seen)) reader_.pump(*of);
 }
 
-// -- reading --------------------------------------------------------------------------------------
+// -- batches --------------------------------------------------------------------------------------
 
-// While the sink, or the stream's target, takes nothing, what there is to probe it with is enough:
-// its publisher is not woken by what comes in, and holds no memory for it.
-bool publisher_state::is_resting(const stream& of) const {
-  const bool is_dying = of.hold.is_lapsed() && of.feed.position() < of.condemned_to;
-  const bool waits = breaker_.is_open() || (of.hold.is_held() && !is_dying);
-  return waits && of.feed.open_events() > 0;
+void publisher_state::on_delivered(const lane_delivered& news) {
+  const auto answer = lanes_.take_answer(news);
+  if (!answer) return;
+  const auto& from = answer->from;
+  judge(news, from.stream, holds_.end_probe(from.stream));
+  if (from.stream)
+    settle(news.lane, *from.stream, answer->outcome);
+  else
+    again_.settle(news.lane, *from.job, answer->outcome);
+  dispatcher_.dispatch();
+  saver_.save_if_due();
+  finish_drain_if_idle();
 }
 
-std::size_t publisher_state::most_to_read(const stream& of) const {
-  return of.hold.is_held() ? max_held_feed_bytes : publisher_read_bytes;
-}
-
-void publisher_state::pump(stream& of) {
-  if (of.read_failed || draining_ || !of.feed.wants_blocks() || is_resting(of)) return;
-  // A fetch that is under way follows what the feed has let go of since.
-  if (of.fetching && of.feed.position() < of.fetch_after)
-    return read_segments(of, of.feed.read_bytes(most_to_read(of)));
-  if (of.fetching) return;
-  of.fetching = true;
-  of.fetch_after = of.feed.position();
-  self_->send(parts_.journal, fetch_request{of.feed.stream(), of.fetch_after});
-}
-
-void publisher_state::add_blocks(stream& of, const std::vector<const_block_ptr>& blocks) {
-  refresh_unread(of);
-  of.unread -= of.feed.add(blocks, now_ms());
-  for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
-    enqueue(i, {&of, nullptr});
-  condemn(of);
-}
-
-void publisher_state::read_segments(stream& of, std::size_t max_bytes) {
-  std::vector<std::string> damage;
-  const auto before = of.feed.position();
-  // Taken before the read: what becomes durable meanwhile must not be passed over.
-  const auto durable = parts_.catalog->durable_seq();
-  const auto blocks = parts_.reader->read(of.feed.stream(), before, max_bytes, &damage);
-  for (const auto& sentence : damage)
-    spdlog::warn("sink {}: {}", parts_.sink, sentence);
-  if (!damage.empty()) of.counted = false; // what can't be read was counted
-  if (!blocks) {
-    of.read_failed = true;
-    spdlog::error("sink {}: reading stream '{}' failed, trying again: {}", parts_.sink,
-                  of.feed.stream(), blocks.error().message);
+// What the batch says of the sink, and of its stream.
+void publisher_state::judge(const lane_delivered& news, publisher_stream* of, bool was_probe) {
+  const auto& outcome = news.outcome;
+  const auto taken = outcome.count(settled_as::delivered);
+  const auto refused = outcome.count(settled_as::refused);
+  context_.parts.metrics->delivered.add(taken);
+  health_.note_error(outcome, taken, refused);
+  auto& breaker = health_.breaker();
+  if (outcome.is_final) return breaker.on_nothing(); // nobody was asked
+  if (taken + refused > 0) {
+    health_.note_taken(taken);
+    sink_answered();
+    if (of) holds_.release(*of);
+    const bool is_all = taken + refused == outcome.events.size();
+    return change_state(is_all ? sink_state::ok : sink_state::retrying);
+  }
+  if (outcome.scope != failure_scope::sink) {
+    sink_answered();
+    if (of) holds_.hold_back(*of, outcome, was_probe);
+    if (holds_.are_all_held()) return change_state(sink_state::open);
+    if (health_.state() == sink_state::open) change_state(sink_state::retrying);
     return;
   }
-  if (blocks->empty())
-    of.feed.pass_over(durable);
-  else
-    add_blocks(of, *blocks);
+  // A stream that is held says nothing of the sink, unless that is away as well.
+  const bool counts = !was_probe || breaker.is_open();
+  const bool opened = counts && breaker.on_failure(context_.now_ms(), context_.parts.random());
+  if (of) holds_.hold_back(*of, outcome, was_probe);
+  if (counts) change_state(opened || breaker.is_open() ? sink_state::open : sink_state::retrying);
 }
 
-void publisher_state::on_fetched(const fetch_reply& reply) {
-  const auto at = streams_.find(reply.stream);
-  if (at == streams_.end()) return; // it was let go; what came since is found by the upkeep
-  auto& of = at->second;
-  of.fetching = false;
-  // The journal answers without events when another reader lets the stream go.
-  if (reply.read_segments || !reply.blocks.empty()) of.used_ms = now_ms();
-  if (draining_) return;
-  if (reply.read_segments)
-    read_segments(of, of.feed.read_bytes(most_to_read(of)));
-  else if (of.feed.position() >= of.fetch_after) // otherwise there would be a gap
-    add_blocks(of, reply.blocks);
-  dispatch();
-  pump(of);
-}
-
-// -- sending --------------------------------------------------------------------------------------
-
-lane_feed& publisher_state::feed_of(const source& from, std::uint32_t lane_number) {
-  return from.of ? from.of->feed.lane(lane_number) : from.job->lanes[lane_number];
-}
-
-void publisher_state::enqueue(std::uint32_t lane_number, const source& from) {
-  auto& queue = lanes_[lane_number].queue;
-  if (from.of && from.of->hold.is_held()) return queue_probe(*from.of);
-  if (!feed_of(from, lane_number).due_ms()) return;
-  if (std::find(queue.begin(), queue.end(), from) == queue.end()) queue.push_back(from);
-}
-
-void publisher_state::dispatch() {
-  if (draining_) return;
-  if (breaker_.is_open()) {
-    probe_sink();
-    return probe_held();
-  }
-  probe_held();
-  for (std::uint32_t i = 0; i < lanes_.size(); ++i)
-    dispatch(i);
-}
-
-// A stream of which the sink has taken nothing yet, while it takes others, gets one lane: who knows
-// how long it will wait for a target.
-bool publisher_state::is_unproven(const source& from) const {
-  return from.of && taken_ > 0 && from.of->deliveries == 0 && from.of->in_flight > 0;
-}
-
-// Gives an idle lane the next batch; the sources take turns.
-void publisher_state::dispatch(std::uint32_t lane_number) {
-  auto& to = lanes_[lane_number];
-  if (to.token != 0 || to.queue.empty()) return;
-  const auto now = now_ms();
-  std::optional<std::int64_t> next;
-  for (auto left = to.queue.size(); left > 0; --left) {
-    const auto from = to.queue.front();
-    to.queue.pop_front();
-    if (from.of && from.of->hold.is_held()) continue;
-    const auto due = feed_of(from, lane_number).due_ms();
-    if (!due) continue;
-    const bool may = !is_unproven(from);
-    if (*due <= now && may) return send_batch(lane_number, from, ~0u);
-    to.queue.push_back(from);
-    if (may) next = std::min(next.value_or(*due), *due);
-  }
-  if (next) wake_at(*next);
-}
-
-// A small batch of a stream that got through, or else failed least, for an open breaker: one that others made open
-// closes again at once.
-void publisher_state::probe_sink() {
-  const auto now = now_ms();
-  const auto allowance = breaker_.allowance(now);
-  std::optional<std::int64_t> next;
-  std::optional<std::pair<std::uint32_t, source>> best;
-  std::pair<bool, std::uint32_t> least; // whether it never got through; failures
-  for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
-    auto& queue = lanes_[i].queue;
-    std::erase_if(queue, [](const source& one) { return one.of && one.of->hold.is_held(); });
-    if (lanes_[i].token != 0) continue;
-    for (const auto& from : queue) {
-      const auto due = feed_of(from, i).due_ms();
-      if (!due) continue;
-      next = std::min(next.value_or(*due), *due);
-      const bool is_new = !from.of || from.of->deliveries == 0;
-      const auto rank = std::pair{is_new, from.of ? from.of->hold.failures() : 0u};
-      if (*due > now || (best && rank >= least)) continue;
-      best = {i, from};
-      least = rank;
-    }
-  }
-  if (allowance == 0) {
-    if (next && !breaker_.probing()) wake_at(std::max(*next, breaker_.probe_ms()));
-  } else if (best) {
-    std::erase(lanes_[best->first].queue, best->second);
-    send_batch(best->first, best->second, allowance);
-  } else if (next) {
-    wake_at(*next);
+/// It is there, whatever it said: what waits for it may go.
+void publisher_state::sink_answered() {
+  if (!health_.breaker().on_success()) return;
+  for (auto& [key, of] : streams_) {
+    reader_.pump(of);
+    for (std::uint32_t i = 0; i < of.feed.lanes(); ++i)
+      of.feed.lane(i).retry_now(context_.now_ms());
   }
 }
 
-void publisher_state::send_batch(std::uint32_t lane_number, const source& from,
-                                 std::uint32_t allowance) {
-  auto& to = lanes_[lane_number];
-  auto& feed = feed_of(from, lane_number);
-  auto order = std::make_shared<lane_deliver>();
-  order->token = to.token = next_token_++;
-  auto& batch = order->batch;
-  if (from.of) {
-    ++from.of->in_flight;
-    batch.stream = from.of->feed.stream();
-    batch.tag = parts_.tag;
-    batch.lane = std::to_string(lane_number) + '/' + std::to_string(lanes_.size());
-  } else {
-    batch.stream = from.job->request->batch.stream;
-    batch.tag = from.job->request->batch.tag;
-    batch.again = from.job->request->batch.again;
+void publisher_state::change_state(sink_state to) {
+  if (health_.change_state(to)) publish_status();
+}
+
+void publisher_state::settle(std::uint32_t lane, publisher_stream& of, const delivery& outcome) {
+  of.deliveries += outcome.count(settled_as::delivered);
+  const auto settled =
+      of.feed.settle(lane, outcome, context_.now_ms(), of.deliveries, context_.parts.random());
+  if (!settled.delivered.empty()) saver_.note_moved(of);
+  std::vector<publish_watches::answer> answers;
+  for (const auto& dead : settled.dead)
+    letters_.add(of, lane, dead, answers);
+  answers_.tell(answers);
+  letters_.send();
+  answers_.advance(of, lane);
+  holds_.shrink(of);
+  dispatcher_.enqueue(lane, {&of, nullptr});
+  letters_.condemn(of);
+  reader_.pump(of);
+}
+
+// -- dead letters ---------------------------------------------------------------------------------
+
+void publisher_state::on_buried(burial_queue& from, const buried& news) {
+  const auto letters = letters_.take_answer(from, news);
+  // Fewer then; a single one waits for the next upkeep.
+  if (letters.empty()) return letters_.send(from);
+  for (const auto& letter : letters) {
+    letters_.tell_death(letter);
+    auto* const of = streams_.find(letter.stream);
+    if (!of) continue;
+    of->feed.bury_done(letter.seq, letter.client);
+    saver_.note_moved(*of);
+    answers_.advance(*of, of->feed.lane_of(letter.client));
+    reader_.pump(*of);
   }
-  batch.events = feed.take(allowance);
-  to.events = batch.events.size();
-  to.busy_with = from;
-  breaker_.on_sent();
-  parts_.metrics->batches.add();
-  parts_.metrics->repeats.add(feed.repeats());
-  parts_.metrics->inflight_batches.add(1);
-  self_->send(to.worker, lane_deliver_ptr{std::move(order)});
+  letters_.send(from);
+  condemn_all();
+  dispatcher_.dispatch();
+  saver_.save_if_due();
+}
+
+void publisher_state::condemn_all() {
+  for (auto& [key, of] : streams_)
+    letters_.condemn(of);
+}
+
+// -- who waits ------------------------------------------------------------------------------------
+
+void publisher_state::on_await(const await_published_ptr& request) {
+  auto* const of = streams_.find_or_add(request->stream);
+  if (!of) return; // fed to others since a reload: the front end's deadline tells
+  answers_.await(*of, *request);
+  reader_.pump(*of);
+}
+
+// -- time -----------------------------------------------------------------------------------------
+
+void publisher_state::on_wake(const wake_up& wake) {
+  if (!context_.is_awake(wake)) return;
+  dispatcher_.dispatch();
+  saver_.save_if_due();
+}
+
+void publisher_state::on_upkeep() {
+  streams_.note_moves();
+  const auto [segments, durable] = context_.parts.catalog->snapshot();
+  const auto newest = newest_of(segments);
+  streams_.find_new(newest);
+  for (auto& [key, of] : streams_) {
+    of.read_failed = false;
+    reader_.refresh_unread(of);
+    of.watches.forget_expired(context_.now_ms());
+    expiry_.expire_old(of);
+    reader_.pump(of);
+  }
+  forget_idle(durable, newest);
+  saver_.tell_keeper(durable);
+  publish_status();
+  letters_.tell_rest();
+  holds_.tell_rest();
+  context_.parts.reader->release(); // an open segment can't be retired
+  letters_.send();
+  condemn_all();
+  saver_.save_if_due();
+  dispatcher_.dispatch();
+  context_.self->delayed_send(context_.self, publisher_upkeep_interval, upkeep_tick{});
+}
+
+/// Lets go the streams of which nothing is owed. `newest` is what there was at `durable`.
+void publisher_state::forget_idle(std::uint64_t durable,
+                                  const publisher_streams::newest_map& newest) {
+  for (auto* const of : streams_.idle(durable)) {
+    lanes_.drop({of, nullptr}); // it has nothing there, but may still stand in a queue
+    holds_.drop(*of);
+    streams_.forget(*of, durable, newest);
+  }
+  streams_.forget_gone(newest);
+}
+
+void publisher_state::publish_status() {
+  const auto& parts = context_.parts;
+  std::vector<sink_lag> lags;
+  auto told = std::make_shared<sink_backlog>();
+  told->sink = parts.sink;
+  for (const auto& [key, of] : streams_) {
+    sink_lag lag{.sink = parts.sink, .kind = parts.kind, .stream = key};
+    lag.events = of.lag().events;
+    lag.bytes = of.lag().bytes;
+    if (const auto oldest = of.feed.oldest_time_ms())
+      lag.oldest_ms = std::max<std::int64_t>(0, parts.wall_ms() - *oldest);
+    lag.expired = of.expired;
+    told->streams.push_back(
+        {key, {lag.events, lag.bytes}, lag.oldest_ms, of.unread.appended(), of.is_stuck});
+    lags.push_back(std::move(lag));
+  }
+  context_.self->send(parts.journal, sink_backlog_ptr{std::move(told)});
+  holds_.tell(lags);
+  health_.publish(std::move(lags));
+}
+
+// -- the end --------------------------------------------------------------------------------------
+
+// What is left is counted anew, not looked up in the status, which may be a second old.
+publish_left publisher_state::on_publish_rest() {
+  auto& breaker = health_.breaker();
+  breaker.hurry(context_.now_ms(), max_drain_pause.count());
+  holds_.hurry();
+  streams_.find_new(newest_of(context_.parts.catalog->list()));
+  publish_left out{0, breaker.is_open()};
+  std::uint64_t held = 0; // of out.events
+  for (auto& [key, of] : streams_) {
+    of.read_failed = false;
+    reader_.refresh_unread(of);
+    // At least one where nobody has counted.
+    const auto left = of.lag().events + (of.unread.is_exact() ? 0 : 1);
+    out.events += left;
+    if (of.hold.is_held()) held += left;
+    // The breaker alone paces the probes; a lane may be told to wait while it is closed.
+    for (std::uint32_t i = 0; breaker.is_open() && i < of.feed.lanes(); ++i)
+      of.feed.lane(i).retry_now(context_.now_ms());
+    reader_.pump(of);
+  }
+  out.is_open = out.is_open || (held > 0 && held == out.events);
+  publish_status();
+  dispatcher_.dispatch();
+  return out;
+}
+
+void publisher_state::on_drain(caf::response_promise promise) {
+  context_.is_draining = true;
+  drained_ = std::move(promise);
+  context_.self->delayed_send(context_.self, publisher_drain_time, caf::tick_atom::value);
+  finish_drain_if_idle();
+}
+
+void publisher_state::finish_drain_if_idle() {
+  if (!context_.is_draining || !lanes_.all_idle()) return;
+  if (saver_.is_dirty()) saver_.save();
+  if (saver_.is_dirty())
+    spdlog::error("sink {}: the last cursors could not be saved; their events will be sent again, "
+                  "with the same ids",
+                  context_.parts.sink);
+  again_.give_up();
+  context_.parts.stop_sink();
+  lanes_.stop();
+  drained_.deliver(drained{});
+  context_.self->quit();
 }
 
 caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts) {

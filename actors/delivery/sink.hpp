@@ -4,6 +4,7 @@
 #include "storage/base/result.hpp"
 #include "storage/events/event_block.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -68,6 +69,10 @@ struct delivery {
   failure_scope scope = failure_scope::sink;
   /// The refusals hold for ever, and nobody was asked: the stream's name makes no target.
   bool is_final = false;
+
+  std::uint64_t count(settled_as how) const {
+    return static_cast<std::uint64_t>(std::count(events.begin(), events.end(), how));
+  }
 
   /// All are refused, since the stream's name can't be written as the sink's target.
   static delivery no_target(std::size_t events, std::string why) {

@@ -1,5 +1,7 @@
 #include "actors/delivery/stream_feed.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <charconv>
 
@@ -136,7 +138,9 @@ void stream_feed::pass_over(std::uint64_t seq) {
 }
 
 void stream_feed::release(const lane_feed::done_event& done) {
+  PENSTOCK_ASSERT(done.ref - first_held_ < held_.size());
   auto& held = held_[done.ref - first_held_];
+  PENSTOCK_ASSERT(held.open > 0 && open_bytes_ >= done.bytes);
   open_bytes_ -= done.bytes;
   if (--held.open == 0) share_.sub(held.memory_bytes);
 }
@@ -185,6 +189,7 @@ bool stream_feed::rewind(const std::string& sink) {
 // events that are here say.
 std::uint64_t stream_feed::confirmed(std::uint32_t lane) const {
   const auto open = lanes_[lane].first_open_seq();
+  PENSTOCK_ASSERT(!open || *open > 0); // it was read after some position
   return std::max(open ? *open - 1 : position_, before_.position_of(lane, lanes()));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/delivery/sink.hpp"
+#include "storage/base/assert.hpp"
 
 #include <cstdint>
 
@@ -73,8 +74,12 @@ class probe_budget {
   bool is_busy() const { return sent_ms_ >= 0; }
   bool allows(std::int64_t now_ms) const { return !is_busy() && now_ms >= next_ms_; }
   std::int64_t next_ms() const { return next_ms_; }
-  void on_sent(std::int64_t now_ms) { sent_ms_ = now_ms; }
+  void on_sent(std::int64_t now_ms) {
+    PENSTOCK_ASSERT(!is_busy());
+    sent_ms_ = now_ms;
+  }
   void on_done(std::int64_t now_ms) {
+    PENSTOCK_ASSERT(is_busy());
     next_ms_ = now_ms + rest_factor * (now_ms - sent_ms_);
     sent_ms_ = -1;
   }

@@ -3,6 +3,7 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership_messages.hpp"
+#include "storage/base/assert.hpp"
 
 #include <utility>
 
@@ -115,7 +116,9 @@ void idempotency_state::settle(const claims_settled& news) {
     if (first == under_way_.end()) continue;
     const auto waiters = std::move(first->second.waiters);
     under_way_.erase(first);
-    --under_way_in_[shard_of(record.key.high)];
+    auto& in_shard = under_way_in_[shard_of(record.key.high)];
+    PENSTOCK_ASSERT(in_shard > 0);
+    --in_shard;
     for (const auto& one : waiters) {
       claim_verdict verdict{.index = one.index,
                             .state = stored ? claim_state::repeat : claim_state::failed,

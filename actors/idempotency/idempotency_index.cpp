@@ -1,5 +1,7 @@
 #include "actors/idempotency/idempotency_index.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -25,6 +27,7 @@ bool idempotency_index::is_over(const entry& e, std::int64_t now_ms) const {
 }
 
 void idempotency_index::forget_oldest() {
+  PENSTOCK_ASSERT(!entries_.empty());
   // One that was replaced has its key's place no longer.
   auto known = by_key_.find(entries_.front().key);
   if (known != by_key_.end() && *known == first_) by_key_.erase(known);

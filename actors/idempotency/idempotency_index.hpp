@@ -1,6 +1,7 @@
 // Which keys were used within the window, and what came of it: pure, in memory, bounded.
 #pragma once
 
+#include "storage/base/assert.hpp"
 #include "storage/events/idempotency.hpp"
 
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -95,7 +96,10 @@ class idempotency_index {
     }
   };
 
-  const entry& at(std::uint32_t position) const { return entries_[position - first_]; }
+  const entry& at(std::uint32_t position) const {
+    PENSTOCK_ASSERT(static_cast<std::uint32_t>(position - first_) < entries_.size());
+    return entries_[position - first_];
+  }
   void forget_oldest();
   void add(const idempotency_record& record, std::uint16_t journal);
   bool is_over(const entry& e, std::int64_t now_ms) const;

@@ -2,6 +2,7 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "storage/base/assert.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -21,8 +22,7 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   recent_share_ = budget_share{settings_.recent};
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
-  if (settings_.space_rule)
-    space_.emplace(settings_.space_rule, settings_.unconfigured_max_bytes);
+  if (settings_.space_rule) space_.emplace(settings_.space_rule, settings_.unconfigured_max_bytes);
   check_scarce();
   self_->delayed_send(self_, place_check_interval, place_check{});
 }
@@ -32,7 +32,10 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
 void journal_state::take(const append_batch_ptr& batch) {
   metrics_->messages.add();
   if (batch->first_ticket != next_ticket_) {
-    overtook_.emplace(batch->first_ticket, batch);
+    // Tickets are drawn from one counter, each once.
+    PENSTOCK_ASSERT(batch->first_ticket > next_ticket_);
+    const bool is_new = overtook_.emplace(batch->first_ticket, batch).second;
+    PENSTOCK_ASSERT(is_new);
     return;
   }
   stage(batch);
@@ -53,6 +56,7 @@ void journal_state::stage(const append_batch_ptr& batch) {
   staged_.push_back(batch);
   staged_events_ += batch->events;
   for (auto& block : batch->blocks) {
+    PENSTOCK_ASSERT(block->first_seq >= batch->first_ticket && block->last_seq() < next_ticket_);
     if (!follows_row(*block) && !write_row()) return;
     gather(block);
   }
@@ -75,6 +79,7 @@ bool journal_state::follows_row(const event_block& block) const {
 }
 
 void journal_state::gather(const block_ptr& block) {
+  PENSTOCK_ASSERT(!row_ || row_->last_seq() + 1 == block->first_seq);
   staged_bytes_ += block->bodies.size();
   // The first block is the row itself; its front end does not look at it until it is told.
   if (row_)
@@ -92,6 +97,7 @@ bool journal_state::write_row() {
     fail_staged(done.error());
     return false;
   }
+  PENSTOCK_ASSERT(rows_.empty() || rows_.back()->last_seq() < row->first_seq);
   rows_.push_back(std::move(row));
   return true;
 }
@@ -160,8 +166,8 @@ void journal_state::set_failed(bool failed) {
 }
 
 // A directory can be removed, moved or unmounted below a running node, and writes go on to files
-// that nobody will find again. Whether a disk that failed works again only a write can tell: let one
-// try.
+// that nobody will find again. Whether a disk that failed works again only a write can tell: let
+// one try.
 void journal_state::check_place() {
   self_->delayed_send(self_, place_check_interval, place_check{});
   const auto place = store_->check_place();
@@ -282,9 +288,10 @@ void journal_state::watch_space(const caf::actor& front_end) {
 
 void journal_state::tell_refused(const std::string& stream) {
   if (++refusals_since_report_ > max_refusals_told) return;
-  spdlog::warn("journal: the stream '{}' holds as much, or as old events, as it may; its new ones are "
-               "refused with 507 until its sinks have taken some",
-               stream);
+  spdlog::warn(
+      "journal: the stream '{}' holds as much, or as old events, as it may; its new ones are "
+      "refused with 507 until its sinks have taken some",
+      stream);
 }
 
 void journal_state::tell_space() {

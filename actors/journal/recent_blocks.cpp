@@ -1,10 +1,13 @@
 #include "actors/journal/recent_blocks.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 
 namespace penstock {
 
 void recent_blocks::add(const_block_ptr block) {
+  PENSTOCK_ASSERT(order_.empty() || order_.back()->last_seq() < block->first_seq);
   bytes_ += block->memory_bytes();
   by_stream_[block->stream].push_back(block);
   order_.push_back(std::move(block));
@@ -15,9 +18,12 @@ void recent_blocks::add(const_block_ptr block) {
 void recent_blocks::drop_oldest() {
   auto oldest = std::move(order_.front());
   order_.pop_front();
-  bytes_ -= oldest->memory_bytes();
+  const auto bytes = oldest->memory_bytes();
+  PENSTOCK_ASSERT(bytes_ >= bytes && oldest->last_seq() > reaches_back_to_);
+  bytes_ -= bytes;
   reaches_back_to_ = oldest->last_seq();
   auto stream = by_stream_.find(oldest->stream);
+  PENSTOCK_ASSERT(stream != by_stream_.end() && stream->second.front() == oldest);
   stream->second.pop_front();
   if (stream->second.empty()) by_stream_.erase(stream);
 }

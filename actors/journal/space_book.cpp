@@ -1,5 +1,7 @@
 #include "actors/journal/space_book.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -32,7 +34,10 @@ void space_book::count(const std::string& stream, entry& of) {
     of.oldest_ms = std::max(of.oldest_ms, backlog.oldest_ms);
     of.is_stuck = of.is_stuck || backlog.is_stuck;
   }
-  if (!of.rule.is_configured) unconfigured_bytes_ += of.held - before;
+  if (!of.rule.is_configured) {
+    PENSTOCK_ASSERT(unconfigured_bytes_ >= before);
+    unconfigured_bytes_ = unconfigured_bytes_ - before + of.held;
+  }
   const bool is_full = of.rule.max_bytes > 0 && of.held >= of.rule.max_bytes;
   const bool is_old = of.rule.max_age_ms > 0 && of.oldest_ms > of.rule.max_age_ms;
   if (of.rule.refuses ? is_full || is_old : is_full && of.is_stuck)
@@ -42,7 +47,8 @@ void space_book::count(const std::string& stream, entry& of) {
 }
 
 void space_book::settle() {
-  const bool is_full = unconfigured_max_bytes_ > 0 && unconfigured_bytes_ >= unconfigured_max_bytes_;
+  const bool is_full =
+      unconfigured_max_bytes_ > 0 && unconfigured_bytes_ >= unconfigured_max_bytes_;
   has_changed_ = std::exchange(over_.unconfigured, is_full) != is_full || has_changed_;
   if (!std::exchange(has_changed_, false)) return;
   const bool is_none = over_.names.empty() && !over_.unconfigured;
@@ -90,6 +96,7 @@ void space_book::change_rules(stream_rules rule_of) {
   rule_of_ = std::move(rule_of);
   for (auto at = streams_.begin(); at != streams_.end();) {
     auto& [stream, of] = *at;
+    PENSTOCK_ASSERT(of.rule.is_configured || unconfigured_bytes_ >= of.held);
     if (!of.rule.is_configured) unconfigured_bytes_ -= of.held;
     of.held = 0; // counted again as a whole
     of.rule = rule_of_(stream);

@@ -1,5 +1,7 @@
 #include "actors/queue/queue_state.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <iterator>
@@ -34,7 +36,8 @@ std::optional<receipt> parse_receipt(std::string_view text) {
 queue_state::queue_state(const cursor& saved, const queue_limits& limits, std::uint64_t first_lease,
                          std::uint64_t recovered_seq, budget_share share)
     : saved_{saved.stream, saved.sink, saved.seq, {}}, limits_{limits}, first_lease_{first_lease},
-      next_lease_{first_lease}, recovered_seq_{recovered_seq}, position_{saved.seq}, share_{std::move(share)} {
+      next_lease_{first_lease}, recovered_seq_{recovered_seq}, position_{saved.seq},
+      share_{std::move(share)} {
   for (const auto& [first, last] : saved.acked_ahead)
     if (first != 0 && first <= last) acked_.add(first, last);
   saved_.seq = acked_.advance(saved_.seq);
@@ -118,12 +121,16 @@ std::optional<queue_state::place> queue_state::find(std::uint64_t seq) {
 }
 
 void queue_state::used_fresh(entry& of) {
+  PENSTOCK_ASSERT(fresh_ > 0 && of.fresh > 0);
   --fresh_;
-  if (--of.fresh == 0) fresh_bytes_ -= of.bytes;
+  if (--of.fresh > 0) return;
+  PENSTOCK_ASSERT(fresh_bytes_ >= of.bytes);
+  fresh_bytes_ -= of.bytes;
 }
 
 queued_message queue_state::hand_out(const place& where, std::uint64_t lease) {
   auto& state = where.state();
+  PENSTOCK_ASSERT(state.at == phase::fresh || state.at == phase::ready_again);
   const bool repeat = state.at == phase::ready_again;
   if (!repeat) used_fresh(where.at->second);
   state = {lease, phase::leased};
@@ -146,7 +153,9 @@ std::vector<queued_message> queue_state::receive(std::size_t max, std::size_t ma
   while (more() && !ready_again_.empty()) {
     const auto seq = *ready_again_.begin();
     ready_again_.erase(ready_again_.begin());
-    give(*find(seq));
+    const auto where = find(seq);
+    PENSTOCK_ASSERT(where.has_value());
+    give(*where);
   }
   auto at = window_.upper_bound(fresh_from_);
   if (at != window_.begin()) --at;
@@ -170,8 +179,10 @@ std::vector<queued_message> queue_state::receive(std::size_t max, std::size_t ma
 }
 
 void queue_state::end_lease(std::uint64_t lease) {
-  --in_flight_;
   const auto at = leases_.find(lease);
+  PENSTOCK_ASSERT(at != leases_.end() && at->second.open > 0);
+  PENSTOCK_ASSERT(in_flight_ > 0);
+  --in_flight_;
   if (--at->second.open == 0) {
     expiries_.erase({at->second.expiry_ms, lease});
     leases_.erase(at);
@@ -189,8 +200,10 @@ void queue_state::mark_acked(const place& where) {
   else
     used_fresh(here);
   state.at = phase::acked;
+  const auto bytes = here.block->event_bytes(where.index);
+  PENSTOCK_ASSERT(unacked_ > 0 && here.unacked > 0 && unacked_bytes_ >= bytes);
   --unacked_;
-  unacked_bytes_ -= here.block->event_bytes(where.index);
+  unacked_bytes_ -= bytes;
   acked_.add(where.index == 0 ? here.after + 1 : seq, seq);
   saved_.seq = acked_.advance(saved_.seq);
   if (--here.unacked == 0) {
@@ -238,12 +251,14 @@ std::size_t queue_state::expire(std::int64_t now_ms) {
     const auto number = expiries_.begin()->second;
     expiries_.erase(expiries_.begin());
     const auto batch = leases_.extract(number);
+    PENSTOCK_ASSERT(!batch.empty());
     for (const auto seq : batch.mapped().seqs) {
       const auto where = find(seq);
       if (!where || where->state().at != phase::leased || where->state().lease != number) continue;
       // The lease number stays: a late acknowledgement is good until the event goes out again.
       where->state().at = phase::ready_again;
       ready_again_.insert(seq);
+      PENSTOCK_ASSERT(in_flight_ > 0);
       --in_flight_;
       ++freed;
     }

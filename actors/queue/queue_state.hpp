@@ -4,6 +4,7 @@
 
 #include "actors/base/memory_budget.hpp"
 #include "actors/base/seq_ranges.hpp"
+#include "storage/base/assert.hpp"
 #include "storage/events/event_block.hpp"
 #include "storage/journal/owed_events.hpp"
 #include "storage/stores/cursor_store.hpp"
@@ -152,7 +153,10 @@ class queue_state {
   struct place {
     window::iterator at;
     std::uint32_t index = 0;
-    slot& state() const { return at->second.slots[index]; }
+    slot& state() const {
+      PENSTOCK_ASSERT(index < at->second.slots.size());
+      return at->second.slots[index];
+    }
   };
 
   std::optional<place> find(std::uint64_t seq);

@@ -5,6 +5,7 @@
 #include "actors/replication/replica_actor.hpp"
 #include "actors/replication/replica_backlog.hpp"
 #include "actors/replication/replica_choice.hpp"
+#include "storage/base/assert.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -147,6 +148,7 @@ void replicator_state::on_held(const replica_held& news) {
     sent_seq_ = held_seq_;
   }
   while (!under_way_.empty() && under_way_.front().last_seq <= held_seq_) {
+    PENSTOCK_ASSERT(under_way_bytes_ >= under_way_.front().bytes);
     under_way_bytes_ -= under_way_.front().bytes;
     under_way_.pop_front();
     is_refused_ = false;
@@ -198,6 +200,7 @@ void replicator_state::take_pending(std::vector<wire_block>& rows, std::size_t& 
     const auto size = pending_.front()->bodies.size();
     if (!rows.empty() && bytes + size > max_replica_batch_bytes) break;
     bytes += size;
+    PENSTOCK_ASSERT(pending_bytes_ >= size);
     pending_bytes_ -= size;
     rows.push_back({std::move(pending_.front())});
     pending_.pop_front();

@@ -1,5 +1,7 @@
 #include "actors/streams/stream_names.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <xxhash.h>
 
 #include <algorithm>
@@ -57,7 +59,8 @@ stream_names::answer stream_names::find_or_reserve(std::uint64_t name, std::uint
     if (is_there) return found;
     const auto got = free_at == no_place ? outcome::full : take_share(holder);
     if (got != outcome::reserved) {
-      (got == outcome::full ? refused_full_ : refused_share_).fetch_add(1, std::memory_order_relaxed);
+      (got == outcome::full ? refused_full_ : refused_share_)
+          .fetch_add(1, std::memory_order_relaxed);
       return {got, no_place};
     }
     auto& mine = places_[free_at];
@@ -93,8 +96,12 @@ stream_names::outcome stream_names::take_share(std::uint64_t holder) {
 }
 
 void stream_names::give_share_back(std::uint64_t holder) {
-  if (holder != 0) held_by(holder).fetch_sub(1, std::memory_order_relaxed);
-  used_.fetch_sub(1);
+  if (holder != 0) {
+    const auto held = held_by(holder).fetch_sub(1, std::memory_order_relaxed);
+    PENSTOCK_ASSERT(held > 0);
+  }
+  const auto used = used_.fetch_sub(1);
+  PENSTOCK_ASSERT(used > 0);
 }
 
 // False when the place is another name's by now, or nobody's.

@@ -1,5 +1,7 @@
 #include "storage/events/event_block.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -18,6 +20,7 @@ std::uint16_t type_index(event_block& block, std::string_view content_type) {
   for (std::size_t i = types.size(); i > oldest; --i)
     if (types[i - 1] == content_type) return static_cast<std::uint16_t>(i - 1);
   types.emplace_back(content_type);
+  PENSTOCK_ASSERT(types.size() <= std::numeric_limits<std::uint16_t>::max() + 1u);
   return static_cast<std::uint16_t>(types.size() - 1);
 }
 
@@ -33,6 +36,7 @@ std::uint16_t attributes_index(event_block& block, std::string_view json) {
 void event_block::push(std::string_view body, std::string_view content_type, std::uint64_t client,
                        std::string_view attributes_json) {
   bodies.append(body);
+  PENSTOCK_ASSERT(bodies.size() <= std::numeric_limits<std::uint32_t>::max());
   event_meta meta;
   meta.end = static_cast<std::uint32_t>(bodies.size());
   meta.type = type_index(*this, content_type);
@@ -55,6 +59,7 @@ std::size_t event_block::event_bytes_from(std::size_t first) const {
 void event_block::append(const event_block& next) {
   const auto offset = static_cast<std::uint32_t>(bodies.size());
   bodies.append(next.bodies);
+  PENSTOCK_ASSERT(bodies.size() <= std::numeric_limits<std::uint32_t>::max());
   const bool same_types = content_types == next.content_types;
   for (auto key : next.keys) {
     key.first += static_cast<std::uint32_t>(events.size());
@@ -113,6 +118,7 @@ static void keep_keys(std::vector<block_key>& keys, const std::vector<bool>& kee
 }
 
 void event_block::keep_only(const std::vector<bool>& keep) {
+  PENSTOCK_ASSERT(keep.size() == events.size());
   if (!keys.empty()) keep_keys(keys, keep);
   std::size_t kept = 0;
   std::size_t begin = 0;

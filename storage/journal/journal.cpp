@@ -1,5 +1,6 @@
 #include "storage/journal/journal.hpp"
 
+#include "storage/base/assert.hpp"
 #include "storage/journal/journal_writer.hpp"
 #include "storage/sqlite/wal_vfs.hpp"
 
@@ -126,6 +127,7 @@ result<void> journal_writer::append(const event_block& block) {
 }
 
 void journal_writer::note(const event_block& block) {
+  PENSTOCK_ASSERT(block.first_seq > last_seq_);
   last_seq_ = block.last_seq();
   if (growth_.first_seq == 0) {
     growth_.first_seq = block.first_seq;
@@ -163,6 +165,7 @@ error journal_writer::undo(error why) {
 result<void> journal_writer::commit() {
   if (growth_.first_seq == 0) return {};
   if (!place_) return undo(place_.error());
+  PENSTOCK_ASSERT(active_ != nullptr); // what is in a transaction is in a segment
   const auto began = std::chrono::steady_clock::now();
   auto committed = active_->commit();
   last_commit_us_ =
@@ -189,6 +192,7 @@ result<void> journal_writer::rotate() {
   // First the new segment, then the seal: what fails leaves the old one in use.
   auto next = supply_->take();
   if (!next) return next.error();
+  PENSTOCK_ASSERT((*next)->info().number > now->number);
   if (auto sealed = active_->seal(*now); !sealed) {
     supply_->give_back(std::move(*next));
     return sealed.error();

@@ -1,5 +1,7 @@
 #include "storage/journal/segment_catalog.hpp"
 
+#include "storage/base/assert.hpp"
+
 #include <algorithm>
 
 namespace penstock {
@@ -94,6 +96,7 @@ void segment_catalog::extend(std::uint64_t number, const segment_growth& growth)
     info.first_time_ms = growth.first_time_ms;
     info.last_time_ms = growth.last_time_ms;
   }
+  PENSTOCK_ASSERT(growth.last_seq >= info.last_seq);
   info.last_seq = growth.last_seq;
   info.first_time_ms = std::min(info.first_time_ms, growth.first_time_ms);
   info.last_time_ms = std::max(info.last_time_ms, growth.last_time_ms);
@@ -122,7 +125,8 @@ appended_at segment_catalog::appended_now(const std::string& stream) const {
 bool segment_catalog::remove(std::uint64_t number) {
   const std::lock_guard lock{mutex_};
   // What is left before it is counted with what was delivered ahead, and must be counted again.
-  if (!segments_.empty() && segments_.begin()->first < number && segments_.contains(number)) ++moves_;
+  if (!segments_.empty() && segments_.begin()->first < number && segments_.contains(number))
+    ++moves_;
   const auto gone = segments_.extract(number);
   if (!gone.empty()) forget_absent(gone.mapped().events);
   return pins_.find(number) == pins_.end();
@@ -151,6 +155,7 @@ void segment_catalog::end_move(const std::vector<std::uint64_t>& numbers, segmen
     const std::lock_guard lock{mutex_};
     std::map<std::string, std::uint64_t> before;
     for (const auto number : numbers) {
+      PENSTOCK_ASSERT(moving_.contains(number) && segments_.contains(number));
       before.merge(segments_[number].events);
       segments_.erase(number);
       moving_.erase(number);
@@ -180,7 +185,9 @@ std::optional<segment_info> segment_catalog::pin(std::uint64_t number) {
 void segment_catalog::end_open(std::uint64_t number) {
   {
     const std::lock_guard lock{mutex_};
-    if (--opening_[number] == 0) opening_.erase(number);
+    const auto found = opening_.find(number);
+    PENSTOCK_ASSERT(found != opening_.end() && found->second > 0);
+    if (--found->second == 0) opening_.erase(found);
   }
   may_go_on_.notify_all();
 }
@@ -188,7 +195,8 @@ void segment_catalog::end_open(std::uint64_t number) {
 void segment_catalog::unpin(std::uint64_t number) {
   const std::lock_guard lock{mutex_};
   const auto found = pins_.find(number);
-  if (found != pins_.end() && --found->second == 0) pins_.erase(found);
+  PENSTOCK_ASSERT(found != pins_.end() && found->second > 0);
+  if (--found->second == 0) pins_.erase(found);
 }
 
 } // namespace penstock

@@ -1,5 +1,6 @@
 #include "storage/journal/segment_mover.hpp"
 
+#include "storage/base/assert.hpp"
 #include "storage/base/files.hpp"
 #include "storage/journal/recovery.hpp"
 #include "storage/journal/segment.hpp"
@@ -78,6 +79,7 @@ void note(segment_info& to, const event_block& part) {
     to.first_seq = part.first_seq;
     to.first_time_ms = to.last_time_ms = part.time_ms;
   }
+  PENSTOCK_ASSERT(!part.empty());
   to.last_seq = part.last_seq();
   to.first_time_ms = std::min(to.first_time_ms, part.time_ms);
   to.last_time_ms = std::max(to.last_time_ms, part.time_ms);
@@ -139,6 +141,7 @@ segment_mover::segment_mover(std::shared_ptr<segment_catalog> catalog,
 result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segment_info> from,
                                                                const owed_events& owed,
                                                                std::uint64_t max_bytes) {
+  PENSTOCK_ASSERT(!from.empty() && std::ranges::is_sorted(from, {}, &segment_info::number));
   move out{std::move(from), {}};
   out.to.number = out.from.front().number;
   const auto final_path = segment_path(out.from.front().path.parent_path(), out.to.number);
