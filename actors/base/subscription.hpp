@@ -71,8 +71,10 @@ using stream_filter = std::function<bool(const std::string& stream)>;
 template <class Content>
 class feed {
  public:
+  using listener = caf::typed_actor<caf::reacts_to<std::shared_ptr<const told_content<Content>>>>;
+
   /// `wants`: of which streams; null where there are none.
-  void add(caf::actor who, std::shared_ptr<subscription_window> window, stream_filter wants = {}) {
+  void add(listener who, std::shared_ptr<subscription_window> window, stream_filter wants = {}) {
     subscribers_.push_back({std::move(who), std::move(window), std::move(wants), 0});
   }
   bool empty() const { return subscribers_.empty(); }
@@ -82,17 +84,17 @@ class feed {
   template <class Gather>
   void tell(Gather gather) {
     for (auto& each : subscribers_) {
-      auto news = gather(each.wants);
-      if (news.count == 0) continue;
-      const auto bytes = news.bytes + bytes_per_told_message;
+      auto told = gather(each.wants);
+      if (told.count == 0) continue;
+      const auto bytes = told.bytes + bytes_per_told_message;
       if (!each.window->take(bytes)) {
-        each.window->note_lost(news.count);
-        each.lost += news.count;
+        each.window->note_lost(told.count);
+        each.lost += told.count;
         continue;
       }
       caf::anon_send(each.who,
                      std::make_shared<const told_content<Content>>(
-                         std::move(news.content), std::exchange(each.lost, 0), bytes, each.window));
+                         std::move(told.content), std::exchange(each.lost, 0), bytes, each.window));
     }
   }
 
@@ -104,7 +106,7 @@ class feed {
 
  private:
   struct subscriber {
-    caf::actor who;
+    listener who;
     std::shared_ptr<subscription_window> window;
     stream_filter wants;
     std::uint64_t lost = 0; ///< since it was told last

@@ -233,7 +233,8 @@ void publisher_state::send_batch(std::uint32_t lane_number, const source& from,
   self_->send(to.worker, lane_deliver_ptr{std::move(order)});
 }
 
-caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts) {
+publisher_self::behavior_type publisher(publisher_self::stateful_pointer<publisher_state> self,
+                                        publisher_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {

@@ -11,6 +11,7 @@
 #include "actors/delivery/sink_metrics.hpp"
 #include "actors/delivery/stream_feed.hpp"
 #include "actors/delivery/stream_hold.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/streams/settled_streams.hpp"
 #include "storage/journal/journal_reader.hpp"
@@ -74,10 +75,10 @@ struct publisher_parts {
   std::shared_ptr<journal_reader> reader;
   std::shared_ptr<segment_catalog> catalog;
   std::shared_ptr<memory_budget> budget; ///< of all publishers; null: only max_feed_bytes counts
-  caf::actor journal;            ///< answers fetch_request, watch_streams
-  caf::actor keeper;             ///< is told confirmed_up_to
-  caf::actor dead_letters;       ///< answers bury_ptr
-  std::vector<caf::actor> lanes; ///< each answers lane_deliver_ptr; they end with the publisher
+  journal_handle journal;                ///< answers fetch_request, watch_streams
+  confirmations_handle keeper;           ///< is told confirmed_up_to
+  burial_handle dead_letters;            ///< answers bury_ptr
+  std::vector<delivery_lane_handle> lanes; ///< they end with the publisher
   std::shared_ptr<sink_metrics> metrics;
   std::string tag; ///< of the journal
   std::function<std::int64_t()> wall_ms;
@@ -86,6 +87,11 @@ struct publisher_parts {
   stream_rules space_rule{};
 };
 
+/// With its own reminders.
+using publisher_self =
+    publisher_handle::extend<caf::reacts_to<wake_up>, caf::reacts_to<upkeep_tick>,
+                             caf::reacts_to<caf::tick_atom>>;
+
 /// Takes fetch_reply, stream_seen, lane_delivered, deliver_again_ptr (answered with again_done),
 /// await_published_ptr, publish_rest (answered with publish_left). On `drain` it waits for
 /// the batches under way, saves the cursors, answers `drained` and quits. It blocks on the disk:
@@ -93,7 +99,7 @@ struct publisher_parts {
 class publisher_state {
  public:
   static constexpr const char* name = "publisher"; // CAF shows it
-  using self_ptr = caf::stateful_actor<publisher_state>*;
+  using self_ptr = publisher_self::stateful_pointer<publisher_state>;
 
   explicit publisher_state(self_ptr self) : self_{self} {}
 
@@ -153,7 +159,7 @@ class publisher_state {
     bool operator==(const source&) const = default;
   };
   struct lane {
-    caf::actor worker;
+    delivery_lane_handle worker;
     std::uint64_t token = 0; // of the batch under way; 0: none
     std::size_t events = 0;
     source busy_with;
@@ -239,7 +245,7 @@ class publisher_state {
   std::list<again_job> jobs_;
   std::vector<lane> lanes_;
   std::uint64_t next_token_ = 1;
-  std::vector<caf::actor> front_ends_;
+  std::vector<front_end_handle> front_ends_;
 
   burial_queue burials_;
   burial_queue unconfigured_burials_; // which share a bound, and wait for each other
@@ -260,6 +266,7 @@ class publisher_state {
   caf::response_promise drained_;
 };
 
-caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts);
+publisher_self::behavior_type publisher(publisher_self::stateful_pointer<publisher_state> self,
+                                        publisher_parts parts);
 
 } // namespace penstock

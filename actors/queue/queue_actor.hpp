@@ -4,6 +4,7 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/delivery/delivery_messages.hpp"
 #include "actors/delivery/expired_events.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/queue/queue_messages.hpp"
 #include "actors/queue/queue_metrics.hpp"
@@ -61,12 +62,12 @@ struct queue_parts {
   std::shared_ptr<journal_reader> replay; ///< for reading again; a second one, so that a replay
                                           ///< does not make the first change its segment
   std::shared_ptr<segment_catalog> catalog;
-  caf::actor journal; ///< answers fetch_request
-  caf::actor keeper;  ///< is told confirmed_up_to
+  journal_handle journal;      ///< answers fetch_request
+  confirmations_handle keeper; ///< is told confirmed_up_to
   /// Whether a consumer can ask for a stream; null: for each. Events of others, which an earlier
   /// version took, become dead letters.
   std::function<bool(const std::string& stream)> is_name{};
-  caf::actor dead_letters{}; ///< answers bury_ptr
+  burial_handle dead_letters{}; ///< answers bury_ptr
   std::string tag{};         ///< of the journal
   /// How much a stream may hold; null: as much as there is room for.
   stream_rules space_rule{};
@@ -77,10 +78,13 @@ struct queue_parts {
 /// Answers queue_receive, queue_receipts, queue_replay, queue_stats_request; takes fetch_reply.
 /// On `drain` it answers who waits, saves the cursors, answers `drained` and quits. It blocks on
 /// the disk: spawn it detached.
+/// With its own reminders.
+using queue_self = queue_handle::extend<caf::reacts_to<wake_up>, caf::reacts_to<upkeep_tick>>;
+
 class queue_actor_state {
  public:
   static constexpr const char* name = "queue"; // CAF shows it
-  using self_ptr = caf::stateful_actor<queue_actor_state>*;
+  using self_ptr = queue_self::stateful_pointer<queue_actor_state>;
 
   explicit queue_actor_state(self_ptr self) : self_{self} {}
 
@@ -199,6 +203,7 @@ class queue_actor_state {
   std::uint64_t moves_seen_ = 0;
 };
 
-caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_parts parts);
+queue_self::behavior_type queue_actor(queue_self::stateful_pointer<queue_actor_state> self,
+                                      queue_parts parts);
 
 } // namespace penstock
