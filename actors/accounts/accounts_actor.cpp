@@ -2,6 +2,7 @@
 
 #include "actors/base/error_text.hpp"
 #include "actors/base/fail_fast.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "actors/limits/limit_text.hpp"
 
@@ -213,7 +214,7 @@ void accounts_state::peer_went(const peer_down& peer) {
   peers_.erase(peer.member);
 }
 
-void accounts_state::compare(const accounts_digest& theirs, const caf::actor& sender) {
+void accounts_state::compare(const accounts_digest& theirs, const accounts_handle& sender) {
   if (!sender) return;
   for (auto& portion : parts_->book->lacking(theirs.buckets))
     self_->send(sender, accounts_records{std::move(portion)});
@@ -262,7 +263,8 @@ void accounts_state::sweep() {
   if (parts_->directory) debt_.made_here(swept);
 }
 
-caf::behavior accounts_actor(caf::stateful_actor<accounts_state>* self, accounts_parts parts) {
+accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<accounts_state> self,
+                                            accounts_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   self->delayed_send(self, accounts_sync_interval, accounts_tick{});
@@ -279,7 +281,7 @@ caf::behavior accounts_actor(caf::stateful_actor<accounts_state>* self, accounts
       [&state](const peer_up& peer) { state.peer_came(peer); },
       [&state](const peer_down& peer) { state.peer_went(peer); },
       [self](const accounts_digest& theirs) {
-        self->state.compare(theirs, caf::actor_cast<caf::actor>(self->current_sender()));
+        self->state.compare(theirs, sender_as<accounts_handle>(self));
       },
       [&state](const accounts_records& theirs) { state.take_over(theirs); },
       [&state](records_told& news) { state.records_are_told(std::move(news)); },

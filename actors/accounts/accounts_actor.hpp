@@ -7,6 +7,7 @@
 #include "actors/accounts/directory_debt.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/stores/account_store.hpp"
 #include "storage/stores/api_key.hpp"
 
@@ -37,16 +38,20 @@ struct accounts_parts {
   std::shared_ptr<account_store> store;
   std::shared_ptr<account_book> book; ///< what the store holds; only the actor uses it from now on
   key_hasher hash;
-  std::vector<caf::actor> subscribers; ///< told accounts_changed at each change
+  std::vector<front_end_handle> subscribers; ///< told accounts_changed at each change
   std::function<std::int64_t()> wall_us;
-  std::vector<caf::actor> limiters{}; ///< told plans_changed when plans change, before the others
-  caf::actor directory{};             ///< told records_changed; null: there is no directory
+  std::vector<limiter_handle> limiters{}; ///< told plans_changed, before the others
+  directory_writer_handle directory{};    ///< told records_changed; null: there is no directory
 };
+
+/// With its own reminders.
+using accounts_self =
+    accounts_handle::extend<caf::reacts_to<records_due>, caf::reacts_to<accounts_tick>>;
 
 class accounts_state {
  public:
   static constexpr const char* name = "accounts"; // CAF shows it
-  using self_ptr = caf::stateful_actor<accounts_state>*;
+  using self_ptr = accounts_self::stateful_pointer<accounts_state>;
 
   explicit accounts_state(self_ptr self) : self_(self) {}
 
@@ -70,7 +75,7 @@ class accounts_state {
 
   void peer_came(const peer_up& peer);
   void peer_went(const peer_down& peer);
-  void compare(const accounts_digest& theirs, const caf::actor& sender);
+  void compare(const accounts_digest& theirs, const accounts_handle& sender);
   void take_over(const accounts_records& theirs);
 
   // -- the directory: accounts_directory.cpp ------------------------------------------------------
@@ -98,7 +103,7 @@ class accounts_state {
 
   self_ptr self_;
   std::optional<accounts_parts> parts_;
-  std::map<std::uint16_t, caf::actor> peers_;
+  std::map<std::uint16_t, accounts_handle> peers_;
   account_records unsaved_;
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
@@ -112,6 +117,7 @@ class accounts_state {
 /// snapshot: the composition has it from the book and gives it out before anything runs. In a
 /// cluster it is told peer_up and peer_down as front ends are, and the gate gives it to peers.
 /// Tell it nothing to drain: it is of use to its peers, and to no client, until the node ends.
-caf::behavior accounts_actor(caf::stateful_actor<accounts_state>* self, accounts_parts parts);
+accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<accounts_state> self,
+                                            accounts_parts parts);
 
 } // namespace penstock

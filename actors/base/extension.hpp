@@ -5,6 +5,7 @@
 #include "actors/base/compat.hpp"
 #include "actors/base/extension_messages.hpp"
 #include "actors/base/figures.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -50,12 +51,14 @@ struct extension_start {
 
 /// What runs then, and what it wants to be told of.
 struct extension_actor {
-  caf::actor who;               ///< answers `drain` with `drained`, and quits then
-  stream_filter wants_events{}; ///< durable_rows_ptr of these streams; null: none
-  bool wants_verdicts = false;  ///< turn_verdicts_ptr
+  drainable_handle who; ///< answers `drain` with `drained`, and quits then
+  // The same actor once more for each thing that it wants to be told of; null: it does not.
+  rows_listener_handle events{};       ///< durable_rows_ptr…
+  stream_filter wants_events{};        ///< …of these streams
+  verdicts_listener_handle verdicts{}; ///< turn_verdicts_ptr
   /// peer_up, peer_down and placement_changed (actors/cluster/link_messages.hpp).
-  bool wants_members = false;
-  bool wants_drains = false; ///< drain_entered
+  members_listener_handle members{};
+  drains_listener_handle drains{}; ///< drain_entered
 };
 
 /// A kind of actor of which a node has one.

@@ -4,6 +4,7 @@
 #include "actors/base/compat.hpp"
 #include "actors/base/drain_status.hpp"
 #include "actors/base/subscription.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/events/event_block.hpp"
 
 #include <cstdint>
@@ -38,13 +39,13 @@ struct drain_entered {
 
 /// To the journal: `who` wants durable_rows_ptr of those streams from now on.
 struct subscribe_rows {
-  caf::actor who;
+  rows_listener_handle who;
   std::shared_ptr<subscription_window> window;
   stream_filter wants;
 };
 /// To a front end: `who` wants turn_verdicts_ptr from now on.
 struct subscribe_verdicts {
-  caf::actor who;
+  verdicts_listener_handle who;
   std::shared_ptr<subscription_window> window;
 };
 

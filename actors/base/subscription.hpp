@@ -71,8 +71,10 @@ using stream_filter = std::function<bool(const std::string& stream)>;
 template <class Content>
 class feed {
  public:
+  using listener = caf::typed_actor<caf::reacts_to<std::shared_ptr<const told_content<Content>>>>;
+
   /// `wants`: of which streams; null where there are none.
-  void add(caf::actor who, std::shared_ptr<subscription_window> window, stream_filter wants = {}) {
+  void add(listener who, std::shared_ptr<subscription_window> window, stream_filter wants = {}) {
     subscribers_.push_back({std::move(who), std::move(window), std::move(wants), 0});
   }
   bool empty() const { return subscribers_.empty(); }
@@ -104,7 +106,7 @@ class feed {
 
  private:
   struct subscriber {
-    caf::actor who;
+    listener who;
     std::shared_ptr<subscription_window> window;
     stream_filter wants;
     std::uint64_t lost = 0; ///< since it was told last

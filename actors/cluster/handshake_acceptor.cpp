@@ -32,11 +32,11 @@ caf::error refuse(gate_metrics& metrics, gate_refusal reason, const hello& peer,
 
 } // namespace
 
-caf::behavior gate(caf::event_based_actor* self, std::string cluster,
-                   std::vector<std::string> members, welcome here,
-                   std::shared_ptr<gate_metrics> metrics) {
+gate_handle::behavior_type gate(gate_handle::pointer self, std::string cluster,
+                                std::vector<std::string> members, welcome here,
+                                std::shared_ptr<gate_metrics> metrics) {
   end_process_on_exception(self);
-  auto links = std::make_shared<caf::actor>();
+  auto links = std::make_shared<peer_links_handle>();
   return {
       [=, cluster = std::move(cluster), members = std::move(members), here = std::move(here),
        metrics = std::move(metrics)](const hello& peer) -> caf::result<welcome> {
@@ -59,12 +59,12 @@ caf::behavior gate(caf::event_based_actor* self, std::string cluster,
         if (*links) self->send(*links, caf::connect_atom_v, peer.address);
         return answer;
       },
-      [links](caf::put_atom, caf::actor& told) { *links = std::move(told); },
+      [links](const links_known& news) { *links = news.links; },
       [self](drain) { self->quit(); },
   };
 }
 
-result<std::uint16_t> publish_gate(const caf::actor& gate, const std::string& listen,
+result<std::uint16_t> publish_gate(const gate_handle& gate, const std::string& listen,
                                    const caf::io::middleman_actor& transport) {
   const result<peer_address> address = parse_peer_address(listen);
   if (!address) return address.error();

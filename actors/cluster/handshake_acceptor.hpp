@@ -3,6 +3,7 @@
 
 #include "actors/base/metrics.hpp"
 #include "actors/cluster/link_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <caf/io/middleman_actor.hpp>
 
@@ -30,17 +31,17 @@ struct alignas(64) gate_metrics {
 /// refuses a peer that speaks no wire version that
 /// this node speaks, that belongs to another cluster, or whose address is not spelled as in
 /// `members`: such a node would place shards differently, and clients would be counted twice. No
-/// members: a directory says who they are. Whom it welcomes it names to the links (see peer_links)
-/// that were given with (put_atom, links). `drain` ends it.
-caf::behavior gate(caf::event_based_actor* self, std::string cluster,
-                   std::vector<std::string> members, welcome here,
-                   std::shared_ptr<gate_metrics> metrics);
+/// members: a directory says who they are. Whom it welcomes it names to the links (see peer_links),
+/// of which links_known tells it. `drain` ends it.
+gate_handle::behavior_type gate(gate_handle::pointer self, std::string cluster,
+                                std::vector<std::string> members, welcome here,
+                                std::shared_ptr<gate_metrics> metrics);
 
 /// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
 /// `transport` does it: the middleman's own actor, or that of net/links/cluster_transport.hpp.
 /// Blocks: not for use in an actor. Errors: errc::config for a malformed address, errc::unavailable
 /// when it can't be bound.
-result<std::uint16_t> publish_gate(const caf::actor& gate, const std::string& listen,
+result<std::uint16_t> publish_gate(const gate_handle& gate, const std::string& listen,
                                    const caf::io::middleman_actor& transport);
 
 } // namespace penstock

@@ -4,6 +4,7 @@
 #include "actors/base/compat.hpp"
 #include "actors/base/wire_version.hpp"
 #include "actors/cluster/placement.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -23,7 +24,8 @@ struct hello {
 };
 
 /// The gate's answer: this node's limiter actors; shard s belongs to limiters[s % size]. And its
-/// front ends, which take events whose keys belong to this node, and its accounts actor.
+/// front ends, which take events whose keys belong to this node, and its accounts actor. The wire
+/// knows no types of actors: see peer_handles.hpp.
 struct welcome {
   std::uint32_t version = wire_version; ///< that both will speak
   std::vector<caf::actor> limiters;
@@ -49,16 +51,21 @@ typename Inspector::result_type inspect(Inspector& f, welcome& x) {
 /// the accounts actor.
 struct peer_up {
   std::uint16_t member = 0; ///< this node's number for it, as in placement
-  std::vector<caf::actor> limiters;
-  std::vector<caf::actor> front_ends{};
-  caf::actor accounts{};
-  caf::actor directory{};
-  caf::actor replicas{}; ///< null: it holds no events of others
+  std::vector<limiter_handle> limiters;
+  std::vector<front_end_handle> front_ends{};
+  accounts_handle accounts{};
+  membership_handle directory{};
+  replica_handle replicas{}; ///< null: it holds no events of others
   std::string address{};
   std::uint32_t version = wire_version; ///< that both speak
 };
 struct peer_down {
   std::uint16_t member = 0;
+};
+
+/// To the gate, before anything else: whom it tells of the peers that it welcomed.
+struct links_known {
+  peer_links_handle links;
 };
 
 /// Shards have other places from now on. Told to front ends and limiters.
@@ -71,6 +78,7 @@ struct placement_changed {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::peer_down)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::placement_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::links_known)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_links, caf::first_custom_type_id + 6)
 CAF_ADD_TYPE_ID(penstock_links, (penstock::hello))
@@ -79,3 +87,7 @@ CAF_ADD_TYPE_ID(penstock_links, (penstock::peer_up))
 CAF_ADD_TYPE_ID(penstock_links, (penstock::peer_down))
 CAF_ADD_TYPE_ID(penstock_links, (penstock::placement_changed))
 CAF_END_TYPE_ID_BLOCK(penstock_links)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_gate, caf::first_custom_type_id + 296)
+CAF_ADD_TYPE_ID(penstock_gate, (penstock::links_known))
+CAF_END_TYPE_ID_BLOCK(penstock_gate)

@@ -257,15 +257,13 @@ void membership_state::show(std::int64_t now_ns) {
   parts_.board->set(std::move(out));
 }
 
-caf::behavior membership_actor(caf::stateful_actor<membership_state>* self,
-                               membership_parts parts) {
+membership_self::behavior_type
+membership_actor(membership_self::stateful_pointer<membership_state> self, membership_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   self->delayed_send(self, membership_tick, caf::tick_atom::value);
   return {
-      [self](const caf::actor& writer, const caf::actor& links) {
-        self->state.work_with(writer, links);
-      },
+      [self](const membership_partners& partners) { self->state.work_with(partners); },
       [self](const directory_news& news) { self->state.on_news(news); },
       [self](const directory_done& done) { self->state.on_done(done); },
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },

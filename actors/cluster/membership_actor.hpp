@@ -6,6 +6,7 @@
 #include "actors/cluster/membership.hpp"
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -72,24 +73,26 @@ struct membership_parts {
   membership_times times{};
   std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns;
-  std::vector<caf::actor> placed;   ///< are told placement_changed
-  std::vector<caf::actor> limiters; ///< are told member_epoch
+  std::vector<placement_listener_handle> placed; ///< are told placement_changed
+  std::vector<limiter_handle> limiters;          ///< are told member_epoch
   std::shared_ptr<membership_metrics> metrics;
   std::shared_ptr<membership_board> board;
 };
 
+/// With its own tick.
+using membership_self = membership_handle::extend<caf::reacts_to<caf::tick_atom>>;
+
 class membership_state {
  public:
   static constexpr const char* name = "membership"; // CAF shows it
-  using self_ptr = caf::stateful_actor<membership_state>*;
+  using self_ptr = membership_self::stateful_pointer<membership_state>;
 
   explicit membership_state(self_ptr self) : self_(self) {}
 
   void start(membership_parts parts);
-  /// The actor that does what blocks; and the links, which are made after this actor.
-  void work_with(const caf::actor& writer, const caf::actor& links) {
-    writer_ = writer;
-    parts_.placed.push_back(links);
+  void work_with(const membership_partners& partners) {
+    writer_ = partners.writer;
+    parts_.placed.push_back(partners.links);
   }
   void on_news(const directory_news& news);
   void on_done(const directory_done& done);
@@ -116,10 +119,10 @@ class membership_state {
   self_ptr self_;
   membership_parts parts_;
   std::optional<membership> members_;
-  caf::actor writer_;
+  directory_writer_handle writer_;
   std::map<std::string, std::uint16_t> numbers_;
   std::vector<std::string> addresses_; // by number
-  std::map<std::uint16_t, caf::actor> peers_;
+  std::map<std::uint16_t, membership_handle> peers_;
   placement_ptr places_;
   bool is_open_ = false;
   bool opening_ = false;
@@ -136,9 +139,9 @@ class membership_state {
 };
 
 /// Renews this node's record, proposes views, tells of placements and keeps decides_until_ns, for
-/// as long as it runs. Takes what the writer sends, peer_up and peer_down, and leave_cluster. The
-/// writer and the links are to be sent to it once, as two actor handles, before anything else.
-/// `drain` ends it.
-caf::behavior membership_actor(caf::stateful_actor<membership_state>* self, membership_parts parts);
+/// as long as it runs. Takes what the writer sends, peer_up and peer_down, and leave_cluster;
+/// membership_partners once, before anything else. `drain` ends it.
+membership_self::behavior_type
+membership_actor(membership_self::stateful_pointer<membership_state> self, membership_parts parts);
 
 } // namespace penstock

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/compat.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <cstdint>
 
@@ -34,6 +35,13 @@ typename Inspector::result_type inspect(Inspector& f, away_answer& x) {
 
 // -- within a node: never serialised --------------------------------------------------------------
 
+/// To the membership actor, before anything else: the actor that does what blocks, and the links,
+/// which are made after it.
+struct membership_partners {
+  directory_writer_handle writer;
+  peer_links_handle links;
+};
+
 /// To the membership actor: take this node out of the cluster, in two steps. First it says that it
 /// leaves, so that its shards go elsewhere; with `now` it takes itself out. Answered with
 /// left_cluster when the directory has it, or can't be reached.
@@ -59,6 +67,7 @@ struct member_epoch {
 
 } // namespace penstock
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::membership_partners)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::leave_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::left_cluster)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_join)
@@ -78,3 +87,7 @@ CAF_ADD_TYPE_ID(penstock_membership, (penstock::member_epoch))
 CAF_ADD_TYPE_ID(penstock_membership, (penstock::leave_shards))
 CAF_ADD_TYPE_ID(penstock_membership, (penstock::shards_gone))
 CAF_END_TYPE_ID_BLOCK(penstock_membership)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_membership_partners, caf::first_custom_type_id + 297)
+CAF_ADD_TYPE_ID(penstock_membership_partners, (penstock::membership_partners))
+CAF_END_TYPE_ID_BLOCK(penstock_membership_partners)

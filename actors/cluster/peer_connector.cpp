@@ -3,6 +3,7 @@
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/handshake_acceptor.hpp"
+#include "actors/cluster/peer_handles.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -97,7 +98,7 @@ void peer_links_state::probe(std::size_t at) {
 
 void peer_links_state::start(const cluster_settings& settings,
                              const std::vector<std::string>& members,
-                             std::vector<caf::actor> front_ends, reach_peer reach,
+                             std::vector<peer_listener_handle> told, reach_peer reach,
                              std::shared_ptr<link_metrics> metrics,
                              caf::io::middleman_actor transport) {
   reach_ = std::move(reach);
@@ -105,7 +106,7 @@ void peer_links_state::start(const cluster_settings& settings,
   introduction_.address = settings.listen;
   introduction_.version = settings.max_wire_version;
   reconnect_interval_ = settings.reconnect_interval_ms;
-  front_ends_ = std::move(front_ends);
+  told_ = std::move(told);
   metrics_ = std::move(metrics);
   transport_ = std::move(transport);
   link_to(members);
@@ -162,9 +163,9 @@ void peer_links_state::drain() {
 }
 
 template <class Message>
-void peer_links_state::tell_front_ends(const Message& message) {
-  for (const caf::actor& front_end : front_ends_)
-    self_->send(front_end, message);
+void peer_links_state::tell(const Message& message) {
+  for (const auto& each : told_)
+    self_->send(each, message);
 }
 
 // -- turns ----------------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ void peer_links_state::end_turn() {
 
 void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
   links_[at].at = stage::waiting;
-  links_[at].gate = {};
+  links_[at].gate = nullptr;
   self_->delayed_send(self_, time, caf::connect_atom_v, static_cast<std::uint64_t>(at),
                       ++links_[at].attempt);
 }
@@ -229,7 +230,7 @@ void peer_links_state::retry(std::size_t at) {
 
 void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& gate) {
   link& peer = links_[at];
-  peer.gate = caf::actor_cast<caf::actor>(gate);
+  peer.gate = gate_of(gate);
   if (!peer.gate) return failed(at, caf::make_error(caf::sec::no_actor_published_at_port));
   peer.at = stage::greeting;
   const std::uint64_t attempt = ++peer.attempt;
@@ -241,7 +242,7 @@ void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& ga
           },
           [this, at, attempt](const caf::error& why) {
             if (links_[at].attempt != attempt) return;
-            self_->demonitor(links_[at].gate);
+            self_->demonitor(links_[at].gate.address());
             if (why.category() == gate_category)
               refused(at, sentence_of(why));
             else
@@ -254,7 +255,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   const bool understood =
       answer.version >= introduction_.oldest && answer.version <= introduction_.version;
   if (!understood || answer.limiters.empty()) {
-    self_->demonitor(peer.gate);
+    self_->demonitor(peer.gate.address());
     return refused(at, fmt::format("it would speak wire version {}, this node speaks {} to {}",
                                    answer.version, introduction_.oldest, introduction_.version));
   }
@@ -265,8 +266,7 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   peer.was_up = true;
   spdlog::info("linked to the peer at {}, wire version {}", peer.address, answer.version);
   publish();
-  tell_front_ends(peer_up{peer.member, answer.limiters, answer.front_ends, answer.accounts,
-                          answer.directory, answer.replicas, peer.address, answer.version});
+  tell(peer_up_of(answer, peer.member, peer.address));
 }
 
 void peer_links_state::greeted_by(const std::string& address) {
@@ -287,7 +287,7 @@ void peer_links_state::lost(const caf::actor_addr& gate) {
     }
     metrics_->links_up.add(-1);
     spdlog::warn("lost the peer at {}", peer.address);
-    tell_front_ends(peer_down{peer.member});
+    tell(peer_down{peer.member});
     retry(at);
     publish();
   }
@@ -316,13 +316,15 @@ void peer_links_state::refused(std::size_t at, const std::string& why) {
   publish();
 }
 
-caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
-                         std::vector<std::string> members, std::vector<caf::actor> front_ends,
-                         reach_peer reach, std::shared_ptr<link_metrics> metrics,
-                         caf::io::middleman_actor transport) {
+peer_links_self::behavior_type peer_links(peer_links_self::stateful_pointer<peer_links_state> self,
+                                          cluster_settings settings,
+                                          std::vector<std::string> members,
+                                          std::vector<peer_listener_handle> told, reach_peer reach,
+                                          std::shared_ptr<link_metrics> metrics,
+                                          caf::io::middleman_actor transport) {
   end_process_on_exception(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down.source); });
-  self->state.start(settings, members, std::move(front_ends), std::move(reach), std::move(metrics),
+  self->state.start(settings, members, std::move(told), std::move(reach), std::move(metrics),
                     std::move(transport));
   return {
       [self](caf::connect_atom, std::uint64_t link, std::uint64_t attempt) {

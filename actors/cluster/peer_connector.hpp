@@ -4,6 +4,7 @@
 #include "actors/base/metrics.hpp"
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/cluster/link_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <caf/io/middleman_actor.hpp>
 
@@ -81,17 +82,21 @@ struct peer_address {
 /// Errors: errc::config.
 result<peer_address> parse_peer_address(const std::string& text);
 
+/// With its own reminder: the number of a link, and of its attempt.
+using peer_links_self =
+    peer_links_handle::extend<caf::reacts_to<caf::connect_atom, std::uint64_t, std::uint64_t>>;
+
 class peer_links_state {
  public:
   static constexpr const char* name = "peer_links"; // CAF shows it
-  using self_ptr = caf::stateful_actor<peer_links_state>*;
+  using self_ptr = peer_links_self::stateful_pointer<peer_links_state>;
 
   explicit peer_links_state(self_ptr self) : self_(self) {}
 
   // -- life ---------------------------------------------------------------------------------------
 
   void start(const cluster_settings& settings, const std::vector<std::string>& members,
-             std::vector<caf::actor> front_ends, reach_peer reach,
+             std::vector<peer_listener_handle> told, reach_peer reach,
              std::shared_ptr<link_metrics> metrics, caf::io::middleman_actor transport);
   void drain();
 
@@ -118,7 +123,7 @@ class peer_links_state {
     std::uint16_t member = 0;
     stage at = stage::idle;
     std::uint64_t attempt = 0; // counts waits and attempts; news of an earlier one is none
-    caf::actor gate;
+    gate_handle gate;
     bool wanted = true; // a member; else it is let go of when it goes
     bool was_up = false;
     std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
@@ -138,7 +143,7 @@ class peer_links_state {
   void retry(std::size_t link);
   void publish();
   template <class Message>
-  void tell_front_ends(const Message& message);
+  void tell(const Message& message);
 
   self_ptr self_;
   hello introduction_;
@@ -149,7 +154,7 @@ class peer_links_state {
   bool turn_taken_ = false;
   reach_peer reach_;
   caf::io::middleman_actor transport_;
-  std::vector<caf::actor> front_ends_;
+  std::vector<peer_listener_handle> told_;
   std::shared_ptr<link_metrics> metrics_;
 };
 
@@ -160,9 +165,11 @@ class peer_links_state {
 /// others; a link to one that is no member any more stays until its peer goes. `drain` ends it.
 /// Needs the middleman. `transport` as for publish_gate. `reach` is called
 /// on threads of its own, for several links at once.
-caf::behavior peer_links(caf::stateful_actor<peer_links_state>* self, cluster_settings settings,
-                         std::vector<std::string> members, std::vector<caf::actor> front_ends,
-                         reach_peer reach, std::shared_ptr<link_metrics> metrics,
-                         caf::io::middleman_actor transport);
+peer_links_self::behavior_type peer_links(peer_links_self::stateful_pointer<peer_links_state> self,
+                                          cluster_settings settings,
+                                          std::vector<std::string> members,
+                                          std::vector<peer_listener_handle> told, reach_peer reach,
+                                          std::shared_ptr<link_metrics> metrics,
+                                          caf::io::middleman_actor transport);
 
 } // namespace penstock

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/delivery/delivery_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/stores/dead_letter_store.hpp"
 #include "storage/stores/delivery_job.hpp"
 
@@ -16,7 +17,7 @@ namespace penstock {
 
 /// The publishers by the names of their sinks; told once, before which no job sends anything.
 struct publishers_known {
-  std::map<std::string, caf::actor> publishers;
+  std::map<std::string, publisher_handle> publishers;
 };
 
 /// Answered with letters_page_ptr.

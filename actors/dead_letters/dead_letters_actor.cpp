@@ -187,8 +187,9 @@ void dead_letters_state::settle(const delivery_job& after, const job_chunk& chun
   then(settled);
 }
 
-caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
-                                 dead_letters_parts parts) {
+dead_letters_self::behavior_type
+dead_letters_actor(dead_letters_self::stateful_pointer<dead_letters_state> self,
+                   dead_letters_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {

@@ -4,6 +4,7 @@
 #include "actors/dead_letters/dead_letter_messages.hpp"
 #include "actors/dead_letters/dead_letter_metrics.hpp"
 #include "actors/dead_letters/job_runner.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/stores/dead_letter_store.hpp"
 
 #include <chrono>
@@ -35,10 +36,14 @@ struct dead_letters_parts {
   letter_share unconfigured{}; ///< what the streams that nobody configured may have together
 };
 
+/// With its own reminders.
+using dead_letters_self =
+    dead_letters_handle::extend<caf::reacts_to<job_step>, caf::reacts_to<caf::tick_atom>>;
+
 class dead_letters_state {
  public:
   static constexpr const char* name = "dead_letters"; // CAF shows it
-  using self_ptr = caf::stateful_actor<dead_letters_state>*;
+  using self_ptr = dead_letters_self::stateful_pointer<dead_letters_state>;
 
   explicit dead_letters_state(self_ptr self) : self_(self) {}
 
@@ -69,7 +74,8 @@ class dead_letters_state {
 /// and one that a crash repeats is dropped by sinks that deduplicate. At `drain` it starts
 /// no more, and answers drained when nothing is under way; it still keeps what publishers bury. It
 /// blocks on the disk: spawn it detached.
-caf::behavior dead_letters_actor(caf::stateful_actor<dead_letters_state>* self,
-                                 dead_letters_parts parts);
+dead_letters_self::behavior_type
+dead_letters_actor(dead_letters_self::stateful_pointer<dead_letters_state> self,
+                   dead_letters_parts parts);
 
 } // namespace penstock

@@ -11,9 +11,9 @@
 
 namespace penstock {
 
-void job_runner::start(caf::event_based_actor* self, job_kind kind, job_hooks hooks,
+void job_runner::start(tools with, job_kind kind, job_hooks hooks,
                        std::function<std::int64_t()> wall_ms) {
-  self_ = self;
+  with_ = std::move(with);
   kind_ = kind;
   hooks_ = std::move(hooks);
   wall_ms_ = std::move(wall_ms);
@@ -24,7 +24,7 @@ void job_runner::start(caf::event_based_actor* self, job_kind kind, job_hooks ho
 }
 
 std::int64_t job_runner::now_us() const {
-  const auto now = self_->home_system().clock().now().time_since_epoch();
+  const auto now = with_.now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
@@ -142,14 +142,8 @@ void job_runner::send(running_job& of) {
                         " that is published to; see [sinks] in the configuration");
   of.under_way = true;
   auto request = std::make_shared<const deliver_again>(deliver_again{of.chunk->batch});
-  self_->request(to->second, caf::infinite, deliver_again_ptr{std::move(request)})
-      .then([this, number](const again_done& done) { on_done(number, done); },
-            [this, number](const caf::error&) {
-              again_done ended;
-              ended.ok = false;
-              ended.why = {errc::unavailable, "the publisher is gone"};
-              on_done(number, ended);
-            });
+  with_.deliver(to->second, request,
+                [this, number](const again_done& done) { on_done(number, done); });
 }
 
 void job_runner::on_done(std::uint64_t number, const again_done& done) {
@@ -245,10 +239,7 @@ void job_runner::wake(running_job& of, std::int64_t at_us) {
   if (of.waking) return;
   of.waking = true;
   const auto delay = std::chrono::microseconds{std::max<std::int64_t>(at_us - now_us(), 0)};
-  if (delay.count() == 0)
-    self_->send(self_, job_step{of.job.number});
-  else
-    self_->delayed_send(self_, delay, job_step{of.job.number});
+  with_.remind(delay, job_step{of.job.number});
 }
 
 } // namespace penstock

@@ -52,8 +52,27 @@ struct job_hooks {
 class job_runner {
  public:
   /// Goes on with the jobs that are kept as running.
-  void start(caf::event_based_actor* self, job_kind kind, job_hooks hooks,
-             std::function<std::int64_t()> wall_ms);
+  /// `self`: the actor, which takes job_step.
+  template <class Self>
+  void start(Self* self, job_kind kind, job_hooks hooks, std::function<std::int64_t()> wall_ms) {
+    start({[self] { return self->clock().now(); },
+           [self](const publisher_handle& to, const deliver_again_ptr& what,
+                  const std::function<void(const again_done&)>& then) {
+             self->request(to, caf::infinite, what).then(then, [then](const caf::error&) {
+               again_done ended;
+               ended.ok = false;
+               ended.why = {errc::unavailable, "the publisher is gone"};
+               then(ended);
+             });
+           },
+           [self](std::chrono::microseconds delay, job_step due) {
+             if (delay.count() == 0)
+               self->send(self, due);
+             else
+               self->delayed_send(self, delay, due);
+           }},
+          kind, std::move(hooks), std::move(wall_ms));
+  }
 
   /// Runs a job that is kept as running.
   void add(const delivery_job& job);
@@ -80,6 +99,16 @@ class job_runner {
     std::int64_t due_us = 0;
   };
 
+  /// What the actor does for it; the two actors that have jobs are of different types.
+  struct tools {
+    std::function<caf::actor_clock::time_point()> now;
+    std::function<void(const publisher_handle& to, const deliver_again_ptr& what,
+                       const std::function<void(const again_done&)>& then)>
+        deliver;
+    std::function<void(std::chrono::microseconds delay, job_step due)> remind;
+  };
+
+  void start(tools with, job_kind kind, job_hooks hooks, std::function<std::int64_t()> wall_ms);
   std::int64_t now_us() const;
   const delivery_job* find(std::uint64_t number) const;
   void step(running_job& of);
@@ -93,11 +122,11 @@ class job_runner {
   void wake(running_job& of, std::int64_t at_us);
   void tell_drained();
 
-  caf::event_based_actor* self_ = nullptr;
+  tools with_;
   job_kind kind_ = job_kind::replay;
   job_hooks hooks_;
   std::function<std::int64_t()> wall_ms_;
-  std::map<std::string, caf::actor> publishers_;
+  std::map<std::string, publisher_handle> publishers_;
   bool publishers_known_ = false;
   bool draining_ = false;
   std::vector<caf::response_promise> drained_;

@@ -239,7 +239,8 @@ job_answer replay_state::resume(std::uint64_t number) {
   return answer;
 }
 
-caf::behavior replay_actor(caf::stateful_actor<replay_state>* self, replay_parts parts) {
+replay_self::behavior_type replay_actor(replay_self::stateful_pointer<replay_state> self,
+                                        replay_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {

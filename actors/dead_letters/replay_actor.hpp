@@ -5,6 +5,7 @@
 #include "actors/dead_letters/dead_letter_metrics.hpp"
 #include "actors/dead_letters/dead_letters_actor.hpp"
 #include "actors/dead_letters/job_runner.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/journal/journal_reader.hpp"
 #include "storage/journal/segment_catalog.hpp"
 #include "storage/stores/replay_store.hpp"
@@ -27,15 +28,18 @@ struct replay_parts {
   std::shared_ptr<segment_catalog> catalog;
   std::string tag; ///< the journal's
   sink_kinds sinks;
-  caf::actor dead_letters; ///< keeps what a sink refuses
+  burial_handle dead_letters; ///< keeps what a sink refuses
   std::shared_ptr<replay_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
 
+/// With its own reminder.
+using replay_self = replay_handle::extend<caf::reacts_to<job_step>>;
+
 class replay_state {
  public:
   static constexpr const char* name = "replay"; // CAF shows it
-  using self_ptr = caf::stateful_actor<replay_state>*;
+  using self_ptr = replay_self::stateful_pointer<replay_state>;
 
   explicit replay_state(self_ptr self) : self_(self) {}
 
@@ -77,6 +81,7 @@ class replay_state {
 /// makes the job repeat some. Events that the sink refuses become dead letters. At `drain` it
 /// sends nothing more and answers drained when nothing is under way; jobs go on at the next start.
 /// It blocks on the disk: spawn it detached.
-caf::behavior replay_actor(caf::stateful_actor<replay_state>* self, replay_parts parts);
+replay_self::behavior_type replay_actor(replay_self::stateful_pointer<replay_state> self,
+                                        replay_parts parts);
 
 } // namespace penstock

@@ -4,7 +4,8 @@
 
 namespace penstock {
 
-caf::behavior delivery_lane(caf::event_based_actor* self, delivery_lane_parts parts) {
+delivery_lane_handle::behavior_type delivery_lane(delivery_lane_handle::pointer self,
+                                                  delivery_lane_parts parts) {
   end_process_on_exception(self);
   std::shared_ptr<sink_connection> connection = parts.to->connect();
   return {

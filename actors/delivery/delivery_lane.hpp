@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/delivery/delivery_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -16,6 +17,7 @@ struct delivery_lane_parts {
 };
 
 /// Takes lane_deliver_ptr, answers lane_delivered. It blocks on the network: spawn it detached.
-caf::behavior delivery_lane(caf::event_based_actor* self, delivery_lane_parts parts);
+delivery_lane_handle::behavior_type delivery_lane(delivery_lane_handle::pointer self,
+                                                  delivery_lane_parts parts);
 
 } // namespace penstock

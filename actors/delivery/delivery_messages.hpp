@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/delivery/sink.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/stores/dead_letter.hpp"
 
 #include <chrono>
@@ -75,7 +76,7 @@ struct await_published {
   std::vector<item> items;
   /// The front end waits no longer than this from when it sent; then the publisher may forget them.
   std::chrono::milliseconds timeout_ms{0};
-  caf::actor front_end;
+  front_end_handle front_end;
 };
 using await_published_ptr = std::shared_ptr<const await_published>;
 /// A front end waits for no more requests than this; one that is over is done at once.

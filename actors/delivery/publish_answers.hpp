@@ -23,7 +23,7 @@ class publish_answers {
 
  private:
   const publisher_context& context_;
-  std::vector<caf::actor> front_ends_; // by the numbers that watches have of them
+  std::vector<front_end_handle> front_ends_; // by the numbers that watches have of them
 };
 
 } // namespace penstock

@@ -265,7 +265,8 @@ void publisher_state::finish_drain_if_idle() {
   context_.self->quit();
 }
 
-caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts) {
+publisher_self::behavior_type publisher(publisher_self::stateful_pointer<publisher_state> self,
+                                        publisher_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {

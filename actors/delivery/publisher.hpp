@@ -36,7 +36,7 @@ inline constexpr std::chrono::milliseconds publisher_drain_time{3000};
 class publisher_state {
  public:
   static constexpr const char* name = "publisher"; // CAF shows it
-  using self_ptr = caf::stateful_actor<publisher_state>*;
+  using self_ptr = publisher_self::stateful_pointer<publisher_state>;
 
   explicit publisher_state(self_ptr self);
   publisher_state(const publisher_state&) = delete;
@@ -85,6 +85,7 @@ class publisher_state {
   caf::response_promise drained_; // pending in a drain, until no batch is under way
 };
 
-caf::behavior publisher(caf::stateful_actor<publisher_state>* self, publisher_parts parts);
+publisher_self::behavior_type publisher(publisher_self::stateful_pointer<publisher_state> self,
+                                        publisher_parts parts);
 
 } // namespace penstock

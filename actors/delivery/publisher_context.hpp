@@ -9,6 +9,7 @@
 #include "actors/delivery/lane_feed.hpp"
 #include "actors/delivery/sink.hpp"
 #include "actors/delivery/sink_metrics.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "storage/journal/journal_reader.hpp"
 #include "storage/journal/segment_catalog.hpp"
@@ -45,10 +46,10 @@ struct publisher_parts {
   std::shared_ptr<journal_reader> reader;
   std::shared_ptr<segment_catalog> catalog;
   std::shared_ptr<memory_budget> budget; ///< of all publishers; null: only max_feed_bytes counts
-  caf::actor journal;                    ///< answers fetch_request, watch_streams
-  caf::actor keeper;                     ///< is told confirmed_up_to
-  caf::actor dead_letters;               ///< answers bury_ptr
-  std::vector<caf::actor> lanes; ///< each answers lane_deliver_ptr; they end with the publisher
+  journal_handle journal;                ///< answers fetch_request, watch_streams
+  confirmations_handle keeper;           ///< is told confirmed_up_to
+  burial_handle dead_letters;            ///< answers bury_ptr
+  std::vector<delivery_lane_handle> lanes; ///< they end with the publisher
   std::shared_ptr<sink_metrics> metrics;
   std::string tag; ///< of the journal
   std::function<std::int64_t()> wall_ms;
@@ -57,10 +58,15 @@ struct publisher_parts {
   stream_rules space_rule{};
 };
 
+/// With its own reminders.
+using publisher_self =
+    publisher_handle::extend<caf::reacts_to<wake_up>, caf::reacts_to<upkeep_tick>,
+                             caf::reacts_to<caf::tick_atom>>;
+
 /// For the parts of a publisher, which outlives them. Its actor's thread only.
 class publisher_context {
  public:
-  using self_ptr = caf::event_based_actor*;
+  using self_ptr = publisher_self::pointer;
 
   explicit publisher_context(self_ptr actor) : self{actor} {}
   publisher_context(const publisher_context&) = delete;

@@ -50,7 +50,7 @@ class publisher_lanes {
 
  private:
   struct lane_state {
-    caf::actor worker;
+    delivery_lane_handle worker;
     std::uint64_t token = 0; // of the batch under way; 0: none
     std::size_t events = 0;
     delivery_source busy_with;

@@ -3,6 +3,7 @@
 
 #include "actors/base/compat.hpp"
 #include "actors/directory/directory.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/base/result.hpp"
 
 #include <cstdint>
@@ -20,6 +21,13 @@ struct directory_news {
   std::uint64_t revision = 0; ///< with member, its record's; with view
   bool watching = false;
   bool away = false;
+};
+
+/// To the directory writer, before anything else: whom it tells what the directory told. The
+/// membership actor gets directory_news; the accounts actor gets records.
+struct directory_listeners {
+  membership_handle membership;
+  accounts_handle accounts;
 };
 
 /// What the directory writer is to do; answered with directory_done when it has. It blocks.
@@ -62,6 +70,7 @@ struct records_away {};
 
 } // namespace penstock
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_listeners)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_news)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_wish)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_done)
@@ -76,6 +85,10 @@ CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_news))
 CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_wish))
 CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_done))
 CAF_END_TYPE_ID_BLOCK(penstock_directory)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_directory_listeners, caf::first_custom_type_id + 295)
+CAF_ADD_TYPE_ID(penstock_directory_listeners, (penstock::directory_listeners))
+CAF_END_TYPE_ID_BLOCK(penstock_directory_listeners)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_directory_records, caf::first_custom_type_id + 43)
 CAF_ADD_TYPE_ID(penstock_directory_records, (penstock::records_changed))

@@ -10,7 +10,7 @@ namespace penstock {
 
 namespace {
 
-directory::listener listener_for(const caf::actor& told, const caf::actor& accounts) {
+directory::listener listener_for(const membership_handle& told, const accounts_handle& accounts) {
   directory::listener to;
   to.member = [told](member_record record, std::uint64_t revision) {
     directory_news news;
@@ -53,7 +53,7 @@ result<void> carry_out(directory& store, const directory_wish& wish,
                        const directory_writer_state& to, directory_done& out) {
   switch (wish.what) {
   case directory_wish::kind::open:
-    return store.open(listener_for(to.membership, to.accounts));
+    return store.open(listener_for(to.told.membership, to.told.accounts));
   case directory_wish::kind::renew: {
     const auto revision = store.renew(wish.self);
     if (!revision) return revision.error();
@@ -90,14 +90,12 @@ records_put put_all(directory& store, const records_changed& wish) {
 
 } // namespace
 
-caf::behavior directory_writer(caf::stateful_actor<directory_writer_state>* self,
-                               std::shared_ptr<directory> store) {
+directory_writer_handle::behavior_type
+directory_writer(directory_writer_handle::stateful_pointer<directory_writer_state> self,
+                 std::shared_ptr<directory> store) {
   end_process_on_exception(self);
   return {
-      [self](const caf::actor& membership, const caf::actor& accounts) {
-        self->state.membership = membership;
-        self->state.accounts = accounts;
-      },
+      [self](const directory_listeners& told) { self->state.told = told; },
       [self, store](const directory_wish& wish) {
         directory_done out;
         out.what = wish.what;

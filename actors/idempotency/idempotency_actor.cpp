@@ -3,6 +3,7 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership_messages.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "storage/base/assert.hpp"
 
 #include <utility>
@@ -42,10 +43,10 @@ key_moves::standing idempotency_state::standing_of(const claim_request& request)
   return worst;
 }
 
-void idempotency_state::take(const claim_request& request, const caf::strong_actor_ptr& from) {
+void idempotency_state::take(const claim_request& request, const front_end_handle& from) {
   switch (standing_of(request)) {
   case key_moves::standing::ours:
-    return self_->send(caf::actor_cast<caf::actor>(from), decide(request, from));
+    return self_->send(from, decide(request, from));
   case key_moves::standing::elsewhere:
     return refuse(request, from);
   case key_moves::standing::wait:
@@ -55,8 +56,7 @@ void idempotency_state::take(const claim_request& request, const caf::strong_act
   }
 }
 
-claim_reply idempotency_state::decide(const claim_request& request,
-                                      const caf::strong_actor_ptr& from) {
+claim_reply idempotency_state::decide(const claim_request& request, const front_end_handle& from) {
   const auto now_ms = parts_.wall_ms();
   claim_reply reply{request.token, {}};
   reply.verdicts.reserve(request.items.size());
@@ -66,18 +66,18 @@ claim_reply idempotency_state::decide(const claim_request& request,
 }
 
 // A retry finds the owner.
-void idempotency_state::refuse(const claim_request& request, const caf::strong_actor_ptr& from) {
+void idempotency_state::refuse(const claim_request& request, const front_end_handle& from) {
   claim_reply reply{request.token, {}};
   for (const auto& item : request.items)
     reply.verdicts.push_back({.index = item.index,
                               .state = claim_state::failed,
                               .status = busy_status,
                               .retry_after_s = busy_retry_s});
-  self_->send(caf::actor_cast<caf::actor>(from), std::move(reply));
+  self_->send(from, std::move(reply));
 }
 
 claim_verdict idempotency_state::claim(const claim_item& item, std::uint64_t token,
-                                       const caf::strong_actor_ptr& from, std::int64_t now_ms) {
+                                       const front_end_handle& from, std::int64_t now_ms) {
   claim_verdict out{.index = item.index};
   if (const auto known = parts_.index->find(item.key, now_ms)) {
     out.state = known->content == item.content ? claim_state::repeat : claim_state::conflict;
@@ -126,7 +126,7 @@ void idempotency_state::settle(const claims_settled& news) {
                             .count = record.count,
                             .status = outcome.status,
                             .retry_after_s = outcome.retry_after_s};
-      self_->send(caf::actor_cast<caf::actor>(one.who), claim_reply{one.token, {verdict}});
+      self_->send(one.who, claim_reply{one.token, {verdict}});
     }
   }
 }
@@ -180,12 +180,12 @@ void idempotency_state::show() {
 
 namespace {
 
-using idempotency_self = caf::stateful_actor<idempotency_state>;
+using idempotency_pointer = idempotency_self::stateful_pointer<idempotency_state>;
 
-caf::message_handler key_moves_behavior(idempotency_self* self) {
+// In a cluster.
+auto key_moves_handlers(idempotency_pointer self) {
   auto* const moves = self->state.moves();
-  if (!moves) return {};
-  return {
+  return std::tuple{
       [=](const placement_changed& change) {
         moves->on_placement(change.to);
         self->state.go_on();
@@ -219,11 +219,14 @@ caf::message_handler key_moves_behavior(idempotency_self* self) {
 
 } // namespace
 
-caf::behavior idempotency_actor(idempotency_self* self, idempotency_parts parts) {
+idempotency_self::behavior_type idempotency_actor(idempotency_pointer self,
+                                                  idempotency_parts parts) {
   self->state.start(std::move(parts));
   self->delayed_send(self, expiry_interval, expiry_tick{});
-  caf::message_handler own{
-      [self](const claim_request& request) { self->state.take(request, self->current_sender()); },
+  std::tuple own{
+      [self](const claim_request& request) {
+        self->state.take(request, sender_as<front_end_handle>(self));
+      },
       [self](const claims_settled& news) { self->state.settle(news); },
       [self](expiry_tick) {
         self->state.tick();
@@ -231,7 +234,8 @@ caf::behavior idempotency_actor(idempotency_self* self, idempotency_parts parts)
       },
       [self](drain) { self->quit(); },
   };
-  return own.or_else(key_moves_behavior(self));
+  if (!self->state.moves()) return partial_behavior<idempotency_self>(std::move(own));
+  return whole_behavior<idempotency_self>(std::move(own), key_moves_handlers(self));
 }
 
 } // namespace penstock

@@ -6,6 +6,7 @@
 #include "actors/idempotency/claim_messages.hpp"
 #include "actors/idempotency/idempotency_index.hpp"
 #include "actors/idempotency/key_moves.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -48,15 +49,19 @@ struct idempotency_parts {
   std::optional<key_moves_parts> cluster{}; ///< nothing: all keys are this node's, for ever
 };
 
+/// With its own reminders.
+using idempotency_self =
+    idempotency_handle::extend<caf::reacts_to<expiry_tick>, caf::reacts_to<move_keys>>;
+
 class idempotency_state {
  public:
   static constexpr const char* name = "idempotency"; // CAF shows it
-  using self_ptr = caf::stateful_actor<idempotency_state>*;
+  using self_ptr = idempotency_self::stateful_pointer<idempotency_state>;
   explicit idempotency_state(self_ptr self) : self_(self) {}
 
   void start(idempotency_parts parts);
   /// Answers, now or when it is known whose the keys are.
-  void take(const claim_request& request, const caf::strong_actor_ptr& from);
+  void take(const claim_request& request, const front_end_handle& from);
   void settle(const claims_settled& news);
   void tick();
 
@@ -70,7 +75,7 @@ class idempotency_state {
 
  private:
   struct waiter {
-    caf::strong_actor_ptr who;
+    front_end_handle who;
     std::uint64_t token;
     std::uint32_t index;
   };
@@ -84,15 +89,15 @@ class idempotency_state {
 
   struct parked_claim {
     claim_request request;
-    caf::strong_actor_ptr from;
+    front_end_handle from;
     std::int64_t since_ns;
   };
 
   key_moves::standing standing_of(const claim_request& request) const;
-  claim_reply decide(const claim_request& request, const caf::strong_actor_ptr& from);
-  claim_verdict claim(const claim_item& item, std::uint64_t token,
-                      const caf::strong_actor_ptr& from, std::int64_t now_ms);
-  void refuse(const claim_request& request, const caf::strong_actor_ptr& from);
+  claim_reply decide(const claim_request& request, const front_end_handle& from);
+  claim_verdict claim(const claim_item& item, std::uint64_t token, const front_end_handle& from,
+                      std::int64_t now_ms);
+  void refuse(const claim_request& request, const front_end_handle& from);
   void take_parked();
   void show();
 
@@ -108,7 +113,8 @@ class idempotency_state {
 /// Takes claim_request (answered with claim_reply) and claims_settled; in a cluster also
 /// placement_changed, peer_up, peer_down, key_rows and leave_shards. Quits at `drain`. It only
 /// computes: host it where its callers run.
-caf::behavior idempotency_actor(caf::stateful_actor<idempotency_state>* self,
-                                idempotency_parts parts);
+idempotency_self::behavior_type
+idempotency_actor(idempotency_self::stateful_pointer<idempotency_state> self,
+                  idempotency_parts parts);
 
 } // namespace penstock

@@ -106,7 +106,7 @@ void key_moves::send_all_of(std::uint32_t shard) {
   position_ = with_.index->begin();
 }
 
-const caf::actor* key_moves::target_of(std::uint32_t shard, lane_of_peer* where) const {
+const front_end_handle* key_moves::target_of(std::uint32_t shard, lane_of_peer* where) const {
   const std::uint16_t owner = places_->shards[shard].owner;
   if (owner >= peers_.size() || peers_[owner].empty()) return nullptr;
   *where = {owner, static_cast<std::uint32_t>(shard % peers_[owner].size())};
@@ -145,7 +145,7 @@ bool key_moves::send_next() {
 
 void key_moves::send(std::map<lane_of_peer, key_rows>& pieces) {
   for (auto& [where, piece] : pieces) {
-    const caf::actor& to = peers_[where.first][where.second];
+    const front_end_handle& to = peers_[where.first][where.second];
     piece.epoch = places_->epoch;
     piece.from = parts_.self < places_->members.size() ? places_->members[parts_.self] : "";
     piece.token = next_token_++;

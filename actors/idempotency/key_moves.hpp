@@ -8,6 +8,7 @@
 #include "actors/cluster/placement.hpp"
 #include "actors/idempotency/claim_messages.hpp"
 #include "actors/idempotency/idempotency_index.hpp"
+#include "actors/interfaces/interfaces.hpp"
 
 #include <array>
 #include <atomic>
@@ -51,7 +52,7 @@ class key_moves {
   struct tools {
     idempotency_index* index;
     /// To the front end of another node.
-    std::function<void(const caf::actor&, key_rows)> send;
+    std::function<void(const front_end_handle&, key_rows)> send;
     /// A key of the shard is claimed, and what comes of it is not known yet.
     std::function<bool(std::uint32_t shard)> is_under_way;
     std::function<std::int64_t()> wall_ms;
@@ -87,7 +88,7 @@ class key_moves {
   void place_own(std::uint32_t shard, std::uint64_t epoch_before);
   bool is_all_here(std::uint32_t shard) const;
   void send_all_of(std::uint32_t shard);
-  const caf::actor* target_of(std::uint32_t shard, lane_of_peer* where) const;
+  const front_end_handle* target_of(std::uint32_t shard, lane_of_peer* where) const;
   bool is_under_way() const;
   void send(std::map<lane_of_peer, key_rows>& pieces);
   void finish_pass();
@@ -95,7 +96,7 @@ class key_moves {
   key_moves_parts parts_;
   tools with_;
   placement_ptr places_;
-  std::vector<std::vector<caf::actor>> peers_; // front ends, by member and lane
+  std::vector<std::vector<front_end_handle>> peers_; // front ends, by member and lane
   std::array<role, shard_count> roles_{};
   std::array<std::int64_t, shard_count> waiting_since_ns_{};
   // The keys must have been sent by a view after this one.

@@ -2,6 +2,7 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "storage/base/assert.hpp"
 
 #include <spdlog/spdlog.h>
@@ -185,7 +186,7 @@ void journal_state::check_place() {
 
 // One message a front end, whatever the number of its batches.
 void journal_state::tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome) {
-  std::vector<std::pair<caf::actor, append_done>> messages;
+  std::vector<std::pair<front_end_handle, append_done>> messages;
   for (auto& batch : batches) {
     auto at = std::find_if(messages.begin(), messages.end(),
                            [&](auto& m) { return m.first == batch->front_end; });
@@ -281,7 +282,7 @@ void journal_state::change_rules(const stream_rules& rule_of) {
   tell_space();
 }
 
-void journal_state::watch_space(const caf::actor& front_end) {
+void journal_state::watch_space(const front_end_handle& front_end) {
   space_watchers_.push_back(front_end);
   if (told_space_) self_->send(front_end, told_space_);
 }
@@ -335,7 +336,7 @@ caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
   return promise;
 }
 
-void journal_state::watch(const caf::actor& publisher) {
+void journal_state::watch(const publisher_handle& publisher) {
   for (const auto& stream : seen_)
     self_->send(publisher, stream_seen{stream});
   watchers_.push_back(publisher);
@@ -415,9 +416,10 @@ void journal_state::close() {
   if (auto done = store_->close(); !done) spdlog::error("journal: {}", done.error().message);
 }
 
-caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
-                            std::shared_ptr<journal> store, journal_actor_settings settings,
-                            node_state* node, std::shared_ptr<journal_metrics> metrics) {
+journal_self::behavior_type journal_actor(journal_self::stateful_pointer<journal_state> self,
+                                          std::shared_ptr<journal> store,
+                                          journal_actor_settings settings, node_state* node,
+                                          std::shared_ptr<journal_metrics> metrics) {
   end_process_on_exception(self);
   auto& state = self->state;
   state.start(std::move(store), std::move(settings), node, std::move(metrics));
@@ -433,9 +435,7 @@ caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
       [&state](const fetch_request& request) { return state.fetch(request); },
       [&state](const forget_stream& which) { state.forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },
-      [self](watch_streams) {
-        self->state.watch(caf::actor_cast<caf::actor>(self->current_sender()));
-      },
+      [self](watch_streams) { self->state.watch(sender_as<publisher_handle>(self)); },
       [self](drain) {
         self->state.close();
         self->quit();

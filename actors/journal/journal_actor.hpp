@@ -34,7 +34,7 @@ struct journal_actor_settings {
   std::function<bool(const std::string& stream)> is_fetched;
   /// Is sent the rows of replicated streams that are durable; null: none are. Which streams that
   /// are is told by replicated_streams.
-  caf::actor replicator{};
+  replicator_handle replicator{};
   /// How much a stream may hold; null: as much as there is room for.
   stream_rules space_rule{};
   std::uint64_t unconfigured_max_bytes = 0; ///< of streams that are not configured, together; 0: no bound
@@ -57,6 +57,10 @@ inline constexpr std::chrono::milliseconds full_check_interval{200};
 /// after a write that failed.
 inline constexpr std::chrono::milliseconds place_check_interval{500};
 
+/// With its own timers.
+using journal_self =
+    journal_handle::extend<caf::reacts_to<full_check>, caf::reacts_to<place_check>>;
+
 /// Group commit: batches are written into the open transaction as they come; the first that someone
 /// waits for makes the actor send itself commit_due, which arrives behind everything that was in
 /// the mailbox before it. While the disk works, the next group gathers in the mailbox. Batches are
@@ -64,7 +68,7 @@ inline constexpr std::chrono::milliseconds place_check_interval{500};
 class journal_state {
  public:
   static constexpr const char* name = "journal"; // CAF shows it
-  using self_ptr = caf::stateful_actor<journal_state>*;
+  using self_ptr = journal_self::stateful_pointer<journal_state>;
 
   explicit journal_state(self_ptr self) : self_(self) {}
 
@@ -74,12 +78,12 @@ class journal_state {
   void take(const append_batch_ptr& batch);
   void commit();
   caf::result<fetch_reply> fetch(const fetch_request& request);
-  void watch(const caf::actor& publisher);
+  void watch(const publisher_handle& publisher);
   void forget(const std::string& stream);
   void replicate(replicated_streams which);
   void look_again();
   void check_place();
-  void watch_space(const caf::actor& front_end);
+  void watch_space(const front_end_handle& front_end);
   void report(const sink_backlog& told);
   void change_rules(const stream_rules& rule_of);
   void subscribe(const subscribe_rows& wish);
@@ -132,13 +136,13 @@ class journal_state {
   budget_share recent_share_;
   std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream
   std::set<std::string> seen_;                               // streams that got events
-  std::vector<caf::actor> watchers_;                         // are told of those
+  std::vector<publisher_handle> watchers_;                   // are told of those
   std::function<bool(const std::string&)> is_replicated_;    // empty: no stream is
   feed<durable_rows> rows_told_;                             // to extensions
   std::optional<space_book> space_;
   refused_streams_ptr told_space_; // what front ends know
   std::size_t refusals_since_report_ = 0;
-  std::vector<caf::actor> space_watchers_;
+  std::vector<front_end_handle> space_watchers_;
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
@@ -146,8 +150,9 @@ class journal_state {
 /// subscribe_rows, sink_backlog_ptr, space_rules_changed and drain (commits, closes the journal, answers drained
 /// and quits). It blocks on the disk: spawn it detached.
 /// `store` is open; `node` outlives it.
-caf::behavior journal_actor(caf::stateful_actor<journal_state>* self,
-                            std::shared_ptr<journal> store, journal_actor_settings settings,
-                            node_state* node, std::shared_ptr<journal_metrics> metrics);
+journal_self::behavior_type journal_actor(journal_self::stateful_pointer<journal_state> self,
+                                          std::shared_ptr<journal> store,
+                                          journal_actor_settings settings, node_state* node,
+                                          std::shared_ptr<journal_metrics> metrics);
 
 } // namespace penstock

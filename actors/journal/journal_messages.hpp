@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/compat.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/space_book.hpp"
 #include "storage/base/result.hpp"
 #include "storage/events/event_block.hpp"
@@ -25,7 +26,7 @@ struct append_batch {
   std::uint64_t events = 0;
   std::uint64_t token = 0;
   bool urgent = true; ///< a client waits for it (ack = "journaled"); else the group may grow
-  caf::actor front_end;
+  front_end_handle front_end;
   std::vector<block_ptr> blocks;
 };
 using append_batch_ptr = std::shared_ptr<append_batch>;
@@ -51,7 +52,7 @@ struct place_check {};
 /// A front end wants to know of which streams nothing is taken: the journal sends it
 /// refused_streams_ptr now and whenever that changes. Null: all are taken.
 struct watch_space {
-  caf::actor front_end;
+  front_end_handle front_end;
 };
 /// A reload changed how much streams may hold. To the journal, the queue and publishers.
 struct space_rules_changed {

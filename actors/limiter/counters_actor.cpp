@@ -2,6 +2,7 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "actors/limiter/limiter_messages.hpp"
 
 #include <spdlog/spdlog.h>
@@ -45,14 +46,15 @@ void counters_state::remove_idle() {
   if (removed) parts_.metrics->removed.add(*removed);
 }
 
-caf::behavior counters_actor(caf::stateful_actor<counters_state>* self, counters_parts parts) {
+counters_self::behavior_type counters_actor(counters_self::stateful_pointer<counters_state> self,
+                                            counters_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   // Its own tick is an atom.
   self->delayed_send(self, counters_interval, caf::tick_atom::value);
   return {
       [self](const counters_changed& news) {
-        const auto from = caf::actor_cast<caf::actor>(self->current_sender());
+        const auto from = sender_as<limiter_handle>(self);
         if (self->state.save({from, news.rows})) self->send(from, counters_saved{});
       },
       [self](caf::tick_atom) {

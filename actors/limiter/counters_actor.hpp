@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/metrics.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "storage/stores/counter_store.hpp"
 
 #include <chrono>
@@ -31,12 +32,15 @@ struct counters_parts {
   std::function<std::int64_t()> wall_ns; ///< nanoseconds since the Unix epoch
 };
 
+/// With its own reminder.
+using counters_self = counters_handle::extend<caf::reacts_to<caf::tick_atom>>;
+
 class counters_state {
  public:
   static constexpr const char* name = "counters"; // CAF shows it
 
   struct hand_over {
-    caf::actor from;
+    limiter_handle from;
     std::shared_ptr<const std::vector<counter_row>> rows;
   };
 
@@ -57,6 +61,7 @@ class counters_state {
 
 /// Answers counters_changed with counters_saved once the rows are durable, and `drain` with
 /// `drained`; it quits then. It blocks on the disk: spawn it detached.
-caf::behavior counters_actor(caf::stateful_actor<counters_state>* self, counters_parts parts);
+counters_self::behavior_type counters_actor(counters_self::stateful_pointer<counters_state> self,
+                                            counters_parts parts);
 
 } // namespace penstock

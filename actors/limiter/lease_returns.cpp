@@ -17,7 +17,7 @@ void lease_returns::give_back(const std::vector<returned_units>& units) {
 }
 
 void lease_returns::send() {
-  std::map<const caf::actor*, leases_returned> by_owner;
+  std::map<const limiter_handle*, leases_returned> by_owner;
   for (recent_return& each : recent_) {
     const std::uint32_t shard = shard_of(each.units.client);
     const std::uint16_t owner = table_.has_view() ? table_.owner_of(shard) : each.units.owner;
@@ -28,7 +28,7 @@ void lease_returns::send() {
       each.is_taken = true;
       continue;
     }
-    const caf::actor* const to = table_.limiter_of(owner, shard);
+    const limiter_handle* const to = table_.limiter_of(owner, shard);
     if (!to) continue;
     leases_returned& message = by_owner[to];
     const bool answers = table_.version_of(owner) >= returns_wire_version;

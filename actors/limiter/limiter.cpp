@@ -3,6 +3,7 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership_messages.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "actors/limiter/limiter_messages.hpp"
 #include "actors/limiter/peer_messages.hpp"
 #include "actors/limits/event_sizes.hpp"
@@ -10,7 +11,7 @@
 namespace penstock {
 // -- life -----------------------------------------------------------------------------------------
 
-void limiter_state::start(limiter_parts parts, caf::event_based_actor* self) {
+void limiter_state::start(limiter_parts parts, limiter_self::pointer self) {
   parts_ = std::move(parts);
   if (parts_.cluster)
     cluster_.emplace(
@@ -24,7 +25,7 @@ void limiter_state::start(limiter_parts parts, caf::event_based_actor* self) {
 
 // -- decisions ------------------------------------------------------------------------------------
 
-admit_reply limiter_state::decide(const admit_request& request, const caf::actor& front_end) {
+admit_reply limiter_state::decide(const admit_request& request, const front_end_handle& front_end) {
   parts_.metrics->messages.add();
   if (cluster_) return cluster_->admit(request, front_end);
   admit_reply reply{request.token, {}, {}};
@@ -103,15 +104,15 @@ void limiter_state::end_save() {
 
 namespace {
 
-using limiter_actor = caf::stateful_actor<limiter_state>;
+using limiter_pointer = limiter_self::stateful_pointer<limiter_state>;
 
-void save(limiter_actor* self) {
+void save(limiter_pointer self) {
   if (auto rows = self->state.begin_save())
     self->send(self->state.counters(), counters_changed{std::move(rows)});
 }
 
 // Having been told to end: saves what is left, piece by piece, and then ends.
-void finish(limiter_actor* self) {
+void finish(limiter_pointer self) {
   save(self);
   if (!self->state.all_saved()) return;
   self->state.drained.deliver(drained{});
@@ -119,28 +120,28 @@ void finish(limiter_actor* self) {
 }
 
 // In a cluster the shard's owner is asked.
-caf::result<caf::message> look_up(limiter_actor* self, const limits_query& query) {
+caf::result<limits_reply> look_up(limiter_pointer self, const limits_query& query) {
   auto* const cluster = self->state.cluster();
-  if (!cluster) return caf::make_message(self->state.look_up(query));
+  if (!cluster) return self->state.look_up(query);
   bool reached = true;
-  if (const caf::actor owner = cluster->whom_to_ask(query, reached)) {
+  if (const limiter_handle owner = cluster->whom_to_ask(query, reached)) {
     limits_query passed_on = query;
     passed_on.passed_on = true;
     return self->delegate(owner, std::move(passed_on));
   }
-  if (reached) return caf::make_message(self->state.look_up(query));
+  if (reached) return self->state.look_up(query);
   limits_reply nobody;
   nobody.token = query.token;
   nobody.reached = false;
-  return caf::make_message(std::move(nobody));
+  return nobody;
 }
 
-void try_to_leave(limiter_actor* self) {
+void try_to_leave(limiter_pointer self) {
   if (self->state.left.pending() && self->state.cluster()->has_left())
     self->state.left.deliver(shards_gone{});
 }
 
-void tick(limiter_actor* self) {
+void tick(limiter_pointer self) {
   self->state.sweep();
   self->delayed_send(self, sweep_interval, sweep_tick{});
   auto* const cluster = self->state.cluster();
@@ -149,19 +150,17 @@ void tick(limiter_actor* self) {
   try_to_leave(self);
 }
 
-caf::message_handler cluster_behavior(limiter_actor* self) {
+// In a cluster.
+auto cluster_handlers(limiter_pointer self) {
   auto* const cluster = self->state.cluster();
-  if (!cluster) return {};
-  return {
+  return std::tuple{
       [=](const owner_request& request) {
-        cluster->decide(request, caf::actor_cast<caf::actor>(self->current_sender()));
+        cluster->decide(request, sender_as<limiter_handle>(self));
       },
-      [=](const owner_reply& reply) {
-        cluster->on_reply(reply, caf::actor_cast<caf::actor>(self->current_sender()));
-      },
+      [=](const owner_reply& reply) { cluster->on_reply(reply, sender_as<limiter_handle>(self)); },
       [=](const leases_returned& returned) {
         const returns_taken done = cluster->take_back(returned);
-        if (done.token != 0) self->send(caf::actor_cast<caf::actor>(self->current_sender()), done);
+        if (done.token != 0) self->send(sender_as<limiter_handle>(self), done);
       },
       [=](const returns_taken& done) {
         cluster->on_returns_taken(done);
@@ -169,9 +168,7 @@ caf::message_handler cluster_behavior(limiter_actor* self) {
       },
       [=](retry_queries) { cluster->on_retry_timer(); },
       [=](const placement_changed& change) { cluster->on_placement(change.to); },
-      [=](const shard_rows& rows) {
-        cluster->on_rows(rows, caf::actor_cast<caf::actor>(self->current_sender()));
-      },
+      [=](const shard_rows& rows) { cluster->on_rows(rows, sender_as<limiter_handle>(self)); },
       [=](const shard_taken& done) {
         cluster->on_taken(done);
         try_to_leave(self);
@@ -197,13 +194,13 @@ caf::message_handler cluster_behavior(limiter_actor* self) {
 
 } // namespace
 
-caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
+limiter_self::behavior_type limiter(limiter_pointer self, limiter_parts parts) {
   self->state.start(std::move(parts), self);
   self->delayed_send(self, sweep_interval, sweep_tick{});
   if (self->state.counters()) self->delayed_send(self, save_interval, save_tick{});
-  caf::message_handler own{
+  std::tuple own{
       [self](const admit_request& request) {
-        return self->state.decide(request, caf::actor_cast<caf::actor>(self->current_sender()));
+        return self->state.decide(request, sender_as<front_end_handle>(self));
       },
       [self](const limits_query& query) { return look_up(self, query); },
       [self](const plans_changed& change) { self->state.change_plans(change.plans); },
@@ -216,15 +213,16 @@ caf::behavior limiter(limiter_actor* self, limiter_parts parts) {
       [self](drain) {
         self->state.drained = self->make_response_promise();
         self->set_default_handler(ignore_message); // who asks now is asking too late
-        self->become([self](counters_saved) {
+        self->become(partial_behavior<limiter_self>(std::tuple{[self](counters_saved) {
           self->state.end_save();
           finish(self);
-        });
+        }}));
         finish(self);
-        return self->state.drained;
+        return caf::result<drained>{self->state.drained};
       },
   };
-  return own.or_else(cluster_behavior(self));
+  if (!self->state.cluster()) return partial_behavior<limiter_self>(std::move(own));
+  return whole_behavior<limiter_self>(std::move(own), cluster_handlers(self));
 }
 
 } // namespace penstock

@@ -1,8 +1,12 @@
 // The actor that decides who may send: it owns the counters of its share of the shards.
 #pragma once
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/base/metrics.hpp"
+#include "actors/cluster/membership_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/limiter_cluster.hpp"
+#include "actors/limiter/limiter_context.hpp"
 #include "actors/limits/limit_ledger.hpp"
 #include "actors/limits/limit_messages.hpp"
 
@@ -53,7 +57,7 @@ struct limiter_parts {
   std::shared_ptr<limit_ledger> ledger;
   limiter_clock clock;
   std::shared_ptr<limiter_metrics> metrics;
-  caf::actor counters; ///< takes counters_changed; null: nothing survives a restart
+  counters_handle counters; ///< takes counters_changed; null: nothing survives a restart
   std::optional<limiter_cluster_parts> cluster{}; ///< none: the node is alone, all is here
 };
 
@@ -63,11 +67,11 @@ class limiter_state {
 
   // -- life ---------------------------------------------------------------------------------------
 
-  void start(limiter_parts parts, caf::event_based_actor* self);
+  void start(limiter_parts parts, limiter_self::pointer self);
 
   // -- decisions ----------------------------------------------------------------------------------
 
-  admit_reply decide(const admit_request& request, const caf::actor& front_end);
+  admit_reply decide(const admit_request& request, const front_end_handle& front_end);
   limits_reply look_up(const limits_query& query);
   limiter_cluster* cluster() { return cluster_ ? &*cluster_ : nullptr; }
 
@@ -83,7 +87,7 @@ class limiter_state {
   void end_save();
   bool all_saved() const { return !saving_ && !(parts_.counters && parts_.ledger->has_changed()); }
 
-  const caf::actor& counters() const { return parts_.counters; }
+  const counters_handle& counters() const { return parts_.counters; }
   caf::response_promise drained; ///< pending while what is left is being saved
   caf::response_promise left;    ///< pending while shards are being handed over
 
@@ -104,6 +108,7 @@ class limiter_state {
 /// shards_gone once all that was here has been handed over. At `drain` it decides no more: once all
 /// that survives is saved it answers `drained` and quits. The composer sends that last, when no
 /// front end asks any more.
-caf::behavior limiter(caf::stateful_actor<limiter_state>* self, limiter_parts parts);
+limiter_self::behavior_type limiter(limiter_self::stateful_pointer<limiter_state> self,
+                                    limiter_parts parts);
 
 } // namespace penstock

@@ -17,11 +17,11 @@ limiter_cluster::limiter_cluster(limiter_cluster_parts parts, tools with)
   if (context_.parts.places) on_placement(context_.parts.places);
 }
 
-caf::actor limiter_cluster::whom_to_ask(const limits_query& query, bool& reached) const {
+limiter_handle limiter_cluster::whom_to_ask(const limits_query& query, bool& reached) const {
   const std::uint32_t shard = shard_of(query.client);
   reached = true;
   if (query.passed_on || table_.owner_of(shard) == table_.self()) return {};
-  if (const caf::actor* const to = table_.limiter_of(table_.owner_of(shard), shard)) return *to;
+  if (const limiter_handle* const to = table_.limiter_of(table_.owner_of(shard), shard)) return *to;
   reached = context_.parts.on_unreachable == unreachable_policy::local;
   return {};
 }
@@ -64,7 +64,7 @@ void limiter_cluster::tell_new_backups(const placement* before) {
   backup_.tell_anew(changed);
 }
 
-void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
+void limiter_cluster::on_rows(const shard_rows& rows, const limiter_handle& from) {
   const auto role = mover_.on_rows(rows, from);
   if (!role) return;
   if (*role != shard_role::foreign) client_.retry_queries();

@@ -2,6 +2,7 @@
 // leases, decides for other nodes, and moves its shards when the members change.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/lease_granter.hpp"
 #include "actors/limiter/lease_returns.hpp"
 #include "actors/limiter/limiter_context.hpp"
@@ -24,7 +25,7 @@ namespace penstock {
 class limiter_cluster {
  public:
   struct tools {
-    caf::event_based_actor* self;
+    limiter_self::pointer self;
     limit_ledger* ledger;
     std::function<std::int64_t()> clock; ///< of limits
     owner_backup::decide_function decide;
@@ -36,18 +37,20 @@ class limiter_cluster {
 
   // -- for front ends of this node ----------------------------------------------------------------
 
-  admit_reply admit(const admit_request& request, const caf::actor& front_end) {
+  admit_reply admit(const admit_request& request, const front_end_handle& front_end) {
     return client_.admit(request, front_end);
   }
   /// Who to ask how limits stand: null when it is this limiter itself, or nobody (`reached`).
-  caf::actor whom_to_ask(const limits_query& query, bool& reached) const;
-  void on_reply(const owner_reply& reply, const caf::actor& from) { client_.on_reply(reply, from); }
+  limiter_handle whom_to_ask(const limits_query& query, bool& reached) const;
+  void on_reply(const owner_reply& reply, const limiter_handle& from) {
+    client_.on_reply(reply, from);
+  }
   void on_retry_timer() { client_.on_retry_timer(); }
   void on_returns_taken(const returns_taken& done) { returns_.on_taken(done); }
 
   // -- for other nodes ----------------------------------------------------------------------------
 
-  void decide(const owner_request& request, const caf::actor& from) {
+  void decide(const owner_request& request, const limiter_handle& from) {
     owner_.decide(request, from);
   }
   returns_taken take_back(const leases_returned& returned) { return owner_.take_back(returned); }
@@ -59,7 +62,7 @@ class limiter_cluster {
   // -- members and shards -------------------------------------------------------------------------
 
   void on_placement(const placement_ptr& to);
-  void on_rows(const shard_rows& rows, const caf::actor& from);
+  void on_rows(const shard_rows& rows, const limiter_handle& from);
   void on_taken(const shard_taken& done) { mover_.on_taken(done); }
   /// The member will decide by no view before this one any more.
   void on_member_epoch(std::uint16_t member, std::uint64_t epoch) {

@@ -4,7 +4,9 @@
 #include "actors/base/compat.hpp"
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/cluster/placement.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/limiter_cluster_metrics.hpp"
+#include "actors/limiter/limiter_messages.hpp"
 #include "actors/limits/limit_ledger.hpp"
 
 #include <atomic>
@@ -14,6 +16,10 @@
 #include <memory>
 
 namespace penstock {
+
+/// With its own reminders.
+using limiter_self = limiter_handle::extend<caf::reacts_to<sweep_tick>, caf::reacts_to<save_tick>,
+                                            caf::reacts_to<retry_queries>>;
 
 struct limiter_cluster_parts {
   std::uint16_t self = 0; ///< this node's number
@@ -33,7 +39,7 @@ struct limiter_cluster_parts {
 /// For the parts of a limiter_cluster, which outlives them. Its actor's thread only.
 struct limiter_context {
   limiter_cluster_parts parts;
-  caf::event_based_actor* self = nullptr;
+  limiter_self::pointer self = nullptr;
   limit_ledger* ledger = nullptr;
   std::function<std::int64_t()> clock; ///< of limits
 };

@@ -72,7 +72,7 @@ void owner_backup::add_rows(messages_by_limiter& to, const std::vector<counter_r
     const std::uint32_t shard = shard_of(row.client);
     if (table_.role_of(shard) != shard_role::own) continue;
     // Who is out of reach is told all when it is back.
-    if (const caf::actor* const limiter = table_.backup_limiter(shard))
+    if (const limiter_handle* const limiter = table_.backup_limiter(shard))
       to[limiter].rows.push_back(row);
   }
 }
@@ -80,7 +80,7 @@ void owner_backup::add_rows(messages_by_limiter& to, const std::vector<counter_r
 void owner_backup::add_lease_changes(messages_by_limiter& to) {
   for (const lease_change& each : granter_.take_changed()) {
     const std::uint32_t shard = shard_of(each.client);
-    const caf::actor* const limiter = table_.backup_limiter(shard);
+    const limiter_handle* const limiter = table_.backup_limiter(shard);
     if (table_.role_of(shard) != shard_role::own || !limiter ||
         table_.version_of(table_.backup_of(shard)) < claims_wire_version)
       continue;
@@ -101,7 +101,7 @@ void owner_backup::add_whole_shards(messages_by_limiter& to) {
   if (whole_due_.none()) return;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (!whole_due_[shard] || table_.role_of(shard) != shard_role::own) continue;
-    const caf::actor* const limiter = table_.backup_limiter(shard);
+    const limiter_handle* const limiter = table_.backup_limiter(shard);
     if (!limiter || table_.version_of(table_.backup_of(shard)) < whole_wire_version) continue;
     backup_rows& message = to[limiter];
     message.version = whole_wire_version;
@@ -121,9 +121,9 @@ bool owner_backup::on_taken(const caf::actor_addr& from) {
   return true;
 }
 
-void owner_backup::lose(const std::vector<caf::actor>& limiters) {
+void owner_backup::lose(const std::vector<limiter_handle>& limiters) {
   for (backup& each : backups_)
-    for (const caf::actor& limiter : limiters)
+    for (const limiter_handle& limiter : limiters)
       std::erase(each.asked, limiter.address());
   confirm();
 }
@@ -148,7 +148,7 @@ void owner_backup::confirm() {
 
 // -- answers --------------------------------------------------------------------------------------
 
-void owner_backup::answer(const caf::actor& to, owner_reply reply, bool waits) {
+void owner_backup::answer(const limiter_handle& to, owner_reply reply, bool waits) {
   const std::uint64_t next_backup = last_backup_ + 1;
   if (waits || is_due()) back_up();
   if (waits)

@@ -2,6 +2,7 @@
 // over then.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/lease_granter.hpp"
 #include "actors/limiter/limiter_context.hpp"
 #include "actors/limiter/peer_messages.hpp"
@@ -72,12 +73,12 @@ class owner_backup {
   /// A backup has what it was sent first. False: nothing was sent to it.
   bool on_taken(const caf::actor_addr& from);
   /// They don't answer any more.
-  void lose(const std::vector<caf::actor>& limiters);
+  void lose(const std::vector<limiter_handle>& limiters);
 
   // -- answers ------------------------------------------------------------------------------------
 
   /// Sends the answer: at once, or when the backup has what was charged so far.
-  void answer(const caf::actor& to, owner_reply reply, bool waits);
+  void answer(const limiter_handle& to, owner_reply reply, bool waits);
   /// Sends those held since then or before, without the leases in them, which are taken back.
   void withhold_leases(std::int64_t since_ns = INT64_MAX);
 
@@ -90,12 +91,12 @@ class owner_backup {
   };
   // An answer that waits until the backup has what it gives.
   struct held_reply {
-    caf::actor to;
+    limiter_handle to;
     owner_reply reply;
     std::uint64_t backup = 0; // the first that may have it
     std::int64_t since_ns = 0;
   };
-  using messages_by_limiter = std::map<const caf::actor*, backup_rows>;
+  using messages_by_limiter = std::map<const limiter_handle*, backup_rows>;
 
   void add_rows(messages_by_limiter& to, const std::vector<counter_row>& rows);
   void add_lease_changes(messages_by_limiter& to);

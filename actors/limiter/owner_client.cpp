@@ -24,7 +24,7 @@ lease_key owner_client::key_of(const admit_item& item) {
   return rules ? lease_key_of(*rules, whole) : whole;
 }
 
-admit_reply owner_client::admit(const admit_request& request, const caf::actor& front_end) {
+admit_reply owner_client::admit(const admit_request& request, const front_end_handle& front_end) {
   admit_reply reply{request.token, {}, {}};
   reply.verdicts.resize(request.items.size());
   const std::int64_t now_ns = context_.clock();
@@ -91,14 +91,14 @@ std::optional<verdict> owner_client::without_asking(open_item& item, std::int64_
 }
 
 // Decides what can be decided here; the rest is asked for, or waits.
-std::vector<owner_client::placed_verdict> owner_client::route(const caf::actor& front_end,
+std::vector<owner_client::placed_verdict> owner_client::route(const front_end_handle& front_end,
                                                               std::uint64_t token,
                                                               std::int64_t since_ns,
                                                               std::vector<open_item> items) {
   std::vector<placed_verdict> decided;
   const std::int64_t steady_ns = context_.parts.steady_ns();
   const bool decides = table_.may_decide(steady_ns);
-  std::map<const caf::actor*, owner_query> by_owner;
+  std::map<const limiter_handle*, owner_query> by_owner;
   owner_query waiting{front_end, token, table_.self(), true, since_ns, 0, {}};
   owner_query awaiting{front_end, token, table_.self(), false, since_ns, 0, {}};
   for (open_item& each : items) {
@@ -114,7 +114,7 @@ std::vector<owner_client::placed_verdict> owner_client::route(const caf::actor& 
       waiting.items.push_back(std::move(each));
     } else if (each.awaits_lease) {
       awaiting.items.push_back(std::move(each));
-    } else if (const caf::actor* const to = table_.limiter_of(owner, shard)) {
+    } else if (const limiter_handle* const to = table_.limiter_of(owner, shard)) {
       auto& query = by_owner[to];
       if (query.items.empty()) query = {front_end, token, owner, false, since_ns, steady_ns, {}};
       query.items.push_back(std::move(each));
@@ -144,7 +144,7 @@ bool owner_client::may_come_back(std::uint16_t owner, std::int64_t steady_ns) co
   return !table_.was_lost(owner) && steady_ns - table_.viewed_ns() < link_grace_ns;
 }
 
-void owner_client::send(owner_query query, const caf::actor& owner) {
+void owner_client::send(owner_query query, const limiter_handle& owner) {
   PENSTOCK_ASSERT(query.owner != table_.self());
   PENSTOCK_ASSERT(!query.items.empty());
   owner_request request;
@@ -209,7 +209,7 @@ void owner_client::serve_awaiting() {
   }
 }
 
-void owner_client::answer(const caf::actor& front_end, std::uint64_t token,
+void owner_client::answer(const front_end_handle& front_end, std::uint64_t token,
                           const std::vector<placed_verdict>& verdicts) {
   if (verdicts.empty()) return;
   admit_reply reply{token, {}, {}};
@@ -247,7 +247,7 @@ void owner_client::note_lost(const owner_query& query, std::uint64_t token) {
     if (each.requested_units != 0) cache_.lost(key_of(each.item), token);
 }
 
-void owner_client::on_reply(const owner_reply& reply, const caf::actor& from) {
+void owner_client::on_reply(const owner_reply& reply, const limiter_handle& from) {
   const auto found = pending_queries_.find(reply.token);
   if (found == pending_queries_.end()) {
     // It came too late: what it granted is spent for nothing, but not the leases.

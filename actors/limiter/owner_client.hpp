@@ -1,6 +1,7 @@
 // For front ends of this node: what is here, what is leased, and what an owner must be asked.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/lease_cache.hpp"
 #include "actors/limiter/lease_returns.hpp"
 #include "actors/limiter/limiter_context.hpp"
@@ -34,8 +35,8 @@ class owner_client {
       : context_(context), table_(table), backup_(backup), returns_(returns) {}
 
   /// All verdicts that take no asking; the rest is pending and follows.
-  admit_reply admit(const admit_request& request, const caf::actor& front_end);
-  void on_reply(const owner_reply& reply, const caf::actor& from);
+  admit_reply admit(const admit_request& request, const front_end_handle& front_end);
+  void on_reply(const owner_reply& reply, const limiter_handle& from);
 
   // -- what waits ---------------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class owner_client {
     std::uint8_t leases_awaited = 0;
   };
   struct owner_query {
-    caf::actor front_end;
+    front_end_handle front_end;
     std::uint64_t token = 0; // the front end's
     std::uint16_t owner = 0;
     bool waits = false; // to be asked again; else an answer is under way
@@ -88,14 +89,14 @@ class owner_client {
     verdict answer;
   };
 
-  std::vector<placed_verdict> route(const caf::actor& front_end, std::uint64_t token,
+  std::vector<placed_verdict> route(const front_end_handle& front_end, std::uint64_t token,
                                     std::int64_t since_ns, std::vector<open_item> items);
   void reroute(std::vector<owner_query> queries);
   bool may_come_back(std::uint16_t owner, std::int64_t steady_ns) const;
   std::optional<verdict> without_asking(open_item& item, std::int64_t steady_ns);
-  void send(owner_query query, const caf::actor& owner);
+  void send(owner_query query, const limiter_handle& owner);
   void wait(owner_query query);
-  void answer(const caf::actor& front_end, std::uint64_t token,
+  void answer(const front_end_handle& front_end, std::uint64_t token,
               const std::vector<placed_verdict>& verdicts);
   void take_answer(const owner_query& query, const owner_reply& reply);
   verdict decide_here(const open_item& item);

@@ -146,7 +146,7 @@ bool shard_mover::is_expected(const shard_rows& rows) const {
   return table_.is_member(from) && table_.view().members[from] == rows.from;
 }
 
-std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const caf::actor& from) {
+std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const limiter_handle& from) {
   if (rows.shard >= shard_count || !table_.is_mine(rows.shard)) return std::nullopt;
   const std::uint32_t shard = rows.shard;
   const std::int64_t now_ns = context_.clock();
@@ -287,7 +287,7 @@ void shard_mover::send() {
   for (move& each : moves_) {
     if (sent >= max_moving_shards) return;
     if (each.sent) continue;
-    const caf::actor* const to = table_.limiter_of(each.to, each.shard);
+    const limiter_handle* const to = table_.limiter_of(each.to, each.shard);
     if (!to) continue;
     each.sent = true;
     ++sent;
@@ -303,7 +303,7 @@ std::vector<moved_lease> shard_mover::leases_of(std::uint32_t shard) {
   return leases;
 }
 
-void shard_mover::send_shard(const move& what, const caf::actor& to) {
+void shard_mover::send_shard(const move& what, const limiter_handle& to) {
   PENSTOCK_ASSERT(table_.role_of(what.shard) != shard_role::own);
   backup_.withhold_leases(); // nobody may be told of a lease that went on before
   const auto rows = context_.ledger->rows_of(what.shard, context_.clock());

@@ -1,6 +1,7 @@
 // Shards that come and go as the members change.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/limiter_context.hpp"
 #include "actors/limiter/owner_backup.hpp"
 #include "actors/limiter/peer_messages.hpp"
@@ -38,7 +39,7 @@ class shard_mover {
   /// Sends what others own by now, to those in reach.
   void send();
   /// A piece of a shard. When that was the last: what the shard is by now.
-  std::optional<shard_role> on_rows(const shard_rows& rows, const caf::actor& from);
+  std::optional<shard_role> on_rows(const shard_rows& rows, const limiter_handle& from);
   void on_taken(const shard_taken& done);
   /// What was under way to the member may not have come.
   void lose(std::uint16_t member);
@@ -92,7 +93,7 @@ class shard_mover {
   bool may_have_last_copy(std::uint32_t shard, const placement* before) const;
   void push(std::uint32_t shard, std::uint16_t to);
   void drop_move(std::uint32_t shard);
-  void send_shard(const move& what, const caf::actor& to);
+  void send_shard(const move& what, const limiter_handle& to);
   std::vector<moved_lease> leases_of(std::uint32_t shard);
 
   const limiter_context& context_;

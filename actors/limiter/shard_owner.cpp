@@ -16,7 +16,7 @@ bool shard_owner::is_dead(std::uint64_t holder) const {
   return std::ranges::count(dead_holders_, holder) != 0;
 }
 
-void shard_owner::decide(const owner_request& request, const caf::actor& from) {
+void shard_owner::decide(const owner_request& request, const limiter_handle& from) {
   limiter_cluster_metrics& metrics = *context_.parts.metrics;
   owner_reply reply;
   reply.token = request.token;

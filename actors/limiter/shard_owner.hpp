@@ -1,6 +1,7 @@
 // For other nodes: deciding for their front ends, and leasing to them.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/lease_granter.hpp"
 #include "actors/limiter/limiter_context.hpp"
 #include "actors/limiter/owner_backup.hpp"
@@ -23,7 +24,7 @@ class shard_owner {
       : context_(context), table_(table), granter_(granter), backup_(backup) {}
 
   /// Answers, at once or when the backup knows of the leases in the answer.
-  void decide(const owner_request& request, const caf::actor& from);
+  void decide(const owner_request& request, const limiter_handle& from);
   /// To be answered with what it gives, unless that has no token.
   returns_taken take_back(const leases_returned& returned);
 

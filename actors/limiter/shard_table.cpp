@@ -27,7 +27,7 @@ bool shard_table::is_member(std::uint16_t number) const {
   return number < members.size() && !members[number].empty();
 }
 
-const caf::actor* shard_table::limiter_of(std::uint16_t member, std::uint32_t shard) const {
+const limiter_handle* shard_table::limiter_of(std::uint16_t member, std::uint32_t shard) const {
   if (member >= peers_.size() || peers_[member].limiters.empty()) return nullptr;
   const auto& limiters = peers_[member].limiters;
   return &limiters[shard % limiters.size()];
@@ -57,7 +57,7 @@ void shard_table::peer_is_up(const peer_up& news) {
   at.was_lost = false;
 }
 
-std::vector<caf::actor> shard_table::peer_is_down(std::uint16_t member) {
+std::vector<limiter_handle> shard_table::peer_is_down(std::uint16_t member) {
   peer& at = peer_at(member);
   at.was_lost = true;
   return std::exchange(at.limiters, {});

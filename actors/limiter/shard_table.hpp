@@ -5,6 +5,7 @@
 #include "actors/base/shards.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/placement.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limiter/limiter_context.hpp"
 #include "storage/base/assert.hpp"
 
@@ -76,9 +77,9 @@ class shard_table {
 
   bool is_member(std::uint16_t number) const;
   /// The member's limiter of the shard; null: it is out of reach.
-  const caf::actor* limiter_of(std::uint16_t member, std::uint32_t shard) const;
+  const limiter_handle* limiter_of(std::uint16_t member, std::uint32_t shard) const;
   /// The limiter to which the shard's owner streams its counters; null likewise.
-  const caf::actor* backup_limiter(std::uint32_t shard) const {
+  const limiter_handle* backup_limiter(std::uint32_t shard) const {
     return limiter_of(backup_of(shard), shard);
   }
   /// Of messages to the member; 0: it was never linked.
@@ -89,11 +90,11 @@ class shard_table {
   void note_epoch(std::uint16_t member, std::uint64_t epoch);
   void peer_is_up(const peer_up& news);
   /// Gives the limiters that were reached there.
-  std::vector<caf::actor> peer_is_down(std::uint16_t member);
+  std::vector<limiter_handle> peer_is_down(std::uint16_t member);
 
  private:
   struct peer {
-    std::vector<caf::actor> limiters; // empty: out of reach
+    std::vector<limiter_handle> limiters; // empty: out of reach
     bool was_lost = false;
     std::uint64_t epoch = 0;
     std::uint32_t version = 0; // of messages to it

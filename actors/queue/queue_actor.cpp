@@ -230,7 +230,8 @@ void queue_actor_state::on_drain() {
   context_.self->quit();
 }
 
-caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_parts parts) {
+queue_self::behavior_type queue_actor(queue_self::stateful_pointer<queue_actor_state> self,
+                                      queue_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {

@@ -29,7 +29,7 @@ inline constexpr std::chrono::milliseconds queue_upkeep_interval{1000};
 class queue_actor_state {
  public:
   static constexpr const char* name = "queue"; // CAF shows it
-  using self_ptr = caf::stateful_actor<queue_actor_state>*;
+  using self_ptr = queue_self::stateful_pointer<queue_actor_state>;
 
   explicit queue_actor_state(self_ptr self);
   queue_actor_state(const queue_actor_state&) = delete;
@@ -62,6 +62,7 @@ class queue_actor_state {
   unnamed_burials unnamed_;
 };
 
-caf::behavior queue_actor(caf::stateful_actor<queue_actor_state>* self, queue_parts parts);
+queue_self::behavior_type queue_actor(queue_self::stateful_pointer<queue_actor_state> self,
+                                      queue_parts parts);
 
 } // namespace penstock

@@ -5,6 +5,7 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/base/memory_budget.hpp"
 #include "actors/base/wake_plan.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/queue/queue_metrics.hpp"
 #include "actors/queue/queue_settings.hpp"
@@ -36,12 +37,12 @@ struct queue_parts {
   std::shared_ptr<journal_reader> replay; ///< for reading again; a second one, so that a replay
                                           ///< does not make the first change its segment
   std::shared_ptr<segment_catalog> catalog;
-  caf::actor journal; ///< answers fetch_request
-  caf::actor keeper;  ///< is told confirmed_up_to
+  journal_handle journal;      ///< answers fetch_request
+  confirmations_handle keeper; ///< is told confirmed_up_to
   /// Whether a consumer can ask for a stream; null: for each. Events of others, which an earlier
   /// version took, become dead letters.
   std::function<bool(const std::string& stream)> is_name{};
-  caf::actor dead_letters{}; ///< answers bury_ptr
+  burial_handle dead_letters{}; ///< answers bury_ptr
   std::string tag{};         ///< of the journal
   /// How much a stream may hold; null: as much as there is room for.
   stream_rules space_rule{};
@@ -49,10 +50,13 @@ struct queue_parts {
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
 
+/// With its own reminders.
+using queue_self = queue_handle::extend<caf::reacts_to<wake_up>, caf::reacts_to<upkeep_tick>>;
+
 /// For the parts of the queue, which outlives them. Its actor's thread only.
 class queue_context {
  public:
-  using self_ptr = caf::event_based_actor*;
+  using self_ptr = queue_self::pointer;
 
   explicit queue_context(self_ptr actor) : self{actor} {}
   queue_context(const queue_context&) = delete;

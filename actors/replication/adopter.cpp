@@ -5,7 +5,7 @@
 
 namespace penstock {
 
-caf::behavior adopter(caf::event_based_actor* self, publish_replica publish) {
+adopter_handle::behavior_type adopter(adopter_handle::pointer self, publish_replica publish) {
   end_process_on_exception(self);
   return {
       [publish = std::move(publish)](const adopt_replica& what) { return publish(what); },

@@ -2,6 +2,7 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "actors/journal/journal_messages.hpp"
 
 #include <spdlog/spdlog.h>
@@ -25,7 +26,7 @@ void replica_state::start(replica_parts parts) {
 // -- taking ---------------------------------------------------------------------------------------
 
 void replica_state::on_batch(const replica_batch& batch) {
-  const auto sender = caf::actor_cast<caf::actor>(self_->current_sender());
+  const auto sender = sender_as<replicator_handle>(self_);
   if (!sender) return;
   const auto known = origins_.find(batch.tag);
   const bool is_new = known == origins_.end();
@@ -238,7 +239,8 @@ void replica_state::show() {
   parts_.metrics->held_bytes.set(static_cast<std::int64_t>(bytes));
 }
 
-caf::behavior replica_actor(caf::stateful_actor<replica_state>* self, replica_parts parts) {
+replica_self::behavior_type replica_actor(replica_self::stateful_pointer<replica_state> self,
+                                          replica_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   self->delayed_send(self, replica_interval, replica_tick{});

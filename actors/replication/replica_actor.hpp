@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/metrics.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/replication/replica_backlog.hpp"
 #include "actors/replication/replica_messages.hpp"
 #include "actors/retention/space_maker.hpp"
@@ -40,16 +41,20 @@ struct alignas(64) replica_metrics {
 struct replica_parts {
   std::shared_ptr<replica_store> store;
   std::chrono::milliseconds adopt_after_ms{0}; ///< 0: never
-  caf::actor adopter;                          ///< answers adopt_replica; null: nothing is adopted
+  adopter_handle adopter;                      ///< answers adopt_replica; null: nothing is adopted
   std::shared_ptr<replica_metrics> metrics;
 };
+
+/// With its own reminders.
+using replica_self =
+    replica_handle::extend<caf::reacts_to<commit_due>, caf::reacts_to<replica_tick>>;
 
 /// Appends as batches come; the first makes the actor send itself commit_due, which arrives behind
 /// all that was in the mailbox before it: one commit an origin for all of that.
 class replica_state {
  public:
   static constexpr const char* name = "replicas"; // CAF shows it
-  using self_ptr = caf::stateful_actor<replica_state>*;
+  using self_ptr = replica_self::stateful_pointer<replica_state>;
 
   explicit replica_state(self_ptr self) : self_(self) {}
 
@@ -71,7 +76,7 @@ class replica_state {
     bool is_dirty = false;           // there is an open transaction
     bool is_adopted = false;         // its directory is the adopter's for now
     time_point adopt_again{};
-    caf::actor asks{}; // the origin's replicator, which waits for an answer
+    replicator_handle asks{}; // the origin's replicator, which waits for an answer
     std::uint64_t session = 0;
     std::shared_ptr<const told_owed> told{}; // the last that it said in this life of the holder
     std::optional<space_maker> room{};       // while the store has its journal
@@ -96,6 +101,7 @@ class replica_state {
 
 /// Takes replica_batch (answered with replica_held), replica_news and drain. It blocks on the disk:
 /// spawn it detached.
-caf::behavior replica_actor(caf::stateful_actor<replica_state>* self, replica_parts parts);
+replica_self::behavior_type replica_actor(replica_self::stateful_pointer<replica_state> self,
+                                          replica_parts parts);
 
 } // namespace penstock

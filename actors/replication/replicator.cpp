@@ -108,7 +108,7 @@ void replicator_state::end_session() {
   if (at_ == stage::idle) return;
   at_ = stage::idle;
   idle_since_ = now();
-  self_->demonitor(holder_actor_);
+  self_->demonitor(holder_actor_.address());
   holder_.reset();
   holder_actor_ = nullptr;
   held_seq_ = 0;
@@ -307,8 +307,8 @@ void replicator_state::show() {
                                         .count());
 }
 
-caf::behavior replicator(caf::stateful_actor<replicator_state>* self,
-                         std::shared_ptr<replicator_parts> parts) {
+replicator_self::behavior_type replicator(replicator_self::stateful_pointer<replicator_state> self,
+                                          std::shared_ptr<replicator_parts> parts) {
   end_process_on_exception(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.on_down(down.source); });
   self->state.start(std::move(*parts));

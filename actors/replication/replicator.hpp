@@ -6,6 +6,7 @@
 #include "actors/cluster/link_messages.hpp"
 #include "actors/delivery/delivery_messages.hpp"
 #include "actors/delivery/publish_watches.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/replication/replica_messages.hpp"
 #include "actors/retention/backlog_book.hpp"
@@ -57,6 +58,9 @@ struct replicator_parts {
   std::string queue{}; ///< the embedded queue among the routes
 };
 
+/// With its own timer.
+using replicator_self = replicator_handle::extend<caf::reacts_to<replica_tick>>;
+
 /// A session with a holder begins with a question: what do you have? From there on all that is
 /// durable follows, first from the journal's segments, then as it comes from the journal actor.
 /// When the holder goes, or refuses, a session with the next one begins, so that it always has what
@@ -64,7 +68,7 @@ struct replicator_parts {
 class replicator_state {
  public:
   static constexpr const char* name = "replicator"; // CAF shows it
-  using self_ptr = caf::stateful_actor<replicator_state>*;
+  using self_ptr = replicator_self::stateful_pointer<replicator_state>;
 
   explicit replicator_state(self_ptr self) : self_(self) {}
 
@@ -87,7 +91,7 @@ class replicator_state {
   struct peer {
     std::uint16_t member = 0;
     std::string address;
-    caf::actor replicas;
+    replica_handle replicas;
     std::uint32_t version = 0;
     time_point not_before{}; // it refused, or hung
   };
@@ -117,7 +121,7 @@ class replicator_state {
   std::vector<peer> peers_; // with a link, that can hold events
   stage at_ = stage::idle;
   std::optional<std::uint16_t> holder_; // a member among the peers
-  caf::actor holder_actor_;
+  replica_handle holder_actor_;
   std::uint64_t session_ = 0;
   time_point idle_since_{};
   time_point answered_at_{}; // the holder said something, or was asked with nothing under way
@@ -131,14 +135,14 @@ class replicator_state {
   bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink
   publish_watches watches_{1};
-  std::vector<caf::actor> front_ends_; // that ever waited; watches know them by number
+  std::vector<front_end_handle> front_ends_; // that ever waited; watches know them by number
 };
 
 /// Takes replicated_streams and journal_rows (from the journal), await_published_ptr (answered with
 /// published_news to its front end; not published: no other node is in reach), confirmed_up_to
 /// (from the keeper), peer_up, peer_down, replica_held and drain. It reads the disk: spawn it
 /// detached.
-caf::behavior replicator(caf::stateful_actor<replicator_state>* self,
-                         std::shared_ptr<replicator_parts> parts);
+replicator_self::behavior_type replicator(replicator_self::stateful_pointer<replicator_state> self,
+                                          std::shared_ptr<replicator_parts> parts);
 
 } // namespace penstock

@@ -70,7 +70,8 @@ void keeper_state::make_room(std::int64_t before_ms) {
   note("making room", made.done);
 }
 
-caf::behavior keeper_actor(caf::stateful_actor<keeper_state>* self, keeper_parts parts) {
+keeper_self::behavior_type keeper_actor(keeper_self::stateful_pointer<keeper_state> self,
+                                        keeper_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   const auto work = [self] { self->state.upkeep(); };

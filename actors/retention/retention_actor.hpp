@@ -1,6 +1,7 @@
 // The keeper: prepares the next segment and retires old ones, off the commit thread.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/retention/retention_metrics.hpp"
 #include "actors/retention/space_maker.hpp"
@@ -27,7 +28,8 @@ struct keeper_parts {
   /// The sinks that must confirm an event before it may go; empty: what is durable may go.
   std::vector<std::string> sinks;
   std::chrono::milliseconds retention_ms{0};
-  caf::actor replicator{}; ///< is told what sinks have confirmed, too; null: the node is alone
+  confirmations_handle
+      replicator{}; ///< is told what sinks have confirmed, too; null: the node is alone
   std::shared_ptr<keeper_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
   /// What room is made with in the journal's middle; without cursors none is.
@@ -38,13 +40,16 @@ struct keeper_parts {
   std::uint64_t segment_max_bytes = 0;
 };
 
+/// With its own tick.
+using keeper_self = keeper_handle::extend<caf::reacts_to<caf::tick_atom>>;
+
 class keeper_state {
  public:
   static constexpr const char* name = "keeper"; // CAF shows it
 
   void start(keeper_parts parts);
   void on_confirmed(const confirmed_up_to& news);
-  const caf::actor& replicator() const { return parts_.replicator; }
+  const confirmations_handle& replicator() const { return parts_.replicator; }
   void upkeep();
 
  private:
@@ -60,6 +65,7 @@ class keeper_state {
 
 /// Takes confirmed_up_to and upkeep_tick; quits at `drain`. It blocks on the disk: spawn it
 /// detached.
-caf::behavior keeper_actor(caf::stateful_actor<keeper_state>* self, keeper_parts parts);
+keeper_self::behavior_type keeper_actor(keeper_self::stateful_pointer<keeper_state> self,
+                                        keeper_parts parts);
 
 } // namespace penstock

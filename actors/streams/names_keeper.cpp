@@ -37,8 +37,9 @@ void names_keeper_state::tell(std::int64_t now_s) {
                  share, names.used(), names.places());
 }
 
-caf::behavior names_keeper(caf::stateful_actor<names_keeper_state>* self,
-                           names_keeper_parts parts) {
+names_keeper_handle::behavior_type
+names_keeper(names_keeper_handle::stateful_pointer<names_keeper_state> self,
+             names_keeper_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   self->send(self, caf::tick_atom::value);

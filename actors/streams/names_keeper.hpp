@@ -1,6 +1,7 @@
 // Forgets the names of streams that nobody uses, and tells the log when there is none left.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/streams/stream_names.hpp"
 
 #include <chrono>
@@ -43,6 +44,8 @@ class names_keeper_state {
   std::int64_t quiet_until_s_ = 0;
 };
 
-caf::behavior names_keeper(caf::stateful_actor<names_keeper_state>* self, names_keeper_parts parts);
+names_keeper_handle::behavior_type
+names_keeper(names_keeper_handle::stateful_pointer<names_keeper_state> self,
+             names_keeper_parts parts);
 
 } // namespace penstock

@@ -61,7 +61,8 @@ void usage_actor_state::note(const result<void>& outcome) {
   last_problem_ = outcome.error().message;
 }
 
-caf::behavior usage_actor(caf::stateful_actor<usage_actor_state>* self, usage_parts parts) {
+usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_state> self,
+                                      usage_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   self->delayed_send(self, usage_write_interval, caf::tick_atom::value);
@@ -102,8 +103,9 @@ usage_answer answer_to(const usage_reader_parts& parts, const usage_query& query
 
 } // namespace
 
-caf::behavior usage_reader_actor(caf::stateful_actor<usage_reader_state>* self,
-                                 usage_reader_parts parts) {
+usage_reader_handle::behavior_type
+usage_reader_actor(usage_reader_handle::stateful_pointer<usage_reader_state> self,
+                   usage_reader_parts parts) {
   end_process_on_exception(self);
   self->state.parts = std::move(parts);
   return {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/memory_budget.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/usage/usage_messages.hpp"
 #include "actors/usage/usage_metrics.hpp"
 
@@ -36,6 +37,9 @@ struct usage_parts {
   std::shared_ptr<memory_budget> pending; ///< is told what waits; may be null
 };
 
+/// With its own reminder to write.
+using usage_self = usage_handle::extend<caf::reacts_to<caf::tick_atom>>;
+
 class usage_actor_state {
  public:
   static constexpr const char* name = "usage"; // CAF shows it
@@ -62,7 +66,8 @@ void lower_thread_priority();
 /// Takes usage_batch_ptr and usage_write; at `drain` writes what it has, answers drained and quits.
 /// A crash of the process loses what came in the last usage_write_interval and what front ends
 /// still held. It blocks on the disk: spawn it detached.
-caf::behavior usage_actor(caf::stateful_actor<usage_actor_state>* self, usage_parts parts);
+usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_state> self,
+                                      usage_parts parts);
 
 struct usage_reader_parts {
   std::shared_ptr<usage_reader> reader;
@@ -79,7 +84,8 @@ class usage_reader_state {
 
 /// Answers usage_query_ptr with usage_answer_ptr, one after the other; quits at `drain`. A report
 /// may read for minutes: spawn it detached.
-caf::behavior usage_reader_actor(caf::stateful_actor<usage_reader_state>* self,
-                                 usage_reader_parts parts);
+usage_reader_handle::behavior_type
+usage_reader_actor(usage_reader_handle::stateful_pointer<usage_reader_state> self,
+                   usage_reader_parts parts);
 
 } // namespace penstock

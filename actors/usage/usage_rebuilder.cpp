@@ -115,8 +115,9 @@ void usage_rebuilder_state::correct(usage_rebuilt outcome,
           });
 }
 
-caf::behavior usage_rebuilder_actor(caf::stateful_actor<usage_rebuilder_state>* self,
-                                    usage_rebuilder_parts parts) {
+usage_rebuilder_self::behavior_type
+usage_rebuilder_actor(usage_rebuilder_self::stateful_pointer<usage_rebuilder_state> self,
+                      usage_rebuilder_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {

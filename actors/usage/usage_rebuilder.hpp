@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/accounts/account_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/usage/usage_messages.hpp"
 #include "actors/usage/usage_rebuild.hpp"
 
@@ -47,8 +48,8 @@ struct usage_rebuilder_parts {
   std::filesystem::path data_dir; ///< of usage.db, read on a connection of its own
   std::shared_ptr<journal_reader> journal;
   std::shared_ptr<const segment_catalog> catalog;
-  caf::actor usage;    ///< writes the corrections
-  caf::actor accounts; ///< knows the accounts
+  usage_handle usage;       ///< writes the corrections
+  accounts_handle accounts; ///< knows the accounts
   name_hasher hash;
   bool is_cluster = false;
   std::shared_ptr<usage_rebuild_board> board;
@@ -57,10 +58,13 @@ struct usage_rebuilder_parts {
   bool yields = true; ///< run at the lowest priority; for an actor with a thread of its own
 };
 
+/// With its own reminder.
+using usage_rebuilder_self = usage_rebuilder_handle::extend<caf::reacts_to<usage_settled>>;
+
 class usage_rebuilder_state {
  public:
   static constexpr const char* name = "usage_rebuilder"; // CAF shows it
-  using self_ptr = caf::stateful_actor<usage_rebuilder_state>*;
+  using self_ptr = usage_rebuilder_self::stateful_pointer<usage_rebuilder_state>;
 
   explicit usage_rebuilder_state(self_ptr self) : self_{self} {}
 
@@ -83,7 +87,8 @@ class usage_rebuilder_state {
 
 /// Takes usage_rebuild_request; whoever sends one has called board->begin() before, and reads there
 /// what becomes of it. It blocks on the disk: spawn it detached.
-caf::behavior usage_rebuilder_actor(caf::stateful_actor<usage_rebuilder_state>* self,
-                                    usage_rebuilder_parts parts);
+usage_rebuilder_self::behavior_type
+usage_rebuilder_actor(usage_rebuilder_self::stateful_pointer<usage_rebuilder_state> self,
+                      usage_rebuilder_parts parts);
 
 } // namespace penstock

@@ -8,7 +8,8 @@ namespace penstock {
 result<void> accounts_unit::start() {
   accounts_parts parts{files_.store(), files_.book(), key_hasher{files_.secret()}, {}, wall_us};
   parts.limiters = lanes_.limiters();
-  parts.subscribers = lanes_.front_ends();
+  const auto front_ends = lanes_.front_ends();
+  parts.subscribers.assign(front_ends.begin(), front_ends.end());
   parts.directory = directory_.writer();
   actor_ = core_.system.spawn<caf::detached>(accounts_actor, std::move(parts));
   return {};

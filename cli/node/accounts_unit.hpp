@@ -22,14 +22,14 @@ class accounts_unit final : public unit {
   void stop() override { end_actor(actor_); }
   void reload(const config& settings);
 
-  const caf::actor& actor() const { return actor_; }
+  const accounts_handle& actor() const { return actor_; }
 
  private:
   node_core& core_;
   const account_files& files_;
   const request_lanes& lanes_;
   const directory_unit& directory_;
-  caf::actor actor_;
+  accounts_handle actor_;
 };
 
 } // namespace penstock

@@ -8,6 +8,7 @@
 #include "actors/journal/journal_metrics.hpp"
 #include "actors/retention/backlog.hpp"
 #include "actors/system_config.hpp"
+#include "cli/node/node_core.hpp"
 #include "cli/node/outgoing.hpp"
 #include "net/base/wall_time.hpp"
 #include "storage/base/node_name.hpp"
@@ -93,7 +94,7 @@ class adoption {
   std::uint64_t settled() const;
   std::string complaint() const;
   result<void> settle();
-  void ask_to_drain(const caf::actor& who);
+  void ask_to_drain(const drainable_handle& who);
   void end();
 
   config settings_;
@@ -108,8 +109,8 @@ class adoption {
   std::unique_ptr<journal_reader> reader_;
   std::vector<cursor> saved_; // with the queue's as a publisher has them
   std::vector<route> routes_;
-  caf::actor journal_actor_;
-  caf::actor dead_letters_;
+  journal_handle journal_actor_;
+  dead_letters_handle dead_letters_;
 };
 
 // -- what there is --------------------------------------------------------------------------------
@@ -315,11 +316,16 @@ result<void> adoption::publish(const std::atomic<bool>& interrupted,
     if (one.kind != "embedded" || !wish_.to.empty()) total += one.owed.events;
   // Publishers tell the keeper what their sinks have confirmed, when that is durable.
   caf::scoped_actor keeper{system_};
-  const publisher_base base{*journal_, cursors_, journal_actor_,
-                            caf::actor_cast<caf::actor>(keeper), dead_letters_, {},
-                            std::make_shared<memory_budget>(settings_.memory.delivery_bytes /
-                                                            adoption_budget_divisor),
-                            settings_.memory.max_batch_bytes};
+  const publisher_base base{
+      *journal_,
+      cursors_,
+      journal_actor_,
+      // CAF has no typed handle of an actor that blocks.
+      caf::actor_cast<confirmations_handle>(keeper),
+      dead_letters_,
+      {},
+      std::make_shared<memory_budget>(settings_.memory.delivery_bytes / adoption_budget_divisor),
+      settings_.memory.max_batch_bytes};
   for (auto& to : routes_)
     start_publisher(system_, to.sink, to.settings, to.feeds, saved_, base, to.out);
   stall_watch watch{wish_.patience_ms};
@@ -371,7 +377,7 @@ result<void> adoption::settle() {
 
 // -- the end --------------------------------------------------------------------------------------
 
-void adoption::ask_to_drain(const caf::actor& who) {
+void adoption::ask_to_drain(const drainable_handle& who) {
   if (!who) return;
   caf::scoped_actor self{system_};
   self->request(who, adopt_drain_time, drain{}).receive([](drained) {}, [](caf::error&) {});
@@ -380,14 +386,12 @@ void adoption::ask_to_drain(const caf::actor& who) {
 void adoption::end() {
   for (auto& to : routes_) {
     if (to.out.to) to.out.to->stop();
-    if (to.out.publisher) caf::anon_send_exit(to.out.publisher, caf::exit_reason::user_shutdown);
-    to.out.publisher = nullptr;
+    end_actor(to.out.publisher);
   }
-  for (auto* who : {&dead_letters_, &journal_actor_}) {
-    ask_to_drain(*who);
-    if (*who) caf::anon_send_exit(*who, caf::exit_reason::user_shutdown);
-    *who = nullptr;
-  }
+  ask_to_drain(dead_letters_);
+  end_actor(dead_letters_);
+  ask_to_drain(journal_actor_);
+  end_actor(journal_actor_);
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/cluster/handshake_acceptor.hpp"
 #include "actors/cluster/membership_messages.hpp"
+#include "actors/cluster/peer_handles.hpp"
 #include "actors/delivery/sink_metrics.hpp"
 #include "cli/node/node_drain.hpp"
 #include "net/base/boot_clock.hpp"
@@ -59,7 +60,8 @@ std::function<void(member_record&)> load_of(const metrics_sources& figures,
   };
 }
 
-void append(std::vector<caf::actor>& to, const std::vector<caf::actor>& more) {
+template <class To, class From>
+void append(std::vector<To>& to, const std::vector<From>& more) {
   to.insert(to.end(), more.begin(), more.end());
 }
 
@@ -71,26 +73,26 @@ result<void> cluster_unit::start() {
   if (!core_.has_peers()) return {};
   const auto& cluster = core_.settings.cluster;
   const bool is_fixed = cluster.directory == directory_kind::static_peers;
-  welcome here;
+  peer_up here;
   here.version = cluster.max_wire_version;
   here.accounts = needs_.accounts.actor();
   here.replicas = needs_.replication.replicas();
   here.limiters = needs_.lanes.limiters();
-  here.front_ends = needs_.lanes.front_ends();
+  append(here.front_ends, needs_.lanes.front_ends());
   if (!is_fixed) {
     start_membership(here);
     here.directory = membership_;
   }
   if (auto started = start_transport(); !started) return started;
   const auto fixed = is_fixed ? needs_.seat.members() : std::vector<std::string>{};
-  gate_ = core_.system.spawn(gate, cluster.name, fixed, here, gate_metrics_);
+  gate_ = core_.system.spawn(gate, cluster.name, fixed, welcome_of(here), gate_metrics_);
   if (auto port = publish_gate(gate_, cluster.listen, transport_->middleman()); !port)
     return port.error();
   start_links(here, fixed);
   return {};
 }
 
-void cluster_unit::start_membership(const welcome& here) {
+void cluster_unit::start_membership(const peer_up& here) {
   membership_parts parts;
   parts.self.address = core_.settings.cluster.listen;
   parts.self.incarnation = needs_.seat.incarnation();
@@ -100,7 +102,7 @@ void cluster_unit::start_membership(const welcome& here) {
   parts.figures = load_of(needs_.figures, core_.state);
   parts.steady_ns = boot_ns;
   parts.decides_until_ns = needs_.seat.decides_until_ns();
-  parts.placed = here.front_ends;
+  append(parts.placed, here.front_ends);
   append(parts.placed, here.limiters);
   append(parts.placed, needs_.lanes.indexes());
   append(parts.placed, needs_.extensions.wanting_members());
@@ -134,19 +136,21 @@ result<void> cluster_unit::start_transport() {
   return {};
 }
 
-void cluster_unit::start_links(const welcome& here, const std::vector<std::string>& fixed) {
-  auto told_of_peers = here.front_ends;
+void cluster_unit::start_links(const peer_up& here, const std::vector<std::string>& fixed) {
+  std::vector<peer_listener_handle> told_of_peers;
+  append(told_of_peers, here.front_ends);
   append(told_of_peers, here.limiters);
   append(told_of_peers, needs_.lanes.indexes());
-  append(told_of_peers, {here.accounts, needs_.replication.replicator()});
+  told_of_peers.push_back(here.accounts);
+  told_of_peers.push_back(needs_.replication.replicator());
   if (membership_) told_of_peers.push_back(membership_);
   append(told_of_peers, needs_.extensions.wanting_members());
   links_ = core_.system.spawn(peer_links, core_.settings.cluster, fixed, told_of_peers, probe_tcp,
                               link_metrics_, transport_->middleman());
-  caf::anon_send(gate_, caf::put_atom_v, links_);
+  caf::anon_send(gate_, links_known{links_});
   if (membership_) {
-    caf::anon_send(needs_.directory.writer(), membership_, here.accounts);
-    caf::anon_send(membership_, needs_.directory.writer(), links_);
+    caf::anon_send(needs_.directory.writer(), directory_listeners{membership_, here.accounts});
+    caf::anon_send(membership_, membership_partners{needs_.directory.writer(), links_});
   }
 }
 
@@ -216,19 +220,21 @@ void cluster_unit::hand_over(node_drain& by) {
 // Also true where nobody is to take them.
 bool cluster_unit::all_gone(node_drain& by) {
   caf::scoped_actor self{core_.system};
-  auto asked = needs_.lanes.limiters();
-  for (const auto& limiter : asked)
+  std::size_t asked = 0;
+  for (const auto& limiter : needs_.lanes.limiters()) {
     self->send(limiter, leave_shards{});
+    ++asked;
+  }
   if (!membership_ || !others_know_) return true;
   const auto until = by.soon(hand_over_time);
   for (const auto& index : needs_.lanes.indexes()) {
     self->send(index, leave_shards{});
-    asked.push_back(index);
+    ++asked;
   }
   std::size_t gone = 0;
-  while (gone < asked.size() && somebody_stays() && node_drain::clock::now() < until)
+  while (gone < asked && somebody_stays() && node_drain::clock::now() < until)
     self->receive([&](shards_gone) { ++gone; }, caf::after(drain_look_interval) >> [] {});
-  return gone == asked.size();
+  return gone == asked;
 }
 
 void cluster_unit::leave(node_drain& by) {

@@ -51,8 +51,8 @@ class cluster_unit final : public unit {
 
  private:
   result<void> start_transport();
-  void start_membership(const welcome& here);
-  void start_links(const welcome& here, const std::vector<std::string>& fixed);
+  void start_membership(const peer_up& here);
+  void start_links(const peer_up& here, const std::vector<std::string>& fixed);
   void announce(node_drain& by);
   void hand_over(node_drain& by);
   bool all_gone(node_drain& by);
@@ -68,9 +68,9 @@ class cluster_unit final : public unit {
   std::unique_ptr<cluster_transport> transport_; // null: no cluster
   cluster_tls* tls_ = nullptr;                   // the same; null: plain TCP between nodes
   bool others_know_ = false;                     // that this node leaves
-  caf::actor membership_;                        // null: no directory
-  caf::actor gate_;
-  caf::actor links_;
+  membership_handle membership_;                 // null: no directory
+  gate_handle gate_;
+  peer_links_handle links_;
 };
 
 } // namespace penstock

@@ -30,9 +30,9 @@ class delivery_unit final : public unit {
   /// What streams may hold.
   void reload_space(const config& settings);
 
-  const caf::actor& queue() const { return queue_; }
-  const caf::actor& dead_letters() const { return dead_letters_; }
-  const caf::actor& replays() const { return replays_; }
+  const queue_handle& queue() const { return queue_; }
+  const dead_letters_handle& dead_letters() const { return dead_letters_; }
+  const replay_handle& replays() const { return replays_; }
   std::shared_ptr<const queue_metrics> queue_figures() const { return queue_metrics_; }
 
  private:
@@ -52,9 +52,9 @@ class delivery_unit final : public unit {
       std::make_shared<memory_budget>(core_.settings.memory.delivery_bytes);
   std::shared_ptr<memory_budget> queue_budget_ =
       std::make_shared<memory_budget>(core_.settings.memory.queue_window_bytes);
-  caf::actor dead_letters_;
-  caf::actor replays_;
-  caf::actor queue_;
+  dead_letters_handle dead_letters_;
+  replay_handle replays_;
+  queue_handle queue_;
 };
 
 } // namespace penstock

@@ -17,11 +17,11 @@ class directory_unit final : public unit {
   result<void> start() override;
   void stop() override { end_actor(writer_); }
 
-  const caf::actor& writer() const { return writer_; }
+  const directory_writer_handle& writer() const { return writer_; }
 
  private:
   node_core& core_;
-  caf::actor writer_;
+  directory_writer_handle writer_;
 };
 
 } // namespace penstock

@@ -23,12 +23,13 @@ result<void> extensions_unit::start() {
 
 void extensions_unit::subscribe(const running& which) {
   const auto& actor = which.actor;
-  if (actor.wants_events)
-    caf::anon_send(journal_.writer(), subscribe_rows{actor.who, which.window, actor.wants_events});
-  if (actor.wants_verdicts)
+  if (actor.events)
+    caf::anon_send(journal_.writer(),
+                   subscribe_rows{actor.events, which.window, actor.wants_events});
+  if (actor.verdicts)
     for (const auto& front_end : lanes_.front_ends())
-      caf::anon_send(front_end, subscribe_verdicts{actor.who, which.window});
-  if (!actor.wants_events && !actor.wants_verdicts) return;
+      caf::anon_send(front_end, subscribe_verdicts{actor.verdicts, which.window});
+  if (!actor.events && !actor.verdicts) return;
   which.figures->add(
       {"penstock_" + which.figures->actor() + "_lost_total",
        "Events and verdicts that it was not told of, as it was too far behind.",
@@ -37,10 +38,10 @@ void extensions_unit::subscribe(const running& which) {
        }});
 }
 
-std::vector<caf::actor> extensions_unit::wanting_members() const {
-  std::vector<caf::actor> out;
+std::vector<members_listener_handle> extensions_unit::wanting_members() const {
+  std::vector<members_listener_handle> out;
   for (const auto& each : running_)
-    if (each.actor.wants_members) out.push_back(each.actor.who);
+    if (each.actor.members) out.push_back(each.actor.members);
   return out;
 }
 
@@ -52,12 +53,14 @@ void extensions_unit::drain(drain_step step, node_drain& by) {
 
 void extensions_unit::on_stage(drain_stage stage) {
   for (const auto& each : running_)
-    if (each.actor.wants_drains) caf::anon_send(each.actor.who, drain_entered{stage});
+    if (each.actor.drains) caf::anon_send(each.actor.drains, drain_entered{stage});
 }
 
 void extensions_unit::stop() {
-  for (auto& each : running_)
+  for (auto& each : running_) {
     end_actor(each.actor.who);
+    each.actor = {};
+  }
 }
 
 void extensions_unit::add_figures(metrics_sources& to) {

@@ -29,7 +29,7 @@ class extensions_unit final : public unit {
   void add_figures(metrics_sources& to) override;
 
   /// Those that are to be told of other nodes.
-  std::vector<caf::actor> wanting_members() const;
+  std::vector<members_listener_handle> wanting_members() const;
 
  private:
   struct running {

@@ -31,8 +31,8 @@ class journal_unit final : public unit {
   void reload_space(const config& settings);
   void reload_replication(const config& settings);
 
-  const caf::actor& writer() const { return writer_; }
-  const caf::actor& keeper() const { return keeper_; }
+  const journal_handle& writer() const { return writer_; }
+  const keeper_handle& keeper() const { return keeper_; }
 
  private:
   void start_writer();
@@ -47,8 +47,8 @@ class journal_unit final : public unit {
   std::shared_ptr<memory_budget> recent_budget_ =
       std::make_shared<memory_budget>(core_.settings.queue.memory_bytes);
   std::string replicated_; // which streams the journal was told to replicate
-  caf::actor writer_;
-  caf::actor keeper_;
+  journal_handle writer_;
+  keeper_handle keeper_;
 };
 
 } // namespace penstock

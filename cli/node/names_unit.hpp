@@ -33,7 +33,7 @@ class names_unit final : public unit {
   const sinks_unit& sinks_;
   const delivery_unit& delivery_;
   std::shared_ptr<stream_names> names_ = std::make_shared<stream_names>();
-  caf::actor keeper_;
+  names_keeper_handle keeper_;
 };
 
 } // namespace penstock

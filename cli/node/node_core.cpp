@@ -33,9 +33,4 @@ void add_memory_use(metrics_sources& to, const config& settings, memory_use use,
   uses.insert(at, {memory_use_names[number], bound_bytes, std::move(used)});
 }
 
-void end_actor(caf::actor& which) {
-  if (which) caf::anon_send_exit(which, caf::exit_reason::user_shutdown);
-  which = nullptr;
-}
-
 } // namespace penstock

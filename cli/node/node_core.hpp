@@ -31,7 +31,17 @@ struct node_core {
 void add_memory_use(metrics_sources& to, const config& settings, memory_use use,
                     std::function<std::uint64_t()> used);
 
-/// Tells an actor to end, if there is one, and forgets it.
-void end_actor(caf::actor& which);
+/// Tells an actor to end, if there is one.
+template <class Handle>
+void tell_to_end(const Handle& which) {
+  if (which) caf::anon_send_exit(which, caf::exit_reason::user_shutdown);
+}
+
+/// The same, and forgets it.
+template <class Handle>
+void end_actor(Handle& which) {
+  tell_to_end(which);
+  which = nullptr;
+}
 
 } // namespace penstock

@@ -84,11 +84,11 @@ void node_drain::leave_over(std::string what) {
   board_.change([&](drain_board::state& to) { to.left.push_back(std::move(what)); });
 }
 
-bool node_drain::ask_to_drain(const caf::actor& who, clock::time_point until) {
+bool node_drain::ask_to_drain(const drainable_handle& who, clock::time_point until) {
   return ask<drained>(who, until, drain{time_until(until)});
 }
 
-void node_drain::save(const caf::actor& who, const std::string& what) {
+void node_drain::save(const drainable_handle& who, const std::string& what) {
   if (!ask_to_drain(who, deadline_)) leave_over("not all could be saved in time: " + what);
 }
 

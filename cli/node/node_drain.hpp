@@ -4,6 +4,7 @@
 #include "actors/base/compat.hpp"
 #include "actors/base/drain_status.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "cli/node/node_core.hpp"
 #include "cli/node/unit.hpp"
 
@@ -52,11 +53,11 @@ class node_drain {
   void leave_over(std::string what);
   /// Sends `message` to `who` and waits for an Answer; null answers at once. False: it did not in
   /// time.
-  template <class Answer, class Message>
-  bool ask(const caf::actor& who, clock::time_point until, const Message& message);
-  bool ask_to_drain(const caf::actor& who, clock::time_point until);
+  template <class Answer, class Handle, class Message>
+  bool ask(const Handle& who, clock::time_point until, const Message& message);
+  bool ask_to_drain(const drainable_handle& who, clock::time_point until);
   /// Has an actor save what lasts; what it is, is left over if it can't in time.
-  void save(const caf::actor& who, const std::string& what);
+  void save(const drainable_handle& who, const std::string& what);
 
  private:
   void begin();
@@ -69,8 +70,8 @@ class node_drain {
   clock::time_point deadline_{};
 };
 
-template <class Answer, class Message>
-bool node_drain::ask(const caf::actor& who, clock::time_point until, const Message& message) {
+template <class Answer, class Handle, class Message>
+bool node_drain::ask(const Handle& who, clock::time_point until, const Message& message) {
   if (!who) return true;
   bool ok = false;
   caf::scoped_actor self{core_.system};

@@ -62,8 +62,7 @@ result<outgoing_sink> make_outgoing_sink(const std::string& name, const sink_set
                                          const std::string& node_name) {
   auto made = make_sink(settings, {name, node_name});
   if (!made) return made.error();
-  return outgoing_sink{std::move(*made), std::make_shared<sink_metrics>(name, settings.kind),
-                       nullptr};
+  return outgoing_sink{std::move(*made), std::make_shared<sink_metrics>(name, settings.kind), {}};
 }
 
 void start_publisher(caf::actor_system& system, const std::string& name,

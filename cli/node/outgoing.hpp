@@ -39,7 +39,7 @@ std::function<bool(const std::string& stream)> configured_streams(const config& 
 struct outgoing_sink {
   std::shared_ptr<sink> to;
   std::shared_ptr<sink_metrics> metrics;
-  caf::actor publisher;
+  publisher_handle publisher;
 };
 
 /// Makes the sink, not yet its publisher, without touching the network. Errors: config.
@@ -50,9 +50,9 @@ result<outgoing_sink> make_outgoing_sink(const std::string& name, const sink_set
 struct publisher_base {
   const penstock::journal& from;
   std::shared_ptr<cursor_store> cursors;
-  caf::actor journal;      ///< answers fetch_request and watch_streams
-  caf::actor keeper;       ///< is told confirmed_up_to
-  caf::actor dead_letters; ///< answers bury_ptr
+  journal_handle journal;      ///< answers fetch_request and watch_streams
+  confirmations_handle keeper; ///< is told confirmed_up_to
+  burial_handle dead_letters;  ///< answers bury_ptr
   /// Streams that are never let go; null: none.
   std::function<bool(const std::string&)> is_configured{};
   std::shared_ptr<memory_budget> budget{}; ///< what all publishers hold together

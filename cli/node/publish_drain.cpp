@@ -32,10 +32,10 @@ void publish_drain::note_queue() {
   by_.board().change([&](drain_board::state& to) { to.queue_events = queued; });
 }
 
-void publish_drain::run(const caf::actor& replays, const caf::actor& dead_letters) {
+void publish_drain::run(const replay_handle& replays, const dead_letters_handle& dead_letters) {
   const auto jobs_until = by_.soon(jobs_drain_time);
-  for (const auto* jobs : {&replays, &dead_letters})
-    (void)by_.ask_to_drain(*jobs, jobs_until);
+  for (const drainable_handle& jobs : {drainable_handle{replays}, drainable_handle{dead_letters}})
+    (void)by_.ask_to_drain(jobs, jobs_until);
   stall_watch watch{dead_sink_patience};
   while (look_at_sinks(watch) && node_drain::clock::now() < by_.deadline())
     std::this_thread::sleep_for(drain_look_interval);

@@ -15,14 +15,14 @@ namespace penstock {
 class publish_drain {
  public:
   publish_drain(node_core& core, const journal& events, const sinks_unit& sinks,
-                const caf::actor& queue, node_drain& by)
+                const queue_handle& queue, node_drain& by)
       : core_(core), events_(events), sinks_(sinks), queue_(queue), by_(by) {}
 
   /// Puts what consumers have not acknowledged on the board.
   void note_queue();
   /// Ends `replays` and the jobs of `dead_letters`, then waits while a sink takes something. What
   /// is not published by the deadline stays in the journal.
-  void run(const caf::actor& replays, const caf::actor& dead_letters);
+  void run(const replay_handle& replays, const dead_letters_handle& dead_letters);
 
  private:
   /// What a sink is owed at one moment.
@@ -38,7 +38,7 @@ class publish_drain {
   node_core& core_;
   const journal& events_;
   const sinks_unit& sinks_;
-  const caf::actor& queue_;
+  const queue_handle& queue_;
   node_drain& by_;
   std::vector<sink_debt> owed_; // when it looked last
 };

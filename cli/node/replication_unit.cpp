@@ -108,7 +108,7 @@ void replication_unit::stop() {
   adoption_stops_->store(true);
   end_actor(replicator_);
   end_actor(replicas_);
-  if (adopter_) caf::anon_send_exit(adopter_, caf::exit_reason::user_shutdown);
+  tell_to_end(adopter_);
 }
 
 // What it publishes with is this unit's and the node's.

@@ -26,9 +26,9 @@ class replication_unit final : public unit {
   void add_figures(metrics_sources& to) override;
 
   /// Has this node's events held.
-  const caf::actor& replicator() const { return replicator_; }
+  const replicator_handle& replicator() const { return replicator_; }
   /// Holds those of others.
-  const caf::actor& replicas() const { return replicas_; }
+  const replica_handle& replicas() const { return replicas_; }
 
  private:
   result<void> start_replicas();
@@ -40,9 +40,9 @@ class replication_unit final : public unit {
   std::shared_ptr<replica_metrics> replica_metrics_ = std::make_shared<replica_metrics>();
   std::shared_ptr<replicator_metrics> replicator_metrics_ = std::make_shared<replicator_metrics>();
   std::shared_ptr<std::atomic<bool>> adoption_stops_ = std::make_shared<std::atomic<bool>>(false);
-  caf::actor adopter_; // null: nothing is adopted by itself
-  caf::actor replicas_;
-  caf::actor replicator_;
+  adopter_handle adopter_; // null: nothing is adopted by itself
+  replica_handle replicas_;
+  replicator_handle replicator_;
 };
 
 } // namespace penstock

@@ -101,14 +101,14 @@ void request_lanes::give_loop(std::size_t lane) {
 
 void request_lanes::start_limiter(std::size_t lane, std::shared_ptr<limit_ledger> ledger) {
   auto& to = lanes_[lane];
-  to.limiter = spawn_hosted<limiter_state>(
+  to.limiter = spawn_hosted<limiter_state, limiter_self::base>(
       core_.system, *to.loop,
       [parts = limiter_parts{std::move(ledger), wall_clock{}, to.limiter_counts, counters_,
                              cluster_parts(lane)}](auto* self) { return limiter(self, parts); },
       residence::with_sender);
   auto keys = needs_.keys.index(lane);
   if (!keys) return;
-  to.idempotency = spawn_hosted<idempotency_state>(
+  to.idempotency = spawn_hosted<idempotency_state, idempotency_self::base>(
       core_.system, *to.loop,
       [parts = idempotency_parts{std::move(keys), wall_ms, to.key_counts, key_moves_of(lane)}](
           auto* self) { return idempotency_actor(self, parts); },
@@ -200,22 +200,22 @@ void request_lanes::reload(const config& settings) {
     caf::anon_send(lane.front_end, rules_changed{rules});
 }
 
-std::vector<caf::actor> request_lanes::limiters() const {
-  std::vector<caf::actor> all;
+std::vector<limiter_handle> request_lanes::limiters() const {
+  std::vector<limiter_handle> all;
   for (const auto& lane : lanes_)
     all.push_back(lane.limiter);
   return all;
 }
 
-std::vector<caf::actor> request_lanes::front_ends() const {
-  std::vector<caf::actor> all;
+std::vector<ingest_handle> request_lanes::front_ends() const {
+  std::vector<ingest_handle> all;
   for (const auto& lane : lanes_)
     all.push_back(lane.front_end);
   return all;
 }
 
-std::vector<caf::actor> request_lanes::indexes() const {
-  std::vector<caf::actor> all;
+std::vector<idempotency_handle> request_lanes::indexes() const {
+  std::vector<idempotency_handle> all;
   for (const auto& lane : lanes_)
     if (lane.idempotency) all.push_back(lane.idempotency);
   return all;
@@ -310,8 +310,9 @@ void request_lanes::stop() {
   end_actor(counters_);
   for (auto& lane : lanes_) {
     if (!lane.loop) continue;
-    for (const auto& actor : {lane.limiter, lane.idempotency, lane.front_end})
-      if (actor) caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    tell_to_end(lane.limiter);
+    tell_to_end(lane.idempotency);
+    tell_to_end(lane.front_end);
     // Its actors end on their own thread; a node that never started its threads runs them here.
     if (lane.own_loop && !lane.thread.joinable())
       lane.thread = std::thread([&loop = *lane.loop] { loop.run(); });
@@ -322,8 +323,9 @@ void request_lanes::join() {
   for (auto& lane : lanes_) {
     if (!lane.loop) continue;
     caf::scoped_actor self{core_.system};
-    for (const auto& actor : {lane.front_end, lane.limiter, lane.idempotency})
-      if (actor) self->wait_for(actor);
+    if (lane.front_end) self->wait_for(lane.front_end);
+    if (lane.limiter) self->wait_for(lane.limiter);
+    if (lane.idempotency) self->wait_for(lane.idempotency);
     if (lane.own_loop) {
       lane.loop->stop();
       lane.thread.join();

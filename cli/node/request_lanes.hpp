@@ -57,10 +57,10 @@ class request_lanes final : public unit {
   /// Starts the threads and lets clients in: the last step of a start.
   void serve();
 
-  std::vector<caf::actor> limiters() const;
-  std::vector<caf::actor> front_ends() const;
+  std::vector<limiter_handle> limiters() const;
+  std::vector<ingest_handle> front_ends() const;
   /// Of keys; empty when none are remembered.
-  std::vector<caf::actor> indexes() const;
+  std::vector<idempotency_handle> indexes() const;
   /// Shards whose counters are here, or under way to others.
   std::int64_t shards_here() const;
 
@@ -74,9 +74,9 @@ class request_lanes final : public unit {
     std::shared_ptr<limiter_metrics> limiter_counts = std::make_shared<limiter_metrics>();
     std::shared_ptr<limiter_cluster_metrics> cluster_counts; ///< null: the node is alone
     std::shared_ptr<idempotency_metrics> key_counts = std::make_shared<idempotency_metrics>();
-    caf::actor limiter;
-    caf::actor idempotency; ///< null: idempotency.max_keys is 0
-    caf::actor front_end;
+    limiter_handle limiter;
+    idempotency_handle idempotency; ///< null: idempotency.max_keys is 0
+    ingest_handle front_end;
     std::thread thread;
   };
   using ledgers = std::vector<std::shared_ptr<limit_ledger>>;
@@ -95,7 +95,7 @@ class request_lanes final : public unit {
   std::shared_ptr<const identifier> identify_;
   std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
   std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
-  caf::actor counters_;
+  counters_handle counters_;
   std::vector<http_lane> lanes_;
 };
 

@@ -24,7 +24,7 @@ class usage_rebuild_unit final : public unit {
   result<void> start() override;
   void stop() override { end_actor(actor_); }
 
-  const caf::actor& actor() const { return actor_; }
+  const usage_rebuilder_handle& actor() const { return actor_; }
   const std::shared_ptr<usage_rebuild_board>& board() const { return board_; }
 
  private:
@@ -34,7 +34,7 @@ class usage_rebuild_unit final : public unit {
   const account_files& files_;
   const accounts_unit& accounts_;
   std::shared_ptr<usage_rebuild_board> board_ = std::make_shared<usage_rebuild_board>();
-  caf::actor actor_;
+  usage_rebuilder_handle actor_;
 };
 
 } // namespace penstock

@@ -24,8 +24,8 @@ class usage_unit final : public unit {
   void stop() override;
   void add_figures(metrics_sources& to) override;
 
-  const caf::actor& writer() const { return writer_; }
-  const caf::actor& reader() const { return reader_; }
+  const usage_handle& writer() const { return writer_; }
+  const usage_reader_handle& reader() const { return reader_; }
   /// Set once the node ends: long reports and rebuilds look at it.
   const std::shared_ptr<std::atomic<bool>>& stopping() const { return stopping_; }
 
@@ -37,8 +37,8 @@ class usage_unit final : public unit {
   std::shared_ptr<memory_budget> budget_ =
       std::make_shared<memory_budget>(core_.settings.memory.of(memory_use::usage));
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
-  caf::actor writer_;
-  caf::actor reader_;
+  usage_handle writer_;
+  usage_reader_handle reader_;
 };
 
 } // namespace penstock

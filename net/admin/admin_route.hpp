@@ -4,6 +4,7 @@
 #include "actors/base/drain_status.hpp"
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/base/node_state.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/queue/queue_messages.hpp"
 #include "actors/usage/usage_rebuilder.hpp"
 #include "net/admin/places.hpp"
@@ -31,18 +32,18 @@ namespace penstock {
 /// What the routes need; everything outlives the server.
 struct admin_context {
   asker& actors;
-  caf::actor queue;
-  caf::actor accounts;
+  queue_handle queue;
+  accounts_handle accounts;
   const node_state& node;
   const metrics_sources& metrics;
   const bearer_token& token;
-  caf::actor usage{}; ///< answers usage_query_ptr; null: usage is not counted
-  caf::actor usage_rebuilder{};
+  usage_reader_handle usage{}; ///< answers usage_query_ptr; null: usage is not counted
+  usage_rebuilder_handle usage_rebuilder{};
   std::shared_ptr<usage_rebuild_board> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
-  caf::actor dead_letters{};            ///< see dead_letters_actor.hpp; null: there are none
-  caf::actor replays{};                 ///< see replay_actor.hpp; null: there are none
+  dead_letters_handle dead_letters{};   ///< see dead_letters_actor.hpp; null: there are none
+  replay_handle replays{};              ///< see replay_actor.hpp; null: there are none
   std::shared_ptr<drain_board> drain{}; ///< null: a drain can't be asked for
   std::function<void()> begin_drain{};
   std::uint16_t port = 0; ///< the plane's own, for its cookie

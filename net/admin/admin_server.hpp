@@ -5,6 +5,7 @@
 #include "actors/base/drain_status.hpp"
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/base/node_state.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/usage/usage_rebuilder.hpp"
 #include "net/admin/admin_settings.hpp"
 #include "net/telemetry/metrics_page.hpp"
@@ -35,15 +36,15 @@ inline constexpr std::uint64_t own_answer_bytes = 16u << 10;
 struct admin_parts {
   admin_settings settings;
   caf::actor_system& sys;
-  caf::actor queue; ///< see queue_actor.hpp
+  queue_handle queue; ///< see queue_actor.hpp
   const node_state& node;
   const metrics_sources& metrics;
-  caf::actor accounts{};        ///< see accounts_actor.hpp; without one keys and plans are a 503
-  caf::actor usage{};           ///< see usage_actor.hpp; null: usage is not counted
-  caf::actor usage_rebuilder{}; ///< see usage_rebuilder.hpp; null likewise
+  accounts_handle accounts{};  ///< see accounts_actor.hpp; without one keys and plans are a 503
+  usage_reader_handle usage{}; ///< see usage_actor.hpp; null: usage is not counted
+  usage_rebuilder_handle usage_rebuilder{}; ///< see usage_rebuilder.hpp; null likewise
   std::shared_ptr<usage_rebuild_board> usage_rebuild{};
-  caf::actor dead_letters{};            ///< see dead_letters_actor.hpp; null: 503
-  caf::actor replays{};                 ///< see replay_actor.hpp; null: 503
+  dead_letters_handle dead_letters{};   ///< see dead_letters_actor.hpp; null: 503
+  replay_handle replays{};              ///< see replay_actor.hpp; null: 503
   std::shared_ptr<drain_board> drain{}; ///< null: 503
   std::function<void()> begin_drain{};  ///< called once it was asked for on the board
 };

@@ -120,7 +120,7 @@ bool reads_again(const admin_request& request) {
 }
 
 /// Gives messages back that never reached their consumer.
-std::function<void()> give_back(caf::actor queue, std::string stream, queue_delivery_ptr got) {
+std::function<void()> give_back(queue_handle queue, std::string stream, queue_delivery_ptr got) {
   return [queue = std::move(queue), stream = std::move(stream), got = std::move(got)] {
     queue_receipts back{.stream = stream, .accept = false, .receipts = {}};
     for (const auto& message : got->messages)

@@ -85,8 +85,8 @@ result<start_replay> replay_wish(std::string_view body, std::string_view tag) {
   return wish;
 }
 
-template <class Reply, class Request>
-awaitable<result<Reply>> ask_jobs(admin_context& context, caf::actor whom, Request request) {
+template <class Reply, class Handle, class Request>
+awaitable<result<Reply>> ask_jobs(admin_context& context, Handle whom, Request request) {
   if (!whom) co_return error{errc::unavailable, "this node runs no replays"};
   co_return co_await context.actors.ask<Reply>(whom, std::move(request), letters_answer_timeout);
 }
@@ -102,7 +102,7 @@ admin_answer job_answered(admin_context& context, const result<job_answer>& answ
 template <class Request>
 awaitable<admin_answer> about_job(admin_context& context, const std::string& id) {
   auto number = job_number(job_kind::replay, id);
-  auto whom = context.replays;
+  jobs_handle whom = context.replays;
   if (!number) {
     number = job_number(job_kind::retry, id);
     whom = context.dead_letters;

@@ -4,6 +4,7 @@
 
 #include "actors/base/unpublished.hpp"
 #include "actors/delivery/delivery_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/streams/stream_settings.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/claim_answers.hpp"
@@ -26,7 +27,7 @@ namespace penstock {
 /// Whom waiting requests wait for, and for how long.
 struct ack_wait_settings {
   const publishers_by_sink& publishers; ///< outlives the waits
-  caf::actor replicator;                ///< null: the node is alone
+  replicator_handle replicator;         ///< null: the node is alone
   std::uint16_t self_member = 0;        ///< this node's number in its cluster
   std::size_t max_waits = 0;
 };

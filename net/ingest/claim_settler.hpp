@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/idempotency/claim_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "net/ingest/ack_waits.hpp"
 #include "net/ingest/batch_pool.hpp"
@@ -24,7 +25,8 @@ class claim_settler {
  public:
   /// `indexes`: this node's; key shard s belongs to indexes[s % size]. All outlive it.
   claim_settler(lane_context& lane, responder& answers, claim_answers& claimed, ack_waits& waits,
-                usage_recorder& usage, batch_pool& pool, const std::vector<caf::actor>& indexes)
+                usage_recorder& usage, batch_pool& pool,
+                const std::vector<idempotency_handle>& indexes)
       : lane_(lane), responder_(answers), claim_answers_(claimed), waits_(waits), usage_(usage),
         pool_(pool), indexes_(indexes) {}
 
@@ -48,7 +50,7 @@ class claim_settler {
   ack_waits& waits_;
   usage_recorder& usage_;
   batch_pool& pool_;
-  const std::vector<caf::actor>& indexes_;
+  const std::vector<idempotency_handle>& indexes_;
   claim_table table_;
 };
 

@@ -3,8 +3,7 @@
 
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/placement.hpp"
-
-#include <caf/actor.hpp>
+#include "actors/interfaces/interfaces.hpp"
 
 #include <cstdint>
 #include <utility>
@@ -46,7 +45,7 @@ class cluster_routes {
            !places_->members[member].empty();
   }
   /// The one for this key, of a member that is linked.
-  const caf::actor& front_end_of(std::uint16_t member, std::uint64_t key_low) const {
+  const front_end_handle& front_end_of(std::uint16_t member, std::uint64_t key_low) const {
     const auto& all = front_ends_[member];
     return all[key_low % all.size()];
   }
@@ -54,7 +53,7 @@ class cluster_routes {
  private:
   placement_ptr places_;
   std::uint16_t self_member_;
-  std::vector<std::vector<caf::actor>> front_ends_; // by member
+  std::vector<std::vector<front_end_handle>> front_ends_; // by member
 };
 
 } // namespace penstock

@@ -2,6 +2,7 @@
 
 #include "actors/base/shards.hpp"
 #include "actors/base/unpublished.hpp"
+#include "actors/interfaces/handles.hpp"
 #include "net/base/retry_after.hpp"
 #include "net/base/stream_name.hpp"
 #include "net/http/front_end_metrics.hpp"
@@ -38,7 +39,7 @@ bool is_well_formed(const forward_request& request) {
 
 // By a view that the sender does not have yet the keys are another node's: null if there is no one
 // such node, or it can't be reached.
-const caf::actor* forward_receiver::later_owner(const forward_request& request) const {
+const front_end_handle* forward_receiver::later_owner(const forward_request& request) const {
   if (cluster_.epoch() <= request.epoch || request.hops >= max_forward_hops) return nullptr;
   const auto owner_of = [this](const forwarded_claim& claim) {
     return cluster_.owner_of(shard_of(claim.key_high));
@@ -53,7 +54,7 @@ const caf::actor* forward_receiver::later_owner(const forward_request& request) 
 
 // What our own clients are shed for, peers' are, too; and what only this node can know.
 forward_receiver::refusal_of_forward forward_receiver::look_at(const forward_request& request,
-                                                               const caf::actor& from) {
+                                                               const front_end_handle& from) {
   if (const auto why = rules_.journal_refusal(lane_.node, request.stream)) {
     if (*why == shed_reason::journal_error) return {status_unavailable, retry_when_unavailable_s};
     return {status_full, retry_when_full_s};
@@ -79,7 +80,7 @@ forward_receiver::refusal_of_forward forward_receiver::look_at(const forward_req
 }
 
 void forward_receiver::on_forward(const forward_request& request) {
-  const auto from = caf::actor_cast<caf::actor>(lane_.self->current_sender());
+  const auto from = sender_as<front_end_handle>(lane_.self);
   if (!from) return;
   if (const auto* owner = later_owner(request)) {
     auto passed_on = request;
@@ -97,7 +98,7 @@ void forward_receiver::on_forward(const forward_request& request) {
   lane_.self->send(from, std::move(reply));
 }
 
-void forward_receiver::take(const forward_request& request, const caf::actor& from,
+void forward_receiver::take(const forward_request& request, const front_end_handle& from,
                             std::uint32_t name_place) {
   auto batch = pool_.new_batch(limiters_.destination_of(request.client));
   auto& r = batch->requests.emplace_back();
@@ -154,7 +155,7 @@ void forward_receiver::fill(turn_batch& batch, const forward_request& request) {
 }
 
 void forward_receiver::on_key_rows(const key_rows& rows) {
-  const auto to = caf::actor_cast<caf::actor>(lane_.self->current_sender());
+  const auto to = sender_as<idempotency_handle>(lane_.self);
   const bool empty = rows.keys.empty() && rows.complete.empty();
   if (to && (indexes_.empty() || empty))
     return lane_.self->send(to, keys_taken{rows.token, rows.complete});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/idempotency/claim_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/cluster_routes.hpp"
 #include "net/ingest/idempotency_client.hpp"
@@ -21,7 +22,7 @@ class forward_receiver {
   /// `indexes`: see idempotency_client. All outlive it.
   forward_receiver(lane_context& lane, served_rules& rules, const cluster_routes& cluster,
                    batch_pool& pool, const limiter_client& admit, idempotency_client& claims,
-                   const stream_names& names, const std::vector<caf::actor>& indexes)
+                   const stream_names& names, const std::vector<idempotency_handle>& indexes)
       : lane_(lane), rules_(rules), cluster_(cluster), pool_(pool), limiters_(admit),
         claims_(claims), names_(names), indexes_(indexes) {}
 
@@ -37,9 +38,9 @@ class forward_receiver {
     std::uint32_t name_place = stream_names::no_place; ///< reserved, if it is taken
   };
 
-  const caf::actor* later_owner(const forward_request& request) const;
-  refusal_of_forward look_at(const forward_request& request, const caf::actor& from);
-  void take(const forward_request& request, const caf::actor& from, std::uint32_t name_place);
+  const front_end_handle* later_owner(const forward_request& request) const;
+  refusal_of_forward look_at(const forward_request& request, const front_end_handle& from);
+  void take(const forward_request& request, const front_end_handle& from, std::uint32_t name_place);
   void fill(turn_batch& batch, const forward_request& request);
 
   lane_context& lane_;
@@ -49,7 +50,7 @@ class forward_receiver {
   const limiter_client& limiters_;
   idempotency_client& claims_;
   const stream_names& names_;
-  const std::vector<caf::actor>& indexes_;
+  const std::vector<idempotency_handle>& indexes_;
 };
 
 } // namespace penstock

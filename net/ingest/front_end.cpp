@@ -22,7 +22,7 @@ bool is_for_clients(std::string_view path) {
 
 } // namespace
 
-front_end::front_end(front_end_parts parts, caf::event_based_actor* self)
+front_end::front_end(front_end_parts parts, ingest_handle::pointer self)
     : parts_(std::move(parts)), lane_(parts_.loop, parts_.node, parts_.metrics, self,
                                       parts_.http.max_in_flight_bytes, parts_.wall_ms),
       cluster_(parts_.places, parts_.self_member),
@@ -54,7 +54,7 @@ front_end::~front_end() {
   lane_.loop.remove_client(this);
 }
 
-caf::behavior front_end::make_behavior() {
+ingest_handle::behavior_type front_end::make_behavior() {
   return {
       [this](caf::open_atom) { acceptor_.start_listening(); },
       [this](const admit_reply& reply) { limiters_.on_verdicts(reply); },
@@ -179,10 +179,11 @@ void front_end::finish_drain_if_idle() {
   drained_.deliver(drained{});
 }
 
-caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd) {
+ingest_handle spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd) {
   auto& loop = parts.loop;
-  return spawn_hosted<front_end_state>(
-      sys, loop, [parts = std::move(parts), listen_fd](caf::stateful_actor<front_end_state>* self) {
+  return spawn_hosted<front_end_state, ingest_handle::base>(
+      sys, loop,
+      [parts = std::move(parts), listen_fd](ingest_handle::stateful_pointer<front_end_state> self) {
         auto& impl = self->state.impl;
         impl = std::make_unique<front_end>(parts, self);
         parts.loop.add_client(impl.get());

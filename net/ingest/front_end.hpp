@@ -31,6 +31,7 @@
 #include "net/ingest/responder.hpp"
 #include "net/ingest/served_rules.hpp"
 #include "net/ingest/usage_recorder.hpp"
+#include "net/interfaces/interfaces.hpp"
 #include "net/loop/hosted_actor.hpp"
 
 #include <chrono>
@@ -52,19 +53,19 @@ struct front_end_parts {
   plan_set_ptr plans;
   node_state& node;
   front_end_metrics& metrics;
-  caf::actor journal;
-  std::vector<caf::actor> limiters; ///< this node's; shard s is asked of limiters[s % size]
+  journal_handle journal;
+  std::vector<limiter_handle> limiters; ///< this node's; shard s is asked of limiters[s % size]
   placement_ptr places;             ///< null: the node is alone
   std::uint16_t self_member = 0;    ///< this node's number there
   std::chrono::milliseconds verdict_timeout_ms{500}; ///< of a question how limits stand
-  caf::actor usage{}; ///< takes usage_batch_ptr; null: usage is not counted
+  usage_handle usage{}; ///< takes usage_batch_ptr; null: usage is not counted
   /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.
-  std::vector<caf::actor> idempotency{};
+  std::vector<idempotency_handle> idempotency{};
   std::shared_ptr<const idempotency_hasher> hash_keys{};
   std::function<std::int64_t()> wall_ms = penstock::wall_ms; ///< read at most once a turn
   /// By the names of the sinks that have one; the others are embedded.
   publishers_by_sink publishers{};
-  caf::actor replicator{}; ///< null: the node is alone
+  replicator_handle replicator{}; ///< null: the node is alone
   /// How long a drain may take; shortly before, what still waits for sinks is answered.
   std::chrono::milliseconds drain_timeout_ms{30'000};
   std::size_t max_publish_waits = penstock::max_publish_waits;
@@ -91,12 +92,12 @@ struct front_end_parts {
 /// All of them use lane_context, served_rules, cluster_routes, batch_pool and usage_recorder.
 class front_end final : public request_handler, public loop_client {
  public:
-  front_end(front_end_parts parts, caf::event_based_actor* self);
+  front_end(front_end_parts parts, ingest_handle::pointer self);
   ~front_end();
   front_end(const front_end&) = delete;
   front_end& operator=(const front_end&) = delete;
 
-  caf::behavior make_behavior();
+  ingest_handle::behavior_type make_behavior();
 
   /// Takes over a listening, non-blocking socket. Connections that arrive at it are served once
   /// caf::open_atom has come.
@@ -154,6 +155,6 @@ struct front_end_state {
 /// Starts a front end on parts.loop. From its first caf::open_atom on it serves `listen_fd`, a
 /// listening, non-blocking socket that it takes over. Answers `drain` with `drained` when its last
 /// connection is closed.
-caf::actor spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd);
+ingest_handle spawn_front_end(caf::actor_system& sys, front_end_parts parts, int listen_fd);
 
 } // namespace penstock

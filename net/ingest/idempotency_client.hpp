@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/idempotency/claim_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "net/ingest/claim_settler.hpp"
 #include "net/ingest/cluster_routes.hpp"
 #include "net/ingest/forward_sender.hpp"
@@ -30,7 +31,7 @@ class idempotency_client {
   /// `indexes`: this node's; key shard s belongs to indexes[s % size]. All outlive it.
   idempotency_client(lane_context& lane, const served_rules& rules, const cluster_routes& cluster,
                      forward_sender& forwards, limiter_client& admit, claim_settler& settler,
-                     const std::vector<caf::actor>& indexes)
+                     const std::vector<idempotency_handle>& indexes)
       : lane_(lane), rules_(rules), cluster_(cluster), forwards_(forwards), limiters_(admit),
         settler_(settler), indexes_(indexes) {}
 
@@ -59,7 +60,7 @@ class idempotency_client {
   forward_sender& forwards_;
   limiter_client& limiters_;
   claim_settler& settler_;
-  const std::vector<caf::actor>& indexes_;
+  const std::vector<idempotency_handle>& indexes_;
 };
 
 } // namespace penstock

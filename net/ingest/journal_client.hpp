@@ -1,6 +1,7 @@
 // From granted events to the journal, and from the journal's word to who waits for it.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "net/ingest/ack_waits.hpp"
 #include "net/ingest/batch_pool.hpp"
@@ -30,8 +31,9 @@ class journal_client {
   static constexpr std::size_t max_held_events = 512;
 
   /// All outlive it.
-  journal_client(lane_context& lane, served_rules& rules, caf::actor journal, responder& answers,
-                 batch_pool& pool, usage_recorder& usage, ack_waits& waits, claim_settler& claims)
+  journal_client(lane_context& lane, served_rules& rules, journal_handle journal,
+                 responder& answers, batch_pool& pool, usage_recorder& usage, ack_waits& waits,
+                 claim_settler& claims)
       : lane_(lane), rules_(rules), journal_(std::move(journal)), responder_(answers), pool_(pool),
         usage_(usage), waits_(waits), claims_(claims) {}
 
@@ -49,7 +51,7 @@ class journal_client {
 
   lane_context& lane_;
   served_rules& rules_;
-  caf::actor journal_;
+  journal_handle journal_;
   responder& responder_;
   batch_pool& pool_;
   usage_recorder& usage_;

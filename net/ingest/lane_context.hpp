@@ -4,9 +4,8 @@
 #include "actors/base/node_state.hpp"
 #include "net/http/front_end_metrics.hpp"
 #include "net/http/lane_memory.hpp"
+#include "net/interfaces/interfaces.hpp"
 #include "net/loop/event_loop.hpp"
-
-#include <caf/event_based_actor.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -19,7 +18,7 @@ class lane_context {
  public:
   /// `self`: in whose name the parts send. `read_wall_ms`: milliseconds since 1970.
   lane_context(event_loop& lane_loop, node_state& lane_node, front_end_metrics& lane_metrics,
-               caf::event_based_actor* lane_self, std::uint64_t max_in_flight_bytes,
+               ingest_handle::pointer lane_self, std::uint64_t max_in_flight_bytes,
                std::function<std::int64_t()> read_wall_ms)
       : loop(lane_loop), node(lane_node), metrics(lane_metrics), self(lane_self),
         memory(max_in_flight_bytes, lane_metrics), read_wall_ms_(std::move(read_wall_ms)) {}
@@ -29,12 +28,12 @@ class lane_context {
   event_loop& loop;
   node_state& node;
   front_end_metrics& metrics;
-  caf::event_based_actor* const self;
+  const ingest_handle::pointer self;
   lane_memory memory;
   bool draining = false;
 
   /// The actor that answers come to.
-  caf::actor address() const { return caf::actor_cast<caf::actor>(self); }
+  front_end_handle address() const { return self; }
 
   /// The wall clock of this turn; it is read at most once a turn.
   std::int64_t wall_time_ms() {

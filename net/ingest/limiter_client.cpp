@@ -11,7 +11,7 @@ namespace penstock {
 
 limiter_client::limiter_client(lane_context& lane, served_rules& rules,
                                const cluster_routes& cluster,
-                               const std::vector<caf::actor>& limiters, responder& answers,
+                               const std::vector<limiter_handle>& limiters, responder& answers,
                                batch_pool& pool, usage_recorder& usage, claim_settler& claims,
                                journal_client& journal)
     : lane_(lane), rules_(rules), cluster_(cluster), responder_(answers), pool_(pool),
@@ -34,7 +34,7 @@ std::uint16_t limiter_client::destination_of(std::uint64_t client) const {
   return destination_of_[shard_of(client)];
 }
 
-const caf::actor& limiter_client::limiter_of(std::uint64_t client) const {
+const limiter_handle& limiter_client::limiter_of(std::uint64_t client) const {
   return destinations_[destination_of(client)].limiter;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/extension_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "net/ingest/batch_pool.hpp"
 #include "net/ingest/claim_settler.hpp"
@@ -28,14 +29,14 @@ class limiter_client {
  public:
   /// `limiters`: this node's; shard s is asked of limiters[s % size]. All outlive it.
   limiter_client(lane_context& lane, served_rules& rules, const cluster_routes& cluster,
-                 const std::vector<caf::actor>& limiters, responder& answers, batch_pool& pool,
+                 const std::vector<limiter_handle>& limiters, responder& answers, batch_pool& pool,
                  usage_recorder& usage, claim_settler& claims, journal_client& journal);
 
   /// The cluster's shards have other owners.
   void on_placement();
   /// Where a client's requests belong.
   std::uint16_t destination_of(std::uint64_t client) const;
-  const caf::actor& limiter_of(std::uint64_t client) const;
+  const limiter_handle& limiter_of(std::uint64_t client) const;
   /// This turn's batch for a destination.
   turn_batch& open_batch(std::uint16_t to);
   /// Sends what was gathered: one message a limiter.
@@ -50,7 +51,7 @@ class limiter_client {
  private:
   /// Requests that may be sent to a limiter together.
   struct destination {
-    caf::actor limiter;
+    limiter_handle limiter;
     std::unique_ptr<turn_batch> open;
   };
 

@@ -69,7 +69,7 @@ void limits_endpoint::answer_lost(Lost lost) {
 }
 
 void limits_endpoint::ask(session& from, const request_parser& parser, std::string_view query,
-                          const caller& who, const caf::actor& limiter) {
+                          const caller& who, const limiter_handle& limiter) {
   const auto* key = who.who.key ? &*who.who.key : nullptr;
   const bool keep_alive = parser.keep_alive() && !from.draining();
   question one;

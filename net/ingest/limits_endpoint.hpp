@@ -1,6 +1,7 @@
 // GET /v1/usage: how the caller's limits stand. It costs nothing of them.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "net/http/answer.hpp"
 #include "net/http/request_parser.hpp"
@@ -30,7 +31,7 @@ class limits_endpoint {
 
   /// A GET or HEAD of `who`, for which `limiter` is to be asked. `query`: may name a stream.
   void ask(session& from, const request_parser& parser, std::string_view query, const caller& who,
-           const caf::actor& limiter);
+           const limiter_handle& limiter);
   void on_reply(const limits_reply& reply);
   /// Questions sent before `oldest_ns` (of the loop's clock) are answered with 503.
   void drop_late(std::int64_t oldest_ns);

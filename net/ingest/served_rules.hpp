@@ -4,6 +4,7 @@
 #include "actors/accounts/access_table.hpp"
 #include "actors/accounts/account_messages.hpp"
 #include "actors/base/node_state.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/streams/stream_settings.hpp"
 #include "net/base/problem.hpp"
@@ -23,7 +24,7 @@
 namespace penstock {
 
 /// The publishers of a node, by the names of the sinks that have one; the others are embedded.
-using publishers_by_sink = std::map<std::string, caf::actor, std::less<>>;
+using publishers_by_sink = std::map<std::string, publisher_handle, std::less<>>;
 
 /// Changes by messages only, between requests. Not synchronised.
 class served_rules {

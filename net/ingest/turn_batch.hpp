@@ -3,6 +3,7 @@
 
 #include "actors/base/unpublished.hpp"
 #include "actors/idempotency/claim_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "actors/streams/stream_names.hpp"
@@ -88,7 +89,7 @@ struct request_claims {
   std::optional<verdict> limits;                ///< from the node that stored the events
   unpublished lack = unpublished::no;           ///< of the events that other nodes stored
   unpublished_policy policy = unpublished_policy::accept; ///< of the stream
-  caf::actor origin; ///< the front end of a peer that forwarded this; null: ours
+  front_end_handle origin; ///< the front end of a peer that forwarded this; null: ours
   std::uint64_t origin_token = 0;
   std::uint64_t origin_epoch = 0; ///< of the peer's view
 };

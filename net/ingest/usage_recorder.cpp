@@ -14,7 +14,7 @@ constexpr std::int64_t minute_ms = 60'000;
 
 } // namespace
 
-usage_recorder::usage_recorder(lane_context& lane, caf::actor usage, const identifier& identify)
+usage_recorder::usage_recorder(lane_context& lane, usage_handle usage, const identifier& identify)
     : lane_(lane), usage_(std::move(usage)), identify_(identify), since_ms_(lane.wall_time_ms()) {}
 
 // `stream` is empty for a request that no stream can take. An address is kept as its bytes: few are

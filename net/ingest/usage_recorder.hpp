@@ -1,6 +1,7 @@
 // What each request counts for, from its head to the usage actor.
 #pragma once
 
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/usage/usage_messages.hpp"
 #include "actors/usage/usage_tally.hpp"
 #include "net/clients/identity.hpp"
@@ -21,7 +22,7 @@ class usage_recorder {
  public:
   /// `usage`: takes usage_batch_ptr; null: nothing is noted. `identify` outlives it, as does
   /// `lane`.
-  usage_recorder(lane_context& lane, caf::actor usage, const identifier& identify);
+  usage_recorder(lane_context& lane, usage_handle usage, const identifier& identify);
 
   /// `stream` is empty for a request that no stream can take.
   void note(turn_batch& batch, const identity& who, const request_head& head,
@@ -38,7 +39,7 @@ class usage_recorder {
 
  private:
   lane_context& lane_;
-  caf::actor usage_;
+  usage_handle usage_;
   const identifier& identify_;
   usage_hasher hash_;
   usage_tally tally_;

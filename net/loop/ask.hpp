@@ -36,8 +36,8 @@ class asker {
   asker& operator=(const asker&) = delete;
 
   /// Errors: errc::unavailable when the actor is gone or does not answer in time.
-  template <class Reply, class Request>
-  boost::asio::awaitable<result<Reply>> ask(caf::actor whom, Request request,
+  template <class Reply, class Handle, class Request>
+  boost::asio::awaitable<result<Reply>> ask(Handle whom, Request request,
                                             std::chrono::milliseconds timeout) {
     const auto waiting = std::make_shared<pending<Reply>>(io_);
     waiting->timer.expires_after(timeout);

@@ -19,12 +19,13 @@ enum class residence : std::uint8_t {
 
 /// The same behaviour function that a test spawns on CAF's scheduler runs here beside the sockets
 /// of `loop`: its messages are handled between I/O phases, on the thread that `residence` tells.
-/// All loops outlive the actor's last message.
-template <class State>
-class hosted_actor : public caf::stateful_actor<State> {
+/// All loops outlive the actor's last message. `Base`: of a typed actor that of its handle.
+template <class State, class Base = caf::event_based_actor>
+class hosted_actor : public caf::stateful_actor<State, Base> {
  public:
-  using base = caf::stateful_actor<State>;
-  using init_function = std::function<caf::behavior(base*)>;
+  using base = caf::stateful_actor<State, Base>;
+  using behavior_type = typename Base::behavior_type;
+  using init_function = std::function<behavior_type(base*)>;
 
   hosted_actor(caf::actor_config& cfg, event_loop& loop, residence where, init_function init)
       : base(cfg), loop_(&loop), where_(where), init_(std::move(init)) {
@@ -44,7 +45,7 @@ class hosted_actor : public caf::stateful_actor<State> {
   caf::resumable::subtype_t subtype() const override { return caf::resumable::io_actor; }
 
  protected:
-  caf::behavior make_behavior() override { return init_(this); }
+  behavior_type make_behavior() override { return init_(this); }
 
  private:
   event_loop* loop_;
@@ -53,11 +54,11 @@ class hosted_actor : public caf::stateful_actor<State> {
 };
 
 /// Spawns `init` (a behaviour function of self and whatever the lambda holds) on `loop`.
-template <class State>
-caf::actor spawn_hosted(caf::actor_system& sys, event_loop& loop,
-                        typename hosted_actor<State>::init_function init,
-                        residence where = residence::fixed) {
-  return sys.spawn<hosted_actor<State>>(std::ref(loop), where, std::move(init));
+template <class State, class Base = caf::event_based_actor>
+auto spawn_hosted(caf::actor_system& sys, event_loop& loop,
+                  typename hosted_actor<State, Base>::init_function init,
+                  residence where = residence::fixed) {
+  return sys.spawn<hosted_actor<State, Base>>(std::ref(loop), where, std::move(init));
 }
 
 } // namespace penstock

@@ -114,9 +114,9 @@ def exception_problems(root):
     docs/add-an-actor.md says: without it an exception ends that actor alone, in silence."""
     sources = {path: path.read_text(encoding="utf-8") for layer in LAYERS for path in (root / layer).rglob("*.cpp")}
     hosted = {name for text in sources.values()
-              for name in re.findall(r"spawn_hosted<[\w:]+>\(.*?return (\w+)\(self", text, re.DOTALL)}
+              for name in re.findall(r"spawn_hosted<[\w:, ]+>\(.*?return (\w+)\(self", text, re.DOTALL)}
     for path, text in sorted(sources.items()):
-        for name in re.findall(r"^caf::behavior (\w+)\(", text, re.MULTILINE):
+        for name in re.findall(r"^(?:caf::behavior|\w+::behavior_type)\s+(\w+)\(", text, re.MULTILINE):
             if name not in hosted and "end_process_on_exception(self)" not in text:
                 yield f"{path.relative_to(root)}: {name} does not call end_process_on_exception"
 

@@ -2,7 +2,9 @@
 """The layers, storage <- actors <- net <- cli, and the rooms in each. A layer includes only itself and what
 stands to its left; storage knows neither CAF nor Asio nor Beast, actors no sockets, and one file includes
 sqlite3.h. A layer's README.md has a line for each of its rooms, with the rooms of the layer that it uses:
-that is what their files include, and it has no circle. No room has more than MAX_MODULES modules."""
+that is what their files include, and it has no circle. No room has more than MAX_MODULES modules.
+Handles of actors are typed (actors/interfaces/): a header has a plain caf::actor only where PLAIN_ACTORS
+says why, and only the sources of CASTS assert the type of a handle."""
 import pathlib
 import re
 import sys
@@ -14,6 +16,20 @@ FORBIDDEN = {
     "net": [r"CLI/", r"toml"],
     "cli": [],
 }
+# Headers that have plain actors, and why.
+PLAIN_ACTORS = {
+    "actors/cluster/link_messages.hpp": "they cross the wire, which has no types of actors",
+    "net/links/cluster_transport.hpp": "CAF's own broker",
+    "net/loop/ask.hpp": "the bridge, which only this room knows",
+}
+# Where a plain actor becomes a handle, and why.
+CASTS = {
+    "actors/interfaces/handles.hpp": "sender_as: CAF keeps a sender without its type",
+    "actors/cluster/peer_handles.cpp": "once a link: what a peer's gate names",
+    "cli/node/adopt.cpp": "an actor that blocks has no typed handle",
+}
+PLAIN_ACTOR = re.compile(r"\bcaf::actor\b")
+CAST = re.compile(r"\bactor_cast<(?!caf::(actor|actor_addr|strong_actor_ptr)>)")
 # A module is a header with its source, or either alone.
 MAX_MODULES = 30
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]')
@@ -45,6 +61,25 @@ def layer_problems(root):
                         yield f"{name}:{number}: {layer} must not know {header}"
                 if header == "sqlite3.h" and str(name) != "storage/sqlite/sqlite.hpp":
                     yield f"{name}:{number}: only storage/sqlite/sqlite.hpp includes sqlite3.h"
+
+
+def handle_problems(root):
+    """Plain actors and casts where there should be none, and reasons that nothing needs any more."""
+    plain, casting = set(), set()
+    for layer in LAYERS:
+        for path in sorted((root / layer).rglob("*.[ch]pp")):
+            name = str(path.relative_to(root))
+            code = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
+            if path.suffix == ".hpp" and PLAIN_ACTOR.search(code):
+                plain.add(name)
+            if CAST.search(code):
+                casting.add(name)
+    for name in sorted(plain - PLAIN_ACTORS.keys()):
+        yield f"{name}: a caf::actor; give it a typed handle (actors/interfaces/interfaces.hpp)"
+    for name in sorted(casting - CASTS.keys()):
+        yield f"{name}: casts to a handle; take a typed one from who has it"
+    for name in sorted((PLAIN_ACTORS.keys() - plain) | (CASTS.keys() - casting)):
+        yield f"tests/unit/layering.py: {name} needs no exception any more"
 
 
 def told_rooms(readme):
@@ -120,7 +155,7 @@ def main():
             for room, others in sorted(real_rooms(root, layer)[0].items()):
                 print(f"{layer}/{room}: {', '.join(sorted(others - {''}))}")
         return 0
-    found = list(layer_problems(root)) + list(room_problems(root))
+    found = [*layer_problems(root), *room_problems(root), *handle_problems(root)]
     for problem in found:
         print(problem)
     files = sum(1 for layer in LAYERS for _ in (root / layer).rglob("*.[ch]pp"))

@@ -2,6 +2,7 @@
 #include "actors/cluster/link_messages.hpp"
 #include "tests/unit/actors/accounts/memory_account_store.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 #include <spdlog/sinks/ostream_sink.h>
@@ -51,10 +52,11 @@ struct accounts_node {
         store(std::make_shared<memory_account_store>()),
         book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
         subscriber(world.system.spawn(news_listener, news)),
-        actor(world.system.spawn(accounts_actor,
-                                 accounts_parts{store, book, hasher, {subscriber}, [now = now_us] {
-                                                  return (*now)++;
-                                                }})) {}
+        actor(plain_actor(world.system.spawn(
+            accounts_actor,
+            accounts_parts{store, book, hasher, {stand_in(subscriber)}, [now = now_us] {
+                             return (*now)++;
+                           }}))) {}
   ~accounts_node() {
     news->sender = nullptr;
     for (const auto& one : {actor, subscriber})
@@ -93,8 +95,8 @@ class accounts_fixture : public actor_fixture {
     return ask<account_done>(node, revoke_key{id});
   }
   void link(const accounts_node& a, const accounts_node& b) {
-    self->send(a.actor, peer_up{1, {}, {}, b.actor});
-    self->send(b.actor, peer_up{0, {}, {}, a.actor});
+    self->send(a.actor, peer_up{1, {}, {}, stand_in(b.actor)});
+    self->send(b.actor, peer_up{0, {}, {}, stand_in(a.actor)});
     run();
   }
 };
@@ -268,7 +270,7 @@ TEST_CASE_METHOD(accounts_fixture, "a push that was lost is made up for by the n
   const auto made = make(a);
   // Only B knows of A: nothing was pushed, and B asks by itself.
   b.news->snapshots.clear();
-  self->send(b.actor, peer_up{0, {}, {}, a.actor});
+  self->send(b.actor, peer_up{0, {}, {}, stand_in(a.actor)});
   run();
   REQUIRE(b.find(made.key) != nullptr);
   CHECK(revoke(a, made.record.id).ok);
@@ -366,7 +368,7 @@ TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages"
     many.keys.push_back(key);
   }
   self->send(a.actor, accounts_records{many});
-  self->send(a.actor, peer_up{1, {}, {}, fake});
+  self->send(a.actor, peer_up{1, {}, {}, stand_in(fake)});
   run();
   REQUIRE(peer->digests.size() == 1);
   CHECK(peer->digests[0].buckets == a.book->digest());

@@ -3,6 +3,7 @@
 #include "actors/directory/directory_messages.hpp"
 #include "tests/unit/actors/accounts/memory_account_store.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -51,10 +52,14 @@ struct shared_node {
         book(std::make_shared<account_book>(account_records{}, std::vector<plan>{{"pro", {}}},
                                             shared_hash)),
         directory(world.system.spawn(shared_directory, shared)),
-        actor(world.system.spawn(
-            accounts_actor,
-            accounts_parts{
-                store, book, hasher, {}, [now_us] { return (*now_us)++; }, {}, directory})) {}
+        actor(plain_actor(
+            world.system.spawn(accounts_actor, accounts_parts{store,
+                                                              book,
+                                                              hasher,
+                                                              {},
+                                                              [now_us] { return (*now_us)++; },
+                                                              {},
+                                                              stand_in(directory)}))) {}
   ~shared_node() {
     for (const auto& one : {actor, directory})
       caf::anon_send_exit(one, caf::exit_reason::kill);
@@ -227,8 +232,8 @@ TEST_CASE_METHOD(shared_fixture, "what peers tell goes to the directory if they 
                  "[accounts_directory]") {
   shared_node a{*this, shared, now_us}, b{*this, shared, now_us};
   reach(b);
-  self->send(a.actor, peer_up{1, {}, {}, b.actor});
-  self->send(b.actor, peer_up{0, {}, {}, a.actor});
+  self->send(a.actor, peer_up{1, {}, {}, stand_in(b.actor)});
+  self->send(b.actor, peer_up{0, {}, {}, stand_in(a.actor)});
   run();
   const auto made = make(a);
   CHECK(b.store->keys.contains(made.id));

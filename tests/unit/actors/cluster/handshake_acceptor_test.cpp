@@ -3,6 +3,7 @@
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/peer_connector.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -17,9 +18,10 @@ class gate_fixture : public actor_fixture {
     welcome here;
     here.limiters = {someone};
     here.accounts = someone;
-    door = system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"}, here, metrics);
-    any_door = system.spawn(gate, "dev", std::vector<std::string>{}, here,
-                            std::make_shared<gate_metrics>());
+    door = plain_actor(
+        system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"}, here, metrics));
+    any_door = plain_actor(system.spawn(gate, "dev", std::vector<std::string>{}, here,
+                                        std::make_shared<gate_metrics>()));
   }
   ~gate_fixture() {
     caf::anon_send(door, drain{});
@@ -75,7 +77,8 @@ TEST_CASE_METHOD(gate_fixture, "a gate speaks no later version than it is to", "
   here.limiters = {someone};
   here.replicas = someone;
   here.version = 4;
-  const auto held_back = system.spawn(gate, "dev", std::vector<std::string>{}, here, metrics);
+  const auto held_back =
+      plain_actor(system.spawn(gate, "dev", std::vector<std::string>{}, here, metrics));
   auto pending = self->request(held_back, caf::infinite, hello{5, 4, "dev", "b:2"});
   run();
   pending.receive([&](const welcome& answer) { CHECK(answer.version == 4); },
@@ -103,7 +106,7 @@ TEST_CASE_METHOD(gate_fixture, "a gate names whom it welcomes to the links", "[g
     return {[&named](caf::connect_atom, const std::string& address) { named.push_back(address); }};
   });
   CHECK(knock({wire_version, oldest_wire_version, "dev", "a:1"}) == 0); // nobody is told
-  caf::anon_send(door, caf::put_atom_v, links);
+  caf::anon_send(door, links_known{stand_in(links)});
   CHECK(knock({wire_version, oldest_wire_version, "dev", "b:2"}) == 0);
   CHECK(knock({wire_version, oldest_wire_version, "prod", "a:1"}) != 0);
   run();

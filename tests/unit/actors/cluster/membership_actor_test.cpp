@@ -3,6 +3,7 @@
 #include "actors/cluster/membership_actor.hpp"
 #include "actors/directory/directory_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -33,8 +34,8 @@ struct membership_actor_world : actor_fixture {
     parts.decides_until_ns = std::make_shared<std::atomic<std::int64_t>>(0);
     parts.metrics = metrics;
     parts.board = board;
-    actor = system.spawn(membership_actor, std::move(parts));
-    caf::anon_send(actor, writer, links);
+    actor = plain_actor(system.spawn(membership_actor, std::move(parts)));
+    caf::anon_send(actor, membership_partners{stand_in(writer), stand_in(links)});
     run();
   }
   ~membership_actor_world() {

@@ -9,6 +9,7 @@
 #include "actors/limiter/limiter.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "actors/system_config.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -78,7 +79,7 @@ struct heard {
   bool has_accounts = false;
   bool has_replicas = false;
   std::string address;
-  std::vector<caf::actor> limiters;
+  std::vector<limiter_handle> limiters;
 
   template <class Read>
   auto read(Read what) {
@@ -138,11 +139,13 @@ class test_node {
     const plan rules{
         "ten",
         {{.name = "ten", .kind = algorithm::calendar, .amount = 10, .unit = calendar_unit::month}}};
-    deciding = system.spawn(
-        limiter, limiter_parts{std::make_shared<limit_ledger>(
-                                   std::make_shared<const std::vector<plan>>(1, rules), 1000,
-                                   std::make_shared<limit_labels>()),
-                               wall_clock{}, std::make_shared<limiter_metrics>(), nullptr});
+    deciding = plain_actor(
+        system.spawn(limiter, limiter_parts{std::make_shared<limit_ledger>(
+                                                std::make_shared<const std::vector<plan>>(1, rules),
+                                                1000, std::make_shared<limit_labels>()),
+                                            wall_clock{},
+                                            std::make_shared<limiter_metrics>(),
+                                            {}}));
     cluster_settings settings;
     settings.name = cluster;
     settings.listen = loopback(port);
@@ -157,11 +160,13 @@ class test_node {
     here.accounts = deciding;
     here.replicas = deciding;
     here.version = max_wire_version;
-    door = system.spawn(gate, cluster, members, here, std::make_shared<gate_metrics>());
-    listening = publish_gate(door, settings.listen, system.middleman().actor_handle());
+    door =
+        plain_actor(system.spawn(gate, cluster, members, here, std::make_shared<gate_metrics>()));
+    listening = publish_gate(stand_in(door), settings.listen, system.middleman().actor_handle());
     front_end = system.spawn(listener, news);
-    links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
-                         reach_peer{reach}, metrics, system.middleman().actor_handle());
+    links = plain_actor(system.spawn(
+        peer_links, settings, members, std::vector<peer_listener_handle>{stand_in(front_end)},
+        reach_peer{reach}, metrics, system.middleman().actor_handle()));
   }
 
   ~test_node() {
@@ -186,7 +191,7 @@ std::uint16_t free_port() {
   return bound_socket{false}.port;
 }
 
-std::optional<verdict> ask(test_node& from, const caf::actor& deciding, std::uint64_t client,
+std::optional<verdict> ask(test_node& from, const limiter_handle& deciding, std::uint64_t client,
                            std::uint32_t cost) {
   std::optional<verdict> answer;
   caf::scoped_actor self{from.system};
@@ -197,7 +202,7 @@ std::optional<verdict> ask(test_node& from, const caf::actor& deciding, std::uin
   return answer;
 }
 
-caf::actor remote_limiter(const test_node& node) {
+limiter_handle remote_limiter(const test_node& node) {
   return node.news->read([](heard& all) { return all.limiters.at(0); });
 }
 
@@ -224,7 +229,7 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
     const auto over_wire = ask(a, remote_limiter(a), 42, 7);
     REQUIRE(over_wire);
     CHECK(over_wire->granted == 7);
-    const auto at_home = ask(b, b.deciding, 42, 1);
+    const auto at_home = ask(b, stand_in(b.deciding), 42, 1);
     REQUIRE(at_home);
     CHECK(at_home->remaining == 2);
   }
@@ -324,9 +329,9 @@ TEST_CASE("who sorts second lets the other connect first, also when it comes bac
   settings.listen = "127.0.0.1:2";
   settings.reconnect_interval_ms = 120s; // it is not what ends a wait here
   auto began = clock::now();
-  const caf::actor links = system.spawn(
+  const auto links = system.spawn(
       peer_links, settings, std::vector<std::string>{"127.0.0.1:1", settings.listen},
-      std::vector<caf::actor>{},
+      std::vector<peer_listener_handle>{},
       [&](const std::string&, std::uint16_t, std::chrono::milliseconds) -> result<void> {
         ++probes;
         return error{errc::unavailable, "nobody is there"};

@@ -4,6 +4,7 @@
 
 #include "actors/dead_letters/replay_actor.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <functional>
@@ -77,8 +78,10 @@ class jobs_world : public actor_fixture {
  public:
   jobs_world() {
     log = open_journal(options_in(dir.path()));
-    bus.publisher = publishers.publishers["bus"] = system.spawn(fake_publisher, &bus);
-    next.publisher = publishers.publishers["next"] = system.spawn(fake_publisher, &next);
+    bus.publisher = system.spawn(fake_publisher, &bus);
+    publishers.publishers["bus"] = stand_in(bus.publisher);
+    next.publisher = system.spawn(fake_publisher, &next);
+    publishers.publishers["next"] = stand_in(next.publisher);
   }
   ~jobs_world() {
     stop();
@@ -93,18 +96,19 @@ class jobs_world : public actor_fixture {
     auto opened = dead_letter_store::open(dir.path(), max_letter_bytes);
     require_ok(opened);
     const auto wall = [this] { return wall_ms; };
-    letters = system.spawn(dead_letters_actor,
-                           dead_letters_parts{std::move(*opened), kinds, letter_counts, wall});
+    const auto keeper = system.spawn(
+        dead_letters_actor, dead_letters_parts{std::move(*opened), kinds, letter_counts, wall});
+    letters = plain_actor(keeper);
     replay_parts parts;
     parts.store = *replay_store::open(dir.path());
     parts.reader = journal_reader::make(log->catalog());
     parts.catalog = log->catalog();
     parts.tag = log->tag();
     parts.sinks = kinds;
-    parts.dead_letters = letters;
+    parts.dead_letters = keeper;
     parts.metrics = replay_counts;
     parts.wall_ms = wall;
-    replays = system.spawn(replay_actor, std::move(parts));
+    replays = plain_actor(system.spawn(replay_actor, std::move(parts)));
     caf::anon_send(letters, publishers);
     caf::anon_send(replays, publishers);
     run();

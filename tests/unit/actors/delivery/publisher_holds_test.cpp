@@ -1,6 +1,7 @@
 // Streams that fail alone hold only themselves.
 #include "actors/delivery/sink_metrics.hpp"
 #include "tests/unit/actors/delivery/publisher_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <algorithm>
 #include <set>
@@ -183,7 +184,7 @@ TEST_CASE("who waits for an event without a target is told when it is dead") {
   ask->stream = "broken";
   ask->items = {{11, 0, 1, 1}};
   ask->timeout_ms = 60s;
-  ask->front_end = w.self;
+  ask->front_end = stand_in(w.self);
   w.self->send(w.publisher_actor, await_published_ptr{ask});
   w.pass(2s);
   published_news news;

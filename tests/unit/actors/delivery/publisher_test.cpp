@@ -2,6 +2,7 @@
 #include "actors/delivery/sink_metrics.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "tests/unit/actors/delivery/publisher_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <set>
 
@@ -225,7 +226,7 @@ TEST_CASE("front ends learn when their events have arrived, or died") {
   ask->stream = "a";
   ask->items = {{11, 0, 1, 1}, {12, 0, 2, 2}};
   ask->timeout_ms = 5s;
-  ask->front_end = w.self;
+  ask->front_end = stand_in(w.self);
   w.self->send(w.publisher_actor, await_published_ptr{ask});
   w.sched.run();
   published_news news;

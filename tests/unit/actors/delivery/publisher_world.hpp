@@ -6,6 +6,7 @@
 #include "actors/delivery/sink_metrics.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "tests/unit/actors/queue/queue_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <deque>
 
@@ -141,17 +142,17 @@ struct publisher_world {
     parts.cursors = cursors;
     parts.reader = std::make_shared<fake_reader>(journal);
     parts.catalog = journal.catalog;
-    parts.journal = journal_actor;
-    parts.keeper = keeper;
-    parts.dead_letters = graveyard;
+    parts.journal = stand_in(journal_actor);
+    parts.keeper = stand_in(keeper);
+    parts.dead_letters = stand_in(graveyard);
     for (std::uint32_t i = 0; i < lanes; ++i)
-      parts.lanes.push_back(make_lane(i));
+      parts.lanes.push_back(stand_in(make_lane(i)));
     parts.metrics = metrics;
     parts.tag = "nbjoxe3h";
     parts.space_rule = space_rule;
     parts.wall_ms = [this] { return wall; };
     parts.random = [] { return 0.5; };
-    publisher_actor = sys.spawn(publisher, std::move(parts));
+    publisher_actor = plain_actor(sys.spawn(publisher, std::move(parts)));
     sched.run();
   }
 

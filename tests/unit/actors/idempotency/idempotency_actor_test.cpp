@@ -1,6 +1,7 @@
 // First requests, repeats, and those that come while the first is under way.
 #include "actors/idempotency/idempotency_actor.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -15,9 +16,9 @@ class idempotency_fixture : public actor_fixture {
  public:
   std::int64_t now_ms = start_ms;
   std::shared_ptr<idempotency_metrics> metrics = std::make_shared<idempotency_metrics>();
-  caf::actor index = system.spawn(
+  caf::actor index = plain_actor(system.spawn(
       idempotency_actor, idempotency_parts{std::make_shared<idempotency_index>(100, 10'000),
-                                           [this] { return now_ms; }, metrics});
+                                           [this] { return now_ms; }, metrics}));
 
   ~idempotency_fixture() {
     caf::anon_send_exit(index, caf::exit_reason::user_shutdown);

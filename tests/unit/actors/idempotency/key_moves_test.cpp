@@ -4,6 +4,7 @@
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/idempotency/idempotency_actor.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -40,11 +41,11 @@ class key_world : public actor_fixture {
       moves.tag = tag_of_node(i);
       moves.steady_ns = [now = now_ns] { return *now; };
       moves.decides_until_ns = made.decides_until_ns;
-      made.actor =
-          system.spawn(idempotency_actor,
-                       idempotency_parts{
-                           made.index, [now = now_ns] { return moves_start_ms + *now / 1'000'000; },
-                           made.metrics, moves});
+      made.actor = plain_actor(system.spawn(
+          idempotency_actor,
+          idempotency_parts{made.index,
+                            [now = now_ns] { return moves_start_ms + *now / 1'000'000; },
+                            made.metrics, moves}));
     }
     for (std::size_t i = 0; i < nodes.size(); ++i)
       for (std::size_t j = 0; j < nodes.size(); ++j)
@@ -60,7 +61,7 @@ class key_world : public actor_fixture {
   static std::string tag_of_node(std::size_t i) { return std::string(7, 't') + char('a' + i); }
   void link(std::size_t from, std::size_t to) {
     caf::anon_send(nodes[from].actor,
-                   peer_up{static_cast<std::uint16_t>(to), {}, {nodes[to].actor}});
+                   peer_up{static_cast<std::uint16_t>(to), {}, {stand_in(nodes[to].actor)}});
   }
   void unlink(std::size_t from, std::size_t to) {
     caf::anon_send(nodes[from].actor, peer_down{static_cast<std::uint16_t>(to)});

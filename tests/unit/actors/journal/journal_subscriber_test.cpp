@@ -1,6 +1,7 @@
 // What the journal tells those who subscribed, and that it never waits for them.
 #include "actors/base/extension_messages.hpp"
 #include "tests/unit/actors/journal/journal_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -11,7 +12,7 @@ class subscriber_world : public journal_world {
  public:
   subscriber_world() : reader(system) {
     start();
-    caf::anon_send(actor, subscribe_rows{reader, window, [](const std::string& stream) {
+    caf::anon_send(actor, subscribe_rows{stand_in(reader), window, [](const std::string& stream) {
                                            return stream != "others";
                                          }});
     run();
@@ -88,7 +89,8 @@ TEST_CASE_METHOD(subscriber_world, "a subscriber that is behind loses events, an
 TEST_CASE_METHOD(subscriber_world, "a subscriber that is gone holds nothing", "[journal]") {
   {
     caf::scoped_actor gone{system};
-    caf::anon_send(actor, subscribe_rows{gone, window, [](const std::string&) { return true; }});
+    caf::anon_send(actor,
+                   subscribe_rows{stand_in(gone), window, [](const std::string&) { return true; }});
     run();
   }
   durable_rows_ptr news;

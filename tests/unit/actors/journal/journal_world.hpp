@@ -6,6 +6,7 @@
 #include "actors/journal/journal_messages.hpp"
 #include "actors/journal/journal_metrics.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <optional>
@@ -92,7 +93,7 @@ class journal_world : public actor_fixture {
     store = std::make_shared<watched_journal>(open_journal(options));
     node.next_ticket = store->next_seq();
     metrics = std::make_shared<journal_metrics>();
-    actor = system.spawn(journal_actor, store, settings, &node, metrics);
+    actor = plain_actor(system.spawn(journal_actor, store, settings, &node, metrics));
     run();
   }
 
@@ -121,7 +122,7 @@ class journal_world : public actor_fixture {
     auto made = std::make_shared<append_batch>();
     made->token = made->first_ticket = node.next_ticket.load();
     made->urgent = urgent;
-    made->front_end = front;
+    made->front_end = stand_in(front);
     for (const auto& p : parts) {
       made->blocks.push_back(std::make_shared<event_block>(
           numbered_block(node.next_ticket.load(), p.events, p.stream, p.body_bytes)));

@@ -3,6 +3,7 @@
 #include "actors/limiter/counters_actor.hpp"
 #include "actors/limiter/limiter_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -34,8 +35,8 @@ class counters_fixture : public actor_fixture {
  public:
   std::shared_ptr<memory_counter_store> store = std::make_shared<memory_counter_store>();
   std::shared_ptr<counters_metrics> metrics = std::make_shared<counters_metrics>();
-  caf::actor counters =
-      system.spawn(counters_actor, counters_parts{store, metrics, [] { return std::int64_t{77}; }});
+  caf::actor counters = plain_actor(system.spawn(
+      counters_actor, counters_parts{store, metrics, [] { return std::int64_t{77}; }}));
 
   void hand_over(std::uint64_t client) {
     self->send(counters, counters_changed{std::make_shared<const std::vector<counter_row>>(

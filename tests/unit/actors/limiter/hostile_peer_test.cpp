@@ -1,6 +1,7 @@
 // What a peer may say that no limiter would: it is passed over, and ends nothing.
 #include "actors/limiter/peer_messages.hpp"
 #include "tests/unit/actors/limiter/limiter_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 using namespace penstock;
 
@@ -10,7 +11,7 @@ namespace {
 class played_owner : public three_limiters {
  public:
   played_owner() : asking(other()) {
-    tell(asking, peer_up{static_cast<std::uint16_t>(owner()), {caf::actor{played}}});
+    tell(asking, peer_up{static_cast<std::uint16_t>(owner()), {stand_in(played)}});
     run();
   }
   owner_request question() {

@@ -7,6 +7,7 @@
 #include "actors/limits/limit_messages.hpp"
 #include "tests/unit/actors/limiter/limiter_world.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 using namespace penstock;
 
@@ -139,8 +140,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: so many shards are on their way at o
   const auto leaver = owner();
   caf::scoped_actor others{system}; // in their place
   for (std::size_t i = 0; i < nodes.size(); ++i)
-    if (i != leaver)
-      tell(leaver, peer_up{static_cast<std::uint16_t>(i), {caf::actor{others}}});
+    if (i != leaver) tell(leaver, peer_up{static_cast<std::uint16_t>(i), {stand_in(others)}});
   run();
   nodes[leaver]->leaving = true;
   next_view({leaver});
@@ -235,7 +235,7 @@ TEST_CASE_METHOD(large_limiters, "limiters: a backup that is slow to confirm is 
   const auto places = place(view, [this](const std::string& at) { return number_of(at); });
   const std::uint16_t second = places.shards[shard_of(some_client)].backup;
   caf::scoped_actor backup{system}; // in its place
-  tell(owner(), peer_up{second, {caf::actor{backup}}});
+  tell(owner(), peer_up{second, {stand_in(backup)}});
   run();
   backup_rows rows;
   while (take(backup, rows)) {
@@ -324,7 +324,7 @@ TEST_CASE_METHOD(small_limiters, "limiters: what is asked about limits goes to t
 
 TEST_CASE_METHOD(small_limiters, "limiters: a reply that makes no sense counts as none",
                  "[limiter_cluster]") {
-  tell(other(), peer_up{static_cast<std::uint16_t>(owner()), {caf::actor_cast<caf::actor>(self)}});
+  tell(other(), peer_up{static_cast<std::uint16_t>(owner()), {stand_in(self)}});
   run();
   ask(other(), some_client);
   run();

@@ -5,6 +5,7 @@
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/limiter/peer_messages.hpp"
 #include "tests/unit/actors/limiter/limiter_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 using namespace penstock;
 
@@ -59,7 +60,7 @@ class played_neighbours : public three_limiters {
  public:
   played_neighbours() {
     const auto places = place(view, [this](const std::string& at) { return number_of(at); });
-    tell(owner(), peer_up{places.shards[shard_of(some_client)].backup, {caf::actor{backup}}});
+    tell(owner(), peer_up{places.shards[shard_of(some_client)].backup, {stand_in(backup)}});
     run();
     forget_backups();
   }
@@ -166,7 +167,7 @@ TEST_CASE_METHOD(played_neighbours,
   for (std::size_t i = 0; i < 3; ++i) {
     if (i == giver) continue;
     tell(giver, peer_down{static_cast<std::uint16_t>(i)});
-    tell(giver, peer_up{static_cast<std::uint16_t>(i), {nodes[i]->limiter}});
+    tell(giver, peer_up{static_cast<std::uint16_t>(i), {stand_in(nodes[i]->limiter)}});
   }
   run();
   const auto reply = answer();
@@ -346,7 +347,7 @@ class leaving_holder : public leased_limiters {
     CHECK_FALSE(has_left());
   }
   void link_played() {
-    tell(holder, peer_up{static_cast<std::uint16_t>(giver), {caf::actor{played}}});
+    tell(holder, peer_up{static_cast<std::uint16_t>(giver), {stand_in(played)}});
     run();
   }
   bool has_left() {
@@ -463,7 +464,7 @@ TEST_CASE_METHOD(leased_limiters, "limiters: peers of an earlier version get no 
                  "[limiter_cluster]") {
   caf::scoped_actor earlier{system};
   tell(holder, peer_up{static_cast<std::uint16_t>(giver),
-                       {caf::actor{earlier}},
+                       {stand_in(earlier)},
                        {},
                        {},
                        {},

@@ -4,6 +4,7 @@
 #include "actors/limits/limit_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
 #include "tests/unit/actors/random.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -40,8 +41,8 @@ class limiter_fixture : public actor_fixture {
   caf::actor spawn_limiter(plan rules, std::uint64_t max_clients = 10'000,
                            caf::actor counters = nullptr) {
     ledger = std::make_shared<limit_ledger>(only(std::move(rules)), max_clients, labels);
-    return system.spawn(
-        limiter, limiter_parts{ledger, [now = now] { return *now; }, metrics, std::move(counters)});
+    return plain_actor(system.spawn(
+        limiter, limiter_parts{ledger, [now = now] { return *now; }, metrics, stand_in(counters)}));
   }
 
   // Lets the limits' time and the timers' time pass together.

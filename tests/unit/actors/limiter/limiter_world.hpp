@@ -7,6 +7,7 @@
 #include "actors/limiter/limiter.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -69,8 +70,8 @@ class limiter_world : public actor_fixture {
     parts.decides_until_ns = made->decides_until;
     parts.holder = holder_of(made->incarnation);
     parts.metrics = made->metrics;
-    made->limiter = system.spawn(limiter, limiter_parts{made->ledger, [this] { return now; },
-                                                        made->verdicts, nullptr, parts});
+    made->limiter = plain_actor(system.spawn(
+        limiter, limiter_parts{made->ledger, [this] { return now; }, made->verdicts, {}, parts}));
     nodes.push_back(std::move(made));
     return *nodes.back();
   }
@@ -87,8 +88,8 @@ class limiter_world : public actor_fixture {
     parts.holder = holder_of(back.incarnation);
     back.ledger = std::make_shared<limit_ledger>(
         std::make_shared<const std::vector<plan>>(1, rules), 1000, labels);
-    back.limiter = system.spawn(
-        limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, nullptr, parts});
+    back.limiter = plain_actor(system.spawn(
+        limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, {}, parts}));
     back.alive = true;
     for (std::size_t i = 0; i < nodes.size(); ++i)
       if (i != who && nodes[i]->alive) link(who, i);
@@ -98,8 +99,8 @@ class limiter_world : public actor_fixture {
     return static_cast<std::uint16_t>(address[0] - 'a');
   }
   void link(std::size_t a, std::size_t b) {
-    tell(a, peer_up{static_cast<std::uint16_t>(b), {nodes[b]->limiter}});
-    tell(b, peer_up{static_cast<std::uint16_t>(a), {nodes[a]->limiter}});
+    tell(a, peer_up{static_cast<std::uint16_t>(b), {stand_in(nodes[b]->limiter)}});
+    tell(b, peer_up{static_cast<std::uint16_t>(a), {stand_in(nodes[a]->limiter)}});
   }
   void cut(std::size_t a, std::size_t b) {
     tell(a, peer_down{static_cast<std::uint16_t>(b)});

@@ -5,6 +5,7 @@
 #include "actors/queue/queue_actor.hpp"
 #include "actors/queue/queue_metrics.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -188,16 +189,16 @@ struct world {
     parts.reader = std::make_shared<fake_reader>(journal);
     parts.replay = std::make_shared<fake_reader>(journal);
     parts.catalog = journal.catalog;
-    parts.journal = journal_actor;
-    parts.keeper = keeper;
+    parts.journal = stand_in(journal_actor);
+    parts.keeper = stand_in(keeper);
     parts.metrics = metrics;
     parts.is_configured = [](const std::string& stream) { return stream.starts_with("kept"); };
     parts.is_name = [](const std::string& stream) { return stream != ".."; };
-    parts.dead_letters = graveyard;
+    parts.dead_letters = stand_in(graveyard);
     parts.tag = "nbjoxe3h";
     parts.space_rule = space_rule;
     parts.wall_ms = [this] { return wall; };
-    queue = sys.spawn(queue_actor, std::move(parts));
+    queue = plain_actor(sys.spawn(queue_actor, std::move(parts)));
     sched.run();
   }
   void kill() {

@@ -4,6 +4,7 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/replication/replica_actor.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <memory>
@@ -17,7 +18,7 @@ inline const std::string origin_tag = "aaaaaaaa";
 /// A node that holds events, in a directory of its own.
 struct holder {
   holder(caf::actor_system& system, std::chrono::milliseconds adopt_after = {},
-         caf::actor adopter = {}, std::uint64_t max_bytes = 64u << 20) {
+         const caf::actor& adopter = {}, std::uint64_t max_bytes = 64u << 20) {
     replica_options options;
     options.dir = dir.path();
     options.preallocate = false;
@@ -26,8 +27,8 @@ struct holder {
     auto opened = replica_store::open(options);
     if (!opened) FAIL(opened.error().message);
     store = std::move(*opened);
-    actor =
-        system.spawn(replica_actor, replica_parts{store, adopt_after, std::move(adopter), metrics});
+    actor = plain_actor(
+        system.spawn(replica_actor, replica_parts{store, adopt_after, stand_in(adopter), metrics}));
   }
   ~holder() { caf::anon_send(actor, drain{}); }
 

@@ -5,6 +5,7 @@
 #include "actors/replication/replica_choice.hpp"
 #include "actors/replication/replicator.hpp"
 #include "tests/unit/actors/replication/replica_world.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -32,7 +33,7 @@ class replicator_fixture : public actor_fixture {
     parts->metrics = metrics;
     parts->cursors = cursors;
     parts->routes = {{"out", [](const std::string& stream) { return stream != "logs"; }}};
-    actor = system.spawn(replicator, parts);
+    actor = plain_actor(system.spawn(replicator, parts));
     for (auto& one : peers)
       one = std::make_unique<holder>(system);
     streams.wanted = [](const std::string& stream) { return stream != "logs"; };
@@ -52,7 +53,7 @@ class replicator_fixture : public actor_fixture {
     peer_up news;
     news.version = version;
     news.member = member;
-    news.replicas = replicas;
+    news.replicas = stand_in(replicas);
     news.address = addresses[member];
     self->send(actor, news);
     run();
@@ -80,7 +81,7 @@ class replicator_fixture : public actor_fixture {
     question->stream = stream;
     question->items = {{token, 7, seq, seq + count - 1}};
     question->timeout_ms = timeout;
-    question->front_end = self;
+    question->front_end = stand_in(self);
     self->send(actor, await_published_ptr{question});
     run();
   }

@@ -4,6 +4,7 @@
 #include "actors/retention/retention_actor.hpp"
 #include "actors/retention/retention_metrics.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 #include <spdlog/sinks/ostream_sink.h>
@@ -69,7 +70,7 @@ class keeper_world : public actor_fixture {
     parts.retention_ms = 500ms;
     parts.metrics = metrics;
     parts.wall_ms = [] { return 1'000'000; };
-    keeper = system.spawn(keeper_actor, parts);
+    keeper = plain_actor(system.spawn(keeper_actor, parts));
     run();
   }
 

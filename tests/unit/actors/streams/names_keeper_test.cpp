@@ -28,7 +28,7 @@ class names_world : public actor_fixture {
   }
   std::shared_ptr<stream_names> names = std::make_shared<stream_names>();
   std::vector<std::string> owed;
-  caf::actor keeper;
+  names_keeper_handle keeper;
 };
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "actors/usage/usage_actor.hpp"
 #include "actors/usage/usage_metrics.hpp"
 #include "tests/unit/actors/fixture.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -63,7 +64,7 @@ class usage_world : public actor_fixture {
     parts.keep.max_rows = 77;
     parts.metrics = metrics;
     parts.wall_ms = [] { return 1'000'000; };
-    usage = system.spawn(usage_actor, parts);
+    usage = plain_actor(system.spawn(usage_actor, parts));
     run();
   }
   ~usage_world() {

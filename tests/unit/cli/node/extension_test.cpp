@@ -30,8 +30,11 @@ struct heard_state {
 
 std::atomic<bool> heard_drained{false};
 
-caf::behavior heard_actor(caf::stateful_actor<heard_state>* self,
-                          const std::shared_ptr<heard_metrics>& metrics) {
+using heard_handle = drainable_handle::extend_with<rows_listener_handle, verdicts_listener_handle,
+                                                   drains_listener_handle>;
+
+heard_handle::behavior_type heard_actor(heard_handle::stateful_pointer<heard_state> self,
+                                        const std::shared_ptr<heard_metrics>& metrics) {
   return {
       [metrics](const durable_rows_ptr& news) {
         for (const auto& row : news->what.rows)
@@ -63,10 +66,12 @@ extension_actor start_heard(const extension_start& with) {
   with.figures.add_counter("penstock_heard_granted_total", "Events that limits let pass.", metrics,
                            &heard_metrics::granted);
   with.figures.add_gauge("penstock_heard_stage", "Of a drain.", metrics, &heard_metrics::stage);
-  return {.who = with.system.spawn(heard_actor, metrics),
+  const auto who = with.system.spawn(heard_actor, metrics);
+  return {.who = who,
+          .events = who,
           .wants_events = [](const std::string&) { return true; },
-          .wants_verdicts = true,
-          .wants_drains = true};
+          .verdicts = who,
+          .drains = who};
 }
 
 std::uint16_t a_free_port() {

@@ -107,7 +107,7 @@ TEST_CASE_METHOD(drain_world, "the deadline is what was wished, and what saves h
 TEST_CASE_METHOD(drain_world, "what a unit leaves over is on the board", "[drain]") {
   second.at_step = [](drain_step step, node_drain& by) {
     if (step == drain_step::answer) by.leave_over("a thing");
-    caf::actor nobody;
+    drainable_handle nobody;
     if (step == drain_step::save_usage)
       by.save(nobody, "nothing"); // there is none: nothing is left
   };

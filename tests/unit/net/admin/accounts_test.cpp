@@ -3,6 +3,7 @@
 #include "actors/system_config.hpp"
 #include "net/admin/admin_server.hpp"
 #include "tests/unit/actors/accounts/memory_account_store.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast.hpp>
@@ -25,7 +26,7 @@ struct accounts_server {
   node_state node;
   metrics_sources metrics;
   std::shared_ptr<memory_account_store> store = std::make_shared<memory_account_store>();
-  caf::actor accounts;
+  accounts_handle accounts;
   std::unique_ptr<admin_server> server;
   asio::io_context io;
   boost::beast::tcp_stream stream{io};
@@ -40,8 +41,8 @@ struct accounts_server {
       accounts = sys.spawn(accounts_actor, accounts_parts{store, book, key_hasher{"s"}, {}, [] {
                                                             return 1'790'000'000'000'000;
                                                           }});
-    auto started =
-        admin_server::start({{"127.0.0.1:0", token}, sys, accounts, node, metrics, accounts});
+    auto started = admin_server::start(
+        {{"127.0.0.1:0", token}, sys, stand_in(accounts), node, metrics, accounts});
     REQUIRE(started.has_value());
     server = std::move(*started);
     stream.connect({asio::ip::make_address("127.0.0.1"), server->port()});

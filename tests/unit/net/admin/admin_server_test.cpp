@@ -153,7 +153,7 @@ TEST_CASE("a queue that is gone is a 503, and the server goes on") {
 TEST_CASE("addresses that can't be listened on are errors") {
   running_server s;
   const auto start = [&](const std::string& listen) {
-    return admin_server::start({{listen, ""}, s.sys, s.actor, s.node, s.metrics});
+    return admin_server::start({{listen, ""}, s.sys, stand_in(s.actor), s.node, s.metrics});
   };
   CHECK(start("nonsense").error().code == errc::config);
   CHECK(start("127.0.0.1:http").error().code == errc::config);

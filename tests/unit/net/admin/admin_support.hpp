@@ -5,6 +5,7 @@
 #include "actors/system_config.hpp"
 #include "net/admin/admin_server.hpp"
 #include "net/admin/admin_settings.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -103,7 +104,7 @@ struct running_server {
     node.ready = true;
     metrics.node_name = "test";
     actor = sys.spawn([this](caf::event_based_actor* self) { return queue.behavior(self); });
-    auto started = admin_server::start({std::move(settings), sys, actor, node, metrics});
+    auto started = admin_server::start({std::move(settings), sys, stand_in(actor), node, metrics});
     REQUIRE(started.has_value());
     server = std::move(*started);
     connect();

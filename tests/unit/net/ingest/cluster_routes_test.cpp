@@ -1,6 +1,8 @@
 // Who owns a shard, and which front ends of peers are in reach.
 #include "net/ingest/cluster_routes.hpp"
 
+#include "tests/unit/actors/stand_in.hpp"
+
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/scoped_actor.hpp>
@@ -47,7 +49,7 @@ TEST_CASE("cluster routes: a key goes to one front end of a linked member, until
   cluster_routes routes{nullptr, 0};
   peer_up up;
   up.member = 2;
-  up.front_ends = {caf::actor_cast<caf::actor>(one), caf::actor_cast<caf::actor>(two)};
+  up.front_ends = {stand_in(one), stand_in(two)};
   routes.on_peer_up(up);
   CHECK(routes.is_linked(2));
   CHECK_FALSE(routes.is_linked(1));

@@ -80,7 +80,7 @@ TEST_CASE_METHOD(moving_fixture, "key moves: who asks by an older view is passed
       },
       caf::after(std::chrono::seconds{0}) >> [] {});
   REQUIRE(passed_on);
-  CHECK(asker == handle(peer_0)); // it is answered by the owner itself
+  CHECK(asker == caf::actor_cast<caf::actor>(peer_0)); // it is answered by the owner itself
   CHECK(got.epoch == 7);
   CHECK(got.hops == 1);
   CHECK(got.bodies == "abc");

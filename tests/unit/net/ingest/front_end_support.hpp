@@ -11,6 +11,7 @@
 #include "net/http/http_settings.hpp"
 #include "net/ingest/front_end.hpp"
 #include "storage/events/event_id.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 #include "tests/unit/net/support.hpp"
 
 #include <boost/json.hpp>
@@ -27,7 +28,7 @@ struct front_end_options {
   std::vector<plan> more_plans{};
   access_table_ptr keys = std::make_shared<const access_table>();
   plan_overrides overrides{};
-  caf::actor usage{}; ///< told what was used
+  usage_handle usage{}; ///< told what was used
   std::map<std::string, stream_settings, std::less<>> streams{{"default", {}}};
   std::vector<std::uint16_t> shard_owner = std::vector<std::uint16_t>(shard_count, 0);
   std::chrono::milliseconds drain_timeout_ms{30'000};
@@ -79,7 +80,7 @@ class front_end_fixture : public stepped_loop {
                           plans_of(options),
                           node,
                           metrics,
-                          caf::actor_cast<caf::actor>(journal),
+                          handle(journal),
                           {handle(limiter_0), handle(limiter_1)},
                           placement_of(options.shard_owner),
                           0,
@@ -94,7 +95,7 @@ class front_end_fixture : public stepped_loop {
       parts.per_address = std::make_shared<address_counts>(most);
     parts.names = names = options.names;
     if (options.with_keys) parts.idempotency = {handle(index_0), handle(index_1)};
-    front_end = spawn_front_end(system, std::move(parts), fd);
+    front_end = plain_actor(spawn_front_end(system, std::move(parts), fd));
     if (options.opens) caf::anon_send(front_end, caf::open_atom_v);
     turn();
   }
@@ -115,7 +116,7 @@ class front_end_fixture : public stepped_loop {
     all.insert(all.end(), options.more_plans.begin(), options.more_plans.end());
     return std::make_shared<const plan_set>(all, std::vector<plan_record>{});
   }
-  static caf::actor handle(caf::scoped_actor& self) { return caf::actor_cast<caf::actor>(self); }
+  static stand_in handle(caf::scoped_actor& self) { return stand_in(self); }
 
   test_client connect() {
     auto fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

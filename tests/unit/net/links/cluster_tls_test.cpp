@@ -7,6 +7,7 @@
 #include "net/links/tls_handshakes.hpp"
 #include "net/links/tls_session.hpp"
 #include "net/loop/tcp_probe.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -221,7 +222,7 @@ struct tls_node {
     auto started = cluster_tls::start(system, files, metrics);
     REQUIRE(started.has_value());
     tls = std::move(*started);
-    const auto published = publish_gate(door, "127.0.0.1:0", tls->middleman());
+    const auto published = publish_gate(stand_in(door), "127.0.0.1:0", tls->middleman());
     REQUIRE(published.has_value());
     port = *published;
   }

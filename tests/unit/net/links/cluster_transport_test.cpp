@@ -9,6 +9,7 @@
 #include "net/links/cluster_transport.hpp"
 #include "net/links/link_multiplexer.hpp"
 #include "net/loop/tcp_probe.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -111,15 +112,16 @@ class far_node {
     });
     welcome here;
     here.limiters = {deciding};
-    door = system.spawn(gate, settings.name, std::vector<std::string>{}, here,
-                        std::make_shared<gate_metrics>());
-    const auto port = publish_gate(door, "127.0.0.1:0", transport->middleman());
+    door = plain_actor(system.spawn(gate, settings.name, std::vector<std::string>{}, here,
+                                    std::make_shared<gate_metrics>()));
+    const auto port = publish_gate(stand_in(door), "127.0.0.1:0", transport->middleman());
     REQUIRE(port.has_value());
     own.lead_to(*port);
     std::vector<std::string> members{own.address(), other.address()};
-    links = system.spawn(peer_links, settings, members, std::vector<caf::actor>{front_end},
-                         reach_peer{probe_tcp}, metrics, transport->middleman());
-    caf::anon_send(door, caf::put_atom_v, links);
+    links = plain_actor(system.spawn(peer_links, settings, members,
+                                     std::vector<peer_listener_handle>{stand_in(front_end)},
+                                     reach_peer{probe_tcp}, metrics, transport->middleman()));
+    caf::anon_send(door, links_known{stand_in(links)});
   }
 
   ~far_node() {

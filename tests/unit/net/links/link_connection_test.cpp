@@ -7,6 +7,7 @@
 #include "net/links/link_multiplexer.hpp"
 #include "net/loop/hosted_actor.hpp"
 #include "net/loop/tcp_probe.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -90,7 +91,7 @@ struct link_node {
                                                     [](const std::string& text) { return text; },
                                                     [self](drain) { self->quit(); }};
                              });
-    const auto published = publish_gate(door, "127.0.0.1:0", transport->middleman());
+    const auto published = publish_gate(stand_in(door), "127.0.0.1:0", transport->middleman());
     REQUIRE(published.has_value());
     port = *published;
   }
