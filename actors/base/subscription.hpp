@@ -82,17 +82,17 @@ class feed {
   template <class Gather>
   void tell(Gather gather) {
     for (auto& each : subscribers_) {
-      auto news = gather(each.wants);
-      if (news.count == 0) continue;
-      const auto bytes = news.bytes + bytes_per_told_message;
+      auto told = gather(each.wants);
+      if (told.count == 0) continue;
+      const auto bytes = told.bytes + bytes_per_told_message;
       if (!each.window->take(bytes)) {
-        each.window->note_lost(news.count);
-        each.lost += news.count;
+        each.window->note_lost(told.count);
+        each.lost += told.count;
         continue;
       }
       caf::anon_send(each.who,
                      std::make_shared<const told_content<Content>>(
-                         std::move(news.content), std::exchange(each.lost, 0), bytes, each.window));
+                         std::move(told.content), std::exchange(each.lost, 0), bytes, each.window));
     }
   }
 

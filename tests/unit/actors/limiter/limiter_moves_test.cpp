@@ -258,3 +258,53 @@ TEST_CASE_METHOD(new_backup,
   CHECK(owner() == joins);
   CHECK(ask_one(joins, some_client, 9)->granted == 2);
 }
+
+namespace {
+
+/// A client that is the first node's, then the third's, then the fourth's as they join. The first
+/// has admitted 6 of 10.
+class joined_unseen : public limiter_world {
+ public:
+  joined_unseen() {
+    add(minute_plan(10));
+    add(minute_plan(10));
+    link(0, 1);
+    next_view();
+    run();
+    while (owner_among(2) != 0 || owner_among(3) != 2 || owner_among(4) != 3)
+      client += std::uint64_t{1} << 40;
+    CHECK(ask_one(0, client, 6)->granted == 6);
+    add(minute_plan(10));
+    next_view({0, 1}); // the third was let in, and does not know yet
+    add(minute_plan(10));
+    next_view();
+    run();
+  }
+  std::size_t owner_among(std::size_t count) const {
+    cluster_view of;
+    for (std::size_t i = 0; i < count; ++i)
+      of.members.push_back({std::string(1, static_cast<char>('a' + i)), "", false});
+    const auto places = place(of, [this](const std::string& at) { return number_of(at); });
+    return places.shards[shard_of(client)].owner;
+  }
+
+  std::uint64_t client = 7;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(joined_unseen, "limiters: a node whose first view is not the one that let it in",
+                 "[limiter_cluster]") {
+  link(1, 2);
+  link(1, 3);
+  link(2, 3);
+  pass_time(60);
+  CHECK_FALSE(ask_one(3, client));
+  link(0, 2);
+  link(0, 3);
+  pass_time(60);
+  CHECK(collect(3).at(0).granted == 1);
+  CHECK(ask_one(1, client, 9)->granted == 3);
+  for (const auto& each : nodes)
+    CHECK(each->metrics->moves_incomplete.value() == 0);
+}
