@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -26,15 +27,25 @@ struct membership_times {
   /// When fewer than half of the members are heard, nobody is taken out for so long, and what was
   /// theirs not taken over: see proposal().
   std::int64_t desert_ns = 30'000'000'000;
+  /// Joins and leaves that come within so long of each other are one change, so that a shard moves
+  /// once: gather_ns after the last of them, most_gather_ns after the first.
+  std::int64_t gather_ns = 150'000'000;
+  std::int64_t most_gather_ns = 500'000'000;
+  /// So long they wait for the moves of the view before. A move that takes longer has failed.
+  std::int64_t settle_ns = 6'000'000'000;
   /// Who has been no member, and silent, for so long will not come back: its record is taken out of
   /// the directory.
   std::int64_t forget_ns = 3'600'000'000'000;
 };
 
+/// Records that are known at a time: of members, of who would be one, and of the dead.
+inline constexpr std::size_t max_heard_records = 4 * max_members;
+
 /// All times are of one steady clock, which runs on while the process is stopped.
 class membership {
  public:
-  membership(view_member self, membership_times times = {});
+  /// `secret_check`: see member_record; empty: whoever has another is not told apart.
+  membership(view_member self, membership_times times = {}, std::string secret_check = {});
 
   // -- what was heard -----------------------------------------------------------------------------
 
@@ -58,11 +69,13 @@ class membership {
 
   // -- what follows -------------------------------------------------------------------------------
 
-  /// The view to propose, if the present one is wrong: who joined, started anew, drains or left
-  /// is put right at once; who was not heard for remove_ns is taken out. The latter only by one who
-  /// hears at least half of the members, since else they might be away from the directory together
-  /// and go on with each other's consent (see decides_until), and who knows all views by which the
-  /// silent one might decide.
+  /// The view to propose, if the present one is wrong. Who joined, drains, or has drained, is put
+  /// right when the moves of the present view are over, and together with others who do: so every
+  /// member knows of each move that is planned, and counters move from who has them. Who started
+  /// anew or left without draining is put right at once; who was not heard for remove_ns is taken
+  /// out. The latter only by one who hears at least half of the members, since else they might be
+  /// away from the directory together and go on with each other's consent (see decides_until), and
+  /// who knows all views by which the silent one might decide.
   std::optional<cluster_view> proposal(std::int64_t now_ns);
 
   struct stale_record {
@@ -91,6 +104,12 @@ class membership {
 
   const cluster_view& view() const { return view_; }
   std::uint64_t revision() const { return revision_; }
+  /// Whether the node has another cluster.secret. Then it is not let in.
+  bool is_other(const std::string& address) const { return strangers_.contains(address); }
+  /// Such a node is a member, and lives, and this node is none: it is the one that is not let in.
+  bool is_stranger(std::int64_t now_ns) const;
+  /// There is no room for another.
+  bool is_full() const { return view_.members.size() >= max_members; }
   /// In the view with this incarnation, so that it may own shards.
   bool is_in(const view_member& who) const;
   /// Since the member's record was heard last; 0 if it never was.
@@ -112,6 +131,22 @@ class membership {
     std::optional<std::int64_t> seen_ns;
   };
 
+  /// The members by what was heard: with all changes, and with those alone that can't wait.
+  struct wanted_members {
+    std::vector<view_member> all;
+    std::vector<view_member> urgent;
+  };
+  wanted_members wanted(std::int64_t now_ns);
+  bool has_settled(std::int64_t now_ns) const;
+  bool has_gathered(const std::vector<view_member>& wish, std::int64_t now_ns);
+
+  struct stranger {
+    std::string incarnation;
+    std::int64_t at_ns = 0; // when it was heard
+  };
+
+  bool has_another_secret(const member_record& record, std::int64_t now_ns);
+  bool forget_longest_dead(std::int64_t now_ns);
   void note_removals(std::int64_t now_ns);
   void add_removal(cluster_view& next) const;
   bool was_seen(const view_removal& what) const;
@@ -131,6 +166,11 @@ class membership {
   std::int64_t decides_until_ns_;
   std::int64_t viewed_ns_ = 0;               // when the view came
   std::optional<std::int64_t> connected_ns_; // since then our renewals are stored
+  std::string secret_check_;
+  std::map<std::string, stranger> strangers_; // who have another secret, by address
+  std::vector<view_member> wish_;  // the members that are wanted, if they are others
+  std::int64_t wished_ns_ = 0;     // since then others are
+  std::int64_t last_wish_ns_ = 0;  // when they changed last
   std::vector<removal> unseen_;
   std::deque<cluster_view> history_;                          // the latest views, this one last
   boost::unordered_flat_map<std::string, std::int64_t> away_; // peers' consent: asked at that time

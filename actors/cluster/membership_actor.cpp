@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock {
 
@@ -13,7 +14,8 @@ namespace penstock {
 
 void membership_state::start(membership_parts parts) {
   parts_ = std::move(parts);
-  members_.emplace(view_member{parts_.self.address, parts_.self.incarnation, false}, parts_.times);
+  members_.emplace(view_member{parts_.self.address, parts_.self.incarnation, false}, parts_.times,
+                   parts_.self.secret_check);
   (void)number_of(parts_.self.address); // 0, always
 }
 
@@ -48,11 +50,15 @@ void membership_state::tick() {
 }
 
 void membership_state::renew(std::int64_t now_ns) {
+  const auto epoch = places_ ? places_->epoch : 0;
+  const auto settled_epoch = parts_.settled_epoch ? parts_.settled_epoch() : epoch;
+  // The others may wait for it.
+  if (std::exchange(parts_.self.settled_epoch, settled_epoch) != settled_epoch) renew_next_ns_ = 0;
   if (renewing_ || now_ns < renew_next_ns_) return;
   renewing_ = true;
   renew_next_ns_ = now_ns + parts_.times.renew_ns;
   if (parts_.figures) parts_.figures(parts_.self);
-  parts_.self.epoch = places_ ? places_->epoch : 0;
+  parts_.self.epoch = epoch;
   directory_wish wish;
   wish.what = directory_wish::kind::renew;
   wish.self = parts_.self;
@@ -141,7 +147,23 @@ void membership_state::on_news(const directory_news& news) {
         self_->send(limiter, member_epoch{known->second, news.member->epoch});
   }
   if (news.view && members_->on_view(*news.view, news.revision, now_ns)) take_view();
+  if (news.member) tell_stranger(*news.member, now_ns);
   if (watching_ && is_open_) propose(now_ns);
+}
+
+// Once for each process that is not let in.
+void membership_state::tell_stranger(const member_record& heard, std::int64_t now_ns) {
+  if (!members_->is_other(heard.address)) {
+    told_strangers_.erase(heard.address);
+    return;
+  }
+  const bool is_this = members_->is_stranger(now_ns);
+  if (is_this && !std::exchange(told_stranger_, true))
+    spdlog::error("this node's cluster.secret is not that of the cluster's members: it is not let "
+                  "in");
+  auto& told = told_strangers_[heard.address];
+  if (std::exchange(told, heard.incarnation) != heard.incarnation && !is_this)
+    spdlog::warn("the node at {} has another cluster.secret: it is not let in", heard.address);
 }
 
 void membership_state::take_view() {
@@ -149,7 +171,13 @@ void membership_state::take_view() {
   parts_.metrics->views.add();
   const bool in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
   // Until it is let in, this node has no say, and an earlier one of its address may be meant.
-  if (!in && !was_in_) return;
+  if (!in && !was_in_) {
+    if (members_->is_full() && !std::exchange(told_full_, true))
+      spdlog::error("the cluster has {} members, which is the most: this node is not let in until "
+                    "one of them leaves",
+                    max_members);
+    return;
+  }
   was_in_ = true;
   place_shards_now();
   std::string names;
@@ -232,7 +260,20 @@ void membership_state::begin_to_leave(bool now, caf::response_promise left) {
   ask(std::move(wish));
 }
 
+// A member that was settled once stays ready while shards move; a directory that goes away later
+// changes nothing.
+cluster_standing membership_state::standing(std::int64_t now_ns) const {
+  if (members_->is_in({parts_.self.address, parts_.self.incarnation, false}))
+    return had_shards_ ? cluster_standing::in : cluster_standing::without_shards;
+  if (!is_open_ || !watching_) return cluster_standing::no_directory;
+  if (members_->is_stranger(now_ns)) return cluster_standing::other_secret;
+  return members_->is_full() ? cluster_standing::full : cluster_standing::not_let_in;
+}
+
 void membership_state::show(std::int64_t now_ns) {
+  const bool is_in = places_ && places_->includes_self;
+  had_shards_ = is_in && (had_shards_ || parts_.self.settled_epoch == places_->epoch);
+  if (parts_.standing) parts_.standing->store(standing(now_ns), std::memory_order_relaxed);
   membership_metrics& m = *parts_.metrics;
   const cluster_view& view = members_->view();
   const bool up = is_open_ && !members_->is_away(now_ns);

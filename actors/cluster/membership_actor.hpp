@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/metrics.hpp"
+#include "actors/base/node_state.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership.hpp"
 #include "actors/cluster/membership_messages.hpp"
@@ -69,9 +70,11 @@ class membership_board {
 struct membership_parts {
   member_record self; ///< its figures are brought up to date by `figures`
   std::function<void(member_record&)> figures;
+  std::function<std::uint64_t()> settled_epoch; ///< see member_record; any thread
   membership_times times{};
   std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns;
+  std::atomic<cluster_standing>* standing = nullptr; ///< null: nobody asks; outlives the actor
   std::vector<caf::actor> placed;   ///< are told placement_changed
   std::vector<caf::actor> limiters; ///< are told member_epoch
   std::shared_ptr<membership_metrics> metrics;
@@ -108,9 +111,11 @@ class membership_state {
   void forget(std::int64_t now_ns);
   void on_forgotten(const directory_done& done);
   void ask_peers(std::int64_t now_ns);
+  void tell_stranger(const member_record& heard, std::int64_t now_ns);
   void take_view();
   void place_shards_now();
   std::uint16_t number_of(const std::string& address);
+  cluster_standing standing(std::int64_t now_ns) const;
   void show(std::int64_t now_ns);
 
   self_ptr self_;
@@ -127,6 +132,10 @@ class membership_state {
   bool proposing_ = false;
   bool watching_ = false;
   bool was_in_ = false;
+  bool had_shards_ = false; // since it is in
+  bool told_full_ = false;
+  bool told_stranger_ = false;
+  std::map<std::string, std::string> told_strangers_; // address → incarnation; bounded as members are
   std::int64_t open_next_ns_ = 0;
   std::int64_t renew_next_ns_ = 0;
   std::int64_t forget_next_ns_ = 0;

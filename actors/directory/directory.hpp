@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ struct member_record {
   std::uint32_t wire_version = 0;
   bool leaving = false;    ///< it drains: no shards for it
   std::uint64_t epoch = 0; ///< of the last view it took; it decides by no earlier one any more
+  /// Of the last view by which all that it was to get or give has moved. No value: a program that
+  /// does not say so.
+  std::optional<std::uint64_t> settled_epoch{};
+  std::string secret_check{}; ///< of its cluster.secret; empty: a program that does not say so
   std::uint32_t requests_per_s = 0;
   std::uint64_t journal_bytes = 0;
   std::uint64_t lag_events = 0; ///< of the sink that is furthest behind

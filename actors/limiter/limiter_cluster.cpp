@@ -71,6 +71,11 @@ void limiter_cluster::on_rows(const shard_rows& rows, const caf::actor& from) {
   show();
 }
 
+void limiter_cluster::on_taken(const shard_taken& done) {
+  mover_.on_taken(done);
+  if (mover_.leaving() == 0) show();
+}
+
 void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
   if (backup_.on_taken(from)) client_.retry_after_backup();
 }
@@ -124,6 +129,8 @@ void limiter_cluster::show() {
   metrics.owned_shards.set(table_.count(shard_role::own));
   metrics.waiting_shards.set(table_.count(shard_role::arriving));
   metrics.leaving_shards.set(static_cast<std::int64_t>(mover_.leaving()));
+  if (metrics.waiting_shards.value() == 0 && mover_.leaving() == 0)
+    metrics.settled_epoch.set(static_cast<std::int64_t>(table_.epoch()));
   metrics.held_requests.set(client_.waiting_items());
   metrics.leased_units.set(static_cast<std::int64_t>(client_.leased_units()));
   metrics.unsent_units.set(static_cast<std::int64_t>(backup_.unconfirmed()));

@@ -216,7 +216,8 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
   const placement& view = table_.view();
   const shard_place& at = view.shards[shard];
   const shard_role was = table_.role_of(shard);
-  const bool missed_views = before && before->epoch + 1 < view.epoch;
+  // Also where this is the first view that it sees, and it was a member before.
+  const bool missed_views = !before || before->epoch + 1 < view.epoch;
   if (may_have_last_copy(shard, before)) last_copies_.set(shard);
   note_copy(shard, before);
   if (!view.includes_self) {

@@ -14,6 +14,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 
 namespace penstock {
 
@@ -65,6 +67,13 @@ void append(std::vector<caf::actor>& to, const std::vector<caf::actor>& more) {
 
 } // namespace
 
+cluster_unit::cluster_unit(node_core& core, const cluster_needs& needs)
+    : core_(core), needs_(needs) {
+  if (!core_.has_peers() || core_.settings.cluster.ready_without) return;
+  core_.state.is_refused =
+      std::shared_ptr<const std::atomic<bool>>(link_metrics_, &link_metrics_->is_refused);
+}
+
 // -- starting -------------------------------------------------------------------------------------
 
 result<void> cluster_unit::start() {
@@ -73,6 +82,7 @@ result<void> cluster_unit::start() {
   const bool is_fixed = cluster.directory == directory_kind::static_peers;
   welcome here;
   here.version = cluster.max_wire_version;
+  here.secret_check = secret_check_of(needs_.accounts.secret());
   here.accounts = needs_.accounts.actor();
   here.replicas = needs_.replication.replicas();
   here.limiters = needs_.lanes.limiters();
@@ -97,8 +107,14 @@ void cluster_unit::start_membership(const welcome& here) {
   parts.self.node = core_.settings.node_name;
   parts.self.version = PENSTOCK_VERSION;
   parts.self.wire_version = core_.settings.cluster.max_wire_version;
+  parts.self.secret_check = here.secret_check;
   parts.figures = load_of(needs_.figures, core_.state);
+  parts.settled_epoch = [&lanes = needs_.lanes] { return lanes.settled_epoch(); };
   parts.steady_ns = boot_ns;
+  if (!core_.settings.cluster.ready_without) {
+    core_.state.standing.store(cluster_standing::no_directory);
+    parts.standing = &core_.state.standing;
+  }
   parts.decides_until_ns = needs_.seat.decides_until_ns();
   parts.placed = here.front_ends;
   append(parts.placed, here.limiters);
@@ -141,7 +157,9 @@ void cluster_unit::start_links(const welcome& here, const std::vector<std::strin
   append(told_of_peers, {here.accounts, needs_.replication.replicator()});
   if (membership_) told_of_peers.push_back(membership_);
   append(told_of_peers, needs_.extensions.wanting_members());
-  links_ = core_.system.spawn(peer_links, core_.settings.cluster, fixed, told_of_peers, probe_tcp,
+  auto settings = core_.settings.cluster;
+  settings.secret_check = here.secret_check;
+  links_ = core_.system.spawn(peer_links, std::move(settings), fixed, told_of_peers, probe_tcp,
                               link_metrics_, transport_->middleman());
   caf::anon_send(gate_, caf::put_atom_v, links_);
   if (membership_) {

@@ -231,6 +231,13 @@ std::int64_t request_lanes::shards_here() const {
   return shards;
 }
 
+std::uint64_t request_lanes::settled_epoch() const {
+  auto out = INT64_MAX;
+  for (const auto& lane : lanes_)
+    if (lane.cluster_counts) out = std::min(out, lane.cluster_counts->settled_epoch.value());
+  return out == INT64_MAX ? 0 : static_cast<std::uint64_t>(out);
+}
+
 void request_lanes::add_figures(metrics_sources& to) {
   for (auto& lane : lanes_) {
     to.front_ends.push_back(lane.metrics.get());

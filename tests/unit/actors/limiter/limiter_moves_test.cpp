@@ -272,7 +272,7 @@ class joined_unseen : public limiter_world {
     next_view();
     run();
     while (owner_among(2) != 0 || owner_among(3) != 2 || owner_among(4) != 3)
-      client += std::uint64_t{1} << 40;
+      client += std::uint64_t{1} << 56;
     CHECK(ask_one(0, client, 6)->granted == 6);
     add(minute_plan(10));
     next_view({0, 1}); // the third was let in, and does not know yet
