@@ -15,6 +15,7 @@ enum class cluster_standing : std::uint8_t {
   not_let_in,     ///< no view names it
   full,           ///< the cluster has as many members as it may
   other_secret,   ///< than the members have
+  other_clock,    ///< its clock is too far from theirs
   without_shards, ///< it is a member, and counters of its shards are still to come
 };
 

@@ -6,6 +6,7 @@
 #include "actors/delivery/sink_metrics.hpp"
 #include "cli/node/node_drain.hpp"
 #include "net/base/boot_clock.hpp"
+#include "net/base/wall_time.hpp"
 #include "net/links/link_multiplexer.hpp"
 #include "net/loop/tcp_probe.hpp"
 
@@ -111,6 +112,8 @@ void cluster_unit::start_membership(const welcome& here) {
   parts.figures = load_of(needs_.figures, core_.state);
   parts.settled_epoch = [&lanes = needs_.lanes] { return lanes.settled_epoch(); };
   parts.steady_ns = boot_ns;
+  parts.system_ns = wall_ns;
+  parts.time = needs_.seat.time();
   if (!core_.settings.cluster.ready_without) {
     core_.state.standing.store(cluster_standing::no_directory);
     parts.standing = &core_.state.standing;

@@ -96,6 +96,10 @@ std::string member_json(const member_record& member) {
                    {"lag_events", member.lag_events},
                    {"uptime_s", member.uptime_s}};
   if (member.settled_epoch) out["settled_epoch"] = *member.settled_epoch;
+  if (member.clocks.system_ns > 0) {
+    out["system_ns"] = member.clocks.system_ns;
+    out["cluster_ns"] = member.clocks.cluster_ns;
+  }
   if (!member.secret_check.empty()) out["secret_check"] = member.secret_check;
   return json::serialize(out);
 }
@@ -113,6 +117,8 @@ std::optional<member_record> read_member(std::string_view text) {
   auto settled_epoch = UINT64_MAX;
   in.number("settled_epoch", settled_epoch);
   if (settled_epoch != UINT64_MAX) out.settled_epoch = settled_epoch;
+  in.number("system_ns", out.clocks.system_ns);
+  in.number("cluster_ns", out.clocks.cluster_ns);
   in.text("secret_check", max_word_bytes, out.secret_check);
   in.number("requests_per_s", out.requests_per_s);
   in.number("journal_bytes", out.journal_bytes);

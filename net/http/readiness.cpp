@@ -14,6 +14,8 @@ std::string_view text_of(const readiness& of) {
     return "not let in: it has as many members as it may";
   case cluster_standing::other_secret:
     return "not let in: its members have another cluster.secret";
+  case cluster_standing::other_clock:
+    return "not let in: this node's clock is too far from its members'";
   case cluster_standing::without_shards:
     return "waits for the counters of its shards";
   case cluster_standing::in:
