@@ -4,6 +4,7 @@ namespace penstock {
 
 namespace {
 
+// What keeps the node out of its cluster; "": nothing.
 std::string_view text_of(const readiness& of) {
   switch (of.standing) {
   case cluster_standing::no_directory:
@@ -21,7 +22,7 @@ std::string_view text_of(const readiness& of) {
   case cluster_standing::in:
     break;
   }
-  return of.refused ? "refused by its peers, the log says why" : "ok";
+  return of.refused ? "refused by its peers; the log says why" : "";
 }
 
 } // namespace
@@ -47,9 +48,8 @@ std::string readiness_text(const readiness& of, bool ok, std::string_view query)
           : of.full   ? "journal: full\n"
           : of.scarce ? "journal: scarce\n"
                       : "journal: ok\n";
-  text += "cluster: ";
-  text += text_of(of);
-  text += '\n';
+  if (const auto cluster = text_of(of); !cluster.empty())
+    text += "cluster: " + std::string{cluster} + '\n';
   return text;
 }
 
