@@ -9,7 +9,8 @@ namespace penstock {
 limiter_cluster::limiter_cluster(limiter_cluster_parts parts, tools with)
     : context_{std::move(parts), with.self, with.ledger, std::move(with.clock)},
       table_(context_.parts),
-      granter_(*context_.ledger, max_granted_leases, std::random_device{}()),
+      granter_(*context_.ledger, max_granted_leases,
+               context_.parts.series != 0 ? context_.parts.series : std::random_device{}()),
       backup_(context_, std::move(with.decide), table_, granter_),
       returns_(context_, table_, granter_), owner_(context_, table_, granter_, backup_),
       copies_(context_, table_), mover_(context_, table_, granter_, backup_, owner_, copies_),

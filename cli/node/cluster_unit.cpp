@@ -4,6 +4,7 @@
 #include "actors/cluster/handshake_acceptor.hpp"
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/delivery/sink_metrics.hpp"
+#include "cli/node/client_secret.hpp"
 #include "cli/node/node_drain.hpp"
 #include "net/base/boot_clock.hpp"
 #include "net/base/wall_time.hpp"
