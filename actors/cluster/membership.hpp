@@ -31,6 +31,9 @@ struct membership_times {
   /// once: gather_ns after the last of them, most_gather_ns after the first.
   std::int64_t gather_ns = 150'000'000;
   std::int64_t most_gather_ns = 500'000'000;
+  /// When the directory is back, a member that this node is linked to has so long to be back there,
+  /// too: it lives, and its client may only try again later.
+  std::int64_t back_ns = 5'000'000'000;
   /// So long they wait for the moves of the view before. A move that takes longer has failed.
   std::int64_t settle_ns = 6'000'000'000;
   /// Who has been no member, and silent, for so long will not come back: its record is taken out of
@@ -55,6 +58,8 @@ class membership {
   /// Gives true when it is a later one than the last. An earlier one, of a store that was made anew
   /// by somebody who did not know better, is proposed away.
   bool on_view(const cluster_view& view, std::uint64_t revision, std::int64_t now_ns);
+  /// This node is linked to the member, or not any more: a link goes about a second after its peer.
+  void on_link(const std::string& address, bool up);
   /// The directory is out of reach, and may come back with another history.
   void on_away() { revision_ = 0; }
   /// The directory stored our record, which was sent at that time, and had that view afterwards.
@@ -166,6 +171,7 @@ class membership {
   std::int64_t decides_until_ns_;
   std::int64_t viewed_ns_ = 0;               // when the view came
   std::optional<std::int64_t> connected_ns_; // since then our renewals are stored
+  std::set<std::string> linked_; // bounded as members are
   std::string secret_check_;
   std::map<std::string, stranger> strangers_; // who have another secret, by address
   std::vector<view_member> wish_;  // the members that are wanted, if they are others

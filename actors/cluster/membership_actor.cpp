@@ -285,6 +285,12 @@ void membership_state::on_done(const directory_done& done) {
 
 void membership_state::on_peer_up(const peer_up& peer) {
   if (peer.directory) peers_[peer.member] = peer.directory;
+  if (peer.member < addresses_.size()) members_->on_link(addresses_[peer.member], true);
+}
+
+void membership_state::on_peer_down(const peer_down& peer) {
+  peers_.erase(peer.member);
+  if (peer.member < addresses_.size()) members_->on_link(addresses_[peer.member], false);
 }
 
 void membership_state::begin_to_leave(bool now, caf::response_promise left) {

@@ -108,7 +108,7 @@ class membership_state {
   void on_news(const directory_news& news);
   void on_done(const directory_done& done);
   void on_peer_up(const peer_up& peer);
-  void on_peer_down(const peer_down& peer) { peers_.erase(peer.member); }
+  void on_peer_down(const peer_down& peer);
   away_answer answer(const away_question& question);
   void await_join(caf::response_promise joined);
   void begin_to_leave(bool now, caf::response_promise left);

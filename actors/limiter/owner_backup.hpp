@@ -95,7 +95,13 @@ class owner_backup {
     std::uint64_t backup = 0; // the first that may have it
     std::int64_t since_ns = 0;
   };
-  using messages_by_limiter = std::map<const caf::actor*, backup_rows>;
+  // In an order that does not depend on where actors lie in memory.
+  struct by_number {
+    bool operator()(const caf::actor* a, const caf::actor* b) const {
+      return a->address() < b->address();
+    }
+  };
+  using messages_by_limiter = std::map<const caf::actor*, backup_rows, by_number>;
 
   void add_rows(messages_by_limiter& to, const std::vector<counter_row>& rows);
   void add_lease_changes(messages_by_limiter& to);

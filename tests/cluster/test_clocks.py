@@ -11,19 +11,20 @@ for folder in ("integration", "sinks"):
     sys.path.insert(0, str(HERE.parent / folder))
 
 import harness  # noqa: E402
-from test_directory import CLIENTS, Directory as Base  # noqa: E402
+import test_directory  # noqa: E402
+from test_directory import CLIENTS  # noqa: E402
 
 AMOUNT = 20
 WINDOW_S = 6
 
 
 class Clocks(unittest.TestCase):
-    setUp = Base.setUp
-    tearDown = Base.tearDown
-    node = Base.node
-    wait_for_members = Base.wait_for_members
-    members_of = staticmethod(Base.members_of)
-    send = Base.send
+    setUp = test_directory.Directory.setUp
+    tearDown = test_directory.Directory.tearDown
+    node = test_directory.Directory.node
+    wait_for_members = test_directory.Directory.wait_for_members
+    members_of = staticmethod(test_directory.Directory.members_of)
+    send = test_directory.Directory.send
 
     def node_off_by(self, name, off_s):
         node = self.node(name, **{"plans.anonymous.limits": [

@@ -18,6 +18,7 @@ std::int64_t read_steady() {
 
 constexpr std::int64_t real_ns = 1'790'000'000 * second;
 constexpr std::int64_t step_ns = 5 * ms;
+constexpr std::int64_t lost_with_a_link = 10;
 constexpr std::int64_t hand_over_patience_s = 10;
 
 plan the_plan() {
@@ -70,6 +71,7 @@ std::size_t cluster::add(std::int64_t clock_off_ns) {
 void cluster::start(node& which) {
   which.up = true;
   which.leaving = false;
+  which.standing.store(cluster_standing::no_directory);
   which.places = nullptr;
   which.linked.clear();
   const auto incarnation = fmt::format("{}-{}", which.address, ++which.starts);
@@ -128,6 +130,7 @@ void cluster::start(node& which) {
   parts.steady_ns = read_steady;
   parts.system_ns = system_ns;
   parts.time = which.time;
+  parts.standing = &which.standing;
   parts.decides_until_ns = which.decides_until;
   parts.placed = {which.limiter};
   parts.limiters = {which.limiter};
@@ -206,7 +209,7 @@ void cluster::on_placement(node& which, const placement_ptr& to) {
 }
 
 void cluster::link_soon(std::size_t a, std::size_t b) {
-  when.after(random.between(5 * ms, 600 * ms), [this, a, b] { link(a, b); });
+  when.after(random.between(5 * ms, 250 * ms), [this, a, b] { link(a, b); });
 }
 
 // Both know each other by then, or another try follows.
@@ -252,6 +255,9 @@ void cluster::unlink(std::size_t a, std::size_t b) {
 
 void cluster::part(std::size_t a, std::size_t b) {
   const int one = nodes_[a]->number, other = nodes_[b]->number;
+  // What is under way between them is lost: units that were leased, and never heard of.
+  allowed_.too_few += nodes_[a]->figures->leased_units.value() +
+                      nodes_[b]->figures->leased_units.value() + lost_with_a_link;
   network_.cut(one, other);
   if (random.one_in(2)) network_.cut(other, one);
   // Silence is noticed after a second.
@@ -283,11 +289,12 @@ void cluster::pass(std::int64_t time_ns) {
 }
 
 void cluster::send(std::size_t requests) {
-  for (std::size_t i = 0; i < requests && count_up() > 0; ++i) {
-    std::size_t at = 0;
-    do
-      at = static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(nodes_.size()) - 1));
-    while (!is_up(at));
+  std::vector<std::size_t> ready;
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (is_ready(i)) ready.push_back(i);
+  for (std::size_t i = 0; i < requests && !ready.empty(); ++i) {
+    const auto at =
+        ready[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
     const auto client =
         static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(clients_.size()) - 1));
     admit_item item;

@@ -55,11 +55,17 @@ class cluster {
   bool is_up(std::size_t who) const { return nodes_[who]->up && !nodes_[who]->leaving; }
   /// Its process is gone.
   bool has_ended(std::size_t who) const { return !nodes_[who]->up; }
+  /// Its /readyz is 200.
+  bool is_ready(std::size_t who) const {
+    return is_up(who) && nodes_[who]->standing.load() == cluster_standing::in;
+  }
   std::size_t count_up() const;
   std::int64_t owned_shards() const;
   std::uint64_t incomplete_moves() const;
   const std::vector<std::uint32_t>& admitted() const { return admitted_; }
   std::uint64_t unreachable() const { return unreachable_; }
+  /// Requests without a verdict.
+  std::size_t unanswered() const { return asked_.size(); }
   const allowance& allowed() const { return allowed_; }
   std::string describe() const;
 
@@ -75,6 +81,7 @@ class cluster {
     std::int64_t clock_off_ns = 0;
     bool up = false;
     bool leaving = false;
+    std::atomic<cluster_standing> standing{cluster_standing::no_directory};
     caf::actor membership, limiter, writer, links, front_end;
     std::shared_ptr<limit_ledger> ledger;
     std::shared_ptr<cluster_time> time;

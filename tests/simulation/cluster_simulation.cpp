@@ -170,8 +170,14 @@ class run {
     if (too_many > allowed.too_many && world_.incomplete_moves() == 0)
       out_.faults.push_back(
           fmt::format("{} units too many, {} may be", too_many, allowed.too_many));
-    if (too_few > allowed.too_few)
-      out_.faults.push_back(fmt::format("{} units too few, {} may be", too_few, allowed.too_few));
+    // Who was told 503, or nothing, may have been charged.
+    const auto unknown = static_cast<std::int64_t>(world_.unreachable() + world_.unanswered());
+    if (too_few > allowed.too_few + unknown)
+      out_.faults.push_back(
+          fmt::format("{} units too few, {} may be", too_few, allowed.too_few + unknown));
+    if (!with_faults_ && unknown > 0)
+      out_.faults.push_back(fmt::format("{} requests were told 503, {} nothing",
+                                        world_.unreachable(), world_.unanswered()));
   }
 
   void tell(const std::string& what) {
