@@ -216,16 +216,17 @@ double membership::silent_s(const std::string& address, std::int64_t now_ns) con
 }
 
 void membership::on_link(const std::string& address, bool up) {
-  if (!up)
-    linked_.erase(address);
-  else if (linked_.size() < max_members)
-    linked_.insert(address);
+  if (up)
+    link_lost_.erase(address);
+  else if (link_lost_.size() < max_members)
+    link_lost_.insert(address);
 }
 
 bool membership::is_silent(const std::string& address, std::int64_t now_ns) const {
   const auto found = heard_.find(address);
   const bool is_back = found != heard_.end() && found->second.at_ns >= *connected_ns_;
-  if (!is_back && linked_.contains(address) && now_ns - *connected_ns_ < times_.back_ns) return false;
+  if (!is_back && !link_lost_.contains(address) && now_ns - *connected_ns_ < times_.back_ns)
+    return false;
   const std::int64_t heard_ns = found == heard_.end() ? viewed_ns_ : found->second.at_ns;
   return now_ns - std::max(heard_ns, *connected_ns_) > times_.remove_ns;
 }

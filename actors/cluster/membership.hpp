@@ -31,8 +31,8 @@ struct membership_times {
   /// once: gather_ns after the last of them, most_gather_ns after the first.
   std::int64_t gather_ns = 150'000'000;
   std::int64_t most_gather_ns = 500'000'000;
-  /// When the directory is back, a member that this node is linked to has so long to be back there,
-  /// too: it lives, and its client may only try again later.
+  /// When this node is at the directory, for the first time or again, the others have so long to be
+  /// there, too: their clients may try again later. Not those to whom a link was lost: they are dead.
   std::int64_t back_ns = 5'000'000'000;
   /// So long they wait for the moves of the view before. A move that takes longer has failed.
   std::int64_t settle_ns = 6'000'000'000;
@@ -171,7 +171,7 @@ class membership {
   std::int64_t decides_until_ns_;
   std::int64_t viewed_ns_ = 0;               // when the view came
   std::optional<std::int64_t> connected_ns_; // since then our renewals are stored
-  std::set<std::string> linked_; // bounded as members are
+  std::set<std::string> link_lost_; // members; and not linked again since
   std::string secret_check_;
   std::map<std::string, stranger> strangers_; // who have another secret, by address
   std::vector<view_member> wish_;  // the members that are wanted, if they are others

@@ -179,6 +179,11 @@ void cluster::kill(std::size_t who) {
   auto& which = *nodes_[who];
   if (!which.up) return;
   allowed_.too_many += which.figures->unsent_units.value();
+  // What is charged while the backup is out of reach is not bounded.
+  for (std::size_t other = 0; other < nodes_.size(); ++other)
+    if (other != who && nodes_[other]->up &&
+        (!which.linked[other] || when.now_ns() - which.linked_ns[other] < second))
+      allowed_.is_bounded = false;
   allowed_.too_few += which.figures->leased_units.value();
   stop(which);
 }
@@ -223,6 +228,7 @@ void cluster::link(std::size_t a, std::size_t b) {
   if (!other.up || !knows(other, one) || !network_.can_link(one.number, other.number))
     return link_soon(a, b);
   one.linked[b] = other.linked[a] = true;
+  one.linked_ns[b] = other.linked_ns[a] = when.now_ns();
   tell_up(one, other);
   tell_up(other, one);
 }

@@ -23,6 +23,7 @@ inline constexpr std::uint32_t limit_amount = 100;
 struct allowance {
   std::int64_t too_many = 0; ///< units that may be admitted beyond the limits, of all clients
   std::int64_t too_few = 0;  ///< and short of them
+  bool is_bounded = true;    ///< false: a node died whose backup was out of reach
 };
 
 class cluster {
@@ -89,6 +90,7 @@ class cluster {
     std::shared_ptr<limiter_cluster_metrics> figures;
     placement_ptr places;
     std::map<std::size_t, bool> linked; // by node
+    std::map<std::size_t, std::int64_t> linked_ns; // since then
   };
 
   void start(node& which);
