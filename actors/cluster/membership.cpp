@@ -174,7 +174,7 @@ bool membership::confirmed(std::int64_t now_ns) {
 }
 
 void membership::on_renewed(std::int64_t sent_ns, std::uint64_t revision) {
-  if (!connected_ns_) connected_ns_ = sent_ns;
+  if (!connected_ns_ || is_away(sent_ns)) connected_ns_ = sent_ns;
   renewed_ns_ = std::max(renewed_ns_, sent_ns);
   if (revision == revision_ && is_in(self_))
     decides_until_ns_ = std::max(decides_until_ns_, sent_ns + times_.fence_ns);
@@ -222,13 +222,18 @@ void membership::on_link(const std::string& address, bool up) {
     link_lost_.insert(address);
 }
 
+// Since then a member that renews its record is heard.
+std::int64_t membership::hears_since() const {
+  return std::max(*connected_ns_, watching_ns_);
+}
+
 bool membership::is_silent(const std::string& address, std::int64_t now_ns) const {
   const auto found = heard_.find(address);
-  const bool is_back = found != heard_.end() && found->second.at_ns >= *connected_ns_;
-  if (!is_back && !link_lost_.contains(address) && now_ns - *connected_ns_ < times_.back_ns)
+  const bool is_back = found != heard_.end() && found->second.at_ns >= hears_since();
+  if (!is_back && !link_lost_.contains(address) && now_ns - hears_since() < times_.back_ns)
     return false;
   const std::int64_t heard_ns = found == heard_.end() ? viewed_ns_ : found->second.at_ns;
-  return now_ns - std::max(heard_ns, *connected_ns_) > times_.remove_ns;
+  return now_ns - std::max(heard_ns, hears_since()) > times_.remove_ns;
 }
 
 bool membership::hears_half(std::int64_t now_ns) const {

@@ -61,7 +61,12 @@ class membership {
   /// This node is linked to the member, or not any more: a link goes about a second after its peer.
   void on_link(const std::string& address, bool up);
   /// The directory is out of reach, and may come back with another history.
-  void on_away() { revision_ = 0; }
+  void on_away() {
+    revision_ = 0;
+    connected_ns_.reset();
+  }
+  /// It told all that it holds, and tells changes from now on.
+  void on_watching(std::int64_t now_ns) { watching_ns_ = now_ns; }
   /// The directory stored our record, which was sent at that time, and had that view afterwards.
   /// Only if this node knows the view may it decide for longer.
   void on_renewed(std::int64_t sent_ns, std::uint64_t revision);
@@ -158,6 +163,7 @@ class membership {
   bool hears_half(std::int64_t now_ns) const;
   bool was_deserted(std::int64_t now_ns) const;
   bool knows_views_of(const std::string& address) const;
+  std::int64_t hears_since() const;
   bool is_silent(const std::string& address, std::int64_t now_ns) const;
 
   view_member self_;
@@ -177,6 +183,7 @@ class membership {
   std::vector<view_member> wish_;  // the members that are wanted, if they are others
   std::int64_t wished_ns_ = 0;     // since then others are
   std::int64_t last_wish_ns_ = 0;  // when they changed last
+  std::int64_t watching_ns_ = 0;   // since then records are heard
   std::vector<removal> unseen_;
   std::deque<cluster_view> history_;                          // the latest views, this one last
   boost::unordered_flat_map<std::string, std::int64_t> away_; // peers' consent: asked at that time

@@ -176,6 +176,7 @@ void membership_state::on_news(const directory_news& news) {
   if (news.watching) {
     watching_ = true;
     watching_ns_ = now_ns;
+    members_->on_watching(now_ns);
   }
   if (news.away) {
     watching_ = false;

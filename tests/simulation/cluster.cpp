@@ -4,6 +4,7 @@
 #include "actors/limits/limit_messages.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -206,6 +207,8 @@ std::uint16_t cluster::number_in(const placement& places, const std::string& add
 
 void cluster::on_placement(node& which, const placement_ptr& to) {
   which.places = to;
+  spdlog::debug("{:.3f} {} takes view {}{}", static_cast<double>(when.now_ns()) / 1e9, which.address,
+                to->epoch, to->confirmed ? "" : ", not confirmed");
   for (std::size_t other = 0; other < nodes_.size(); ++other) {
     if (static_cast<int>(other) == which.number) continue;
     const bool wanted = std::ranges::count(to->members, nodes_[other]->address) != 0;
