@@ -20,6 +20,7 @@ std::int64_t read_steady() {
 constexpr std::int64_t real_ns = 1'790'000'000 * second;
 constexpr std::int64_t step_ns = 5 * ms;
 constexpr std::int64_t lost_with_a_link = 10;
+constexpr std::int64_t charged_since_shown = 4;
 constexpr std::int64_t hand_over_patience_s = 10;
 
 plan the_plan() {
@@ -179,7 +180,8 @@ void cluster::drain(std::size_t who) {
 void cluster::kill(std::size_t who) {
   auto& which = *nodes_[who];
   if (!which.up) return;
-  allowed_.too_many += which.figures->unsent_units.value();
+  // The figure is shown every 50 ms.
+  allowed_.too_many += which.figures->unsent_units.value() + charged_since_shown;
   // What is charged while the backup is out of reach is not bounded.
   for (std::size_t other = 0; other < nodes_.size(); ++other)
     if (other != who && nodes_[other]->up &&
@@ -264,6 +266,7 @@ void cluster::unlink(std::size_t a, std::size_t b) {
 
 void cluster::part(std::size_t a, std::size_t b) {
   const int one = nodes_[a]->number, other = nodes_[b]->number;
+  is_parted_ = true;
   // What is under way between them is lost: units that were leased, and never heard of.
   allowed_.too_few += nodes_[a]->figures->leased_units.value() +
                       nodes_[b]->figures->leased_units.value() + lost_with_a_link;
@@ -275,7 +278,14 @@ void cluster::part(std::size_t a, std::size_t b) {
   });
 }
 
+void cluster::lose_directory(bool wiped) {
+  // Whoever is taken out when it is back may have a backup that does not know all.
+  if (is_parted_) allowed_.is_bounded = false;
+  store.go_away(wiped);
+}
+
 void cluster::heal() {
+  is_parted_ = false;
   for (const auto& a : nodes_)
     for (const auto& b : nodes_)
       if (!network_.reaches(a->number, b->number)) {
@@ -306,12 +316,17 @@ void cluster::send(std::size_t requests) {
         ready[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
     const auto client =
         static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(clients_.size()) - 1));
-    admit_item item;
-    item.client = clients_[client];
-    item.plan = plan_id("p");
-    asked_[++tokens_] = client;
-    caf::send_as(nodes_[at]->front_end, nodes_[at]->limiter, admit_request{tokens_, {item}, {}});
+    ask(*nodes_[at], client, 1);
   }
+}
+
+void cluster::ask(node& at, std::size_t client, std::uint32_t units) {
+  admit_item item;
+  item.client = clients_[client];
+  item.plan = plan_id("p");
+  item.events = units;
+  asked_[++tokens_] = client;
+  caf::send_as(at.front_end, at.limiter, admit_request{tokens_, {item}, {}});
 }
 
 void cluster::on_reply(const admit_reply& reply) {
@@ -332,13 +347,7 @@ void cluster::exhaust() {
     for (auto& each : nodes_) {
       if (!each->up || each->leaving) continue;
       for (std::size_t client = 0; client < clients_.size(); ++client)
-        for (std::uint32_t i = 0; i < limit_amount / 2; ++i) {
-          admit_item item;
-          item.client = clients_[client];
-          item.plan = plan_id("p");
-          asked_[++tokens_] = client;
-          caf::send_as(each->front_end, each->limiter, admit_request{tokens_, {item}, {}});
-        }
+        ask(*each, client, limit_amount);
       pass(300 * ms);
     }
 }

@@ -44,6 +44,7 @@ class cluster {
   /// Neither hears the other, until heal().
   void part(std::size_t a, std::size_t b);
   void heal();
+  void lose_directory(bool wiped);
   void pass(std::int64_t time_ns);
   /// As many requests of one unit, at any node that lives, by any client.
   void send(std::size_t requests);
@@ -100,6 +101,7 @@ class cluster {
   void link(std::size_t a, std::size_t b);
   void unlink(std::size_t a, std::size_t b);
   void tell_up(node& which, const node& peer);
+  void ask(node& at, std::size_t client, std::uint32_t units);
   void on_reply(const admit_reply& reply);
   std::uint16_t number_in(const placement& places, const std::string& address) const;
 
@@ -113,6 +115,7 @@ class cluster {
   std::map<std::uint64_t, std::size_t> asked_; // token → client
   std::uint64_t tokens_ = 0, unreachable_ = 0, refused_ = 0, incomplete_of_gone_ = 0;
   allowance allowed_;
+  bool is_parted_ = false;
   std::shared_ptr<limit_labels> labels_ = std::make_shared<limit_labels>();
 };
 
