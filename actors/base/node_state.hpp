@@ -3,9 +3,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace penstock {
+
+/// How a node stands to the cluster that it is to be in.
+enum class cluster_standing : std::uint8_t {
+  in,             ///< also of a node that is alone, or that is ready without its cluster
+  no_directory,   ///< nothing was heard of the directory yet
+  not_let_in,     ///< no view names it
+  full,           ///< the cluster has as many members as it may
+  other_secret,   ///< than the members have
+  other_clock,    ///< its clock is too far from theirs
+  without_shards, ///< it is a member, and counters of its shards are still to come
+};
 
 /// Read on the request path without a lock or a message.
 struct node_state {
@@ -24,7 +36,11 @@ struct node_state {
   std::atomic<std::int64_t> connections{0};
   std::atomic<bool> draining{false};
   std::atomic<bool> ready{false};
+  std::atomic<cluster_standing> standing{cluster_standing::in};
   std::string tag; ///< of event ids; set before the first actor starts
+  /// All peers that answer refuse this node: they do not fit. Null: it has none, or is ready
+  /// without them. Set before the first actor starts.
+  std::shared_ptr<const std::atomic<bool>> is_refused;
 };
 
 } // namespace penstock

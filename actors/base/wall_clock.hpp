@@ -1,7 +1,9 @@
 // The time that limits are counted in: the system's, but never going back.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 
 namespace penstock {
 
@@ -32,14 +34,27 @@ constexpr wall_time advance(const wall_time& last, std::int64_t steady_ns, std::
   return {last.steady_ns + passed, expected + slew};
 }
 
+/// The time that the nodes of a cluster share, less a steady clock of this node. One writes, all
+/// read.
+struct cluster_time {
+  std::atomic<std::int64_t> base_ns{0};
+  /// Counts times that it was set anew, whatever it was: before the node decides anything.
+  std::atomic<std::uint32_t> settings{0};
+};
+
 /// The clock of one thread: a copyable callable that gives ns since the epoch. Not synchronised.
 class wall_clock {
  public:
   wall_clock();
+  /// Follows the cluster's time. `steady_ns`: the clock that it is told by.
+  wall_clock(std::shared_ptr<const cluster_time> time, std::int64_t (*steady_ns)());
   std::int64_t operator()();
 
  private:
   wall_time last_;
+  std::shared_ptr<const cluster_time> time_; // null: the system's
+  std::int64_t (*steady_ns_)() = nullptr;
+  std::uint32_t settings_ = 0;
 };
 
 } // namespace penstock

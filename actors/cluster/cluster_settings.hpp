@@ -30,9 +30,12 @@ struct cluster_settings {
   nats_settings nats;
   unreachable_policy on_owner_unreachable = unreachable_policy::local;
   std::string secret; ///< keys the client hash; the same on every node. Empty: see operator's guide
+  /// Made of the secret, and says nothing of it: nodes that have another don't fit. Set at the start.
+  std::string secret_check{};
   std::string tls_cert; ///< PEM files: all three for mutual TLS between nodes, or none
   std::string tls_key;
   std::string tls_ca;
+  bool ready_without = false;   ///< ready also while it is not in the cluster, or without shards
   bool allow_plaintext = false; ///< off loopback without TLS
   std::chrono::milliseconds verdict_timeout_ms{500};
   std::chrono::milliseconds reconnect_interval_ms{500};

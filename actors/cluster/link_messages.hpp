@@ -33,6 +33,7 @@ struct welcome {
   caf::actor accounts{};
   caf::actor directory{}; ///< null: its members are a fixed list
   caf::actor replicas{};  ///< holds other nodes' events; from version 5 on
+  std::string secret_check{}; ///< see cluster_settings; from version 9 on, before that empty
 };
 
 template <class Inspector>
@@ -42,7 +43,8 @@ typename Inspector::result_type inspect(Inspector& f, hello& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
   auto replicas = since<replicas_wire_version>(x.version, x.replicas);
-  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory, replicas);
+  auto secret_check = since<secret_wire_version>(x.version, x.secret_check);
+  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory, replicas, secret_check);
 }
 
 // -- within a node: never serialised --------------------------------------------------------------

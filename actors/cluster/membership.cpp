@@ -18,20 +18,54 @@ const view_member* find_member(const std::vector<view_member>& among, const std:
 
 } // namespace
 
-membership::membership(view_member self, membership_times times)
-    : self_(std::move(self)), times_(times), renewed_ns_(long_ago), decides_until_ns_(long_ago) {}
+membership::membership(view_member self, membership_times times, std::string secret_check)
+    : self_(std::move(self)), times_(times), renewed_ns_(long_ago), decides_until_ns_(long_ago),
+      secret_check_(std::move(secret_check)) {}
 
 void membership::on_record(const member_record& record, std::int64_t now_ns,
                            std::uint64_t revision) {
-  if (record.address.empty()) return;
+  if (record.address.empty() || has_another_secret(record, now_ns)) return;
   const auto known = heard_.find(record.address);
-  if (known == heard_.end() && heard_.size() >= max_members) return;
+  if (known == heard_.end() && heard_.size() >= max_heard_records && !forget_longest_dead(now_ns))
+    return;
   heard_[record.address] = {record, now_ns, true, revision};
   gone_.erase(record.address);
 }
 
+bool membership::has_another_secret(const member_record& record, std::int64_t now_ns) {
+  const bool has = !record.secret_check.empty() && !secret_check_.empty() &&
+                   record.secret_check != secret_check_;
+  if (!has)
+    strangers_.erase(record.address);
+  else if (strangers_.contains(record.address) || strangers_.size() < max_members)
+    strangers_[record.address] = {record.incarnation, now_ns};
+  return has;
+}
+
+// What the directory holds of the dead keeps nobody out: all may have another secret by now.
+bool membership::is_stranger(std::int64_t now_ns) const {
+  return !is_in(self_) && std::ranges::any_of(view_.members, [&](const view_member& member) {
+    const auto found = strangers_.find(member.address);
+    return found != strangers_.end() && found->second.incarnation == member.incarnation &&
+           now_ns - found->second.at_ns < times_.desert_ns;
+  });
+}
+
+// Makes room. A cluster outlives many nodes, and their records may outlive them.
+bool membership::forget_longest_dead(std::int64_t now_ns) {
+  auto longest = heard_.end();
+  for (auto each = heard_.begin(); each != heard_.end(); ++each)
+    if (!find_member(view_.members, each->first) &&
+        (longest == heard_.end() || each->second.at_ns < longest->second.at_ns))
+      longest = each;
+  if (longest == heard_.end() || now_ns - longest->second.at_ns <= times_.remove_ns) return false;
+  heard_.erase(longest);
+  return true;
+}
+
 void membership::on_gone(const std::string& address, std::int64_t) {
   heard_.erase(address);
+  strangers_.erase(address);
   // It took itself out, which it does last of all: it decides nothing any more.
   gone_.insert(address);
 }
@@ -142,7 +176,7 @@ bool membership::confirmed(std::int64_t now_ns) {
 }
 
 void membership::on_renewed(std::int64_t sent_ns, std::uint64_t revision) {
-  if (!connected_ns_) connected_ns_ = sent_ns;
+  if (!connected_ns_ || is_away(sent_ns)) connected_ns_ = sent_ns;
   renewed_ns_ = std::max(renewed_ns_, sent_ns);
   if (revision == revision_ && is_in(self_))
     decides_until_ns_ = std::max(decides_until_ns_, sent_ns + times_.fence_ns);
@@ -184,11 +218,26 @@ double membership::silent_s(const std::string& address, std::int64_t now_ns) con
   return found == heard_.end() ? 0 : static_cast<double>(now_ns - found->second.at_ns) / 1e9;
 }
 
+void membership::on_link(const std::string& address, bool up) {
+  if (up)
+    link_lost_.erase(address);
+  else if (link_lost_.size() < max_members)
+    link_lost_.insert(address);
+}
+
+// Since then a member that renews its record is heard.
+std::int64_t membership::hears_since() const {
+  PENSTOCK_ASSERT(connected_ns_.has_value());
+  return std::max(*connected_ns_, watching_ns_);
+}
+
 bool membership::is_silent(const std::string& address, std::int64_t now_ns) const {
   const auto found = heard_.find(address);
+  const bool is_back = found != heard_.end() && found->second.at_ns >= hears_since();
+  if (!is_back && !link_lost_.contains(address) && now_ns - hears_since() < times_.back_ns)
+    return false;
   const std::int64_t heard_ns = found == heard_.end() ? viewed_ns_ : found->second.at_ns;
-  PENSTOCK_ASSERT(connected_ns_.has_value());
-  return now_ns - std::max(heard_ns, *connected_ns_) > times_.remove_ns;
+  return now_ns - std::max(heard_ns, hears_since()) > times_.remove_ns;
 }
 
 bool membership::hears_half(std::int64_t now_ns) const {
@@ -209,31 +258,68 @@ bool membership::knows_views_of(const std::string& address) const {
   return history_.front().epoch <= std::max<std::uint64_t>(found->second.record.epoch, 1);
 }
 
-std::optional<cluster_view> membership::proposal(std::int64_t now_ns) {
-  if (is_away(now_ns)) connected_ns_.reset();
-  if (!connected_ns_) return std::nullopt;
+membership::wanted_members membership::wanted(std::int64_t now_ns) {
   const bool has_room = confirmed(now_ns) || unseen_.size() < max_view_removals;
   const bool deserted = has_room && was_deserted(now_ns);
   const bool half = has_room && hears_half(now_ns);
-  cluster_view next{view_.epoch + 1, {}, view_.members, {}};
+  wanted_members out;
+  const auto add = [&](const view_member& by_record, const view_member& until_settled) {
+    out.all.push_back(by_record);
+    out.urgent.push_back(until_settled);
+  };
   for (const auto& member : view_.members) {
     const auto found = heard_.find(member.address);
-    if (found == heard_.end() && gone_.contains(member.address)) continue;
+    if (found == heard_.end() && gone_.contains(member.address)) {
+      if (member.leaving) out.urgent.push_back(member); // it has drained, and owns nothing
+      continue;
+    }
     const bool may_take_out = deserted || (half && knows_views_of(member.address));
     if (may_take_out && is_silent(member.address, now_ns)) continue;
     if (found == heard_.end()) {
-      next.members.push_back(member);
+      add(member, member);
       continue;
     }
     const auto& record = found->second.record;
-    next.members.push_back({record.address, record.incarnation, record.leaving});
+    const view_member now{record.address, record.incarnation, record.leaving};
+    add(now, now.incarnation == member.incarnation ? member : now);
   }
   for (const auto& [address, one] : heard_) {
     if (find_member(view_.members, address) || now_ns - one.at_ns > times_.remove_ns) continue;
-    if (next.members.size() < max_members)
-      next.members.push_back({address, one.record.incarnation, one.record.leaving});
+    if (out.all.size() < max_members)
+      out.all.push_back({address, one.record.incarnation, one.record.leaving});
   }
-  std::ranges::sort(next.members, {}, &view_member::address);
+  std::ranges::sort(out.all, {}, &view_member::address);
+  return out;
+}
+
+// Whether nothing moves any more by the present view, as far as those say who are heard.
+bool membership::has_settled(std::int64_t now_ns) const {
+  if (now_ns - viewed_ns_ >= times_.settle_ns) return true;
+  return std::ranges::all_of(view_.members, [&](const view_member& member) {
+    const auto* record = record_of(member.address);
+    if (!record || record->incarnation != member.incarnation) return gone_.contains(member.address);
+    return record->settled_epoch.value_or(record->epoch) >= view_.epoch ||
+           is_silent(member.address, now_ns);
+  });
+}
+
+bool membership::has_gathered(const std::vector<view_member>& wish, std::int64_t now_ns) {
+  if (view_.members.empty()) return true; // there is nothing to move
+  if (wish_.empty()) wished_ns_ = now_ns;
+  if (wish != wish_) last_wish_ns_ = now_ns;
+  wish_ = wish;
+  return now_ns - last_wish_ns_ >= times_.gather_ns || now_ns - wished_ns_ >= times_.most_gather_ns;
+}
+
+std::optional<cluster_view> membership::proposal(std::int64_t now_ns) {
+  if (is_away(now_ns)) connected_ns_.reset();
+  if (!connected_ns_ || is_stranger(now_ns)) return std::nullopt;
+  auto members = wanted(now_ns);
+  const bool changes = members.all != view_.members;
+  if (!changes) wish_.clear();
+  const bool is_time = changes && has_gathered(members.all, now_ns) && has_settled(now_ns);
+  cluster_view next{view_.epoch + 1, {}, view_.members, {}};
+  next.members = std::move(is_time ? members.all : members.urgent);
   const bool lost = view_.epoch > 0 && (revision_ == 0 || outdated_);
   if (next.members == view_.members && !lost) return std::nullopt;
   add_removal(next);

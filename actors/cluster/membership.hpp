@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -26,15 +27,28 @@ struct membership_times {
   /// When fewer than half of the members are heard, nobody is taken out for so long, and what was
   /// theirs not taken over: see proposal().
   std::int64_t desert_ns = 30'000'000'000;
+  /// Joins and leaves that come within so long of each other are one change, so that a shard moves
+  /// once: gather_ns after the last of them, most_gather_ns after the first.
+  std::int64_t gather_ns = 150'000'000;
+  std::int64_t most_gather_ns = 500'000'000;
+  /// When this node is at the directory, for the first time or again, the others have so long to be
+  /// there, too: their clients may try again later. Not those to whom a link was lost: they are dead.
+  std::int64_t back_ns = 5'000'000'000;
+  /// So long they wait for the moves of the view before. A move that takes longer has failed.
+  std::int64_t settle_ns = 6'000'000'000;
   /// Who has been no member, and silent, for so long will not come back: its record is taken out of
   /// the directory.
   std::int64_t forget_ns = 3'600'000'000'000;
 };
 
+/// Records that are known at a time: of members, of who would be one, and of the dead.
+inline constexpr std::size_t max_heard_records = 4 * max_members;
+
 /// All times are of one steady clock, which runs on while the process is stopped.
 class membership {
  public:
-  membership(view_member self, membership_times times = {});
+  /// `secret_check`: see member_record; empty: whoever has another is not told apart.
+  membership(view_member self, membership_times times = {}, std::string secret_check = {});
 
   // -- what was heard -----------------------------------------------------------------------------
 
@@ -44,8 +58,15 @@ class membership {
   /// Gives true when it is a later one than the last. An earlier one, of a store that was made anew
   /// by somebody who did not know better, is proposed away.
   bool on_view(const cluster_view& view, std::uint64_t revision, std::int64_t now_ns);
+  /// This node is linked to the member, or not any more: a link goes about a second after its peer.
+  void on_link(const std::string& address, bool up);
   /// The directory is out of reach, and may come back with another history.
-  void on_away() { revision_ = 0; }
+  void on_away() {
+    revision_ = 0;
+    connected_ns_.reset();
+  }
+  /// It told all that it holds, and tells changes from now on.
+  void on_watching(std::int64_t now_ns) { watching_ns_ = now_ns; }
   /// The directory stored our record, which was sent at that time, and had that view afterwards.
   /// Only if this node knows the view may it decide for longer.
   void on_renewed(std::int64_t sent_ns, std::uint64_t revision);
@@ -58,11 +79,13 @@ class membership {
 
   // -- what follows -------------------------------------------------------------------------------
 
-  /// The view to propose, if the present one is wrong: who joined, started anew, drains or left
-  /// is put right at once; who was not heard for remove_ns is taken out. The latter only by one who
-  /// hears at least half of the members, since else they might be away from the directory together
-  /// and go on with each other's consent (see decides_until), and who knows all views by which the
-  /// silent one might decide.
+  /// The view to propose, if the present one is wrong. Who joined, drains, or has drained, is put
+  /// right when the moves of the present view are over, and together with others who do: so every
+  /// member knows of each move that is planned, and counters move from who has them. Who started
+  /// anew or left without draining is put right at once; who was not heard for remove_ns is taken
+  /// out. The latter only by one who hears at least half of the members, since else they might be
+  /// away from the directory together and go on with each other's consent (see decides_until), and
+  /// who knows all views by which the silent one might decide.
   std::optional<cluster_view> proposal(std::int64_t now_ns);
 
   struct stale_record {
@@ -91,6 +114,12 @@ class membership {
 
   const cluster_view& view() const { return view_; }
   std::uint64_t revision() const { return revision_; }
+  /// Whether the node has another cluster.secret. Then it is not let in.
+  bool is_other(const std::string& address) const { return strangers_.contains(address); }
+  /// Such a node is a member, and lives, and this node is none: it is the one that is not let in.
+  bool is_stranger(std::int64_t now_ns) const;
+  /// There is no room for another.
+  bool is_full() const { return view_.members.size() >= max_members; }
   /// In the view with this incarnation, so that it may own shards.
   bool is_in(const view_member& who) const;
   /// Since the member's record was heard last; 0 if it never was.
@@ -112,12 +141,29 @@ class membership {
     std::optional<std::int64_t> seen_ns;
   };
 
+  /// The members by what was heard: with all changes, and with those alone that can't wait.
+  struct wanted_members {
+    std::vector<view_member> all;
+    std::vector<view_member> urgent;
+  };
+  wanted_members wanted(std::int64_t now_ns);
+  bool has_settled(std::int64_t now_ns) const;
+  bool has_gathered(const std::vector<view_member>& wish, std::int64_t now_ns);
+
+  struct stranger {
+    std::string incarnation;
+    std::int64_t at_ns = 0; // when it was heard
+  };
+
+  bool has_another_secret(const member_record& record, std::int64_t now_ns);
+  bool forget_longest_dead(std::int64_t now_ns);
   void note_removals(std::int64_t now_ns);
   void add_removal(cluster_view& next) const;
   bool was_seen(const view_removal& what) const;
   bool hears_half(std::int64_t now_ns) const;
   bool was_deserted(std::int64_t now_ns) const;
   bool knows_views_of(const std::string& address) const;
+  std::int64_t hears_since() const;
   bool is_silent(const std::string& address, std::int64_t now_ns) const;
 
   view_member self_;
@@ -131,6 +177,13 @@ class membership {
   std::int64_t decides_until_ns_;
   std::int64_t viewed_ns_ = 0;               // when the view came
   std::optional<std::int64_t> connected_ns_; // since then our renewals are stored
+  std::set<std::string> link_lost_; // members; and not linked again since
+  std::string secret_check_;
+  std::map<std::string, stranger> strangers_; // who have another secret, by address
+  std::vector<view_member> wish_;  // the members that are wanted, if they are others
+  std::int64_t wished_ns_ = 0;     // since then others are
+  std::int64_t last_wish_ns_ = 0;  // when they changed last
+  std::int64_t watching_ns_ = 0;   // since then records are heard
   std::vector<removal> unseen_;
   std::deque<cluster_view> history_;                          // the latest views, this one last
   boost::unordered_flat_map<std::string, std::int64_t> away_; // peers' consent: asked at that time

@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace penstock {
 
@@ -13,8 +15,10 @@ namespace penstock {
 
 void membership_state::start(membership_parts parts) {
   parts_ = std::move(parts);
-  members_.emplace(view_member{parts_.self.address, parts_.self.incarnation, false}, parts_.times);
+  members_.emplace(view_member{parts_.self.address, parts_.self.incarnation, false}, parts_.times,
+                   parts_.self.secret_check);
   (void)number_of(parts_.self.address); // 0, always
+  if (parts_.system_ns) clock_.emplace(parts_.steady_ns(), parts_.system_ns());
 }
 
 std::uint16_t membership_state::number_of(const std::string& address) {
@@ -37,6 +41,7 @@ void membership_state::tick() {
       ask({});
     }
   } else {
+    keep_time(now_ns);
     renew(now_ns);
     propose(now_ns);
     forget(now_ns);
@@ -47,12 +52,54 @@ void membership_state::tick() {
   show(now_ns);
 }
 
+std::vector<std::string> membership_state::addresses() const {
+  std::vector<std::string> out;
+  for (const auto& member : members_->view().members)
+    out.push_back(member.address);
+  return out;
+}
+
+void membership_state::keep_time(std::int64_t now_ns) {
+  if (!clock_) return;
+  const bool is_in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
+  if (is_in) {
+    clock_->move(addresses(), parts_.self.address, now_ns, parts_.system_ns());
+  } else if (!was_in_ && clock_->join(addresses()) && parts_.time) {
+    has_time_ = true;
+    parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
+    parts_.time->settings.fetch_add(1, std::memory_order_release);
+  }
+  if (parts_.time) parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
+  const auto ahead_ns = clock_->ahead_ns();
+  const bool differs = ahead_ns > told_clock_difference_ns || ahead_ns < -told_clock_difference_ns;
+  if (differs && !std::exchange(told_clock_, true))
+    spdlog::warn("this node's clock is {:.1f} s {} the cluster's time, which limits go by",
+                 std::abs(static_cast<double>(ahead_ns)) / 1e9, ahead_ns > 0 ? "ahead of" : "behind");
+  parts_.metrics->clock_ahead_ms.set(ahead_ns / 1'000'000);
+}
+
+// Who is not a member yet first hears the time of those who are.
+bool membership_state::may_ask_in(std::int64_t now_ns) const {
+  if (!clock_ || was_in_) return true;
+  if (!watching_) return false;
+  if (members_->view().members.empty()) return true;
+  if (!has_time_) return now_ns - watching_ns_ >= time_patience_ns;
+  const auto ahead_ns = clock_->ahead_ns();
+  return ahead_ns <= max_clock_difference_ns && ahead_ns >= -max_clock_difference_ns;
+}
+
 void membership_state::renew(std::int64_t now_ns) {
+  if (!may_ask_in(now_ns)) return;
+  const auto epoch = places_ ? places_->epoch : 0;
+  const auto settled_epoch = parts_.settled_epoch ? parts_.settled_epoch() : epoch;
+  // The others may wait for it.
+  if (std::exchange(parts_.self.settled_epoch, settled_epoch) != settled_epoch) renew_next_ns_ = 0;
   if (renewing_ || now_ns < renew_next_ns_) return;
   renewing_ = true;
   renew_next_ns_ = now_ns + parts_.times.renew_ns;
   if (parts_.figures) parts_.figures(parts_.self);
-  parts_.self.epoch = places_ ? places_->epoch : 0;
+  parts_.self.epoch = epoch;
+  if (clock_) parts_.self.clocks = {parts_.system_ns(), now_ns + clock_->base_ns()};
   directory_wish wish;
   wish.what = directory_wish::kind::renew;
   wish.self = parts_.self;
@@ -126,13 +173,19 @@ away_answer membership_state::answer(const away_question& question) {
 
 void membership_state::on_news(const directory_news& news) {
   const std::int64_t now_ns = parts_.steady_ns();
-  if (news.watching) watching_ = true;
+  if (news.watching) {
+    watching_ = true;
+    watching_ns_ = now_ns;
+    members_->on_watching(now_ns);
+  }
   if (news.away) {
     watching_ = false;
     members_->on_away();
   }
   if (news.member_gone) members_->on_gone(*news.member_gone, now_ns);
   if (news.member) {
+    if (clock_ && watching_ && news.member->address != parts_.self.address)
+      clock_->on_record(news.member->address, news.member->clocks, now_ns);
     // What the directory held when it was opened may be of nodes long dead.
     members_->on_record(*news.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
                         news.revision);
@@ -141,7 +194,23 @@ void membership_state::on_news(const directory_news& news) {
         self_->send(limiter, member_epoch{known->second, news.member->epoch});
   }
   if (news.view && members_->on_view(*news.view, news.revision, now_ns)) take_view();
+  if (news.member) tell_stranger(*news.member, now_ns);
   if (watching_ && is_open_) propose(now_ns);
+}
+
+// Once for each process that is not let in.
+void membership_state::tell_stranger(const member_record& heard, std::int64_t now_ns) {
+  if (!members_->is_other(heard.address)) {
+    told_strangers_.erase(heard.address);
+    return;
+  }
+  const bool is_this = members_->is_stranger(now_ns);
+  if (is_this && !std::exchange(told_stranger_, true))
+    spdlog::error("this node's cluster.secret is not that of the cluster's members: it is not let "
+                  "in");
+  auto& told = told_strangers_[heard.address];
+  if (std::exchange(told, heard.incarnation) != heard.incarnation && !is_this)
+    spdlog::warn("the node at {} has another cluster.secret: it is not let in", heard.address);
 }
 
 void membership_state::take_view() {
@@ -149,7 +218,13 @@ void membership_state::take_view() {
   parts_.metrics->views.add();
   const bool in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
   // Until it is let in, this node has no say, and an earlier one of its address may be meant.
-  if (!in && !was_in_) return;
+  if (!in && !was_in_) {
+    if (members_->is_full() && !std::exchange(told_full_, true))
+      spdlog::error("the cluster has {} members, which is the most: this node is not let in until "
+                    "one of them leaves",
+                    max_members);
+    return;
+  }
   was_in_ = true;
   place_shards_now();
   std::string names;
@@ -211,6 +286,12 @@ void membership_state::on_done(const directory_done& done) {
 
 void membership_state::on_peer_up(const peer_up& peer) {
   if (peer.directory) peers_[peer.member] = peer.directory;
+  if (peer.member < addresses_.size()) members_->on_link(addresses_[peer.member], true);
+}
+
+void membership_state::on_peer_down(const peer_down& peer) {
+  peers_.erase(peer.member);
+  if (peer.member < addresses_.size()) members_->on_link(addresses_[peer.member], false);
 }
 
 void membership_state::begin_to_leave(bool now, caf::response_promise left) {
@@ -232,7 +313,21 @@ void membership_state::begin_to_leave(bool now, caf::response_promise left) {
   ask(std::move(wish));
 }
 
+// A member that was settled once stays ready while shards move; a directory that goes away later
+// changes nothing.
+cluster_standing membership_state::standing(std::int64_t now_ns) const {
+  if (members_->is_in({parts_.self.address, parts_.self.incarnation, false}))
+    return had_shards_ ? cluster_standing::in : cluster_standing::without_shards;
+  if (!is_open_ || !watching_) return cluster_standing::no_directory;
+  if (members_->is_stranger(now_ns)) return cluster_standing::other_secret;
+  if (!may_ask_in(now_ns) && has_time_) return cluster_standing::other_clock;
+  return members_->is_full() ? cluster_standing::full : cluster_standing::not_let_in;
+}
+
 void membership_state::show(std::int64_t now_ns) {
+  const bool is_in = places_ && places_->includes_self;
+  had_shards_ = is_in && (had_shards_ || parts_.self.settled_epoch == places_->epoch);
+  if (parts_.standing) parts_.standing->store(standing(now_ns), std::memory_order_relaxed);
   membership_metrics& m = *parts_.metrics;
   const cluster_view& view = members_->view();
   const bool up = is_open_ && !members_->is_away(now_ns);

@@ -2,6 +2,9 @@
 #pragma once
 
 #include "actors/base/metrics.hpp"
+#include "actors/base/node_state.hpp"
+#include "actors/base/wall_clock.hpp"
+#include "actors/cluster/cluster_clock.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership.hpp"
 #include "actors/cluster/membership_messages.hpp"
@@ -15,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,12 +28,18 @@ namespace penstock {
 inline constexpr std::chrono::milliseconds membership_tick{50};
 /// How often it looks whether a dead node's record is to be taken out of the directory.
 inline constexpr std::int64_t forget_interval_ns = 10'000'000'000;
+/// Who joins waits so long to hear a member's time, and goes by its own if it hears none: all of the
+/// view may be dead.
+inline constexpr std::int64_t time_patience_ns = 600'000'000;
+/// A difference of clocks that is worth a line in the log.
+inline constexpr std::int64_t told_clock_difference_ns = 1'000'000'000;
 /// A directory that could not be opened is tried again this often.
 inline constexpr std::int64_t open_again_ns = 1'000'000'000;
 
 struct alignas(64) membership_metrics {
   gauge members;
   gauge epoch;
+  gauge clock_ahead_ms; ///< this node's system clock, of the time that limits go by
   gauge directory_up; ///< 1 while renewals are stored
   counter renewals;
   counter failed_renewals;
@@ -70,9 +80,13 @@ class membership_board {
 struct membership_parts {
   member_record self; ///< its figures are brought up to date by `figures`
   std::function<void(member_record&)> figures;
+  std::function<std::uint64_t()> settled_epoch; ///< see member_record; any thread
   membership_times times{};
   std::function<std::int64_t()> steady_ns; ///< runs on while the process is stopped
+  std::function<std::int64_t()> system_ns; ///< since the Unix epoch
+  std::shared_ptr<cluster_time> time;      ///< kept; null: nobody asks
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns;
+  std::atomic<cluster_standing>* standing = nullptr; ///< null: nobody asks; outlives the actor
   std::vector<placement_listener_handle> placed; ///< are told placement_changed
   std::vector<limiter_handle> limiters;          ///< are told member_epoch
   std::shared_ptr<membership_metrics> metrics;
@@ -97,7 +111,7 @@ class membership_state {
   void on_news(const directory_news& news);
   void on_done(const directory_done& done);
   void on_peer_up(const peer_up& peer);
-  void on_peer_down(const peer_down& peer) { peers_.erase(peer.member); }
+  void on_peer_down(const peer_down& peer);
   away_answer answer(const away_question& question);
   void await_join(caf::response_promise joined);
   void begin_to_leave(bool now, caf::response_promise left);
@@ -111,9 +125,14 @@ class membership_state {
   void forget(std::int64_t now_ns);
   void on_forgotten(const directory_done& done);
   void ask_peers(std::int64_t now_ns);
+  std::vector<std::string> addresses() const;
+  void keep_time(std::int64_t now_ns);
+  bool may_ask_in(std::int64_t now_ns) const;
+  void tell_stranger(const member_record& heard, std::int64_t now_ns);
   void take_view();
   void place_shards_now();
   std::uint16_t number_of(const std::string& address);
+  cluster_standing standing(std::int64_t now_ns) const;
   void show(std::int64_t now_ns);
 
   self_ptr self_;
@@ -130,6 +149,14 @@ class membership_state {
   bool proposing_ = false;
   bool watching_ = false;
   bool was_in_ = false;
+  bool had_shards_ = false; // since it is in
+  std::optional<cluster_clock> clock_;
+  std::int64_t watching_ns_ = 0; // since then
+  bool has_time_ = false;        // that of the members, before it is one
+  bool told_clock_ = false;
+  bool told_full_ = false;
+  bool told_stranger_ = false;
+  std::map<std::string, std::string> told_strangers_; // address → incarnation; bounded as members are
   std::int64_t open_next_ns_ = 0;
   std::int64_t renew_next_ns_ = 0;
   std::int64_t forget_next_ns_ = 0;

@@ -104,6 +104,8 @@ void peer_links_state::start(const cluster_settings& settings,
   reach_ = std::move(reach);
   introduction_.cluster = settings.name;
   introduction_.address = settings.listen;
+  secret_check_ = settings.secret_check;
+  began_ = self_->clock().now();
   introduction_.version = settings.max_wire_version;
   reconnect_interval_ = settings.reconnect_interval_ms;
   told_ = std::move(told);
@@ -259,9 +261,14 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
     return refused(at, fmt::format("it would speak wire version {}, this node speaks {} to {}",
                                    answer.version, introduction_.oldest, introduction_.version));
   }
+  if (!answer.secret_check.empty() && answer.secret_check != secret_check_) {
+    self_->demonitor(peer.gate);
+    return refused(at, "its cluster.secret is another");
+  }
   peer.at = stage::up;
   peer.failure_logged.clear();
   metrics_->links_up.add(1);
+  metrics_->is_refused.store(false);
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
   spdlog::info("linked to the peer at {}, wire version {}", peer.address, answer.version);
@@ -309,6 +316,8 @@ void peer_links_state::failed(std::size_t at, const caf::error& why) {
 void peer_links_state::refused(std::size_t at, const std::string& why) {
   metrics_->failed_attempts.add();
   metrics_->refusals.add();
+  if (metrics_->links_up.value() == 0 && self_->clock().now() - began_ < newcomer_time)
+    metrics_->is_refused.store(true);
   spdlog::error("the peer at {} and this node do not fit: {}; asking again in {} s",
                 links_[at].address, why, refused_interval.count());
   links_[at].failure_logged = why;

@@ -8,6 +8,7 @@
 
 #include <caf/io/middleman_actor.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -33,6 +34,9 @@ struct alignas(64) link_metrics {
   counter reconnects;      ///< times that a link came up again
   counter failed_attempts; ///< to connect or to be welcomed
   counter refusals;        ///< of those, as it has another cluster, version or authority
+  /// This node is new, and who answers it says that it does not fit. Who has been here for longer
+  /// is not put out of service by one that comes and does not fit.
+  std::atomic<bool> is_refused{false};
 
   /// Called by the links' actor when one of them changes; read by any thread.
   void publish(std::vector<peer_state> peers) {
@@ -48,6 +52,9 @@ struct alignas(64) link_metrics {
   mutable std::mutex mutex_;
   std::vector<peer_state> peers_;
 };
+
+/// So long after its start a node that does not fit is taken for the one that is wrong.
+inline constexpr std::chrono::seconds newcomer_time{10};
 
 /// How long a peer's gate may take to answer.
 inline constexpr std::chrono::milliseconds greeting_timeout{2000};
@@ -147,6 +154,8 @@ class peer_links_state {
 
   self_ptr self_;
   hello introduction_;
+  std::string secret_check_;
+  caf::actor_clock::time_point began_{};
   std::chrono::milliseconds reconnect_interval_{};
   std::minstd_rand random_{std::random_device{}()};
   std::vector<link> links_;

@@ -96,6 +96,7 @@ placement place(const cluster_view& view,
         at.source_owned = i == 0;
         break;
       }
+    at.lost = !had.empty() && at.source == no_member;
   }
   return out;
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,15 @@ struct directory_record {
   bool operator==(const directory_record&) const = default;
 };
 
+/// What a member says of its clocks when it renews its record, in nanoseconds since the Unix epoch;
+/// 0: it does not say.
+struct member_clocks {
+  std::int64_t system_ns = 0;
+  std::int64_t cluster_ns = 0;
+
+  bool operator==(const member_clocks&) const = default;
+};
+
 /// What a node says of itself. It renews this several times a second for as long as it lives.
 struct member_record {
   std::string address{};     ///< its cluster address, by which the others know and reach it
@@ -29,6 +39,11 @@ struct member_record {
   std::uint32_t wire_version = 0;
   bool leaving = false;    ///< it drains: no shards for it
   std::uint64_t epoch = 0; ///< of the last view it took; it decides by no earlier one any more
+  /// Of the last view by which all that it was to get or give has moved. No value: a program that
+  /// does not say so.
+  std::optional<std::uint64_t> settled_epoch{};
+  std::string secret_check{}; ///< of its cluster.secret; empty: a program that does not say so
+  member_clocks clocks{};
   std::uint32_t requests_per_s = 0;
   std::uint64_t journal_bytes = 0;
   std::uint64_t lag_events = 0; ///< of the sink that is furthest behind

@@ -9,7 +9,8 @@ namespace penstock {
 limiter_cluster::limiter_cluster(limiter_cluster_parts parts, tools with)
     : context_{std::move(parts), with.self, with.ledger, std::move(with.clock)},
       table_(context_.parts),
-      granter_(*context_.ledger, max_granted_leases, std::random_device{}()),
+      granter_(*context_.ledger, max_granted_leases,
+               context_.parts.series != 0 ? context_.parts.series : std::random_device{}()),
       backup_(context_, std::move(with.decide), table_, granter_),
       returns_(context_, table_, granter_), owner_(context_, table_, granter_, backup_),
       copies_(context_, table_), mover_(context_, table_, granter_, backup_, owner_, copies_),
@@ -71,6 +72,11 @@ void limiter_cluster::on_rows(const shard_rows& rows, const limiter_handle& from
   show();
 }
 
+void limiter_cluster::on_taken(const shard_taken& done) {
+  mover_.on_taken(done);
+  if (mover_.leaving() == 0) show();
+}
+
 void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
   if (backup_.on_taken(from)) client_.retry_after_backup();
 }
@@ -108,6 +114,7 @@ void limiter_cluster::tick() {
   client_.end_late_queries();
   client_.serve_awaiting();
   if (mover_.end_late(steady_ns)) client_.retry_queries();
+  mover_.send_again(steady_ns);
   backup_.withhold_leases(steady_ns - max_lease_delay_ns);
   client_.return_unneeded(steady_ns);
   returns_.forget(steady_ns);
@@ -124,6 +131,8 @@ void limiter_cluster::show() {
   metrics.owned_shards.set(table_.count(shard_role::own));
   metrics.waiting_shards.set(table_.count(shard_role::arriving));
   metrics.leaving_shards.set(static_cast<std::int64_t>(mover_.leaving()));
+  if (metrics.waiting_shards.value() == 0 && mover_.leaving() == 0)
+    metrics.settled_epoch.set(static_cast<std::int64_t>(table_.epoch()));
   metrics.held_requests.set(client_.waiting_items());
   metrics.leased_units.set(static_cast<std::int64_t>(client_.leased_units()));
   metrics.unsent_units.set(static_cast<std::int64_t>(backup_.unconfirmed()));

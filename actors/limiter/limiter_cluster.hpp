@@ -63,7 +63,7 @@ class limiter_cluster {
 
   void on_placement(const placement_ptr& to);
   void on_rows(const shard_rows& rows, const limiter_handle& from);
-  void on_taken(const shard_taken& done) { mover_.on_taken(done); }
+  void on_taken(const shard_taken& done);
   /// The member will decide by no view before this one any more.
   void on_member_epoch(std::uint16_t member, std::uint64_t epoch) {
     table_.note_epoch(member, epoch);

@@ -29,6 +29,7 @@ struct alignas(64) limiter_cluster_metrics {
   gauge owned_shards;
   gauge waiting_shards; ///< ours, but their counters are not here yet
   gauge leaving_shards; ///< another's, but it has not confirmed their counters yet
+  gauge settled_epoch;  ///< of the last view by which nothing is to come or to go any more
   gauge held_requests;  ///< that wait for a shard to arrive or an owner to be found
   gauge leased_units;   ///< held for spending
   gauge unsent_units;   ///< charged and not confirmed by a backup: what a crash admits again

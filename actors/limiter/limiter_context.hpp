@@ -34,6 +34,7 @@ struct limiter_cluster_parts {
   std::shared_ptr<const std::atomic<std::int64_t>> decides_until_ns;
   std::uint64_t holder = 0; ///< this process, as in placement; 0: others can't know it
   std::shared_ptr<limiter_cluster_metrics> metrics;
+  std::uint32_t series = 0; ///< of its leases' numbers; 0: any, at random
 };
 
 /// For the parts of a limiter_cluster, which outlives them. Its actor's thread only.

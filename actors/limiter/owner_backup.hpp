@@ -96,7 +96,13 @@ class owner_backup {
     std::uint64_t backup = 0; // the first that may have it
     std::int64_t since_ns = 0;
   };
-  using messages_by_limiter = std::map<const limiter_handle*, backup_rows>;
+  // In an order that does not depend on where actors lie in memory.
+  struct by_number {
+    bool operator()(const limiter_handle* a, const limiter_handle* b) const {
+      return a->address() < b->address();
+    }
+  };
+  using messages_by_limiter = std::map<const limiter_handle*, backup_rows, by_number>;
 
   void add_rows(messages_by_limiter& to, const std::vector<counter_row>& rows);
   void add_lease_changes(messages_by_limiter& to);

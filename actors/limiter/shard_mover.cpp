@@ -26,9 +26,11 @@ namespace penstock {
 // confirmation: all is here, but somebody who was taken out may still decide; see placement
 //
 // From each of the first three a shard goes to confirmation if the view is not confirmed by then.
-// What is pushed is answered with shard_taken, and pushed again after a lost link.
+// What is pushed is answered with shard_taken by who keeps it, or has gone on without. Until then the
+// sender has it, and pushes it again: after a lost link, and after a while.
 
 void shard_mover::place_all(const placement* before) {
+  if (first_epoch_ == 0) first_epoch_ = table_.epoch();
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (!table_.is_mine(shard)) continue;
     if (table_.owner_of(shard) == table_.self())
@@ -110,9 +112,16 @@ void shard_mover::begin(std::uint32_t shard, bool owner_sent) {
 // What was a dead node's, or nobody's. It must not be able to decide any more.
 void shard_mover::take_over(std::uint32_t shard, bool waited) {
   if (!table_.view().confirmed) return await(shard, awaited::confirmation, no_member);
-  if (waited)
+  const shard_place& at = table_.view().shards[shard];
+  // Where this process knows something of the shard that it did not own, it is old. What it has from
+  // before its start is the best there is.
+  const bool began_anew = at.lost && table_.epoch() > first_epoch_;
+  if (began_anew) context_.ledger->begin_anew(shard);
+  const bool is_heir = at.source == table_.self() && !at.source_owned;
+  const bool is_partial = is_heir && !copies_.has_whole(shard, nullptr);
+  if (waited || began_anew || is_partial)
     context_.parts.metrics->moves_incomplete.add();
-  else if (table_.view().shards[shard].source == table_.self())
+  else if (at.source == table_.self())
     context_.parts.metrics->shards_taken_over.add();
   become_owner(shard);
 }
@@ -156,13 +165,14 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
     for (const counter_row& row : rows.rows)
       if (is_of_shard(row)) context_.ledger->take_in(row, now_ns);
   if (!rows.last) return std::nullopt;
-  if (from) {
+  const bool is_kept = !is_own && is_expected(rows);
+  if (from && (is_own || is_kept || arrived_epoch_[shard] >= rows.epoch)) {
     shard_taken done;
     done.epoch = rows.epoch;
     done.shard = shard;
     context_.self->send(from, done);
   }
-  if (is_own || !is_expected(rows)) return std::nullopt;
+  if (!is_kept) return std::nullopt;
   (void)copies_.take_leases(shard); // older than these
   auto leases = with_origins(rows.leases, rows.origins);
   std::erase_if(leases, [&](const moved_lease& each) { return !is_of_shard(each); });
@@ -178,7 +188,7 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
           at.source_owned && at.source != no_member && view.members.at(at.source) == rows.from);
   } else {
     table_.set_role(shard, shard_role::foreign);
-    push(shard, at.owner);
+    push(shard, next_for(shard));
     send();
   }
   return table_.role_of(shard);
@@ -200,7 +210,7 @@ bool shard_mover::end_late(std::int64_t steady_ns) {
       become_owner(shard);
     } else {
       table_.set_role(shard, shard_role::foreign);
-      push(shard, table_.owner_of(shard));
+      push(shard, next_for(shard));
     }
   }
   if (late == 0) return false;
@@ -216,7 +226,8 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
   const placement& view = table_.view();
   const shard_place& at = view.shards[shard];
   const shard_role was = table_.role_of(shard);
-  const bool missed_views = before && before->epoch + 1 < view.epoch;
+  // Also where this is the first view that it sees, and it was a member before.
+  const bool missed_views = !before || before->epoch + 1 < view.epoch;
   if (may_have_last_copy(shard, before)) last_copies_.set(shard);
   note_copy(shard, before);
   if (!view.includes_self) {
@@ -226,8 +237,7 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
     drop_move(shard);
   } else if (was == shard_role::own) {
     table_.set_role(shard, shard_role::foreign);
-    // A view that this node never saw may have given the shard to somebody who waits for it.
-    push(shard, at.source == no_member || at.source == table_.self() ? at.owner : at.source);
+    push(shard, next_for(shard));
   } else if (was == shard_role::arriving) {
     // Pushed on when it has come or, where all is here, when nobody else may decide any more.
     const arrival& coming = arrivals_[shard];
@@ -235,13 +245,14 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
                                              : arrived_epoch_[shard] < coming.epoch)
       return;
     table_.set_role(shard, shard_role::foreign);
-    push(shard, at.owner);
+    push(shard, next_for(shard));
   } else if (at.source == table_.self() && missed_views) {
     // It was to come here by a view that this node never saw.
     await(shard, awaited::unseen_move, shard_table::any_member);
   } else if (at.source == table_.self()) {
     last_copies_.set(shard); // what a dead owner had streamed to this node
   }
+  if (was == shard_role::foreign) redirect(shard);
   if (was != shard_role::foreign) last_copies_.reset(shard);
   if (!last_copies_[shard] || !view.confirmed) return;
   last_copies_.reset(shard);
@@ -282,6 +293,28 @@ void shard_mover::drop_move(std::uint32_t shard) {
   std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
 }
 
+// Who waits for what this node has of another's shard. While it was on its way here a view may have
+// given the shard to somebody, and a later one to somebody else, who waits for the former.
+std::uint16_t shard_mover::next_for(std::uint32_t shard) const {
+  const shard_place& at = table_.view().shards[shard];
+  return at.source == no_member || at.source == table_.self() ? at.owner : at.source;
+}
+
+// A push on its way to who is dead.
+void shard_mover::redirect(std::uint32_t shard) {
+  for (move& each : moves_)
+    if (each.shard == shard && !table_.is_member(each.to)) {
+      each.to = next_for(shard);
+      each.sent = false;
+    }
+}
+
+void shard_mover::send_again(std::int64_t steady_ns) {
+  for (move& each : moves_)
+    if (steady_ns - each.sent_ns >= push_again_ns) each.sent = false;
+  send();
+}
+
 void shard_mover::send() {
   std::size_t sent = static_cast<std::size_t>(std::ranges::count_if(moves_, &move::sent));
   for (move& each : moves_) {
@@ -290,6 +323,7 @@ void shard_mover::send() {
     const limiter_handle* const to = table_.limiter_of(each.to, each.shard);
     if (!to) continue;
     each.sent = true;
+    each.sent_ns = context_.parts.steady_ns();
     ++sent;
     send_shard(each, *to);
   }

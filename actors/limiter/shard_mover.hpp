@@ -23,6 +23,9 @@ inline constexpr std::size_t rows_per_chunk = 1000;
 inline constexpr std::size_t max_moving_shards = 8;
 /// A new owner waits this long for the old one's counters, and longer if that may still decide.
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
+/// What was pushed and not confirmed is sent again after so long: whoever was to get it may not have
+/// known yet that it was.
+inline constexpr std::int64_t push_again_ns = 1'000'000'000;
 /// And this long for counters that may be on their way by a view that it never saw.
 inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;
 
@@ -41,6 +44,8 @@ class shard_mover {
   /// A piece of a shard. When that was the last: what the shard is by now.
   std::optional<shard_role> on_rows(const shard_rows& rows, const limiter_handle& from);
   void on_taken(const shard_taken& done);
+  /// Sends again what was not confirmed for long.
+  void send_again(std::int64_t steady_ns);
   /// What was under way to the member may not have come.
   void lose(std::uint16_t member);
   /// Ends waits that took too long; true if there were some.
@@ -74,6 +79,7 @@ class shard_mover {
     std::uint32_t shard = 0;
     std::uint16_t to = 0;
     bool sent = false;
+    std::int64_t sent_ns = 0; // steady
   };
 
   // -- towards this node --------------------------------------------------------------------------
@@ -93,6 +99,8 @@ class shard_mover {
   bool may_have_last_copy(std::uint32_t shard, const placement* before) const;
   void push(std::uint32_t shard, std::uint16_t to);
   void drop_move(std::uint32_t shard);
+  void redirect(std::uint32_t shard);
+  std::uint16_t next_for(std::uint32_t shard) const;
   void send_shard(const move& what, const limiter_handle& to);
   std::vector<moved_lease> leases_of(std::uint32_t shard);
 
@@ -106,6 +114,7 @@ class shard_mover {
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
   std::bitset<shard_count> last_copies_; // that the owner may want, once the view is confirmed
   std::deque<move> moves_;
+  std::uint64_t first_epoch_ = 0; // of the first view that this process saw
 };
 
 } // namespace penstock

@@ -56,6 +56,9 @@ std::vector<option> membership_options(cluster_settings& cluster) {
                                                {"refuse", unreachable_policy::refuse}}),
        "local", "refuse",
        "When the node that keeps a client's limits is gone: limit here alone, or answer 503."},
+      {"cluster.ready_without", read_flag(cluster.ready_without), "false", "true",
+       "Say ready on /readyz also while the node is not let into its cluster, is refused by its "
+       "peers, or has no shards yet."},
       {"cluster.secret", read_secret(cluster.secret, min_secret_chars), "", "4b1f0c9e7a6d48d2",
        "Keys the hash under which clients are known; the same on every node of a cluster."},
       {"cluster.tls_cert", read_text(cluster.tls_cert, "a path", any_path), "",

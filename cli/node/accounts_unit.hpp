@@ -7,6 +7,7 @@
 #include "cli/node/request_lanes.hpp"
 #include "cli/node/unit.hpp"
 
+#include <string>
 #include <string_view>
 
 namespace penstock {
@@ -23,6 +24,8 @@ class accounts_unit final : public unit {
   void reload(const config& settings);
 
   const accounts_handle& actor() const { return actor_; }
+  /// What clients and keys are hashed with.
+  const std::string& secret() const { return files_.secret(); }
 
  private:
   node_core& core_;

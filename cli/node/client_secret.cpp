@@ -4,11 +4,15 @@
 #include "storage/base/files.hpp"
 #include "storage/stores/store_opening.hpp"
 
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <string_view>
 
 namespace penstock {
 
@@ -78,6 +82,20 @@ result<std::string> own_secret(const std::filesystem::path& data_dir) {
 }
 
 } // namespace
+
+std::string secret_check_of(const std::string& secret) {
+  constexpr std::string_view purpose = "penstock: do nodes have the same secret?";
+  constexpr std::size_t check_bytes = 8; // enough to tell a mistake
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> code{};
+  unsigned length = 0;
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(purpose.data()), purpose.size(), code.data(),
+       &length);
+  std::string text;
+  for (std::size_t i = 0; i < check_bytes; ++i)
+    text += fmt::format("{:02x}", code[i]);
+  return text;
+}
 
 std::string missing_secret(const std::filesystem::path& data_dir) {
   std::error_code fault;

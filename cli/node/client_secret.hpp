@@ -16,6 +16,9 @@ namespace penstock {
 result<std::string> client_secret(const cluster_settings& cluster,
                                   const std::filesystem::path& data_dir);
 
+/// What tells nodes whether they have the same secret, and nobody else anything of it.
+std::string secret_check_of(const std::string& secret);
+
 /// What to say where a node that had a secret of its own has neither that nor its checksum any more, so that a
 /// start makes another; "" where that is not known.
 std::string missing_secret(const std::filesystem::path& data_dir);

@@ -1,5 +1,8 @@
 #include "cli/node/cluster_seat.hpp"
 
+#include "net/base/boot_clock.hpp"
+#include "net/base/wall_time.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,11 +43,17 @@ cluster_seat::cluster_seat(const config& settings)
     // Its number is 0, see membership_actor.
     first_placement_ = placement_without_owners();
     decides_until_ns_ = std::make_shared<std::atomic<std::int64_t>>(0);
+    time_ = std::make_shared<cluster_time>();
+    time_->base_ns.store(wall_ns() - boot_ns());
     return;
   }
   const auto self = std::ranges::find(members_, settings.cluster.listen);
   self_member_ = static_cast<std::uint16_t>(self - members_.begin());
   first_placement_ = std::make_shared<const placement>(fixed_placement(members_));
+}
+
+wall_clock cluster_seat::limits_clock() const {
+  return time_ ? wall_clock{time_, boot_ns} : wall_clock{};
 }
 
 } // namespace penstock

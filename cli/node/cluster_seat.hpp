@@ -1,6 +1,7 @@
 // What a node knows of its place in a cluster before it has spoken to anybody.
 #pragma once
 
+#include "actors/base/wall_clock.hpp"
 #include "actors/cluster/placement.hpp"
 #include "cli/config/config.hpp"
 
@@ -28,6 +29,10 @@ class cluster_seat {
   const std::shared_ptr<std::atomic<std::int64_t>>& decides_until_ns() const {
     return decides_until_ns_;
   }
+  /// By the boot clock; null without a directory.
+  const std::shared_ptr<cluster_time>& time() const { return time_; }
+  /// What limits are counted in: a clock for one thread.
+  wall_clock limits_clock() const;
 
  private:
   std::vector<std::string> members_;
@@ -35,6 +40,7 @@ class cluster_seat {
   placement_ptr first_placement_;
   std::string incarnation_;
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns_;
+  std::shared_ptr<cluster_time> time_;
 };
 
 } // namespace penstock

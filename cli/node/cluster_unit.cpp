@@ -5,8 +5,10 @@
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/cluster/peer_handles.hpp"
 #include "actors/delivery/sink_metrics.hpp"
+#include "cli/node/client_secret.hpp"
 #include "cli/node/node_drain.hpp"
 #include "net/base/boot_clock.hpp"
+#include "net/base/wall_time.hpp"
 #include "net/links/link_multiplexer.hpp"
 #include "net/loop/tcp_probe.hpp"
 
@@ -15,6 +17,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 
 namespace penstock {
 
@@ -67,6 +71,13 @@ void append(std::vector<To>& to, const std::vector<From>& more) {
 
 } // namespace
 
+cluster_unit::cluster_unit(node_core& core, const cluster_needs& needs)
+    : core_(core), needs_(needs) {
+  if (!core_.has_peers() || core_.settings.cluster.ready_without) return;
+  core_.state.is_refused =
+      std::shared_ptr<const std::atomic<bool>>(link_metrics_, &link_metrics_->is_refused);
+}
+
 // -- starting -------------------------------------------------------------------------------------
 
 result<void> cluster_unit::start() {
@@ -75,6 +86,7 @@ result<void> cluster_unit::start() {
   const bool is_fixed = cluster.directory == directory_kind::static_peers;
   peer_up here;
   here.version = cluster.max_wire_version;
+  here.secret_check = secret_check_of(needs_.accounts.secret());
   here.accounts = needs_.accounts.actor();
   here.replicas = needs_.replication.replicas();
   here.limiters = needs_.lanes.limiters();
@@ -99,8 +111,16 @@ void cluster_unit::start_membership(const peer_up& here) {
   parts.self.node = core_.settings.node_name;
   parts.self.version = PENSTOCK_VERSION;
   parts.self.wire_version = core_.settings.cluster.max_wire_version;
+  parts.self.secret_check = here.secret_check;
   parts.figures = load_of(needs_.figures, core_.state);
+  parts.settled_epoch = [&lanes = needs_.lanes] { return lanes.settled_epoch(); };
   parts.steady_ns = boot_ns;
+  parts.system_ns = wall_ns;
+  parts.time = needs_.seat.time();
+  if (!core_.settings.cluster.ready_without) {
+    core_.state.standing.store(cluster_standing::no_directory);
+    parts.standing = &core_.state.standing;
+  }
   parts.decides_until_ns = needs_.seat.decides_until_ns();
   append(parts.placed, here.front_ends);
   append(parts.placed, here.limiters);
@@ -145,7 +165,9 @@ void cluster_unit::start_links(const peer_up& here, const std::vector<std::strin
   told_of_peers.push_back(needs_.replication.replicator());
   if (membership_) told_of_peers.push_back(membership_);
   append(told_of_peers, needs_.extensions.wanting_members());
-  links_ = core_.system.spawn(peer_links, core_.settings.cluster, fixed, told_of_peers, probe_tcp,
+  auto settings = core_.settings.cluster;
+  settings.secret_check = here.secret_check;
+  links_ = core_.system.spawn(peer_links, std::move(settings), fixed, told_of_peers, probe_tcp,
                               link_metrics_, transport_->middleman());
   caf::anon_send(gate_, links_known{links_});
   if (membership_) {

@@ -35,7 +35,7 @@ struct cluster_needs {
 /// (leave).
 class cluster_unit final : public unit {
  public:
-  cluster_unit(node_core& core, const cluster_needs& needs) : core_(core), needs_(needs) {}
+  cluster_unit(node_core& core, const cluster_needs& needs);
 
   std::string_view name() const override { return "cluster"; }
   result<void> start() override;

@@ -62,7 +62,7 @@ result<void> request_lanes::start() {
   auto restored = restore_ledgers();
   if (!restored) return restored.error();
   counters_ = core_.system.spawn<caf::detached>(
-      counters_actor, counters_parts{needs_.storage.counters(), counters_metrics_, wall_ns});
+      counters_actor, counters_parts{needs_.storage.counters(), counters_metrics_, needs_.seat.limits_clock()});
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     give_loop(i);
     start_limiter(i, restored->at(i));
@@ -103,7 +103,7 @@ void request_lanes::start_limiter(std::size_t lane, std::shared_ptr<limit_ledger
   auto& to = lanes_[lane];
   to.limiter = spawn_hosted<limiter_state, limiter_self::base>(
       core_.system, *to.loop,
-      [parts = limiter_parts{std::move(ledger), wall_clock{}, to.limiter_counts, counters_,
+      [parts = limiter_parts{std::move(ledger), needs_.seat.limits_clock(), to.limiter_counts, counters_,
                              cluster_parts(lane)}](auto* self) { return limiter(self, parts); },
       residence::with_sender);
   auto keys = needs_.keys.index(lane);
@@ -229,6 +229,13 @@ std::int64_t request_lanes::shards_here() const {
                 lane.cluster_counts->waiting_shards.value() +
                 lane.cluster_counts->leaving_shards.value();
   return shards;
+}
+
+std::uint64_t request_lanes::settled_epoch() const {
+  auto out = INT64_MAX;
+  for (const auto& lane : lanes_)
+    if (lane.cluster_counts) out = std::min(out, lane.cluster_counts->settled_epoch.value());
+  return out == INT64_MAX ? 0 : static_cast<std::uint64_t>(out);
 }
 
 void request_lanes::add_figures(metrics_sources& to) {

@@ -63,6 +63,8 @@ class request_lanes final : public unit {
   std::vector<idempotency_handle> indexes() const;
   /// Shards whose counters are here, or under way to others.
   std::int64_t shards_here() const;
+  /// Of the last view by which no shard is to come or to go any more, in any lane; any thread.
+  std::uint64_t settled_epoch() const;
 
  private:
   /// One thread of the request path, with the limiter and the front end that live on it.

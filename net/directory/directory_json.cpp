@@ -3,6 +3,7 @@
 #include "actors/base/json_record.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace penstock {
 
@@ -83,17 +84,24 @@ bool read_removals(json_record& in, std::vector<view_removal>& out) {
 } // namespace
 
 std::string member_json(const member_record& member) {
-  return json::serialize(json::object{{"address", member.address},
-                                      {"incarnation", member.incarnation},
-                                      {"node", member.node},
-                                      {"version", member.version},
-                                      {"wire_version", member.wire_version},
-                                      {"leaving", member.leaving},
-                                      {"epoch", member.epoch},
-                                      {"requests_per_s", member.requests_per_s},
-                                      {"journal_bytes", member.journal_bytes},
-                                      {"lag_events", member.lag_events},
-                                      {"uptime_s", member.uptime_s}});
+  json::object out{{"address", member.address},
+                   {"incarnation", member.incarnation},
+                   {"node", member.node},
+                   {"version", member.version},
+                   {"wire_version", member.wire_version},
+                   {"leaving", member.leaving},
+                   {"epoch", member.epoch},
+                   {"requests_per_s", member.requests_per_s},
+                   {"journal_bytes", member.journal_bytes},
+                   {"lag_events", member.lag_events},
+                   {"uptime_s", member.uptime_s}};
+  if (member.settled_epoch) out["settled_epoch"] = *member.settled_epoch;
+  if (member.clocks.system_ns > 0) {
+    out["system_ns"] = member.clocks.system_ns;
+    out["cluster_ns"] = member.clocks.cluster_ns;
+  }
+  if (!member.secret_check.empty()) out["secret_check"] = member.secret_check;
+  return json::serialize(out);
 }
 
 std::optional<member_record> read_member(std::string_view text) {
@@ -106,6 +114,12 @@ std::optional<member_record> read_member(std::string_view text) {
   in.number("wire_version", out.wire_version);
   in.flag("leaving", out.leaving);
   in.number("epoch", out.epoch);
+  auto settled_epoch = UINT64_MAX;
+  in.number("settled_epoch", settled_epoch);
+  if (settled_epoch != UINT64_MAX) out.settled_epoch = settled_epoch;
+  in.number("system_ns", out.clocks.system_ns);
+  in.number("cluster_ns", out.clocks.cluster_ns);
+  in.text("secret_check", max_word_bytes, out.secret_check);
   in.number("requests_per_s", out.requests_per_s);
   in.number("journal_bytes", out.journal_bytes);
   in.number("lag_events", out.lag_events);

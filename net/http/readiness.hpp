@@ -14,6 +14,8 @@ struct readiness {
   bool full = false;
   bool scarce = false;
   bool failed = false;
+  bool refused = false; ///< by its peers
+  cluster_standing standing = cluster_standing::in;
 };
 
 /// Whether a node takes requests, and what keeps it from that. Any thread.

@@ -70,6 +70,9 @@ void add_membership(prometheus_page& out, const membership_metrics& m) {
   out.gauge("penstock_cluster_epoch", "That view's number.").value(m.epoch.value());
   out.gauge("penstock_directory_up", "1 while the directory takes this node's renewals.")
       .value(m.directory_up.value());
+  out.gauge("penstock_cluster_clock_ahead_seconds",
+            "How far this node's clock is ahead of the time that the cluster counts limits in.")
+      .value(static_cast<double>(m.clock_ahead_ms.value()) / 1e3);
   out.counter("penstock_directory_renewals_total", "Renewals of this node's record, by result.")
       .value(m.renewals.value(), {{"result", "ok"}})
       .value(m.failed_renewals.value(), {{"result", "failed"}});

@@ -66,6 +66,142 @@ class one_member {
 
 } // namespace
 
+TEST_CASE_METHOD(one_member, "membership: joins that come together are one change",
+                 "[membership]") {
+  pass(100, {"a"});
+  hear("b");
+  CHECK_FALSE(members.proposal(now));
+  now += 100 * member_ms;
+  hear("c");
+  CHECK_FALSE(members.proposal(now)); // another may follow
+  now += 140 * member_ms;
+  CHECK_FALSE(members.proposal(now));
+  now += 10 * member_ms;
+  settle();
+  CHECK(views == std::vector<names>{{"a"}, {"a", "b", "c"}});
+}
+
+TEST_CASE_METHOD(one_member, "membership: they are not gathered for ever", "[membership]") {
+  pass(100, {"a"});
+  const auto began = now;
+  for (char name = 'b'; views.size() == 1; now += 100 * member_ms, ++name) {
+    REQUIRE(name <= 'g');
+    members.on_renewed(now, revision);
+    hear("a");
+    hear(std::string(1, name));
+    settle();
+  }
+  CHECK(now - began == 600 * member_ms);
+}
+
+TEST_CASE_METHOD(one_member, "membership: what is planned waits for the moves of the view before",
+                 "[membership]") {
+  pass(300, {"a", "b"});
+  pass(300, {"a", "b", "c"});
+  REQUIRE(views.back() == names{"a", "b", "c"});
+  const auto hear_all = [&](std::uint64_t settled_of_c, bool b_leaves) {
+    for (const char* each : {"a", "b", "c", "d"}) {
+      auto record = record_for(each, "1", b_leaves && *each == 'b');
+      record.epoch = members.view().epoch;
+      record.settled_epoch = *each == 'c' ? settled_of_c : record.epoch;
+      members.on_record(record, now);
+    }
+  };
+  const auto epoch = members.view().epoch;
+  for (int i = 0; i < 20; ++i) {
+    now += 100 * member_ms;
+    members.on_renewed(now, revision);
+    hear_all(epoch - 1, i >= 10);
+    settle();
+  }
+  CHECK(members.view().epoch == epoch);
+  SECTION("and is done when they are over") {
+    hear_all(epoch, true);
+    settle();
+    CHECK(views.back() == names{"a", "b-", "c", "d"});
+  }
+  SECTION("or who has them is dead") {
+    for (int i = 0; i < 9; ++i) {
+      now += 100 * member_ms;
+      members.on_renewed(now, revision);
+      for (const char* each : {"a", "b", "d"})
+        hear(each);
+      settle();
+    }
+    CHECK(addresses_in(members.view().members) == names{"a", "b", "d"});
+  }
+  SECTION("but not for one that never ends") {
+    for (int i = 0; i < 40; ++i) {
+      now += 100 * member_ms;
+      members.on_renewed(now, revision);
+      hear_all(epoch - 1, true);
+      settle();
+    }
+    CHECK(views.back() == names{"a", "b-", "c", "d"});
+  }
+  SECTION("another process of a member does not wait") {
+    members.on_record(record_for("c", "2"), now);
+    settle();
+    CHECK(views.back() == names{"a", "b", "c"});
+    CHECK(members.view().members[2].incarnation == "2");
+  }
+}
+
+TEST_CASE("membership: who has another secret is not let in, and lets nobody in", "[membership]") {
+  std::int64_t now = 1000 * member_ms;
+  const auto record = [](const std::string& address, const std::string& secret_check) {
+    auto out = record_for(address);
+    out.secret_check = secret_check;
+    return out;
+  };
+  membership a{{"a", "1", false}, {}, "ours"};
+  a.on_renewed(now, 0);
+  a.on_record(record("a", "ours"), now);
+  auto view = a.proposal(now);
+  REQUIRE(view);
+  REQUIRE(a.on_view(*view, 1, now));
+  a.on_record(record("b", "theirs"), now);
+  a.on_record(record("c", ""), now); // an earlier program
+  for (int i = 0; i < 3; ++i, now += 100 * member_ms) {
+    a.on_renewed(now, 1);
+    a.on_record(record("a", "ours"), now);
+    view = a.proposal(now);
+  }
+  REQUIRE(view);
+  CHECK(addresses_in(view->members) == names{"a", "c"});
+  CHECK(a.is_other("b"));
+  CHECK_FALSE(a.is_stranger(now));
+
+  membership b{{"b", "1", false}, {}, "theirs"};
+  REQUIRE(b.on_view(*view, 2, now));
+  b.on_record(record("b", "theirs"), now);
+  b.on_record(record("a", "ours"), now);
+  for (int i = 0; i < 30; ++i, now += 100 * member_ms) {
+    b.on_renewed(now, 2);
+    b.on_record(record("b", "theirs"), now);
+    b.on_record(record("a", "ours"), now);
+    CHECK_FALSE(b.proposal(now));
+  }
+  CHECK(b.is_stranger(now));
+  // The others are gone, or have the secret by now.
+  std::optional<cluster_view> next;
+  for (int i = 0; i < 700 && !next; ++i, now += 100 * member_ms) {
+    b.on_renewed(now, 2);
+    b.on_record(record("b", "theirs"), now);
+    next = b.proposal(now);
+  }
+  REQUIRE(next);
+  CHECK(std::ranges::count(next->members, "b", &view_member::address) == 1);
+}
+
+TEST_CASE_METHOD(one_member, "membership: the dead leave room for others", "[membership]") {
+  pass(100, {"a"});
+  for (std::size_t i = 0; i < max_heard_records + 20; ++i)
+    members.on_record(record_for("dead" + std::to_string(i)), now - 60'000 * member_ms);
+  pass(300, {"a", "b"});
+  CHECK(views.back() == names{"a", "b"});
+}
+
 TEST_CASE_METHOD(one_member, "membership: joins at once, goes after a silence", "[membership]") {
   CHECK_FALSE(members.proposal(now)); // not connected
   pass(100, {"a"});

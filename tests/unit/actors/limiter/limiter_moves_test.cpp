@@ -258,3 +258,110 @@ TEST_CASE_METHOD(new_backup,
   CHECK(owner() == joins);
   CHECK(ask_one(joins, some_client, 9)->granted == 2);
 }
+
+namespace {
+
+/// A client that is the first node's and, as others join one after the other, each one's after it.
+/// The first has admitted 6 of 10.
+class passed_on : public limiter_world {
+ public:
+  passed_on() {
+    add(minute_plan(10));
+    add(minute_plan(10));
+    link(0, 1);
+    next_view();
+    run();
+    while (owner_among(2) != 0 || owner_among(3) != 2 || owner_among(4) != 3)
+      client += std::uint64_t{1} << 56;
+    CHECK(ask_one(0, client, 6)->granted == 6);
+  }
+  std::size_t owner_among(std::size_t count) const {
+    cluster_view of;
+    for (std::size_t i = 0; i < count; ++i)
+      of.members.push_back({std::string(1, static_cast<char>('a' + i)), "", false});
+    const auto places = place(of, [this](const std::string& at) { return number_of(at); });
+    return places.shards[shard_of(client)].owner;
+  }
+  void check_all_exact(std::size_t last) {
+    pass_time(60);
+    CHECK_FALSE(ask_one(last, client)); // they have not come
+    for (std::size_t i = 1; i < nodes.size(); ++i)
+      link(0, i);
+    pass_time(60);
+    CHECK(collect(last).at(0).granted == 1);
+    CHECK(ask_one(1, client, 9)->granted == 3);
+    for (const auto& each : nodes)
+      CHECK(each->metrics->moves_incomplete.value() == 0);
+  }
+
+  std::uint64_t client = 7;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(passed_on, "limiters: a node whose first view is not the one that let it in",
+                 "[limiter_cluster]") {
+  add(minute_plan(10));
+  next_view({0, 1}); // the third was let in, and does not know yet
+  add(minute_plan(10));
+  next_view();
+  run();
+  link(1, 2);
+  link(1, 3);
+  link(2, 3);
+  check_all_exact(3);
+}
+
+TEST_CASE_METHOD(passed_on, "limiters: what comes late goes the way that the views say",
+                 "[limiter_cluster]") {
+  while (owner_among(2) != 0 || owner_among(3) != 2 || owner_among(4) != 3 || owner_among(5) != 4)
+    client += std::uint64_t{1} << 56;
+  CHECK(ask_one(0, client, 6)->granted == 6);
+  for (std::size_t i = 2; i < 5; ++i) {
+    add(minute_plan(10));
+    for (std::size_t j = 1; j < i; ++j)
+      link(i, j);
+    next_view();
+    run();
+  }
+  check_all_exact(4);
+}
+
+TEST_CASE_METHOD(passed_on, "limiters: what its receiver does not expect yet stays with the sender",
+                 "[limiter_cluster]") {
+  shard_rows late;
+  late.epoch = 1; // of a view long ago
+  late.from = "a";
+  late.shard = shard_of(client);
+  late.last = true;
+  (*nodes[1]->front_end)->send(nodes[1]->limiter, late);
+  run();
+  shard_taken taken;
+  CHECK_FALSE(take(*nodes[1]->front_end, taken));
+}
+
+TEST_CASE_METHOD(small_limiters, "limiters: owner and backup die at once: it begins anew, and is told",
+                 "[limiter_cluster]") {
+  const auto places = place(view, [this](const std::string& at) { return number_of(at); });
+  const auto had = owner(), backup = std::size_t{places.shards[shard_of(some_client)].backup};
+  const auto last = 3 - had - backup;
+  // The third was the owner's backup once, and has an old copy.
+  kill(backup);
+  next_view();
+  run();
+  CHECK(ask_one(had, some_client, 4)->granted == 4);
+  pass_time(60);
+  restart(backup, minute_plan(10));
+  next_view();
+  pass_time(60);
+  CHECK(ask_one(had, some_client, 5)->granted == 5);
+  pass_time(60);
+  CHECK(nodes[last]->metrics->moves_incomplete.value() == 0);
+  kill(had);
+  kill(backup);
+  next_view();
+  run();
+  REQUIRE(owner() == last);
+  CHECK(ask_one(last, some_client, 11)->granted == 10);
+  CHECK(nodes[last]->metrics->moves_incomplete.value() > 0);
+}

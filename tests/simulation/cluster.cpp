@@ -1,0 +1,379 @@
+#include "tests/simulation/cluster.hpp"
+
+#include "actors/base/shards.hpp"
+#include "actors/limits/limit_messages.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace penstock::simulation {
+namespace {
+
+/// The present time of the world that runs, for clocks that are told by a plain function.
+std::int64_t steady_now = 0;
+std::int64_t read_steady() {
+  return steady_now;
+}
+
+constexpr std::int64_t real_ns = 1'790'000'000 * second;
+constexpr std::int64_t step_ns = 5 * ms;
+constexpr std::int64_t lost_with_a_link = 10;
+constexpr std::int64_t charged_since_shown = 4;
+constexpr std::int64_t hand_over_patience_s = 10;
+
+plan the_plan() {
+  limit rule;
+  rule.name = "shared";
+  rule.kind = algorithm::fixed_window;
+  rule.amount = limit_amount;
+  rule.window_ns = 12 * 3600 * second;
+  return {"p", {rule}};
+}
+
+placement_ptr nobody_owns() {
+  placement out;
+  for (auto& shard : out.shards)
+    shard = {.owner = no_member};
+  out.confirmed = false;
+  return std::make_shared<const placement>(out);
+}
+
+} // namespace
+
+cluster::cluster(std::uint64_t seed, std::size_t clients)
+    : random(seed), store(when, random), system_(config_),
+      scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())),
+      network_(system_, when, random), admitted_(clients) {
+  steady_now = when.now_ns();
+  for (std::size_t i = 0; i < clients; ++i)
+    clients_.push_back(static_cast<std::uint64_t>(random.between(1, INT64_MAX)) * 2 + i % 2);
+}
+
+cluster::~cluster() {
+  for (auto& each : nodes_)
+    stop(*each);
+  scheduler_.run();
+  scheduler_.clock().cancel_all();
+}
+
+// -- nodes ----------------------------------------------------------------------------------------
+
+std::size_t cluster::add(std::int64_t clock_off_ns) {
+  auto made = std::make_unique<node>();
+  made->number = static_cast<int>(nodes_.size());
+  made->address = fmt::format("n{:02}", nodes_.size());
+  made->clock_off_ns = clock_off_ns;
+  nodes_.push_back(std::move(made));
+  start(*nodes_.back());
+  return nodes_.size() - 1;
+}
+
+void cluster::start(node& which) {
+  which.up = true;
+  which.leaving = false;
+  which.standing.store(cluster_standing::no_directory);
+  which.places = nullptr;
+  which.linked.clear();
+  const auto incarnation = fmt::format("{}-{}", which.address, ++which.starts);
+  const auto system_ns = [this, &which] { return when.now_ns() + real_ns + which.clock_off_ns; };
+  which.time = std::make_shared<cluster_time>();
+  which.time->base_ns.store(system_ns() - when.now_ns());
+  which.decides_until = std::make_shared<std::atomic<std::int64_t>>(0);
+  which.figures = std::make_shared<limiter_cluster_metrics>();
+  which.ledger = std::make_shared<limit_ledger>(
+      std::make_shared<const std::vector<plan>>(1, the_plan()), 100'000, labels_);
+  limiter_cluster_parts peers;
+  peers.on_unreachable = unreachable_policy::refuse;
+  peers.steady_ns = read_steady;
+  peers.places = nobody_owns();
+  peers.decides_until_ns = which.decides_until;
+  peers.holder = holder_of(incarnation);
+  peers.metrics = which.figures;
+  peers.series = static_cast<std::uint32_t>(random.between(1, UINT32_MAX));
+  which.limiter = system_.spawn(limiter, limiter_parts{which.ledger, wall_clock{which.time, read_steady},
+                                                       std::make_shared<limiter_metrics>(), nullptr,
+                                                       peers});
+  which.writer = system_.spawn([this, &which, starts = which.starts](
+                                   caf::event_based_actor* self) -> caf::behavior {
+    auto asked = std::make_shared<std::map<std::uint64_t, caf::response_promise>>();
+    return {[=, this, &which](const directory_wish& wish) -> caf::result<directory_done> {
+              const auto token = ++tokens_;
+              auto promise = (*asked)[token] = self->make_response_promise();
+              store.carry_out(
+                  which.number, wish,
+                  [&which, starts, token](directory_done done) {
+                    if (which.up && which.starts == starts)
+                      caf::anon_send(which.writer, token, std::move(done));
+                  },
+                  [&which, starts](directory_news news) {
+                    if (which.up && which.starts == starts)
+                      caf::anon_send(which.membership, std::move(news));
+                  });
+              return promise;
+            },
+            [asked](std::uint64_t token, directory_done done) {
+              if (auto found = asked->extract(token)) found.mapped().deliver(std::move(done));
+            }};
+  });
+  which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
+    return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
+  });
+  which.front_end = system_.spawn([this](caf::event_based_actor*) -> caf::behavior {
+    return {[this](const admit_reply& reply) { on_reply(reply); }};
+  });
+  membership_parts parts;
+  parts.self.address = which.address;
+  parts.self.incarnation = incarnation;
+  parts.settled_epoch = [figures = which.figures] {
+    return static_cast<std::uint64_t>(figures->settled_epoch.value());
+  };
+  parts.steady_ns = read_steady;
+  parts.system_ns = system_ns;
+  parts.time = which.time;
+  parts.standing = &which.standing;
+  parts.decides_until_ns = which.decides_until;
+  parts.placed = {which.limiter};
+  parts.limiters = {which.limiter};
+  parts.metrics = std::make_shared<membership_metrics>();
+  parts.board = std::make_shared<membership_board>();
+  which.membership = system_.spawn(membership_actor, std::move(parts));
+  caf::anon_send(which.membership, which.writer, which.links);
+}
+
+void cluster::stop(node& which) {
+  if (!which.up) return;
+  which.up = false;
+  incomplete_of_gone_ += which.figures->moves_incomplete.value();
+  store.forget(which.number);
+  for (std::size_t other = 0; other < nodes_.size(); ++other)
+    if (static_cast<int>(other) != which.number)
+      unlink(static_cast<std::size_t>(which.number), other);
+  for (auto* each : {&which.membership, &which.limiter, &which.writer, &which.links, &which.front_end})
+    caf::anon_send_exit(*each, caf::exit_reason::kill);
+}
+
+// What a drain does, in its order: see node_drain.
+void cluster::drain(std::size_t who) {
+  auto& which = *nodes_[who];
+  which.leaving = true;
+  system_.spawn([this, &which, starts = which.starts](caf::event_based_actor* self) {
+    const auto end = [=, this, &which] {
+      if (which.starts == starts) stop(which);
+    };
+    const auto leave = [=, &which] {
+      self->request(which.membership, std::chrono::seconds{5}, leave_cluster{true})
+          .then([=](left_cluster) { end(); }, [=](const caf::error&) { end(); });
+    };
+    self->request(which.membership, std::chrono::seconds{5}, leave_cluster{false})
+        .then(
+            [=, &which](left_cluster) {
+              self->request(which.limiter, std::chrono::seconds{hand_over_patience_s},
+                            leave_shards{})
+                  .then([=](shards_gone) { leave(); }, [=](const caf::error&) { leave(); });
+            },
+            [=](const caf::error&) { leave(); });
+  });
+}
+
+void cluster::kill(std::size_t who) {
+  auto& which = *nodes_[who];
+  if (!which.up) return;
+  // The figure is shown every 50 ms.
+  allowed_.too_many += which.figures->unsent_units.value() + charged_since_shown;
+  // What is charged while the backup is out of reach is not bounded.
+  for (std::size_t other = 0; other < nodes_.size(); ++other)
+    if (other != who && nodes_[other]->up &&
+        (!which.linked[other] || when.now_ns() - which.linked_ns[other] < second))
+      allowed_.is_bounded = false;
+  allowed_.too_few += which.figures->leased_units.value();
+  stop(which);
+}
+
+void cluster::start_again(std::size_t who) {
+  start(*nodes_[who]);
+}
+
+std::size_t cluster::count_up() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(nodes_, [](const auto& each) { return each->up && !each->leaving; }));
+}
+
+// -- links ----------------------------------------------------------------------------------------
+
+std::uint16_t cluster::number_in(const placement& places, const std::string& address) const {
+  return static_cast<std::uint16_t>(std::ranges::find(places.members, address) -
+                                    places.members.begin());
+}
+
+void cluster::on_placement(node& which, const placement_ptr& to) {
+  which.places = to;
+  spdlog::debug("{:.3f} {} takes view {}{}", static_cast<double>(when.now_ns()) / 1e9, which.address,
+                to->epoch, to->confirmed ? "" : ", not confirmed");
+  for (std::size_t other = 0; other < nodes_.size(); ++other) {
+    if (static_cast<int>(other) == which.number) continue;
+    const bool wanted = std::ranges::count(to->members, nodes_[other]->address) != 0;
+    if (wanted && !which.linked[other]) link_soon(static_cast<std::size_t>(which.number), other);
+  }
+}
+
+void cluster::link_soon(std::size_t a, std::size_t b) {
+  when.after(random.between(5 * ms, 250 * ms), [this, a, b] { link(a, b); });
+}
+
+// Both know each other by then, or another try follows.
+void cluster::link(std::size_t a, std::size_t b) {
+  auto &one = *nodes_[a], &other = *nodes_[b];
+  if (!one.up || one.linked[b]) return;
+  const auto knows = [](const node& who, const node& whom) {
+    return who.places && std::ranges::count(who.places->members, whom.address) != 0;
+  };
+  if (!knows(one, other)) return;
+  if (!other.up || !knows(other, one) || !network_.can_link(one.number, other.number))
+    return link_soon(a, b);
+  one.linked[b] = other.linked[a] = true;
+  one.linked_ns[b] = other.linked_ns[a] = when.now_ns();
+  tell_up(one, other);
+  tell_up(other, one);
+}
+
+void cluster::tell_up(node& which, const node& peer) {
+  peer_up news;
+  news.member = number_in(*which.places, peer.address);
+  news.limiters = {network_.seen_from(which.number, peer.number, peer.limiter)};
+  news.directory = network_.seen_from(which.number, peer.number, peer.membership);
+  news.address = peer.address;
+  caf::anon_send(which.limiter, news);
+  caf::anon_send(which.membership, news);
+}
+
+void cluster::unlink(std::size_t a, std::size_t b) {
+  auto &one = *nodes_[a], &other = *nodes_[b];
+  network_.break_link(one.number, other.number);
+  if (!one.linked[b]) return;
+  one.linked[b] = other.linked[a] = false;
+  const auto tell = [this](node& which, const node& peer) {
+    if (!which.up) return;
+    const peer_down news{number_in(*which.places, peer.address)};
+    caf::anon_send(which.limiter, news);
+    caf::anon_send(which.membership, news);
+    link_soon(static_cast<std::size_t>(which.number), static_cast<std::size_t>(peer.number));
+  };
+  tell(one, other);
+  tell(other, one);
+}
+
+void cluster::part(std::size_t a, std::size_t b) {
+  const int one = nodes_[a]->number, other = nodes_[b]->number;
+  is_parted_ = true;
+  // What is under way between them is lost: units that were leased, and never heard of.
+  allowed_.too_few += nodes_[a]->figures->leased_units.value() +
+                      nodes_[b]->figures->leased_units.value() + lost_with_a_link;
+  network_.cut(one, other);
+  if (random.one_in(2)) network_.cut(other, one);
+  // Silence is noticed after a second.
+  when.after(random.between(second, 1200 * ms), [this, a, b, one, other] {
+    if (!network_.can_link(one, other)) unlink(a, b);
+  });
+}
+
+void cluster::lose_directory(bool wiped) {
+  // Whoever is taken out when it is back may have a backup that does not know all.
+  if (is_parted_) allowed_.is_bounded = false;
+  store.go_away(wiped);
+}
+
+void cluster::heal() {
+  is_parted_ = false;
+  for (const auto& a : nodes_)
+    for (const auto& b : nodes_)
+      if (!network_.reaches(a->number, b->number)) {
+        network_.heal(a->number, b->number);
+        // What was lost meanwhile is lost: a stream with a hole in it is closed.
+        unlink(static_cast<std::size_t>(a->number), static_cast<std::size_t>(b->number));
+      }
+}
+
+// -- time, and clients ----------------------------------------------------------------------------
+
+void cluster::pass(std::int64_t time_ns) {
+  for (const auto end = when.now_ns() + time_ns; when.now_ns() < end;) {
+    when.advance_to(when.now_ns() + step_ns);
+    steady_now = when.now_ns();
+    scheduler_.run();
+    scheduler_.advance_time(std::chrono::nanoseconds{step_ns});
+    scheduler_.run();
+  }
+}
+
+void cluster::send(std::size_t requests) {
+  std::vector<std::size_t> ready;
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (is_ready(i)) ready.push_back(i);
+  for (std::size_t i = 0; i < requests && !ready.empty(); ++i) {
+    const auto at =
+        ready[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
+    const auto client =
+        static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(clients_.size()) - 1));
+    ask(*nodes_[at], client, 1);
+  }
+}
+
+void cluster::ask(node& at, std::size_t client, std::uint32_t units) {
+  admit_item item;
+  item.client = clients_[client];
+  item.plan = plan_id("p");
+  item.events = units;
+  asked_[++tokens_] = client;
+  caf::send_as(at.front_end, at.limiter, admit_request{tokens_, {item}, {}});
+}
+
+void cluster::on_reply(const admit_reply& reply) {
+  const auto asked = asked_.find(reply.token);
+  if (asked == asked_.end()) return;
+  for (const auto& each : reply.verdicts) {
+    if (each.reason == verdict::pending) continue;
+    admitted_[asked->second] += each.granted;
+    if (each.granted == 0 && each.reason == static_cast<std::uint8_t>(refusal::unreachable))
+      ++unreachable_;
+    asked_.erase(asked);
+    return;
+  }
+}
+
+void cluster::exhaust() {
+  for (int round = 0; round < 3; ++round)
+    for (auto& each : nodes_) {
+      if (!each->up || each->leaving) continue;
+      for (std::size_t client = 0; client < clients_.size(); ++client)
+        ask(*each, client, limit_amount);
+      pass(300 * ms);
+    }
+}
+
+// -- what came of it ------------------------------------------------------------------------------
+
+std::int64_t cluster::owned_shards() const {
+  std::int64_t sum = 0;
+  for (const auto& each : nodes_)
+    if (each->up) sum += each->figures->owned_shards.value();
+  return sum;
+}
+
+std::uint64_t cluster::incomplete_moves() const {
+  auto sum = incomplete_of_gone_;
+  for (const auto& each : nodes_)
+    if (each->up) sum += each->figures->moves_incomplete.value();
+  return sum;
+}
+
+std::string cluster::describe() const {
+  std::string out;
+  for (const auto& each : nodes_)
+    out += fmt::format("{}{} ", each->address, each->up ? (each->leaving ? "-" : "") : "!");
+  return out + fmt::format("view {}, owned {}, incomplete {}, unreachable {}", store.view().epoch,
+                           owned_shards(), incomplete_moves(), unreachable_);
+}
+
+} // namespace penstock::simulation
