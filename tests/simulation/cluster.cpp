@@ -2,6 +2,7 @@
 
 #include "actors/base/shards.hpp"
 #include "actors/limits/limit_messages.hpp"
+#include "tests/unit/actors/stand_in.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -92,9 +93,9 @@ void cluster::start(node& which) {
   peers.holder = holder_of(incarnation);
   peers.metrics = which.figures;
   peers.series = static_cast<std::uint32_t>(random.between(1, UINT32_MAX));
-  which.limiter = system_.spawn(limiter, limiter_parts{which.ledger, wall_clock{which.time, read_steady},
-                                                       std::make_shared<limiter_metrics>(), nullptr,
-                                                       peers});
+  which.limiter = plain_actor(system_.spawn(
+      limiter, limiter_parts{which.ledger, wall_clock{which.time, read_steady},
+                             std::make_shared<limiter_metrics>(), {}, peers}));
   which.writer = system_.spawn([this, &which, starts = which.starts](
                                    caf::event_based_actor* self) -> caf::behavior {
     auto asked = std::make_shared<std::map<std::uint64_t, caf::response_promise>>();
@@ -134,12 +135,13 @@ void cluster::start(node& which) {
   parts.time = which.time;
   parts.standing = &which.standing;
   parts.decides_until_ns = which.decides_until;
-  parts.placed = {which.limiter};
-  parts.limiters = {which.limiter};
+  parts.placed = {stand_in(which.limiter)};
+  parts.limiters = {stand_in(which.limiter)};
   parts.metrics = std::make_shared<membership_metrics>();
   parts.board = std::make_shared<membership_board>();
-  which.membership = system_.spawn(membership_actor, std::move(parts));
-  caf::anon_send(which.membership, which.writer, which.links);
+  which.membership = plain_actor(system_.spawn(membership_actor, std::move(parts)));
+  caf::anon_send(which.membership,
+                 membership_partners{stand_in(which.writer), stand_in(which.links)});
 }
 
 void cluster::stop(node& which) {
@@ -241,8 +243,8 @@ void cluster::link(std::size_t a, std::size_t b) {
 void cluster::tell_up(node& which, const node& peer) {
   peer_up news;
   news.member = number_in(*which.places, peer.address);
-  news.limiters = {network_.seen_from(which.number, peer.number, peer.limiter)};
-  news.directory = network_.seen_from(which.number, peer.number, peer.membership);
+  news.limiters = {stand_in(network_.seen_from(which.number, peer.number, peer.limiter))};
+  news.directory = stand_in(network_.seen_from(which.number, peer.number, peer.membership));
   news.address = peer.address;
   caf::anon_send(which.limiter, news);
   caf::anon_send(which.membership, news);
