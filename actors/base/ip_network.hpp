@@ -45,10 +45,10 @@ struct ip_network {
 /// What becomes of bits that are set past a network's prefix.
 enum class host_bits : std::uint8_t { refused, dropped };
 
-/// The one reading of a network, wherever one is written: "10.0.0.0/8", "2001:db8::/32", or a single
-/// address. An IPv4-mapped one ("::ffff:10.0.0.0/104") is the IPv4 network, as peers' addresses
-/// are. Errors (errc::invalid) say what is wrong with it, also that no client can ever be in it:
-/// "10.0.0.1/8 has …" without the text itself.
+/// The one reading of a network, wherever one is written: "10.0.0.0/8", "2001:db8::/32", or a
+/// single address. An IPv4-mapped one ("::ffff:10.0.0.0/104") is the IPv4 network, as peers'
+/// addresses are. Errors (errc::invalid) say what is wrong with it, also that no client can ever be
+/// in it: "10.0.0.1/8 has …" without the text itself.
 result<ip_network> parse_network(std::string_view text, host_bits extra = host_bits::refused);
 bool any_contains(const std::vector<ip_network>& networks, const ip_address& address);
 

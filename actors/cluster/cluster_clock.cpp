@@ -11,8 +11,8 @@ void cluster_clock::on_record(const std::string& address, const member_clocks& s
   const auto known = heard_.find(address);
   if (known == heard_.end() && heard_.size() >= max_members) {
     // Who was not heard for longest is no member any more.
-    const auto oldest = std::ranges::min_element(
-        heard_, {}, [](const auto& each) { return each.second.at_ns; });
+    const auto oldest =
+        std::ranges::min_element(heard_, {}, [](const auto& each) { return each.second.at_ns; });
     heard_.erase(oldest);
   }
   const heard now{said.system_ns - steady_ns, said.cluster_ns - steady_ns, steady_ns};

@@ -20,8 +20,8 @@ inline constexpr std::int64_t ignored_clock_difference_ns = 100'000'000;
 inline constexpr std::int64_t cluster_clock_slew = 256;
 
 /// Pure. Who joins takes the time that the members have. From then on that time goes to the median
-/// of their system clocks, so slowly that limits do not notice: all members see the same clocks, and
-/// so they go together. A system clock that jumps on one node moves nothing.
+/// of their system clocks, so slowly that limits do not notice: all members see the same clocks,
+/// and so they go together. A system clock that jumps on one node moves nothing.
 ///
 /// Times are told relative to one steady clock of this node, which runs on while it sleeps.
 class cluster_clock {

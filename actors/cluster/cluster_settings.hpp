@@ -30,7 +30,8 @@ struct cluster_settings {
   nats_settings nats;
   unreachable_policy on_owner_unreachable = unreachable_policy::local;
   std::string secret; ///< keys the client hash; the same on every node. Empty: see operator's guide
-  /// Made of the secret, and says nothing of it: nodes that have another don't fit. Set at the start.
+  /// Made of the secret, and says nothing of it: nodes that have another don't fit. Set at the
+  /// start.
   std::string secret_check{};
   std::string tls_cert; ///< PEM files: all three for mutual TLS between nodes, or none
   std::string tls_key;

@@ -21,10 +21,11 @@ inline constexpr caf::atom_value gate_category = caf::atom("gate");
 
 /// Nodes that were turned away, by the reason.
 struct alignas(64) gate_metrics {
-  counter version;         ///< they speak another wire version
-  counter cluster;         ///< of another name
-  counter address;         ///< not a member as spelled here
-  alignas(64) counter tls; ///< no TLS, or no certificate that is accepted; net/links/tls_handshakes.hpp
+  counter version; ///< they speak another wire version
+  counter cluster; ///< of another name
+  counter address; ///< not a member as spelled here
+  alignas(
+      64) counter tls; ///< no TLS, or no certificate that is accepted; net/links/tls_handshakes.hpp
 };
 
 /// Answers hello with `here`, this node's actors and the latest wire version that it is to speak;

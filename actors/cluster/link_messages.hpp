@@ -31,8 +31,8 @@ struct welcome {
   std::vector<caf::actor> limiters;
   std::vector<caf::actor> front_ends{};
   caf::actor accounts{};
-  caf::actor directory{}; ///< null: its members are a fixed list
-  caf::actor replicas{};  ///< holds other nodes' events; from version 5 on
+  caf::actor directory{};     ///< null: its members are a fixed list
+  caf::actor replicas{};      ///< holds other nodes' events; from version 5 on
   std::string secret_check{}; ///< see cluster_settings; from version 9 on, before that empty
 };
 

@@ -32,7 +32,8 @@ struct membership_times {
   std::int64_t gather_ns = 150'000'000;
   std::int64_t most_gather_ns = 500'000'000;
   /// When this node is at the directory, for the first time or again, the others have so long to be
-  /// there, too: their clients may try again later. Not those to whom a link was lost: they are dead.
+  /// there, too: their clients may try again later. Not those to whom a link was lost: they are
+  /// dead.
   std::int64_t back_ns = 5'000'000'000;
   /// So long they wait for the moves of the view before. A move that takes longer has failed.
   std::int64_t settle_ns = 6'000'000'000;
@@ -177,13 +178,13 @@ class membership {
   std::int64_t decides_until_ns_;
   std::int64_t viewed_ns_ = 0;               // when the view came
   std::optional<std::int64_t> connected_ns_; // since then our renewals are stored
-  std::set<std::string> link_lost_; // members; and not linked again since
+  std::set<std::string> link_lost_;          // members; and not linked again since
   std::string secret_check_;
   std::map<std::string, stranger> strangers_; // who have another secret, by address
-  std::vector<view_member> wish_;  // the members that are wanted, if they are others
-  std::int64_t wished_ns_ = 0;     // since then others are
-  std::int64_t last_wish_ns_ = 0;  // when they changed last
-  std::int64_t watching_ns_ = 0;   // since then records are heard
+  std::vector<view_member> wish_;             // the members that are wanted, if they are others
+  std::int64_t wished_ns_ = 0;                // since then others are
+  std::int64_t last_wish_ns_ = 0;             // when they changed last
+  std::int64_t watching_ns_ = 0;              // since then records are heard
   std::vector<removal> unseen_;
   std::deque<cluster_view> history_;                          // the latest views, this one last
   boost::unordered_flat_map<std::string, std::int64_t> away_; // peers' consent: asked at that time

@@ -74,7 +74,8 @@ void membership_state::keep_time(std::int64_t now_ns) {
   const bool differs = ahead_ns > told_clock_difference_ns || ahead_ns < -told_clock_difference_ns;
   if (differs && !std::exchange(told_clock_, true))
     spdlog::warn("this node's clock is {:.1f} s {} the cluster's time, which limits go by",
-                 std::abs(static_cast<double>(ahead_ns)) / 1e9, ahead_ns > 0 ? "ahead of" : "behind");
+                 std::abs(static_cast<double>(ahead_ns)) / 1e9,
+                 ahead_ns > 0 ? "ahead of" : "behind");
   parts_.metrics->clock_ahead_ms.set(ahead_ns / 1'000'000);
 }
 

@@ -28,8 +28,8 @@ namespace penstock {
 inline constexpr std::chrono::milliseconds membership_tick{50};
 /// How often it looks whether a dead node's record is to be taken out of the directory.
 inline constexpr std::int64_t forget_interval_ns = 10'000'000'000;
-/// Who joins waits so long to hear a member's time, and goes by its own if it hears none: all of the
-/// view may be dead.
+/// Who joins waits so long to hear a member's time, and goes by its own if it hears none: all of
+/// the view may be dead.
 inline constexpr std::int64_t time_patience_ns = 600'000'000;
 /// A difference of clocks that is worth a line in the log.
 inline constexpr std::int64_t told_clock_difference_ns = 1'000'000'000;
@@ -40,7 +40,7 @@ struct alignas(64) membership_metrics {
   gauge members;
   gauge epoch;
   gauge clock_ahead_ms; ///< this node's system clock, of the time that limits go by
-  gauge directory_up; ///< 1 while renewals are stored
+  gauge directory_up;   ///< 1 while renewals are stored
   counter renewals;
   counter failed_renewals;
   counter proposals; ///< views proposed by this node
@@ -87,8 +87,8 @@ struct membership_parts {
   std::shared_ptr<cluster_time> time;      ///< kept; null: nobody asks
   std::shared_ptr<std::atomic<std::int64_t>> decides_until_ns;
   std::atomic<cluster_standing>* standing = nullptr; ///< null: nobody asks; outlives the actor
-  std::vector<placement_listener_handle> placed; ///< are told placement_changed
-  std::vector<limiter_handle> limiters;          ///< are told member_epoch
+  std::vector<placement_listener_handle> placed;     ///< are told placement_changed
+  std::vector<limiter_handle> limiters;              ///< are told member_epoch
   std::shared_ptr<membership_metrics> metrics;
   std::shared_ptr<membership_board> board;
 };
@@ -156,7 +156,8 @@ class membership_state {
   bool told_clock_ = false;
   bool told_full_ = false;
   bool told_stranger_ = false;
-  std::map<std::string, std::string> told_strangers_; // address → incarnation; bounded as members are
+  std::map<std::string, std::string>
+      told_strangers_; // address → incarnation; bounded as members are
   std::int64_t open_next_ns_ = 0;
   std::int64_t renew_next_ns_ = 0;
   std::int64_t forget_next_ns_ = 0;

@@ -51,8 +51,8 @@ void dead_letters_state::start(dead_letters_parts parts) {
 buried dead_letters_state::bury(const struct bury& wish) {
   const auto& share = parts_.unconfigured;
   const bool is_shared = share.counts && std::ranges::any_of(wish.letters, [&](const auto& letter) {
-    return share.counts(letter.stream);
-  });
+                           return share.counts(letter.stream);
+                         });
   const auto kept = parts_.store->add(wish.letters, is_shared ? share : letter_share{});
   if (!kept) {
     parts_.metrics->bury_failures.add();
@@ -134,8 +134,8 @@ result<job_chunk> dead_letters_state::next(const delivery_job& job, std::size_t 
     auto read = parts_.store->next_chunk(job.number, max_events, max_again_bytes);
     if (!read) return read.error();
     for (const auto& id : read->damaged)
-      spdlog::error("job {}: what is stored of the dead letter {} is damaged; it is not sent", job_id(job),
-                    event_id(id.seq, readable_name(id.tag)));
+      spdlog::error("job {}: what is stored of the dead letter {} is damaged; it is not sent",
+                    job_id(job), event_id(id.seq, readable_name(id.tag)));
     job_chunk chunk;
     if (read->letters.empty()) return chunk;
     const auto sink = parts_.sinks.find(read->sink);

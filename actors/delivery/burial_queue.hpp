@@ -20,9 +20,9 @@ inline constexpr std::size_t max_buried_at_once = 256;
 inline constexpr std::chrono::milliseconds burial_retry_interval{1000};
 
 /// Pure. One group is under way at a time, and is kept as a whole or not at all. One that was not
-/// kept is halved and sent at once, so that as many are kept as there is room for; a letter that was
-/// not kept alone goes behind the others, and the next try waits. One that no store of this size
-/// holds is put apart: it keeps its event, and holds up no other.
+/// kept is halved and sent at once, so that as many are kept as there is room for; a letter that
+/// was not kept alone goes behind the others, and the next try waits. One that no store of this
+/// size holds is put apart: it keeps its event, and holds up no other.
 ///
 ///              next()                kept()
 ///   waiting ───────────► under way ─────────► waiting; the next group may be twice as large
@@ -52,7 +52,7 @@ class burial_queue {
  private:
   std::deque<dead_letter> letters_;
   std::vector<dead_letter> too_large_; // no more than there are events under way
-  std::size_t under_way_ = 0; // the first so many
+  std::size_t under_way_ = 0;          // the first so many
   std::size_t group_ = max_buried_at_once;
   std::int64_t next_ms_ = 0;
   bool is_stuck_ = false;

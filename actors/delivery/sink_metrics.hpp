@@ -67,8 +67,8 @@ class alignas(64) sink_metrics {
   counter repeats;   ///< events handed to a lane once more
   counter expired;   ///< events let go, as their stream held too much
   gauge inflight_batches;
-  gauge held_streams;    ///< that are tried now and then only, since they alone fail…
-  gauge missing_targets; ///< …and those of them whose topic, queue or path is not there
+  gauge held_streams;         ///< that are tried now and then only, since they alone fail…
+  gauge missing_targets;      ///< …and those of them whose topic, queue or path is not there
   latency_histogram batch_us; ///< handed to a lane until its outcome is known
 
   /// Called about once a second, and when the state changes, by the publisher actor. The lags name

@@ -138,7 +138,7 @@ class stream_feed {
   std::vector<lane_feed> lanes_;
   std::deque<held_block> held_;
   std::uint32_t first_held_ = 0; ///< the ref of held_.front()
-  budget_share share_; // by held_
+  budget_share share_;           // by held_
   std::size_t max_bytes_ = max_feed_bytes;
   std::uint64_t open_bytes_ = 0;
 

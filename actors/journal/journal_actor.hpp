@@ -37,7 +37,8 @@ struct journal_actor_settings {
   replicator_handle replicator{};
   /// How much a stream may hold; null: as much as there is room for.
   stream_rules space_rule{};
-  std::uint64_t unconfigured_max_bytes = 0; ///< of streams that are not configured, together; 0: no bound
+  std::uint64_t unconfigured_max_bytes =
+      0; ///< of streams that are not configured, together; 0: no bound
 };
 
 /// A group is committed when it reaches either, whatever still waits in the mailbox.
@@ -147,9 +148,9 @@ class journal_state {
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request
 /// (answered with fetch_reply), watch_streams, forget_stream, replicated_streams, watch_space,
-/// subscribe_rows, sink_backlog_ptr, space_rules_changed and drain (commits, closes the journal, answers drained
-/// and quits). It blocks on the disk: spawn it detached.
-/// `store` is open; `node` outlives it.
+/// subscribe_rows, sink_backlog_ptr, space_rules_changed and drain (commits, closes the journal,
+/// answers drained and quits). It blocks on the disk: spawn it detached. `store` is open; `node`
+/// outlives it.
 journal_self::behavior_type journal_actor(journal_self::stateful_pointer<journal_state> self,
                                           std::shared_ptr<journal> store,
                                           journal_actor_settings settings, node_state* node,

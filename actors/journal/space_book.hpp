@@ -37,10 +37,10 @@ struct sink_backlog {
 
 /// How much a stream may hold.
 struct stream_rule {
-  std::uint64_t max_bytes = 0;  ///< 0: no bound of its own
-  std::int64_t max_age_ms = 0;  ///< likewise, of its oldest event
-  bool refuses = true;          ///< else its sinks let the oldest go, as long as they can
-  bool is_configured = true;    ///< else it shares a bound with all that are not
+  std::uint64_t max_bytes = 0; ///< 0: no bound of its own
+  std::int64_t max_age_ms = 0; ///< likewise, of its oldest event
+  bool refuses = true;         ///< else its sinks let the oldest go, as long as they can
+  bool is_configured = true;   ///< else it shares a bound with all that are not
 };
 
 /// The rule of each stream. Any thread may call a copy of it.
@@ -50,15 +50,17 @@ using stream_rules = std::function<stream_rule(const std::string& stream)>;
 struct refused_streams {
   struct name_hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+    std::size_t operator()(std::string_view name) const {
+      return std::hash<std::string_view>{}(name);
+    }
   };
   std::unordered_set<std::string, name_hash, std::equal_to<>> names;
   bool unconfigured = false; ///< all that are not configured
 };
 using refused_streams_ptr = std::shared_ptr<const refused_streams>;
 
-/// Pure. A stream holds what the sink that is furthest behind has yet to take, and what was appended since
-/// that sink counted. Not synchronised.
+/// Pure. A stream holds what the sink that is furthest behind has yet to take, and what was
+/// appended since that sink counted. Not synchronised.
 class space_book {
  public:
   space_book(stream_rules rule_of, std::uint64_t unconfigured_max_bytes)

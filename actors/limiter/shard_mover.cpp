@@ -26,8 +26,8 @@ namespace penstock {
 // confirmation: all is here, but somebody who was taken out may still decide; see placement
 //
 // From each of the first three a shard goes to confirmation if the view is not confirmed by then.
-// What is pushed is answered with shard_taken by who keeps it, or has gone on without. Until then the
-// sender has it, and pushes it again: after a lost link, and after a while.
+// What is pushed is answered with shard_taken by who keeps it, or has gone on without. Until then
+// the sender has it, and pushes it again: after a lost link, and after a while.
 
 void shard_mover::place_all(const placement* before) {
   if (first_epoch_ == 0) first_epoch_ = table_.epoch();
@@ -113,8 +113,8 @@ void shard_mover::begin(std::uint32_t shard, bool owner_sent) {
 void shard_mover::take_over(std::uint32_t shard, bool waited) {
   if (!table_.view().confirmed) return await(shard, awaited::confirmation, no_member);
   const shard_place& at = table_.view().shards[shard];
-  // Where this process knows something of the shard that it did not own, it is old. What it has from
-  // before its start is the best there is.
+  // Where this process knows something of the shard that it did not own, it is old. What it has
+  // from before its start is the best there is.
   const bool began_anew = at.lost && table_.epoch() > first_epoch_;
   if (began_anew) context_.ledger->begin_anew(shard);
   const bool is_heir = at.source == table_.self() && !at.source_owned;

@@ -23,8 +23,8 @@ inline constexpr std::size_t rows_per_chunk = 1000;
 inline constexpr std::size_t max_moving_shards = 8;
 /// A new owner waits this long for the old one's counters, and longer if that may still decide.
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
-/// What was pushed and not confirmed is sent again after so long: whoever was to get it may not have
-/// known yet that it was.
+/// What was pushed and not confirmed is sent again after so long: whoever was to get it may not
+/// have known yet that it was.
 inline constexpr std::int64_t push_again_ns = 1'000'000'000;
 /// And this long for counters that may be on their way by a view that it never saw.
 inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;

@@ -43,7 +43,7 @@ struct queue_parts {
   /// version took, become dead letters.
   std::function<bool(const std::string& stream)> is_name{};
   burial_handle dead_letters{}; ///< answers bury_ptr
-  std::string tag{};         ///< of the journal
+  std::string tag{};            ///< of the journal
   /// How much a stream may hold; null: as much as there is room for.
   stream_rules space_rule{};
   std::shared_ptr<queue_metrics> metrics;

@@ -25,7 +25,7 @@ struct queue_receive {
   std::string stream;
   std::uint32_t max = 1;
   std::int64_t wait_ms = 0;
-  std::int64_t lease_ms = 0; ///< 0: the configured default
+  std::int64_t lease_ms = 0;                 ///< 0: the configured default
   std::size_t max_bytes = max_receive_bytes; ///< of bodies; the first message is given anyway
   std::uint64_t wait_id = 0;                 ///< names the wait for queue_stop_waiting; 0: nobody
 };

@@ -27,7 +27,7 @@ struct alignas(64) queue_metrics {
   counter redelivered; ///< repeats
   counter acked;
   counter nacked;
-  counter stale; ///< receipts refused: their event went to another consumer since
+  counter stale;   ///< receipts refused: their event went to another consumer since
   counter expired; ///< events let go, as their stream held too much
   counter cursor_saves;
   counter cursor_failures;

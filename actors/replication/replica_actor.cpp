@@ -140,9 +140,8 @@ void replica_state::make_room(const std::string& tag, origin& of) {
     const auto told = [this, tag]() -> result<std::shared_ptr<const owed_events>> {
       return std::shared_ptr<const owed_events>{origins_.at(tag).told};
     };
-    of.room.emplace(space_parts{keeper, parts_.store->catalog(tag), told,
-                                options.max_bytes, options.segment_max_bytes,
-                                max_replica_room_pass_bytes, true});
+    of.room.emplace(space_parts{keeper, parts_.store->catalog(tag), told, options.max_bytes,
+                                options.segment_max_bytes, max_replica_room_pass_bytes, true});
   }
   const auto now_ms = [this] {
     return std::chrono::duration_cast<std::chrono::milliseconds>(

@@ -31,9 +31,9 @@ struct alignas(64) replica_metrics {
   counter events; ///< taken, those that were held already among them
   counter bytes;  ///< of their bodies
   counter commits;
-  counter refusals; ///< batches not kept
+  counter refusals;    ///< batches not kept
   counter moved_bytes; ///< written to make room, with what is owed of segments that were given up
-  counter adopted;  ///< origins whose events were published here, as they did not come back
+  counter adopted;     ///< origins whose events were published here, as they did not come back
   gauge origins;
   gauge held_bytes; ///< of the segments
 };

@@ -19,7 +19,8 @@ std::map<std::string, std::uint64_t> last_of_streams(const std::vector<segment_i
   return last;
 }
 
-/// Of a stream that is not told nothing is owed up to as_of_seq, so that ends before the first one left out.
+/// Of a stream that is not told nothing is owed up to as_of_seq, so that ends before the first one
+/// left out.
 void cut_streams(replica_news& news) {
   auto& all = news.delivered;
   if (all.size() <= max_told_streams) return;
@@ -103,8 +104,7 @@ owed_events::portion told_owed::between(const std::string& stream, std::uint64_t
 bool told_owed::is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t) const {
   const auto& its = delivered(stream);
   if (seq <= its.floor) return false;
-  const auto after = std::ranges::upper_bound(its.beyond, seq, {},
-                                              &seq_ranges::range::first);
+  const auto after = std::ranges::upper_bound(its.beyond, seq, {}, &seq_ranges::range::first);
   return after == its.beyond.begin() || std::prev(after)->second < seq;
 }
 

@@ -1,5 +1,5 @@
-// What an origin tells of its streams' deliveries, and what a holder makes of it: which of the events
-// that it holds are still owed.
+// What an origin tells of its streams' deliveries, and what a holder makes of it: which of the
+// events that it holds are still owed.
 #pragma once
 
 #include "actors/replication/replica_messages.hpp"
@@ -22,13 +22,14 @@ inline constexpr std::size_t max_told_ranges = 16'384;
 inline constexpr std::size_t max_told_ranges_per_stream = max_done_ranges_per_lane;
 inline constexpr std::size_t max_told_name_bytes = 256;
 
-/// Adds what was delivered to the news. `there` was looked at before the cursors of `book` were read.
-/// What is too much is left out so that more counts as owed than is: of ranges the last, and of streams
-/// those that are furthest, before which `as_of_seq` then ends. News with a name that is too long stay
-/// as they were. Pure.
+/// Adds what was delivered to the news. `there` was looked at before the cursors of `book` were
+/// read. What is too much is left out so that more counts as owed than is: of ranges the last, and
+/// of streams those that are furthest, before which `as_of_seq` then ends. News with a name that is
+/// too long stay as they were. Pure.
 void tell_delivered(replica_news& news, const segments_at& there, const owed_book& book);
 
-/// By what an origin told: it may owe more than is owed, never less. Immutable; any thread may read it.
+/// By what an origin told: it may owe more than is owed, never less. Immutable; any thread may read
+/// it.
 class told_owed final : public owed_events {
  public:
   /// Null where nothing is told, or what is can't be: out of order, overlapping, or over a bound.

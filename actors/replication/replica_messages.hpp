@@ -63,8 +63,9 @@ struct replica_news {
   std::uint8_t version = replicas_wire_version;
   std::string tag{};
   std::uint64_t confirmed_seq = 0;
-  /// From here on of delivered_wire_version. `delivered` has the streams of which something is owed up
-  /// to `as_of_seq`, by their names in order: of all others nothing up to there is. See told_owed.
+  /// From here on of delivered_wire_version. `delivered` has the streams of which something is owed
+  /// up to `as_of_seq`, by their names in order: of all others nothing up to there is. See
+  /// told_owed.
   std::uint64_t as_of_seq = 0;
   std::vector<delivered_stream> delivered{};
 };

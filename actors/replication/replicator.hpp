@@ -52,7 +52,8 @@ struct replicator_parts {
   std::unique_ptr<journal_reader> reader;
   std::shared_ptr<replicator_metrics> metrics;
   std::size_t max_pending_bytes = max_replica_pending_bytes;
-  /// What was delivered is known by these; without cursors holders are told only what all sinks have.
+  /// What was delivered is known by these; without cursors holders are told only what all sinks
+  /// have.
   std::shared_ptr<cursor_store> cursors{};
   std::vector<sink_route> routes{};
   std::string queue{}; ///< the embedded queue among the routes

@@ -21,7 +21,8 @@ const owed_book::deliveries& owed_book::of(const std::string& stream) const {
   static const std::vector<cursor> none;
   const auto saved = saved_.find(stream);
   for (const auto& [sink, feeds] : routes_)
-    if (feeds(stream)) at->second.emplace_back(saved == saved_.end() ? none : saved->second, sink, stream);
+    if (feeds(stream))
+      at->second.emplace_back(saved == saved_.end() ? none : saved->second, sink, stream);
   return at->second;
 }
 
@@ -35,7 +36,8 @@ owed_events::portion owed_book::between(const std::string& stream, std::uint64_t
 }
 
 bool owed_book::is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const {
-  return std::ranges::any_of(of(stream), [&](const auto& one) { return !one.contains(seq, client); });
+  return std::ranges::any_of(of(stream),
+                             [&](const auto& one) { return !one.contains(seq, client); });
 }
 
 delivered_events owed_book::delivered(const std::string& stream) const {
@@ -56,8 +58,8 @@ delivered_events owed_book::delivered(const std::string& stream) const {
 
 owed_source owed_by_cursors(std::shared_ptr<cursor_store> cursors, std::vector<sink_route> routes,
                             std::string queue) {
-  return [cursors = std::move(cursors), routes = std::move(routes), queue = std::move(queue)]()
-             -> result<std::shared_ptr<const owed_events>> {
+  return [cursors = std::move(cursors), routes = std::move(routes),
+          queue = std::move(queue)]() -> result<std::shared_ptr<const owed_events>> {
     auto saved = cursors->load();
     if (!saved) return saved.error();
     return std::shared_ptr<const owed_events>{

@@ -39,8 +39,9 @@ class owed_book final : public owed_events {
                   std::uint64_t last) const override;
   bool is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const override;
   /// Of whichever client; perhaps less than was delivered. The ranges are those of the sink that is
-  /// furthest behind, if that is the queue or has one lane: so it is exact where the others have all
-  /// of them. No more than max_done_ranges_per_lane. Of a stream without a sink nothing is owed ever.
+  /// furthest behind, if that is the queue or has one lane: so it is exact where the others have
+  /// all of them. No more than max_done_ranges_per_lane. Of a stream without a sink nothing is owed
+  /// ever.
   delivered_events delivered(const std::string& stream) const;
 
  private:

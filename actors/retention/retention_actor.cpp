@@ -11,7 +11,8 @@ namespace penstock {
 
 void keeper_state::start(keeper_parts parts) {
   parts_ = std::move(parts);
-  space_parts space{parts_.segments, parts_.catalog, {}, parts_.max_bytes, parts_.segment_max_bytes};
+  space_parts space{
+      parts_.segments, parts_.catalog, {}, parts_.max_bytes, parts_.segment_max_bytes};
   if (parts_.cursors) space.owed = owed_by_cursors(parts_.cursors, parts_.routes, parts_.queue);
   space_.emplace(std::move(space));
 }

@@ -7,9 +7,9 @@ namespace penstock {
 
 /// The keeper actor's.
 struct alignas(64) keeper_metrics {
-  counter retired;  ///< segments
-  counter failures; ///< of preparing or retiring a segment
-  counter moved;    ///< segments of which what was left was put into another
+  counter retired;     ///< segments
+  counter failures;    ///< of preparing or retiring a segment
+  counter moved;       ///< segments of which what was left was put into another
   counter moved_bytes; ///< written by that
 };
 

@@ -101,8 +101,8 @@ segment_share space_maker::share_of(const segment_info& segment, const owed_even
     is_mixed = is_mixed || portion == some;
     if (portion != all) continue;
     const auto bytes = segment.body_bytes.find(stream);
-    share.owed_bytes += events * event_overhead_bytes +
-                        (bytes == segment.body_bytes.end() ? 0 : bytes->second);
+    share.owed_bytes +=
+        events * event_overhead_bytes + (bytes == segment.body_bytes.end() ? 0 : bytes->second);
   }
   share.is_measured = !is_mixed;
   const auto enough = most_owed(segment.bytes, rules());

@@ -37,9 +37,9 @@ class space_maker {
   static constexpr std::size_t max_measures = 16;
   static constexpr std::int64_t measure_holds_ms = 10'000;
   static constexpr std::int64_t measure_holds_when_short_ms = 1'000; ///< half of the room is used
-  static constexpr std::size_t max_moves = 16; ///< in one pass
-  /// A pass is made so often; when half of the room is used, or such a part of it since the last one,
-  /// at each call.
+  static constexpr std::size_t max_moves = 16;                       ///< in one pass
+  /// A pass is made so often; when half of the room is used, or such a part of it since the last
+  /// one, at each call.
   static constexpr std::int64_t pass_interval_ms = 1'000;
   static constexpr std::uint64_t urgent_growth = 8;
   /// After a pass there is none for so many times as long as it took.
@@ -71,15 +71,15 @@ class space_maker {
   bool has_grown() const;
   space_rules rules() const;
   void pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out);
-  segment_share share_of(const segment_info& segment, const owed_events& owed,
-                         std::int64_t now_ms, outcome& out);
+  segment_share share_of(const segment_info& segment, const owed_events& owed, std::int64_t now_ms,
+                         outcome& out);
   void move(const std::vector<std::uint64_t>& numbers, const owed_events& owed, outcome& out);
 
   space_parts parts_;
   std::map<std::uint64_t, measure> measures_; // by number
   std::size_t measured_ = 0;                  // in this pass
   std::uint64_t measured_bytes_ = 0;          // likewise
-  std::int64_t ended_ms_ = 0; // the last pass
+  std::int64_t ended_ms_ = 0;                 // the last pass
   std::int64_t took_ms_ = 0;
   std::uint64_t left_bytes_ = 0; // by the last pass
   bool has_passed_ = false;

@@ -71,7 +71,8 @@ std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_sha
     neighbours = {};
   };
   for (const auto& one : segments) {
-    const bool fits = one.may_move && one.is_measured && (is_worthwhile(one, rules) || is_tiny(one)) &&
+    const bool fits = one.may_move && one.is_measured &&
+                      (is_worthwhile(one, rules) || is_tiny(one)) &&
                       one.owed_bytes + least_segment_bytes <= rules.segment_max_bytes / 2;
     if (!fits || neighbours.bytes + one.bytes > rules.pass_max_bytes ||
         neighbours.bytes_after() + one.owed_bytes > rules.segment_max_bytes / 2)

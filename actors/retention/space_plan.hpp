@@ -25,17 +25,18 @@ struct space_rules {
   std::uint64_t pass_max_bytes = std::numeric_limits<std::uint64_t>::max();
 };
 
-/// The largest part of a segment that may be owed for it to be worth moving, as one in so many: 32 while
-/// there is plenty of room, so that moves cost little beside what was written, and 2 when three
-/// quarters are used.
+/// The largest part of a segment that may be owed for it to be worth moving, as one in so many: 32
+/// while there is plenty of room, so that moves cost little beside what was written, and 2 when
+/// three quarters are used.
 std::uint64_t least_gain(const space_rules& rules);
 
 /// How much may be owed of a segment of that size; no more needs to be measured.
 std::uint64_t most_owed(std::uint64_t bytes, const space_rules& rules);
 
 /// Neighbours that are moved together, in journal order. Small ones that
-/// moves left are taken together again by eights, or by fours when space is short, so that their number stays
-/// small; larger ones are moved only if most of them is free. What is over pass_max_bytes is left for another pass. Pure.
+/// moves left are taken together again by eights, or by fours when space is short, so that their
+/// number stays small; larger ones are moved only if most of them is free. What is over
+/// pass_max_bytes is left for another pass. Pure.
 std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_share>& segments,
                                                    const space_rules& rules);
 

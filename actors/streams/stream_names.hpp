@@ -91,7 +91,7 @@ class stream_names {
     /// 0: free. Else how many requests have reserved it, and these two.
     std::atomic<std::uint32_t> state{0};
   };
-  static constexpr std::uint32_t kept = 1u << 31;   ///< an event of it was stored
+  static constexpr std::uint32_t kept = 1u << 31;    ///< an event of it was stored
   static constexpr std::uint32_t leaving = 1u << 30; ///< being made free
 
   static constexpr std::uint32_t max_probes = 32;

@@ -35,7 +35,8 @@ struct stream_settings {
   bool expendable = false; ///< refused first when the journal is nearly full
   std::vector<std::string> sinks{"queue"};
   std::uint64_t max_body_bytes = 0; ///< 0: as http.max_body
-  std::uint64_t max_size_bytes = 0; ///< of what no sink has taken yet; 0: no bound but the journal's
+  std::uint64_t max_size_bytes =
+      0; ///< of what no sink has taken yet; 0: no bound but the journal's
   std::chrono::milliseconds max_age_ms{0}; ///< of the oldest such event; 0: no bound
   full_stream_policy when_full = full_stream_policy::refuse;
   bool operator==(const stream_settings&) const = default;

@@ -6,6 +6,7 @@
 #include "storage/stores/usage_store.hpp"
 
 #include <memory>
+#include <vector>
 
 namespace penstock {
 

@@ -25,7 +25,8 @@ namespace fs = std::filesystem;
 /// Of a node in a cluster there is no such file: it has its secret from the configuration.
 result<void> look_at_secret(const fs::path& dir, data_dir_report& report) {
   if (!fs::exists(dir / "client-secret") && !fs::exists(dir / "client-secret.sha256")) {
-    if (auto missing = missing_secret(dir); !missing.empty()) report.damaged.push_back(std::move(missing));
+    if (auto missing = missing_secret(dir); !missing.empty())
+      report.damaged.push_back(std::move(missing));
     return {};
   }
   const auto secret = client_secret({}, dir);
@@ -41,8 +42,10 @@ class copy_remover {
   copy_remover() {
     sigemptyset(&signals_);
     struct sigaction now {};
-    for (const int one : {SIGTERM, SIGINT, SIGHUP}) // one that is ignored, as by nohup, ends nothing
-      if (::sigaction(one, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) sigaddset(&signals_, one);
+    for (const int one :
+         {SIGTERM, SIGINT, SIGHUP}) // one that is ignored, as by nohup, ends nothing
+      if (::sigaction(one, nullptr, &now) == 0 && now.sa_handler != SIG_IGN)
+        sigaddset(&signals_, one);
     sigaddset(&signals_, SIGUSR2); // ends the thread
     pthread_sigmask(SIG_BLOCK, &signals_, &before_);
     waiter_ = std::thread{[this] { wait(); }};
@@ -84,10 +87,13 @@ class copy_remover {
 
 result<data_dir_report> look(const std::string& data_dir, const std::string& scratch_dir) {
   std::error_code fault;
-  const fs::path scratch = scratch_dir.empty() ? fs::temp_directory_path(fault) : fs::path{scratch_dir};
-  if (fault) return error{errc::io, "there is no directory for temporary files: " + fault.message()};
+  const fs::path scratch =
+      scratch_dir.empty() ? fs::temp_directory_path(fault) : fs::path{scratch_dir};
+  if (fault)
+    return error{errc::io, "there is no directory for temporary files: " + fault.message()};
   copy_remover remover;
-  auto copy = data_dir_copy::make(data_dir, scratch, [&](const fs::path& made) { remover.watch(made); });
+  auto copy =
+      data_dir_copy::make(data_dir, scratch, [&](const fs::path& made) { remover.watch(made); });
   if (!copy) return copy.error();
   auto report = open_all_stores(copy->path());
   if (report)
@@ -100,8 +106,8 @@ result<data_dir_report> look(const std::string& data_dir, const std::string& scr
 }
 
 void print_text(const std::string& data_dir, const data_dir_report& report) {
-  std::cout << data_dir << ": " << report.events << " events in " << report.segments << " segments, "
-            << (report.damaged.empty() ? "no damage" : "damaged") << '\n';
+  std::cout << data_dir << ": " << report.events << " events in " << report.segments
+            << " segments, " << (report.damaged.empty() ? "no damage" : "damaged") << '\n';
   if (!report.damaged.empty() || !report.torn.empty())
     std::cout << "A node that starts on it says, and does, this:\n";
   for (const auto& sentence : report.damaged)
@@ -119,8 +125,9 @@ std::string json_list(const std::vector<std::string>& sentences) {
 }
 
 void print_json(const data_dir_report& report) {
-  std::cout << "{\"ok\":" << (report.damaged.empty() ? "true" : "false") << ",\"events\":" << report.events
-            << ",\"segments\":" << report.segments << ",\"damaged\":" << json_list(report.damaged)
+  std::cout << "{\"ok\":" << (report.damaged.empty() ? "true" : "false")
+            << ",\"events\":" << report.events << ",\"segments\":" << report.segments
+            << ",\"damaged\":" << json_list(report.damaged)
             << ",\"torn\":" << json_list(report.torn) << "}\n";
 }
 

@@ -82,15 +82,17 @@ int check(check_arguments& arguments) {
 void add_check_command(CLI::App& app, int& exit) {
   auto arguments = std::make_shared<check_arguments>();
   auto* command = app.add_subcommand("check", "Check a configuration and say what it would do");
-  command->footer("Examples:\n  penstock check node.toml\n"
-                  "  penstock check --data /var/lib/penstock\n"
-                  "Ends with 78 and all errors when the configuration is wrong. What may not be "
-                  "meant is a warning on stderr, and in \"warnings\" with --json.\n"
-                  "With --data it ends with 65 when something is damaged, and says what a start would "
-                  "lose; with 69 when a node runs on it, or it can't be read. Nothing in it is changed: a "
-                  "private copy is opened.");
-  auto* file = command->add_option("FILE", arguments->file, "Configuration file; without one the defaults")
-                   ->type_name("");
+  command->footer(
+      "Examples:\n  penstock check node.toml\n"
+      "  penstock check --data /var/lib/penstock\n"
+      "Ends with 78 and all errors when the configuration is wrong. What may not be "
+      "meant is a warning on stderr, and in \"warnings\" with --json.\n"
+      "With --data it ends with 65 when something is damaged, and says what a start would "
+      "lose; with 69 when a node runs on it, or it can't be read. Nothing in it is changed: a "
+      "private copy is opened.");
+  auto* file =
+      command->add_option("FILE", arguments->file, "Configuration file; without one the defaults")
+          ->type_name("");
   auto* set = command->add_option("--set", arguments->sources.sets, "Set one key, as for run")
                   ->type_name("SECTION.KEY=VALUE")
                   ->allow_extra_args(false);
@@ -98,15 +100,17 @@ void add_check_command(CLI::App& app, int& exit) {
   auto* reference =
       command->add_flag("--reference", arguments->reference,
                         "Print docs/configuration.md, generated from the option table, and end");
-  auto* data = command->add_option("--data", arguments->data_dir,
-                                   "Look for damage in the data directory of a node that does not run")
+  auto* data = command
+                   ->add_option("--data", arguments->data_dir,
+                                "Look for damage in the data directory of a node that does not run")
                    ->type_name("DIR")
                    ->excludes(file)
                    ->excludes(set)
                    ->excludes(reference);
-  command->add_option("--scratch", arguments->scratch_dir,
-                      "Where the copy goes, which takes as much room as the directory; without it "
-                      "$TMPDIR or /tmp")
+  command
+      ->add_option("--scratch", arguments->scratch_dir,
+                   "Where the copy goes, which takes as much room as the directory; without it "
+                   "$TMPDIR or /tmp")
       ->type_name("DIR")
       ->needs(data);
   command->callback([arguments, &exit] { exit = check(*arguments); });

@@ -7,8 +7,8 @@
 
 namespace penstock {
 
-// The commands themselves are in the list of command_line.cpp. Those here are below one of them: each
-// adds itself to it as they add themselves to `penstock`.
+// The commands themselves are in the list of command_line.cpp. Those here are below one of them:
+// each adds itself to it as they add themselves to `penstock`.
 
 /// What is below `usage`, `key` and `plan`.
 void add_usage_rebuild_command(CLI::App& app, int& exit);

@@ -17,6 +17,8 @@
 #include "net/sinks/sink_settings.hpp"
 #include "storage/journal/journal.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -62,8 +64,9 @@ struct config {
   usage_settings usage;
   std::uint64_t dead_letters_max_bytes = 1ull << 30;
   std::map<std::string, extension_values> extensions; ///< by their names
-  std::map<std::string, std::string> given; ///< keys that were set, "http.max_in_flight", and to what
-  memory_plan memory;          ///< see settle_memory() in cli/config/node_memory.hpp
+  std::map<std::string, std::string>
+      given;          ///< keys that were set, "http.max_in_flight", and to what
+  memory_plan memory; ///< see settle_memory() in cli/config/node_memory.hpp
 };
 
 /// The bound of what all streams together hold that are not configured.

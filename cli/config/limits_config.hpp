@@ -4,6 +4,7 @@
 #include "actors/limits/limit_text.hpp"
 #include "cli/config/readers.hpp"
 
+#include <string>
 #include <vector>
 
 namespace penstock {

@@ -11,7 +11,8 @@ constexpr std::uint64_t plan_kib = 1ull << 10;
 constexpr std::uint64_t plan_mib = 1ull << 20;
 
 /// By memory_use; only their proportions count.
-constexpr std::array<std::uint64_t, memory_uses> memory_weights{28, 14, 14, 8, 8, 9, 6, 10, 12, 5, 4};
+constexpr std::array<std::uint64_t, memory_uses> memory_weights{28, 14, 14, 8, 8, 9,
+                                                                6,  10, 12, 5, 4};
 
 // The least with which each still does its work.
 constexpr std::uint64_t least_in_flight_a_lane = 64 * plan_kib; // beside one body
@@ -88,12 +89,11 @@ void plan_ingest(memory_plan& plan, const share_table& share, const memory_needs
   plan.max_connections = needs.max_connections.value_or(bound(
       share.of(memory_use::connections) / a_connection, least_connections, most.max_connections));
   put(memory_use::connections, plan.max_connections * a_connection);
-  plan.max_clients = needs.max_clients.value_or(
-      bound(share.of(memory_use::limits) / bytes_per_limited_client, least_clients,
-            most.max_clients));
+  plan.max_clients = needs.max_clients.value_or(bound(
+      share.of(memory_use::limits) / bytes_per_limited_client, least_clients, most.max_clients));
   put(memory_use::limits, plan.max_clients * bytes_per_limited_client);
-  plan.max_keys = needs.max_keys.value_or(bound(
-      share.of(memory_use::keys) / bytes_per_idempotency_key, least_keys, most.max_keys));
+  plan.max_keys = needs.max_keys.value_or(
+      bound(share.of(memory_use::keys) / bytes_per_idempotency_key, least_keys, most.max_keys));
   put(memory_use::keys, plan.max_keys * bytes_per_idempotency_key);
 }
 
@@ -116,8 +116,8 @@ void plan_delivery(memory_plan& plan, const share_table& share, const memory_nee
     plan.max_batch_bytes =
         bound(share.of(memory_use::batches) / (needs.delivery_lanes * copies_per_batch),
               least_batch_bytes, most.max_batch_bytes);
-  put(memory_use::batches, copies_per_batch * (needs.set_batches_bytes +
-                                               needs.delivery_lanes * plan.max_batch_bytes));
+  put(memory_use::batches,
+      copies_per_batch * (needs.set_batches_bytes + needs.delivery_lanes * plan.max_batch_bytes));
 }
 
 void plan_rest(memory_plan& plan, const share_table& share, const memory_needs& needs) {
@@ -125,14 +125,14 @@ void plan_rest(memory_plan& plan, const share_table& share, const memory_needs& 
   const auto put = [&](memory_use use, std::uint64_t bytes) {
     plan.bytes[static_cast<std::size_t>(use)] = bytes;
   };
-  plan.admin_bytes =
-      bound(even(share.of(memory_use::admin)), least_admin_bytes, most.admin_bytes);
+  plan.admin_bytes = bound(even(share.of(memory_use::admin)), least_admin_bytes, most.admin_bytes);
   put(memory_use::admin, plan.admin_bytes);
   if (needs.is_clustered) {
     const auto links = share.of(memory_use::links);
     plan.replica_pending_bytes =
         bound(even(links / 4), least_replica_pending_bytes, most.replica_pending_bytes);
-    plan.link_unsent_bytes = bound(even(links - links / 4), least_link_bytes, most.link_unsent_bytes);
+    plan.link_unsent_bytes =
+        bound(even(links - links / 4), least_link_bytes, most.link_unsent_bytes);
     put(memory_use::links, plan.link_unsent_bytes + plan.replica_pending_bytes);
   }
   if (!needs.counts_usage) return;

@@ -29,7 +29,8 @@ inline constexpr std::array<std::string_view, memory_uses> memory_use_names{
     "in_flight", "connections", "limits", "keys",  "recent", "delivery",
     "batches",   "queue",       "links",  "admin", "usage"};
 
-// -- what one thing takes, at most; see docs/decisions/038 for where the figures are from ----------
+// -- what one thing takes, at most; see docs/decisions/038 for where the figures are from
+// ----------
 
 /// A client in the limiter's table with as many limits as a plan may have.
 inline constexpr std::uint64_t bytes_per_limited_client = 68 + 8 * 16;
@@ -83,11 +84,11 @@ struct memory_plan {
   std::uint64_t queue_memory_bytes = 64ull << 20;
   std::uint64_t delivery_bytes = 1ull << 30; ///< of all publishers and streams
   std::uint64_t max_batch_bytes = 5ull << 20;
-  std::uint64_t queue_window_bytes = 1ull << 30; ///< of all streams
+  std::uint64_t queue_window_bytes = 1ull << 30;  ///< of all streams
   std::uint64_t link_unsent_bytes = 512ull << 20; ///< of all links; one alone gets half of it
   std::uint64_t replica_pending_bytes = 16ull << 20;
   std::uint64_t admin_bytes = 80ull << 20; ///< a fifth for bodies, the rest for answers
-  std::uint64_t usage_ids = 4096; ///< a dimension and lane
+  std::uint64_t usage_ids = 4096;          ///< a dimension and lane
   std::uint64_t usage_pending_entries = 400'000;
   std::uint64_t usage_sums = 1ull << 18; ///< of a report, and of a rebuild
 

@@ -96,7 +96,8 @@ std::vector<std::string> memory_warnings(const config& c, const memory_limit& he
   if (c.memory_bytes > here.bytes)
     out.push_back(fmt::format("node.memory is {}, more than the {} that {} has: the kernel may end "
                               "the node before it reaches its bounds; lower it or raise that",
-                              size_text(c.memory_bytes), size_text(here.bytes), name_of(here.from)));
+                              size_text(c.memory_bytes), size_text(here.bytes),
+                              name_of(here.from)));
   if (c.memory.fits()) return out;
   auto needs = memory_needs_of(c, cores);
   const auto needed = size_text(least_memory(needs));
@@ -104,12 +105,12 @@ std::vector<std::string> memory_warnings(const config& c, const memory_limit& he
   for (const char* key : {"http.max_in_flight", "http.max_connections", "limiter.max_clients",
                           "idempotency.max_keys", "queue.memory"})
     if (c.given.contains(key)) set += (set.empty() ? "" : ", ") + std::string{key};
-  out.push_back(fmt::format(
-      "with every bound reached the node takes {}, more than its {} of memory{}; {}", size_text(c.memory.sum_bytes()),
-      size_text(c.memory.total_bytes),
-      set.empty() ? "" : ", counting what is set (" + set + ")",
-      set.empty() ? "it needs at least " + needed
-                  : "lower what is set, or give it at least " + needed));
+  out.push_back(
+      fmt::format("with every bound reached the node takes {}, more than its {} of memory{}; {}",
+                  size_text(c.memory.sum_bytes()), size_text(c.memory.total_bytes),
+                  set.empty() ? "" : ", counting what is set (" + set + ")",
+                  set.empty() ? "it needs at least " + needed
+                              : "lower what is set, or give it at least " + needed));
   return out;
 }
 

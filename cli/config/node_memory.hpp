@@ -6,6 +6,7 @@
 #include "net/http/http_settings.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>

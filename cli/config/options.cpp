@@ -34,9 +34,10 @@ std::string check_network(const std::string& text) {
 }
 
 std::string check_admin_host(const std::string& text) {
-  return parse_admin_host(text) ? ""
-                                : quote(text) + " is neither a name nor an address; write it without "
-                                                "a scheme and a path, like \"penstock.example.org\"";
+  return parse_admin_host(text)
+             ? ""
+             : quote(text) + " is neither a name nor an address; write it without "
+                             "a scheme and a path, like \"penstock.example.org\"";
 }
 
 std::string check_name(const std::string& text) {
@@ -84,11 +85,11 @@ std::vector<option> http_options(http_settings& http) {
        "10000", "1000", "Events in one request; more get 413."},
       {"http.max_in_flight", read_size(http.max_in_flight_bytes, 64 * KiB, TiB), "256MiB", "1GiB",
        "Held for clients on this node, from what arrives to answers unread; beyond it they get "
-       "503.", true},
+       "503.",
+       true},
       {"http.unknown_streams",
-       read_choice(http.others,
-                   choices<unknown_streams>{{"accept", unknown_streams::accept},
-                                            {"refuse", unknown_streams::refuse}}),
+       read_choice(http.others, choices<unknown_streams>{{"accept", unknown_streams::accept},
+                                                         {"refuse", unknown_streams::refuse}}),
        "accept", "refuse",
        "Streams that are not configured: taken, up to 4096 names, or 404. \"default\" is always "
        "there."},
@@ -147,8 +148,8 @@ std::vector<option> storage_options(config& c) {
        "…until the journal is down to this percent again."},
       {"journal.segment_size", read_size(c.journal.segment_size_bytes, 256 * KiB, 4 * GiB), "64MiB",
        "128MiB", "A new segment is begun at about this size; space is freed by whole segments."},
-      {"journal.unconfigured_max_size", read_size(c.journal.unconfigured_max_size_bytes, 0, 1024 * TiB),
-       "0B", "1GiB",
+      {"journal.unconfigured_max_size",
+       read_size(c.journal.unconfigured_max_size_bytes, 0, 1024 * TiB), "0B", "1GiB",
        "How much all streams that are not configured may hold together, as streams.NAME.max_size; "
        "0B is a fifth of max_size. With ack = \"replicated\" for them, at most half of "
        "cluster.replica_max_size."},
@@ -160,11 +161,12 @@ std::vector<option> storage_options(config& c) {
 }
 
 std::vector<option> dead_letters_options(config& c) {
-  return {{"dead_letters.max_size", read_size(c.dead_letters_max_bytes, 1 * MiB, 1024 * TiB),
-           "1GiB", "10GiB",
-           "Cap on the dead letters that are kept. When it is reached the sink's lanes that have "
-           "another one wait, rather than lose it. Streams that are not configured may have a fifth "
-           "of it together."}};
+  return {
+      {"dead_letters.max_size", read_size(c.dead_letters_max_bytes, 1 * MiB, 1024 * TiB), "1GiB",
+       "10GiB",
+       "Cap on the dead letters that are kept. When it is reached the sink's lanes that have "
+       "another one wait, rather than lose it. Streams that are not configured may have a fifth "
+       "of it together."}};
 }
 
 std::vector<option> usage_options(usage_settings& usage) {
@@ -313,7 +315,8 @@ std::vector<option> stream_options(stream_settings& target) {
       {"streams.NAME.max_body", read_size(target.max_body_bytes, 0, GiB), "0B", "64KiB",
        "Largest request body; 0B is as http.max_body."},
       {"streams.NAME.max_size", read_size(target.max_size_bytes, 0, 1024 * TiB), "0B", "1GiB",
-       "How much of it may wait for its slowest sink: bodies, attributes, content types and 32 bytes "
+       "How much of it may wait for its slowest sink: bodies, attributes, content types and 32 "
+       "bytes "
        "an event; 0B is as much as there is room for. What is under way when it is reached "
        "(http.max_in_flight) comes on top, so keep it small beside journal.max_size."},
       {"streams.NAME.max_age", read_duration(target.max_age_ms, 0ms, 3650 * day), "0s", "7d",

@@ -72,12 +72,11 @@ std::string cell(const std::string& text) {
 }
 
 std::string describe(const option& row) {
-  return fmt::format("\n### `{}`\n\n{}\n\n"
-                     "- Value: {}.\n- Default: {}`{}`\n- Example: `{}`\n- Environment: `{}`\n",
-                     row.key, row.help, row.read.type,
-                     row.from_memory ? "from `node.memory`, at most " : "",
-                     as_toml(row, row.fallback),
-                     as_toml(row, row.example), environment_name(row.key));
+  return fmt::format(
+      "\n### `{}`\n\n{}\n\n"
+      "- Value: {}.\n- Default: {}`{}`\n- Example: `{}`\n- Environment: `{}`\n",
+      row.key, row.help, row.read.type, row.from_memory ? "from `node.memory`, at most " : "",
+      as_toml(row, row.fallback), as_toml(row, row.example), environment_name(row.key));
 }
 
 std::string describe_limits() {

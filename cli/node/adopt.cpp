@@ -173,8 +173,8 @@ result<void> adoption::load_cursors() {
   return {};
 }
 
-// As positions of publishers with one lane: what counts is how far any life of them came. One that an
-// earlier attempt has brought further stays.
+// As positions of publishers with one lane: what counts is how far any life of them came. One that
+// an earlier attempt has brought further stays.
 result<std::vector<cursor>> adoption::with_told(std::vector<cursor> saved) {
   if (!wish_.told) return saved;
   std::map<std::pair<std::string, std::string>, std::uint64_t> reached;

@@ -24,8 +24,8 @@ struct adopt_wish {
   std::string to_key{};        ///< an API key of that node; "" for none
   bool without_queue = false;
   bool dry_run = false;
-  /// Of a replica: what its origin said last of what was delivered. Kept in the directory, for who comes
-  /// after. Null: nothing.
+  /// Of a replica: what its origin said last of what was delivered. Kept in the directory, for who
+  /// comes after. Null: nothing.
   std::shared_ptr<const told_owed> told{};
   std::chrono::milliseconds patience_ms{60'000}; ///< with a sink that settles nothing
 };

@@ -35,23 +35,26 @@ std::string checksum_of(const std::string& secret) {
 }
 
 error damaged(const std::filesystem::path& path, std::string what) {
-  return error{errc::corrupt,
-               path.string() + " " + std::move(what) +
-                   ". Restore it from a backup: API keys, counters of limits and idempotency keys are "
-                   "known by hashes that only this secret makes. If there is no backup, remove " +
-                   path.string() + " and " + (path.parent_path() / checksum_file).string() +
-                   ": with the new secret no API key works any more, all have to be made again, all "
-                   "limits begin anew, and repeats of events are stored again. If the secret is known "
-                   "to be whole, remove the checksum only"};
+  return error{
+      errc::corrupt,
+      path.string() + " " + std::move(what) +
+          ". Restore it from a backup: API keys, counters of limits and idempotency keys are "
+          "known by hashes that only this secret makes. If there is no backup, remove " +
+          path.string() + " and " + (path.parent_path() / checksum_file).string() +
+          ": with the new secret no API key works any more, all have to be made again, all "
+          "limits begin anew, and repeats of events are stored again. If the secret is known "
+          "to be whole, remove the checksum only"};
 }
 
 std::string made_anew(const std::filesystem::path& path) {
-  return path.string() + " is not there and is made anew: API keys, counters and idempotency keys of before are not "
+  return path.string() + " is not there and is made anew: API keys, counters and idempotency keys "
+                         "of before are not "
                          "recognised";
 }
 
 result<std::string> make_secret(const std::filesystem::path& path) {
-  if (std::filesystem::exists(path.parent_path() / "accounts.db")) spdlog::warn("{}", made_anew(path));
+  if (std::filesystem::exists(path.parent_path() / "accounts.db"))
+    spdlog::warn("{}", made_anew(path));
   std::string secret(secret_bytes, '\0');
   if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), secret_bytes) != 1)
     return error{errc::io, "the system gives no random bytes"};
@@ -102,7 +105,9 @@ std::string missing_secret(const std::filesystem::path& data_dir) {
   for (const char* file : {secret_file, checksum_file})
     if (std::filesystem::exists(data_dir / file, fault)) return {};
   // A node in a cluster never had one.
-  return file_list{data_dir / stores_file_name}.contains(secret_file) ? made_anew(data_dir / secret_file) : std::string{};
+  return file_list{data_dir / stores_file_name}.contains(secret_file)
+             ? made_anew(data_dir / secret_file)
+             : std::string{};
 }
 
 result<std::string> client_secret(const cluster_settings& cluster,
@@ -113,7 +118,9 @@ result<std::string> client_secret(const cluster_settings& cluster,
     return "cluster " + cluster.name;
   }
   auto secret = own_secret(data_dir);
-  if (secret) (void)file_list{data_dir / stores_file_name}.add(secret_file); // else a loss would not be noticed
+  if (secret)
+    (void)file_list{data_dir / stores_file_name}.add(
+        secret_file); // else a loss would not be noticed
   return secret;
 }
 

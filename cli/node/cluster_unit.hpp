@@ -14,6 +14,7 @@
 #include "net/links/cluster_tls.hpp"
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 

@@ -34,11 +34,9 @@ result<void> delivery_unit::start_keepers() {
   storage_.tell_damage(found);
   if (!letters) return letters.error();
   if (!jobs) return jobs.error();
-  const letter_share unconfigured{
-      [is_configured = configured_streams(settings)](const std::string& stream) {
-        return !is_configured(stream);
-      },
-      settings.dead_letters_max_bytes / unconfigured_letters_share};
+  const letter_share unconfigured{[is_configured = configured_streams(settings)](
+                                      const std::string& stream) { return !is_configured(stream); },
+                                  settings.dead_letters_max_bytes / unconfigured_letters_share};
   dead_letters_ = core_.system.spawn<caf::detached>(
       dead_letters_actor,
       dead_letters_parts{std::move(*letters), kinds, letter_metrics_, wall_ms, unconfigured});

@@ -6,6 +6,7 @@
 #include "net/links/link_multiplexer.hpp"
 #include "net/telemetry/metrics_page.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 

@@ -53,9 +53,8 @@ std::vector<sink_route> sink_routes(const config& settings) {
 }
 
 std::function<bool(const std::string&)> configured_streams(const config& settings) {
-  return [streams = settings.streams](const std::string& stream) {
-    return streams.contains(stream);
-  };
+  return
+      [streams = settings.streams](const std::string& stream) { return streams.contains(stream); };
 }
 
 result<outgoing_sink> make_outgoing_sink(const std::string& name, const sink_settings& settings,

@@ -7,6 +7,7 @@
 #include "cli/config/config.hpp"
 #include "storage/journal/journal.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>

@@ -63,7 +63,8 @@ result<void> replication_unit::start_replicas() {
   options.segment_max_bytes = std::min(settings.journal.segment_size_bytes, options.max_bytes / 8);
   std::vector<std::string> problems, torn;
   auto store = replica_store::open(options, &problems, &torn);
-  for (const auto& sentence : problems) // also before an error: what was put right is not found again
+  for (const auto& sentence :
+       problems) // also before an error: what was put right is not found again
     spdlog::error("replicas: {}", sentence);
   for (const auto& sentence : torn)
     spdlog::warn("replicas: {}", sentence);

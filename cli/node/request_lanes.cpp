@@ -62,7 +62,8 @@ result<void> request_lanes::start() {
   auto restored = restore_ledgers();
   if (!restored) return restored.error();
   counters_ = core_.system.spawn<caf::detached>(
-      counters_actor, counters_parts{needs_.storage.counters(), counters_metrics_, needs_.seat.limits_clock()});
+      counters_actor,
+      counters_parts{needs_.storage.counters(), counters_metrics_, needs_.seat.limits_clock()});
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     give_loop(i);
     start_limiter(i, restored->at(i));
@@ -103,8 +104,10 @@ void request_lanes::start_limiter(std::size_t lane, std::shared_ptr<limit_ledger
   auto& to = lanes_[lane];
   to.limiter = spawn_hosted<limiter_state, limiter_self::base>(
       core_.system, *to.loop,
-      [parts = limiter_parts{std::move(ledger), needs_.seat.limits_clock(), to.limiter_counts, counters_,
-                             cluster_parts(lane)}](auto* self) { return limiter(self, parts); },
+      [parts = limiter_parts{std::move(ledger), needs_.seat.limits_clock(), to.limiter_counts,
+                             counters_, cluster_parts(lane)}](auto* self) {
+        return limiter(self, parts);
+      },
       residence::with_sender);
   auto keys = needs_.keys.index(lane);
   if (!keys) return;

@@ -22,7 +22,8 @@ result<void> storage_unit::start() {
   if (auto there = miss_journal(dir); !there) return there;
   recovery_report report;
   auto opened = journal::open(options_, &report);
-  for (auto& sentence : report.damaged) // also before an error: what was put right is not found again
+  for (auto& sentence :
+       report.damaged) // also before an error: what was put right is not found again
     spdlog::error("journal: {}", sentence);
   for (auto& sentence : report.torn)
     spdlog::warn("journal: {}", sentence);

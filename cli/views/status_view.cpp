@@ -186,10 +186,10 @@ std::string sinks_of(const json::array& sinks) {
       const bool held = state && *state != "ok";
       if (held) row.back() = text_of(stream, "state");
       const auto its_error = held ? short_error(text_of(stream, "error")) : std::string{};
-      row.insert(row.end(), {text_of(stream, "stream"), std::to_string(lag),
-                             size_text(count_at(stream, "lag_bytes")),
-                             lag > 0 ? age_text(seconds_at(stream, "lag_s")) : "-",
-                             held ? its_error : why});
+      row.insert(row.end(),
+                 {text_of(stream, "stream"), std::to_string(lag),
+                  size_text(count_at(stream, "lag_bytes")),
+                  lag > 0 ? age_text(seconds_at(stream, "lag_s")) : "-", held ? its_error : why});
       rows.push_back(std::move(row));
       if (!held) why.clear(); // once a sink is enough
     }
@@ -209,8 +209,8 @@ std::string actors_of(const json::object& status) {
         continue;
       }
       for (const auto& [label, count] : value.get_object())
-        rows.push_back({std::string{actor}, fmt::format("{} of {}", std::string_view{figure},
-                                                        std::string_view{label}),
+        rows.push_back({std::string{actor},
+                        fmt::format("{} of {}", std::string_view{figure}, std::string_view{label}),
                         json::serialize(count)});
     }
   return '\n' + table_text(rows);

@@ -5,6 +5,7 @@
 #include "storage/stores/usage.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -4,6 +4,7 @@
 #include "net/admin/admin_route.hpp"
 
 #include <chrono>
+#include <cstdint>
 
 namespace penstock {
 

@@ -258,8 +258,8 @@ class server final : public admin_server {
   static awaitable<void> read_more(connection& c, code& failed) {
     constexpr std::size_t most = 4096;
     const auto room = c.buffer.max_size() - c.buffer.size();
-    const auto got = co_await c.stream.async_read_some(c.buffer.prepare(std::min(most, room)),
-                                                       into(failed));
+    const auto got =
+        co_await c.stream.async_read_some(c.buffer.prepare(std::min(most, room)), into(failed));
     c.buffer.commit(got);
   }
 

@@ -9,7 +9,7 @@ namespace penstock {
 
 struct admin_settings {
   std::string listen = "127.0.0.1:8081";
-  std::string token; ///< Authorization: Bearer; needed off loopback
+  std::string token;                ///< Authorization: Bearer; needed off loopback
   std::vector<std::string> hosts{}; ///< names that Host may have beside loopback addresses
   std::uint32_t max_strangers = 64; ///< connections without a good request so far
   std::uint32_t max_operators = 64;

@@ -3,6 +3,9 @@
 
 #include "net/admin/admin_route.hpp"
 
+#include <chrono>
+#include <cstdint>
+
 namespace penstock {
 
 /// A receive that names no `max` gets up to this many messages; a replay too.

@@ -4,6 +4,10 @@
 #include "net/admin/admin_route.hpp"
 #include "storage/stores/usage_reader.hpp"
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+
 namespace penstock {
 
 /// Reports that may be asked for at once; they are made one after the other. More get 503.

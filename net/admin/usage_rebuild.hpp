@@ -4,6 +4,10 @@
 #include "actors/usage/usage_rebuilder.hpp"
 #include "net/admin/admin_route.hpp"
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+
 namespace penstock {
 
 /// Reads {"from":…,"to":…,"dry_run":…}: times as in reports, from -1h to now unless given. Errors:

@@ -33,7 +33,8 @@ std::string_view status_phrase(unsigned status);
 /// (it may quote a client's input) are replaced, so that the document always parses.
 std::string to_json(const problem& what);
 
-/// What a client may be told of `err` (storage/base/told.hpp), with the status that belongs to its code.
+/// What a client may be told of `err` (storage/base/told.hpp), with the status that belongs to its
+/// code.
 problem problem_from(const error& err);
 
 } // namespace penstock

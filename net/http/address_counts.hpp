@@ -17,8 +17,8 @@ class address_counts {
   /// `max`: connections of one address, at least 1.
   explicit address_counts(std::uint32_t max) : max_(max) {}
 
-  /// `address`: a hash, as of identifier::client_of(). False, and nothing is counted, when it has as
-  /// many as it may.
+  /// `address`: a hash, as of identifier::client_of(). False, and nothing is counted, when it has
+  /// as many as it may.
   bool take(std::uint64_t address) {
     const std::lock_guard lock{mutex_};
     auto& count = counts_[address];

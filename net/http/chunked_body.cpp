@@ -29,8 +29,8 @@ std::size_t chunked_body::put(std::string_view bytes, std::string& body, error_c
       ++used;
       continue;
     }
-    const auto part = bytes.substr(used, static_cast<std::size_t>(
-                                             std::min<std::uint64_t>(size_, bytes.size() - used)));
+    const auto part = bytes.substr(
+        used, static_cast<std::size_t>(std::min<std::uint64_t>(size_, bytes.size() - used)));
     body.append(part);
     used += part.size();
     size_ -= part.size();

@@ -27,9 +27,8 @@ std::optional<ip_address> address_of_node(std::string_view node) {
   const auto colon = node.rfind(':');
   if (colon != node.npos && colon + 1 < node.size() && node[colon + 1] == '_') {
     const auto hidden = node.substr(colon + 2);
-    const bool fits = !hidden.empty() && std::all_of(hidden.begin(), hidden.end(), [](char c) {
-      return is_token_char(c);
-    });
+    const bool fits = !hidden.empty() && std::all_of(hidden.begin(), hidden.end(),
+                                                     [](char c) { return is_token_char(c); });
     if (!fits) return std::nullopt;
     node = node.substr(0, colon);
   }
@@ -127,12 +126,11 @@ bool forwarded_line::read_value() {
   if (skip('"')) return read_quoted();
   // Many proxies leave out the quotes that brackets and colons need.
   const auto begin = at_;
-  while (!at_end() && (is_token_char(text_[at_]) || text_[at_] == ':' || text_[at_] == '[' ||
-                       text_[at_] == ']'))
+  while (!at_end() &&
+         (is_token_char(text_[at_]) || text_[at_] == ':' || text_[at_] == '[' || text_[at_] == ']'))
     ++at_;
   value_size_ = at_ - begin;
-  if (value_size_ <= max_node_bytes)
-    std::copy_n(text_.data() + begin, value_size_, value_.begin());
+  if (value_size_ <= max_node_bytes) std::copy_n(text_.data() + begin, value_size_, value_.begin());
   return value_size_ > 0;
 }
 

@@ -32,15 +32,15 @@ inline constexpr std::array<const char*, 4> timeout_names{"header", "body", "idl
 
 /// Why the node turned work away for its own sake (503, 507 or a closed connection).
 enum class shed_reason : std::uint8_t {
-  connections,   ///< http.max_connections is reached
-  in_flight,     ///< http.max_in_flight_bytes is reached
-  table_full,    ///< the limiter tracks as many clients as it may
-  unreachable,   ///< the shard's owner can't be reached, and the cluster is set to refuse
-  journal_full,  ///< the journal's cap is reached
-  disk_full,     ///< the file system has no room
-  journal_error, ///< the journal failed otherwise
-  unknown_plan,  ///< the limiter that was asked does not have the client's plan
-  expendable,    ///< the journal nears its cap, and the stream is expendable
+  connections,         ///< http.max_connections is reached
+  in_flight,           ///< http.max_in_flight_bytes is reached
+  table_full,          ///< the limiter tracks as many clients as it may
+  unreachable,         ///< the shard's owner can't be reached, and the cluster is set to refuse
+  journal_full,        ///< the journal's cap is reached
+  disk_full,           ///< the file system has no room
+  journal_error,       ///< the journal failed otherwise
+  unknown_plan,        ///< the limiter that was asked does not have the client's plan
+  expendable,          ///< the journal nears its cap, and the stream is expendable
   address_connections, ///< http.max_connections_per_address is reached
   stream_names,        ///< a stream's name is new, and there is no place for it…
   stream_share,        ///< …or none for its client
@@ -48,9 +48,9 @@ enum class shed_reason : std::uint8_t {
   stream_full,         ///< the stream holds as much of the journal as it may
 };
 inline constexpr std::array<const char*, 14> shed_names{
-    "connections",   "in_flight",    "table_full",   "unreachable",         "journal_full",
-    "disk_full",     "journal_error", "unknown_plan", "expendable",          "address_connections",
-    "stream_names",  "stream_share", "slow_client",  "stream_full"};
+    "connections",  "in_flight",     "table_full",   "unreachable", "journal_full",
+    "disk_full",    "journal_error", "unknown_plan", "expendable",  "address_connections",
+    "stream_names", "stream_share",  "slow_client",  "stream_full"};
 
 /// Why a client may not come in, whatever it asks for.
 enum class bar_reason : std::uint8_t {
@@ -73,13 +73,13 @@ struct alignas(64) front_end_metrics {
   std::array<counter, timeout_names.size()> timeouts;
   std::array<counter, shed_names.size()> shed;
   std::array<counter, bar_names.size()> barred;
-  gauge in_flight_bytes;    ///< bodies between socket and disk
+  gauge in_flight_bytes;                                    ///< bodies between socket and disk
   std::array<gauge, memory_part_names.size()> memory_bytes; ///< see lane_memory
-  gauge memory_max_bytes;   ///< their bound
-  counter limiter_messages; ///< sent to this node's limiters
-  counter journal_messages; ///< sent to the journal
-  gauge publish_waits;      ///< requests that wait until the sinks, or a second node, have theirs
-  counter published;        ///< those that were answered when the sinks had…
+  gauge memory_max_bytes;                                   ///< their bound
+  counter limiter_messages;                                 ///< sent to this node's limiters
+  counter journal_messages;                                 ///< sent to the journal
+  gauge publish_waits; ///< requests that wait until the sinks, or a second node, have theirs
+  counter published;   ///< those that were answered when the sinks had…
   std::array<counter, unpublished_names.size()> unpublished_answers; ///< …and those before, by why
   counter replicated; ///< those that were answered when a second node had…
   std::array<counter, unpublished_names.size()> unreplicated_answers; ///< …and those before

@@ -21,11 +21,11 @@ struct http_settings {
   client_address_source client_address_from = client_address_source::x_forwarded_for;
   std::uint64_t max_body_bytes = 1ull << 20;
   std::uint64_t max_header_bytes = 16ull << 10;
-  std::uint64_t max_connections = 10'000;              ///< per node
-  std::uint32_t max_connections_per_address = 0;       ///< 0: no bound but that
-  std::uint32_t max_pipeline = 64;                     ///< requests under way per connection
-  std::uint32_t max_batch_events = 10'000;             ///< events in one request
-  std::uint64_t max_in_flight_bytes = 256ull << 20;    ///< bodies between socket and disk, per node
+  std::uint64_t max_connections = 10'000;           ///< per node
+  std::uint32_t max_connections_per_address = 0;    ///< 0: no bound but that
+  std::uint32_t max_pipeline = 64;                  ///< requests under way per connection
+  std::uint32_t max_batch_events = 10'000;          ///< events in one request
+  std::uint64_t max_in_flight_bytes = 256ull << 20; ///< bodies between socket and disk, per node
   unknown_streams others = unknown_streams::accept;
   std::chrono::milliseconds header_timeout_ms{10'000}; ///< first byte to end of header
   std::chrono::milliseconds body_timeout_ms{30'000};   ///< end of header to end of body

@@ -129,8 +129,7 @@ void request_parser::note(request_field field, beast_view value) {
     // Lines of one name are one list (RFC 9110, section 5.3); some proxies add a line of their own.
     // Those of Forwarded stay apart, since they may hold quotes that are not closed.
     auto& joined = plain ? joined_x_forwarded_for_ : joined_forwarded_;
-    joined =
-        std::string{kept}.append(plain ? ", " : "\n").append(value.data(), value.size());
+    joined = std::string{kept}.append(plain ? ", " : "\n").append(value.data(), value.size());
     kept = joined;
     return;
   }

@@ -55,8 +55,8 @@ struct front_end_parts {
   front_end_metrics& metrics;
   journal_handle journal;
   std::vector<limiter_handle> limiters; ///< this node's; shard s is asked of limiters[s % size]
-  placement_ptr places;             ///< null: the node is alone
-  std::uint16_t self_member = 0;    ///< this node's number there
+  placement_ptr places;                 ///< null: the node is alone
+  std::uint16_t self_member = 0;        ///< this node's number there
   std::chrono::milliseconds verdict_timeout_ms{500}; ///< of a question how limits stand
   usage_handle usage{}; ///< takes usage_batch_ptr; null: usage is not counted
   /// This node's; key shard s belongs to idempotency[s % size]. Empty: no key is looked at.

@@ -7,6 +7,7 @@
 #include "net/clients/plan_overrides.hpp"
 #include "net/http/http_settings.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>

@@ -22,15 +22,15 @@ inline constexpr std::string_view other_streams = "(other)";
 using stream_test = std::function<bool(const std::string& stream)>;
 
 /// Pure. The rows of configured streams and the largest of the others, in the order of their
-/// names, and a row `other_streams` for the rest, if there is one. `volume_of(row)` gives its events
-/// and bytes, `add(sum, row)` adds a row to another. A `row` has a `stream`. No `is_configured`: no
-/// stream is.
+/// names, and a row `other_streams` for the rest, if there is one. `volume_of(row)` gives its
+/// events and bytes, `add(sum, row)` adds a row to another. A `row` has a `stream`. No
+/// `is_configured`: no stream is.
 template <class Row, class VolumeOf, class Add>
 std::vector<Row> shown_streams(std::vector<Row> rows, const stream_test& is_configured,
                                VolumeOf volume_of, Add add) {
-  const auto others =
-      std::partition(rows.begin(), rows.end(),
-                     [&](const Row& row) { return is_configured && is_configured(row.stream); });
+  const auto others = std::partition(rows.begin(), rows.end(), [&](const Row& row) {
+    return is_configured && is_configured(row.stream);
+  });
   const auto by_name = [](const Row& a, const Row& b) { return a.stream < b.stream; };
   std::vector<Row> rest;
   if (static_cast<std::size_t>(rows.end() - others) > max_shown_streams) {

@@ -55,15 +55,15 @@ class link_connection final : public caf::io::scribe, public io_handler {
   std::unique_ptr<tls_session> session_;
   bool in_loop_ = false;
   bool was_configured_ = false;
-  bool attended_ = false;      // end_turn() will be called
-  bool reads_on_ = false;      // there is more than was read, and the socket may not tell
-  bool awaits_space_ = false;  // the kernel takes no more
-  std::size_t wanted_ = 1;     // bytes that the broker gets at once
+  bool attended_ = false;     // end_turn() will be called
+  bool reads_on_ = false;     // there is more than was read, and the socket may not tell
+  bool awaits_space_ = false; // the kernel takes no more
+  std::size_t wanted_ = 1;    // bytes that the broker gets at once
   link_guard guard_;
-  std::vector<char> received_; // of these
-  std::vector<char> written_;  // by the broker
-  std::vector<char> sending_;  // what it had written before
-  std::size_t sent_ = 0;       // of sending_
+  std::vector<char> received_;     // of these
+  std::vector<char> written_;      // by the broker
+  std::vector<char> sending_;      // what it had written before
+  std::size_t sent_ = 0;           // of sending_
   std::size_t counted_unsent_ = 0; // of both, as told to the multiplexer
 };
 

@@ -20,17 +20,17 @@ constexpr std::string_view no_types = "@<>";
 // messages in them. An error has one, which is looked at by itself.
 // No floating-point numbers: CAF writes an infinite one for ever, and no peer says one.
 constexpr std::array<std::string_view, 16> plain_types{
-    "@actor", "@atom", "@i16", "@i32", "@i64", "@i8", "@node", "@str", "@strong_actor_ptr",
+    "@actor", "@atom", "@i16", "@i32", "@i64",  "@i8",  "@node", "@str", "@strong_actor_ptr",
     "@u16",   "@u32",  "@u64", "@u8",  "@unit", "bool", "@addr"};
 constexpr std::string_view error_type = "@error";
 
 // Those that nodes say to each other, without "penstock::". All others stay within a node, and
 // some of these do no harm but to who sends them.
 constexpr std::array<std::string_view, 23> messages_of_peers{
-    "accounts_digest", "accounts_records", "away_answer",   "away_question",  "backup_rows",
-    "backup_taken",    "forward_reply",    "forward_request", "hello",        "key_rows",
-    "keys_taken",      "leases_returned",  "limits_query",  "limits_reply",   "owner_reply",
-    "owner_request",   "replica_batch",    "replica_held",  "replica_news",   "returns_taken",
+    "accounts_digest", "accounts_records", "away_answer",     "away_question", "backup_rows",
+    "backup_taken",    "forward_reply",    "forward_request", "hello",         "key_rows",
+    "keys_taken",      "leases_returned",  "limits_query",    "limits_reply",  "owner_reply",
+    "owner_request",   "replica_batch",    "replica_held",    "replica_news",  "returns_taken",
     "shard_rows",      "shard_taken",      "welcome"};
 constexpr std::string_view own_namespace = "penstock::";
 

@@ -9,6 +9,8 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <vector>
 
 namespace penstock {
@@ -91,7 +93,7 @@ class link_multiplexer final : public caf::io::network::multiplexer, private loo
   std::size_t unsent_bytes_limit_ = max_unsent_bytes;
   std::size_t message_bytes_limit_ = max_message_bytes;
   std::size_t connections_limit_ = max_connections;
-  std::size_t connections_ = 0; // in the loop
+  std::size_t connections_ = 0;              // in the loop
   std::atomic<std::size_t> unsent_bytes_{0}; // written by the loop's thread
   std::vector<caf::intrusive_ptr<link_connection>> attended_;
   std::vector<caf::intrusive_ptr<caf::ref_counted>> closed_, closed_before_;

@@ -19,7 +19,8 @@ using namespace std::chrono_literals;
 // A refused peer gets this long to read why: closing at once, with bytes of it unread, would take
 // the alert back.
 constexpr std::chrono::milliseconds linger_time{1000};
-// Peers look whether the port is open before they connect (net/loop/tcp_probe.hpp); that is no attempt.
+// Peers look whether the port is open before they connect (net/loop/tcp_probe.hpp); that is no
+// attempt.
 constexpr std::chrono::milliseconds probe_time{300};
 // Anyone can fill the log otherwise.
 constexpr std::chrono::seconds refusal_log_interval{60};

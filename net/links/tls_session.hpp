@@ -4,6 +4,7 @@
 #include "net/links/tls_context.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 

@@ -4,6 +4,7 @@
 #include "actors/base/fail_fast.hpp"
 #include "net/loop/event_loop.hpp"
 
+#include <cstdint>
 #include <functional>
 
 namespace penstock {

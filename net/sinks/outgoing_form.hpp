@@ -3,6 +3,7 @@
 
 #include "actors/delivery/sink.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,8 +20,8 @@ class outgoing_form {
   /// Appends one JSON object. An event that came as a structured CloudEvent keeps its bytes, but
   /// for two extensions that are put first: `penstockid`, our id, and `partitionkey`. What came
   /// under these names, from a client or a Penstock before us, goes on as `upstreamid` and
-  /// `upstreamkey`. One that came in binary mode keeps its other attributes. Any other gets our id as
-  /// `id`, the source, `penstock.STREAM` as its type, the time of acceptance, its content type,
+  /// `upstreamkey`. One that came in binary mode keeps its other attributes. Any other gets our id
+  /// as `id`, the source, `penstock.STREAM` as its type, the time of acceptance, its content type,
   /// and `data` (JSON as it is, other text as a string) or `data_base64`.
   void append_structured(std::string& out, const outgoing_event& event, const sink_batch& batch);
 

@@ -4,6 +4,7 @@
 #include "storage/base/result.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>

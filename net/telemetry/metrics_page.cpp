@@ -34,8 +34,7 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
   out.counter("penstock_http_requests_total", "Requests answered, by status.");
   for (std::size_t i = 0; i < counted_statuses.size(); ++i) {
     const auto status = counted_statuses[i];
-    const auto count = sum(
-        all, [i](const m& f) -> auto& { return f.requests[i]; });
+    const auto count = sum(all, [i](const m& f) -> auto& { return f.requests[i]; });
     if (count > 0 || status == 202 || status == 429 || status == 503)
       out.value(count, {{"status", status == 0 ? "other" : std::to_string(status)}});
   }
@@ -47,63 +46,48 @@ void add_http(page& out, const std::vector<const front_end_metrics*>& all) {
          "Time from a complete request to its answer, for requests that a limiter was asked for.")
       .value(microseconds_per_second, latencies);
   out.counter("penstock_http_received_bytes_total", "Bytes received on the ingest plane.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.bytes_in; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.bytes_in; }));
   out.counter("penstock_http_sent_bytes_total", "Bytes sent on the ingest plane.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.bytes_out; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.bytes_out; }));
   out.counter("penstock_http_events_total", "Events accepted and handed to the journal.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.events; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.events; }));
   out.counter("penstock_received_lost_total",
               "Events of streams with ack = received whose commit failed after their 202.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.received_lost; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.received_lost; }));
   out.gauge("penstock_http_connections", "Connections open now.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.connections; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.connections; }));
   out.counter("penstock_http_connections_total", "Connections accepted.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.connections_total; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.connections_total; }));
   out.gauge("penstock_http_in_flight_bytes", "Bodies between the socket and the disk.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.in_flight_bytes; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.in_flight_bytes; }));
   out.gauge("penstock_http_memory_bytes",
             "What is held for clients and counts in http.max_in_flight, by part.");
   for (std::size_t i = 0; i < memory_part_names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& f) -> auto& { return f.memory_bytes[i]; }),
+    out.value(sum(all, [i](const m& f) -> auto& { return f.memory_bytes[i]; }),
               {{"part", memory_part_names[i]}});
   out.gauge("penstock_http_memory_max_bytes", "The bound of their sum.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.memory_max_bytes; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.memory_max_bytes; }));
   out.counter("penstock_http_timeouts_total", "Connections closed for being slow, by phase.");
   for (std::size_t i = 0; i < timeout_names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& f) -> auto& { return f.timeouts[i]; }),
+    out.value(sum(all, [i](const m& f) -> auto& { return f.timeouts[i]; }),
               {{"kind", timeout_names[i]}});
   out.counter("penstock_shed_total", "Requests turned away for the node's own sake, by reason.");
   for (std::size_t i = 0; i < shed_names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& f) -> auto& { return f.shed[i]; }),
+    out.value(sum(all, [i](const m& f) -> auto& { return f.shed[i]; }),
               {{"reason", shed_names[i]}});
   out.counter("penstock_barred_total", "Requests of clients that may not come in, by reason.");
   for (std::size_t i = 0; i < bar_names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& f) -> auto& { return f.barred[i]; }),
+    out.value(sum(all, [i](const m& f) -> auto& { return f.barred[i]; }),
               {{"reason", bar_names[i]}});
   out.gauge("penstock_publish_waits", "Requests that wait until sinks have their events.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.publish_waits; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.publish_waits; }));
   out.counter("penstock_published_answers_total",
               "Requests of streams with ack = published, answered when the sinks had the events.")
-      .value(sum(
-          all, [](const m& f) -> auto& { return f.published; }));
+      .value(sum(all, [](const m& f) -> auto& { return f.published; }));
   out.counter("penstock_unpublished_answers_total",
               "And those answered without that, as their events were durable, by reason.");
   for (std::size_t i = 1; i < unpublished_names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& f) -> auto& { return f.unpublished_answers[i]; }),
+    out.value(sum(all, [i](const m& f) -> auto& { return f.unpublished_answers[i]; }),
               {{"reason", unpublished_names[i]}});
 }
 
@@ -112,8 +96,7 @@ void add_limiters(page& out, const metrics_sources& from) {
   if (all.empty()) return;
   using m = limiter_metrics;
   out.counter("penstock_verdicts_total", "Verdicts of this node's limiters.")
-      .value(sum(
-                 all, [](const m& l) -> auto& { return l.requests_admitted; }),
+      .value(sum(all, [](const m& l) -> auto& { return l.requests_admitted; }),
              {{"result", "admitted"}, {"reason", "none"}});
   constexpr std::pair<refusal, const char*> reasons[] = {{refusal::quota, "quota"},
                                                          {refusal::table_full, "table_full"},
@@ -121,32 +104,26 @@ void add_limiters(page& out, const metrics_sources& from) {
                                                          {refusal::too_large, "too_large"}};
   for (const auto& [reason, name] : reasons) {
     const auto at = static_cast<std::size_t>(reason);
-    out.value(sum(
-                  all, [at](const m& l) -> auto& { return l.refused_by_reason[at]; }),
+    out.value(sum(all, [at](const m& l) -> auto& { return l.refused_by_reason[at]; }),
               {{"result", "refused"}, {"reason", name}});
   }
   const auto names =
       from.limit_names ? from.limit_names->all() : std::vector<limit_labels::label>{};
   out.counter("penstock_limit_refusals_total", "Refusals by the limit that was used up.");
   for (std::size_t i = 0; i < names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& l) -> auto& { return l.refused_by_limit[i]; }),
+    out.value(sum(all, [i](const m& l) -> auto& { return l.refused_by_limit[i]; }),
               {{"plan", names[i].plan}, {"limit", names[i].limit}});
   out.counter("penstock_limit_shadow_refusals_total",
               "Requests that a limit in shadow would have refused, wholly or in part.");
   for (std::size_t i = 0; i < names.size(); ++i)
-    out.value(sum(
-                  all, [i](const m& l) -> auto& { return l.shadowed_by_limit[i]; }),
+    out.value(sum(all, [i](const m& l) -> auto& { return l.shadowed_by_limit[i]; }),
               {{"plan", names[i].plan}, {"limit", names[i].limit}});
   out.gauge("penstock_limiter_clients", "Clients that the limiters remember.")
-      .value(sum(
-          all, [](const m& l) -> auto& { return l.live_clients; }));
+      .value(sum(all, [](const m& l) -> auto& { return l.live_clients; }));
   out.gauge("penstock_limiter_bytes", "Memory of the limiters' tables.")
-      .value(sum(
-          all, [](const m& l) -> auto& { return l.table_bytes; }));
+      .value(sum(all, [](const m& l) -> auto& { return l.table_bytes; }));
   out.counter("penstock_limiter_forgotten_total", "Idle clients forgotten.")
-      .value(sum(
-          all, [](const m& l) -> auto& { return l.clients_forgotten; }));
+      .value(sum(all, [](const m& l) -> auto& { return l.clients_forgotten; }));
 }
 
 void add_names(page& out, const stream_names& names) {
@@ -181,7 +158,9 @@ std::vector<letter_tally> shown_tallies(const std::vector<letter_tally>& all,
   for (auto& [sink, tallies] : by_sink)
     for (auto& tally : shown_streams(
              std::move(tallies), is_configured,
-             [](const letter_tally& t) { return event_volume{t.letters, t.bytes}; },
+             [](const letter_tally& t) {
+               return event_volume{t.letters, t.bytes};
+             },
              [](letter_tally& sum, const letter_tally& more) {
                sum.letters += more.letters;
                sum.bytes += more.bytes;
@@ -211,22 +190,16 @@ void add_key_moves(page& out, const std::vector<std::shared_ptr<const idempotenc
   using m = idempotency_metrics;
   out.counter("penstock_idempotency_moved_keys_total",
               "Keys told to or by other nodes as shards changed their owner.")
-      .value(sum(
-                 all, [](const m& i) -> auto& { return i.moved_away; }),
-             {{"direction", "sent"}})
-      .value(sum(
-                 all, [](const m& i) -> auto& { return i.moved_here; }),
+      .value(sum(all, [](const m& i) -> auto& { return i.moved_away; }), {{"direction", "sent"}})
+      .value(sum(all, [](const m& i) -> auto& { return i.moved_here; }),
              {{"direction", "received"}});
   out.counter("penstock_idempotency_moves_incomplete_total",
               "Shards whose keys did not come in time from who had them before.")
-      .value(sum(
-          all, [](const m& i) -> auto& { return i.moves_incomplete; }));
+      .value(sum(all, [](const m& i) -> auto& { return i.moves_incomplete; }));
   out.gauge("penstock_idempotency_arriving_shards", "Shards whose keys are on their way here.")
-      .value(sum(
-          all, [](const m& i) -> auto& { return i.arriving; }));
+      .value(sum(all, [](const m& i) -> auto& { return i.arriving; }));
   out.gauge("penstock_idempotency_parked_requests", "Requests that wait for keys to arrive.")
-      .value(sum(
-          all, [](const m& i) -> auto& { return i.parked; }));
+      .value(sum(all, [](const m& i) -> auto& { return i.parked; }));
 }
 
 void add_idempotency(page& out, const metrics_sources& from) {
@@ -234,25 +207,15 @@ void add_idempotency(page& out, const metrics_sources& from) {
   if (all.empty()) return;
   using m = idempotency_metrics;
   out.counter("penstock_idempotency_total", "Requests and CloudEvents with a key, by what it told.")
-      .value(sum(
-                 all, [](const m& i) -> auto& { return i.fresh; }),
-             {{"result", "fresh"}})
-      .value(sum(
-                 all, [](const m& i) -> auto& { return i.repeats; }),
-             {{"result", "repeat"}})
-      .value(sum(
-                 all, [](const m& i) -> auto& { return i.waited; }),
-             {{"result", "waited"}})
-      .value(sum(
-                 all, [](const m& i) -> auto& { return i.conflicts; }),
-             {{"result", "conflict"}});
+      .value(sum(all, [](const m& i) -> auto& { return i.fresh; }), {{"result", "fresh"}})
+      .value(sum(all, [](const m& i) -> auto& { return i.repeats; }), {{"result", "repeat"}})
+      .value(sum(all, [](const m& i) -> auto& { return i.waited; }), {{"result", "waited"}})
+      .value(sum(all, [](const m& i) -> auto& { return i.conflicts; }), {{"result", "conflict"}});
   out.gauge("penstock_idempotency_keys", "Keys that are remembered.")
-      .value(sum(
-          all, [](const m& i) -> auto& { return i.keys; }));
+      .value(sum(all, [](const m& i) -> auto& { return i.keys; }));
   add_key_moves(out, all);
   out.gauge("penstock_idempotency_bytes", "Memory of the keys.")
-      .value(sum(
-          all, [](const m& i) -> auto& { return i.bytes; }));
+      .value(sum(all, [](const m& i) -> auto& { return i.bytes; }));
 }
 
 void add_queue(page& out, const queue_metrics& q, const stream_test& is_configured) {
@@ -304,7 +267,8 @@ void add_memory(page& out, const memory_figures& from) {
   out.gauge("penstock_memory_bound_bytes", "What each use of memory may take at most.");
   for (const auto& one : from.uses)
     out.value(one.bound_bytes, {{"use", std::string{one.use}}});
-  out.gauge("penstock_memory_used_bytes", "What each use of memory takes, by the node's own count.");
+  out.gauge("penstock_memory_used_bytes",
+            "What each use of memory takes, by the node's own count.");
   for (const auto& one : from.uses)
     out.value(one.used_bytes(), {{"use", std::string{one.use}}});
 }
@@ -383,7 +347,9 @@ std::vector<queue_stats> shown_queues(const queue_metrics& queue,
                                       const stream_test& is_configured) {
   return shown_streams(
       queue.streams(), is_configured,
-      [](const queue_stats& s) { return event_volume{s.depth, s.bytes}; },
+      [](const queue_stats& s) {
+        return event_volume{s.depth, s.bytes};
+      },
       [](queue_stats& sum, const queue_stats& more) {
         sum.depth += more.depth;
         sum.bytes += more.bytes;

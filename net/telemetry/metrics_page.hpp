@@ -66,7 +66,7 @@ struct metrics_sources {
   std::vector<std::shared_ptr<const limiter_cluster_metrics>> limiter_clusters; ///< in a cluster
   std::vector<std::shared_ptr<const idempotency_metrics>> idempotency;
   std::shared_ptr<const journal_metrics> journal;
-  std::uint64_t journal_max_bytes = 0; ///< journal.max_size
+  std::uint64_t journal_max_bytes = 0;      ///< journal.max_size
   std::uint64_t unconfigured_max_bytes = 0; ///< journal.unconfigured_max_size
   std::shared_ptr<const queue_metrics> queue;
   std::vector<std::shared_ptr<const sink_metrics>> sinks; ///< one a publisher

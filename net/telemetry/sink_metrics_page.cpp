@@ -21,7 +21,9 @@ struct shown_sink {
 std::vector<sink_lag> shown_lags(const sink_metrics& sink, const stream_test& is_configured) {
   auto out = shown_streams(
       sink.lags(), is_configured,
-      [](const sink_lag& lag) { return event_volume{lag.events, lag.bytes}; },
+      [](const sink_lag& lag) {
+        return event_volume{lag.events, lag.bytes};
+      },
       [](sink_lag& sum, const sink_lag& more) {
         sum.events += more.events;
         sum.bytes += more.bytes;
@@ -68,8 +70,7 @@ json::object stream_json(const sink_lag& lag) {
 
 } // namespace
 
-void add_sinks(prometheus_page& out, const sink_sources& sinks,
-               const stream_test& is_configured) {
+void add_sinks(prometheus_page& out, const sink_sources& sinks, const stream_test& is_configured) {
   if (sinks.empty()) return;
   const auto all = shown(sinks, is_configured);
   const auto each = [&](auto figure) {

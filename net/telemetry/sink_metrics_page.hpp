@@ -7,6 +7,7 @@
 
 #include <boost/json/array.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -19,8 +20,8 @@ void add_sinks(prometheus_page& out, const sink_sources& sinks, const stream_tes
 
 /// [{"sink":…,"kind":…,"state":"ok","last_error":…,"last_error_age_s":…,"delivered":…,"refused":…,
 /// "failures":…,"in_flight_batches":…,"streams":[{"stream":…,"state":"ok","error":…,
-/// "lag_events":…,"lag_bytes":…,"lag_s":…}]}]; last_error and its age are null while there was none,
-/// and so is a stream's error unless it is held.
+/// "lag_events":…,"lag_bytes":…,"lag_s":…}]}]; last_error and its age are null while there was
+/// none, and so is a stream's error unless it is held.
 boost::json::array sinks_json(const sink_sources& sinks, std::int64_t now_ms,
                               const stream_test& is_configured);
 

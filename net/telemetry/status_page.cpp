@@ -53,9 +53,8 @@ json::object replication_of(const replicator_metrics& origin, const replica_metr
 json::object memory_of(const memory_figures& from) {
   json::array budgets;
   for (const auto& one : from.uses)
-    budgets.push_back(json::object{{"use", one.use},
-                                   {"bound_bytes", one.bound_bytes},
-                                   {"used_bytes", one.used_bytes()}});
+    budgets.push_back(json::object{
+        {"use", one.use}, {"bound_bytes", one.bound_bytes}, {"used_bytes", one.used_bytes()}});
   json::object bounds;
   for (const auto& [key, value] : from.bounds)
     bounds[key] = value;
@@ -102,8 +101,7 @@ std::string status_json(const metrics_sources& from, const node_state& node) {
       {"sinks", sinks_json(from.sinks, now_ms, from.is_configured)},
   };
   if (from.names)
-    out["stream_names"] =
-        json::object{{"used", from.names->used()}, {"max", from.names->places()}};
+    out["stream_names"] = json::object{{"used", from.names->used()}, {"max", from.names->places()}};
   if (from.memory.limit_bytes > 0) out["memory"] = memory_of(from.memory);
   if (from.replicator && from.replicas)
     out["replication"] = replication_of(*from.replicator, *from.replicas);

@@ -11,7 +11,8 @@ namespace penstock {
 
 /// {"node":…,"version":…,"uptime_s":…,"ready":…,"draining":…,"http":{…},"limiter":{…},
 /// "journal":{…},"cluster":{…},"queues":[…],"sinks":[…],"dead_letters":…}; for "cluster" see
-/// cluster_status.hpp. With extensions also "actors":{"NAME":{"FIGURE":number, or for one with a label
+/// cluster_status.hpp. With extensions also "actors":{"NAME":{"FIGURE":number, or for one with a
+/// label
 /// {"VALUE":number,…}}}.
 std::string status_json(const metrics_sources& from, const node_state& node);
 

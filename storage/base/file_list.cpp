@@ -18,7 +18,8 @@ std::set<std::string> parse(std::string_view text) {
   constexpr auto check_line = list_check_letters + 1;
   if (text.size() < check_line || text.back() != '\n') return {};
   auto lines = text.substr(0, text.size() - check_line);
-  if (text.substr(lines.size(), list_check_letters) != checksum_letters(lines, list_check_letters)) return {};
+  if (text.substr(lines.size(), list_check_letters) != checksum_letters(lines, list_check_letters))
+    return {};
   std::set<std::string> names;
   while (!lines.empty()) {
     const auto end = std::min(lines.find('\n'), lines.size());
@@ -76,7 +77,8 @@ result<void> file_list::write_locked() {
     return {};
   }
   remove_file(file_);
-  if (std::filesystem::exists(file_)) return error{errc::io, "can't write or remove " + file_.string()};
+  if (std::filesystem::exists(file_))
+    return error{errc::io, "can't write or remove " + file_.string()};
   auto removed = sync_directory(file_.parent_path());
   is_dirty_ = !removed;
   return removed;

@@ -13,10 +13,10 @@
 
 namespace penstock {
 
-/// A small text file: a name a line, and a checksum in the last. A file is added before anybody relies on it,
-/// and dropped before it is removed, so that one that is listed and not there is lost. Where the list can't be
-/// written it is removed: it says what is true, or nothing, and a full disk keeps nobody from making room.
-/// Any thread may use it; it blocks on the disk.
+/// A small text file: a name a line, and a checksum in the last. A file is added before anybody
+/// relies on it, and dropped before it is removed, so that one that is listed and not there is
+/// lost. Where the list can't be written it is removed: it says what is true, or nothing, and a
+/// full disk keeps nobody from making room. Any thread may use it; it blocks on the disk.
 class file_list {
  public:
   /// With more names there is no list.
@@ -29,8 +29,8 @@ class file_list {
   std::set<std::string> names() const;
   bool contains(const std::string& name) const;
 
-  /// Durable. An error means that the list could neither be written nor removed: then nothing may be removed
-  /// that it names.
+  /// Durable. An error means that the list could neither be written nor removed: then nothing may
+  /// be removed that it names.
   result<void> set(std::set<std::string> names);
   result<void> add(const std::string& name);
   result<void> drop(const std::vector<std::string>& names);

@@ -49,8 +49,8 @@ error system_error(const fs::path& path, std::string_view doing) {
   auto code = errc::io;
   if (why == ENOSPC || why == EDQUOT) code = errc::disk_full;
   if (why == ENOENT) code = errc::not_found;
-  return error{code,
-               std::string{system_error_begin}.append(doing) + " " + path.string() + ": " + std::strerror(why)};
+  return error{code, std::string{system_error_begin}.append(doing) + " " + path.string() + ": " +
+                         std::strerror(why)};
 }
 
 result<unique_fd> open_file(const fs::path& path, int flags) {
@@ -69,7 +69,8 @@ void keep_private(const fs::path& path) {
 
 void keep_contents_private(const fs::path& dir) {
   std::error_code fault;
-  for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault))
+  for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end;
+       at.increment(fault))
     keep_private(at->path());
 }
 

@@ -45,8 +45,9 @@ result<unique_fd> open_file(const std::filesystem::path& path, int flags);
 /// Makes a directory (mode 0700) and what is missing above it.
 result<void> make_directory(const std::filesystem::path& dir);
 
-/// Takes the rights of others from a file or directory that is there, as an earlier version or another
-/// program may have given them. Only its owner can, so nothing is said when it fails. A symbolic link is left alone.
+/// Takes the rights of others from a file or directory that is there, as an earlier version or
+/// another program may have given them. Only its owner can, so nothing is said when it fails. A
+/// symbolic link is left alone.
 void keep_private(const std::filesystem::path& path);
 /// The same for all that is below a directory.
 void keep_contents_private(const std::filesystem::path& dir);
@@ -68,8 +69,8 @@ result<void> write_file(const std::filesystem::path& path, std::string_view cont
 /// content must lie in one disk sector to be all or nothing.
 result<void> overwrite_file(const std::filesystem::path& path, std::string_view content);
 
-/// Makes a file that long, and makes it if it is not there; what is added are zeros without blocks of
-/// the disk. Never shortens one.
+/// Makes a file that long, and makes it if it is not there; what is added are zeros without blocks
+/// of the disk. Never shortens one.
 result<void> grow_file(const std::filesystem::path& path, std::uint64_t bytes);
 
 inline constexpr std::size_t max_small_file_bytes = 4096;

@@ -12,8 +12,8 @@ namespace {
 /// Each step reserves this many times the ids that may be out unjournaled.
 constexpr std::uint64_t slacks_per_step = 4;
 
-/// More than any journal has reached by counting: it would have had to take in a million events a second
-/// since 1970.
+/// More than any journal has reached by counting: it would have had to take in a million events a
+/// second since 1970.
 std::uint64_t beyond_all_counting() {
   using namespace std::chrono;
   return static_cast<std::uint64_t>(
@@ -40,9 +40,10 @@ result<id_reserve> id_reserve::open(const std::filesystem::path& dir,
     reached = (*stored)->value;
   } else if (stored || !is_new_journal) {
     reached = beyond_all_counting();
-    ids.damage_ = ids.path_.string() + (stored ? " is damaged" : " is gone") +
-                  ": which event ids were given is not known. So that none is given twice, they go on far "
-                  "beyond, at ";
+    ids.damage_ =
+        ids.path_.string() + (stored ? " is damaged" : " is gone") +
+        ": which event ids were given is not known. So that none is given twice, they go on far "
+        "beyond, at ";
   }
   ids.next_seq_ = std::max(reached, durable_seq == 0 ? 1 : durable_seq + 1 + ids.slack_);
   if (auto done = ids.reserve(ids.next_seq_); !done) return done.error();

@@ -40,7 +40,8 @@ result<std::optional<stored_number>> read_number(const std::filesystem::path& fi
     return std::optional{stored_number{*value, false}};
   const auto digits = text.substr(0, checked_digits);
   const auto value = whole_number(digits);
-  if (!value || text.substr(checked_digits, check_letters) != checksum_letters(digits, check_letters))
+  if (!value ||
+      text.substr(checked_digits, check_letters) != checksum_letters(digits, check_letters))
     return none;
   return std::optional{stored_number{*value, true}};
 }

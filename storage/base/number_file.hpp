@@ -1,4 +1,5 @@
-// A file with one number that only grows, overwritten in place, so that it needs no room on the disk.
+// A file with one number that only grows, overwritten in place, so that it needs no room on the
+// disk.
 #pragma once
 
 #include "storage/base/result.hpp"
@@ -9,9 +10,9 @@
 
 namespace penstock {
 
-/// Numbers below have a checksum: 16 digits, four letters, a line end. Earlier versions read the digits
-/// and write 20 digits and a line end, in as many bytes, so that both write in place. That form is read
-/// too, and written for larger numbers, which no node reaches by counting.
+/// Numbers below have a checksum: 16 digits, four letters, a line end. Earlier versions read the
+/// digits and write 20 digits and a line end, in as many bytes, so that both write in place. That
+/// form is read too, and written for larger numbers, which no node reaches by counting.
 inline constexpr std::uint64_t numbers_with_checksum = 10'000'000'000'000'000;
 
 struct stored_number {

@@ -56,21 +56,23 @@ struct original_files {
 
 /// Links that a node follows, since it opens what has such a name.
 bool is_followed(const fs::path& name) {
-  return name == "journal" || name == "replicas" || name == "client-secret" || name == "client-secret.sha256" ||
-         name.extension() == ".db";
+  return name == "journal" || name == "replicas" || name == "client-secret" ||
+         name == "client-secret.sha256" || name.extension() == ".db";
 }
 
 result<void> add_file(const fs::path& from, const fs::path& to, original_files& found) {
   found.files.push_back({from, to});
   found.bytes += file_bytes(from);
   if (found.files.size() + found.directories.size() <= max_checked_files) return {};
-  return error{errc::io, from.parent_path().string() + " holds more than " + std::to_string(max_checked_files) + " files"};
+  return error{errc::io, from.parent_path().string() + " holds more than " +
+                             std::to_string(max_checked_files) + " files"};
 }
 
 /// All below `dir`, which a copy has as `name`. Links in it are not followed.
 result<void> add_directory(const fs::path& dir, const fs::path& name, original_files& found) {
   std::error_code fault;
-  for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end; at.increment(fault)) {
+  for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end;
+       at.increment(fault)) {
     if (is_left_out(at->path())) {
       at.disable_recursion_pending();
       continue;
@@ -89,7 +91,9 @@ result<void> add_directory(const fs::path& dir, const fs::path& name, original_f
 result<void> add_linked(const fs::path& link, original_files& found) {
   std::error_code fault;
   const auto target = fs::canonical(link, fault);
-  if (fault) return error{errc::io, link.string() + " is a symbolic link to what can't be found: " + fault.message()};
+  if (fault)
+    return error{errc::io,
+                 link.string() + " is a symbolic link to what can't be found: " + fault.message()};
   const auto name = link.filename();
   if (fs::is_directory(target, fault)) {
     found.directories.push_back(name);
@@ -116,7 +120,8 @@ result<original_files> list_original(const fs::path& dir) {
 
 /// As a node locks its journal, but makes no file.
 result<unique_fd> lock_original(const fs::path& dir) {
-  const error in_use{errc::locked, dir.string() + " is in use: stop the node that runs on it first"};
+  const error in_use{errc::locked,
+                     dir.string() + " is in use: stop the node that runs on it first"};
   // Somebody may have removed the lock of a node that runs; SQLite's own locks lie on its stores.
   for (const char* store : {"cursors.db", "accounts.db"})
     if (other_process_reads(dir / store)) return in_use;
@@ -141,7 +146,9 @@ result<void> check_is_data_dir(const fs::path& dir) {
 
 class data_dir_check {
  public:
-  explicit data_dir_check(const fs::path& dir) : dir_(dir), listed_(dir / stores_file_name) { stores_.checks_all_pages = true; }
+  explicit data_dir_check(const fs::path& dir) : dir_(dir), listed_(dir / stores_file_name) {
+    stores_.checks_all_pages = true;
+  }
 
   result<data_dir_report> run() {
     auto done = check_journal();
@@ -169,7 +176,8 @@ class data_dir_check {
   /// Or should be.
   bool is_there(const char* name) const {
     std::error_code fault;
-    return fs::exists(dir_ / name, fault) || fs::exists(wal_path(dir_ / name), fault) || listed_.contains(name);
+    return fs::exists(dir_ / name, fault) || fs::exists(wal_path(dir_ / name), fault) ||
+           listed_.contains(name);
   }
 
   result<void> check_journal() {
@@ -240,9 +248,9 @@ class data_dir_check {
       last = page->back().number;
     }
     if (damaged > 0)
-      stores_.damaged.push_back((dir_ / "dead-letters.db").string() + ": " + std::to_string(damaged) +
-                                " dead letters, the first of them " + first +
-                                ", are damaged and are not sent again");
+      stores_.damaged.push_back((dir_ / "dead-letters.db").string() + ": " +
+                                std::to_string(damaged) + " dead letters, the first of them " +
+                                first + ", are damaged and are not sent again");
     return {};
   }
 
@@ -255,7 +263,7 @@ class data_dir_check {
   }
 
   const fs::path& dir_;
-  const file_list listed_; // as it was before a store was opened
+  const file_list listed_;           // as it was before a store was opened
   std::unique_ptr<journal> journal_; // where it can be opened
   data_dir_report report_;
   store_report stores_;
@@ -276,7 +284,8 @@ result<data_dir_copy> data_dir_copy::make(const fs::path& dir, const fs::path& s
   return copy;
 }
 
-result<void> data_dir_copy::fill(const fs::path& scratch, const std::function<void(const fs::path&)>& made) {
+result<void> data_dir_copy::fill(const fs::path& scratch,
+                                 const std::function<void(const fs::path&)>& made) {
   auto found = list_original(dir_);
   if (!found) return found.error();
   std::error_code fault;
@@ -305,7 +314,8 @@ data_dir_copy::~data_dir_copy() {
 std::string data_dir_copy::of_original(std::string sentence) const {
   const auto& from = copy_.native();
   const auto& to = dir_.native();
-  for (auto at = sentence.find(from); at != std::string::npos; at = sentence.find(from, at + to.size()))
+  for (auto at = sentence.find(from); at != std::string::npos;
+       at = sentence.find(from, at + to.size()))
     sentence.replace(at, from.size(), to);
   return sentence;
 }

@@ -17,20 +17,22 @@ namespace penstock {
 /// Files and directories that a data directory may have, to be checked.
 inline constexpr std::size_t max_checked_files = 1'000'000;
 
-/// A private copy of a data directory, mode 0700, that goes away with the object. Opening it as a node
-/// does tells what a node would say and do, in the same words, and leaves the original alone. What was set
-/// aside earlier, logs that wait for their use and reserves are left out. Of symbolic links those are followed
-/// that lead to journal/, replicas/, the secret or a store.
+/// A private copy of a data directory, mode 0700, that goes away with the object. Opening it as a
+/// node does tells what a node would say and do, in the same words, and leaves the original alone.
+/// What was set aside earlier, logs that wait for their use and reserves are left out. Of symbolic
+/// links those are followed that lead to journal/, replicas/, the secret or a store.
 class data_dir_copy {
  public:
-  /// Locks the original against a node's start, without writing, for as long as the copy lives. Errors:
-  /// locked when a node runs on it; not_found when it is none; disk_full when there is no room for the copy
-  /// in `scratch`, which takes at most as much as the original; io. `made`, if given, gets the copy's path when
-  /// there is nothing in it yet.
-  static result<data_dir_copy> make(const std::filesystem::path& dir, const std::filesystem::path& scratch,
-                                    const std::function<void(const std::filesystem::path&)>& made = {});
+  /// Locks the original against a node's start, without writing, for as long as the copy lives.
+  /// Errors: locked when a node runs on it; not_found when it is none; disk_full when there is no
+  /// room for the copy in `scratch`, which takes at most as much as the original; io. `made`, if
+  /// given, gets the copy's path when there is nothing in it yet.
+  static result<data_dir_copy>
+  make(const std::filesystem::path& dir, const std::filesystem::path& scratch,
+       const std::function<void(const std::filesystem::path&)>& made = {});
   data_dir_copy(data_dir_copy&& other) noexcept
-      : dir_(std::move(other.dir_)), copy_(std::exchange(other.copy_, {})), lock_(std::move(other.lock_)) {}
+      : dir_(std::move(other.dir_)), copy_(std::exchange(other.copy_, {})),
+        lock_(std::move(other.lock_)) {}
   data_dir_copy& operator=(data_dir_copy&&) = delete;
   ~data_dir_copy();
 
@@ -39,7 +41,8 @@ class data_dir_copy {
   std::string of_original(std::string sentence) const;
 
  private:
-  data_dir_copy(std::filesystem::path dir, unique_fd lock) : dir_(std::move(dir)), lock_(std::move(lock)) {}
+  data_dir_copy(std::filesystem::path dir, unique_fd lock)
+      : dir_(std::move(dir)), lock_(std::move(lock)) {}
   result<void> fill(const std::filesystem::path& scratch,
                     const std::function<void(const std::filesystem::path&)>& made);
 
@@ -56,9 +59,9 @@ struct data_dir_report {
   std::vector<std::string> torn; ///< last transactions that are not whole, which is no damage
 };
 
-/// Opens all that a node opens in its data directory, and has each page and row read. It changes what it
-/// opens, so it is for a copy. What stops a start is damage here, and the other stores are looked at all
-/// the same. Errors: all but corrupt.
+/// Opens all that a node opens in its data directory, and has each page and row read. It changes
+/// what it opens, so it is for a copy. What stops a start is damage here, and the other stores are
+/// looked at all the same. Errors: all but corrupt.
 result<data_dir_report> open_all_stores(const std::filesystem::path& copy);
 
 } // namespace penstock

@@ -71,8 +71,9 @@ struct event_block {
     return std::string_view{bodies}.substr(begin_of(i), events[i].end - begin_of(i));
   }
   std::size_t body_bytes(std::size_t i) const { return events[i].end - begin_of(i); }
-  /// Of its body, its attributes, and counted_type_bytes() of its content type where the event before
-  /// it in the block has another: a type that many events share is stored once. Needs no bodies.
+  /// Of its body, its attributes, and counted_type_bytes() of its content type where the event
+  /// before it in the block has another: a type that many events share is stored once. Needs no
+  /// bodies.
   std::size_t event_bytes(std::size_t i) const {
     const bool is_new_type = i == 0 || events[i].type != events[i - 1].type;
     return body_bytes(i) + attributes[events[i].attributes].size() +

@@ -17,18 +17,21 @@ constexpr store_kind kept_keys_kind{
     .remedy = {}};
 
 constexpr std::string_view forget_other_journals =
-    "DELETE FROM idempotency WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'tag' AND value = ?1)";
+    "DELETE FROM idempotency WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'tag' AND value = "
+    "?1)";
 constexpr std::string_view note_tag = "INSERT OR REPLACE INTO meta VALUES ('tag', ?1)";
 
 result<void> make_key_tables(sqlite_database& db) {
   // A rollback journal: records are only added at the end and removed at the beginning, so it
   // stays small, and the file needs no second copy of what is added.
-  if (auto made = db.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
-                          "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;");
+  if (auto made =
+          db.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
+                  "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;");
       !made)
     return made;
   if (auto made = db.exec(idempotency_schema); !made) return made;
-  if (auto compiled = compile_all(db, {forget_other_journals, note_tag, select_records}); !compiled) return compiled;
+  if (auto compiled = compile_all(db, {forget_other_journals, note_tag, select_records}); !compiled)
+    return compiled;
   return idempotency_inserter{}.prepare(db);
 }
 
@@ -104,11 +107,9 @@ class sqlite_idempotency_store final : public idempotency_store {
 
 } // namespace
 
-result<std::unique_ptr<idempotency_store>> idempotency_store::open(const fs::path& dir,
-                                                                   const std::string& tag,
-                                                                   std::uint64_t reserve_bytes,
-                                                                   const std::string& vfs,
-                                                                   store_report* report) {
+result<std::unique_ptr<idempotency_store>>
+idempotency_store::open(const fs::path& dir, const std::string& tag, std::uint64_t reserve_bytes,
+                        const std::string& vfs, store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   const auto path = dir / "idempotency.db";
   disk_reserve reserve{dir / "idempotency.reserve", reserve_bytes};

@@ -21,11 +21,10 @@ class idempotency_store {
   /// `tag`: of the journal whose numbers the records hold; those of another are dropped.
   /// `reserve_bytes`: held so that records can be copied, and so a segment freed, when the disk is
   /// full. A damaged one is begun anew, and told in `report`. Errors: disk_full, io.
-  static result<std::unique_ptr<idempotency_store>> open(const std::filesystem::path& dir,
-                                                         const std::string& tag,
-                                                         std::uint64_t reserve_bytes = default_idempotency_reserve_bytes,
-                                                         const std::string& vfs = {},
-                                                         store_report* report = nullptr);
+  static result<std::unique_ptr<idempotency_store>>
+  open(const std::filesystem::path& dir, const std::string& tag,
+       std::uint64_t reserve_bytes = default_idempotency_reserve_bytes, const std::string& vfs = {},
+       store_report* report = nullptr);
   virtual ~idempotency_store() = default;
 
   /// Visits the records that are not older than `since_ms`, in journal order.

@@ -6,6 +6,7 @@
 #include "storage/journal/segment_catalog.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -53,8 +54,8 @@ class journal {
   /// promised in memory (ack = "received") and must not be given again.
   virtual std::uint64_t next_seq() const = 0;
 
-  /// Durably skips all ids up to `seq`, and so many that nobody has reached yet, as when it is not known which
-  /// were given; next_seq() is then beyond. Before the first block.
+  /// Durably skips all ids up to `seq`, and so many that nobody has reached yet, as when it is not
+  /// known which were given; next_seq() is then beyond. Before the first block.
   virtual result<void> go_beyond(std::uint64_t seq) = 0;
 
   /// Adds a block to the open transaction, beginning one if need be. Its first_seq must lie past
@@ -80,9 +81,9 @@ class journal {
   /// bytes() without what is allocated ahead, in the active segment or for the next ones.
   virtual std::uint64_t used_bytes() const = 0;
 
-  /// errc::io when the file that is written is not the one that is there: the directory was removed,
-  /// moved or unmounted below the process. From then on append() and commit() fail likewise, and
-  /// roll back, until a check finds the file again. Two calls of stat(2).
+  /// errc::io when the file that is written is not the one that is there: the directory was
+  /// removed, moved or unmounted below the process. From then on append() and commit() fail
+  /// likewise, and roll back, until a check finds the file again. Two calls of stat(2).
   virtual result<void> check_place() = 0;
 
   /// Seals nothing, syncs what is open and closes. Called by a drain; the destructor just closes.

@@ -38,15 +38,19 @@ result<void> miss_journal(const fs::path& data_dir) {
   const auto dir = data_dir / journal_name;
   if (!file_list{list}.contains(journal_name) || holds_some_journal(dir)) return {};
   // Where it can't be looked into, nobody knows whether it is gone.
-  if (auto fd = open_file(dir, O_RDONLY | O_DIRECTORY); !fd && fd.error().code != errc::not_found) return fd.error();
-  return error{errc::corrupt, dir.string() + " has nothing of the journal that this node had: its events, and which ids "
-                                             "were given. If it lies on a disk of its own, mount that. If the journal is "
-                                             "really gone, restore it from a backup, or remove " + list.string() +
-                                             ": the node then begins another without these events"};
+  if (auto fd = open_file(dir, O_RDONLY | O_DIRECTORY); !fd && fd.error().code != errc::not_found)
+    return fd.error();
+  return error{errc::corrupt,
+               dir.string() +
+                   " has nothing of the journal that this node had: its events, and which ids "
+                   "were given. If it lies on a disk of its own, mount that. If the journal is "
+                   "really gone, restore it from a backup, or remove " +
+                   list.string() + ": the node then begins another without these events"};
 }
 
 void note_journal(const fs::path& data_dir) {
-  (void)file_list{data_dir / stores_file_name}.add(journal_name); // without it a loss would not be noticed
+  (void)file_list{data_dir / stores_file_name}.add(
+      journal_name); // without it a loss would not be noticed
 }
 
 result<std::string> go_beyond_cursors(journal& events, const std::vector<cursor>& positions) {
@@ -61,7 +65,8 @@ result<std::string> go_beyond_cursors(journal& events, const std::vector<cursor>
   if (auto gone = events.go_beyond(highest); !gone) return gone.error();
   return "cursors.db knows of events up to " + event_id(highest, events.tag()) +
          ", and the journal would have gone on at " + event_id(next, events.tag()) +
-         ": it is older than cursors.db, as after a restore of journal/ alone. Events that it lacks are lost. So that "
+         ": it is older than cursors.db, as after a restore of journal/ alone. Events that it "
+         "lacks are lost. So that "
          "new ones don't pass for delivered, ids go on far beyond, at " +
          event_id(events.next_seq(), events.tag());
 }

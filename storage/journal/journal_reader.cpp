@@ -65,7 +65,8 @@ class open_segment_reader {
     if (!row) return row.error();
     if (!*row) return std::optional<row_position>{};
     const auto seq = static_cast<std::uint64_t>(next_.integer(0));
-    const auto events = std::max<std::int64_t>(next_.integer(1), 1); // fewer are damage, which load() tells
+    const auto events =
+        std::max<std::int64_t>(next_.integer(1), 1); // fewer are damage, which load() tells
     return std::optional{row_position{seq, seq + static_cast<std::uint64_t>(events) - 1,
                                       std::string{next_.bytes(2)}}};
   }
@@ -109,7 +110,8 @@ class open_segment_reader {
       if (is_over) return {};
       const auto from = std::max(first, (*row)->seq), to = std::min(last, (*row)->last_seq);
       const auto portion = owed.between(stream, from, to);
-      if (portion != owed_events::portion::none) count += owed_of_row(**row, from, to, portion, owed);
+      if (portion != owed_events::portion::none)
+        count += owed_of_row(**row, from, to, portion, owed);
     }
   }
 
@@ -360,9 +362,9 @@ class segment_journal_reader final : public journal_reader {
   /// Adds blocks of the held segment that lie after `after_seq`, which is the last one looked at
   /// then. False when enough was read.
   bool read_segment(const std::string& stream, const stream_filter& wanted,
-                    std::uint64_t& after_seq,
-                    read_bounds most, std::vector<std::shared_ptr<const event_block>>& blocks,
-                    std::size_t& bytes, std::vector<std::string>* damage) {
+                    std::uint64_t& after_seq, read_bounds most,
+                    std::vector<std::shared_ptr<const event_block>>& blocks, std::size_t& bytes,
+                    std::vector<std::string>* damage) {
     const auto tell = [&](std::string what, const error& why) {
       if (damage == nullptr) return;
       damage->push_back(held_->info().path.string() + ": " + std::move(what) +

@@ -6,6 +6,7 @@
 #include "storage/journal/owed_events.hpp"
 #include "storage/journal/segment_catalog.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,8 +36,7 @@ class journal_reader {
   /// `max_blocks`.
   virtual result<std::vector<std::shared_ptr<const event_block>>>
   read_wanted(const stream_filter& wanted, std::uint64_t after_seq, std::size_t max_bytes,
-              std::size_t max_blocks,
-              std::vector<std::string>* damage = nullptr) = 0;
+              std::size_t max_blocks, std::vector<std::string>* damage = nullptr) = 0;
 
   /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.
   virtual result<std::uint64_t> seq_before_time(const std::string& stream,

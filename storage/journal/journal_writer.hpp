@@ -7,6 +7,7 @@
 #include "storage/journal/segment.hpp"
 #include "storage/journal/segment_supply.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>

@@ -32,10 +32,11 @@ result<journal_tag> read_or_draw_tag(const fs::path& dir) {
     stored->resize(std::min(stored->size(), journal_tag_size));
     if (stored->size() == journal_tag_size && parse_event_id(event_id(1, *stored)))
       return journal_tag{*stored, false};
-    return error{errc::corrupt, (dir / tag_file_name).string() +
-                                    " is damaged: it must hold the 8 characters that end every "
-                                    "event id of this journal. Each segment has them, too: sqlite3 "
-                                    "-readonly FILE.db \"SELECT value FROM meta WHERE key = 'tag'\""};
+    return error{errc::corrupt,
+                 (dir / tag_file_name).string() +
+                     " is damaged: it must hold the 8 characters that end every "
+                     "event id of this journal. Each segment has them, too: sqlite3 "
+                     "-readonly FILE.db \"SELECT value FROM meta WHERE key = 'tag'\""};
   }
   if (stored.error().code != errc::not_found) return stored.error();
   constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyz234567";
@@ -79,8 +80,8 @@ result<found_files> list_files(const fs::path& dir) {
   return found;
 }
 
-/// An earlier version does not keep the list: where it was here last, which `next-id` tells, the list says
-/// nothing.
+/// An earlier version does not keep the list: where it was here last, which `next-id` tells, the
+/// list says nothing.
 std::shared_ptr<file_list> read_list(const fs::path& dir) {
   auto list = std::make_shared<file_list>(dir / segments_file_name);
   const auto reached = read_number(dir / next_id_file_name);
@@ -92,7 +93,8 @@ std::shared_ptr<file_list> read_list(const fs::path& dir) {
 class recovery {
  public:
   recovery(std::string vfs, const journal_tag& tag, file_list& listed, recovery_report& report)
-      : vfs_(std::move(vfs)), tag_(tag.text), is_new_tag_(tag.is_new), listed_(listed), report_(report) {}
+      : vfs_(std::move(vfs)), tag_(tag.text), is_new_tag_(tag.is_new), listed_(listed),
+        report_(report) {}
 
   result<void> inspect(const found_files& files) {
     // Nothing is moved before all segments were looked at: one may be a reason to touch none.
@@ -122,8 +124,10 @@ class recovery {
     if (segments_.empty() || segments_.back().sealed) return {};
     auto& last = segments_.back();
     if (last.damaged) {
-      report(last.path.string() + " is damaged: not all of its pages can be read, so that it can't be gone on "
-             "with. If there were events " + around(last.number, last.last_seq) + ", they are lost");
+      report(last.path.string() +
+             " is damaged: not all of its pages can be read, so that it can't be gone on "
+             "with. If there were events " +
+             around(last.number, last.last_seq) + ", they are lost");
       return {};
     }
     if (is_damaged(last, scanned) || last.first_seq == 0) {
@@ -148,8 +152,8 @@ class recovery {
     return {};
   }
 
-  /// Segments before the last one are complete, or they say so by having no seal. One that has nothing
-  /// to deliver is moved away at once.
+  /// Segments before the last one are complete, or they say so by having no seal. One that has
+  /// nothing to deliver is moved away at once.
   result<void> check_seals() {
     std::vector<fs::path> emptied;
     for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
@@ -164,10 +168,13 @@ class recovery {
              around(segment.number, segment.last_seq) + " that were in it are lost, the " +
              std::to_string(count(segment)) + " others are delivered");
     }
-    std::erase_if(segments_, [&](auto& one) { return std::ranges::find(emptied, one.path) != emptied.end(); });
+    std::erase_if(segments_,
+                  [&](auto& one) { return std::ranges::find(emptied, one.path) != emptied.end(); });
     for (const auto& db : emptied) {
       if (auto moved = set_aside(db); !moved) return moved;
-      report(db.string() + " is damaged: nothing of its write-ahead log can be read, or it is gone; it was moved to " +
+      report(db.string() +
+             " is damaged: nothing of its write-ahead log can be read, or it is gone; it was moved "
+             "to " +
              aside(db) + ": events " + around(*segment_number(db)) + " that were in it are lost");
     }
     return {};
@@ -178,7 +185,8 @@ class recovery {
       report(one.sentence + ", of those " + around(one.number));
   }
 
-  /// Segments that are gone with their logs leave no other trace: between any two some may have retired.
+  /// Segments that are gone with their logs leave no other trace: between any two some may have
+  /// retired.
   void tell_missing(const std::set<std::string>& listed, const found_files& found,
                     const std::vector<lost_move>& lost, const fs::path& dir) {
     for (const auto& name : listed) {
@@ -190,8 +198,9 @@ class recovery {
       if (!is_told && std::ranges::find(found.segments, db) == found.segments.end() &&
           std::ranges::find(found.orphans, db) == found.orphans.end())
         report(db.string() +
-               (fs::exists(fs::path{aside(db)} / name) ? " was moved to " + aside(db) + " by a start that was cut short"
-                                                       : std::string{" is gone, and so is its write-ahead log"}) +
+               (fs::exists(fs::path{aside(db)} / name)
+                    ? " was moved to " + aside(db) + " by a start that was cut short"
+                    : std::string{" is gone, and so is its write-ahead log"}) +
                ": events " + around(*number) + " that were in it are lost");
     }
   }
@@ -258,8 +267,8 @@ class recovery {
     return {};
   }
 
-  // Where all segments are of one other journal, it is the tag that is wrong: with it they would all
-  // be moved away.
+  // Where all segments are of one other journal, it is the tag that is wrong: with it they would
+  // all be moved away.
   result<void> check_tag() const {
     std::set<std::string> others;
     for (const auto& one : rejected_)
@@ -268,7 +277,8 @@ class recovery {
     const auto file = (rejected_[0].db.parent_path() / tag_file_name).string();
     return error{errc::corrupt, file + (is_new_tag_ ? " is gone" : " says " + tag_) +
                                     ", but all segments beside it belong to the journal " +
-                                    *others.begin() + ". If they are this node's, write that into " + file +
+                                    *others.begin() +
+                                    ". If they are this node's, write that into " + file +
                                     "; if not, move them away"};
   }
 
@@ -282,12 +292,15 @@ class recovery {
       unused_.push_back(db);
       return {};
     }
-    if (scanned->torn() && scanned->committed_frames == 0) { // a crash came while it was being moved
+    if (scanned->torn() &&
+        scanned->committed_frames == 0) { // a crash came while it was being moved
       if (auto noted = listed_.drop({db.filename().string()}); !noted) return noted;
       if (auto moved = set_aside(db); !moved) return moved;
-      report_.torn.push_back(wal_path(db).string() + " holds only a transaction that is not whole, and "
-                             "its database is gone; it was moved to " + aside(db) +
-                             ". If it is damage, events " + around(*segment_number(db)) + " are lost");
+      report_.torn.push_back(wal_path(db).string() +
+                             " holds only a transaction that is not whole, and "
+                             "its database is gone; it was moved to " +
+                             aside(db) + ". If it is damage, events " +
+                             around(*segment_number(db)) + " are lost");
       return {};
     }
     rejected_segment orphan;
@@ -296,20 +309,24 @@ class recovery {
     return move_away(orphan);
   }
 
-  /// A log does not say of which segment it is, but for its seal: one without may have come beside another's
-  /// database. Its events would be read before those of the segments in between, which would then be
-  /// skipped. A copy beside a later one's costs nothing.
+  /// A log does not say of which segment it is, but for its seal: one without may have come beside
+  /// another's database. Its events would be read before those of the segments in between, which
+  /// would then be skipped. A copy beside a later one's costs nothing.
   void reject_misplaced() {
     for (auto at = segments_.begin(); at != segments_.end();) {
-      const bool is_misplaced = !at->sealed && std::any_of(at + 1, segments_.end(), [&](const auto& later) {
-        return later.first_seq != 0 && later.first_seq < at->first_seq;
-      });
+      const bool is_misplaced =
+          !at->sealed && std::any_of(at + 1, segments_.end(), [&](const auto& later) {
+            return later.first_seq != 0 && later.first_seq < at->first_seq;
+          });
       if (!is_misplaced) {
         ++at;
         continue;
       }
-      rejected_.push_back({at->path, at->path.string() + ": its write-ahead log is of a later segment", {},
-                           at->first_seq, at->last_seq});
+      rejected_.push_back({at->path,
+                           at->path.string() + ": its write-ahead log is of a later segment",
+                           {},
+                           at->first_seq,
+                           at->last_seq});
       at = segments_.erase(at);
     }
   }
@@ -317,18 +334,20 @@ class recovery {
   result<void> move_away(const rejected_segment& one) {
     // Where the log is whole a person may have more luck than a start.
     const auto scanned = scan_wal(wal_path(one.db));
-    const bool is_whole = scanned && scanned->committed_frames > 0 && !scanned->damaged() && !scanned->torn();
+    const bool is_whole =
+        scanned && scanned->committed_frames > 0 && !scanned->damaged() && !scanned->torn();
     if (auto moved = set_aside(one.db); !moved) return moved;
-    report(one.why + "; it was moved to " + aside(one.db) + ": events " + around(*segment_number(one.db)) +
-           " that were in it are " +
+    report(one.why + "; it was moved to " + aside(one.db) + ": events " +
+           around(*segment_number(one.db)) + " that were in it are " +
            (is_whole ? "not delivered; its log is whole, and lies there" : "lost") +
-           (one.first_seq == 0 ? "" : ". What it has now are events after " + id(one.first_seq - 1) +
-                                          " and before " + id(one.last_seq + 1)));
+           (one.first_seq == 0 ? ""
+                               : ". What it has now are events after " + id(one.first_seq - 1) +
+                                     " and before " + id(one.last_seq + 1)));
     return {};
   }
 
-  /// Which events a segment may have held: those between what its neighbours hold. `own_last`: of what
-  /// can be read of it.
+  /// Which events a segment may have held: those between what its neighbours hold. `own_last`: of
+  /// what can be read of it.
   std::string around(std::uint64_t number, std::uint64_t own_last = 0) const {
     std::uint64_t after = own_last, before = 0;
     for (const auto& other : segments_) {
@@ -344,8 +363,10 @@ class recovery {
   bool is_damaged(const segment_info& segment, const wal_scan& scanned) const {
     if (scanned.damaged()) return true;
     // The end is missing without a trace in the log. One that is torn is told as such.
-    if (!scanned.torn() && frames_told(shm_path(segment.path), scanned) > scanned.committed_frames) return true;
-    // A log that is gone or empty is one that a person's checkpoint emptied, if the events are there.
+    if (!scanned.torn() && frames_told(shm_path(segment.path), scanned) > scanned.committed_frames)
+      return true;
+    // A log that is gone or empty is one that a person's checkpoint emptied, if the events are
+    // there.
     if (without_wal_.count(segment.number) != 0) return segment.first_seq == 0;
     if (segment.log_bytes == 0) return false; // of an earlier version, which did not mark logs
     return scanned.has_header ? file_bytes(wal_path(segment.path)) < segment.log_bytes
@@ -363,10 +384,12 @@ class recovery {
     return {};
   }
   void report_torn(const segment_info& segment, const std::string& what_was_done) {
-    report_.torn.push_back(segment.path.string() + " ends with a transaction that is not whole. A "
-                           "power cut or a kill leaves this of one that was not stored yet; then no "
-                           "client was told that it was. If it is damage, events " +
-                           around(segment.number, segment.last_seq) + " are lost." + what_was_done);
+    report_.torn.push_back(
+        segment.path.string() +
+        " ends with a transaction that is not whole. A "
+        "power cut or a kill leaves this of one that was not stored yet; then no "
+        "client was told that it was. If it is damage, events " +
+        around(segment.number, segment.last_seq) + " are lost." + what_was_done);
   }
   static std::string aside(const fs::path& db) {
     return (db.parent_path() / damaged_dir_name).string();
@@ -416,7 +439,8 @@ result<recovered_journal> recover(const journal_options& options, const std::str
   if (!files) return files.error();
   const auto listed = read_list(options.dir);
   std::vector<lost_move> lost;
-  if (auto done = finish_moves(options.dir, tag->text, vfs, *listed, lost); !done) return done.error();
+  if (auto done = finish_moves(options.dir, tag->text, vfs, *listed, lost); !done)
+    return done.error();
   files = list_files(options.dir);
   if (!files) return files.error();
 

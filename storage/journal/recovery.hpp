@@ -5,6 +5,7 @@
 #include "storage/base/id_reserve.hpp"
 #include "storage/journal/journal.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -12,7 +13,7 @@
 
 namespace penstock {
 
-inline constexpr const char* tag_file_name = "tag"; ///< holds the journal's tag
+inline constexpr const char* tag_file_name = "tag";           ///< holds the journal's tag
 inline constexpr const char* segments_file_name = "segments"; ///< the segments that must be there
 
 /// Moves a segment's files to `damaged/`. Needs no free space but a directory entry.

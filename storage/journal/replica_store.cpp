@@ -27,7 +27,8 @@ bool is_tag(const std::string& text) {
   return text.size() == journal_tag_size && parse_event_id(event_id(1, text));
 }
 
-/// A directory that a crash left before it had a tag holds nothing; one with segments has lost its tag.
+/// A directory that a crash left before it had a tag holds nothing; one with segments has lost its
+/// tag.
 bool holds_journal(const fs::path& dir) {
   if (fs::exists(dir / tag_file_name)) return true;
   std::error_code fault;
@@ -72,8 +73,10 @@ class journals_of_origins final : public replica_store {
       const auto tag = at->path().filename().string();
       if (!is_tag(tag) || !holds_journal(at->path() / "journal")) continue;
       auto opened = open_origin(tag, kept_node_name(at->path()), problems, torn);
-      if (!opened && opened.error().code == errc::io) return opened; // rights or the disk, which is no damage
-      if (!opened) problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
+      if (!opened && opened.error().code == errc::io)
+        return opened; // rights or the disk, which is no damage
+      if (!opened)
+        problems.push_back(at->path().string() + " is left alone: " + opened.error().message);
     }
     if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
     return {};
@@ -135,7 +138,8 @@ class journals_of_origins final : public replica_store {
     if (at == origins_.end()) return unknown(tag);
     auto& of = at->second;
     if (seq > of.forgotten_seq) {
-      if (auto noted = write_number(replica_dir(options_.dir, tag) / forgotten_file, seq); !noted) return noted;
+      if (auto noted = write_number(replica_dir(options_.dir, tag) / forgotten_file, seq); !noted)
+        return noted;
       of.forgotten_seq = seq;
       of.appended_seq = std::max(of.appended_seq, seq);
     }
@@ -260,8 +264,9 @@ std::uint64_t forgotten_in(const fs::path& replica, std::vector<std::string>* da
   const auto stored = read_number(file);
   if (stored && *stored) return (*stored)->value;
   if (stored && damaged != nullptr)
-    damaged->push_back(file.string() + " is damaged: what its node had published already is not known, and "
-                                       "all that is held of it counts as needed");
+    damaged->push_back(file.string() +
+                       " is damaged: what its node had published already is not known, and "
+                       "all that is held of it counts as needed");
   return 0;
 }
 
@@ -270,7 +275,8 @@ result<std::unique_ptr<replica_store>> replica_store::open(const replica_options
                                                            std::vector<std::string>* torn) {
   auto store = std::make_unique<journals_of_origins>(options);
   std::vector<std::string> unheard;
-  if (auto started = store->start(problems != nullptr ? *problems : unheard, torn != nullptr ? *torn : unheard);
+  if (auto started = store->start(problems != nullptr ? *problems : unheard,
+                                  torn != nullptr ? *torn : unheard);
       !started)
     return started.error();
   return std::unique_ptr<replica_store>{std::move(store)};

@@ -38,8 +38,8 @@ struct replica_info {
 /// `dir`/replicas/`tag`: a directory that `penstock adopt` takes as a dead node's data_dir.
 std::filesystem::path replica_dir(const std::filesystem::path& dir, const std::string& tag);
 
-/// How far the origin said that nothing is needed any more; 0 for a directory that is no replica, and where
-/// the note is damaged, which is told: then events may come again, none is dropped.
+/// How far the origin said that nothing is needed any more; 0 for a directory that is no replica,
+/// and where the note is damaged, which is told: then events may come again, none is dropped.
 std::uint64_t forgotten_in(const std::filesystem::path& replica,
                            std::vector<std::string>* damaged = nullptr);
 
@@ -49,8 +49,8 @@ std::uint64_t forgotten_in(const std::filesystem::path& replica,
 class replica_store {
  public:
   /// Recovers what an earlier life held. Origins that can't be opened are left alone and told in
-  /// `problems`, a sentence each; so is what is damaged. `torn` gets last transactions that are not whole,
-  /// which a power cut leaves. Errors: io.
+  /// `problems`, a sentence each; so is what is damaged. `torn` gets last transactions that are not
+  /// whole, which a power cut leaves. Errors: io.
   static result<std::unique_ptr<replica_store>> open(const replica_options& options,
                                                      std::vector<std::string>* problems = nullptr,
                                                      std::vector<std::string>* torn = nullptr);
@@ -83,8 +83,8 @@ class replica_store {
   /// The segments of an origin, for a reader; null when it is unknown.
   virtual std::shared_ptr<segment_catalog> catalog(const std::string& tag) const = 0;
 
-  /// What retires and moves an origin's segments; null when it is unknown. For the store's thread, and
-  /// not after release(), remove() or set_aside() of that origin.
+  /// What retires and moves an origin's segments; null when it is unknown. For the store's thread,
+  /// and not after release(), remove() or set_aside() of that origin.
   virtual std::shared_ptr<segment_keeper> keeper(const std::string& tag) const = 0;
 
   virtual const replica_options& options() const = 0;

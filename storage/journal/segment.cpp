@@ -48,10 +48,11 @@ result<void> check_version(sqlite_database& db, const fs::path& path) {
                            std::to_string(oldest_format_version) + " to " +
                            std::to_string(journal_format_version);
   if (!is_number || number < oldest_format_version) return not_ours(path, what);
-  return error{errc::newer, path.string() + ": " + what +
-                                ". Start the newer program that wrote it: nothing here was moved "
-                                "or changed. If there is none the segment is damaged; then move its "
-                                ".db and .db-wal away"};
+  return error{errc::newer,
+               path.string() + ": " + what +
+                   ". Start the newer program that wrote it: nothing here was moved "
+                   "or changed. If there is none the segment is damaged; then move its "
+                   ".db and .db-wal away"};
 }
 
 result<void> check_identity(sqlite_database& db, const fs::path& path, const std::string& tag,
@@ -104,7 +105,8 @@ result<void> read_counts(sqlite_database& db, segment_info& info) {
                     "max(length(types) - 36, 0)) " // see below
                     "FROM block GROUP BY stream");
   if (!counts) return counts.error();
-  static_assert(counted_type_bytes(33) == 1); // of one type, in brackets and quotes, those beyond 32
+  static_assert(counted_type_bytes(33) ==
+                1); // of one type, in brackets and quotes, those beyond 32
   for (bool first = true;; first = false) {
     auto row = counts->step();
     if (!row) return row.error();
@@ -187,7 +189,8 @@ result<sqlite_database> open_segment(const fs::path& path, sqlite_mode mode,
                                      const std::string& vfs) {
   constexpr int reader_patience_ms = 5'000;
   // SQLite deletes the log of an empty database, and the events are in the log.
-  if (fs::exists(path) && is_empty_database(path)) return not_ours(path, "the database file is empty");
+  if (fs::exists(path) && is_empty_database(path))
+    return not_ours(path, "the database file is empty");
   auto db = sqlite_database::open(path, mode, vfs);
   if (!db) return db;
   sqlite3_db_config(db->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);

@@ -47,18 +47,19 @@ result<void> create_segment(const std::filesystem::path& db, std::uint64_t numbe
                             const std::filesystem::path& spare_wal = {},
                             std::uint64_t preallocate_bytes = 0);
 
-/// Settings that every connection to a segment needs: above all, never to checkpoint. errc::corrupt for an
-/// empty file, whose log SQLite would delete.
+/// Settings that every connection to a segment needs: above all, never to checkpoint. errc::corrupt
+/// for an empty file, whose log SQLite would delete.
 result<sqlite_database> open_segment(const std::filesystem::path& db, sqlite_mode mode,
                                      const std::string& vfs);
 
-/// What the segment's tables say of it; `damaged` where it has no seal, and pages of it are malformed.
-/// errc::corrupt if it can't be read, was another segment once, or belongs to another journal, whose tag
-/// is then `other_tag`; errc::newer if a newer program wrote it.
+/// What the segment's tables say of it; `damaged` where it has no seal, and pages of it are
+/// malformed. errc::corrupt if it can't be read, was another segment once, or belongs to another
+/// journal, whose tag is then `other_tag`; errc::newer if a newer program wrote it.
 result<segment_info> inspect_segment(const std::filesystem::path& db, const std::string& tag,
                                      const std::string& vfs, std::string& other_tag);
 
-/// The first and last event of what can be read of a segment, whatever it says that it is; 0 for none.
+/// The first and last event of what can be read of a segment, whatever it says that it is; 0 for
+/// none.
 result<segment_info> read_extent_of(const std::filesystem::path& db, const std::string& vfs);
 
 /// Which segments this one takes the place of: what seal() wrote.
@@ -80,8 +81,8 @@ class segment_writer {
   void rollback();
   bool in_transaction() const { return sqlite3_get_autocommit(db_.raw()) == 0; }
 
-  /// Writes what the segment holds (`now`, as the catalog has it), which segments it takes the place
-  /// of, if any, and that it is complete; in the open transaction, if there is one.
+  /// Writes what the segment holds (`now`, as the catalog has it), which segments it takes the
+  /// place of, if any, and that it is complete; in the open transaction, if there is one.
   result<void> seal(const segment_info& now, const std::vector<std::uint64_t>& moved_from = {});
 
   /// See journal::check_place().

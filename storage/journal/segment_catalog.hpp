@@ -21,8 +21,8 @@ namespace penstock {
 struct segment_info {
   std::uint64_t number = 0;
   std::filesystem::path path{}; ///< the .db file; its WAL lies beside it
-  std::uint64_t first_seq = 0; ///< of the first event, 0 while empty
-  std::uint64_t last_seq = 0;  ///< of the last durable event
+  std::uint64_t first_seq = 0;  ///< of the first event, 0 while empty
+  std::uint64_t last_seq = 0;   ///< of the last durable event
   std::int64_t first_time_ms = 0;
   std::int64_t last_time_ms = 0;
   std::uint64_t bytes = 0;
@@ -107,7 +107,8 @@ class segment_catalog {
   bool begin_move(const std::vector<std::uint64_t>& numbers);
   /// Takes `moved` in the place of the first of them, and nothing in that of the others.
   void end_move(const std::vector<std::uint64_t>& numbers, segment_info moved);
-  /// How often events were moved. What counted those of several segments counts again when it has changed.
+  /// How often events were moved. What counted those of several segments counts again when it has
+  /// changed.
   std::uint64_t moves() const;
 
   // For readers: a pin lasts while the segment is open. Gives what is to be opened now, then

@@ -62,7 +62,8 @@ class supply_keeper final : public segment_keeper {
     for (const auto& segment : from)
       most += segment.bytes;
     if (!supply_->has_disk_for(std::min(most, max_bytes)))
-      return error{errc::disk_full, "the disk is nearly full, so what is owed of segments is not moved"};
+      return error{errc::disk_full,
+                   "the disk is nearly full, so what is owed of segments is not moved"};
     for (const auto& segment : from)
       if (auto copied = keep_records(segment); !copied) return copied;
     auto made = mover_.make(std::move(from), owed, max_bytes);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace penstock {
 
@@ -45,8 +46,8 @@ class segment_keeper {
   virtual result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
                                         std::uint64_t enough) = 0;
 
-  /// Puts one small segment, with what is owed, in the place of sealed neighbours; does nothing where
-  /// nothing is. errc::invalid if it takes more than `max_bytes`.
+  /// Puts one small segment, with what is owed, in the place of sealed neighbours; does nothing
+  /// where nothing is. errc::invalid if it takes more than `max_bytes`.
   virtual result<void> move(std::vector<segment_info> from, const owed_events& owed,
                             std::uint64_t max_bytes) = 0;
   /// Bytes that moves have written so far.

@@ -53,7 +53,8 @@ result<void> visit_wanted(journal_reader& reader, const segment_info& segment,
   return {};
 }
 
-/// The owed events of a block, a part for each run of them, since a row's numbers follow each other.
+/// The owed events of a block, a part for each run of them, since a row's numbers follow each
+/// other.
 std::vector<event_block> owed_parts(const event_block& block, const owed_events& owed) {
   std::vector<event_block> parts;
   std::uint64_t next = 0;
@@ -94,8 +95,8 @@ std::vector<std::uint64_t> numbers_of(const std::vector<segment_info>& segments)
   return numbers;
 }
 
-/// The names of the segments that a move takes the place of, but for the first, whose name goes on to the
-/// new one.
+/// The names of the segments that a move takes the place of, but for the first, whose name goes on
+/// to the new one.
 std::vector<std::string> names_given_up(const std::vector<std::uint64_t>& numbers) {
   std::vector<std::string> names;
   for (const auto number : numbers)
@@ -135,8 +136,8 @@ result<std::uint64_t> measure_owed(journal_reader& reader, const segment_info& s
 
 segment_mover::segment_mover(std::shared_ptr<segment_catalog> catalog,
                              std::shared_ptr<file_list> listed, std::string tag, std::string vfs)
-    : catalog_(std::move(catalog)), listed_(std::move(listed)), tag_(std::move(tag)), vfs_(std::move(vfs)),
-      reader_(journal_reader::make(catalog_, vfs_)) {}
+    : catalog_(std::move(catalog)), listed_(std::move(listed)), tag_(std::move(tag)),
+      vfs_(std::move(vfs)), reader_(journal_reader::make(catalog_, vfs_)) {}
 
 result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segment_info> from,
                                                                const owed_events& owed,
@@ -148,7 +149,8 @@ result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segme
   out.to.path = moved_path(final_path);
   for (const auto& one : out.from)
     if (one.path == moved_path(segment_path(one.path.parent_path(), one.number)))
-      return error{errc::invalid, one.path.string() + " was moved, and gets its name at the next start"};
+      return error{errc::invalid,
+                   one.path.string() + " was moved, and gets its name at the next start"};
   drop(out); // of an attempt before
   auto made = create_segment(out.to.path, out.to.number, tag_, vfs_);
   if (made) made = write_owed(out, out.to, owed, max_bytes);
@@ -178,12 +180,13 @@ result<void> segment_mover::write_owed(const move& what, segment_info& to, const
     return (*writer)->commit();
   };
   for (const auto& segment : what.from) {
-    auto read = visit_wanted(*reader_, segment, owed, [&](const event_block& block) -> result<bool> {
-      for (const auto& part : owed_parts(block, owed))
-        if (auto written = write(part); !written) return written.error();
-      if ((*writer)->used_bytes() <= max_bytes) return true;
-      return error{errc::invalid, "more is owed than is worth moving"};
-    });
+    auto read =
+        visit_wanted(*reader_, segment, owed, [&](const event_block& block) -> result<bool> {
+          for (const auto& part : owed_parts(block, owed))
+            if (auto written = write(part); !written) return written.error();
+          if ((*writer)->used_bytes() <= max_bytes) return true;
+          return error{errc::invalid, "more is owed than is worth moving"};
+        });
     if (!read) return read;
   }
   if (to.first_seq == 0) return {};
@@ -228,34 +231,39 @@ bool is_whole(const fs::path& db) {
 /// What the new one held is nowhere else, since the first of the old ones has gone.
 result<void> give_up(const fs::path& moved, const fs::path& db, std::vector<lost_move>& lost) {
   if (auto aside = set_aside(moved); !aside) return aside;
-  lost.push_back({*segment_number(db),
-                  moved.string() + " holds what was left of earlier segments and can't be read; it was moved to " +
-                      (db.parent_path() / damaged_dir_name).string() +
-                      ": the events in it that were not delivered are lost"});
+  lost.push_back(
+      {*segment_number(db),
+       moved.string() +
+           " holds what was left of earlier segments and can't be read; it was moved to " +
+           (db.parent_path() / damaged_dir_name).string() +
+           ": the events in it that were not delivered are lost"});
   return {};
 }
 
-/// What a crash left of one move. The first segment goes first: while it is whole, nothing is lost with
-/// the new one, whatever that holds.
+/// What a crash left of one move. The first segment goes first: while it is whole, nothing is lost
+/// with the new one, whatever that holds.
 result<void> finish_move(const fs::path& moved, const fs::path& db, const std::string& tag,
                          const std::string& vfs, file_list& listed, std::vector<lost_move>& lost) {
-  // It was being renamed: its log has its new name already. Whether that is its log is seen when it has
-  // its old one again.
+  // It was being renamed: its log has its new name already. Whether that is its log is seen when it
+  // has its old one again.
   if (!fs::exists(wal_path(moved)) && !fs::exists(db) && fs::exists(wal_path(db)))
     if (auto back = rename_file(wal_path(db), wal_path(moved)); !back) return back;
   std::string other_tag;
   // Of an empty one SQLite would delete the log.
   // Too few descriptors or rights are no damage.
   for (const auto& file : {moved, wal_path(moved)})
-    if (auto fd = open_file(file, O_RDWR); !fd && fd.error().code != errc::not_found) return fd.error();
-  const auto info = is_empty_database(moved) ? result<segment_info>{error{errc::corrupt, "it is empty"}}
-                                             : inspect_segment(moved, tag, vfs, other_tag);
+    if (auto fd = open_file(file, O_RDWR); !fd && fd.error().code != errc::not_found)
+      return fd.error();
+  const auto info = is_empty_database(moved)
+                        ? result<segment_info>{error{errc::corrupt, "it is empty"}}
+                        : inspect_segment(moved, tag, vfs, other_tag);
   if (!info && info.error().code != errc::corrupt) return info.error();
   if (!other_tag.empty())
-    return error{errc::corrupt, moved.string() + " belongs to the journal " + other_tag + ", and " +
-                                    (db.parent_path() / tag_file_name).string() +
-                                    " says another, or is gone. If it is this node's, write that into the latter; "
-                                    "if not, move it away"};
+    return error{errc::corrupt,
+                 moved.string() + " belongs to the journal " + other_tag + ", and " +
+                     (db.parent_path() / tag_file_name).string() +
+                     " says another, or is gone. If it is this node's, write that into the latter; "
+                     "if not, move it away"};
   const bool is_sealed = info && info->sealed;
   const auto from = is_sealed ? read_moved_from(moved, vfs)
                               : result<std::vector<std::uint64_t>>{error{errc::corrupt, "no seal"}};
@@ -290,7 +298,8 @@ result<void> finish_moves(const fs::path& dir, const std::string& tag, const std
   }
   if (fault) return error{errc::io, "can't list " + dir.string() + ": " + fault.message()};
   for (const auto& moved : unfinished)
-    if (auto done = finish_move(moved, moved.parent_path() / moved.stem(), tag, vfs, listed, lost); !done)
+    if (auto done = finish_move(moved, moved.parent_path() / moved.stem(), tag, vfs, listed, lost);
+        !done)
       return done;
   // A log without a database belongs to a move whose making was cut short, or the database is lost.
   for (const auto& log : logs) {

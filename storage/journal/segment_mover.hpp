@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,11 +23,11 @@ inline constexpr std::uint64_t least_segment_bytes = 64u << 10;
 result<std::uint64_t> measure_owed(journal_reader& reader, const segment_info& segment,
                                    const owed_events& owed, std::uint64_t enough);
 
-/// A move has two steps. make() writes what is owed into `NUMBER.db.moved`, which nobody reads yet; it
-/// counts once it is sealed. finish() unlinks the segments that it takes the place of, and gives it
-/// the name of the first. A crash in between is gone on with by finish_moves(). Events keep their numbers, and
-/// since only neighbours are moved together, their order. One thread uses a mover; it blocks on
-/// the disk.
+/// A move has two steps. make() writes what is owed into `NUMBER.db.moved`, which nobody reads yet;
+/// it counts once it is sealed. finish() unlinks the segments that it takes the place of, and gives
+/// it the name of the first. A crash in between is gone on with by finish_moves(). Events keep
+/// their numbers, and since only neighbours are moved together, their order. One thread uses a
+/// mover; it blocks on the disk.
 class segment_mover {
  public:
   /// `from`: neighbours in the journal, sealed, in their order.

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -39,7 +40,8 @@ class segment_supply {
   /// half its cap, so that they are used up before it is reached, and the disk is not nearly full.
   bool is_roomy_for(std::uint64_t more_bytes) const;
 
-  /// Whether the disk has that much beyond what is kept for cursors, without which nothing can be let go of.
+  /// Whether the disk has that much beyond what is kept for cursors, without which nothing can be
+  /// let go of.
   bool has_disk_for(std::uint64_t more_bytes) const;
 
   /// Of the prepared segment and the spares.

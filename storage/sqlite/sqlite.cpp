@@ -12,8 +12,8 @@ namespace penstock {
 
 namespace {
 
-/// SQLite writes to no file whose header has a version that it does not know. Of one that it may write to
-/// that is damage.
+/// SQLite writes to no file whose header has a version that it does not know. Of one that it may
+/// write to that is damage.
 bool has_unknown_header(sqlite3* db) {
   const char* file = db != nullptr ? sqlite3_db_filename(db, "main") : nullptr;
   return file != nullptr && *file != '\0' && ::access(file, W_OK) == 0;
@@ -25,7 +25,8 @@ errc code_for(sqlite3* db, int code) {
     return errc::disk_full;
   case SQLITE_CORRUPT:
   case SQLITE_NOTADB:
-  // All statements are fixed: where SQLite can't make sense of one, the tables are not those that were made.
+  // All statements are fixed: where SQLite can't make sense of one, the tables are not those that
+  // were made.
   case SQLITE_ERROR:
   case SQLITE_MISMATCH:
   case SQLITE_TOOBIG:

@@ -13,20 +13,22 @@
 
 namespace penstock {
 
-/// Whether SQLite takes a database that is there for an empty one, and would delete the log beside it
-/// without reading it. It does so of a single byte, too.
+/// Whether SQLite takes a database that is there for an empty one, and would delete the log beside
+/// it without reading it. It does so of a single byte, too.
 bool is_empty_database(const std::filesystem::path& db);
 
 /// Sets SQLite up once per process; opening a database does it too.
 void initialize_sqlite();
 
-/// How a database file is opened. One that is written to, with its log and shared memory, is for its
-/// owner alone (mode 0600) whatever the umask: who can read them can lock them, and so hold up commits.
+/// How a database file is opened. One that is written to, with its log and shared memory, is for
+/// its owner alone (mode 0600) whatever the umask: who can read them can lock them, and so hold up
+/// commits.
 enum class sqlite_mode : std::uint8_t {
   read_only,
   read_write,
   create,
-  without_log, ///< read_only, as if no log lay beside it; nothing is locked, so nobody may write to it
+  without_log, ///< read_only, as if no log lay beside it; nothing is locked, so nobody may write to
+               ///< it
 };
 
 /// A prepared statement. Bound text and blobs are not copied: they must live until reset().
@@ -89,8 +91,8 @@ class sqlite_database {
     if (!outcome && sqlite3_get_autocommit(raw()) == 0) (void)exec("ROLLBACK");
     return outcome;
   }
-  /// Whether SQLite will not write: by the mode, for want of rights, or since the header has a version that it
-  /// does not know, which it sees with the first statement that reads.
+  /// Whether SQLite will not write: by the mode, for want of rights, or since the header has a
+  /// version that it does not know, which it sees with the first statement that reads.
   bool is_read_only() const { return sqlite3_db_readonly(raw_.get(), "main") == 1; }
   sqlite3* raw() const { return raw_.get(); }
 
@@ -122,9 +124,9 @@ class sqlite_preparer {
   result<void> outcome_;
 };
 
-/// Maps what SQLite reported last on this connection: no room → disk_full; damaged, not a database, or with
-/// other tables than a statement needs → corrupt; busy or locked → locked; everything else (rights,
-/// descriptors, memory, the disk) → io, with the system's word.
+/// Maps what SQLite reported last on this connection: no room → disk_full; damaged, not a database,
+/// or with other tables than a statement needs → corrupt; busy or locked → locked; everything else
+/// (rights, descriptors, memory, the disk) → io, with the system's word.
 error sqlite_error(sqlite3* db, int code);
 
 } // namespace penstock

@@ -1,4 +1,5 @@
-// The files beside a database in WAL mode, and how a log is laid out: https://sqlite.org/fileformat2.html#walformat
+// The files beside a database in WAL mode, and how a log is laid out:
+// https://sqlite.org/fileformat2.html#walformat
 #pragma once
 
 #include <cstdint>

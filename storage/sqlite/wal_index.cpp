@@ -13,7 +13,8 @@ namespace penstock {
 
 namespace {
 
-// https://www.sqlite.org/walformat.html#the_wal_index_header: two copies, in the machine's byte order.
+// https://www.sqlite.org/walformat.html#the_wal_index_header: two copies, in the machine's byte
+// order.
 constexpr std::size_t index_header_bytes = 48;
 constexpr std::size_t index_version_at = 0, index_is_made_at = 12, index_frames_at = 16,
                       index_salts_at = 32, index_checksum_at = 40;
@@ -32,7 +33,8 @@ bool has_index_checksum(const unsigned char* header) {
     a += number_at(header + i) + b;
     b += number_at(header + i + 4) + a;
   }
-  return a == number_at(header + index_checksum_at) && b == number_at(header + index_checksum_at + 4);
+  return a == number_at(header + index_checksum_at) &&
+         b == number_at(header + index_checksum_at + 4);
 }
 
 struct wal_index {
@@ -45,7 +47,8 @@ struct wal_index {
 std::optional<wal_index> read_index(const std::filesystem::path& shm) {
   auto fd = open_file(shm, O_RDONLY);
   std::array<unsigned char, copied_frames_at + 4> headers;
-  if (!fd || ::pread(fd->get(), headers.data(), headers.size(), 0) != static_cast<ssize_t>(headers.size()))
+  if (!fd ||
+      ::pread(fd->get(), headers.data(), headers.size(), 0) != static_cast<ssize_t>(headers.size()))
     return {};
   const auto* header = headers.data();
   if (std::memcmp(header, header + index_header_bytes, index_header_bytes) != 0 ||

@@ -64,8 +64,7 @@ class frame_walk {
     found_.has_header = valid_;
     found_.has_other_pages = valid_ && big_endian(header + 8) != page_bytes;
     found_.has_mark = std::memcmp(header, unused_mark.data(), wal_header_bytes) == 0;
-    found_.header_damaged =
-        !valid_ && !found_.has_mark && !is_all_zeros(header, wal_header_bytes);
+    found_.header_damaged = !valid_ && !found_.has_mark && !is_all_zeros(header, wal_header_bytes);
   }
 
   wal_frame frame(const unsigned char* frame) {
@@ -85,7 +84,9 @@ class frame_walk {
       ++found_.broken_frames;
       if (commits) ++found_.commits_beyond;
     }
-    return {frames_, big_endian(frame), intact,
+    return {frames_,
+            big_endian(frame),
+            intact,
             {reinterpret_cast<const char*>(frame) + wal_frame_header_bytes, page_bytes}};
   }
 
@@ -93,14 +94,15 @@ class frame_walk {
 
  private:
   // Frames that are left from an earlier use have other salts. Of these the second is always drawn
-  // anew, and the first is at least counted up; so a frame with one damaged salt is known by the other.
+  // anew, and the first is at least counted up; so a frame with one damaged salt is known by the
+  // other.
   bool is_of_this_generation(const unsigned char* frame) const {
     return found_.has_header && (std::memcmp(frame + 8, found_.salts.data(), 4) == 0 ||
                                  std::memcmp(frame + 12, found_.salts.data() + 4, 4) == 0);
   }
 
-  // Each checksum goes on from the one before, which the file has, too: so frames behind a bad one can
-  // be told from bad ones.
+  // Each checksum goes on from the one before, which the file has, too: so frames behind a bad one
+  // can be told from bad ones.
   bool is_intact(const unsigned char* frame) {
     checksum sum{big_endian(stored_before_), big_endian(stored_before_ + 4)};
     std::memcpy(stored_before_, frame + 16, sizeof stored_before_);

@@ -45,8 +45,8 @@ struct wal_scan {
 };
 
 /// Durably puts a mark in place of a log's header: no transaction was begun in it. SQLite takes the
-/// file for one without frames. The next header has new random salts, which no frame left in the file
-/// matches.
+/// file for one without frames. The next header has new random salts, which no frame left in the
+/// file matches.
 result<void> mark_unused(const std::filesystem::path& wal);
 
 /// Zeroes the headers of the frames behind the last commit, whose pages stay until they are

@@ -15,9 +15,10 @@ namespace {
 constexpr std::int64_t accounts_format = 1;
 
 // Names of streams, origins and networks hold no space, so a list of them is a text with spaces
-// between. The views are for people: times as text, and only what is in force. The checksums of rows are
-// in tables of their own, which earlier versions don't know: their triggers, which are in the file, drop a
-// checksum when such a version, or a person, changes its row. A row without one is believed.
+// between. The views are for people: times as text, and only what is in force. The checksums of
+// rows are in tables of their own, which earlier versions don't know: their triggers, which are in
+// the file, drop a checksum when such a version, or a person, changes its row. A row without one is
+// believed.
 constexpr const char* account_schema = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -69,28 +70,37 @@ PRAGMA user_version = 1;
 COMMIT;
 )sql";
 
-constexpr std::string_view accounts_remedy =
-    "The node does not start with it, since a revocation may be among what is lost. In a cluster of which "
-    "another node runs, move accounts.db, accounts.db-wal and accounts.db-shm away: all keys and plans come "
-    "from the others. On a node alone, move them away and restore it from a backup; what was made, changed "
-    "or revoked since must be so again. Without a backup, and where only the log is damaged, moving "
-    "accounts.db-wal and accounts.db-shm away gives what the database has without it, which may be nothing; "
-    "keys that were revoked lately are then valid again, and must be revoked ('penstock key list' shows all)";
+constexpr std::string_view accounts_remedy = "The node does not start with it, since a revocation "
+                                             "may be among what is lost. In a cluster of which "
+                                             "another node runs, move accounts.db, accounts.db-wal "
+                                             "and accounts.db-shm away: all keys and plans come "
+                                             "from the others. On a node alone, move them away and "
+                                             "restore it from a backup; what was made, changed "
+                                             "or revoked since must be so again. Without a backup, "
+                                             "and where only the log is damaged, moving "
+                                             "accounts.db-wal and accounts.db-shm away gives what "
+                                             "the database has without it, which may be nothing; "
+                                             "keys that were revoked lately are then valid again, "
+                                             "and must be revoked ('penstock key list' shows all)";
 
 constexpr store_kind accounts_kind{
     .mark = store_mark('a', 'c'),
-    .holds = "keys and plans: some may be missing, have an earlier plan, or be valid although revoked",
+    .holds =
+        "keys and plans: some may be missing, have an earlier plan, or be valid although revoked",
     .remedy = accounts_remedy,
-    .counted = "SELECT (SELECT count(*) FROM key WHERE revoked_ms = 0) || ' keys that are not revoked and ' || "
+    .counted = "SELECT (SELECT count(*) FROM key WHERE revoked_ms = 0) || ' keys that are not "
+               "revoked and ' || "
                "(SELECT count(*) FROM plan WHERE deleted_ms = 0) || ' plans'",
     .refuses = true,
     .format = accounts_format};
 
-constexpr std::string_view select_keys = "SELECT id, version, account, plan, hash, shown, streams, origins, "
-                                         "networks, created_ms, expires_ms, revoked_ms, sum "
-                                         "FROM key LEFT JOIN key_sum USING (id)";
-constexpr std::string_view select_plans = "SELECT name, version, limits, changed_ms, deleted_ms, sum "
-                                          "FROM plan LEFT JOIN plan_sum USING (name)";
+constexpr std::string_view select_keys =
+    "SELECT id, version, account, plan, hash, shown, streams, origins, "
+    "networks, created_ms, expires_ms, revoked_ms, sum "
+    "FROM key LEFT JOIN key_sum USING (id)";
+constexpr std::string_view select_plans =
+    "SELECT name, version, limits, changed_ms, deleted_ms, sum "
+    "FROM plan LEFT JOIN plan_sum USING (name)";
 constexpr std::string_view select_lone_sums =
     "SELECT id FROM key_sum WHERE id NOT IN (SELECT id FROM key) UNION ALL "
     "SELECT name FROM plan_sum WHERE name NOT IN (SELECT name FROM plan)";
@@ -149,10 +159,10 @@ std::string checksum_of_parts(const Parts&... parts) {
 }
 
 std::string checksum_of(const key_record& key) {
-  return checksum_of_parts(key.id, std::to_string(key.version), key.account, key.plan, hex(key.hash),
-                           key.shown, joined(key.streams), joined(key.origins), joined(key.networks),
-                           std::to_string(key.created_ms), std::to_string(key.expires_ms),
-                           std::to_string(key.revoked_ms));
+  return checksum_of_parts(key.id, std::to_string(key.version), key.account, key.plan,
+                           hex(key.hash), key.shown, joined(key.streams), joined(key.origins),
+                           joined(key.networks), std::to_string(key.created_ms),
+                           std::to_string(key.expires_ms), std::to_string(key.revoked_ms));
 }
 
 std::string checksum_of(const plan_record& plan) {
@@ -201,7 +211,8 @@ class sqlite_account_store final : public account_store {
   result<void> connect(const std::string& vfs, store_report* report) {
     const auto make = [this](sqlite_database& db) -> result<void> {
       if (auto made = db.exec(account_schema); !made) return made;
-      if (auto compiled = compile_all(db, {select_keys, select_plans, select_lone_sums}); !compiled) return compiled;
+      if (auto compiled = compile_all(db, {select_keys, select_plans, select_lone_sums}); !compiled)
+        return compiled;
       return sqlite_account_store{path_}.prepare(db);
     };
     auto db = open_store(path_, accounts_kind, make, report, vfs);
@@ -283,7 +294,8 @@ class sqlite_account_store final : public account_store {
   }
 
   /// Behind the row itself, whose triggers drop what was there.
-  result<void> put_checksum(sqlite_statement& put_sum, const std::string& name, const std::string& sum) {
+  result<void> put_checksum(sqlite_statement& put_sum, const std::string& name,
+                            const std::string& sum) {
     put_sum.bind_text(1, name);
     put_sum.bind_text(2, sum);
     return put_sum.run();
@@ -327,9 +339,8 @@ class sqlite_account_store final : public account_store {
 
 } // namespace
 
-result<std::unique_ptr<account_store>> account_store::open(const fs::path& dir,
-                                                           const std::string& vfs,
-                                                           store_report* report) {
+result<std::unique_ptr<account_store>>
+account_store::open(const fs::path& dir, const std::string& vfs, store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   auto store = std::make_unique<sqlite_account_store>(dir / "accounts.db");
   if (auto started = store->start(vfs, report); !started) return started.error();

@@ -60,8 +60,8 @@ inline constexpr std::int64_t tombstone_ms = 30ll * 86'400'000;
 /// also when the file was written by a newer version of penstock.
 class account_store {
  public:
-  /// Opens or makes `dir`/accounts.db. A damaged one is refused (corrupt) and left as it is: a revoked key
-  /// may be among what is lost. `report` gets what a power cut leaves.
+  /// Opens or makes `dir`/accounts.db. A damaged one is refused (corrupt) and left as it is: a
+  /// revoked key may be among what is lost. `report` gets what a power cut leaves.
   static result<std::unique_ptr<account_store>> open(const std::filesystem::path& dir,
                                                      const std::string& vfs = {},
                                                      store_report* report = nullptr);

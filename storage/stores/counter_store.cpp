@@ -32,8 +32,9 @@ constexpr std::string_view select_counters =
 
 constexpr store_kind counters_kind{
     .mark = store_mark('c', 'o'),
-    .holds = "what clients have used of their limits, of which they then have too much until they begin "
-             "anew",
+    .holds =
+        "what clients have used of their limits, of which they then have too much until they begin "
+        "anew",
     .remedy = {}};
 
 class sqlite_counter_store final : public counter_store {
@@ -137,12 +138,12 @@ class sqlite_counter_store final : public counter_store {
 
 } // namespace
 
-result<std::unique_ptr<counter_store>> counter_store::open(const fs::path& dir,
-                                                           const std::string& vfs,
-                                                           store_report* report) {
+result<std::unique_ptr<counter_store>>
+counter_store::open(const fs::path& dir, const std::string& vfs, store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   auto store = std::make_unique<sqlite_counter_store>();
-  if (auto started = store->start(dir / "counters.db", vfs, report); !started) return started.error();
+  if (auto started = store->start(dir / "counters.db", vfs, report); !started)
+    return started.error();
   return std::unique_ptr<counter_store>{std::move(store)};
 }
 

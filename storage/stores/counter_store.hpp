@@ -31,8 +31,8 @@ struct counter_row {
 class counter_store {
  public:
   /// Errors: io, disk_full, locked; corrupt names the file and what to do about it.
-  /// Of a damaged one is kept what can be read, and told in `report`: clients then have more of their
-  /// limits than they are due, until those begin anew.
+  /// Of a damaged one is kept what can be read, and told in `report`: clients then have more of
+  /// their limits than they are due, until those begin anew.
   static result<std::unique_ptr<counter_store>> open(const std::filesystem::path& dir,
                                                      const std::string& vfs = {},
                                                      store_report* report = nullptr);

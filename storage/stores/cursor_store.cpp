@@ -44,7 +44,8 @@ result<void> make_cursor_tables(sqlite_database& db) {
 
 constexpr store_kind cursors_kind{
     .mark = store_mark('c', 'u'),
-    .holds = "how far sinks and consumers have come: events after that come again, with the same ids",
+    .holds =
+        "how far sinks and consumers have come: events after that come again, with the same ids",
     .remedy = {}};
 
 /// "[[first,last],…]"
@@ -59,8 +60,8 @@ std::string ranges_text(const cursor& position) {
   return text + ']';
 }
 
-/// What can't be read is left out: those events come again, with the same id. Whatever is no digit is
-/// skipped, as earlier versions do.
+/// What can't be read is left out: those events come again, with the same id. Whatever is no digit
+/// is skipped, as earlier versions do.
 std::vector<std::pair<std::uint64_t, std::uint64_t>> parse_ranges(std::string_view text) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   const char* at = text.data();
@@ -80,15 +81,17 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> parse_ranges(std::string_vi
 
 /// Behind the ranges, where earlier versions skip it since it has no digits.
 std::string position_checksum(const cursor& position, std::string_view ranges) {
-  std::string row = position.stream + '\0' + position.sink + '\0' + std::to_string(position.seq) + '\0';
+  std::string row =
+      position.stream + '\0' + position.sink + '\0' + std::to_string(position.seq) + '\0';
   return checksum_letters(row.append(ranges), row_checksum_letters);
 }
 
 /// No journal has reached such numbers by counting: in a row without a checksum they are damage.
 bool is_possible(const cursor& position) {
   return position.seq < numbers_with_checksum &&
-         std::ranges::all_of(position.acked_ahead,
-                             [](const auto& range) { return range.second < numbers_with_checksum; });
+         std::ranges::all_of(position.acked_ahead, [](const auto& range) {
+           return range.second < numbers_with_checksum;
+         });
 }
 
 /// Takes what a row says as far as it can be believed; a sentence tells what can't.
@@ -96,20 +99,22 @@ std::string take_position(cursor& position, std::string_view text) {
   const auto end = text.rfind(']');
   const auto ranges = text.substr(0, end == std::string_view::npos ? 0 : end + 1);
   const auto checksum = text.substr(ranges.size());
-  const auto whose = "the position of the sink " + readable_name(position.sink) + " in the stream " +
-                     readable_name(position.stream);
+  const auto whose = "the position of the sink " + readable_name(position.sink) +
+                     " in the stream " + readable_name(position.stream);
   position.acked_ahead = parse_ranges(ranges);
-  const bool is_believed = checksum.empty() ? is_possible(position)
-                                            : checksum == position_checksum(position, ranges);
+  const bool is_believed =
+      checksum.empty() ? is_possible(position) : checksum == position_checksum(position, ranges);
   if (!is_believed) {
     position.seq = 0;
     position.acked_ahead.clear();
-    return whose + " is damaged and not believed: all that the journal holds of the stream is delivered "
-                   "again, with the same ids";
+    return whose +
+           " is damaged and not believed: all that the journal holds of the stream is delivered "
+           "again, with the same ids";
   }
   if (ranges_text(position) == ranges) return {};
-  return whose + " is damaged: what was acknowledged out of order can't be read, and those events are "
-                 "delivered again, with the same ids";
+  return whose +
+         " is damaged: what was acknowledged out of order can't be read, and those events are "
+         "delivered again, with the same ids";
 }
 
 class sqlite_cursor_store final : public cursor_store {
@@ -220,13 +225,15 @@ class sqlite_cursor_store final : public cursor_store {
 
 } // namespace
 
-result<std::unique_ptr<cursor_store>>
-cursor_store::open(const fs::path& dir, std::uint64_t reserve_bytes, const std::string& vfs,
-                   store_report* report) {
+result<std::unique_ptr<cursor_store>> cursor_store::open(const fs::path& dir,
+                                                         std::uint64_t reserve_bytes,
+                                                         const std::string& vfs,
+                                                         store_report* report) {
   if (auto made = make_directory(dir); !made) return made.error();
   auto store =
       std::make_unique<sqlite_cursor_store>(disk_reserve{dir / "cursors.reserve", reserve_bytes});
-  if (auto started = store->start(dir / "cursors.db", vfs, report); !started) return started.error();
+  if (auto started = store->start(dir / "cursors.db", vfs, report); !started)
+    return started.error();
   return std::unique_ptr<cursor_store>{std::move(store)};
 }
 

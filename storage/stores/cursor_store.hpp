@@ -35,15 +35,14 @@ class cursor_store {
   /// `reserve_bytes`: a file of that size is held so that a cursor can still be written, and so a
   /// segment freed, when the disk is full. Of a damaged one is kept what can be read, and told in
   /// `report`: events come again, none is skipped.
-  static result<std::unique_ptr<cursor_store>> open(const std::filesystem::path& dir,
-                                                    std::uint64_t reserve_bytes = default_cursor_reserve_bytes,
-                                                    const std::string& vfs = {},
-                                                    store_report* report = nullptr);
+  static result<std::unique_ptr<cursor_store>>
+  open(const std::filesystem::path& dir, std::uint64_t reserve_bytes = default_cursor_reserve_bytes,
+       const std::string& vfs = {}, store_report* report = nullptr);
   virtual ~cursor_store() = default;
 
-  /// A position that does not match its checksum is not believed: it is 0, so that all that the journal
-  /// holds comes again, and `damaged`, if given, gets a sentence. So it does for what was acknowledged
-  /// ahead and can't be read.
+  /// A position that does not match its checksum is not believed: it is 0, so that all that the
+  /// journal holds comes again, and `damaged`, if given, gets a sentence. So it does for what was
+  /// acknowledged ahead and can't be read.
   virtual result<std::vector<cursor>> load(std::vector<std::string>* damaged = nullptr) = 0;
   /// Replaces the named cursors in one durable transaction.
   virtual result<void> save(const std::vector<cursor>& cursors) = 0;

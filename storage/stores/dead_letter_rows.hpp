@@ -5,6 +5,8 @@
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/dead_letter_store.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,8 +14,9 @@ namespace penstock {
 
 // Numbers are never given again, so that a page which begins after one misses nothing. The body
 // stands last: a list without bodies then does not read their pages. `tally` is kept by triggers,
-// and so right whatever changes letters. `letter_sum` has checksums of what is sent; earlier versions don't
-// know it, and triggers drop a checksum when they change its letter. One without is believed.
+// and so right whatever changes letters. `letter_sum` has checksums of what is sent; earlier
+// versions don't know it, and triggers drop a checksum when they change its letter. One without is
+// believed.
 inline constexpr const char* dead_letter_schema = R"sql(
 CREATE TABLE IF NOT EXISTS letter(
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -87,13 +90,14 @@ INSERT INTO letter(sink, stream, tag, seq, time_ms, client, content_type, attrib
 )sql";
 
 inline constexpr const char* put_letter_sum_sql =
-    "INSERT OR REPLACE INTO letter_sum SELECT number, ?4 FROM letter WHERE tag=?1 AND seq=?2 AND sink=?3";
+    "INSERT OR REPLACE INTO letter_sum SELECT number, ?4 FROM letter WHERE tag=?1 AND seq=?2 AND "
+    "sink=?3";
 
 /// Of what a sink would get. What was said of it when it died may change.
 inline std::string checksum_of(const dead_letter& letter) {
   std::string row;
-  for (const std::string* text : {&letter.sink, &letter.stream, &letter.tag, &letter.content_type,
-                                  &letter.attributes})
+  for (const std::string* text :
+       {&letter.sink, &letter.stream, &letter.tag, &letter.content_type, &letter.attributes})
     row.append(*text) += '\0';
   row += std::to_string(letter.seq) + ' ' + std::to_string(letter.time_ms) + ' ' +
          std::to_string(letter.client) + '\0';

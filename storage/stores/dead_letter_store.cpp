@@ -72,7 +72,8 @@ class sqlite_dead_letter_store final : public dead_letter_store {
                    : full();
       if (*shared > share.max_bytes && *shared > *shared_before)
         return is_alone(*shared - *shared_before, share.max_bytes)
-                   ? too_large(letters.front(), *shared - *shared_before, share.max_bytes, share_bound)
+                   ? too_large(letters.front(), *shared - *shared_before, share.max_bytes,
+                               share_bound)
                    : share_full(*shared_before, share.max_bytes);
       return {};
     });
@@ -211,7 +212,8 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return prepare_one.outcome();
   }
 
-  result<retry_chunk> read_chunk(std::uint64_t job, std::size_t max_letters, std::uint64_t max_bytes) {
+  result<retry_chunk> read_chunk(std::uint64_t job, std::size_t max_letters,
+                                 std::uint64_t max_bytes) {
     retry_chunk chunk;
     first_.bind(1, job);
     auto row = first_.step();
@@ -235,9 +237,10 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return chunk;
   }
 
-  result<void> leave_out_damaged(std::vector<kept_letter>& letters, std::vector<letter_id>& damaged) {
-    const auto bad = std::stable_partition(letters.begin(), letters.end(),
-                                           [](const kept_letter& kept) { return !kept.is_damaged; });
+  result<void> leave_out_damaged(std::vector<kept_letter>& letters,
+                                 std::vector<letter_id>& damaged) {
+    const auto bad = std::stable_partition(
+        letters.begin(), letters.end(), [](const kept_letter& kept) { return !kept.is_damaged; });
     if (bad == letters.end()) return {};
     auto done = db_->in_transaction([&]() -> result<void> {
       for (auto at = bad; at != letters.end(); ++at)
@@ -344,14 +347,16 @@ class sqlite_dead_letter_store final : public dead_letter_store {
   std::uint64_t bytes_ = 0;
   delivery_database db_;
   job_table jobs_;
-  sqlite_statement put_, put_sum_, tallies_, sum_, first_, chunk_, forget_, refuse_, unmark_, release_;
+  sqlite_statement put_, put_sum_, tallies_, sum_, first_, chunk_, forget_, refuse_, unmark_,
+      release_;
 };
 
 } // namespace
 
-result<std::unique_ptr<dead_letter_store>>
-dead_letter_store::open(const fs::path& dir, std::uint64_t max_bytes, const std::string& vfs,
-                        store_report* report) {
+result<std::unique_ptr<dead_letter_store>> dead_letter_store::open(const fs::path& dir,
+                                                                   std::uint64_t max_bytes,
+                                                                   const std::string& vfs,
+                                                                   store_report* report) {
   auto store = std::make_unique<sqlite_dead_letter_store>(dir / "dead-letters.db", max_bytes);
   if (auto started = store->start(vfs, report); !started) return started.error();
   return std::unique_ptr<dead_letter_store>{std::move(store)};

@@ -112,8 +112,8 @@ class dead_letter_store {
   /// Makes a job of what matches and is not in a job yet; `total` says how many. None: no job is
   /// made, and `number` is 0.
   virtual result<delivery_job> begin_retry(const letter_filter& filter, delivery_job job) = 0;
-  /// The next letters of a job that its outcome was not settled for. Damaged ones leave the job and stay
-  /// dead letters, with damaged_letter_reason.
+  /// The next letters of a job that its outcome was not settled for. Damaged ones leave the job and
+  /// stay dead letters, with damaged_letter_reason.
   virtual result<retry_chunk> next_chunk(std::uint64_t job, std::size_t max_letters,
                                          std::uint64_t max_bytes) = 0;
   /// Makes an outcome and the job's progress durable together.

@@ -4,6 +4,7 @@
 #include "storage/base/files.hpp"
 #include "storage/stores/store_opening.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -15,8 +16,8 @@ inline constexpr std::int64_t deliveries_format = 1;
 /// One thread. Statements prepared on it must be destroyed before it.
 class delivery_database {
  public:
-  /// `make` makes the tables, within one transaction, and compiles statements without keeping any. Each
-  /// commit is synced. Errors: as open_store().
+  /// `make` makes the tables, within one transaction, and compiles statements without keeping any.
+  /// Each commit is synced. Errors: as open_store().
   template <class Make>
   result<void> open(const std::filesystem::path& path, const store_kind& kind, store_report* report,
                     const std::string& vfs, Make make) {

@@ -4,6 +4,7 @@
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/delivery_job.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 

@@ -9,18 +9,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr store_kind replays_kind{
-    .mark = store_mark('r', 'e'),
-    .holds = "replays: one that was running begins again where it is known to have been, or is forgotten",
-    .remedy = {},
-    .format = deliveries_format};
+constexpr store_kind replays_kind{.mark = store_mark('r', 'e'),
+                                  .holds = "replays: one that was running begins again where it is "
+                                           "known to have been, or is forgotten",
+                                  .remedy = {},
+                                  .format = deliveries_format};
 
 class sqlite_replay_store final : public replay_store {
  public:
   explicit sqlite_replay_store(fs::path path) : path_(std::move(path)) {}
 
   result<void> start(const std::string& vfs, store_report* report) {
-    auto opened = db_.open(path_, replays_kind, report, vfs, [](sqlite_database& db) { return job_table{}.open(db); });
+    auto opened = db_.open(path_, replays_kind, report, vfs,
+                           [](sqlite_database& db) { return job_table{}.open(db); });
     if (opened) opened = jobs_.open(*db_);
     if (!opened && opened.error().code == errc::corrupt)
       return error{errc::corrupt, opened.error().message + "; move " + path_.string() +
@@ -54,9 +55,8 @@ class sqlite_replay_store final : public replay_store {
 
 } // namespace
 
-result<std::unique_ptr<replay_store>> replay_store::open(const fs::path& dir,
-                                                         const std::string& vfs,
-                                                         store_report* report) {
+result<std::unique_ptr<replay_store>>
+replay_store::open(const fs::path& dir, const std::string& vfs, store_report* report) {
   auto store = std::make_unique<sqlite_replay_store>(dir / "replays.db");
   if (auto started = store->start(vfs, report); !started) return started.error();
   return std::unique_ptr<replay_store>{std::move(store)};

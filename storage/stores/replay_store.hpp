@@ -5,6 +5,7 @@
 #include "storage/stores/delivery_job.hpp"
 #include "storage/stores/store_opening.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -17,7 +18,8 @@ namespace penstock {
 /// when the file was written by a newer version of penstock.
 class replay_store {
  public:
-  /// Opens or makes `dir`/replays.db. Of a damaged one is kept what can be read, and told in `report`.
+  /// Opens or makes `dir`/replays.db. Of a damaged one is kept what can be read, and told in
+  /// `report`.
   static result<std::unique_ptr<replay_store>> open(const std::filesystem::path& dir,
                                                     const std::string& vfs = {},
                                                     store_report* report = nullptr);

@@ -24,7 +24,8 @@ result<bool> is_newer_than_its_log(const fs::path& db, const wal_scan& found) {
   auto fd = open_file(db, O_RDONLY);
   if (!fd) return fd.error();
   const std::hash<std::string_view> hash;
-  std::unordered_map<std::uint32_t, std::size_t> last_readable; // by page; as many as the log has frames
+  std::unordered_map<std::uint32_t, std::size_t>
+      last_readable; // by page; as many as the log has frames
   std::string stored(page_bytes, '\0');
   bool is_newer = false;
   auto walked = scan_wal(wal_path(db), [&](const wal_frame& frame) {

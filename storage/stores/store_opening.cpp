@@ -28,33 +28,38 @@ result<fs::path> behind_links(const fs::path& db) {
   if (!fs::is_symlink(db, fault)) return db;
   auto target = fs::canonical(db, fault);
   if (!fault) return target;
-  return error{errc::io, db.string() + " is a symbolic link to what can't be found: " + fault.message()};
+  return error{errc::io,
+               db.string() + " is a symbolic link to what can't be found: " + fault.message()};
 }
 
 class store_opening {
  public:
   /// `name`: of the store in `stores`, the list of those that must be there.
-  store_opening(fs::path db, const store_kind& kind, const make_tables& tables, store_report& report,
-                const std::string& vfs, file_list& stores, std::string name)
-      : db_(std::move(db)), kind_(kind), tables_(tables), report_(report), vfs_(vfs), stores_(stores),
-        name_(std::move(name)) {}
+  store_opening(fs::path db, const store_kind& kind, const make_tables& tables,
+                store_report& report, const std::string& vfs, file_list& stores, std::string name)
+      : db_(std::move(db)), kind_(kind), tables_(tables), report_(report), vfs_(vfs),
+        stores_(stores), name_(std::move(name)) {}
 
   result<sqlite_database> run() {
     const bool is_listed = stores_.contains(name_);
-    // Rights and descriptors are no damage. SQLite would write to a log that can't be written to nowhere.
+    // Rights and descriptors are no damage. SQLite would write to a log that can't be written to
+    // nowhere.
     for (const auto& path : {db_, wal_path(db_), rollback_journal_path(db_)})
-      if (auto fd = open_file(path, O_RDWR); !fd && fd.error().code != errc::not_found) return fd.error();
+      if (auto fd = open_file(path, O_RDWR); !fd && fd.error().code != errc::not_found)
+        return fd.error();
     const bool is_gone = !is_there(db_) && file_bytes(wal_path(db_)) == 0;
     must_have_tables_ = is_listed && !is_gone;
-    was_empty_ = is_empty_database(db_); // before SQLite writes to it
+    was_empty_ = is_empty_database(db_);     // before SQLite writes to it
     if (is_gone) remove_file(shm_path(db_)); // it speaks of what is gone, too
     if (is_gone && is_listed) {
-      report_.damaged.push_back(db_.string() + " is gone, and the node begins another. Lost is all that it said of " +
-                                std::string{kind_.holds});
+      report_.damaged.push_back(
+          db_.string() + " is gone, and the node begins another. Lost is all that it said of " +
+          std::string{kind_.holds});
       if (auto dropped = must_not_have_tables(); !dropped) return dropped.error();
     }
     auto store = settle_and_open();
-    if (!store && store.error().code == errc::newer) return error{errc::corrupt, store.error().message};
+    if (!store && store.error().code == errc::newer)
+      return error{errc::corrupt, store.error().message};
     if (store && report_.checks_all_pages) look_at_indexes(*store);
     return store;
   }
@@ -64,8 +69,9 @@ class store_opening {
     auto half_undone = is_rollback_journal_damaged(rollback_journal_path(db_));
     if (!half_undone) return half_undone.error();
     if (*half_undone)
-      return begin_anew({errc::corrupt, rollback_journal_path(db_).string() +
-                                            " is damaged: a transaction can be taken back only in part"});
+      return begin_anew(
+          {errc::corrupt, rollback_journal_path(db_).string() +
+                              " is damaged: a transaction can be taken back only in part"});
     auto log = read_store_log(db_, kind_.is_synced);
     if (!log) return log.error();
     if (log->end == log_end::damaged)
@@ -78,10 +84,12 @@ class store_opening {
   }
 
   result<void> settle_torn(const store_log& log) {
-    report_.torn.push_back(wal_path(db_).string() +
-                           " ends with a transaction that is not whole. A power cut or a kill leaves "
-                           "this of one that was not stored yet. If it is damage, lost is the last "
-                           "change of " + std::string{kind_.holds});
+    report_.torn.push_back(
+        wal_path(db_).string() +
+        " ends with a transaction that is not whole. A power cut or a kill leaves "
+        "this of one that was not stored yet. If it is damage, lost is the last "
+        "change of " +
+        std::string{kind_.holds});
     return forget_torn_end(wal_path(db_), log.found);
   }
 
@@ -113,7 +121,8 @@ class store_opening {
     else if (!log.found.has_header)
       text += "its header can't be read";
     else if (log.found.commits_beyond > 1)
-      text += "its last " + std::to_string(log.found.commits_beyond) + " transactions can't be read";
+      text +=
+          "its last " + std::to_string(log.found.commits_beyond) + " transactions can't be read";
     else
       text += "its end is missing or can't be read";
     if (log.is_overtaken || !log.found.has_header)
@@ -143,9 +152,11 @@ class store_opening {
     if (!db) return db;
     const bool thorough =
         was_damaged || report_.checks_all_pages || file_bytes(db_) <= max_checked_store_bytes;
-    auto done = check_pages(*db, thorough ? "PRAGMA quick_check(1)" : "SELECT 'ok' FROM sqlite_schema");
+    auto done =
+        check_pages(*db, thorough ? "PRAGMA quick_check(1)" : "SELECT 'ok' FROM sqlite_schema");
     if (done && db->is_read_only())
-      done = error{errc::corrupt, db_.string() + ": its header is damaged, and SQLite does not write to it"};
+      done = error{errc::corrupt,
+                   db_.string() + ": its header is damaged, and SQLite does not write to it"};
     if (done) done = check_format(*db);
     if (done) done = check_mark(*db);
     if (done) done = check_tables(*db);
@@ -179,8 +190,9 @@ class store_opening {
     const auto found = number_of(db, "PRAGMA user_version");
     if (!found) return found.error();
     if (*found <= kind_.format) return {};
-    return error{errc::newer, db_.string() + " was written by a newer penstock (format " + std::to_string(*found) +
-                                  ", this one knows " + std::to_string(kind_.format) + ")"};
+    return error{errc::newer, db_.string() + " was written by a newer penstock (format " +
+                                  std::to_string(*found) + ", this one knows " +
+                                  std::to_string(kind_.format) + ")"};
   }
 
   /// A table whose name is damaged in one of the two places that have it would be made anew, empty.
@@ -188,11 +200,13 @@ class store_opening {
     const auto known = number_of(db, "SELECT count(*) FROM sqlite_schema");
     if (!known) return known.error();
     if (*known == 0 && must_have_tables_)
-      return error{errc::corrupt, db_.string() + (was_empty_ ? " is empty" : " has lost its tables") +
-                                      ", which it had" +
-                                      (kind_.is_synced ? "" : " (a power cut may leave this, too)")};
-    const auto unknown = number_of(db, "SELECT count(*) FROM sqlite_schema AS item WHERE sql LIKE 'CREATE TABLE%' "
-                                       "AND NOT EXISTS (SELECT 1 FROM pragma_table_info(item.name))");
+      return error{errc::corrupt,
+                   db_.string() + (was_empty_ ? " is empty" : " has lost its tables") +
+                       ", which it had" +
+                       (kind_.is_synced ? "" : " (a power cut may leave this, too)")};
+    const auto unknown =
+        number_of(db, "SELECT count(*) FROM sqlite_schema AS item WHERE sql LIKE 'CREATE TABLE%' "
+                      "AND NOT EXISTS (SELECT 1 FROM pragma_table_info(item.name))");
     if (!unknown) return unknown.error();
     if (*unknown == 0) return {};
     return error{errc::corrupt, db_.string() + ": the name of a table is damaged"};
@@ -201,9 +215,11 @@ class store_opening {
   /// What a start does not look at, since it takes long.
   void look_at_indexes(sqlite_database& db) const {
     if (const auto whole = check_pages(db, "PRAGMA integrity_check(1)"); !whole)
-      report_.damaged.push_back(whole.error().message + ". A start does not look at indexes, and goes on with it: some " +
-                                "rows may not be found. 'sqlite3 FILE REINDEX' makes the indexes of a stopped node's "
-                                "store anew. It is about " + std::string{kind_.holds});
+      report_.damaged.push_back(
+          whole.error().message + ". A start does not look at indexes, and goes on with it: some " +
+          "rows may not be found. 'sqlite3 FILE REINDEX' makes the indexes of a stopped node's "
+          "store anew. It is about " +
+          std::string{kind_.holds});
   }
 
   /// The log of another store that lies beside a database is laid over it, and passes for it.
@@ -213,13 +229,15 @@ class store_opening {
     const auto found = *read;
     has_mark_ = found == std::int64_t{kind_.mark};
     if (has_mark_) return {};
-    if (found != 0) return error{errc::corrupt, db_.string() + ": it, or its log, is that of another store"};
+    if (found != 0)
+      return error{errc::corrupt, db_.string() + ": it, or its log, is that of another store"};
     return {};
   }
 
   /// Of one that is new, or of an earlier version. On a full disk it stays so until a later start.
   void set_mark(sqlite_database& db) const {
-    if (!has_mark_) (void)db.exec(("PRAGMA application_id = " + std::to_string(kind_.mark)).c_str());
+    if (!has_mark_)
+      (void)db.exec(("PRAGMA application_id = " + std::to_string(kind_.mark)).c_str());
   }
 
   /// From now on, also for a start after one that is cut short while it makes the tables.
@@ -229,8 +247,7 @@ class store_opening {
   }
 
   result<sqlite_database> begin_anew(const error& why) {
-    if (kind_.refuses)
-      return error{errc::corrupt, why.message + ". " + std::string{kind_.remedy}};
+    if (kind_.refuses) return error{errc::corrupt, why.message + ". " + std::string{kind_.remedy}};
     if (auto dropped = must_not_have_tables(); !dropped) return dropped.error();
     auto aside = next_aside();
     if (!aside) return aside.error();
@@ -288,14 +305,17 @@ result<void> compile_all(sqlite_database& db, std::initializer_list<std::string_
   return {};
 }
 
-result<sqlite_database> open_store(const fs::path& db, const store_kind& kind, const make_tables& tables,
-                                   store_report* report, const std::string& vfs) {
+result<sqlite_database> open_store(const fs::path& db, const store_kind& kind,
+                                   const make_tables& tables, store_report* report,
+                                   const std::string& vfs) {
   store_report unheard;
   const auto target = behind_links(db);
   if (!target) return target.error();
   file_list stores{db.parent_path() / stores_file_name};
   const auto name = db.filename().string();
-  auto store = store_opening{*target, kind, tables, report != nullptr ? *report : unheard, vfs, stores, name}.run();
+  auto store =
+      store_opening{*target, kind, tables, report != nullptr ? *report : unheard, vfs, stores, name}
+          .run();
   if (store) (void)stores.add(name); // without it a loss would not be noticed
   return store;
 }

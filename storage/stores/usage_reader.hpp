@@ -56,8 +56,8 @@ struct usage_report {
 class usage_reader {
  public:
   /// Opens `dir`/usage.db, which a usage_store has made.
-  static result<std::unique_ptr<usage_reader>>
-  open(const std::filesystem::path& dir, std::int64_t names_a_pass = usage_names_a_pass);
+  static result<std::unique_ptr<usage_reader>> open(const std::filesystem::path& dir,
+                                                    std::int64_t names_a_pass = usage_names_a_pass);
   virtual ~usage_reader() = default;
 
   /// `give_up` is asked every few thousand steps; true ends the report with errc::unavailable.

@@ -36,7 +36,8 @@ inline constexpr std::size_t max_cached_usage_names = 1u << 16;
 /// (synchronous = NORMAL; 1000 pages of the log, minutes on a quiet node), never the database.
 class usage_store {
  public:
-  /// Opens or makes `dir`/usage.db. Of a damaged one is kept what can be read, and told in `report`.
+  /// Opens or makes `dir`/usage.db. Of a damaged one is kept what can be read, and told in
+  /// `report`.
   static result<std::unique_ptr<usage_store>> open(const std::filesystem::path& dir,
                                                    store_report* report = nullptr);
   virtual ~usage_store() = default;

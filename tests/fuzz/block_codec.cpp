@@ -1,6 +1,7 @@
-// A row of the table `block`, as a segment may hold it: a line each for "n, how many bytes of clients",
-// ends, types, type_of and attributes, then the clients' bytes, then the bodies. Either it is a block
-// that contradicts nothing, and is the same when it is written again, or it is told as damage.
+// A row of the table `block`, as a segment may hold it: a line each for "n, how many bytes of
+// clients", ends, types, type_of and attributes, then the clients' bytes, then the bodies. Either
+// it is a block that contradicts nothing, and is the same when it is written again, or it is told
+// as damage.
 #include "storage/events/block_codec.hpp"
 #include "tests/fuzz/target.hpp"
 
@@ -76,7 +77,8 @@ void check_same(const event_block& one, const event_block& other) {
   expect(one.attributes == other.attributes, "attributes are the same");
   for (std::size_t i = 0; i < one.size(); ++i) {
     const auto &a = one.events[i], &b = other.events[i];
-    expect(a.end == b.end && a.type == b.type && a.attributes == b.attributes && a.client == b.client,
+    expect(a.end == b.end && a.type == b.type && a.attributes == b.attributes &&
+               a.client == b.client,
            "an event is the same when it is written again");
   }
 }

@@ -21,13 +21,13 @@ namespace {
 class memory_file {
  public:
   memory_file()
-      : fd_(::memfd_create("node.toml", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {
+      : fd_(::memfd_create("node.toml", MFD_CLOEXEC)),
+        path_("/proc/self/fd/" + std::to_string(fd_)) {
     expect(fd_ >= 0, "there is memory");
   }
   const std::string& write(std::string_view text) {
-    const bool written = ::ftruncate(fd_, 0) == 0 &&
-                         ::pwrite(fd_, text.data(), text.size(), 0) ==
-                             static_cast<ssize_t>(text.size());
+    const bool written = ::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, text.data(), text.size(), 0) ==
+                                                         static_cast<ssize_t>(text.size());
     expect(written, "there is memory");
     return path_;
   }

@@ -85,7 +85,8 @@ std::string_view command_bytes::text(std::size_t bytes) {
   return taken;
 }
 
-void damage_files(command_bytes& script, file_images& files, const std::vector<std::string>& names) {
+void damage_files(command_bytes& script, file_images& files,
+                  const std::vector<std::string>& names) {
   for (std::size_t done = 0; done < max_damages && !script.empty(); ++done) {
     const auto how = static_cast<std::uint8_t>(script.byte() % 8);
     const auto& name = names[script.byte() % names.size()];
@@ -129,7 +130,9 @@ const fs::path& scratch_dir() {
   struct owned_dir {
     owned_dir() {
       const fs::path memory{"/dev/shm"};
-      auto name = ((fs::exists(memory) ? memory : fs::temp_directory_path()) / "penstock-fuzz-XXXXXX").string();
+      auto name =
+          ((fs::exists(memory) ? memory : fs::temp_directory_path()) / "penstock-fuzz-XXXXXX")
+              .string();
       expect(::mkdtemp(name.data()) != nullptr, "a directory can be made");
       path = name;
     }
@@ -158,7 +161,8 @@ std::string read_whole(const fs::path& file) {
   std::error_code is_gone;
   const auto bytes = fs::file_size(file, is_gone);
   std::string content(is_gone ? 0 : bytes, '\0');
-  std::ifstream{file, std::ios::binary}.read(content.data(), static_cast<std::streamsize>(content.size()));
+  std::ifstream{file, std::ios::binary}.read(content.data(),
+                                             static_cast<std::streamsize>(content.size()));
   return content;
 }
 

@@ -1,5 +1,5 @@
-// What the targets share that damage files: a directory in memory, files as bytes, and a small language
-// of bytes that says how they are damaged.
+// What the targets share that damage files: a directory in memory, files as bytes, and a small
+// language of bytes that says how they are damaged.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ class command_bytes {
 /// Files by their names within a directory, which may be "damaged/000000000001.db".
 using file_images = std::map<std::string, std::string>;
 
-/// Does to the files of these names what the rest of the input says: bits, bytes, zeros, cuts, growth, frames
-/// and pages exchanged, files removed and exchanged.
+/// Does to the files of these names what the rest of the input says: bits, bytes, zeros, cuts,
+/// growth, frames and pages exchanged, files removed and exchanged.
 void damage_files(command_bytes& script, file_images& files, const std::vector<std::string>& names);
 
 /// Makes all checksums of a write-ahead log right again, as whoever wants to do harm would.

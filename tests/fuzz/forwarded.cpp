@@ -71,8 +71,8 @@ class forwarded_reader {
   }
   // A token; many proxies leave out the quotes that brackets and colons need.
   bool take_bare(std::string& out) {
-    while (at_ < text_.size() &&
-           (is_list_token_char(text_[at_]) || std::string_view{":[]"}.find(text_[at_]) != text_.npos))
+    while (at_ < text_.size() && (is_list_token_char(text_[at_]) ||
+                                  std::string_view{":[]"}.find(text_[at_]) != text_.npos))
       out += text_[at_++];
     return !out.empty();
   }

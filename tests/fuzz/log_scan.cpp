@@ -1,6 +1,6 @@
 // A write-ahead log that SQLite made and the input damages: the first bytes say which transactions,
-// rollbacks and checkpoints, the rest what becomes of the file. What the scan says of it is compared with
-// what SQLite takes of it, and with what is known of how it was made.
+// rollbacks and checkpoints, the rest what becomes of the file. What the scan says of it is
+// compared with what SQLite takes of it, and with what is known of how it was made.
 #include "storage/journal/segment.hpp"
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/sqlite/wal_scan.hpp"
@@ -42,7 +42,8 @@ file_images empty_store() {
     must(db.exec("PRAGMA page_size = 4096; PRAGMA journal_mode = MEMORY; "
                  "CREATE TABLE t(id INTEGER PRIMARY KEY, version INTEGER, filler BLOB)"));
     for (std::size_t row = 0; row < rows; ++row)
-      must(db.exec(("INSERT INTO t VALUES (" + std::to_string(row) + ", 0, zeroblob(3000))").c_str()));
+      must(db.exec(
+          ("INSERT INTO t VALUES (" + std::to_string(row) + ", 0, zeroblob(3000))").c_str()));
     must(db.exec("PRAGMA journal_mode = WAL"));
   }
   auto files = read_files(dir);
@@ -92,7 +93,8 @@ made_log make_log(command_bytes& script) {
       continue;
     }
     must(db.exec("BEGIN IMMEDIATE"));
-    must(db.exec(("UPDATE t SET version = version + 1 WHERE (1 << id) & " + std::to_string(mask)).c_str()));
+    must(db.exec(
+        ("UPDATE t SET version = version + 1 WHERE (1 << id) & " + std::to_string(mask)).c_str()));
     if (kind == 6) { // its frames are in the log, without a commit
       sqlite3_db_cacheflush(db.raw());
       must(db.exec("ROLLBACK"));
@@ -153,7 +155,8 @@ wal_scan scan(const fs::path& log) {
   const auto size = fs::exists(log) ? fs::file_size(log) : 0;
   expect(seen == (size < wal_header_bytes ? 0 : (size - wal_header_bytes) / wal_frame_bytes),
          "each whole frame is looked at, and nothing else");
-  expect(found->committed_frames <= seen && found->last_frame <= seen, "no frame lies beyond the end");
+  expect(found->committed_frames <= seen && found->last_frame <= seen,
+         "no frame lies beyond the end");
   return *found;
 }
 
@@ -178,7 +181,8 @@ void check_scan(const wal_scan& found, const made_log& made, const remains& left
   if (left.has_header && left.commits_beyond > 1)
     expect(found.damaged(), "commits beyond the first bad frame are damage");
   if (left.has_header && left.committed < made.frames)
-    expect(found.damaged() || found.torn() || left.commits_beyond == 0, "what can't be read is noticed");
+    expect(found.damaged() || found.torn() || left.commits_beyond == 0,
+           "what can't be read is noticed");
   if (left.is_whole) {
     expect(!found.damaged(), "what is as it was is no damage");
     if (!made.has_rollback) expect(!found.torn(), "nor torn");
@@ -193,8 +197,8 @@ void check_torn_end(const fs::path& dir, const wal_scan& found) {
 }
 
 /// What the store's opening is told of the log. `seen`: what SQLite reads with what is left of it.
-void check_store_log(const fs::path& dir, const made_log& made, const remains& left, bool is_index_there,
-                     const sqlite_view& seen) {
+void check_store_log(const fs::path& dir, const made_log& made, const remains& left,
+                     bool is_index_there, const sqlite_view& seen) {
   const auto before = read_files(dir);
   const auto log = read_store_log(dir / db_name, true);
   expect(log.has_value(), "a store's log can be judged whatever it holds");
@@ -203,7 +207,8 @@ void check_store_log(const fs::path& dir, const made_log& made, const remains& l
   if (left.is_whole) {
     expect(log->end == log_end::whole || (made.has_rollback && log->end == log_end::torn),
            "what is as it was is no damage");
-  } else if (left.has_header && (left.commits_beyond > 1 || (is_index_there && left.committed < made.frames))) {
+  } else if (left.has_header &&
+             (left.commits_beyond > 1 || (is_index_there && left.committed < made.frames))) {
     expect(log->end == log_end::damaged, "lost commits are damage");
     // Without the index this can't be known where the frame that is bad held the only later page.
     if (is_index_there && made.is_copied && left.altered == 1 && log->has_readable_part())
@@ -234,7 +239,8 @@ PENSTOCK_FUZZ_TARGET(log_scan)(std::string_view input) {
   if (!reseals) check_scan(found, made, left);
   if (!reseals)
     check_store_log(dir, made, left,
-                    files.count(index_name) != 0 && files[index_name] == made.files.at(index_name), seen);
+                    files.count(index_name) != 0 && files[index_name] == made.files.at(index_name),
+                    seen);
   // Salts of zeros, which nobody draws by chance, are in all frames that were zeroed.
   if (found.torn() && found.salts != decltype(found.salts){}) check_torn_end(dir, found);
 }

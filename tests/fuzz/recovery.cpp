@@ -1,11 +1,11 @@
 // A small journal whose files the input damages, and then the start of a node on it. The first byte
-// chooses the journal, the second whether the logs' checksums are made right again, as whoever wants to do
-// harm would; the rest is the damage.
+// chooses the journal, the second whether the logs' checksums are made right again, as whoever
+// wants to do harm would; the rest is the damage.
+#include "storage/journal/recovery.hpp"
 #include "storage/base/file_list.hpp"
 #include "storage/base/files.hpp"
 #include "storage/journal/journal.hpp"
 #include "storage/journal/journal_reader.hpp"
-#include "storage/journal/recovery.hpp"
 #include "storage/journal/segment.hpp"
 #include "storage/journal/segment_keeper.hpp"
 #include "storage/journal/segment_mover.hpp"
@@ -48,8 +48,12 @@ using plain_events = std::map<std::uint64_t, plain_event>;
 
 plain_event event_at(const event_block& block, std::size_t i) {
   const auto& meta = block.events[i];
-  return {block.stream,      std::string{block.body(i)}, block.content_types[meta.type],
-          block.attributes[meta.attributes], meta.client, block.time_ms};
+  return {block.stream,
+          std::string{block.body(i)},
+          block.content_types[meta.type],
+          block.attributes[meta.attributes],
+          meta.client,
+          block.time_ms};
 }
 
 event_block block_at(std::uint64_t first) {
@@ -58,8 +62,8 @@ event_block block_at(std::uint64_t first) {
   block.time_ms = static_cast<std::int64_t>(first);
   block.stream = first % 2 == 0 ? "beats" : "errors";
   for (auto seq = first; seq < first + events_per_commit; ++seq)
-    block.push("event " + std::to_string(seq) + std::string(seq % 4 * 500, '.'), seq % 3 == 0 ? "a/b" : "c/d",
-               seq % 5, seq % 3 == 1 ? R"({"a":"b"})" : "");
+    block.push("event " + std::to_string(seq) + std::string(seq % 4 * 500, '.'),
+               seq % 3 == 0 ? "a/b" : "c/d", seq % 5, seq % 3 == 1 ? R"({"a":"b"})" : "");
   block.keys.push_back({});
   block.keys.back().count = 1;
   return block;
@@ -70,7 +74,9 @@ std::uint64_t segment_of(std::uint64_t seq) {
 }
 
 struct all_owed final : owed_events {
-  portion between(const std::string&, std::uint64_t, std::uint64_t) const override { return portion::all; }
+  portion between(const std::string&, std::uint64_t, std::uint64_t) const override {
+    return portion::all;
+  }
   bool is_owed(const std::string&, std::uint64_t, std::uint64_t) const override { return true; }
 };
 
@@ -105,7 +111,8 @@ made_journal make_journal(end_of_journal how) {
   if (how == end_of_journal::prepared) must_work(segment_keeper::make(**log, options)->prepare());
   const auto catalog = (*log)->catalog();
   if (made.has_move)
-    expect(segment_mover{catalog, std::make_shared<file_list>(options.dir / segments_file_name), tag_of_all, wal_vfs({}, true)}
+    expect(segment_mover{catalog, std::make_shared<file_list>(options.dir / segments_file_name),
+                         tag_of_all, wal_vfs({}, true)}
                .make({*catalog->get(1), *catalog->get(2)}, all_owed{}, options.max_bytes)
                .has_value(),
            "segments can be moved");
@@ -119,9 +126,9 @@ made_journal make_journal(end_of_journal how) {
 }
 
 const made_journal& journal_to_damage(std::uint8_t which) {
-  static const std::array all{make_journal(end_of_journal::plain), make_journal(end_of_journal::prepared),
-                              make_journal(end_of_journal::moving),
-                              make_journal(end_of_journal::earlier_logs)};
+  static const std::array all{
+      make_journal(end_of_journal::plain), make_journal(end_of_journal::prepared),
+      make_journal(end_of_journal::moving), make_journal(end_of_journal::earlier_logs)};
   return all[which % all.size()];
 }
 
@@ -134,8 +141,8 @@ plain_events read_everything(const journal& log, bool is_honest) {
   std::uint64_t after = 0;
   for (std::size_t reads = 0;; ++reads) {
     expect(reads < max_reads, "reading ends");
-    const auto blocks =
-        reader->read_wanted([](const std::string&) { return true; }, after, max_bytes, max_blocks, &damage);
+    const auto blocks = reader->read_wanted([](const std::string&) { return true; }, after,
+                                            max_bytes, max_blocks, &damage);
     expect(blocks.has_value() || !is_honest, "what a start took can be read");
     if (!blocks || blocks->empty()) break;
     for (const auto& block : *blocks)
@@ -160,29 +167,34 @@ struct first_start {
 
 bool is_as_it_was(const made_journal& made, const file_images& files, const std::string& name) {
   const auto now = files.find(name), before = made.files.find(name);
-  if (now == files.end() || before == made.files.end()) return now == files.end() && before == made.files.end();
+  if (now == files.end() || before == made.files.end())
+    return now == files.end() && before == made.files.end();
   return now->second == before->second;
 }
 
-bool is_segment_untouched(const made_journal& made, const file_images& files, std::uint64_t number) {
+bool is_segment_untouched(const made_journal& made, const file_images& files,
+                          std::uint64_t number) {
   const auto db = segment_path({}, number).string();
   return is_as_it_was(made, files, db) && is_as_it_was(made, files, db + "-wal");
 }
 
 /// What is read was written, and only what lies in damaged files is missing.
 void check_events(const made_journal& made, const file_images& files, const plain_events& read) {
-  const bool is_move_untouched = !made.has_move || (is_as_it_was(made, files, "000000000001.db.moved") &&
-                                                    is_as_it_was(made, files, "000000000001.db.moved-wal"));
+  const bool is_move_untouched =
+      !made.has_move || (is_as_it_was(made, files, "000000000001.db.moved") &&
+                         is_as_it_was(made, files, "000000000001.db.moved-wal"));
   for (std::uint64_t seq = 1; seq <= last_written; ++seq) {
     const auto found = read.find(seq);
     const auto block = block_at(seq - (seq - 1) % events_per_commit);
     if (found != read.end())
-      expect(found->second == event_at(block, seq - block.first_seq), "what is read is what was written");
+      expect(found->second == event_at(block, seq - block.first_seq),
+             "what is read is what was written");
     else
       expect(!is_move_untouched || !is_segment_untouched(made, files, segment_of(seq)),
              "only what lies in damaged files is lost");
   }
-  expect(read.empty() || read.rbegin()->first <= last_written, "nothing is read that was not written");
+  expect(read.empty() || read.rbegin()->first <= last_written,
+         "nothing is read that was not written");
 }
 
 constexpr std::string_view unused_log = "penstock: a log that is not used";
@@ -191,10 +203,11 @@ bool holds_something(const std::string& bytes) {
   return !bytes.starts_with(unused_log) && bytes.find_first_not_of('\0') != std::string::npos;
 }
 
-// Which damage can be told at all: not that a segment's files are both gone, nor that the end of the last log
-// is as if it had never been written.
+// Which damage can be told at all: not that a segment's files are both gone, nor that the end of
+// the last log is as if it had never been written.
 bool must_be_told(const file_images& files, std::uint64_t seq) {
-  const auto db = segment_path({}, segment_of(seq)).string(), last = segment_path({}, segments).string();
+  const auto db = segment_path({}, segment_of(seq)).string(),
+             last = segment_path({}, segments).string();
   const auto log = files.find(db + "-wal");
   return db != last && files.count(last) != 0 &&
          (files.count(db) != 0 || (log != files.end() && holds_something(log->second)));
@@ -202,18 +215,23 @@ bool must_be_told(const file_images& files, std::uint64_t seq) {
 
 /// What is lost is told, one sentence for each file at least.
 void check_told(const made_journal& made, const file_images& files, const first_start& first) {
-  for (const auto& [name, bytes] : files) // a log that says of itself that it was never used is believed
-    if (name.ends_with("-wal") && bytes.starts_with(unused_log) && !is_as_it_was(made, files, name)) return;
+  for (const auto& [name, bytes] :
+       files) // a log that says of itself that it was never used is believed
+    if (name.ends_with("-wal") && bytes.starts_with(unused_log) && !is_as_it_was(made, files, name))
+      return;
   for (std::uint64_t seq = 1; seq <= last_written; ++seq)
     if (first.events.count(seq) == 0 && must_be_told(files, seq))
-      expect(!first.report.damaged.empty() || !first.report.torn.empty(), "nothing is lost in silence");
+      expect(!first.report.damaged.empty() || !first.report.torn.empty(),
+             "nothing is lost in silence");
 }
 
 /// Whatever may hold an event is where it was, or put aside as it was.
-void check_nothing_deleted(const made_journal& made, const file_images& files, const file_images& after) {
+void check_nothing_deleted(const made_journal& made, const file_images& files,
+                           const file_images& after) {
   for (const auto& [name, bytes] : files) {
     if (!name.ends_with(".db-wal") || !holds_something(bytes)) continue;
-    const bool may_be_moved = made.has_move && (name.starts_with("000000000001") || name.starts_with("000000000002"));
+    const bool may_be_moved =
+        made.has_move && (name.starts_with("000000000001") || name.starts_with("000000000002"));
     if (may_be_moved || after.count(name) != 0) continue;
     const auto aside = after.find("damaged/" + name);
     expect(aside != after.end(), "no log goes that may hold an event");
@@ -223,7 +241,8 @@ void check_nothing_deleted(const made_journal& made, const file_images& files, c
 
 /// A start that fails leaves all as it was, so that a person can mend it.
 void check_refusal(const error& why, const file_images& files, const file_images& after) {
-  expect(why.code == errc::corrupt || why.code == errc::newer, "a start fails only on a tag or a newer format");
+  expect(why.code == errc::corrupt || why.code == errc::newer,
+         "a start fails only on a tag or a newer format");
   expect(!why.message.empty(), "and says why");
   for (const auto& [name, bytes] : files) {
     if (name.ends_with(".moved") || name.ends_with(".moved-wal")) continue;
@@ -239,7 +258,8 @@ bool tells_of(const std::vector<std::string>& sentences, const std::string& sent
 }
 
 /// Starts, reads, and goes on.
-bool start_once(const made_journal& made, const file_images& files, bool is_honest, first_start& out) {
+bool start_once(const made_journal& made, const file_images& files, bool is_honest,
+                first_start& out) {
   const auto options = small_journal(made.preallocates);
   auto log = journal::open(options, &out.report);
   if (!log) {

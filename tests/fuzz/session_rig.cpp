@@ -61,8 +61,7 @@ class rig final : public request_handler {
     expect(outcome_.refused == 0, "nothing is taken after a refusal");
     const auto body = parser.body();
     // The JSON parser may read so far beyond.
-    if (!body.empty())
-      padding_ += std::accumulate(body.end(), body.end() + json_padding_bytes, 0u);
+    if (!body.empty()) padding_ += std::accumulate(body.end(), body.end() + json_padding_bytes, 0u);
     taken_request taken;
     const auto& head = parser.head();
     taken.method = head.method;
@@ -115,8 +114,7 @@ class rig final : public request_handler {
     const auto sent = ::send(to, piece.data(), piece.size(), MSG_NOSIGNAL);
     if (sent < 0) return; // it has closed, or takes no more
     expect(static_cast<std::size_t>(sent) == piece.size(), "a piece fits into a socket");
-    if (others_send_much_)
-      environment_.turn_work_bytes = session_environment::max_lane_work_bytes;
+    if (others_send_much_) environment_.turn_work_bytes = session_environment::max_lane_work_bytes;
     session_.on_io(EPOLLIN);
     while (to_flush_ || to_go_on_) {
       environment_.end_turn();
@@ -139,12 +137,9 @@ class rig final : public request_handler {
   front_end_metrics metrics_;
   lane_memory memory_{1 << 30, metrics_};
   session_environment environment_{
-      loop_,
-      *this,
-      {},
-      {"x-client"},
-      metrics_,
-      std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
+      loop_,    *this,
+      {},       {"x-client"},
+      metrics_, std::vector<char>(session_environment::receive_bytes + json_padding_bytes),
       memory_};
   session session_{environment_};
   session* to_flush_ = nullptr;

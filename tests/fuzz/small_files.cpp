@@ -1,5 +1,5 @@
-// Small files beside the segments: one with a number, as `next-id`, and a rollback journal. The first byte
-// says which, and for the number whether it is damaged or read as it is.
+// Small files beside the segments: one with a number, as `next-id`, and a rollback journal. The
+// first byte says which, and for the number whether it is damaged or read as it is.
 #include "storage/base/number_file.hpp"
 #include "storage/sqlite/rollback_journal.hpp"
 #include "tests/fuzz/disk_damage.hpp"
@@ -34,8 +34,10 @@ void read_a_number(std::string_view text) {
   expect(text.size() == 21, "numbers of all versions take as many bytes");
   expect(write_number(small_file(), (*read)->value).has_value(), "a number can be written");
   const auto again = read_number(small_file());
-  expect(again && *again && (*again)->value == (*read)->value, "a number is the same when it is written again");
-  expect((*again)->has_checksum == ((*read)->value < numbers_with_checksum), "and has a checksum where one fits");
+  expect(again && *again && (*again)->value == (*read)->value,
+         "a number is the same when it is written again");
+  expect((*again)->has_checksum == ((*read)->value < numbers_with_checksum),
+         "and has a checksum where one fits");
 }
 
 /// One byte of a number that was written is another now.
@@ -62,7 +64,8 @@ void read_a_rollback_journal(std::string_view content) {
   const auto is_damaged = is_rollback_journal_damaged(small_file());
   expect(is_damaged.has_value(), "a rollback journal can be judged whatever it holds");
   if (content.empty()) expect(!*is_damaged, "an empty one is none");
-  if (content.find_first_not_of('\0') == std::string_view::npos) expect(!*is_damaged, "nor is one of zeros");
+  if (content.find_first_not_of('\0') == std::string_view::npos)
+    expect(!*is_damaged, "nor is one of zeros");
   expect(read_whole(small_file()) == content, "a look changes nothing");
 }
 

@@ -93,31 +93,34 @@ void cluster::start(node& which) {
   peers.holder = holder_of(incarnation);
   peers.metrics = which.figures;
   peers.series = static_cast<std::uint32_t>(random.between(1, UINT32_MAX));
-  which.limiter = plain_actor(system_.spawn(
-      limiter, limiter_parts{which.ledger, wall_clock{which.time, read_steady},
-                             std::make_shared<limiter_metrics>(), {}, peers}));
-  which.writer = system_.spawn([this, &which, starts = which.starts](
-                                   caf::event_based_actor* self) -> caf::behavior {
-    auto asked = std::make_shared<std::map<std::uint64_t, caf::response_promise>>();
-    return {[=, this, &which](const directory_wish& wish) -> caf::result<directory_done> {
-              const auto token = ++tokens_;
-              auto promise = (*asked)[token] = self->make_response_promise();
-              store.carry_out(
-                  which.number, wish,
-                  [&which, starts, token](directory_done done) {
-                    if (which.up && which.starts == starts)
-                      caf::anon_send(which.writer, token, std::move(done));
-                  },
-                  [&which, starts](directory_news news) {
-                    if (which.up && which.starts == starts)
-                      caf::anon_send(which.membership, std::move(news));
-                  });
-              return promise;
-            },
-            [asked](std::uint64_t token, directory_done done) {
-              if (auto found = asked->extract(token)) found.mapped().deliver(std::move(done));
-            }};
-  });
+  which.limiter =
+      plain_actor(system_.spawn(limiter, limiter_parts{which.ledger,
+                                                       wall_clock{which.time, read_steady},
+                                                       std::make_shared<limiter_metrics>(),
+                                                       {},
+                                                       peers}));
+  which.writer = system_.spawn(
+      [this, &which, starts = which.starts](caf::event_based_actor* self) -> caf::behavior {
+        auto asked = std::make_shared<std::map<std::uint64_t, caf::response_promise>>();
+        return {[=, this, &which](const directory_wish& wish) -> caf::result<directory_done> {
+                  const auto token = ++tokens_;
+                  auto promise = (*asked)[token] = self->make_response_promise();
+                  store.carry_out(
+                      which.number, wish,
+                      [&which, starts, token](directory_done done) {
+                        if (which.up && which.starts == starts)
+                          caf::anon_send(which.writer, token, std::move(done));
+                      },
+                      [&which, starts](directory_news news) {
+                        if (which.up && which.starts == starts)
+                          caf::anon_send(which.membership, std::move(news));
+                      });
+                  return promise;
+                },
+                [asked](std::uint64_t token, directory_done done) {
+                  if (auto found = asked->extract(token)) found.mapped().deliver(std::move(done));
+                }};
+      });
   which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
     return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
   });
@@ -152,7 +155,8 @@ void cluster::stop(node& which) {
   for (std::size_t other = 0; other < nodes_.size(); ++other)
     if (static_cast<int>(other) != which.number)
       unlink(static_cast<std::size_t>(which.number), other);
-  for (auto* each : {&which.membership, &which.limiter, &which.writer, &which.links, &which.front_end})
+  for (auto* each :
+       {&which.membership, &which.limiter, &which.writer, &which.links, &which.front_end})
     caf::anon_send_exit(*each, caf::exit_reason::kill);
 }
 
@@ -211,8 +215,8 @@ std::uint16_t cluster::number_in(const placement& places, const std::string& add
 
 void cluster::on_placement(node& which, const placement_ptr& to) {
   which.places = to;
-  spdlog::debug("{:.3f} {} takes view {}{}", static_cast<double>(when.now_ns()) / 1e9, which.address,
-                to->epoch, to->confirmed ? "" : ", not confirmed");
+  spdlog::debug("{:.3f} {} takes view {}{}", static_cast<double>(when.now_ns()) / 1e9,
+                which.address, to->epoch, to->confirmed ? "" : ", not confirmed");
   for (std::size_t other = 0; other < nodes_.size(); ++other) {
     if (static_cast<int>(other) == which.number) continue;
     const bool wanted = std::ranges::count(to->members, nodes_[other]->address) != 0;
@@ -314,8 +318,8 @@ void cluster::send(std::size_t requests) {
   for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (is_ready(i)) ready.push_back(i);
   for (std::size_t i = 0; i < requests && !ready.empty(); ++i) {
-    const auto at =
-        ready[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
+    const auto at = ready[static_cast<std::size_t>(
+        random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
     const auto client =
         static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(clients_.size()) - 1));
     ask(*nodes_[at], client, 1);

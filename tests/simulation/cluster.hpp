@@ -90,7 +90,7 @@ class cluster {
     std::shared_ptr<std::atomic<std::int64_t>> decides_until;
     std::shared_ptr<limiter_cluster_metrics> figures;
     placement_ptr places;
-    std::map<std::size_t, bool> linked; // by node
+    std::map<std::size_t, bool> linked;            // by node
     std::map<std::size_t, std::int64_t> linked_ns; // since then
   };
 

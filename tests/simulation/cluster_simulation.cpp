@@ -58,8 +58,9 @@ class run {
 
  private:
   std::int64_t clock_off_ns() {
-    return world_.random.one_in(3) ? world_.random.between(-max_clock_off_s, max_clock_off_s) * second
-                                   : 0;
+    return world_.random.one_in(3)
+               ? world_.random.between(-max_clock_off_s, max_clock_off_s) * second
+               : 0;
   }
 
   void begin() {
@@ -187,7 +188,8 @@ class run {
   }
 
   void tell(const std::string& what) {
-    out_.story += fmt::format("  {:.3f} {}\n", static_cast<double>(world_.when.now_ns()) / 1e9, what);
+    out_.story +=
+        fmt::format("  {:.3f} {}\n", static_cast<double>(world_.when.now_ns()) / 1e9, what);
   }
 
   cluster world_;

@@ -40,7 +40,8 @@ directory_done directory_store::apply(const directory_wish& wish) {
   case directory_wish::kind::open:
     break;
   case directory_wish::kind::renew:
-    spdlog::trace("{:.3f} {} renewed", static_cast<double>(when_.now_ns()) / 1e9, wish.self.address);
+    spdlog::trace("{:.3f} {} renewed", static_cast<double>(when_.now_ns()) / 1e9,
+                  wish.self.address);
     members_[wish.self.address] = {wish.self, ++revision_};
     tell_all({.member = wish.self, .revision = revision_});
     out.revision = view_revision_;
@@ -48,7 +49,8 @@ directory_done directory_store::apply(const directory_wish& wish) {
   case directory_wish::kind::propose:
     // Whoever was not told of the last view is too late, but one may say anew what was lost.
     if (wish.revision != view_revision_ && view_revision_ != 0) break;
-    spdlog::debug("{:.3f} view {} is stored", static_cast<double>(when_.now_ns()) / 1e9, wish.next.epoch);
+    spdlog::debug("{:.3f} view {} is stored", static_cast<double>(when_.now_ns()) / 1e9,
+                  wish.next.epoch);
     view_ = wish.next;
     view_revision_ = ++revision_;
     tell_all({.view = view_, .revision = revision_});

@@ -33,7 +33,9 @@ class chance {
 class events {
  public:
   std::int64_t now_ns() const { return now_ns_; }
-  void after(std::int64_t time_ns, std::function<void()> what) { at(now_ns_ + time_ns, std::move(what)); }
+  void after(std::int64_t time_ns, std::function<void()> what) {
+    at(now_ns_ + time_ns, std::move(what));
+  }
   void at(std::int64_t when_ns, std::function<void()> what) {
     due_.emplace(std::pair{std::max(when_ns, now_ns_), ++number_}, std::move(what));
   }

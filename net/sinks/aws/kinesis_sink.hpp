@@ -4,6 +4,9 @@
 #include "net/sinks/aws/aws_settings.hpp"
 #include "net/sinks/sink_kind.hpp"
 
+#include <memory>
+#include <string>
+
 namespace penstock {
 
 struct kinesis_sink_settings {

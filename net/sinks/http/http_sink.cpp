@@ -46,8 +46,8 @@ std::string_view path_of(std::string_view url) {
 class http_connection final : public sink_connection {
  public:
   explicit http_connection(std::shared_ptr<const http_sink_parts> parts)
-      : parts_{std::move(parts)}, curl_{parts_->tls, parts_->stopping}, body_{parts_->format,
-                                                                              parts_->source} {}
+      : parts_{std::move(parts)}, curl_{parts_->tls, parts_->stopping},
+        body_{parts_->format, parts_->source} {}
 
   delivery deliver(const sink_batch& batch, milliseconds timeout) override {
     const auto deadline = steady_clock::now() + timeout;
@@ -68,8 +68,9 @@ class http_connection final : public sink_connection {
   }
 
  private:
-  request_outcome send(const std::string& url, const sink_batch& batch, const encoded_events& encoded,
-                       std::span<const std::uint32_t> events, milliseconds timeout) {
+  request_outcome send(const std::string& url, const sink_batch& batch,
+                       const encoded_events& encoded, std::span<const std::uint32_t> events,
+                       milliseconds timeout) {
     const auto body = body_.join(encoded, events);
     curl_request request{.url = url, .headers = parts_->headers, .body = body};
     request.headers.push_back(std::string{"Content-Type: "} + body_.content_type());

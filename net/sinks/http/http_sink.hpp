@@ -4,6 +4,9 @@
 #include "net/sinks/shared_keys.hpp"
 #include "net/sinks/sink_kind.hpp"
 
+#include <memory>
+#include <string>
+
 namespace penstock {
 
 struct http_sink_settings {

@@ -32,8 +32,8 @@ std::string percent_encoded(std::string_view text) {
 bool is_dot_segment(std::string_view part) {
   std::string dots;
   while (!part.empty()) {
-    const bool encoded = part.size() >= 3 && part[0] == '%' && part[1] == '2' &&
-                         lower_ascii(part[2]) == 'e';
+    const bool encoded =
+        part.size() >= 3 && part[0] == '%' && part[1] == '2' && lower_ascii(part[2]) == 'e';
     if (!encoded && part[0] != '.') return false;
     dots += '.';
     part.remove_prefix(encoded ? 3 : 1);
@@ -64,7 +64,8 @@ result<std::string> fill_http_url(std::string_view pattern, std::string_view str
   while (!path.empty()) {
     path.remove_prefix(1);
     const auto part = path.substr(0, path.find('/'));
-    if (outgoing_form::names_stream(part) && is_dot_segment(outgoing_form::fill_template(part, name)))
+    if (outgoing_form::names_stream(part) &&
+        is_dot_segment(outgoing_form::fill_template(part, name)))
       return error{errc::invalid, "the name of stream '" + std::string{stream} +
                                       "' makes a URL of another path; nothing is sent there"};
     path.remove_prefix(part.size());

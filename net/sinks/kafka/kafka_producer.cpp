@@ -17,7 +17,7 @@ using std::chrono::steady_clock;
 constexpr milliseconds kafka_look_up_ms{100};   ///< how soon stop() is seen
 constexpr milliseconds kafka_last_word_ms{500}; ///< for reports of a producer that is given up
 constexpr milliseconds kafka_ask_ms{1000};      ///< for one question to the brokers
-constexpr int kafka_pause_ms = 100;            ///< after one that was not answered
+constexpr int kafka_pause_ms = 100;             ///< after one that was not answered
 constexpr std::size_t max_found_topics = 1024;  ///< remembered; beyond it they are asked for again
 
 /// Whatever fails is told by deliveries as well, so nothing here is more than a warning; and a

@@ -53,8 +53,7 @@ class nats_lane final : public sink_connection {
  public:
   explicit nats_lane(std::shared_ptr<nats_plan> plan)
       : plan_{std::move(plan)}, link_{plan_->settings.login, plan_->client_name},
-        form_{plan_->context.event_source()},
-        server_{plan_->lanes++ % plan_->servers.size()} {}
+        form_{plan_->context.event_source()}, server_{plan_->lanes++ % plan_->servers.size()} {}
 
   delivery deliver(const sink_batch& batch, milliseconds timeout) override;
 
@@ -100,8 +99,9 @@ delivery nats_lane::deliver(const sink_batch& batch, milliseconds timeout) {
   subject_ = outgoing_form::fill_template(plan_->settings.subject, batch.stream);
   if (const auto fault = nats_subject_fault(subject_); !fault.empty())
     return delivery::no_target(batch.events.size(),
-                               say("the subject '" + subject_ + "' of stream '" + batch.stream + "' " +
-                                   std::string{fault} + ": change the stream's name or 'subject'"));
+                               say("the subject '" + subject_ + "' of stream '" + batch.stream +
+                                   "' " + std::string{fault} +
+                                   ": change the stream's name or 'subject'"));
   if (plan_->stopped)
     fail("the node is stopping");
   else if (link_.is_open() || connect()) {

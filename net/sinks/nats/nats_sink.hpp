@@ -4,6 +4,9 @@
 #include "net/nats/nats_login.hpp"
 #include "net/sinks/sink_kind.hpp"
 
+#include <memory>
+#include <string>
+
 namespace penstock {
 
 struct nats_sink_settings {

@@ -32,8 +32,8 @@ inline constexpr std::size_t redis_watch_replies = 3;
 /// WATCH and GET of the cursor, TYPE of the stream. What is sent later in a transaction is then
 /// taken only if the cursor is still what GET said.
 void append_redis_watch(std::string& out, const redis_target& to);
-/// The cursor; 0 if there is none yet. Errors: unavailable, with what Redis said or found; not_found
-/// when the key holds something else than a stream.
+/// The cursor; 0 if there is none yet. Errors: unavailable, with what Redis said or found;
+/// not_found when the key holds something else than a stream.
 result<std::uint64_t> read_redis_watch(std::span<const redis_reply> replies);
 
 /// Appends the transaction with the events from `first` on; gives how many replies it makes.

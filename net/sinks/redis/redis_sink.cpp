@@ -42,8 +42,8 @@ struct redis_configuration {
 class redis_lane : public sink_connection {
  public:
   explicit redis_lane(std::shared_ptr<const redis_configuration> with)
-      : with_{std::move(with)}, form_{with_->source}, connection_{with_->address, with_->tls,
-                                                                  with_->stopped} {}
+      : with_{std::move(with)}, form_{with_->source},
+        connection_{with_->address, with_->tls, with_->stopped} {}
 
   delivery deliver(const sink_batch& batch, std::chrono::milliseconds timeout) override {
     auto out = delivery::all(batch.events.size(), settled_as::failed);

@@ -4,6 +4,10 @@
 #include "net/sinks/shared_keys.hpp"
 #include "net/sinks/sink_kind.hpp"
 
+#include <cstdint>
+#include <memory>
+#include <string>
+
 namespace penstock {
 
 struct redis_sink_settings {

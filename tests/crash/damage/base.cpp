@@ -49,7 +49,8 @@ class base_maker {
   template <class More>
   void make(const std::string& name, bool preallocate, More more, bool is_killed) {
     // SQLite draws the salts of its logs: the same ones for the same seed.
-    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed_ & 0x7fffffff) + 1, nullptr);
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed_ & 0x7fffffff) + 1,
+                         nullptr);
     base made;
     made.name = name;
     made.dir = under_ / name;

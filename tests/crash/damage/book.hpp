@@ -32,7 +32,8 @@ using sent_events = std::map<std::uint64_t, sent_event>;
 inline void note(sent_events& events, const event_block& block) {
   for (std::size_t i = 0; i < block.size(); ++i) {
     const auto& meta = block.events[i];
-    events[block.first_seq + i] = {block.stream, std::string{block.body(i)}, block.content_types[meta.type],
+    events[block.first_seq + i] = {block.stream, std::string{block.body(i)},
+                                   block.content_types[meta.type],
                                    block.attributes[meta.attributes], false};
   }
 }

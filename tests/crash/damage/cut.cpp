@@ -76,8 +76,9 @@ place place_in(const fs::path& file, chance& random) {
   if (is_log(name) && used > wal_header_bytes + wal_frame_bytes) {
     const auto frames = (used - wal_header_bytes) / wal_frame_bytes;
     // The last frames are those of which the least is known.
-    const auto frame = random() % 3 == 0 ? frames - 1 - random() % std::min<std::uint64_t>(frames, 3)
-                                         : random() % frames;
+    const auto frame = random() % 3 == 0
+                           ? frames - 1 - random() % std::min<std::uint64_t>(frames, 3)
+                           : random() % frames;
     const auto at = wal_header_bytes + frame * wal_frame_bytes;
     switch (random() % 4) {
     case 0:
@@ -112,7 +113,8 @@ std::vector<std::uint64_t> boundaries(const fs::path& file) {
 
 class cutter {
  public:
-  cutter(const base& of, fs::path dir, chance& random) : of_(of), dir_(std::move(dir)), random_(random) {
+  cutter(const base& of, fs::path dir, chance& random)
+      : of_(of), dir_(std::move(dir)), random_(random) {
     for (const auto& entry : fs::recursive_directory_iterator{dir_})
       if (entry.is_regular_file())
         by_class_[class_of(entry.path().lexically_relative(dir_))].push_back(entry.path());
@@ -122,10 +124,9 @@ class cutter {
 
   cut run() {
     using step = void (cutter::*)();
-    static const std::vector<step> steps{&cutter::flip,     &cutter::flip,    &cutter::flip,
-                                         &cutter::sector,   &cutter::page,    &cutter::truncate,
-                                         &cutter::truncate, &cutter::missing, &cutter::swap,
-                                         &cutter::older};
+    static const std::vector<step> steps{
+        &cutter::flip,     &cutter::flip,     &cutter::flip,    &cutter::sector, &cutter::page,
+        &cutter::truncate, &cutter::truncate, &cutter::missing, &cutter::swap,   &cutter::older};
     // Not everything can be done to each directory.
     while (done_.kind.empty())
       (this->*one_of(steps, random_))();
@@ -162,7 +163,8 @@ class cutter {
     if (offset >= content.size()) return;
     const auto bit = random_() % 8;
     write_at(file, offset, std::string(1, static_cast<char>(content[offset] ^ (1 << bit))));
-    note("bit", {file}, where.part, "bit " + std::to_string(bit) + " of byte " + std::to_string(offset));
+    note("bit", {file}, where.part,
+         "bit " + std::to_string(bit) + " of byte " + std::to_string(offset));
   }
 
   void sector() { zero("sector", sector_bytes); }
@@ -184,7 +186,8 @@ class cutter {
     const auto at = one_of(boundaries(file), random_) + random_() % 3;
     if (size == 0 || at == 0 || at - 1 >= size) return;
     fs::resize_file(file, at - 1);
-    note("truncate", {file}, "", "cut to " + std::to_string(at - 1) + " of " + std::to_string(size));
+    note("truncate", {file}, "",
+         "cut to " + std::to_string(at - 1) + " of " + std::to_string(size));
   }
 
   /// A database alone, its log alone, or both.
@@ -230,7 +233,9 @@ class cutter {
 
   void older() {
     auto files = with_its_log(some_file());
-    const auto earlier = [&](const fs::path& file) { return of_.earlier / file.lexically_relative(dir_); };
+    const auto earlier = [&](const fs::path& file) {
+      return of_.earlier / file.lexically_relative(dir_);
+    };
     std::erase_if(files, [&](const fs::path& file) {
       return !fs::exists(earlier(file)) || content_of(earlier(file)) == content_of(file);
     });
@@ -258,10 +263,12 @@ std::string class_of(const fs::path& file) {
     return name.ends_with("-journal") ? " rollback journal" : "";
   }();
   if (name.find(".moved") != std::string::npos) return "moved segment" + kind;
-  const std::string whose = file.begin() != file.end() && *file.begin() == "replicas" ? "replica " : "";
+  const std::string whose =
+      file.begin() != file.end() && *file.begin() == "replicas" ? "replica " : "";
   if (name.ends_with(".wal")) return whose + "spare";
   if (name.ends_with(".reserve")) return "reserve";
-  if (name.find(".db") != std::string::npos) return (in_journal ? whose + "segment" : "store") + kind;
+  if (name.find(".db") != std::string::npos)
+    return (in_journal ? whose + "segment" : "store") + kind;
   return whose + name;
 }
 

@@ -20,7 +20,8 @@ struct cut {
   std::vector<std::string> files; ///< relative to the data directory
 };
 
-/// Damages `dir`, a copy of the base's directory. The same numbers give the same cut of the same base.
+/// Damages `dir`, a copy of the base's directory. The same numbers give the same cut of the same
+/// base.
 cut damage_copy(const base& of, const std::filesystem::path& dir, chance& random);
 
 /// "segment log", "store", … of a file by its path in the data directory.

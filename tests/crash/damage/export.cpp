@@ -47,7 +47,8 @@ void export_case(const base& of, const cut& done, const std::filesystem::path& p
   write_object(out, "revoked", of.truth.accounts.keys, [&](const key_record& key) {
     out << quoted(key.id) << ": " << (key.revoked_ms != 0 ? "true" : "false");
   });
-  const std::vector<std::string> faults{"event lost", "letter lost", "key lost", "revoked key valid"};
+  const std::vector<std::string> faults{"event lost", "letter lost", "key lost",
+                                        "revoked key valid"};
   write_object(out, "excused", faults, [&](const std::string& what) {
     out << quoted(what) << ": " << quoted(excuse_for(done, {what, ""}));
   });

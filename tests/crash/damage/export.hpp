@@ -5,8 +5,8 @@
 
 namespace penstock::damage {
 
-/// `place`/data and `place`/book.json: what was done, the events by id, the dead letters, the keys, and which
-/// faults are excused.
+/// `place`/data and `place`/book.json: what was done, the events by id, the dead letters, the keys,
+/// and which faults are excused.
 void export_case(const base& of, const cut& done, const std::filesystem::path& place);
 
 } // namespace penstock::damage

@@ -61,7 +61,8 @@ std::string without_numbers(const std::string& sentence) {
 
 class judgement {
  public:
-  judgement(const book& truth, const story& seen) : truth_(truth), seen_(seen), said_(all_said(seen.first)) {}
+  judgement(const book& truth, const story& seen)
+      : truth_(truth), seen_(seen), said_(all_said(seen.first)) {}
 
   std::vector<fault> run() {
     check_agreement();
@@ -73,21 +74,27 @@ class judgement {
     for (const auto& [tag, events] : truth_.replicas) {
       const auto found = seen_.first.replicas.find(tag);
       // One that could not be opened is named, and stays as it is.
-      if (found == seen_.first.replicas.end() && mentions(said_, "replicas/" + tag + " is left alone")) continue;
-      check_events(tag, events, found == seen_.first.replicas.end() ? sent_events{} : found->second);
+      if (found == seen_.first.replicas.end() &&
+          mentions(said_, "replicas/" + tag + " is left alone"))
+        continue;
+      check_events(tag, events,
+                   found == seen_.first.replicas.end() ? sent_events{} : found->second);
     }
     check_added();
     check_accounts();
     check_letters();
     check_counters();
     if (seen_.first.jobs < truth_.jobs && !mentions(said_, "replays.db")) add("jobs lost", "");
-    if (seen_.first.usage_rows < truth_.usage_rows && !mentions(said_, "usage.db")) add("usage lost", "");
+    if (seen_.first.usage_rows < truth_.usage_rows && !mentions(said_, "usage.db"))
+      add("usage lost", "");
     check_later_starts();
     return faults_;
   }
 
  private:
-  void add(const std::string& what, const std::string& detail) { faults_.push_back({what, detail}); }
+  void add(const std::string& what, const std::string& detail) {
+    faults_.push_back({what, detail});
+  }
 
   void check_agreement() {
     if (seen_.check_changed_something) add("check changed bytes", "");
@@ -103,7 +110,8 @@ class judgement {
     if (!seen_.first.has_started()) return; // it stopped before it had seen all
     for (const auto& one : seen_.check.damaged)
       // Letters and indexes are read by the check alone; the start tells when letters are used.
-      if (!mentions(said, without_numbers(one)) && one.find(" dead letters, the first of them") == std::string::npos &&
+      if (!mentions(said, without_numbers(one)) &&
+          one.find(" dead letters, the first of them") == std::string::npos &&
           one.find("A start does not look at indexes") == std::string::npos)
         add("check said more than start", one);
     compare(seen_.check.torn, seen_.first.torn, "check said more than start");
@@ -130,12 +138,14 @@ class judgement {
       if (!told && missing++ == 0) first = seq;
     }
     if (missing > 0)
-      add("event lost", std::to_string(missing) + " of " + tag + ", the first is " + event_id(first, tag));
+      add("event lost",
+          std::to_string(missing) + " of " + tag + ", the first is " + event_id(first, tag));
     for (const auto& [seq, event] : got) {
       if (&got == &seen_.first.delivered && seq >= seen_.first.next_seq) continue; // added since
       const auto known = sent.find(seq);
       if (known == sent.end()) return add("strange event", event_id(seq, tag));
-      if (!(known->second == event)) return add("event changed", event_id(seq, tag) + ": " + event.body.substr(0, 60));
+      if (!(known->second == event))
+        return add("event changed", event_id(seq, tag) + ": " + event.body.substr(0, 60));
     }
   }
 
@@ -162,7 +172,8 @@ class judgement {
       if (!(*found == key) && !told) return add("key changed", key.id);
     }
     for (const auto& plan : truth_.accounts.plans)
-      if (std::ranges::find(got.plans, plan) == got.plans.end() && !told) return add("plan lost", plan.name);
+      if (std::ranges::find(got.plans, plan) == got.plans.end() && !told)
+        return add("plan lost", plan.name);
     if (got.size() > truth_.accounts.size() && !told) add("strange key", "");
   }
 
@@ -178,7 +189,9 @@ class judgement {
           add("letter changed", found->body.substr(0, 60));
         continue;
       }
-      if (std::ranges::any_of(seen_.first.damaged_letters, is_it) || mentions(said_, "dead-letters.db")) continue;
+      if (std::ranges::any_of(seen_.first.damaged_letters, is_it) ||
+          mentions(said_, "dead-letters.db"))
+        continue;
       return add("letter lost", event_id(letter.seq, letter.tag));
     }
   }
@@ -189,7 +202,8 @@ class judgement {
       const auto found = std::ranges::find_if(seen_.first.counters, [&](const counter_row& other) {
         return other.client == row.client && other.at == row.at && other.used >= row.used;
       });
-      if (found == seen_.first.counters.end()) return add("counter more generous", std::to_string(row.client));
+      if (found == seen_.first.counters.end())
+        return add("counter more generous", std::to_string(row.client));
     }
   }
 
@@ -222,7 +236,8 @@ story tell(const base& of, const cut& done, const fs::path& dir, const fs::path&
   story seen;
   seen.dir = dir;
   for (std::uint64_t i = 0; i < 3; ++i)
-    seen.added[i] = {i == 2 ? "errors" : "default", "new " + std::to_string(i), "text/plain", "", false};
+    seen.added[i] = {i == 2 ? "errors" : "default", "new " + std::to_string(i), "text/plain", "",
+                     false};
   const auto before = fingerprint(dir);
   seen.check = check_once(dir, scratch);
   seen.check_changed_something = fingerprint(dir) != before;

@@ -15,15 +15,16 @@ struct fault {
   std::string detail;
 };
 
-/// All that happened in one case: the check, then three starts. The first takes new events; the second
-/// confirms all; after that there is nothing left to say.
+/// All that happened in one case: the check, then three starts. The first takes new events; the
+/// second confirms all; after that there is nothing left to say.
 struct story {
   std::filesystem::path dir;
   checked check;
   bool check_changed_something = false;
   sent_events added;
   life first, second, third;
-  /// Where the first refuses: a start after what was damaged was put back. The refusal must cost nothing.
+  /// Where the first refuses: a start after what was damaged was put back. The refusal must cost
+  /// nothing.
   life mended;
 };
 

@@ -39,10 +39,11 @@ class one_life {
 
   life run() {
     auto done = open_journal();
-    for (const auto step : {&one_life::open_cursors, &one_life::open_counters, &one_life::open_accounts,
-                            &one_life::open_keys, &one_life::open_letters, &one_life::open_replays,
-                            &one_life::open_usage, &one_life::open_replicas, &one_life::deliver,
-                            &one_life::add_events, &one_life::confirm_all})
+    for (const auto step :
+         {&one_life::open_cursors, &one_life::open_counters, &one_life::open_accounts,
+          &one_life::open_keys, &one_life::open_letters, &one_life::open_replays,
+          &one_life::open_usage, &one_life::open_replicas, &one_life::deliver,
+          &one_life::add_events, &one_life::confirm_all})
       if (done) done = (this->*step)();
     if (!done) {
       out_.refusal = done.error().message;
@@ -141,7 +142,8 @@ class one_life {
       auto& events = out_.replicas[origin.tag];
       const auto catalog = (*opened)->catalog(origin.tag);
       for (const auto& stream : catalog->streams())
-        if (auto read = take(catalog, {stream, {}, origin.forgotten_seq, {}}, events); !read) return read;
+        if (auto read = take(catalog, {stream, {}, origin.forgotten_seq, {}}, events); !read)
+          return read;
     }
     return {};
   }
@@ -149,7 +151,8 @@ class one_life {
   result<void> deliver() {
     for (const auto& stream : journal_->catalog()->streams()) {
       const auto saved = positions_.find(stream);
-      const auto position = saved == positions_.end() ? cursor{stream, queue_sink, 0, {}} : saved->second;
+      const auto position =
+          saved == positions_.end() ? cursor{stream, queue_sink, 0, {}} : saved->second;
       if (auto read = take(journal_->catalog(), position, out_.delivered); !read) return read;
     }
     return {};
@@ -227,7 +230,8 @@ std::string content_of(const fs::path& file) {
   std::error_code absent;
   const auto bytes = fs::file_size(file, absent);
   std::string content(absent ? 0 : bytes, '\0');
-  std::ifstream{file, std::ios::binary}.read(content.data(), static_cast<std::streamsize>(content.size()));
+  std::ifstream{file, std::ios::binary}.read(content.data(),
+                                             static_cast<std::streamsize>(content.size()));
   return content;
 }
 

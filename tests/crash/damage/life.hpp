@@ -1,4 +1,5 @@
-// What a start makes of a data directory: all that a node opens, in its order, and what it delivers.
+// What a start makes of a data directory: all that a node opens, in its order, and what it
+// delivers.
 #pragma once
 
 #include "tests/crash/damage/book.hpp"

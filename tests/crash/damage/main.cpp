@@ -1,5 +1,5 @@
-// Searches for damage that is silent: damages copies of data directories, starts on them, and judges.
-// See docs/architecture.md.
+// Searches for damage that is silent: damages copies of data directories, starts on them, and
+// judges. See docs/architecture.md.
 #include "tests/crash/damage/export.hpp"
 #include "tests/crash/damage/judge.hpp"
 
@@ -51,12 +51,18 @@ bool parse(int argc, char** argv, options& out) {
     char* end = nullptr;
     const auto number = std::strtoull(value.c_str(), &end, 10);
     if (value.empty() || *end != '\0') return false;
-    if (name == "--seed") out.seed = number;
-    else if (name == "--first") out.first = number;
-    else if (name == "--cases") out.cases = number;
-    else if (name == "--every") out.every = std::max<std::uint64_t>(1, number);
-    else if (name == "--case") out.first = number, out.cases = 1, out.is_one_case = true;
-    else return false;
+    if (name == "--seed")
+      out.seed = number;
+    else if (name == "--first")
+      out.first = number;
+    else if (name == "--cases")
+      out.cases = number;
+    else if (name == "--every")
+      out.every = std::max<std::uint64_t>(1, number);
+    else if (name == "--case")
+      out.first = number, out.cases = 1, out.is_one_case = true;
+    else
+      return false;
   }
   return true;
 }
@@ -86,8 +92,8 @@ std::string heading(const damaged_copy& made) {
 }
 
 /// What a case is reported by: lines of "key<TAB>value".
-std::string run_case(const std::vector<base>& bases, std::uint64_t seed, std::uint64_t number, const fs::path& place,
-                     bool says_all) {
+std::string run_case(const std::vector<base>& bases, std::uint64_t seed, std::uint64_t number,
+                     const fs::path& place, bool says_all) {
   const auto made = make_case(bases, seed, number, place);
   const auto& [of, dir, done] = made;
   std::ostringstream out;
@@ -95,14 +101,18 @@ std::string run_case(const std::vector<base>& bases, std::uint64_t seed, std::ui
   const auto seen = tell(of, done, dir, place / "scratch");
   for (const auto& wrong : judge(of.truth, seen)) {
     const auto excuse = excuse_for(done, wrong);
-    if (excuse.empty()) out << "fault\t" << wrong.what << ": " << wrong.detail << '\n';
-    else out << "excused\t" << excuse << '\n';
+    if (excuse.empty())
+      out << "fault\t" << wrong.what << ": " << wrong.detail << '\n';
+    else
+      out << "excused\t" << excuse << '\n';
   }
   const auto& first = seen.first;
   out << "verdict\t"
       << (!first.has_started() ? "refused"
-          : first.damaged.empty() && first.torn.empty() && first.rows.empty() && first.damaged_letters.empty() ? "whole"
-                                                                                                             : "told")
+          : first.damaged.empty() && first.torn.empty() && first.rows.empty() &&
+                  first.damaged_letters.empty()
+              ? "whole"
+              : "told")
       << '\n';
   if (!says_all) return out.str();
   for (const auto* start : {&seen.first, &seen.second, &seen.third}) {
@@ -120,7 +130,8 @@ std::string run_case(const std::vector<base>& bases, std::uint64_t seed, std::ui
 }
 
 /// In a process of its own, so that a crash or a loop is one more verdict.
-std::string run_apart(const std::vector<base>& bases, const options& how, std::uint64_t number, const fs::path& place) {
+std::string run_apart(const std::vector<base>& bases, const options& how, std::uint64_t number,
+                      const fs::path& place) {
   int ends[2];
   if (pipe(ends) != 0) std::exit(70);
   const auto child = fork();
@@ -145,7 +156,8 @@ std::string run_apart(const std::vector<base>& bases, const options& how, std::u
   waitpid(child, &status, 0);
   if (!WIFSIGNALED(status) && WEXITSTATUS(status) == 0) return text;
   const auto again = make_case(bases, how.seed, number, place);
-  return heading(again) + "fault\tthe process ended with " + std::to_string(status) + "\nverdict\tcrash\n";
+  return heading(again) + "fault\tthe process ended with " + std::to_string(status) +
+         "\nverdict\tcrash\n";
 }
 
 struct tally {
@@ -159,7 +171,8 @@ struct tally {
     bool is_faulty = false;
     for (std::string line; std::getline(lines, line);) {
       const auto tab = line.find('\t');
-      const auto key = line.substr(0, tab), value = tab == std::string::npos ? "" : line.substr(tab + 1);
+      const auto key = line.substr(0, tab),
+                 value = tab == std::string::npos ? "" : line.substr(tab + 1);
       if (key == "class") ++classes[value];
       if (key == "what") what = value;
       if (key == "verdict") verdict = value;
@@ -214,7 +227,9 @@ int main(int argc, char** argv) {
   options how;
   if (!parse(argc, argv, how)) return usage();
   const fs::path memory = "/dev/shm";
-  auto name = ((fs::is_directory(memory) ? memory : fs::temp_directory_path()) / "penstock-damage-XXXXXX").string();
+  auto name =
+      ((fs::is_directory(memory) ? memory : fs::temp_directory_path()) / "penstock-damage-XXXXXX")
+          .string();
   if (mkdtemp(name.data()) == nullptr) return 70;
   const fs::path place = name;
   const auto began = std::chrono::steady_clock::now();

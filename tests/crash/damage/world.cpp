@@ -30,7 +30,8 @@ const std::vector<std::string>& stream_names() {
 class owed_by_book final : public owed_events {
  public:
   explicit owed_by_book(const sent_events& events) : events_(events) {}
-  portion between(const std::string& stream, std::uint64_t first, std::uint64_t last) const override {
+  portion between(const std::string& stream, std::uint64_t first,
+                  std::uint64_t last) const override {
     for (auto at = events_.lower_bound(first); at != events_.end() && at->first <= last; ++at)
       if (at->second.stream == stream && !at->second.is_delivered) return portion::some;
     return portion::none;
@@ -156,7 +157,9 @@ void world::begin_move(std::size_t segments) {
   auto from = journal_->catalog()->list();
   std::erase_if(from, [](const segment_info& one) { return !one.sealed; });
   from.resize(std::min(from.size(), segments));
-  segment_mover mover{journal_->catalog(), std::make_shared<file_list>(dir_ / "journal" / segments_file_name), tag, wal_vfs({}, true)};
+  segment_mover mover{journal_->catalog(),
+                      std::make_shared<file_list>(dir_ / "journal" / segments_file_name), tag,
+                      wal_vfs({}, true)};
   if (!must(mover.make(from, owed_by_book{book_.events}, 1u << 30))) std::abort();
 }
 
@@ -178,7 +181,8 @@ void world::save_keys(int round) {
   revoked.revoked_ms = some_time_ms + round;
   revoked.version += 100;
   must(accounts_->save({{revoked}, {}}));
-  plan_record plan{"plan " + std::to_string(round), static_cast<std::uint64_t>(round), "[]", some_time_ms, 0};
+  plan_record plan{"plan " + std::to_string(round), static_cast<std::uint64_t>(round), "[]",
+                   some_time_ms, 0};
   must(accounts_->save({{}, {plan}}));
   all.plans.push_back(plan);
 }

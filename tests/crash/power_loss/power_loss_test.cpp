@@ -36,7 +36,8 @@ class some_blocks final : public owed_events {
                   std::uint64_t last) const override {
     const auto begin = blocks_.lower_bound(first);
     const auto end = blocks_.upper_bound(last);
-    const bool any = std::any_of(begin, end, [&](auto& one) { return one.second.stream == stream; });
+    const bool any =
+        std::any_of(begin, end, [&](auto& one) { return one.second.stream == stream; });
     return any ? portion::some : portion::none;
   }
   bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {

@@ -23,9 +23,9 @@ class clocks {
   };
 
   void add(const std::string& name, std::int64_t off_ns) {
-    const auto booted_ns = clock_real_ns - static_cast<std::int64_t>(all.size() + 1) * 1000 * clock_second_ns;
-    all.emplace(name, node{off_ns, booted_ns,
-                           {now_ns - booted_ns, now_ns + off_ns}});
+    const auto booted_ns =
+        clock_real_ns - static_cast<std::int64_t>(all.size() + 1) * 1000 * clock_second_ns;
+    all.emplace(name, node{off_ns, booted_ns, {now_ns - booted_ns, now_ns + off_ns}});
   }
   std::int64_t time_of(const std::string& name) const {
     const auto& of = all.at(name);

@@ -99,8 +99,8 @@ struct membership_actor_world : actor_fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(membership_actor_world, "membership actor: a dead node's record is taken out, once",
-                 "[membership]") {
+TEST_CASE_METHOD(membership_actor_world,
+                 "membership actor: a dead node's record is taken out, once", "[membership]") {
   pass_time(1s);
   REQUIRE(board->get().members.size() == 1);
   CHECK(board->get().directory_up);

@@ -21,7 +21,8 @@ stream_rule keeps_a_minute(const std::string&) {
 
 void append_to(world& w, std::size_t count) {
   w.journal.append("s", count);
-  w.journal.catalog->extend(1, {.last_seq = w.journal.next_seq - 1, .added = {{"s", {count, 2 * count}}}});
+  w.journal.catalog->extend(
+      1, {.last_seq = w.journal.next_seq - 1, .added = {{"s", {count, 2 * count}}}});
 }
 
 } // namespace
@@ -228,7 +229,8 @@ TEST_CASE("one event that a consumer holds keeps no others from being let go", "
   CHECK_FALSE(w.backlog->streams.at(0).is_stuck);
 }
 
-TEST_CASE("a stream says when dead letters that are not kept are more than it may keep", "[expiry]") {
+TEST_CASE("a stream says when dead letters that are not kept are more than it may keep",
+          "[expiry]") {
   publisher_world w;
   w.space_rule = keeps_ten;
   w.graveyard_full = true;

@@ -135,7 +135,8 @@ TEST_CASE("when its target appears a stream is delivered by itself, whole and in
   CHECK(lag_of(w, "broken").state == stream_state::ok);
 }
 
-TEST_CASE("after the stated time events without a target are dead letters, later ones with the next try") {
+TEST_CASE("after the stated time events without a target are dead letters, later ones with the "
+          "next try") {
   publisher_world w;
   w.start(2, {.retry_max_ms = 5s, .missing_target_after_ms = 60s});
   w.sink = broken_as(failure_scope::missing);

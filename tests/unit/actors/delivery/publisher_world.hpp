@@ -60,7 +60,7 @@ struct publisher_world {
   std::vector<dead_letter> buried_letters;
   bool graveyard_full = false;
   std::size_t most_buried = ~std::size_t{0}; // at once
-  std::string unburied; // a stream whose letters are not kept
+  std::string unburied;                      // a stream whose letters are not kept
   std::vector<std::uint64_t> confirmed;
   bool stopped = false;
   std::int64_t wall = 1'000'000;
@@ -159,9 +159,8 @@ struct publisher_world {
   /// Makes events durable and answers the publisher's fetch, as the journal does.
   void append(const std::string& stream, std::size_t count) {
     journal.append(stream, count);
-    journal.catalog->extend(
-        journal.segment.number,
-        {.last_seq = journal.next_seq - 1, .added = {{stream, {count, 0}}}});
+    journal.catalog->extend(journal.segment.number,
+                            {.last_seq = journal.next_seq - 1, .added = {{stream, {count, 0}}}});
     caf::anon_send(publisher_actor, stream_seen{stream});
     sched.run();
     feed();

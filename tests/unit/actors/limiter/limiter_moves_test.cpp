@@ -340,7 +340,8 @@ TEST_CASE_METHOD(passed_on, "limiters: what its receiver does not expect yet sta
   CHECK_FALSE(take(*nodes[1]->front_end, taken));
 }
 
-TEST_CASE_METHOD(small_limiters, "limiters: owner and backup die at once: it begins anew, and is told",
+TEST_CASE_METHOD(small_limiters,
+                 "limiters: owner and backup die at once: it begins anew, and is told",
                  "[limiter_cluster]") {
   const auto places = place(view, [this](const std::string& at) { return number_of(at); });
   const auto had = owner(), backup = std::size_t{places.shards[shard_of(some_client)].backup};

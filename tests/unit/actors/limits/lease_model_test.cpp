@@ -145,7 +145,8 @@ TEST_CASE("lease model: a holder dies, or an answer is lost, between two leases"
   check_all({fixed_windows(), quick_gcra()}, two_and_loss, 20'500);
 }
 
-TEST_CASE("lease model: a holder leaves between two leases, or after them", "[lease][model][slow]") {
+TEST_CASE("lease model: a holder leaves between two leases, or after them",
+          "[lease][model][slow]") {
   check_all({fixed_windows(), quick_gcra()}, two_and_leave, 6'800);
 }
 

@@ -99,7 +99,8 @@ TEST_CASE("leases: windows admit no more than their amount", "[lease]") {
   }
 }
 
-TEST_CASE("leases: gcra admits no more than burst and rate allow, in any interval", "[lease][slow]") {
+TEST_CASE("leases: gcra admits no more than burst and rate allow, in any interval",
+          "[lease][slow]") {
   // 2000 a 20 s are a unit every 10 ms.
   const auto rule = lease_limit(algorithm::gcra, 2000, 20 * lease_s, 1800);
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {

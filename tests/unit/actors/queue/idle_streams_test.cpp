@@ -130,9 +130,7 @@ TEST_CASE("idle streams: at the queue's bound what is configured or has events i
   w.start();
   for (std::size_t i = 1; i < max_queue_streams; ++i)
     (void)w.receive(1, 0, "n" + std::to_string(i));
-  const auto ok = [&](const std::string& stream) {
-    return (**w.receive(1, 0, stream))->ok;
-  };
+  const auto ok = [&](const std::string& stream) { return (**w.receive(1, 0, stream))->ok; };
   CHECK_FALSE(ok("more"));
   CHECK(ok("n1"));
   CHECK(ok("s"));
@@ -218,7 +216,8 @@ TEST_CASE("idle streams: a publisher's positions go with the last event") {
   CHECK(w.arrived == std::vector<std::uint64_t>{1, 2});
 }
 
-TEST_CASE_METHOD(journal_world, "idle streams: the journal answers who waits, tells of the next", "[journal]") {
+TEST_CASE_METHOD(journal_world, "idle streams: the journal answers who waits, tells of the next",
+                 "[journal]") {
   start();
   const auto commit = [&](const std::string& stream) {
     post(front_a, stream);

@@ -25,7 +25,7 @@ struct fake_journal {
   segment_info segment;
   std::uint64_t next_seq = 1;
   std::int64_t time_ms = 1'000'000; // of what is appended
-  std::uint64_t memory_from = 1; // what lies before must be read from segments
+  std::uint64_t memory_from = 1;    // what lies before must be read from segments
   int reads = 0;
   bool can_count = true;
 
@@ -90,7 +90,8 @@ struct fake_reader final : journal_reader {
     for (const auto& block : journal.after(stream, after_seq))
       for (std::size_t i = 0; i < block->size(); ++i)
         if (const auto seq = block->first_seq + i;
-            seq > after_seq && seq <= up_to_seq && owed.is_owed(stream, seq, block->events[i].client))
+            seq > after_seq && seq <= up_to_seq &&
+            owed.is_owed(stream, seq, block->events[i].client))
           count += {1, block->event_bytes(i)};
     return count;
   }
@@ -152,10 +153,10 @@ struct world {
                 std::erase_if(fetches, [&](auto& each) { return each.stream == which.stream; });
               },
               [this](const fetch_request& fetch) {
-        for (const auto& open : fetches)
-          if (open.stream == fetch.stream) FAIL("one at a time");
-        fetches.push_back(fetch);
-      },
+                for (const auto& open : fetches)
+                  if (open.stream == fetch.stream) FAIL("one at a time");
+                fetches.push_back(fetch);
+              },
               [this](const sink_backlog_ptr& told) { backlog = told; }};
     });
     keeper = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {

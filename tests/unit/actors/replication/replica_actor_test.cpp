@@ -233,8 +233,8 @@ class room_fixture : public replica_fixture {
   bool fill() {
     auto batch = batch_after(last);
     const auto add = [&](const std::string& stream, std::size_t body_bytes) {
-      batch.rows.push_back({std::make_shared<const event_block>(
-          numbered_block(++last, 1, stream, body_bytes))});
+      batch.rows.push_back(
+          {std::make_shared<const event_block>(numbered_block(++last, 1, stream, body_bytes))});
     };
     add("unread", 10);
     unread.push_back(last);
@@ -265,7 +265,8 @@ class room_fixture : public replica_fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(room_fixture, "what is delivered does not wait for what is not", "[replica][space]") {
+TEST_CASE_METHOD(room_fixture, "what is delivered does not wait for what is not",
+                 "[replica][space]") {
   for (int i = 0; i < 20; ++i) { // five times what may be held
     REQUIRE(fill());
     tell(news());
@@ -308,13 +309,20 @@ TEST_CASE_METHOD(room_fixture, "a restart knows how far it held all, though the 
   CHECK((*again)->settled_seq(origin_tag) == last);
 }
 
-TEST_CASE_METHOD(room_fixture, "who is told nothing, or nonsense, lets go of nothing", "[replica][space]") {
+TEST_CASE_METHOD(room_fixture, "who is told nothing, or nonsense, lets go of nothing",
+                 "[replica][space]") {
   REQUIRE(fill());
   REQUIRE(fill());
   auto what = news();
-  SECTION("by a peer of an earlier version") { what.version = delivered_wire_version - 1; }
-  SECTION("out of order") { std::swap(what.delivered[0], what.delivered[1]); }
-  SECTION("ranges overlap") { what.delivered[0].beyond.emplace_back(5, 6); }
+  SECTION("by a peer of an earlier version") {
+    what.version = delivered_wire_version - 1;
+  }
+  SECTION("out of order") {
+    std::swap(what.delivered[0], what.delivered[1]);
+  }
+  SECTION("ranges overlap") {
+    what.delivered[0].beyond.emplace_back(5, 6);
+  }
   tell(what);
   tell(what);
   CHECK(one->held().size() == 2 * 49);
@@ -324,7 +332,8 @@ TEST_CASE_METHOD(room_fixture, "who is told nothing, or nonsense, lets go of not
   CHECK(one->held(origin_tag, "unread") == unread);
 }
 
-TEST_CASE_METHOD(room_fixture, "who adopts is given what the origin told last", "[replica][space]") {
+TEST_CASE_METHOD(room_fixture, "who adopts is given what the origin told last",
+                 "[replica][space]") {
   REQUIRE(fill());
   REQUIRE(fill());
   tell(news());

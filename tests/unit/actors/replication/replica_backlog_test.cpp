@@ -89,8 +89,7 @@ TEST_CASE("what a holder takes for owed is never less than is", "[replica][owed]
     for (const auto* stream : {"a", "b", "c"})
       for (std::uint64_t seq = 1; seq <= 45; ++seq)
         for (std::uint64_t client : {0, 1})
-          if (book.is_owed(stream, seq, client))
-            REQUIRE(owed->is_owed(stream, seq, client));
+          if (book.is_owed(stream, seq, client)) REQUIRE(owed->is_owed(stream, seq, client));
     // Where the queue alone is fed it is exact.
     for (std::uint64_t seq = 1; seq <= 40; ++seq)
       REQUIRE(owed->is_owed("a", seq, 0) == book.is_owed("a", seq, 0));
@@ -118,7 +117,8 @@ TEST_CASE("streams that are too many are left out so that more is owed", "[repli
   }
   const auto news = told(std::move(saved), journal_of(streams, 1'000'000));
   CHECK(news.delivered.size() == max_told_streams);
-  CHECK(news.as_of_seq == over - 2); // of the three that were left out the one that is furthest behind
+  CHECK(news.as_of_seq ==
+        over - 2); // of the three that were left out the one that is furthest behind
   const auto owed = told_owed::make(news);
   REQUIRE(owed);
   for (std::size_t i = 0; i < over; ++i) {

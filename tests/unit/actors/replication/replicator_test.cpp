@@ -332,12 +332,14 @@ TEST_CASE_METHOD(replicator_fixture, "peers that know it hear what of each strea
   const auto unread = write(1, "unread");
   const auto read = write(5);
   write(1, "logs");
-  require_ok(cursors->save({{"default", lane_cursor_name("out", 0, 1), read + 1, {{read + 3, read + 4}}}}));
+  require_ok(cursors->save(
+      {{"default", lane_cursor_name("out", 0, 1), read + 1, {{read + 3, read + 4}}}}));
   self->send(actor, confirmed_up_to{unread - 1, "out"});
   run();
   const auto last_news = [this] {
     replica_news news;
-    while (take(self, news)) {}
+    while (take(self, news)) {
+    }
     return news;
   };
   pass(1s, 1s);

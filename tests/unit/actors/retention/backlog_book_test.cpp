@@ -60,7 +60,8 @@ TEST_CASE("a publisher owes by lane", "[owed]") {
 }
 
 TEST_CASE("an event is owed until every sink has it", "[owed]") {
-  const owed_book book{{{"s", "queue", 10, {}}, lane(0, 20), lane(1, 20)}, to({"queue", "bus"}), "queue"};
+  const owed_book book{
+      {{"s", "queue", 10, {}}, lane(0, 20), lane(1, 20)}, to({"queue", "bus"}), "queue"};
   CHECK(book.between("s", 1, 10) == none);
   CHECK(book.between("s", 11, 20) == all);
   CHECK(book.is_owed("s", 11, 0));
@@ -92,13 +93,16 @@ TEST_CASE("what all sinks of a stream have", "[owed]") {
   }
   SECTION("of sinks the one that is furthest behind, as far as the others came") {
     const owed_book book{{{"s", "queue", 10, {{13, 20}, {30, 31}}}, lane(0, 15), lane(1, 16)},
-                         to({"bus", "queue"}), "queue"};
+                         to({"bus", "queue"}),
+                         "queue"};
     CHECK(book.delivered("s").floor == 10);
     CHECK(book.delivered("s").beyond == ranges{{13, 15}});
   }
   SECTION("what a life with one lane delivered ahead, a later one passed") {
-    const owed_book book{{{"s", lane_cursor_name("bus", 0, 1), 3, {{7, 9}, {11, 20}}}, lane(0, 12), lane(1, 14)},
-                         to({"bus"}), {}};
+    const owed_book book{
+        {{"s", lane_cursor_name("bus", 0, 1), 3, {{7, 9}, {11, 20}}}, lane(0, 12), lane(1, 14)},
+        to({"bus"}),
+        {}};
     CHECK(book.delivered("s").floor == 12);
     CHECK(book.delivered("s").beyond == ranges{{13, 20}});
   }

@@ -30,7 +30,9 @@ struct fake_segments final : segment_keeper {
     if (retire_fails) return error{errc::io, "can't unlink"};
     return std::size_t{2};
   }
-  result<std::size_t> retire_these(const std::vector<segment_info>&) override { return std::size_t{0}; }
+  result<std::size_t> retire_these(const std::vector<segment_info>&) override {
+    return std::size_t{0};
+  }
   result<std::uint64_t> measure(const segment_info&, const owed_events&, std::uint64_t) override {
     return std::uint64_t{0};
   }

@@ -42,21 +42,17 @@ class space_world {
   }
 
   space_maker maker() {
-    return space_maker{{segment_keeper::make(*log, options), log->catalog(),
-                        owed_by_cursors(cursors, {{"queue", [](const std::string&) { return true; }}},
-                                        "queue"),
-                        max_bytes, options.segment_max_bytes, pass_max_bytes}};
+    return space_maker{
+        {segment_keeper::make(*log, options), log->catalog(),
+         owed_by_cursors(cursors, {{"queue", [](const std::string&) { return true; }}}, "queue"),
+         max_bytes, options.segment_max_bytes, pass_max_bytes}};
   }
   space_maker::outcome pass(space_maker& by, std::int64_t before_ms = far_future_ms) {
     now_ms += 100'000;
     return by.make_room(before_ms, [this] { return now_ms; });
   }
-  void consume(std::uint64_t up_to) {
-    require_ok(cursors->save({{"read", "queue", up_to, {}}}));
-  }
-  std::vector<std::uint64_t> unread() {
-    return numbers(read_all(*log, "unread"));
-  }
+  void consume(std::uint64_t up_to) { require_ok(cursors->save({{"read", "queue", up_to, {}}})); }
+  std::vector<std::uint64_t> unread() { return numbers(read_all(*log, "unread")); }
 
   temporary_dir dir;
   journal_options options;
@@ -86,7 +82,8 @@ TEST_CASE_METHOD(space_world, "an unread event holds itself alone", "[space]") {
   CHECK(numbers(read_all(*log, "read")).empty());
 }
 
-TEST_CASE_METHOD(space_world, "a segment of which nothing is owed goes from the middle", "[space]") {
+TEST_CASE_METHOD(space_world, "a segment of which nothing is owed goes from the middle",
+                 "[space]") {
   fill(3);
   consume(3 * per_segment);
   // The unread ones of the second and the last are taken, ahead of the first.
@@ -162,7 +159,9 @@ TEST_CASE_METHOD(space_world, "a pass reads so many bytes at most, and one segme
   consume(next - 1);
   const auto one = log->catalog()->list()[0].bytes;
   std::uint64_t at_once = 1;
-  SECTION("less than one segment") { pass_max_bytes = 1; }
+  SECTION("less than one segment") {
+    pass_max_bytes = 1;
+  }
   SECTION("two segments") {
     pass_max_bytes = 2 * one + one / 2;
     at_once = 2;
@@ -191,7 +190,8 @@ TEST_CASE_METHOD(space_world, "a pass is not made again at once", "[space]") {
   CHECK(maker.make_room(far_future_ms, clock).moved > 0);
 }
 
-TEST_CASE_METHOD(space_world, "when much has come since the last pass, one is made at the next call",
+TEST_CASE_METHOD(space_world,
+                 "when much has come since the last pass, one is made at the next call",
                  "[space]") {
   fill(2);
   max_bytes = 8 * log->catalog()->bytes();

@@ -272,7 +272,8 @@ TEST_CASE("the client connects again after the server has closed a kept connecti
     const auto answer = client.post("/", "{}", 5s);
     REQUIRE(answer.has_value());
     CHECK(answer->body == "ok");
-    while (server.ended() <= sent) // else the client may send on a connection that is about to close
+    while (server.ended() <=
+           sent) // else the client may send on a connection that is about to close
       std::this_thread::yield();
   }
   CHECK(server.connections() == 2);

@@ -64,8 +64,8 @@ TEST_CASE("an override names a plan or denies") {
 }
 
 TEST_CASE("networks are read in one way, and one that matches nobody is an error") {
-  for (const auto* key : {"[http]\ntrusted_proxies = ['%']\n",
-                          "[overrides.o]\nplan = 'p'\nip = '%'\n"}) {
+  for (const auto* key :
+       {"[http]\ntrusted_proxies = ['%']\n", "[overrides.o]\nplan = 'p'\nip = '%'\n"}) {
     const auto with = [&](const std::string& network) {
       std::string text = key;
       return text.replace(text.find('%'), 1, network);
@@ -89,7 +89,8 @@ TEST_CASE("a proxy that is everybody, and hosts that are not this one, are warne
        {"0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "128.0.0.0/1", "2000::/3"}) {
     const auto found = warned(std::string{"[http]\ntrusted_proxies = ['"} + network + "']\n");
     REQUIRE(found.size() == 1);
-    CHECK_THAT(found[0], Contains("http.trusted_proxies") && Contains(network) && Contains("everybody"));
+    CHECK_THAT(found[0],
+               Contains("http.trusted_proxies") && Contains(network) && Contains("everybody"));
   }
   CHECK(warned("[admin]\nhosts = ['localhost', '127.0.0.1:8081']\n").empty());
   CHECK(warned("[admin]\nhosts = ['localhost', 'penstock.example']\n").size() == 1);
@@ -105,10 +106,9 @@ TEST_CASE("a node that strangers can reach is warned of, until something keeps t
     REQUIRE(both.size() == 2);
     CHECK_THAT(both[0], Contains("identity.anonymous") && Contains("max_connections_per_address"));
     CHECK_THAT(both[1], Contains("TLS") && Contains("clear"));
-    for (const auto* enough :
-         {"max_connections_per_address = 100\n", "unknown_streams = 'refuse'\n",
-          "[identity]\nanonymous = 'refuse'\n",
-          "[overrides.bad]\nip = '203.0.113.0/24'\ndeny = true\n"}) {
+    for (const auto* enough : {"max_connections_per_address = 100\n",
+                               "unknown_streams = 'refuse'\n", "[identity]\nanonymous = 'refuse'\n",
+                               "[overrides.bad]\nip = '203.0.113.0/24'\ndeny = true\n"}) {
       INFO(enough);
       const auto left = warned(http + enough);
       REQUIRE(left.size() == 1);

@@ -215,14 +215,14 @@ TEST_CASE("what a reload leaves for the next start is named") {
                                  "[journal]\nmax_size = '5GiB'\n");
   REQUIRE(started.has_value());
   CHECK(keys_left(*started, *started).empty());
-  const auto now = load_text("[http]\nmax_body = '2MiB'\nunknown_streams = 'refuse'\n"
-                             "[streams.a]\nack = 'journaled'\nsinks = ['out']\n[log]\nlevel = 'debug'\n"
-                             "[sinks.out]\nkind = 'nats'\nurl = 'nats://127.0.0.1:4223'\n"
-                             "[plans.p]\nlimits = []\n[overrides.o]\naccount = 'a'\nplan = 'p'\n");
+  const auto now =
+      load_text("[http]\nmax_body = '2MiB'\nunknown_streams = 'refuse'\n"
+                "[streams.a]\nack = 'journaled'\nsinks = ['out']\n[log]\nlevel = 'debug'\n"
+                "[sinks.out]\nkind = 'nats'\nurl = 'nats://127.0.0.1:4223'\n"
+                "[plans.p]\nlimits = []\n[overrides.o]\naccount = 'a'\nplan = 'p'\n");
   REQUIRE(now.has_value());
-  CHECK(keys_left(*started, *now) ==
-        std::vector<std::string>{"http.max_body", "journal.max_size", "sinks.out.url",
-                                 "streams.a.sinks"});
+  CHECK(keys_left(*started, *now) == std::vector<std::string>{"http.max_body", "journal.max_size",
+                                                              "sinks.out.url", "streams.a.sinks"});
 }
 
 TEST_CASE("an environment variable means the name that the file has") {

@@ -105,8 +105,12 @@ TEST_CASE("what can't be read or makes no sense sets no limit") {
   const fake_machine machine;
   machine.mount("rubbish\n30 23 0:28 / /sys - \n" + std::string{v2_mount});
   SECTION("no group") {}
-  SECTION("an empty line") { machine.put("/proc/self/cgroup", "\n:\n"); }
-  SECTION("no file") { machine.put("/proc/self/cgroup", "0::/gone\n"); }
+  SECTION("an empty line") {
+    machine.put("/proc/self/cgroup", "\n:\n");
+  }
+  SECTION("no file") {
+    machine.put("/proc/self/cgroup", "0::/gone\n");
+  }
   SECTION("no number") {
     machine.put("/proc/self/cgroup", "0::/a\n");
     machine.put("/sys/fs/cgroup/a/memory.max", "12x\n");

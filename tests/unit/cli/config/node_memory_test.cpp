@@ -37,9 +37,9 @@ TEST_CASE("bounds that are not set follow from the memory") {
 }
 
 TEST_CASE("node.memory counts more than the cgroup, and what is set more than either") {
-  const auto c = settled({"node.memory=512MiB", "http.max_in_flight=100MiB",
-                          "limiter.max_clients=7", "idempotency.max_keys=0",
-                          "http.max_connections=9", "queue.memory=1MiB"});
+  const auto c =
+      settled({"node.memory=512MiB", "http.max_in_flight=100MiB", "limiter.max_clients=7",
+               "idempotency.max_keys=0", "http.max_connections=9", "queue.memory=1MiB"});
   CHECK(c.memory.total_bytes == 512 * node_memory_mib);
   CHECK(c.http.max_in_flight_bytes == 100 * node_memory_mib);
   CHECK(c.limiter.max_clients == 7);
@@ -58,12 +58,13 @@ TEST_CASE("a bound set to what is its default is set") {
 }
 
 TEST_CASE("what is set and does not fit is told by name, with what would do") {
-  const auto told =
-      memory_warnings(settled({"queue.memory=300MiB", "http.max_in_flight=200MiB"}), small_group, 2);
+  const auto told = memory_warnings(settled({"queue.memory=300MiB", "http.max_in_flight=200MiB"}),
+                                    small_group, 2);
   REQUIRE(told.size() == 1);
-  CHECK(told[0].find("more than its 256.0 MiB of memory, counting what is set "
-                     "(http.max_in_flight, queue.memory); lower what is set, or give it at least ") !=
-        std::string::npos);
+  CHECK(
+      told[0].find("more than its 256.0 MiB of memory, counting what is set "
+                   "(http.max_in_flight, queue.memory); lower what is set, or give it at least ") !=
+      std::string::npos);
 }
 
 TEST_CASE("a node that is too small says what it needs") {
@@ -84,12 +85,13 @@ TEST_CASE("node.memory below what a node can start with is an error") {
 }
 
 TEST_CASE("sinks' batches shrink with the memory, unless their size is set") {
-  const auto c = settled({"sinks.far.kind=http", "sinks.far.url=http://127.0.0.1:1/",
-                          "sinks.near.kind=http", "sinks.near.url=http://127.0.0.1:1/",
-                          "sinks.near.batch_bytes=2MiB"});
+  const auto c =
+      settled({"sinks.far.kind=http", "sinks.far.url=http://127.0.0.1:1/", "sinks.near.kind=http",
+               "sinks.near.url=http://127.0.0.1:1/", "sinks.near.batch_bytes=2MiB"});
   sink_traits traits;
   traits.batch_bytes = 5 * node_memory_mib;
-  CHECK(rules_for(c.sinks.at("far").delivery, traits, c.memory.max_batch_bytes).max_bytes == c.memory.max_batch_bytes);
+  CHECK(rules_for(c.sinks.at("far").delivery, traits, c.memory.max_batch_bytes).max_bytes ==
+        c.memory.max_batch_bytes);
   CHECK(rules_for(c.sinks.at("near").delivery, traits, c.memory.max_batch_bytes).max_bytes ==
         2 * node_memory_mib);
   CHECK(c.memory.of(memory_use::batches) >= copies_per_batch * 4 * 2 * node_memory_mib);

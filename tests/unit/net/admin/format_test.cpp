@@ -281,8 +281,8 @@ TEST_CASE("metrics: sums over front ends, cumulative buckets, base units") {
         "penstock_limit_shadow_refusals_total{plan=\"free\",limit=\"burst\"} 3\n",
         "penstock_limiter_saved_rows_total 9\n", "penstock_log_dropped_total 4\n",
         "penstock_received_lost_total 3\n", "penstock_journal_damaged_segments 2\n",
-        "penstock_damaged_stores 0\n",
-        "penstock_journal_bytes 4096\n", "penstock_queue_depth{stream=\"s\"} 3\n",
+        "penstock_damaged_stores 0\n", "penstock_journal_bytes 4096\n",
+        "penstock_queue_depth{stream=\"s\"} 3\n",
         "penstock_queue_oldest_seconds{stream=\"s\"} 1.5\n",
         "penstock_mailbox_depth{actor=\"journal\"} 5\n"}) {
     INFO(line << page);

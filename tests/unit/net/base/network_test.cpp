@@ -15,9 +15,10 @@ TEST_CASE("addresses: plain, in brackets, with a port; nothing else") {
     INFO(good);
     CHECK(parse_ip(good));
   }
-  for (const auto* bad : {"", "10.0.0", "10.0.0.256", "10.0.0.1.1", "[::1", "::1::", "host", "1",
-                          " 10.0.0.1", "10.0.0.1 ", "fe80::1%eth0", ":80", "[]", "[]:80", "10.0.0.1:", "10.0.0.1:x",
-                          "10.0.0.1:123456", "[::1]:", "[::1]x", "[::1]:-1"}) {
+  for (const auto* bad :
+       {"",          "10.0.0",     "10.0.0.256",      "10.0.0.1.1",   "[::1",   "::1::",   "host",
+        "1",         " 10.0.0.1",  "10.0.0.1 ",       "fe80::1%eth0", ":80",    "[]",      "[]:80",
+        "10.0.0.1:", "10.0.0.1:x", "10.0.0.1:123456", "[::1]:",       "[::1]x", "[::1]:-1"}) {
     INFO(bad);
     CHECK_FALSE(parse_ip(bad));
   }
@@ -83,7 +84,8 @@ TEST_CASE("networks: what they contain") {
 }
 
 TEST_CASE("networks: an IPv4-mapped one is the IPv4 network") {
-  for (const auto* mapped : {"::ffff:10.0.0.0/104", "::ffff:a00:0/104", "0:0:0:0:0:ffff:10.0.0.0/104"}) {
+  for (const auto* mapped :
+       {"::ffff:10.0.0.0/104", "::ffff:a00:0/104", "0:0:0:0:0:ffff:10.0.0.0/104"}) {
     INFO(mapped);
     const auto network = parse_network(mapped);
     REQUIRE(network.has_value());
@@ -132,8 +134,8 @@ TEST_CASE("networks: what no client can ever be in is an error that says why") {
     INFO(network.error().message);
     CHECK(network.error().message.find(why) != std::string::npos);
   }
-  for (const auto* good : {"0.0.0.0/0", "::/0", "::1", "::/96", "127.0.0.0/8", "240.0.0.0/4", "fe80::/10",
-                           "fd00::/8", "::1/128", "127.0.0.1/32", "64:ff9b::/96"}) {
+  for (const auto* good : {"0.0.0.0/0", "::/0", "::1", "::/96", "127.0.0.0/8", "240.0.0.0/4",
+                           "fe80::/10", "fd00::/8", "::1/128", "127.0.0.1/32", "64:ff9b::/96"}) {
     INFO(good);
     CHECK(parse_network(good).has_value());
   }

@@ -41,8 +41,9 @@ identity ask(const identifier& who, std::string_view fields, std::string_view pe
 }
 
 /// The client that a trusted proxy, 10.0.0.1, is asking for; nothing when it is malformed.
-std::optional<ip_address> behind(std::string_view fields,
-                                 client_address_source from = client_address_source::x_forwarded_for) {
+std::optional<ip_address>
+behind(std::string_view fields,
+       client_address_source from = client_address_source::x_forwarded_for) {
   identity_settings settings;
   settings.order = {{ip, ""}};
   const identifier who{settings, {"10.0.0.0/8", "fd00::/8"}, "s", from};
@@ -320,16 +321,31 @@ TEST_CASE("identity: a line of Forwarded that breaks the grammar is refused, not
   const auto ask_behind = [](const std::string& fields) {
     return behind(fields, client_address_source::forwarded);
   };
-  for (const auto* bad :
-       {"for=", "for=\"", "for=\"203.0.113.5", "for=\"203.0.113.5\\\"", "for=\"a\"b", "nonsense",
-        "203.0.113.5", "for =203.0.113.5", "for= 203.0.113.5", "=203.0.113.5", "for=a b",
-        "for=203.0.113.5;for=6.6.6.6", "for=1.1.1.1;For=\"2.2.2.2\"", "for=203.0.113.5 proto=http",
-        "for=\"1.1.1.1\"\"2.2.2.2\"", "for=203.0.113.5, nonsense", "nonsense, for=203.0.113.5",
-        "for=@", "for='a;b', for=\"", "for=203.0.113.9;host=\"a\"b,for=6.6.6.6;x=\"\""}) {
+  for (const auto* bad : {"for=",
+                          "for=\"",
+                          "for=\"203.0.113.5",
+                          "for=\"203.0.113.5\\\"",
+                          "for=\"a\"b",
+                          "nonsense",
+                          "203.0.113.5",
+                          "for =203.0.113.5",
+                          "for= 203.0.113.5",
+                          "=203.0.113.5",
+                          "for=a b",
+                          "for=203.0.113.5;for=6.6.6.6",
+                          "for=1.1.1.1;For=\"2.2.2.2\"",
+                          "for=203.0.113.5 proto=http",
+                          "for=\"1.1.1.1\"\"2.2.2.2\"",
+                          "for=203.0.113.5, nonsense",
+                          "nonsense, for=203.0.113.5",
+                          "for=@",
+                          "for='a;b', for=\"",
+                          "for=203.0.113.9;host=\"a\"b,for=6.6.6.6;x=\"\""}) {
     INFO(bad);
     CHECK_FALSE(ask_behind(std::string{"Forwarded: "} + bad + "\r\n"));
   }
-  // What a proxy wrote in a line of its own counts, whatever the client left open in the one before.
+  // What a proxy wrote in a line of its own counts, whatever the client left open in the one
+  // before.
   CHECK(ask_behind("Forwarded: for=\"6.6.6.6\r\nForwarded: for=203.0.113.5\r\n") ==
         ip_of("203.0.113.5"));
   CHECK_FALSE(ask_behind("Forwarded: for=\"6.6.6.6\r\nForwarded: for=10.0.0.2\r\n"));

@@ -8,17 +8,35 @@
 namespace penstock {
 
 TEST_CASE("chunk extensions: the grammar's forms") {
-  for (const auto* good :
-       {"", ";a", ";a=b", ";a=\"\"", ";a=\"b;c=d\"", ";a;b", ";a=b;c=\"d\";e", " ;a", "\t; a",
-        "; a = b", ";a = \"b\"", ";a=\"b\" ;c", ";a=b\t;c", ";a ;b", ";a=\"\\\"\"", ";a=\"\\\\\"",
-        ";a=\"\t\"", ";a=\"\\\t\"", ";a=\"\x80\xff\"", ";!#$%&'*+-.^_`|~=1"}) {
+  for (const auto* good : {"",
+                           ";a",
+                           ";a=b",
+                           ";a=\"\"",
+                           ";a=\"b;c=d\"",
+                           ";a;b",
+                           ";a=b;c=\"d\";e",
+                           " ;a",
+                           "\t; a",
+                           "; a = b",
+                           ";a = \"b\"",
+                           ";a=\"b\" ;c",
+                           ";a=b\t;c",
+                           ";a ;b",
+                           ";a=\"\\\"\"",
+                           ";a=\"\\\\\"",
+                           ";a=\"\t\"",
+                           ";a=\"\\\t\"",
+                           ";a=\"\x80\xff\"",
+                           ";!#$%&'*+-.^_`|~=1"}) {
     INFO(good);
     CHECK(is_chunk_extension(good));
   }
-  for (const auto* bad :
-       {" ", "\t", "a", ";", ";;", ";=", ";=a", ";a=", ";a= ", ";a ", ";a b", ";a=b c", ";a=b ",
-        ";a=\"b", ";a=\"b\\", ";a=\"b\" ", ";a=\"b\"c", ";a=\"b\"\"c\"", ";a==b", ";a=b=c", ",a",
-        ";a,b", ";a=b,c", ";\"a\"", ";\x80", ";a=\x80", "\"a\"", " a", "=a", ";a=b;", ";a\\=b"}) {
+  for (const auto* bad : {" ",     "\t",      "a",        ";",         ";;",        ";=",
+                          ";=a",   ";a=",     ";a= ",     ";a ",       ";a b",      ";a=b c",
+                          ";a=b ", ";a=\"b",  ";a=\"b\\", ";a=\"b\" ", ";a=\"b\"c", ";a=\"b\"\"c\"",
+                          ";a==b", ";a=b=c",  ",a",       ";a,b",      ";a=b,c",    ";\"a\"",
+                          ";\x80", ";a=\x80", "\"a\"",    " a",        "=a",        ";a=b;",
+                          ";a\\=b"}) {
     INFO(bad);
     CHECK_FALSE(is_chunk_extension(bad));
   }

@@ -52,13 +52,15 @@ std::vector<raw_request> raw_requests() {
       {with("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"), 400},
       {with(te + te, hello), 400},
   };
-  for (const auto* length : {"5, 5", "5,6", "5,", ",5", "+5", "-5", "5 5", "0x5", "5;a", "5.", "5e0",
-                             "", "\"5\"", "99999999999999999999", "18446744073709551621"})
+  for (const auto* length : {"5, 5", "5,6", "5,", ",5", "+5", "-5", "5 5", "0x5", "5;a", "5.",
+                             "5e0", "", "\"5\"", "99999999999999999999", "18446744073709551621"})
     rows.push_back({with(std::string{"Content-Length: "} + length + "\r\n", "hello"), 400});
   for (const auto* coding :
        {"gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "identity", "chunked;a=b",
-        "chunked,", ", chunked", "\"chunked\"", "xchunked", "chunked\x0b", "\x0b"
-        "chunked", "", "chunked identity", "[chunked]", "chunke\xc7\xad"})
+        "chunked,", ", chunked", "\"chunked\"", "xchunked", "chunked\x0b",
+        "\x0b"
+        "chunked",
+        "", "chunked identity", "[chunked]", "chunke\xc7\xad"})
     rows.push_back({with(std::string{"Transfer-Encoding: "} + coding + "\r\n", hello), 400});
   for (const auto* field :
        {"Transfer-Encoding : chunked\r\n", "Transfer-Encoding\t: chunked\r\n",
@@ -82,7 +84,8 @@ std::vector<raw_request> raw_requests() {
 
 } // namespace
 
-TEST_CASE_METHOD(session_fixture, "framing: a request is read one way, wherever its bytes are cut") {
+TEST_CASE_METHOD(session_fixture,
+                 "framing: a request is read one way, wherever its bytes are cut") {
   const std::string behind = "GET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n";
   for (const auto& [text, status] : raw_requests()) {
     INFO(text);
@@ -111,9 +114,10 @@ TEST_CASE_METHOD(session_fixture, "framing: a request is read one way, wherever 
   }
 }
 
-TEST_CASE_METHOD(session_fixture, "framing: what can't come right is refused without what follows") {
-  for (const auto* begin : {"5\n", "5;a=\"\n", "5;a=\"b\r", "5;a=\"\r", "5\r\nhello\n", "5\r\nhello6",
-                            "0\n", "0\r\n\n", "0\r\nX: a\n", "0\r\n ", "x", "\r"}) {
+TEST_CASE_METHOD(session_fixture,
+                 "framing: what can't come right is refused without what follows") {
+  for (const auto* begin : {"5\n", "5;a=\"\n", "5;a=\"b\r", "5;a=\"\r", "5\r\nhello\n",
+                            "5\r\nhello6", "0\n", "0\r\n\n", "0\r\nX: a\n", "0\r\n ", "x", "\r"}) {
     INFO(begin);
     handler.rejected.clear();
     auto client = connect();

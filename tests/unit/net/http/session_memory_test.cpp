@@ -62,7 +62,8 @@ TEST_CASE_METHOD(session_fixture, "memory: what an answer will be is counted fro
   CHECK(memory->total() == 0);
 }
 
-TEST_CASE_METHOD(session_fixture, "memory: no further request while many bytes are to be answered") {
+TEST_CASE_METHOD(session_fixture,
+                 "memory: no further request while many bytes are to be answered") {
   handler.answer_bytes = session_environment::max_unsent_bytes / 2;
   auto client = connect();
   send(client, get("/1") + get("/2") + get("/3"));
@@ -163,7 +164,8 @@ TEST_CASE_METHOD(session_fixture, "memory: given up for slowness, reading and se
   CHECK(s->bytes_kept_by_slowness(loop.now_ns()) == 0);
 }
 
-TEST_CASE_METHOD(session_fixture, "deadlines: a reader of a byte now and then is closed in the end") {
+TEST_CASE_METHOD(session_fixture,
+                 "deadlines: a reader of a byte now and then is closed in the end") {
   auto client = connect(4'096);
   send(client, get("/1"));
   answer(0, std::string(80'000, 'a')); // 30 s, and 20 s for so many bytes
@@ -214,8 +216,9 @@ TEST_CASE_METHOD(session_fixture, "turns: a connection that closes meanwhile is 
 
 TEST_CASE_METHOD(session_fixture, "turns: one that is used up is for those who have little") {
   const std::string body(session_environment::little_bytes + 1, 'x');
-  const auto large = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " +
-                     std::to_string(body.size()) + "\r\n\r\n" + body;
+  const auto large =
+      "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+      body;
   handler.at_once = "A";
   auto client = connect();
   const auto use_up = [&] { env->turn_work_bytes = session_environment::max_lane_work_bytes; };

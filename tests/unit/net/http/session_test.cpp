@@ -274,7 +274,7 @@ TEST_CASE_METHOD(session_fixture,
   CHECK(body_bytes() == 20'000);
   send(client, "x");
   CHECK(handler.rejected.empty()); // alone it may be larger than the share
-  others(100);                       // another connection's
+  others(100);                     // another connection's
   send(client, "x");
   CHECK(handler.rejected == std::vector<unsigned>{503});
   CHECK(memory->total() == 100 + memory->of(memory_part::answers));

@@ -118,7 +118,8 @@ TEST_CASE_METHOD(front_end_fixture, "batch: none accepted: the status of the fir
   CHECK(errors_of(json_of(expect(client, 429))) == errors{{0, 429}, {1, 429}});
 }
 
-TEST_CASE_METHOD(front_end_fixture, "batch: of many bad lines the first are told, the rest counted") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "batch: of many bad lines the first are told, the rest counted") {
   start();
   auto client = connect();
   send(client, ndjson(client_for(0), repeated_line(10'000, "x")));
@@ -134,10 +135,12 @@ TEST_CASE_METHOD(front_end_fixture, "batch: of many bad lines the first are told
   CHECK(errors_of(document).rbegin()->first == 99);
 }
 
-TEST_CASE_METHOD(front_end_fixture, "batch: a quota that is used up is told a hundred times at most") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "batch: a quota that is used up is told a hundred times at most") {
   start();
   auto client = connect();
-  send(client, ndjson(client_for(0), repeated_line(10'000, "1")) + ndjson(client_for(0), repeated_line(100, "1")));
+  send(client, ndjson(client_for(0), repeated_line(10'000, "1")) +
+                   ndjson(client_for(0), repeated_line(100, "1")));
   reply(asked(limiter_0), {refused(), refused()});
   const auto got = expect(client, 429);
   CHECK(got.body.size() < 20'000);
@@ -152,7 +155,10 @@ TEST_CASE_METHOD(front_end_fixture, "batch: it ends at its hundredth bad line") 
   start();
   auto client = connect();
   // 0 is good, 1 to 100 are bad, and what follows is not read.
-  send(client, ndjson(client_for(0), std::string{"1\n"} + repeated_line(100, "x") + repeated_line(50, "2") + "y\n\n", wants_ids));
+  send(client,
+       ndjson(client_for(0),
+              std::string{"1\n"} + repeated_line(100, "x") + repeated_line(50, "2") + "y\n\n",
+              wants_ids));
   auto question = asked(limiter_0);
   CHECK(costs(question) == std::vector<std::uint32_t>{1});
   grant(question);
@@ -170,7 +176,8 @@ TEST_CASE_METHOD(front_end_fixture, "batch: it ends at its hundredth bad line") 
   CHECK(ids[0].as_string() == id(1));
   CHECK(std::count(ids.begin(), ids.end(), nullptr) == 151);
   // With one bad line less all is read.
-  send(client, ndjson(client_for(0), std::string{"1\n"} + repeated_line(99, "x") + repeated_line(50, "2")));
+  send(client,
+       ndjson(client_for(0), std::string{"1\n"} + repeated_line(99, "x") + repeated_line(50, "2")));
   question = asked(limiter_0);
   CHECK(costs(question) == std::vector<std::uint32_t>{51});
   reply(question, {granted(31)});
@@ -215,14 +222,16 @@ TEST_CASE_METHOD(front_end_fixture, "batch: copies of a tracestate are no larger
   options.http.max_body_bytes = 1'000;
   start(options);
   auto client = connect();
-  const std::string traces = "Content-Type: application/cloudevents-batch+json\r\n"
-                             "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
-                             "tracestate: v=" + std::string(400, 's') + "\r\n";
+  const std::string traces =
+      "Content-Type: application/cloudevents-batch+json\r\n"
+      "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+      "tracestate: v=" +
+      std::string(400, 's') + "\r\n";
   for (const std::size_t events : {1, 3}) {
     std::string body;
     for (std::size_t i = 0; i < events; ++i)
-      body += (i == 0 ? "[" : ",") +
-              (R"({"specversion":"1.0","id":")" + std::to_string(i) + R"(","source":"s","type":"t"})");
+      body += (i == 0 ? "[" : ",") + (R"({"specversion":"1.0","id":")" + std::to_string(i) +
+                                      R"(","source":"s","type":"t"})");
     send(client, event(client_for(0), body + ']', "/v1/events", traces));
     grant(asked(limiter_0));
     auto batch = appended();

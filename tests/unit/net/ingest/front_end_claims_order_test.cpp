@@ -51,7 +51,8 @@ TEST_CASE_METHOD(claims_fixture, "claims: nothing is stored before what comes be
   CHECK(waits != last);
 }
 
-TEST_CASE_METHOD(claims_fixture, "claims: an event's repeat in its own request holds nothing back") {
+TEST_CASE_METHOD(claims_fixture,
+                 "claims: an event's repeat in its own request holds nothing back") {
   auto client = connect();
   send(client, cloud_batch({"0", "0", "1"}));
   std::uint64_t token = 0;
@@ -59,7 +60,8 @@ TEST_CASE_METHOD(claims_fixture, "claims: an event's repeat in its own request h
     claim_reply reply{token = part->token, {}};
     for (auto& item : part->items)
       reply.verdicts.push_back(
-        {.index = item.index, .state = item.index == 1 ? claim_state::waiting : claim_state::fresh});
+          {.index = item.index,
+           .state = item.index == 1 ? claim_state::waiting : claim_state::fresh});
     tell(reply);
   }
   CHECK(settled().empty());

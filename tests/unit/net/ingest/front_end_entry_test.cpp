@@ -21,8 +21,8 @@ class entry_fixture : public front_end_fixture {
     who.order = {{identity_source::x_api_key, ""},
                  {identity_source::header, "x-client"},
                  {identity_source::ip, ""}};
-    identify = std::make_shared<const identifier>(who, std::vector<std::string>{"0.0.0.0/0"},
-                                                  "secret");
+    identify =
+        std::make_shared<const identifier>(who, std::vector<std::string>{"0.0.0.0/0"}, "secret");
   }
   void deny(std::vector<override_settings> entries) {
     options.overrides = plan_overrides{entries, *identify};
@@ -37,7 +37,8 @@ class entry_fixture : public front_end_fixture {
   }
   static std::string from(std::string_view address, std::string_view more = "",
                           std::string_view target = "/v1/events") {
-    return post(target, "x", "X-Forwarded-For: " + std::string{address} + "\r\n" + std::string{more});
+    return post(target, "x",
+                "X-Forwarded-For: " + std::string{address} + "\r\n" + std::string{more});
   }
   bool comes_in(const std::string& text) {
     auto client = connect();
@@ -81,7 +82,8 @@ TEST_CASE_METHOD(entry_fixture, "entry: a denied network is 403, whoever asks fr
   CHECK(comes_in(from("203.0.113.7"))); // the smaller network counts
 }
 
-TEST_CASE_METHOD(entry_fixture, "entry: who is denied is told before the body is looked at, or came") {
+TEST_CASE_METHOD(entry_fixture,
+                 "entry: who is denied is told before the body is looked at, or came") {
   deny({denied("203.0.113.0/24"), denied("", "bad")});
   start(options);
   CHECK(sent(from("203.0.113.9", "Content-Type: application/json\r\n")).status == 403);
@@ -97,7 +99,8 @@ TEST_CASE_METHOD(entry_fixture, "entry: who is denied is told before the body is
   }
   // One that is not denied may send its body.
   auto client = connect();
-  send(client, "POST /v1/events HTTP/1.1\r\nHost: t\r\nX-Client: good\r\nContent-Length: 1\r\n\r\n");
+  send(client,
+       "POST /v1/events HTTP/1.1\r\nHost: t\r\nX-Client: good\r\nContent-Length: 1\r\n\r\n");
   CHECK_FALSE(client.answer());
   send(client, "x");
   CHECK((asked(limiter_0) || asked(limiter_1)));

@@ -347,7 +347,8 @@ TEST_CASE_METHOD(front_end_fixture, "turn: who is gone costs those who wait noth
   CHECK(batch->blocks[0]->body(1).front() == 'y');
 }
 
-TEST_CASE_METHOD(front_end_fixture, "turn: who comes in place of one that is gone waits like others") {
+TEST_CASE_METHOD(front_end_fixture,
+                 "turn: who comes in place of one that is gone waits like others") {
   start();
   const auto large = event(client_for(0), std::string(200 << 10, 'x'));
   const auto much = [](char filler) {

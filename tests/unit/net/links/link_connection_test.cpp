@@ -323,8 +323,8 @@ TEST_CASE("what is posted to a loop runs on its thread, in order, also while it 
   }
 }
 
-// CAF 0.17 reads a handshake's payload whether it has one or not, which ended the process; and takes
-// memory for whatever length it is told.
+// CAF 0.17 reads a handshake's payload whether it has one or not, which ended the process; and
+// takes memory for whatever length it is told.
 TEST_CASE("what no peer says ends its link and nothing else", "[links]") {
   link_node a, b;
   std::string empty_handshake(32, '\0'), large_handshake(32, '\0');

@@ -19,8 +19,8 @@ std::string number(std::uint64_t value, int size) {
 }
 
 std::string header(operation what, std::uint64_t payload_bytes, char flags = 0) {
-  return std::string{what} + number(0, 2) + flags + number(payload_bytes, 4) + number(0, 8) + number(1, 8) +
-         number(2, 8);
+  return std::string{what} + number(0, 2) + flags + number(payload_bytes, 4) + number(0, 8) +
+         number(1, 8) + number(2, 8);
 }
 
 std::string text(const std::string& value) {
@@ -34,8 +34,8 @@ std::string message(const std::string& types, const std::string& values = "") {
 }
 
 std::string error_with(const std::string& types, const std::string& values = "") {
-  return message("+@error", number(3, 1) + number(1, 8) + number(0, 2) + text("@<>" + types) +
-                                values);
+  return message("+@error",
+                 number(3, 1) + number(1, 8) + number(0, 2) + text("@<>" + types) + values);
 }
 
 /// A guard of a connection that has come as far as messages.
@@ -53,7 +53,8 @@ bool admits(operation what, const std::string& payload) {
 
 } // namespace
 
-TEST_CASE("link_guard: a handshake comes first, is the same if it is said again, and has a payload") {
+TEST_CASE(
+    "link_guard: a handshake comes first, is the same if it is said again, and has a payload") {
   for (const auto hello : {server_hello, client_hello}) {
     CHECK(link_guard{1000}.admits(header(hello, 1)));
     CHECK(link_guard{1000}.admits(header(hello, max_link_control_bytes)));
@@ -141,7 +142,8 @@ TEST_CASE("link_guard: CAF's own actors have names, and get what is plain") {
 TEST_CASE("link_guard: messages within errors are of plain types") {
   CHECK(admits(direct, error_with("+@str", text("why"))));
   CHECK(admits(direct, error_with("")));
-  for (const auto* inner : {"+@charbuf", "+@error", "+@message", "+penstock::hello", "+@str+@charbuf"})
+  for (const auto* inner :
+       {"+@charbuf", "+@error", "+@message", "+penstock::hello", "+@str+@charbuf"})
     CHECK_FALSE(admits(direct, error_with(inner)));
   CHECK_FALSE(admits(direct, error_with("+@str", std::string(max_link_control_bytes, 'x'))));
   // A text of 1032 characters, of which the last byte of the length, 8, would end at a good name.

@@ -137,8 +137,8 @@ TEST_CASE("a structured CloudEvent keeps its body and says what it is") {
 }
 
 TEST_CASE("without a server a batch fails at once, and a stopped sink does not try") {
-  const auto made = make_nats_sink({.url = "nats://u:secret@127.0.0.1:1"},
-                                   {.name = "bus", .node_name = "a"});
+  const auto made =
+      make_nats_sink({.url = "nats://u:secret@127.0.0.1:1"}, {.name = "bus", .node_name = "a"});
   REQUIRE(made.has_value());
   const auto lane = (*made)->connect();
   auto outcome = lane->deliver(nats_batch_of("errors", "x", "text/plain"), 5s);
@@ -171,8 +171,8 @@ TEST_CASE("a subject that no stream takes is missing; a server without JetStream
   REQUIRE(js_AddStream(nullptr, context.get(), &wanted, nullptr, nullptr) == NATS_OK);
   for (const char* stream : {"", "EVENTS"}) {
     CAPTURE(stream);
-    const auto bus = make_nats_sink({.url = server.url(), .stream = stream},
-                                    {.name = "bus", .node_name = "a"});
+    const auto bus =
+        make_nats_sink({.url = server.url(), .stream = stream}, {.name = "bus", .node_name = "a"});
     const auto lane = (*bus)->connect();
     auto out = lane->deliver(nats_batch_of("lost", "x", "text/plain"), 10s);
     CHECK(out.events == std::vector{settled_as::failed});

@@ -81,7 +81,8 @@ TEST_CASE("as long as a list can't be written, nothing may go", "[file_list]") {
   CHECK(file_list{file}.names() == names{"b"});
 }
 
-TEST_CASE("a segment that is gone with its log is told once, with the ids around it", "[file_list]") {
+TEST_CASE("a segment that is gone with its log is told once, with the ids around it",
+          "[file_list]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   make_three_segments(options);

@@ -15,9 +15,8 @@ TEST_CASE("told: what is about the request is told as it is") {
 }
 
 TEST_CASE("told: of the node's files, no path and no word of the system") {
-  for (const auto code :
-       {errc::io, errc::corrupt, errc::newer, errc::locked, errc::config, errc::disk_full,
-        errc::journal_full}) {
+  for (const auto code : {errc::io, errc::corrupt, errc::newer, errc::locked, errc::config,
+                          errc::disk_full, errc::journal_full}) {
     const auto told = told_to_clients({code, "/var/lib/penstock/journal/1.db: disk I/O error"});
     INFO(told);
     CHECK_FALSE(told.empty());

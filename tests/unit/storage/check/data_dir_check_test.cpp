@@ -26,7 +26,8 @@ std::map<std::string, std::string> all_files(const fs::path& dir) {
     struct stat info {};
     REQUIRE(::lstat(entry.path().c_str(), &info) == 0);
     std::ostringstream text;
-    text << info.st_mode << ' ' << info.st_nlink << ' ' << info.st_mtim.tv_sec << '.' << info.st_mtim.tv_nsec;
+    text << info.st_mode << ' ' << info.st_nlink << ' ' << info.st_mtim.tv_sec << '.'
+         << info.st_mtim.tv_nsec;
     if (entry.is_regular_file()) text << std::ifstream{entry.path(), std::ios::binary}.rdbuf();
     found[entry.path().string()] = text.str();
   }
@@ -173,7 +174,8 @@ TEST_CASE("a directory that is in use, or none, is not checked", "[check]") {
   CHECK(data_dir_copy::make(dir.path(), dir.path() / "nowhere").has_error());
 }
 
-TEST_CASE("links that lead out of a data directory to what a node does not open are not followed", "[check]") {
+TEST_CASE("links that lead out of a data directory to what a node does not open are not followed",
+          "[check]") {
   temporary_dir dir, outside;
   open_journal(options_in(dir.path()));
   std::ofstream{outside.path() / "file"} << "somebody else's";
@@ -197,8 +199,9 @@ TEST_CASE("stores and a journal behind links are looked at", "[check]") {
   const auto sound = check(killed);
   CHECK(sound.damaged == std::vector<std::string>{});
   CHECK(sound.events == 100);
-  for (const auto& log : {outside.path() / "accounts.db-wal", outside.path() / "journal" / "000000000001.db-wal",
-                          outside.path() / "replicas" / "abcdefgh" / "journal" / "000000000001.db-wal"}) {
+  for (const auto& log :
+       {outside.path() / "accounts.db-wal", outside.path() / "journal" / "000000000001.db-wal",
+        outside.path() / "replicas" / "abcdefgh" / "journal" / "000000000001.db-wal"}) {
     CAPTURE(log.string());
     const auto offset = frame_at(scan_wal(log)->committed_frames / 2) + 100;
     flip_bit(log, offset);

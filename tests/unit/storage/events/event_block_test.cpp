@@ -193,7 +193,8 @@ TEST_CASE("a block from elsewhere is looked over", "[block]") {
   CHECK(broken([](event_block& b) { b.events.resize(max_events_per_block + 1, b.events[1]); }));
 }
 
-TEST_CASE("an event counts for a long content type where the one before it has another", "[block]") {
+TEST_CASE("an event counts for a long content type where the one before it has another",
+          "[block]") {
   const std::string long_type(42, 'x'), other(40, 'y'); // 10 and 8 more than an event's overhead
   event_block block;
   block.push("abc", long_type, 1);

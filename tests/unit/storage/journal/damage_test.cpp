@@ -223,7 +223,9 @@ TEST_CASE("a tag that no segment has is the damage, not the segments", "[damage]
   SECTION("another one") {
     std::ofstream{file} << (tag == "abcdefgh" ? "hgfedcba\n" : "abcdefgh\n");
   }
-  SECTION("gone") { fs::remove(file); }
+  SECTION("gone") {
+    fs::remove(file);
+  }
   for (int start = 0; start < 2; ++start) {
     const auto opened = journal::open(options);
     REQUIRE_FALSE(opened.has_value());
@@ -263,7 +265,8 @@ TEST_CASE("segments that were exchanged or copied are told", "[damage]") {
   }
 }
 
-TEST_CASE("a log that came beside an earlier segment's database hides no other segment", "[damage]") {
+TEST_CASE("a log that came beside an earlier segment's database hides no other segment",
+          "[damage]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   make_three_segments(options);

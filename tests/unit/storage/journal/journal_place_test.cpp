@@ -1,4 +1,5 @@
-// A journal that is not mounted, is older than the cursors, or can't be opened is not taken for another.
+// A journal that is not mounted, is older than the cursors, or can't be opened is not taken for
+// another.
 #include "storage/base/files.hpp"
 #include "storage/journal/journal_place.hpp"
 #include "storage/stores/store_opening.hpp"
@@ -34,7 +35,9 @@ TEST_CASE("a journal that is gone stops the start until its note is removed", "[
   const auto away = dir.path() / "away";
   fs::rename(journal_dir, away);
   SECTION("no directory") {}
-  SECTION("a place to mount it") { fs::create_directory(journal_dir); }
+  SECTION("a place to mount it") {
+    fs::create_directory(journal_dir);
+  }
   SECTION("a lock that an earlier version made there") {
     fs::create_directory(journal_dir);
     std::ofstream{journal_dir / "lock"};
@@ -78,11 +81,14 @@ TEST_CASE("ids go on beyond cursors that are ahead of the journal", "[place]") {
   CHECK(go_beyond_cursors(*log, {{"default", "queue", next - 1, {}}}).value().empty());
   CHECK(log->next_seq() == next);
   SECTION("a position") {
-    CHECK(go_beyond_cursors(*log, {{"default", "queue", next, {}}}).value().find("cursors.db") != std::string::npos);
+    CHECK(go_beyond_cursors(*log, {{"default", "queue", next, {}}}).value().find("cursors.db") !=
+          std::string::npos);
     CHECK(log->next_seq() > next);
   }
   SECTION("what was acknowledged out of order") {
-    CHECK(!go_beyond_cursors(*log, {{"default", "queue", 0, {{next + 50, next + 60}}}}).value().empty());
+    CHECK(!go_beyond_cursors(*log, {{"default", "queue", 0, {{next + 50, next + 60}}}})
+               .value()
+               .empty());
     CHECK(log->next_seq() > next + 60);
   }
   const auto beyond = log->next_seq();

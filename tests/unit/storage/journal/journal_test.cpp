@@ -125,8 +125,7 @@ TEST_CASE("segments rotate, and sealed ones are retired", "[journal]") {
   CHECK(numbers(read_all(*log)) == range(201, 600));
 }
 
-TEST_CASE("so many logs of retired segments are kept, and one segment is made ahead",
-          "[journal]") {
+TEST_CASE("so many logs of retired segments are kept, and one segment is made ahead", "[journal]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   auto log = open_journal(options);
@@ -416,8 +415,8 @@ TEST_CASE("the catalog counts what goes from the middle as a move", "[catalog]")
 }
 
 TEST_CASE("a move waits until none of its segments is being opened", "[catalog]") {
-  // The mover may be anywhere when the second segment is free; that it waits for the second first is
-  // only likely, so there are many rounds. None fails by chance.
+  // The mover may be anywhere when the second segment is free; that it waits for the second first
+  // is only likely, so there are many rounds. None fails by chance.
   constexpr int rounds = 200, turns = 50;
   for (int round = 0; round < rounds; ++round) {
     segment_catalog catalog;

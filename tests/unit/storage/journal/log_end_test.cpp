@@ -17,8 +17,8 @@ fs::path make_one_transaction(const journal_options& options) {
   return wal_path(segment_path(options.dir, 1));
 }
 
-/// One segment of 50 events in `commits` commits, and the next one that is prepared already. It is in
-/// use when the process ends.
+/// One segment of 50 events in `commits` commits, and the next one that is prepared already. It is
+/// in use when the process ends.
 void make_one_segment(const journal_options& options, std::uint64_t commits) {
   auto log = open_journal(options);
   for (std::uint64_t i = 0; i < commits; ++i)
@@ -28,7 +28,8 @@ void make_one_segment(const journal_options& options, std::uint64_t commits) {
 
 } // namespace
 
-TEST_CASE("no bit of the last log's header or first frame takes its events in silence", "[damage][slow]") {
+TEST_CASE("no bit of the last log's header or first frame takes its events in silence",
+          "[damage][slow]") {
   const std::uint64_t commits = GENERATE(1u, 5u);
   const bool preallocate = GENERATE(false, true);
   // All of the header, the first frame's header, and some of its page.
@@ -49,7 +50,8 @@ TEST_CASE("no bit of the last log's header or first frame takes its events in si
       require_ok(segment_keeper::make(*log, options)->retire(1000, far_future_ms));
     }
     CHECK(events.empty());
-    // A power cut tears the only transaction as a bit does; it tears no header, and not one of five.
+    // A power cut tears the only transaction as a bit does; it tears no header, and not one of
+    // five.
     const bool torn = commits == 1 && offset >= first_frame;
     REQUIRE(report.damaged.size() == (torn ? 0 : 1));
     REQUIRE(report.torn.size() == (torn ? 1 : 0));
@@ -143,15 +145,25 @@ TEST_CASE("a log whose begin is lost, or its end, is not taken for one never use
   make_one_segment(options, 5);
   const auto wal = wal_path(segment_path(options.dir, 1));
   const auto size = fs::file_size(wal);
-  SECTION("shorter than its header") { fs::resize_file(wal, 20); }
-  SECTION("empty") { fs::resize_file(wal, 0); }
-  SECTION("zeros for a header") { overwrite(wal, 0, std::string(32, '\0')); }
-  SECTION("zeros for the first block") { overwrite(wal, 0, std::string(4096, '\0')); }
+  SECTION("shorter than its header") {
+    fs::resize_file(wal, 20);
+  }
+  SECTION("empty") {
+    fs::resize_file(wal, 0);
+  }
+  SECTION("zeros for a header") {
+    overwrite(wal, 0, std::string(32, '\0'));
+  }
+  SECTION("zeros for the first block") {
+    overwrite(wal, 0, std::string(4096, '\0'));
+  }
   SECTION("zeros for all") {
     fs::resize_file(wal, 0);
     fs::resize_file(wal, size);
   }
-  SECTION("gone") { fs::remove(wal); }
+  SECTION("gone") {
+    fs::remove(wal);
+  }
   recovery_report report;
   const auto log = open_journal(options, &report);
   CHECK(report.damaged.size() == 1);
@@ -171,7 +183,8 @@ TEST_CASE("a log that is shorter than it was made is damaged", "[damage]") {
   CHECK(report.damaged.size() == 1);
 }
 
-TEST_CASE("a segment of an earlier version, whose log is not marked, is taken as it was", "[damage]") {
+TEST_CASE("a segment of an earlier version, whose log is not marked, is taken as it was",
+          "[damage]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   make_one_segment(options, 5);
@@ -208,7 +221,8 @@ TEST_CASE("a last transaction that can't be read is told, not called damage", "[
   const auto options = options_in(dir.path());
   make_three_segments(options);
   const auto wal = wal_path(segment_path(options.dir, 3));
-  const auto last_page = (fs::file_size(wal) - first_frame) / one_frame * one_frame + first_frame - 100;
+  const auto last_page =
+      (fs::file_size(wal) - first_frame) / one_frame * one_frame + first_frame - 100;
   flip_bit(wal, last_page, 3);
   const auto found = reopen(options);
   CHECK(found.events == range(1, 590));

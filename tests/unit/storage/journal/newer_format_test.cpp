@@ -51,7 +51,8 @@ TEST_CASE("a version that no program writes is damage", "[newer]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   make_three_segments(options);
-  const auto value = GENERATE(as<std::string>{}, "0", "-3", "'3x'", "NULL", "'99999999999999999999'");
+  const auto value =
+      GENERATE(as<std::string>{}, "0", "-3", "'3x'", "NULL", "'99999999999999999999'");
   set_version(segment_path(options.dir, 2), value);
   const auto found = reopen(options);
   CHECK(found.events == without(201, 400));

@@ -34,8 +34,9 @@ journal_options used_journal(const temporary_dir& dir) {
 TEST_CASE("a number file is read by earlier versions, and theirs by this one", "[stores]") {
   temporary_dir dir;
   const auto file = dir.path() / "number";
-  for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{12345}, numbers_with_checksum - 1,
-                                    numbers_with_checksum, std::uint64_t{1} << 63}) {
+  for (const std::uint64_t value :
+       {std::uint64_t{0}, std::uint64_t{12345}, numbers_with_checksum - 1, numbers_with_checksum,
+        std::uint64_t{1} << 63}) {
     require_ok(write_number(file, value));
     const auto text = content_of(file);
     CHECK(text.size() == 21); // which is what earlier versions overwrite in place
@@ -70,9 +71,9 @@ TEST_CASE("no bit of a number file is believed to be another number", "[stores]"
 }
 
 TEST_CASE("ids never come again when next-id is damaged, and they stay within bounds", "[stores]") {
-  const std::string text = GENERATE("", "x", "00000000000006291", "99999999999999999999\n",
-                                    "18446744073709551615\n", "0000000000629145aaaa\n",
-                                    "09223372036854775808\n");
+  const std::string text =
+      GENERATE("", "x", "00000000000006291", "99999999999999999999\n", "18446744073709551615\n",
+               "0000000000629145aaaa\n", "09223372036854775808\n");
   CAPTURE(text);
   temporary_dir dir;
   const auto options = used_journal(dir);

@@ -248,7 +248,8 @@ TEST_CASE("segments of a replica go from the middle, and are moved", "[replica][
     CHECK(store->list().front().events == 1);
     CHECK(store->list().front().forgotten_seq == 0);
   }
-  // The empty last segment says nothing of what went: it may be sent again, and is no second time there.
+  // The empty last segment says nothing of what went: it may be sent again, and is no second time
+  // there.
   auto store = open_replicas(options);
   CHECK(store->settled_seq(first_tag) == 1);
   hold(*store, first_tag, numbered_block(2, seq - 1));

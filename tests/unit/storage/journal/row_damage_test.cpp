@@ -70,7 +70,8 @@ TEST_CASE("a cursor that was altered is not believed, and told once", "[stores]"
   CHECK(later.empty());
 }
 
-TEST_CASE("a cursor that an earlier version wrote is believed, and the other way round", "[stores]") {
+TEST_CASE("a cursor that an earlier version wrote is believed, and the other way round",
+          "[stores]") {
   temporary_dir dir;
   make_cursor(dir.path());
   const auto file = dir.path() / "cursors.db";
@@ -93,7 +94,8 @@ TEST_CASE("a cursor that an earlier version wrote is believed, and the other way
 }
 
 TEST_CASE("what was acknowledged ahead and can't be read is told", "[stores]") {
-  const std::string text = GENERATE("[[205,204]]", "[[205]]", "205,206", "[[205,206],]", "[[99999999999999999999,5]]");
+  const std::string text =
+      GENERATE("[[205,204]]", "[[205]]", "205,206", "[[205,206],]", "[[99999999999999999999,5]]");
   temporary_dir dir;
   make_cursor(dir.path());
   change(dir.path() / "cursors.db", "UPDATE cursor SET seq = 200, acked_ahead = '" + text + "'");
@@ -104,12 +106,12 @@ TEST_CASE("what was acknowledged ahead and can't be read is told", "[stores]") {
 }
 
 TEST_CASE("a key or a plan that was altered stops the start", "[stores]") {
-  const std::string sql = GENERATE("UPDATE key SET revoked_ms = 0", "UPDATE key SET plan = 'prp'",
-                                   "UPDATE key SET streams = ''", "UPDATE key SET hash = replace(hash, 'a', 'b')",
-                                   "UPDATE key SET version = version + 8", "UPDATE key SET expires_ms = 9",
-                                   "UPDATE key SET id = 'key_b'", "DELETE FROM key",
-                                   "UPDATE plan SET limits = '[]'", "UPDATE plan SET deleted_ms = 5",
-                                   "UPDATE plan SET name = 'prp'", "UPDATE key_sum SET id = 'key_b'");
+  const std::string sql = GENERATE(
+      "UPDATE key SET revoked_ms = 0", "UPDATE key SET plan = 'prp'", "UPDATE key SET streams = ''",
+      "UPDATE key SET hash = replace(hash, 'a', 'b')", "UPDATE key SET version = version + 8",
+      "UPDATE key SET expires_ms = 9", "UPDATE key SET id = 'key_b'", "DELETE FROM key",
+      "UPDATE plan SET limits = '[]'", "UPDATE plan SET deleted_ms = 5",
+      "UPDATE plan SET name = 'prp'", "UPDATE key_sum SET id = 'key_b'");
   CAPTURE(sql);
   temporary_dir dir;
   {
@@ -135,13 +137,15 @@ TEST_CASE("keys and plans that an earlier version changed are believed", "[store
   {
     auto store = account_store::open(dir.path());
     require_ok(store);
-    require_ok((*store)->save({{numbered_key(1), numbered_key(2), numbered_key(3)},
-                               {{"pro", 1, "[]", some_time_ms, 0}, {"small", 1, "[]", some_time_ms, 0}}}));
+    require_ok(
+        (*store)->save({{numbered_key(1), numbered_key(2), numbered_key(3)},
+                        {{"pro", 1, "[]", some_time_ms, 0}, {"small", 1, "[]", some_time_ms, 0}}}));
   }
   // Its statements, as they are.
   const auto file = dir.path() / "accounts.db";
-  change(file, "INSERT OR REPLACE INTO key SELECT id, 9, account, plan, hash, shown, streams, origins, "
-               "networks, created_ms, expires_ms, 77 FROM key WHERE id = 'key_1'");
+  change(file,
+         "INSERT OR REPLACE INTO key SELECT id, 9, account, plan, hash, shown, streams, origins, "
+         "networks, created_ms, expires_ms, 77 FROM key WHERE id = 'key_1'");
   change(file, "INSERT OR REPLACE INTO plan VALUES ('pro', 9, '[{}]', 5, 0)");
   change(file, "DELETE FROM key WHERE id = 'key_3'");
   change(file, "DELETE FROM plan WHERE name = 'small'");
@@ -156,8 +160,8 @@ TEST_CASE("keys and plans that an earlier version changed are believed", "[store
 
 TEST_CASE("a dead letter that was altered is not sent again", "[stores]") {
   const std::string what = GENERATE("body = CAST('y' || substr(body, 2) AS BLOB)", "seq = seq + 64",
-                                    "stream = 'defaulu'", "content_type = 'text/plaim'", "client = 1",
-                                    "attributes = '{}'", "time_ms = 4");
+                                    "stream = 'defaulu'", "content_type = 'text/plaim'",
+                                    "client = 1", "attributes = '{}'", "time_ms = 4");
   CAPTURE(what);
   temporary_dir dir;
   {
@@ -200,7 +204,8 @@ TEST_CASE("dead letters that an earlier version wrote or changed are believed", 
     require_ok(store);
     require_ok((*store)->add({numbered_letter(0), numbered_letter(1)}));
   }
-  change(dir.path() / "dead-letters.db", "UPDATE letter SET body = x'00', reason = 'no' WHERE number = 1");
+  change(dir.path() / "dead-letters.db",
+         "UPDATE letter SET body = x'00', reason = 'no' WHERE number = 1");
   change(dir.path() / "dead-letters.db", "UPDATE letter SET reason = 'never' WHERE number = 2");
   auto store = dead_letter_store::open(dir.path());
   require_ok(store);

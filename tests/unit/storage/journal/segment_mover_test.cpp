@@ -1,4 +1,5 @@
-// Moving what nearly empty segments still owe: what is owed stays, in its order, whenever it is cut short.
+// Moving what nearly empty segments still owe: what is owed stays, in its order, whenever it is cut
+// short.
 #include "storage/journal/segment_mover.hpp"
 
 #include "storage/journal/segment_keeper.hpp"
@@ -43,7 +44,8 @@ std::vector<std::uint64_t> from_last_segment() {
   return range(2 * events_per_segment + 1, 3 * events_per_segment);
 }
 
-std::vector<std::uint64_t> joined(std::vector<std::uint64_t> a, const std::vector<std::uint64_t>& b) {
+std::vector<std::uint64_t> joined(std::vector<std::uint64_t> a,
+                                  const std::vector<std::uint64_t>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
@@ -229,8 +231,10 @@ TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
   CHECK(opened_copy(moved.filename().string() + "-wal") == all); // it can't be read: not made whole
   const step steps[] = {
       {"made", [] {}, left},
-      {"the second may go", [&] { require_ok(listed_in(options.dir)->drop({second.filename().string()})); }, left},
-      {"the first's log is away", [&] { rename(wal_path(first), first.string() + "-wal.tmp"); }, left},
+      {"the second may go",
+       [&] { require_ok(listed_in(options.dir)->drop({second.filename().string()})); }, left},
+      {"the first's log is away", [&] { rename(wal_path(first), first.string() + "-wal.tmp"); },
+       left},
       {"the first's database too", [&] { fs::remove(first); }, left},
       {"the first is gone", [&] { fs::remove(first.string() + "-wal.tmp"); }, left},
       {"the second too", [&] { fs::remove(second), fs::remove(wal_path(second)); }, left},
@@ -271,9 +275,15 @@ TEST_CASE("a move that was not made whole is forgotten", "[move]") {
   }
   require_ok(create_segment(moved, 1, tag, {}));
   SECTION("no seal") {}
-  SECTION("no database") { fs::remove(moved); }
-  SECTION("no log") { fs::remove(wal_path(moved)); }
-  SECTION("rubbish") { overwrite(moved, 0, std::string(4096, 'x')); }
+  SECTION("no database") {
+    fs::remove(moved);
+  }
+  SECTION("no log") {
+    fs::remove(wal_path(moved));
+  }
+  SECTION("rubbish") {
+    overwrite(moved, 0, std::string(4096, 'x'));
+  }
   recovery_report report;
   auto log = open_journal(options, &report);
   CHECK(report.damaged.empty());

@@ -1,4 +1,5 @@
-// Damage that leaves no trace where it is: it is known by what lies beside it. Found by tests/crash/damage.
+// Damage that leaves no trace where it is: it is known by what lies beside it. Found by
+// tests/crash/damage.
 #include "storage/journal/replica_store.hpp"
 #include "storage/journal/segment_mover.hpp"
 #include "storage/sqlite/wal_scan.hpp"
@@ -25,9 +26,10 @@ std::string id_of(const journal_options& options, std::uint64_t seq) {
 }
 
 /// Whether a sentence says that events between these were lost.
-bool tells(const std::vector<std::string>& said, const journal_options& options, std::uint64_t after,
-           std::uint64_t before) {
-  const auto text = (after == 0 ? "" : "after " + id_of(options, after)) + (after == 0 || before == 0 ? "" : " and ") +
+bool tells(const std::vector<std::string>& said, const journal_options& options,
+           std::uint64_t after, std::uint64_t before) {
+  const auto text = (after == 0 ? "" : "after " + id_of(options, after)) +
+                    (after == 0 || before == 0 ? "" : " and ") +
                     (before == 0 ? "" : "before " + id_of(options, before));
   return std::ranges::any_of(said, [&](auto& one) { return one.find(text) != std::string::npos; });
 }
@@ -46,12 +48,16 @@ recovered open_once(const journal_options& options) {
 
 class owed_number final : public owed_events {
  public:
-  portion between(const std::string&, std::uint64_t, std::uint64_t) const override { return portion::some; }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override { return seq == 8; }
+  portion between(const std::string&, std::uint64_t, std::uint64_t) const override {
+    return portion::some;
+  }
+  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+    return seq == 8;
+  }
 };
 
-/// Three segments, of which the first is about to be moved; its files are gone already, but for a copy of
-/// its log.
+/// Three segments, of which the first is about to be moved; its files are gone already, but for a
+/// copy of its log.
 fs::path make_half_a_move(const journal_options& options) {
   make_three_segments(options);
   auto log = open_journal(options);
@@ -90,16 +96,22 @@ TEST_CASE("a segment that is moved away names the events around it", "[damage][s
   const auto options = options_in(dir.path());
   make_three_segments(options);
   const auto db = segment_path(options.dir, number);
-  SECTION("its database is gone") { fs::remove(db); }
-  SECTION("it is rubbish") { overwrite(db, 0, std::string(fs::file_size(db), 'x')); }
+  SECTION("its database is gone") {
+    fs::remove(db);
+  }
+  SECTION("it is rubbish") {
+    overwrite(db, 0, std::string(fs::file_size(db), 'x'));
+  }
   const auto found = open_once(options);
   CHECK(found.events == without((number - 1) * 200 + 1, number * 200));
   REQUIRE(found.report.damaged.size() == 1);
-  CHECK(tells(found.report.damaged, options, (number - 1) * 200, number == 3 ? 0 : number * 200 + 1));
+  CHECK(
+      tells(found.report.damaged, options, (number - 1) * 200, number == 3 ? 0 : number * 200 + 1));
   CHECK(found.report.damaged[0].find("0000000000000000-") == std::string::npos);
 }
 
-TEST_CASE("a segment whose log is gone is told once, with its ids, and moved away", "[damage][silent]") {
+TEST_CASE("a segment whose log is gone is told once, with its ids, and moved away",
+          "[damage][silent]") {
   const std::uint64_t number = GENERATE(1u, 2u);
   CAPTURE(number);
   temporary_dir dir;
@@ -143,8 +155,12 @@ TEST_CASE("an end of the last log that is gone without a trace is told", "[damag
   }
   const auto frames = scan_wal(wal)->committed_frames;
   std::uint64_t left = 11;
-  SECTION("cut behind a transaction") { fs::resize_file(wal, frame_at(frames)); }
-  SECTION("its last frame zeroed") { overwrite(wal, frame_at(frames), std::string(one_frame_bytes, '\0')); }
+  SECTION("cut behind a transaction") {
+    fs::resize_file(wal, frame_at(frames));
+  }
+  SECTION("its last frame zeroed") {
+    overwrite(wal, frame_at(frames), std::string(one_frame_bytes, '\0'));
+  }
   SECTION("as it was before") {
     fs::copy_file(older, wal, fs::copy_options::overwrite_existing);
     left = 10;
@@ -155,7 +171,8 @@ TEST_CASE("an end of the last log that is gone without a trace is told", "[damag
   CHECK(tells(found.report.damaged, options, left, 0));
 }
 
-TEST_CASE("a segment with a page that only its seal would touch is not gone on with", "[damage][silent]") {
+TEST_CASE("a segment with a page that only its seal would touch is not gone on with",
+          "[damage][silent]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
   { append_and_commit(*open_journal(options), numbered_block(1, 10)); }
@@ -219,9 +236,15 @@ TEST_CASE("a move of which only a part is left is told, with its ids", "[move][s
   temporary_dir dir;
   const auto options = options_in(dir.path());
   const auto moved = make_half_a_move(options);
-  SECTION("no database") { fs::remove(moved); }
-  SECTION("an empty one") { fs::resize_file(moved, 1); }
-  SECTION("no log") { fs::remove(wal_path(moved)); }
+  SECTION("no database") {
+    fs::remove(moved);
+  }
+  SECTION("an empty one") {
+    fs::resize_file(moved, 1);
+  }
+  SECTION("no log") {
+    fs::remove(wal_path(moved));
+  }
   SECTION("the log of before, where its own was renamed to") {
     fs::remove(wal_path(moved));
     fs::rename(options.dir.parent_path() / "old-log", wal_path(segment_path(options.dir, 1)));
@@ -242,9 +265,8 @@ TEST_CASE("a store, or its log, in the place of another is told", "[stores][sile
     CAPTURE(one.file, other.file, only_logs);
     temporary_dir dir;
     const auto living = dir.path() / "living", killed = dir.path() / "killed";
-    one.fill(living, 0, items_made, [&] {
-      other.fill(living, 0, items_made, [&] { copy_as_killed(living, killed); });
-    });
+    one.fill(living, 0, items_made,
+             [&] { other.fill(living, 0, items_made, [&] { copy_as_killed(living, killed); }); });
     if (!only_logs) exchange(killed / one.file, killed / other.file);
     exchange(wal_path(killed / one.file), wal_path(killed / other.file));
     for (const auto& sample : {one, other}) {
@@ -256,14 +278,16 @@ TEST_CASE("a store, or its log, in the place of another is told", "[stores][sile
   }
 }
 
-TEST_CASE("a store whose log was cut to nothing, or whose database was, says so", "[stores][silent]") {
+TEST_CASE("a store whose log was cut to nothing, or whose database was, says so",
+          "[stores][silent]") {
   const bool is_log = GENERATE(true, false);
   for (const auto& sample : all_samples()) {
     if (sample.file == "usage.db" && is_log) continue; // which is not synced
     CAPTURE(sample.file, is_log);
     temporary_dir dir;
     const auto killed = dir.path() / "killed";
-    sample.fill(dir.path() / "living", 0, items_made, [&] { copy_as_killed(dir.path() / "living", killed); });
+    sample.fill(dir.path() / "living", 0, items_made,
+                [&] { copy_as_killed(dir.path() / "living", killed); });
     fs::resize_file(is_log ? wal_path(killed / sample.file) : killed / sample.file, is_log ? 0 : 1);
     store_report report;
     const auto count = sample.count(killed, report);
@@ -282,7 +306,8 @@ TEST_CASE("what SQLite says of a malformed page is one line", "[stores][silent]"
   CHECK(report.damaged[0].find('\n') == std::string::npos);
 }
 
-TEST_CASE("a replica without its tag is told, and a damaged note of it only once", "[replica][silent]") {
+TEST_CASE("a replica without its tag is told, and a damaged note of it only once",
+          "[replica][silent]") {
   temporary_dir dir;
   replica_options options;
   options.dir = dir.path();

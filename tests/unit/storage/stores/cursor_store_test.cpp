@@ -84,7 +84,8 @@ TEST_CASE("cursors of streams that are gone are dropped, those of all lanes", "[
     CHECK((one.stream == "c" || one.sink == "queue" || one.sink == "bus2#0/1"));
 }
 
-TEST_CASE("a position of an earlier version that no journal can have reached is damage", "[cursors]") {
+TEST_CASE("a position of an earlier version that no journal can have reached is damage",
+          "[cursors]") {
   for (const auto seq : {1ull << 62, 1ull << 63, ~0ull}) {
     CAPTURE(seq);
     temporary_dir dir;

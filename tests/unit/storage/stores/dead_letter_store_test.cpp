@@ -140,7 +140,8 @@ TEST_CASE("pages with bodies end at a number of bytes", "[letters]") {
   CHECK(store->list({}, 0, 10, false)->size() == 4);
 }
 
-TEST_CASE("a letter that no store of this size holds is told apart from a full store", "[letters]") {
+TEST_CASE("a letter that no store of this size holds is told apart from a full store",
+          "[letters]") {
   temporary_dir dir;
   auto store = letters_in(dir.path(), 1000);
   auto large = some_letter(1);

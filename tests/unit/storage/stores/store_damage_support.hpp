@@ -26,7 +26,8 @@ inline void copy_as_killed(const fs::path& from, const fs::path& to) {
   fs::create_directories(to);
   for (const auto& entry : fs::directory_iterator{from})
     if (entry.is_regular_file())
-      fs::copy_file(entry.path(), to / entry.path().filename(), fs::copy_options::overwrite_existing);
+      fs::copy_file(entry.path(), to / entry.path().filename(),
+                    fs::copy_options::overwrite_existing);
 }
 
 /// Begin of a frame, counted from 1.
@@ -69,8 +70,10 @@ inline usage_batch_ptr numbered_usage(int i) {
 /// A store with ten items, one a transaction, by its file's name.
 struct store_sample {
   std::string file;
-  /// Opens it in `dir`, adds `n` items from `first` on, calls `then` while it is open, and closes it.
-  std::function<void(const fs::path& dir, int first, int n, const std::function<void()>& then)> fill;
+  /// Opens it in `dir`, adds `n` items from `first` on, calls `then` while it is open, and closes
+  /// it.
+  std::function<void(const fs::path& dir, int first, int n, const std::function<void()>& then)>
+      fill;
   /// Opens it and counts the items.
   std::function<result<int>(const fs::path& dir, store_report& report)> count;
 };
@@ -97,14 +100,18 @@ inline std::vector<store_sample> all_samples() {
   std::vector<store_sample> all;
   all.push_back(sample_of(
       "cursors.db",
-      [](const fs::path& dir, store_report* report) { return cursor_store::open(dir, 0, {}, report); },
+      [](const fs::path& dir, store_report* report) {
+        return cursor_store::open(dir, 0, {}, report);
+      },
       [](cursor_store& store, int i) {
         return store.save({{"stream " + std::to_string(i), "queue", 5, {}}});
       },
       [](cursor_store& store) { return static_cast<int>(store.load()->size()); }));
   all.push_back(sample_of(
       "counters.db",
-      [](const fs::path& dir, store_report* report) { return counter_store::open(dir, {}, report); },
+      [](const fs::path& dir, store_report* report) {
+        return counter_store::open(dir, {}, report);
+      },
       [](counter_store& store, int i) {
         counter_row row;
         row.client = static_cast<std::uint64_t>(i) + 1;
@@ -118,8 +125,12 @@ inline std::vector<store_sample> all_samples() {
       }));
   all.push_back(sample_of(
       "accounts.db",
-      [](const fs::path& dir, store_report* report) { return account_store::open(dir, {}, report); },
-      [](account_store& store, int i) { return store.save({{numbered_key(i)}, {}}); },
+      [](const fs::path& dir, store_report* report) {
+        return account_store::open(dir, {}, report);
+      },
+      [](account_store& store, int i) {
+        return store.save({{numbered_key(i)}, {}});
+      },
       [](account_store& store) { return static_cast<int>(store.load()->keys.size()); }));
   all.push_back(sample_of(
       "dead-letters.db",
@@ -127,7 +138,9 @@ inline std::vector<store_sample> all_samples() {
         return dead_letter_store::open(dir, 1 << 30, {}, report);
       },
       [](dead_letter_store& store, int i) { return store.add({numbered_letter(i)}); },
-      [](dead_letter_store& store) { return static_cast<int>(store.list({}, 0, 100, true)->size()); }));
+      [](dead_letter_store& store) {
+        return static_cast<int>(store.list({}, 0, 100, true)->size());
+      }));
   all.push_back(sample_of(
       "replays.db",
       [](const fs::path& dir, store_report* report) { return replay_store::open(dir, {}, report); },

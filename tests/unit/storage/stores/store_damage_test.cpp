@@ -16,7 +16,8 @@ bool is_refused(const store_sample& store) {
 /// What a kill leaves of a store with ten items.
 fs::path killed_store(const temporary_dir& dir, const store_sample& store) {
   const auto killed = dir.path() / "killed";
-  store.fill(dir.path() / "alive", 0, items_made, [&] { copy_as_killed(dir.path() / "alive", killed); });
+  store.fill(dir.path() / "alive", 0, items_made,
+             [&] { copy_as_killed(dir.path() / "alive", killed); });
   return killed;
 }
 
@@ -151,7 +152,8 @@ TEST_CASE("what can be read of a log is not laid over a database that is newer",
     const auto store = sample_named(file);
     const auto alive = dir.path() / "alive", killed = dir.path() / "killed";
     store.fill(alive, 0, items_made, [&] {
-      // Another program checkpoints it all; the log is written from its start only at the next commit.
+      // Another program checkpoints it all; the log is written from its start only at the next
+      // commit.
       auto shell = sqlite_database::open(alive / file, sqlite_mode::read_write);
       require_ok(shell);
       require_ok(shell->exec("PRAGMA wal_checkpoint(PASSIVE)"));
@@ -163,19 +165,21 @@ TEST_CASE("what can be read of a log is not laid over a database that is newer",
   }
 }
 
-TEST_CASE("a database that a checkpoint made newer than its log is known by the shared memory", "[stores]") {
+TEST_CASE("a database that a checkpoint made newer than its log is known by the shared memory",
+          "[stores]") {
   temporary_dir dir;
   const auto alive = dir.path() / "alive", killed = dir.path() / "killed";
   fs::create_directories(alive);
   auto db = sqlite_database::open(alive / "a.db", sqlite_mode::create);
   require_ok(db);
   sqlite3_wal_autocheckpoint(db->raw(), 0);
-  require_ok(db->exec("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-                      "CREATE TABLE t(id INTEGER PRIMARY KEY, version, filler); " // a page each
-                      "INSERT INTO t VALUES (1, 0, zeroblob(3000)), (2, 0, zeroblob(3000)); "
-                      "PRAGMA wal_checkpoint(TRUNCATE); "
-                      "UPDATE t SET version = 1 WHERE id = 1; UPDATE t SET version = 2 WHERE id = 1; "
-                      "UPDATE t SET version = 3; PRAGMA wal_checkpoint(PASSIVE)"));
+  require_ok(
+      db->exec("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+               "CREATE TABLE t(id INTEGER PRIMARY KEY, version, filler); " // a page each
+               "INSERT INTO t VALUES (1, 0, zeroblob(3000)), (2, 0, zeroblob(3000)); "
+               "PRAGMA wal_checkpoint(TRUNCATE); "
+               "UPDATE t SET version = 1 WHERE id = 1; UPDATE t SET version = 2 WHERE id = 1; "
+               "UPDATE t SET version = 3; PRAGMA wal_checkpoint(PASSIVE)"));
   copy_as_killed(alive, killed);
   const auto wal = wal_path(killed / "a.db");
   REQUIRE(scan_wal(wal)->committed_frames == 4);
@@ -246,13 +250,15 @@ TEST_CASE("a large store is looked at whole only by a check", "[stores]") {
   {
     auto shell = sqlite_database::open(db, sqlite_mode::read_write);
     require_ok(shell);
-    require_ok(shell->exec("CREATE TABLE filler(x); CREATE INDEX of_filler ON filler(x); INSERT INTO filler "
-                           "VALUES (zeroblob(67000000)), (1), (2), (3)"));
+    require_ok(shell->exec(
+        "CREATE TABLE filler(x); CREATE INDEX of_filler ON filler(x); INSERT INTO filler "
+        "VALUES (zeroblob(67000000)), (1), (2), (3)"));
     require_ok(shell->exec("PRAGMA wal_checkpoint(TRUNCATE)"));
     // An index that does not have what its table has.
-    require_ok(shell->exec("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = "
-                           "(SELECT rootpage FROM sqlite_schema WHERE name = 'counter') WHERE name = "
-                           "'of_filler'"));
+    require_ok(
+        shell->exec("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = "
+                    "(SELECT rootpage FROM sqlite_schema WHERE name = 'counter') WHERE name = "
+                    "'of_filler'"));
   }
   REQUIRE(fs::file_size(db) > max_checked_store_bytes);
   store_report quick;
@@ -272,11 +278,11 @@ TEST_CASE("a rollback journal that takes a transaction back in part is noticed",
     // A transaction that is written to the database before it ends, as one of many records is.
     auto db = sqlite_database::open(alive / "idempotency.db", sqlite_mode::read_write);
     require_ok(db);
-    require_ok(db->exec(
-        "PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 5;"
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
-        "INSERT INTO idempotency SELECT i, 1, 1, zeroblob(16), zeroblob(8) FROM n;"
-        "BEGIN; UPDATE idempotency SET n = 2;"));
+    require_ok(
+        db->exec("PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = 5;"
+                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                 "INSERT INTO idempotency SELECT i, 1, 1, zeroblob(16), zeroblob(8) FROM n;"
+                 "BEGIN; UPDATE idempotency SET n = 2;"));
     copy_as_killed(alive, killed);
   }
   const auto journal = rollback_journal_path("idempotency.db");
@@ -293,10 +299,12 @@ TEST_CASE("a rollback journal that takes a transaction back in part is noticed",
     {
       auto store = idempotency_store::open(hurt, "aaaaaaaa", 0, {}, &report);
       require_ok(store);
-      require_ok((*store)->visit(0, [&](const idempotency_record& record) { left += record.count == 1; }));
+      require_ok(
+          (*store)->visit(0, [&](const idempotency_record& record) { left += record.count == 1; }));
     }
     CHECK(report.damaged.size() == (offset >= 0 ? 1 : 0));
-    CHECK(left == (offset >= 0 ? 0 : 2000)); // the transaction is taken back whole, or the store begun anew
+    CHECK(left ==
+          (offset >= 0 ? 0 : 2000)); // the transaction is taken back whole, or the store begun anew
     if (offset >= 0) CHECK(fs::exists(hurt / "damaged" / "1" / journal));
     store_report later;
     require_ok(idempotency_store::open(hurt, "aaaaaaaa", 0, {}, &later));

@@ -1,4 +1,5 @@
-// Stores that lost their tables, or whose tables are not those that were made; and what is no damage.
+// Stores that lost their tables, or whose tables are not those that were made; and what is no
+// damage.
 #include "storage/journal/idempotency_store.hpp"
 #include "tests/unit/storage/stores/store_damage_support.hpp"
 
@@ -63,7 +64,8 @@ std::uint64_t offset_of(const fs::path& file, const std::string& text) {
 
 } // namespace
 
-TEST_CASE("a store that was cut to nothing is told, and not taken for a new one", "[stores][tables]") {
+TEST_CASE("a store that was cut to nothing is told, and not taken for a new one",
+          "[stores][tables]") {
   for (const auto& store : all_stores()) {
     CAPTURE(store.file);
     temporary_dir dir;
@@ -78,7 +80,8 @@ TEST_CASE("a store whose tables were in a log that is gone is told", "[stores][t
     CAPTURE(store.file);
     temporary_dir dir;
     const auto killed = dir.path() / "killed";
-    store.fill(dir.path() / "alive", 0, items_made, [&] { copy_as_killed(dir.path() / "alive", killed); });
+    store.fill(dir.path() / "alive", 0, items_made,
+               [&] { copy_as_killed(dir.path() / "alive", killed); });
     fs::remove(wal_path(killed / store.file));
     fs::remove(shm_path(killed / store.file));
     check_lost(store, killed);
@@ -90,14 +93,16 @@ TEST_CASE("a log that is gone is told by the shared memory, of usage too", "[sto
     CAPTURE(store.file);
     temporary_dir dir;
     const auto killed = dir.path() / "killed";
-    store.fill(dir.path() / "alive", 0, items_made, [&] { copy_as_killed(dir.path() / "alive", killed); });
+    store.fill(dir.path() / "alive", 0, items_made,
+               [&] { copy_as_killed(dir.path() / "alive", killed); });
     fs::remove(wal_path(killed / store.file));
     store_report report;
     const auto left = store.count(killed, report);
     if (!left) report.damaged.push_back(left.error().message);
     REQUIRE(report.damaged.size() == 1);
     CHECK(report.damaged[0].find(store.file + "-wal is gone") != std::string::npos);
-    if (!left) CHECK(left.error().message.find("Without its log nothing can be read") != std::string::npos);
+    if (!left)
+      CHECK(left.error().message.find("Without its log nothing can be read") != std::string::npos);
   }
 }
 
@@ -105,17 +110,20 @@ TEST_CASE("damaged accounts say what the database has without its log", "[stores
   temporary_dir dir;
   const auto store = sample_named("accounts.db");
   store.fill(dir.path() / "alive", 0, 3, {});
-  store.fill(dir.path() / "alive", 3, 4, [&] { copy_as_killed(dir.path() / "alive", dir.path() / "killed"); });
+  store.fill(dir.path() / "alive", 3, 4,
+             [&] { copy_as_killed(dir.path() / "alive", dir.path() / "killed"); });
   const auto wal = wal_path(dir.path() / "killed" / store.file);
   flip_bit(wal, frame_at(1) + 100);
   store_report report;
   const auto left = store.count(dir.path() / "killed", report);
   REQUIRE(!left);
-  CHECK(left.error().message.find("Without its log the database has 3 keys that are not revoked and 0 plans. ") !=
+  CHECK(left.error().message.find(
+            "Without its log the database has 3 keys that are not revoked and 0 plans. ") !=
         std::string::npos);
 }
 
-TEST_CASE("no flipped bit of a schema or a header makes a start fail again and again", "[stores][tables]") {
+TEST_CASE("no flipped bit of a schema or a header makes a start fail again and again",
+          "[stores][tables]") {
   constexpr std::uint64_t header_bytes = 100;
   for (const auto& store : all_stores()) {
     temporary_dir dir;
@@ -144,7 +152,8 @@ TEST_CASE("no flipped bit of a schema or a header makes a start fail again and a
       } else {
         require_ok(store.count(hurt, later));
         CHECK(later.damaged.empty());
-        // Open: a root page of usage.db that is another's passes for its table, which has no checksums.
+        // Open: a root page of usage.db that is another's passes for its table, which has no
+        // checksums.
         const bool is_silent = store.file == "usage.db" || store.file == "idempotency.db";
         if (*left < items_made && !is_silent) CHECK(report.damaged.size() == 1);
         store.fill(hurt, items_made, 1, {});
@@ -155,10 +164,15 @@ TEST_CASE("no flipped bit of a schema or a header makes a start fail again and a
 }
 
 TEST_CASE("a table or a column with another name is damage of its store", "[stores][tables]") {
-  for (const auto& [file, text] : std::vector<std::pair<std::string, std::string>>{
-           {"counters.db", "idle_at INTEGER"}, {"counters.db", "counter(\n"},    {"cursors.db", "acked_ahead"},
-           {"replays.db", "stream TEXT"},      {"dead-letters.db", "letter(\n"}, {"accounts.db", "revoked_ms INTEGER"},
-           {"accounts.db", "key_sum WHERE"},   {"usage.db", "last_month"}}) {
+  for (const auto& [file, text] :
+       std::vector<std::pair<std::string, std::string>>{{"counters.db", "idle_at INTEGER"},
+                                                        {"counters.db", "counter(\n"},
+                                                        {"cursors.db", "acked_ahead"},
+                                                        {"replays.db", "stream TEXT"},
+                                                        {"dead-letters.db", "letter(\n"},
+                                                        {"accounts.db", "revoked_ms INTEGER"},
+                                                        {"accounts.db", "key_sum WHERE"},
+                                                        {"usage.db", "last_month"}}) {
     CAPTURE(file, text);
     temporary_dir dir;
     const auto store = sample_named(file);
@@ -197,7 +211,8 @@ TEST_CASE("a store behind a symbolic link is looked at where it lies", "[stores]
     CAPTURE(store.file);
     temporary_dir dir;
     const auto far = dir.path() / "far", data = dir.path() / "data";
-    store.fill(dir.path() / "alive", 0, items_made, [&] { copy_as_killed(dir.path() / "alive", far); });
+    store.fill(dir.path() / "alive", 0, items_made,
+               [&] { copy_as_killed(dir.path() / "alive", far); });
     fs::create_directories(data);
     fs::create_symlink(far / store.file, data / store.file);
     const auto wal = wal_path(far / store.file);
@@ -231,8 +246,12 @@ TEST_CASE("a store that is begun anew may be cut short, and is begun again", "[t
     const auto db = dir.path() / "some.db";
     store_kind kind{.mark = store_mark('x', 'y'), .holds = "things", .remedy = "Do something."};
     kind.refuses = refuses;
-    const auto tables = [](sqlite_database& to) { return to.exec("CREATE TABLE IF NOT EXISTS thing(n)"); };
-    const auto no_room = [](sqlite_database&) -> result<void> { return error{errc::disk_full, "full"}; };
+    const auto tables = [](sqlite_database& to) {
+      return to.exec("CREATE TABLE IF NOT EXISTS thing(n)");
+    };
+    const auto no_room = [](sqlite_database&) -> result<void> {
+      return error{errc::disk_full, "full"};
+    };
     require_ok(open_store(db, kind, tables, nullptr));
     fs::remove(db);
     store_report first, second, third;
@@ -252,7 +271,9 @@ TEST_CASE("a store that refuses, and is empty, is left as it is", "[tables]") {
   const auto db = dir.path() / "some.db";
   store_kind kind{.mark = store_mark('x', 'y'), .holds = "things", .remedy = "Do something."};
   kind.refuses = true;
-  const auto tables = [](sqlite_database& to) { return to.exec("CREATE TABLE IF NOT EXISTS thing(n)"); };
+  const auto tables = [](sqlite_database& to) {
+    return to.exec("CREATE TABLE IF NOT EXISTS thing(n)");
+  };
   require_ok(open_store(db, kind, tables, nullptr));
   fs::resize_file(db, 0);
   for (int start = 0; start < 2; ++start) {
