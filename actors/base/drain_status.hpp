@@ -33,7 +33,7 @@ struct drain_wish {
   bool wait_for_queue = false; ///< until consumers have acknowledged all, or the deadline
 };
 
-class drain_board {
+class drain_status {
  public:
   using clock = std::chrono::steady_clock;
 

@@ -20,7 +20,7 @@ namespace penstock {
 inline constexpr std::uint32_t wire_version = 9;
 inline constexpr std::uint32_t oldest_wire_version = 4;
 inline constexpr std::uint32_t replicas_wire_version = 5;
-inline constexpr std::uint32_t claims_wire_version = 6;
+inline constexpr std::uint32_t settlements_wire_version = 6;
 inline constexpr std::uint32_t whole_wire_version = 7;
 inline constexpr std::uint32_t returns_wire_version = 7;
 inline constexpr std::uint32_t delivered_wire_version = 8;

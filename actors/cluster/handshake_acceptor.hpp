@@ -14,13 +14,13 @@
 
 namespace penstock {
 
-/// Why a gate refuses a hello: the code of a caf::error of category `gate_category`, whose context
-/// is a sentence for the log.
-enum class gate_refusal : std::uint8_t { version = 1, cluster, address };
-inline constexpr caf::atom_value gate_category = caf::atom("gate");
+/// Why a gate refuses a hello: the code of a caf::error of category `handshake_category`, whose
+/// context is a sentence for the log.
+enum class handshake_refusal : std::uint8_t { version = 1, cluster, address };
+inline constexpr caf::atom_value handshake_category = caf::atom("gate");
 
 /// Nodes that were turned away, by the reason.
-struct alignas(64) gate_metrics {
+struct alignas(64) handshake_metrics {
   counter version; ///< they speak another wire version
   counter cluster; ///< of another name
   counter address; ///< not a member as spelled here
@@ -32,17 +32,19 @@ struct alignas(64) gate_metrics {
 /// refuses a peer that speaks no wire version that
 /// this node speaks, that belongs to another cluster, or whose address is not spelled as in
 /// `members`: such a node would place shards differently, and clients would be counted twice. No
-/// members: a directory says who they are. Whom it welcomes it names to the links (see peer_links),
-/// of which links_known tells it. `drain` ends it.
-gate_handle::behavior_type gate(gate_handle::pointer self, std::string cluster,
-                                std::vector<std::string> members, welcome here,
-                                std::shared_ptr<gate_metrics> metrics);
+/// members: a directory says who they are. Whom it welcomes it names to the links (see
+/// peer_connector), of which links_known tells it. `drain` ends it.
+handshake_acceptor_handle::behavior_type
+handshake_acceptor(handshake_acceptor_handle::pointer self, std::string cluster,
+                   std::vector<std::string> members, welcome here,
+                   std::shared_ptr<handshake_metrics> metrics);
 
 /// Opens the cluster port, "host:port" (port 0: any that is free), for a gate; gives the port.
 /// `transport` does it: the middleman's own actor, or that of net/links/cluster_transport.hpp.
 /// Blocks: not for use in an actor. Errors: errc::config for a malformed address, errc::unavailable
 /// when it can't be bound.
-result<std::uint16_t> publish_gate(const gate_handle& gate, const std::string& listen,
-                                   const caf::io::middleman_actor& transport);
+result<std::uint16_t> publish_handshake_acceptor(const handshake_acceptor_handle& gate,
+                                                 const std::string& listen,
+                                                 const caf::io::middleman_actor& transport);
 
 } // namespace penstock

@@ -67,7 +67,7 @@ struct peer_down {
 
 /// To the gate, before anything else: whom it tells of the peers that it welcomed.
 struct links_known {
-  peer_links_handle links;
+  peer_connector_handle links;
 };
 
 /// Shards have other places from now on. Told to front ends and limiters.

@@ -335,11 +335,11 @@ void membership_state::show(std::int64_t now_ns) {
   m.members.set(static_cast<std::int64_t>(view.members.size()));
   m.epoch.set(static_cast<std::int64_t>(view.epoch));
   m.directory_up.set(up ? 1 : 0);
-  membership_board::state out;
+  membership_status::state out;
   out.epoch = view.epoch;
   out.directory_up = up;
   for (const auto& member : view.members) {
-    membership_board::member row;
+    membership_status::member row;
     row.record.address = member.address;
     row.record.leaving = member.leaving;
     if (const auto* record = members_->record_of(member.address)) row.record = *record;

@@ -50,7 +50,7 @@ struct alignas(64) membership_metrics {
 };
 
 /// What people are shown of the cluster, written by the actor and read by the admin plane.
-class membership_board {
+class membership_status {
  public:
   struct member {
     member_record record;
@@ -90,7 +90,7 @@ struct membership_parts {
   std::vector<placement_listener_handle> placed;     ///< are told placement_changed
   std::vector<limiter_handle> limiters;              ///< are told member_epoch
   std::shared_ptr<membership_metrics> metrics;
-  std::shared_ptr<membership_board> board;
+  std::shared_ptr<membership_status> board;
 };
 
 /// With its own tick.

@@ -39,7 +39,7 @@ typename Inspector::result_type inspect(Inspector& f, away_answer& x) {
 /// which are made after it.
 struct membership_partners {
   directory_writer_handle writer;
-  peer_links_handle links;
+  peer_connector_handle links;
 };
 
 /// To the membership actor: take this node out of the cluster, in two steps. First it says that it

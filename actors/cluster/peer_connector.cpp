@@ -77,11 +77,11 @@ static caf::behavior prober(caf::event_based_actor* self, const reach_peer& reac
   };
 }
 
-void peer_links_state::end_wait(std::size_t at, std::uint64_t attempt) {
+void peer_connector_state::end_wait(std::size_t at, std::uint64_t attempt) {
   if (links_[at].attempt == attempt) probe(at);
 }
 
-void peer_links_state::probe(std::size_t at) {
+void peer_connector_state::probe(std::size_t at) {
   link& peer = links_[at];
   if (!peer.wanted) {
     peer.at = stage::idle;
@@ -96,11 +96,11 @@ void peer_links_state::probe(std::size_t at) {
 
 // -- life -----------------------------------------------------------------------------------------
 
-void peer_links_state::start(const cluster_settings& settings,
-                             const std::vector<std::string>& members,
-                             std::vector<peer_listener_handle> told, reach_peer reach,
-                             std::shared_ptr<link_metrics> metrics,
-                             caf::io::middleman_actor transport) {
+void peer_connector_state::start(const cluster_settings& settings,
+                                 const std::vector<std::string>& members,
+                                 std::vector<peer_listener_handle> told, reach_peer reach,
+                                 std::shared_ptr<link_metrics> metrics,
+                                 caf::io::middleman_actor transport) {
   reach_ = std::move(reach);
   introduction_.cluster = settings.name;
   introduction_.address = settings.listen;
@@ -114,7 +114,7 @@ void peer_links_state::start(const cluster_settings& settings,
   link_to(members);
 }
 
-void peer_links_state::link_to(const std::vector<std::string>& members) {
+void peer_connector_state::link_to(const std::vector<std::string>& members) {
   std::vector<bool> came_back(links_.size());
   for (std::size_t at = 0; at < links_.size(); ++at) {
     link& each = links_[at];
@@ -145,7 +145,7 @@ void peer_links_state::link_to(const std::vector<std::string>& members) {
 }
 
 // Both ends learn of each other at about the same time, also of one that comes back.
-void peer_links_state::begin(std::size_t at) {
+void peer_connector_state::begin(std::size_t at) {
   ++links_[at].attempt;
   if (introduction_.address < links_[at].address)
     probe(at);
@@ -153,31 +153,31 @@ void peer_links_state::begin(std::size_t at) {
     wait(at, head_start);
 }
 
-void peer_links_state::publish() {
+void peer_connector_state::publish() {
   std::vector<peer_state> peers;
   for (const link& each : links_)
     if (each.wanted) peers.push_back({each.address, each.at == stage::up, each.failure_logged});
   metrics_->publish(std::move(peers));
 }
 
-void peer_links_state::drain() {
+void peer_connector_state::drain() {
   self_->quit();
 }
 
 template <class Message>
-void peer_links_state::tell(const Message& message) {
+void peer_connector_state::tell(const Message& message) {
   for (const auto& each : told_)
     self_->send(each, message);
 }
 
 // -- turns ----------------------------------------------------------------------------------------
 
-void peer_links_state::want_turn(std::size_t at) {
+void peer_connector_state::want_turn(std::size_t at) {
   turns_.push_back(at);
   next_turn();
 }
 
-void peer_links_state::next_turn() {
+void peer_connector_state::next_turn() {
   if (turn_taken_ || turns_.empty()) return;
   const std::size_t at = turns_.front();
   turns_.pop_front();
@@ -189,7 +189,7 @@ void peer_links_state::next_turn() {
   connect(at);
 }
 
-void peer_links_state::connect(std::size_t at) {
+void peer_connector_state::connect(std::size_t at) {
   links_[at].at = stage::connecting;
   const peer_address& peer = links_[at].parts;
   // No time limit here: the operating system's and the middleman's apply, and giving up earlier
@@ -210,12 +210,12 @@ void peer_links_state::connect(std::size_t at) {
           });
 }
 
-void peer_links_state::end_turn() {
+void peer_connector_state::end_turn() {
   turn_taken_ = false;
   next_turn();
 }
 
-void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
+void peer_connector_state::wait(std::size_t at, std::chrono::milliseconds time) {
   links_[at].at = stage::waiting;
   links_[at].gate = nullptr;
   self_->delayed_send(self_, time, caf::connect_atom_v, static_cast<std::uint64_t>(at),
@@ -223,16 +223,16 @@ void peer_links_state::wait(std::size_t at, std::chrono::milliseconds time) {
 }
 
 // Between half the interval and one and a half.
-void peer_links_state::retry(std::size_t at) {
+void peer_connector_state::retry(std::size_t at) {
   std::uniform_int_distribution<std::int64_t> any{0, reconnect_interval_.count()};
   wait(at, reconnect_interval_ / 2 + std::chrono::milliseconds{any(random_)});
 }
 
 // -- events ---------------------------------------------------------------------------------------
 
-void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& gate) {
+void peer_connector_state::connected(std::size_t at, const caf::strong_actor_ptr& gate) {
   link& peer = links_[at];
-  peer.gate = gate_of(gate);
+  peer.gate = handshake_acceptor_of(gate);
   if (!peer.gate) return failed(at, caf::make_error(caf::sec::no_actor_published_at_port));
   peer.at = stage::greeting;
   const std::uint64_t attempt = ++peer.attempt;
@@ -245,14 +245,14 @@ void peer_links_state::connected(std::size_t at, const caf::strong_actor_ptr& ga
           [this, at, attempt](const caf::error& why) {
             if (links_[at].attempt != attempt) return;
             self_->demonitor(links_[at].gate.address());
-            if (why.category() == gate_category)
+            if (why.category() == handshake_category)
               refused(at, sentence_of(why));
             else
               failed(at, why);
           });
 }
 
-void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
+void peer_connector_state::welcomed(std::size_t at, const welcome& answer) {
   link& peer = links_[at];
   const bool understood =
       answer.version >= introduction_.oldest && answer.version <= introduction_.version;
@@ -276,14 +276,14 @@ void peer_links_state::welcomed(std::size_t at, const welcome& answer) {
   tell(peer_up_of(answer, peer.member, peer.address));
 }
 
-void peer_links_state::greeted_by(const std::string& address) {
+void peer_connector_state::greeted_by(const std::string& address) {
   const auto known = std::ranges::find(links_, address, &link::address);
   if (known == links_.end() || known->at != stage::waiting || !known->wanted) return;
   ++known->attempt;
   probe(static_cast<std::size_t>(known - links_.begin()));
 }
 
-void peer_links_state::lost(const caf::actor_addr& gate) {
+void peer_connector_state::lost(const caf::actor_addr& gate) {
   for (std::size_t at = 0; at < links_.size(); ++at) {
     link& peer = links_[at];
     if (!peer.gate || peer.gate.address() != gate) continue;
@@ -300,7 +300,7 @@ void peer_links_state::lost(const caf::actor_addr& gate) {
   }
 }
 
-void peer_links_state::failed(std::size_t at, const caf::error& why) {
+void peer_connector_state::failed(std::size_t at, const caf::error& why) {
   link& peer = links_[at];
   metrics_->failed_attempts.add();
   auto reason = reason_of(self_->system(), why);
@@ -313,7 +313,7 @@ void peer_links_state::failed(std::size_t at, const caf::error& why) {
   if (is_news) publish();
 }
 
-void peer_links_state::refused(std::size_t at, const std::string& why) {
+void peer_connector_state::refused(std::size_t at, const std::string& why) {
   metrics_->failed_attempts.add();
   metrics_->refusals.add();
   if (metrics_->links_up.value() == 0 && self_->clock().now() - began_ < newcomer_time)
@@ -325,12 +325,11 @@ void peer_links_state::refused(std::size_t at, const std::string& why) {
   publish();
 }
 
-peer_links_self::behavior_type peer_links(peer_links_self::stateful_pointer<peer_links_state> self,
-                                          cluster_settings settings,
-                                          std::vector<std::string> members,
-                                          std::vector<peer_listener_handle> told, reach_peer reach,
-                                          std::shared_ptr<link_metrics> metrics,
-                                          caf::io::middleman_actor transport) {
+peer_links_self::behavior_type
+peer_connector(peer_links_self::stateful_pointer<peer_connector_state> self,
+               cluster_settings settings, std::vector<std::string> members,
+               std::vector<peer_listener_handle> told, reach_peer reach,
+               std::shared_ptr<link_metrics> metrics, caf::io::middleman_actor transport) {
   end_process_on_exception(self);
   self->set_down_handler([self](const caf::down_msg& down) { self->state.lost(down.source); });
   self->state.start(settings, members, std::move(told), std::move(reach), std::move(metrics),

@@ -91,14 +91,14 @@ result<peer_address> parse_peer_address(const std::string& text);
 
 /// With its own reminder: the number of a link, and of its attempt.
 using peer_links_self =
-    peer_links_handle::extend<caf::reacts_to<caf::connect_atom, std::uint64_t, std::uint64_t>>;
+    peer_connector_handle::extend<caf::reacts_to<caf::connect_atom, std::uint64_t, std::uint64_t>>;
 
-class peer_links_state {
+class peer_connector_state {
  public:
   static constexpr const char* name = "peer_links"; // CAF shows it
-  using self_ptr = peer_links_self::stateful_pointer<peer_links_state>;
+  using self_ptr = peer_links_self::stateful_pointer<peer_connector_state>;
 
-  explicit peer_links_state(self_ptr self) : self_(self) {}
+  explicit peer_connector_state(self_ptr self) : self_(self) {}
 
   // -- life ---------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class peer_links_state {
     std::uint16_t member = 0;
     stage at = stage::idle;
     std::uint64_t attempt = 0; // counts waits and attempts; news of an earlier one is none
-    gate_handle gate;
+    handshake_acceptor_handle gate;
     bool wanted = true; // a member; else it is let go of when it goes
     bool was_up = false;
     std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
@@ -172,13 +172,12 @@ class peer_links_state {
 /// gate, with (connect_atom, address), that the peer has greeted this node. `members`: the cluster
 /// addresses of all nodes by number, as in placement; valid addresses. placement_changed brings
 /// others; a link to one that is no member any more stays until its peer goes. `drain` ends it.
-/// Needs the middleman. `transport` as for publish_gate. `reach` is called
+/// Needs the middleman. `transport` as for publish_handshake_acceptor. `reach` is called
 /// on threads of its own, for several links at once.
-peer_links_self::behavior_type peer_links(peer_links_self::stateful_pointer<peer_links_state> self,
-                                          cluster_settings settings,
-                                          std::vector<std::string> members,
-                                          std::vector<peer_listener_handle> told, reach_peer reach,
-                                          std::shared_ptr<link_metrics> metrics,
-                                          caf::io::middleman_actor transport);
+peer_links_self::behavior_type
+peer_connector(peer_links_self::stateful_pointer<peer_connector_state> self,
+               cluster_settings settings, std::vector<std::string> members,
+               std::vector<peer_listener_handle> told, reach_peer reach,
+               std::shared_ptr<link_metrics> metrics, caf::io::middleman_actor transport);
 
 } // namespace penstock

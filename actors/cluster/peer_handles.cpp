@@ -14,8 +14,8 @@ std::vector<To> cast_all(const std::vector<From>& from) {
 
 } // namespace
 
-gate_handle gate_of(const caf::strong_actor_ptr& found) {
-  return caf::actor_cast<gate_handle>(found);
+handshake_acceptor_handle handshake_acceptor_of(const caf::strong_actor_ptr& found) {
+  return caf::actor_cast<handshake_acceptor_handle>(found);
 }
 
 peer_up peer_up_of(const welcome& answer, std::uint16_t member, const std::string& address) {

@@ -13,7 +13,7 @@ namespace penstock {
 // lies gets messages that it drops; what it sends goes through our handlers as anybody's does.
 
 /// What was found on a peer's cluster port.
-gate_handle gate_of(const caf::strong_actor_ptr& found);
+handshake_acceptor_handle handshake_acceptor_of(const caf::strong_actor_ptr& found);
 
 /// A peer's actors, as its gate said what each of them is.
 peer_up peer_up_of(const welcome& answer, std::uint16_t member, const std::string& address);

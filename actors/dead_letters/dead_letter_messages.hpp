@@ -20,27 +20,27 @@ struct publishers_known {
   std::map<std::string, publisher_handle> publishers;
 };
 
-/// Answered with letters_page_ptr.
+/// Answered with dead_letters_page_ptr.
 struct list_letters {
-  letter_filter filter;
+  dead_letter_filter filter;
   std::uint64_t after = 0; ///< numbers after this one
   std::uint32_t limit = 100;
   bool with_bodies = false;
 };
-struct letters_page {
+struct dead_letters_page {
   bool ok = true;
   error why;
   std::vector<kept_letter> letters;
-  std::uint64_t next = 0;            ///< the `after` to go on with; 0: there are no more
-  std::vector<letter_tally> tallies; ///< of all letters, whatever the filter
+  std::uint64_t next = 0;                 ///< the `after` to go on with; 0: there are no more
+  std::vector<dead_letter_tally> tallies; ///< of all letters, whatever the filter
 };
-using letters_page_ptr = std::shared_ptr<const letters_page>;
+using dead_letters_page_ptr = std::shared_ptr<const dead_letters_page>;
 
-/// Drops letters for good; answered with letters_dropped.
+/// Drops letters for good; answered with dead_letters_dropped.
 struct drop_letters {
-  letter_filter filter;
+  dead_letter_filter filter;
 };
-struct letters_dropped {
+struct dead_letters_dropped {
   bool ok = true;
   error why;
   std::uint64_t dropped = 0;
@@ -49,7 +49,7 @@ struct letters_dropped {
 /// Starts a job that sends letters to their sinks again; answered with job_answer. When nothing
 /// matches, the job in the answer is done and its number 0.
 struct retry_letters {
-  letter_filter filter;
+  dead_letter_filter filter;
   std::uint32_t rate = 0; ///< events per second; 0: as fast as the sink takes them
 };
 
@@ -106,9 +106,9 @@ struct job_step {
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::publishers_known)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_letters)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::letters_page_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::dead_letters_page_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drop_letters)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::letters_dropped)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::dead_letters_dropped)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::retry_letters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::start_replay)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::job_answer)
@@ -122,9 +122,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::job_step)
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_letters, caf::first_custom_type_id + 170)
 CAF_ADD_TYPE_ID(penstock_letters, (penstock::publishers_known))
 CAF_ADD_TYPE_ID(penstock_letters, (penstock::list_letters))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::letters_page_ptr))
+CAF_ADD_TYPE_ID(penstock_letters, (penstock::dead_letters_page_ptr))
 CAF_ADD_TYPE_ID(penstock_letters, (penstock::drop_letters))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::letters_dropped))
+CAF_ADD_TYPE_ID(penstock_letters, (penstock::dead_letters_dropped))
 CAF_ADD_TYPE_ID(penstock_letters, (penstock::retry_letters))
 CAF_ADD_TYPE_ID(penstock_letters, (penstock::start_replay))
 CAF_ADD_TYPE_ID(penstock_letters, (penstock::job_answer))

@@ -19,18 +19,18 @@ struct alignas(64) dead_letter_metrics {
   gauge bytes;           ///< of all letters, as they count for the cap
 
   /// Replaced by the actor within letters_publish_interval of a change; read by any thread.
-  void publish(std::vector<letter_tally> tallies) {
+  void publish(std::vector<dead_letter_tally> tallies) {
     const std::lock_guard hold{mutex_};
     tallies_ = std::move(tallies);
   }
-  std::vector<letter_tally> tallies() const {
+  std::vector<dead_letter_tally> tallies() const {
     const std::lock_guard hold{mutex_};
     return tallies_;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::vector<letter_tally> tallies_;
+  std::vector<dead_letter_tally> tallies_;
 };
 
 /// The replay actor's.

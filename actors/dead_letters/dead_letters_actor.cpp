@@ -63,8 +63,8 @@ buried dead_letters_state::bury(const struct bury& wish) {
   return {};
 }
 
-letters_page_ptr dead_letters_state::list(const list_letters& wish) {
-  auto page = std::make_shared<letters_page>();
+dead_letters_page_ptr dead_letters_state::list(const list_letters& wish) {
+  auto page = std::make_shared<dead_letters_page>();
   const auto limit = std::min(wish.limit, max_letters_page);
   // One more than asked for tells whether there are more.
   auto found = parts_.store->list(wish.filter, wish.after, limit + 1, wish.with_bodies);
@@ -85,7 +85,7 @@ letters_page_ptr dead_letters_state::list(const list_letters& wish) {
   return page;
 }
 
-letters_dropped dead_letters_state::drop(const drop_letters& wish) {
+dead_letters_dropped dead_letters_state::drop(const drop_letters& wish) {
   const auto dropped = parts_.store->remove(wish.filter);
   if (!dropped) return {false, dropped.error(), 0};
   if (*dropped > 0) spdlog::info("dead letters: {} dropped on request", *dropped);

@@ -50,8 +50,8 @@ class dead_letters_state {
   void start(dead_letters_parts parts);
 
   buried bury(const struct bury& wish);
-  letters_page_ptr list(const list_letters& wish);
-  letters_dropped drop(const drop_letters& wish);
+  dead_letters_page_ptr list(const list_letters& wish);
+  dead_letters_dropped drop(const drop_letters& wish);
   job_answer retry(const retry_letters& wish);
   job_runner& runner() { return runner_; }
   void publish();

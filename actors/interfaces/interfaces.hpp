@@ -83,8 +83,8 @@ struct leases_returned;
 struct leave_cluster;
 struct leave_shards;
 struct left_cluster;
-struct letters_dropped;
-struct letters_page;
+struct dead_letters_dropped;
+struct dead_letters_page;
 struct limits_query;
 struct limits_reply;
 struct links_known;
@@ -246,7 +246,7 @@ using journal_handle = caf::typed_actor<
 using confirmations_handle = caf::typed_actor<caf::reacts_to<confirmed_up_to>>;
 
 /// The keeper, which retires segments that nobody needs any more.
-using keeper_handle = confirmations_handle::extend<
+using retention_handle = confirmations_handle::extend<
     // of the journal, when it took the prepared segment
     caf::reacts_to<upkeep_tick>,
     // of a drain
@@ -318,8 +318,8 @@ using jobs_handle = caf::typed_actor<
 
 /// The dead letters: of publishers and the queue, and of the admin plane.
 using dead_letters_handle = burial_handle::extend_with<jobs_handle>::extend<
-    caf::replies_to<list_letters>::with<std::shared_ptr<const letters_page>>,
-    caf::replies_to<drop_letters>::with<letters_dropped>,
+    caf::replies_to<list_letters>::with<std::shared_ptr<const dead_letters_page>>,
+    caf::replies_to<drop_letters>::with<dead_letters_dropped>,
     caf::replies_to<retry_letters>::with<job_answer>>;
 
 /// The replays: of the admin plane.
@@ -409,7 +409,7 @@ using directory_writer_handle = caf::typed_actor<
     caf::reacts_to<drain>>;
 
 /// The gate, which peers find on the cluster port.
-using gate_handle = caf::typed_actor<
+using handshake_acceptor_handle = caf::typed_actor<
     // of another node's links
     caf::replies_to<hello>::with<welcome>,
     // of the node's start: whom it tells of those that it welcomed
@@ -418,7 +418,7 @@ using gate_handle = caf::typed_actor<
     caf::reacts_to<drain>>;
 
 /// Keeps a link to each peer.
-using peer_links_handle = caf::typed_actor<
+using peer_connector_handle = caf::typed_actor<
     // of the gate: the address of a peer that greeted this node
     caf::reacts_to<caf::connect_atom, std::string>,
     // of membership

@@ -82,10 +82,10 @@ void owner_backup::add_lease_changes(messages_by_limiter& to) {
     const std::uint32_t shard = shard_of(each.client);
     const limiter_handle* const limiter = table_.backup_limiter(shard);
     if (table_.role_of(shard) != shard_role::own || !limiter ||
-        table_.version_of(table_.backup_of(shard)) < claims_wire_version)
+        table_.version_of(table_.backup_of(shard)) < settlements_wire_version)
       continue;
     backup_rows& message = to[limiter];
-    message.version = std::max<std::uint8_t>(message.version, claims_wire_version);
+    message.version = std::max<std::uint8_t>(message.version, settlements_wire_version);
     if (auto lease = granter_.look_up(each.lease, context_.clock())) {
       message.origins.push_back(lease->origin);
       message.leases.push_back(std::move(*lease));

@@ -150,8 +150,8 @@ void owner_client::send(owner_query query, const limiter_handle& owner) {
   owner_request request;
   request.token = next_token_++;
   request.holder = context_.parts.holder;
-  const bool settles = table_.version_of(query.owner) >= claims_wire_version;
-  if (settles) request.version = claims_wire_version;
+  const bool settles = table_.version_of(query.owner) >= settlements_wire_version;
+  if (settles) request.version = settlements_wire_version;
   bool requests_units = false;
   for (const open_item& each : query.items) {
     request.items.push_back(each.item);

@@ -120,8 +120,8 @@ typename Inspector::result_type inspect(Inspector& f, moved_lease& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, owner_request& x) {
-  auto holder = since<claims_wire_version>(x.version, x.holder);
-  auto settlements = since<claims_wire_version>(x.version, x.settlements);
+  auto holder = since<settlements_wire_version>(x.version, x.holder);
+  auto settlements = since<settlements_wire_version>(x.version, x.settlements);
   return f(x.version, x.token, x.items, x.sizes, x.requested_units, holder, settlements);
 }
 template <class Inspector>
@@ -140,7 +140,7 @@ typename Inspector::result_type inspect(Inspector& f, returns_taken& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
-  auto origins = since<claims_wire_version>(x.version, x.origins);
+  auto origins = since<settlements_wire_version>(x.version, x.origins);
   return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases, origins);
 }
 template <class Inspector>
@@ -149,9 +149,9 @@ typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, backup_rows& x) {
-  auto leases = since<claims_wire_version>(x.version, x.leases);
-  auto origins = since<claims_wire_version>(x.version, x.origins);
-  auto ended = since<claims_wire_version>(x.version, x.ended);
+  auto leases = since<settlements_wire_version>(x.version, x.leases);
+  auto origins = since<settlements_wire_version>(x.version, x.origins);
+  auto ended = since<settlements_wire_version>(x.version, x.ended);
   auto whole = since<whole_wire_version>(x.version, x.whole);
   return f(x.version, x.rows, leases, origins, ended, whole);
 }

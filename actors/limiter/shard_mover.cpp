@@ -353,8 +353,8 @@ void shard_mover::send_shard(const move& what, const limiter_handle& to) {
                       rows.begin() + static_cast<std::ptrdiff_t>(end));
     if (piece.last) {
       piece.leases = leases_of(what.shard);
-      if (table_.version_of(what.to) >= claims_wire_version) {
-        piece.version = claims_wire_version;
+      if (table_.version_of(what.to) >= settlements_wire_version) {
+        piece.version = settlements_wire_version;
         for (const moved_lease& each : piece.leases)
           piece.origins.push_back(each.origin);
       }

@@ -9,7 +9,7 @@
 
 namespace penstock {
 
-void keeper_state::start(keeper_parts parts) {
+void retention_state::start(retention_parts parts) {
   parts_ = std::move(parts);
   space_parts space{
       parts_.segments, parts_.catalog, {}, parts_.max_bytes, parts_.segment_max_bytes};
@@ -17,12 +17,12 @@ void keeper_state::start(keeper_parts parts) {
   space_.emplace(std::move(space));
 }
 
-void keeper_state::on_confirmed(const confirmed_up_to& news) {
+void retention_state::on_confirmed(const confirmed_up_to& news) {
   auto& seq = confirmed_[news.sink];
   seq = std::max(seq, news.seq);
 }
 
-std::uint64_t keeper_state::confirmed() const {
+std::uint64_t retention_state::confirmed() const {
   auto lowest = parts_.catalog->durable_seq();
   for (const auto& sink : parts_.sinks) {
     const auto told = confirmed_.find(sink);
@@ -31,7 +31,7 @@ std::uint64_t keeper_state::confirmed() const {
   return lowest;
 }
 
-void keeper_state::note(const char* what, const result<void>& outcome) {
+void retention_state::note(const char* what, const result<void>& outcome) {
   auto& last = last_problem_[what];
   if (outcome) {
     last.clear();
@@ -43,7 +43,7 @@ void keeper_state::note(const char* what, const result<void>& outcome) {
   last = outcome.error().message;
 }
 
-void keeper_state::upkeep() {
+void retention_state::upkeep() {
   // First what frees room, then what needs some.
   const auto before = parts_.wall_ms() - parts_.retention_ms.count();
   if (const auto seq = confirmed(); seq > 0) {
@@ -57,7 +57,7 @@ void keeper_state::upkeep() {
   note("preparing a segment", parts_.segments->prepare());
 }
 
-void keeper_state::make_room(std::int64_t before_ms) {
+void retention_state::make_room(std::int64_t before_ms) {
   const auto steady_ms = [] {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
                std::chrono::steady_clock::now().time_since_epoch())
@@ -71,13 +71,13 @@ void keeper_state::make_room(std::int64_t before_ms) {
   note("making room", made.done);
 }
 
-keeper_self::behavior_type keeper_actor(keeper_self::stateful_pointer<keeper_state> self,
-                                        keeper_parts parts) {
+keeper_self::behavior_type retention_actor(keeper_self::stateful_pointer<retention_state> self,
+                                           retention_parts parts) {
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   const auto work = [self] { self->state.upkeep(); };
   // Its own tick is an atom, so that an upkeep_tick from the journal starts no second series.
-  self->delayed_send(self, keeper_interval, caf::tick_atom::value);
+  self->delayed_send(self, retention_interval, caf::tick_atom::value);
   return {
       [self](const confirmed_up_to& news) {
         self->state.on_confirmed(news);
@@ -86,7 +86,7 @@ keeper_self::behavior_type keeper_actor(keeper_self::stateful_pointer<keeper_sta
       [work](const upkeep_tick&) { work(); },
       [self, work](caf::tick_atom) {
         work();
-        self->delayed_send(self, keeper_interval, caf::tick_atom::value);
+        self->delayed_send(self, retention_interval, caf::tick_atom::value);
       },
       [self](const drain&) { self->quit(); },
   };

@@ -20,9 +20,9 @@
 namespace penstock {
 
 /// It looks after the segments this often, and when it is told upkeep_tick.
-inline constexpr std::chrono::milliseconds keeper_interval{100};
+inline constexpr std::chrono::milliseconds retention_interval{100};
 
-struct keeper_parts {
+struct retention_parts {
   std::shared_ptr<segment_keeper> segments;
   std::shared_ptr<segment_catalog> catalog;
   /// The sinks that must confirm an event before it may go; empty: what is durable may go.
@@ -30,7 +30,7 @@ struct keeper_parts {
   std::chrono::milliseconds retention_ms{0};
   confirmations_handle
       replicator{}; ///< is told what sinks have confirmed, too; null: the node is alone
-  std::shared_ptr<keeper_metrics> metrics;
+  std::shared_ptr<retention_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
   /// What room is made with in the journal's middle; without cursors none is.
   std::shared_ptr<cursor_store> cursors{};
@@ -41,13 +41,13 @@ struct keeper_parts {
 };
 
 /// With its own tick.
-using keeper_self = keeper_handle::extend<caf::reacts_to<caf::tick_atom>>;
+using keeper_self = retention_handle::extend<caf::reacts_to<caf::tick_atom>>;
 
-class keeper_state {
+class retention_state {
  public:
   static constexpr const char* name = "keeper"; // CAF shows it
 
-  void start(keeper_parts parts);
+  void start(retention_parts parts);
   void on_confirmed(const confirmed_up_to& news);
   const confirmations_handle& replicator() const { return parts_.replicator; }
   void upkeep();
@@ -57,7 +57,7 @@ class keeper_state {
   void make_room(std::int64_t before_ms);
   void note(const char* what, const result<void>& outcome);
 
-  keeper_parts parts_;
+  retention_parts parts_;
   std::optional<space_maker> space_;
   std::map<std::string, std::uint64_t> confirmed_;  // by sink
   std::map<std::string, std::string> last_problem_; // by task; told once, not ten times a second
@@ -65,7 +65,7 @@ class keeper_state {
 
 /// Takes confirmed_up_to and upkeep_tick; quits at `drain`. It blocks on the disk: spawn it
 /// detached.
-keeper_self::behavior_type keeper_actor(keeper_self::stateful_pointer<keeper_state> self,
-                                        keeper_parts parts);
+keeper_self::behavior_type retention_actor(keeper_self::stateful_pointer<retention_state> self,
+                                           retention_parts parts);
 
 } // namespace penstock

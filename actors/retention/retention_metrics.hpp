@@ -6,7 +6,7 @@
 namespace penstock {
 
 /// The keeper actor's.
-struct alignas(64) keeper_metrics {
+struct alignas(64) retention_metrics {
   counter retired;     ///< segments
   counter failures;    ///< of preparing or retiring a segment
   counter moved;       ///< segments of which what was left was put into another

@@ -11,20 +11,20 @@ namespace penstock {
 
 // -- the board ------------------------------------------------------------------------------------
 
-bool usage_rebuild_board::begin() {
+bool usage_rebuild_status::begin() {
   const std::lock_guard hold{mutex_};
   if (news_.at == phase::running) return false;
   news_ = {.at = phase::running, .outcome = {}, .why = {}};
   return true;
 }
 
-void usage_rebuild_board::progress(std::uint64_t done_bytes, std::uint64_t all_bytes) {
+void usage_rebuild_status::progress(std::uint64_t done_bytes, std::uint64_t all_bytes) {
   const std::lock_guard hold{mutex_};
   news_.done_bytes = done_bytes;
   news_.all_bytes = all_bytes;
 }
 
-void usage_rebuild_board::finish(result<usage_rebuilt> outcome) {
+void usage_rebuild_status::finish(result<usage_rebuilt> outcome) {
   const std::lock_guard hold{mutex_};
   news_.at = outcome ? phase::done : phase::failed;
   if (outcome)
@@ -33,7 +33,7 @@ void usage_rebuild_board::finish(result<usage_rebuilt> outcome) {
     news_.why = outcome.error();
 }
 
-usage_rebuild_board::news usage_rebuild_board::read() const {
+usage_rebuild_status::news usage_rebuild_status::read() const {
   const std::lock_guard hold{mutex_};
   return news_;
 }

@@ -24,7 +24,7 @@ namespace penstock {
 inline constexpr std::chrono::milliseconds usage_settle_time{3000};
 
 /// Where a rebuild has got to; shared by the actor and the admin plane. Any thread.
-class usage_rebuild_board {
+class usage_rebuild_status {
  public:
   enum class phase : std::uint8_t { none, running, done, failed };
   struct news {
@@ -54,7 +54,7 @@ struct usage_rebuilder_parts {
   accounts_handle accounts; ///< knows the accounts
   name_hasher hash;
   bool is_cluster = false;
-  std::shared_ptr<usage_rebuild_board> board;
+  std::shared_ptr<usage_rebuild_status> board;
   std::shared_ptr<const std::atomic<bool>> stopping; ///< true: give up
   std::size_t max_sums = max_rebuild_sums;
   bool yields = true; ///< run at the lowest priority; for an actor with a thread of its own

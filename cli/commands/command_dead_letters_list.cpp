@@ -17,7 +17,7 @@ namespace {
 namespace json = boost::json;
 using boost::beast::http::verb;
 
-constexpr std::uint32_t letters_page = 1000;
+constexpr std::uint32_t dead_letters_page = 1000;
 
 struct letters_list_arguments {
   letters_options which;
@@ -45,7 +45,7 @@ result<letters_list> fetch_letters(const letters_list_arguments& arguments) {
     const auto left = arguments.limit - static_cast<std::uint32_t>(all.letters.size());
     auto page =
         call_admin(arguments.which.admin, verb::get,
-                   letters_target(arguments.which, "", std::min(left, letters_page), after));
+                   letters_target(arguments.which, "", std::min(left, dead_letters_page), after));
     if (!page) return page.error();
     auto& body = page->get_object();
     auto* list = body.if_contains("dead_letters");

@@ -23,7 +23,7 @@ struct admin_needs {
   const usage_rebuild_unit& usage_rebuild;
   const std::vector<unit*>& all_units; ///< whose figures it shows
   metrics_sources& figures;            ///< filled by start()
-  std::shared_ptr<drain_board> drain;
+  std::shared_ptr<drain_status> drain;
 };
 
 class admin_unit final : public unit {

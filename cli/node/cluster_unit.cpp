@@ -97,8 +97,9 @@ result<void> cluster_unit::start() {
   }
   if (auto started = start_transport(); !started) return started;
   const auto fixed = is_fixed ? needs_.seat.members() : std::vector<std::string>{};
-  gate_ = core_.system.spawn(gate, cluster.name, fixed, welcome_of(here), gate_metrics_);
-  if (auto port = publish_gate(gate_, cluster.listen, transport_->middleman()); !port)
+  gate_ = core_.system.spawn(handshake_acceptor, cluster.name, fixed, welcome_of(here),
+                             handshake_metrics_);
+  if (auto port = publish_handshake_acceptor(gate_, cluster.listen, transport_->middleman()); !port)
     return port.error();
   start_links(here, fixed);
   return {};
@@ -149,7 +150,7 @@ result<void> cluster_unit::start_transport() {
     transport_ = cluster_transport::start_plain(core_.system);
     return {};
   }
-  auto tls = cluster_tls::start(core_.system, files, gate_metrics_);
+  auto tls = cluster_tls::start(core_.system, files, handshake_metrics_);
   if (!tls) return tls.error();
   tls_ = tls->get();
   transport_ = std::move(*tls);
@@ -167,7 +168,7 @@ void cluster_unit::start_links(const peer_up& here, const std::vector<std::strin
   append(told_of_peers, needs_.extensions.wanting_members());
   auto settings = core_.settings.cluster;
   settings.secret_check = here.secret_check;
-  links_ = core_.system.spawn(peer_links, std::move(settings), fixed, told_of_peers, probe_tcp,
+  links_ = core_.system.spawn(peer_connector, std::move(settings), fixed, told_of_peers, probe_tcp,
                               link_metrics_, transport_->middleman());
   caf::anon_send(gate_, links_known{links_});
   if (membership_) {
@@ -198,7 +199,7 @@ void cluster_unit::add_figures(metrics_sources& to) {
   to.cluster = {cluster.directory, cluster.name, cluster.listen};
   if (membership_) to.membership = membership_metrics_;
   if (membership_) to.members = board_;
-  if (gate_) to.gate = gate_metrics_;
+  if (gate_) to.gate = handshake_metrics_;
   if (!links_) return;
   to.links = link_metrics_;
   add_memory_use(to, core_.settings, memory_use::links,
@@ -222,7 +223,7 @@ void cluster_unit::announce(node_drain& by) {
 bool cluster_unit::somebody_stays() const {
   const auto cluster = board_->get();
   const auto& self = core_.settings.cluster.listen;
-  return std::ranges::any_of(cluster.members, [&self](const membership_board::member& each) {
+  return std::ranges::any_of(cluster.members, [&self](const membership_status::member& each) {
     return each.in_view && !each.record.leaving && each.record.address != self;
   });
 }

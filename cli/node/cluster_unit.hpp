@@ -63,15 +63,15 @@ class cluster_unit final : public unit {
   node_core& core_;
   cluster_needs needs_;
   std::shared_ptr<membership_metrics> membership_metrics_ = std::make_shared<membership_metrics>();
-  std::shared_ptr<membership_board> board_ = std::make_shared<membership_board>();
+  std::shared_ptr<membership_status> board_ = std::make_shared<membership_status>();
   std::shared_ptr<link_metrics> link_metrics_ = std::make_shared<link_metrics>();
-  std::shared_ptr<gate_metrics> gate_metrics_ = std::make_shared<gate_metrics>();
+  std::shared_ptr<handshake_metrics> handshake_metrics_ = std::make_shared<handshake_metrics>();
   std::unique_ptr<cluster_transport> transport_; // null: no cluster
   cluster_tls* tls_ = nullptr;                   // the same; null: plain TCP between nodes
   bool others_know_ = false;                     // that this node leaves
   membership_handle membership_;                 // null: no directory
-  gate_handle gate_;
-  peer_links_handle links_;
+  handshake_acceptor_handle gate_;
+  peer_connector_handle links_;
 };
 
 } // namespace penstock

@@ -39,7 +39,7 @@ result<void> delivery_unit::start_keepers() {
                                   settings.dead_letters_max_bytes / unconfigured_letters_share};
   dead_letters_ = core_.system.spawn<caf::detached>(
       dead_letters_actor,
-      dead_letters_parts{std::move(*letters), kinds, letter_metrics_, wall_ms, unconfigured});
+      dead_letters_parts{std::move(*letters), kinds, dead_letter_metrics_, wall_ms, unconfigured});
   const auto& events = *storage_.events();
   replay_parts parts;
   parts.store = std::move(*jobs);
@@ -121,7 +121,7 @@ void delivery_unit::stop() {
 
 void delivery_unit::add_figures(metrics_sources& to) {
   to.queue = queue_metrics_;
-  to.dead_letters = letter_metrics_;
+  to.dead_letters = dead_letter_metrics_;
   to.replays = replay_metrics_;
   add_memory_use(to, core_.settings, memory_use::delivery,
                  [budget = delivery_budget_] { return budget->used_bytes(); });

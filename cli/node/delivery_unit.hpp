@@ -45,7 +45,8 @@ class delivery_unit final : public unit {
   sinks_unit& sinks_;
   const journal_unit& journal_;
   std::shared_ptr<queue_metrics> queue_metrics_ = std::make_shared<queue_metrics>();
-  std::shared_ptr<dead_letter_metrics> letter_metrics_ = std::make_shared<dead_letter_metrics>();
+  std::shared_ptr<dead_letter_metrics> dead_letter_metrics_ =
+      std::make_shared<dead_letter_metrics>();
   std::shared_ptr<replay_metrics> replay_metrics_ = std::make_shared<replay_metrics>();
   // What streams hold together.
   std::shared_ptr<memory_budget> delivery_budget_ =

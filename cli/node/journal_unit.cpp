@@ -86,7 +86,7 @@ void journal_unit::start_writer() {
 void journal_unit::start_keeper() {
   const auto& with = core_.settings;
   auto& events = *storage_.events();
-  keeper_parts parts;
+  retention_parts parts;
   parts.segments = segment_keeper::make(
       events, storage_.options(),
       {keys_.kept(), with.idempotency.window_ms, with.idempotency.max_keys, wall_ms});
@@ -94,14 +94,14 @@ void journal_unit::start_keeper() {
   parts.sinks = fed_sinks(with);
   parts.retention_ms = with.journal.retention_ms;
   parts.replicator = replication_.replicator();
-  parts.metrics = keeper_metrics_;
+  parts.metrics = retention_metrics_;
   parts.wall_ms = wall_ms;
   parts.cursors = storage_.cursors();
   parts.routes = sink_routes(with);
   parts.queue = queue_name(with);
   parts.max_bytes = with.journal.max_size_bytes;
   parts.segment_max_bytes = storage_.options().segment_max_bytes;
-  keeper_ = core_.system.spawn<caf::detached>(keeper_actor, std::move(parts));
+  keeper_ = core_.system.spawn<caf::detached>(retention_actor, std::move(parts));
 }
 
 void journal_unit::drain(drain_step step, node_drain& by) {
@@ -120,7 +120,7 @@ void journal_unit::stop() {
 }
 
 void journal_unit::add_figures(metrics_sources& to) {
-  to.keeper = keeper_metrics_;
+  to.keeper = retention_metrics_;
   add_memory_use(to, core_.settings, memory_use::recent,
                  [budget = recent_budget_] { return budget->used_bytes(); });
 }

@@ -32,7 +32,7 @@ class journal_unit final : public unit {
   void reload_replication(const config& settings);
 
   const journal_handle& writer() const { return writer_; }
-  const keeper_handle& keeper() const { return keeper_; }
+  const retention_handle& keeper() const { return keeper_; }
 
  private:
   void start_writer();
@@ -42,13 +42,13 @@ class journal_unit final : public unit {
   storage_unit& storage_;
   const idempotency_keys& keys_;
   const replication_unit& replication_;
-  std::shared_ptr<keeper_metrics> keeper_metrics_ = std::make_shared<keeper_metrics>();
+  std::shared_ptr<retention_metrics> retention_metrics_ = std::make_shared<retention_metrics>();
   // It has one holder, and is here to be looked at.
   std::shared_ptr<memory_budget> recent_budget_ =
       std::make_shared<memory_budget>(core_.settings.queue.memory_bytes);
   std::string replicated_; // which streams the journal was told to replicate
   journal_handle writer_;
-  keeper_handle keeper_;
+  retention_handle keeper_;
 };
 
 } // namespace penstock

@@ -7,7 +7,7 @@
 
 namespace penstock {
 
-node_units::node_units(node_core& core, std::shared_ptr<drain_board> board,
+node_units::node_units(node_core& core, std::shared_ptr<drain_status> board,
                        const std::vector<extension>& extra)
     : seat(core.settings), storage(core), usage(core, storage), account_data(core, storage),
       sockets(core), keys(core, storage, sockets), sinks(core), replication(core, storage),
@@ -25,7 +25,7 @@ node_units::node_units(node_core& core, std::shared_ptr<drain_board> board,
            &accounts,    &usage_rebuild, &more,         &cluster, &admin} {}
 
 node::node(const config& settings, std::string memory_source, const std::vector<extension>& extra)
-    : core_(settings, std::move(memory_source)), units_(core_, drain_board_, extra) {}
+    : core_(settings, std::move(memory_source)), units_(core_, drain_status_, extra) {}
 
 result<std::unique_ptr<node>> node::start(const config& settings, std::string memory_source,
                                           const std::vector<extension>& extra) {
@@ -51,7 +51,7 @@ void node::reload(const config& settings) {
 
 bool node::drain() {
   drained_ = true;
-  return node_drain{core_, units_.all(), *drain_board_}.run();
+  return node_drain{core_, units_.all(), *drain_status_}.run();
 }
 
 // Who is asked from outside goes first; then all others, so that threads are waited for when nobody

@@ -34,7 +34,7 @@ namespace penstock {
 /// They are stopped in the opposite order.
 class node_units {
  public:
-  node_units(node_core& core, std::shared_ptr<drain_board> board,
+  node_units(node_core& core, std::shared_ptr<drain_status> board,
              const std::vector<extension>& extra);
 
   const std::vector<unit*>& all() const { return all_; }
@@ -90,7 +90,7 @@ class node {
   node(const config& settings, std::string memory_source, const std::vector<extension>& extra);
 
   node_core core_;
-  std::shared_ptr<drain_board> drain_board_ = std::make_shared<drain_board>();
+  std::shared_ptr<drain_status> drain_status_ = std::make_shared<drain_status>();
   node_units units_;
   bool serves_ = false;
   bool drained_ = false;

@@ -21,7 +21,7 @@ std::chrono::milliseconds time_until(std::chrono::steady_clock::time_point until
   return std::max(left, std::chrono::milliseconds{1});
 }
 
-node_drain::node_drain(node_core& core, const std::vector<unit*>& units, drain_board& board)
+node_drain::node_drain(node_core& core, const std::vector<unit*>& units, drain_status& board)
     : core_(core), units_(units), board_(board) {}
 
 //   serving ─ begin ─► announcing ─ announce, the delay ─► answering ─ answer ─► handing_over
@@ -59,12 +59,12 @@ void node_drain::begin() {
   take(drain_step::begin);
   const auto timeout_ms = board_.wish().timeout_ms.value_or(core_.settings.drain_timeout_ms);
   deadline_ = clock::now() + core_.settings.drain_delay_ms + timeout_ms;
-  board_.change([&](drain_board::state& to) { to.deadline = deadline_; });
+  board_.change([&](drain_status::state& to) { to.deadline = deadline_; });
   core_.state.draining.store(true);
 }
 
 void node_drain::enter(drain_stage stage) {
-  board_.change([stage](drain_board::state& to) { to.stage = stage; });
+  board_.change([stage](drain_status::state& to) { to.stage = stage; });
   for (auto* each : units_)
     each->on_stage(stage);
   spdlog::info("drain: {}", drain_stage_names[static_cast<std::size_t>(stage)]);
@@ -81,7 +81,7 @@ node_drain::clock::time_point node_drain::soon(std::chrono::milliseconds time) c
 
 void node_drain::leave_over(std::string what) {
   spdlog::warn("drain: {}", what);
-  board_.change([&](drain_board::state& to) { to.left.push_back(std::move(what)); });
+  board_.change([&](drain_status::state& to) { to.left.push_back(std::move(what)); });
 }
 
 bool node_drain::ask_to_drain(const drainable_handle& who, clock::time_point until) {

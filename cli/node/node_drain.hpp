@@ -36,7 +36,7 @@ class node_drain {
  public:
   using clock = std::chrono::steady_clock;
 
-  node_drain(node_core& core, const std::vector<unit*>& units, drain_board& board);
+  node_drain(node_core& core, const std::vector<unit*>& units, drain_status& board);
 
   /// Blocks until all is done, or the deadline. True when nothing was left; the board and the log
   /// say what was.
@@ -47,7 +47,7 @@ class node_drain {
   clock::time_point deadline() const { return deadline_; }
   /// So much from now, but no later than the deadline.
   clock::time_point soon(std::chrono::milliseconds time) const;
-  drain_board& board() { return board_; }
+  drain_status& board() { return board_; }
 
   /// Something was not finished.
   void leave_over(std::string what);
@@ -66,7 +66,7 @@ class node_drain {
 
   node_core& core_;
   const std::vector<unit*>& units_;
-  drain_board& board_;
+  drain_status& board_;
   clock::time_point deadline_{};
 };
 

@@ -29,7 +29,7 @@ std::int64_t drain_steady_ms() {
 
 void publish_drain::note_queue() {
   const auto queued = queue_debt();
-  by_.board().change([&](drain_board::state& to) { to.queue_events = queued; });
+  by_.board().change([&](drain_status::state& to) { to.queue_events = queued; });
 }
 
 void publish_drain::run(const replay_handle& replays, const dead_letters_handle& dead_letters) {
@@ -63,7 +63,7 @@ bool publish_drain::look_at_sinks(stall_watch& watch) {
   }
   const auto queued = queue_debt();
   if (queued > 0 && by_.board().wish().wait_for_queue) waits = true;
-  by_.board().change([&](drain_board::state& to) {
+  by_.board().change([&](drain_status::state& to) {
     to.given_up = std::move(given_up);
     to.queue_events = queued;
   });

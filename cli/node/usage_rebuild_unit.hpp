@@ -25,7 +25,7 @@ class usage_rebuild_unit final : public unit {
   void stop() override { end_actor(actor_); }
 
   const usage_rebuilder_handle& actor() const { return actor_; }
-  const std::shared_ptr<usage_rebuild_board>& board() const { return board_; }
+  const std::shared_ptr<usage_rebuild_status>& board() const { return board_; }
 
  private:
   node_core& core_;
@@ -33,7 +33,7 @@ class usage_rebuild_unit final : public unit {
   const usage_unit& usage_;
   const account_files& files_;
   const accounts_unit& accounts_;
-  std::shared_ptr<usage_rebuild_board> board_ = std::make_shared<usage_rebuild_board>();
+  std::shared_ptr<usage_rebuild_status> board_ = std::make_shared<usage_rebuild_status>();
   usage_rebuilder_handle actor_;
 };
 

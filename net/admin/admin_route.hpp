@@ -40,12 +40,12 @@ struct admin_context {
   const bearer_token& token;
   usage_reader_handle usage{}; ///< answers usage_query_ptr; null: usage is not counted
   usage_rebuilder_handle usage_rebuilder{};
-  std::shared_ptr<usage_rebuild_board> usage_rebuild{}; ///< what it is doing
+  std::shared_ptr<usage_rebuild_status> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.
   std::shared_ptr<std::size_t> usage_reports = std::make_shared<std::size_t>(0);
-  dead_letters_handle dead_letters{};   ///< see dead_letters_actor.hpp; null: there are none
-  replay_handle replays{};              ///< see replay_actor.hpp; null: there are none
-  std::shared_ptr<drain_board> drain{}; ///< null: a drain can't be asked for
+  dead_letters_handle dead_letters{};    ///< see dead_letters_actor.hpp; null: there are none
+  replay_handle replays{};               ///< see replay_actor.hpp; null: there are none
+  std::shared_ptr<drain_status> drain{}; ///< null: a drain can't be asked for
   std::function<void()> begin_drain{};
   std::uint16_t port = 0; ///< the plane's own, for its cookie
   admin_sessions sessions{};

@@ -42,11 +42,11 @@ struct admin_parts {
   accounts_handle accounts{};  ///< see accounts_actor.hpp; without one keys and plans are a 503
   usage_reader_handle usage{}; ///< see usage_actor.hpp; null: usage is not counted
   usage_rebuilder_handle usage_rebuilder{}; ///< see usage_rebuilder.hpp; null likewise
-  std::shared_ptr<usage_rebuild_board> usage_rebuild{};
-  dead_letters_handle dead_letters{};   ///< see dead_letters_actor.hpp; null: 503
-  replay_handle replays{};              ///< see replay_actor.hpp; null: 503
-  std::shared_ptr<drain_board> drain{}; ///< null: 503
-  std::function<void()> begin_drain{};  ///< called once it was asked for on the board
+  std::shared_ptr<usage_rebuild_status> usage_rebuild{};
+  dead_letters_handle dead_letters{};    ///< see dead_letters_actor.hpp; null: 503
+  replay_handle replays{};               ///< see replay_actor.hpp; null: 503
+  std::shared_ptr<drain_status> drain{}; ///< null: 503
+  std::function<void()> begin_drain{};   ///< called once it was asked for on the board
 };
 
 /// Runs from start() to its destruction, which closes every connection at once.

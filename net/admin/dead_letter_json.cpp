@@ -65,7 +65,7 @@ void append_letter(std::string& out, const kept_letter& kept, bool with_body) {
   members.end();
 }
 
-std::string letters_json(const letters_page& page) {
+std::string letters_json(const dead_letters_page& page) {
   std::string out = R"({"dead_letters":[)";
   for (std::size_t i = 0; i < page.letters.size(); ++i) {
     if (i > 0) out += ',';
@@ -90,7 +90,7 @@ std::string letters_json(const letters_page& page) {
   return out + '}';
 }
 
-std::string letters_ndjson(const letters_page& page) {
+std::string letters_ndjson(const dead_letters_page& page) {
   std::string out;
   for (const auto& kept : page.letters) {
     append_letter(out, kept, true);

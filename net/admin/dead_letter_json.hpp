@@ -14,9 +14,9 @@ void append_letter(std::string& out, const kept_letter& kept, bool with_body);
 
 /// {"dead_letters":[…],"totals":{"dead_letters":…,"bytes":…,"by":[…]},"next":…}; `next`, the
 /// ?after= to go on with, only when there are more.
-std::string letters_json(const letters_page& page);
+std::string letters_json(const dead_letters_page& page);
 /// With bodies, one a line.
-std::string letters_ndjson(const letters_page& page);
+std::string letters_ndjson(const dead_letters_page& page);
 
 /// {"job":"r7","kind":…,"stream":…,"sink":…,"rate":…,"total":…,"sent":…,"refused":…,"state":…,
 /// "why":…,"created":…,"changed":…}; of a replay also "from", "to" and "next", as ids with the

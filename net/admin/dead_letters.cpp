@@ -36,13 +36,13 @@ std::string_view letters_view(const json::value& value) {
 
 // -- which letters --------------------------------------------------------------------------------
 
-result<void> take_sink(std::string_view text, letter_filter& filter) {
+result<void> take_sink(std::string_view text, dead_letter_filter& filter) {
   if (!is_name(text)) return letters_wrong("sink", name_rule);
   filter.sink = text;
   return {};
 }
 
-result<void> take_stream(std::string_view text, letter_filter& filter) {
+result<void> take_stream(std::string_view text, dead_letter_filter& filter) {
   if (!is_stream_name(text)) return invalid(fmt::format("'stream': {}", stream_name_rule));
   filter.stream = text;
   return {};
@@ -55,7 +55,7 @@ result<letter_id> letter_id_of(std::string_view name, std::string_view text) {
   return letter_id{id->seq, std::string{id->tag}};
 }
 
-result<void> take_ids(const json::value& value, letter_filter& filter) {
+result<void> take_ids(const json::value& value, dead_letter_filter& filter) {
   if (!value.is_array() || value.get_array().empty())
     return letters_wrong("ids", "a list of events' ids, one at least");
   const auto& list = value.get_array();
@@ -162,8 +162,8 @@ awaitable<result<Reply>> ask_letters(admin_context& context, Request request) {
                                                letters_answer_timeout);
 }
 
-awaitable<result<letters_page_ptr>> ask_page(admin_context& context, list_letters wish) {
-  auto page = co_await ask_letters<letters_page_ptr>(context, std::move(wish));
+awaitable<result<dead_letters_page_ptr>> ask_page(admin_context& context, list_letters wish) {
+  auto page = co_await ask_letters<dead_letters_page_ptr>(context, std::move(wish));
   if (page && !(*page)->ok) co_return (*page)->why;
   co_return page;
 }
@@ -245,7 +245,7 @@ awaitable<admin_answer> drop_dead_letters(admin_context& context, admin_request&
   auto wish = letters_wish(request.body, false);
   if (!wish) co_return answer_of(wish.error());
   drop_letters drop{std::move(wish->filter)};
-  const auto answer = co_await ask_letters<letters_dropped>(context, std::move(drop));
+  const auto answer = co_await ask_letters<dead_letters_dropped>(context, std::move(drop));
   if (!answer) co_return answer_of(answer.error());
   if (!answer->ok) co_return answer_of(answer->why);
   co_return admin_answer{.body = fmt::format(R"({{"dropped":{}}})", answer->dropped)};

@@ -43,7 +43,7 @@ result<drain_wish> drain_wish_of(std::string_view body) {
   return wish;
 }
 
-json::array debts_json(const drain_board::state& at, const metrics_sources& from) {
+json::array debts_json(const drain_status::state& at, const metrics_sources& from) {
   json::array out;
   for (const auto& sink : from.sinks) {
     const auto status = sink->status();
@@ -60,7 +60,7 @@ json::array debts_json(const drain_board::state& at, const metrics_sources& from
 }
 
 admin_answer drain_answer(const admin_context& context, unsigned status) {
-  const auto now = drain_board::clock::now();
+  const auto now = drain_status::clock::now();
   context.drain->note_reader(now);
   return {.status = status,
           .body = json::serialize(drain_json(context.drain->get(), context.metrics, now))};
@@ -72,8 +72,8 @@ admin_answer no_drain() {
 
 } // namespace
 
-json::object drain_json(const drain_board::state& at, const metrics_sources& from,
-                        drain_board::clock::time_point now) {
+json::object drain_json(const drain_status::state& at, const metrics_sources& from,
+                        drain_status::clock::time_point now) {
   const bool runs = at.stage != drain_stage::serving && at.stage != drain_stage::ended;
   std::int64_t connections = 0, units = 0, shards = 0;
   for (const auto* one : from.front_ends)

@@ -11,7 +11,7 @@ namespace penstock {
 /// "sinks":[{"sink":"bus","kind":"nats","state":"ok","events":120,"given_up":false}],
 /// "queue_events":4,"left":[…]}; before a drain `seconds_left` is null, and the figures tell what
 /// one would have to do. `left`: a sentence for each thing that was not finished.
-boost::json::object drain_json(const drain_board::state& at, const metrics_sources& from,
-                               drain_board::clock::time_point now);
+boost::json::object drain_json(const drain_status::state& at, const metrics_sources& from,
+                               drain_status::clock::time_point now);
 
 } // namespace penstock

@@ -84,8 +84,8 @@ result<usage_rebuild_request> parse_rebuild_request(std::string_view text, std::
                                .dry_run = dry_run != nullptr && dry_run->get_bool()};
 }
 
-std::string rebuild_json(const usage_rebuild_board::news& news) {
-  using phase = usage_rebuild_board::phase;
+std::string rebuild_json(const usage_rebuild_status::news& news) {
+  using phase = usage_rebuild_status::phase;
   json::object out{{"state", phase_names[static_cast<std::size_t>(news.at)]}};
   if (news.at != phase::none) {
     out["done_bytes"] = news.done_bytes;

@@ -106,9 +106,9 @@ void warn_of_own_certificate(const tls_context& context, const tls_files& files)
 
 } // namespace
 
-result<std::unique_ptr<cluster_tls>> cluster_tls::start(caf::actor_system& system,
-                                                        const tls_files& files,
-                                                        std::shared_ptr<gate_metrics> metrics) {
+result<std::unique_ptr<cluster_tls>>
+cluster_tls::start(caf::actor_system& system, const tls_files& files,
+                   std::shared_ptr<handshake_metrics> metrics) {
   auto context = load_tls_context(files);
   if (!context) return context.error();
   warn_of_own_certificate(*context, files);

@@ -18,8 +18,9 @@ class cluster_tls final : public cluster_transport {
  public:
   /// Starts one thread for handshakes and one for connecting. Needs a linked_system_config. Errors:
   /// config.
-  static result<std::unique_ptr<cluster_tls>>
-  start(caf::actor_system& system, const tls_files& files, std::shared_ptr<gate_metrics> metrics);
+  static result<std::unique_ptr<cluster_tls>> start(caf::actor_system& system,
+                                                    const tls_files& files,
+                                                    std::shared_ptr<handshake_metrics> metrics);
   ~cluster_tls() override;
 
   /// Takes the files for connections made from now on. Errors: config; then nothing changes.

@@ -37,7 +37,7 @@ std::string remote_address_of(int socket) {
 } // namespace
 
 tls_handshakes::tls_handshakes(std::shared_ptr<const tls_contexts> contexts,
-                               std::shared_ptr<gate_metrics> metrics)
+                               std::shared_ptr<handshake_metrics> metrics)
     : contexts_(std::move(contexts)), metrics_(std::move(metrics)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this] { run(); }) {}
 

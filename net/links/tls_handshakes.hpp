@@ -31,7 +31,7 @@ class tls_handshakes {
   using welcome = std::function<void(int socket, std::unique_ptr<tls_session> session)>;
 
   tls_handshakes(std::shared_ptr<const tls_contexts> contexts,
-                 std::shared_ptr<gate_metrics> metrics);
+                 std::shared_ptr<handshake_metrics> metrics);
   ~tls_handshakes();
   tls_handshakes(const tls_handshakes&) = delete;
   tls_handshakes& operator=(const tls_handshakes&) = delete;
@@ -66,7 +66,7 @@ class tls_handshakes {
   int wait_ms() const;
 
   std::shared_ptr<const tls_contexts> contexts_;
-  std::shared_ptr<gate_metrics> metrics_;
+  std::shared_ptr<handshake_metrics> metrics_;
   std::vector<peer> peers_; // the oldest first; of the thread alone
   clock::time_point telling_since_;
   std::set<std::string> told_; // since then: who and why

@@ -34,7 +34,7 @@ bool is_linked(const std::vector<peer_state>& peers, const std::string& address)
   return found != peers.end() && found->up;
 }
 
-json::object member_of(const membership_board::member& member, const cluster_identity& self,
+json::object member_of(const membership_status::member& member, const cluster_identity& self,
                        const std::vector<peer_state>& peers) {
   const auto& record = member.record;
   const bool is_self = record.address == self.address;

@@ -43,7 +43,7 @@ void add_journal(prometheus_page& out, const journal_metrics& j, std::uint64_t m
       .value(j.damaged_stores.value());
 }
 
-void add_keeper(prometheus_page& out, const keeper_metrics& k) {
+void add_retention(prometheus_page& out, const retention_metrics& k) {
   out.counter("penstock_journal_segments_retired_total", "Segments retired.")
       .value(k.retired.value());
   out.counter("penstock_journal_segments_moved_total",

@@ -11,6 +11,6 @@ namespace penstock {
 
 /// `max_bytes`: journal.max_size.
 void add_journal(prometheus_page& out, const journal_metrics& journal, std::uint64_t max_bytes);
-void add_keeper(prometheus_page& out, const keeper_metrics& keeper);
+void add_retention(prometheus_page& out, const retention_metrics& keeper);
 
 } // namespace penstock

@@ -149,19 +149,19 @@ void add_counters(page& out, const counters_metrics& c) {
 }
 
 // Of each sink the streams with the most.
-std::vector<letter_tally> shown_tallies(const std::vector<letter_tally>& all,
-                                        const stream_test& is_configured) {
-  std::map<std::string, std::vector<letter_tally>> by_sink;
+std::vector<dead_letter_tally> shown_tallies(const std::vector<dead_letter_tally>& all,
+                                             const stream_test& is_configured) {
+  std::map<std::string, std::vector<dead_letter_tally>> by_sink;
   for (const auto& tally : all)
     by_sink[tally.sink].push_back(tally);
-  std::vector<letter_tally> out;
+  std::vector<dead_letter_tally> out;
   for (auto& [sink, tallies] : by_sink)
     for (auto& tally : shown_streams(
              std::move(tallies), is_configured,
-             [](const letter_tally& t) {
+             [](const dead_letter_tally& t) {
                return event_volume{t.letters, t.bytes};
              },
-             [](letter_tally& sum, const letter_tally& more) {
+             [](dead_letter_tally& sum, const dead_letter_tally& more) {
                sum.letters += more.letters;
                sum.bytes += more.bytes;
              }))
@@ -289,7 +289,7 @@ std::string metrics_page(const metrics_sources& from) {
   if (from.journal) add_journal(out, *from.journal, from.journal_max_bytes);
   if (from.queue) add_queue(out, *from.queue, from.is_configured);
   add_sinks(out, from.sinks, from.is_configured);
-  if (from.keeper) add_keeper(out, *from.keeper);
+  if (from.keeper) add_retention(out, *from.keeper);
   if (from.usage) {
     out.gauge("penstock_usage_rows", "Rows in usage.db.").value(from.usage->rows.value());
     out.counter("penstock_usage_entries_total", "Ids and their counts, taken from front ends.")

@@ -70,13 +70,13 @@ struct metrics_sources {
   std::uint64_t unconfigured_max_bytes = 0; ///< journal.unconfigured_max_size
   std::shared_ptr<const queue_metrics> queue;
   std::vector<std::shared_ptr<const sink_metrics>> sinks; ///< one a publisher
-  std::shared_ptr<const keeper_metrics> keeper;
+  std::shared_ptr<const retention_metrics> keeper;
   std::shared_ptr<const usage_metrics> usage; ///< null: usage is not counted
   std::shared_ptr<const link_metrics> links;
   std::shared_ptr<const membership_metrics> membership; ///< with a directory
-  std::shared_ptr<const membership_board> members;      ///< likewise
+  std::shared_ptr<const membership_status> members;     ///< likewise
   cluster_identity cluster;
-  std::shared_ptr<const gate_metrics> gate;
+  std::shared_ptr<const handshake_metrics> gate;
   std::shared_ptr<const replicator_metrics> replicator; ///< in a cluster, as is the next
   std::shared_ptr<const replica_metrics> replicas;
   std::shared_ptr<const dead_letter_metrics> dead_letters;

@@ -147,7 +147,7 @@ inline result<std::vector<kept_letter>> read_letters(sqlite_statement& rows, boo
 
 /// A WHERE clause with parameters 1 to 5, and 7 on for ids.
 struct letter_condition {
-  letter_condition(const letter_filter& from, std::uint64_t after_number)
+  letter_condition(const dead_letter_filter& from, std::uint64_t after_number)
       : filter(from), after(after_number) {
     sql = "number > ?1";
     if (!filter.sink.empty()) sql += " AND sink = ?2";
@@ -171,7 +171,7 @@ struct letter_condition {
     statement.bind_text(7, ids);
   }
 
-  const letter_filter& filter;
+  const dead_letter_filter& filter;
   std::uint64_t after;
   std::string sql;
   std::string ids;

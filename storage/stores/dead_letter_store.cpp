@@ -79,7 +79,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     });
   }
 
-  result<std::vector<kept_letter>> list(const letter_filter& filter, std::uint64_t after,
+  result<std::vector<kept_letter>> list(const dead_letter_filter& filter, std::uint64_t after,
                                         std::size_t limit, bool with_bodies) override {
     letter_condition where{filter, after};
     auto select = db_->prepare("SELECT " + letter_columns(with_bodies) + " FROM letter WHERE " +
@@ -89,7 +89,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return read_letters(*select, with_bodies, dead_letter_read_bytes);
   }
 
-  result<std::uint64_t> remove(const letter_filter& filter) override {
+  result<std::uint64_t> remove(const dead_letter_filter& filter) override {
     letter_condition where{filter, 0};
     std::uint64_t removed = 0;
     const auto done = changing_letters([&]() -> result<void> {
@@ -104,14 +104,14 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return removed;
   }
 
-  result<std::vector<letter_tally>> tallies() override {
-    std::vector<letter_tally> found;
+  result<std::vector<dead_letter_tally>> tallies() override {
+    std::vector<dead_letter_tally> found;
     for (;;) {
       auto row = tallies_.step();
       if (!row || !*row) tallies_.reset();
       if (!row) return row.error();
       if (!*row) return found;
-      letter_tally tally;
+      dead_letter_tally tally;
       tally.sink = tallies_.bytes(0);
       tally.stream = tallies_.bytes(1);
       tally.letters = static_cast<std::uint64_t>(tallies_.integer(2));
@@ -122,7 +122,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
 
   std::uint64_t bytes() const override { return bytes_; }
 
-  result<delivery_job> begin_retry(const letter_filter& filter, delivery_job job) override {
+  result<delivery_job> begin_retry(const dead_letter_filter& filter, delivery_job job) override {
     letter_condition where{filter, 0};
     job.kind = job_kind::retry;
     const auto done = db_->in_transaction([&]() -> result<void> {

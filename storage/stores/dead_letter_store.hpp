@@ -32,7 +32,7 @@ struct letter_id {
 };
 
 /// Which letters; what is not set does not narrow it down.
-struct letter_filter {
+struct dead_letter_filter {
   std::string sink{};
   std::string stream{};
   std::vector<letter_id> ids{};                                  ///< empty: any
@@ -53,7 +53,7 @@ struct kept_letter {
 };
 
 /// How many there are of one sink and stream.
-struct letter_tally {
+struct dead_letter_tally {
   std::string sink;
   std::string stream;
   std::uint64_t letters = 0;
@@ -98,20 +98,21 @@ class dead_letter_store {
 
   /// Letters that match, with numbers after `after`, at most `limit`, the oldest first. Without
   /// bodies as many as that; with bodies about dead_letter_read_bytes.
-  virtual result<std::vector<kept_letter>> list(const letter_filter& filter, std::uint64_t after,
-                                                std::size_t limit, bool with_bodies) = 0;
+  virtual result<std::vector<kept_letter>> list(const dead_letter_filter& filter,
+                                                std::uint64_t after, std::size_t limit,
+                                                bool with_bodies) = 0;
   /// Drops what matches, for good; gives how many.
-  virtual result<std::uint64_t> remove(const letter_filter& filter) = 0;
+  virtual result<std::uint64_t> remove(const dead_letter_filter& filter) = 0;
 
   /// By sink and stream; those without letters are left out. Kept up to date, so it is cheap.
-  virtual result<std::vector<letter_tally>> tallies() = 0;
+  virtual result<std::vector<dead_letter_tally>> tallies() = 0;
   virtual std::uint64_t bytes() const = 0; ///< of all, as they count for the cap
 
   // -- retries ------------------------------------------------------------------------------------
 
   /// Makes a job of what matches and is not in a job yet; `total` says how many. None: no job is
   /// made, and `number` is 0.
-  virtual result<delivery_job> begin_retry(const letter_filter& filter, delivery_job job) = 0;
+  virtual result<delivery_job> begin_retry(const dead_letter_filter& filter, delivery_job job) = 0;
   /// The next letters of a job that its outcome was not settled for. Damaged ones leave the job and
   /// stay dead letters, with damaged_letter_reason.
   virtual result<retry_chunk> next_chunk(std::uint64_t job, std::size_t max_letters,

@@ -141,7 +141,7 @@ void cluster::start(node& which) {
   parts.placed = {stand_in(which.limiter)};
   parts.limiters = {stand_in(which.limiter)};
   parts.metrics = std::make_shared<membership_metrics>();
-  parts.board = std::make_shared<membership_board>();
+  parts.board = std::make_shared<membership_status>();
   which.membership = plain_actor(system_.spawn(membership_actor, std::move(parts)));
   caf::anon_send(which.membership,
                  membership_partners{stand_in(which.writer), stand_in(which.links)});

@@ -230,7 +230,7 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   asked.settlements = {{1, 2, 3}};
   CHECK(round_trip(asked).settlements.empty()); // the form of version 4 has none
   CHECK(round_trip(asked).holder == 0);
-  asked.version = claims_wire_version;
+  asked.version = settlements_wire_version;
   CHECK(round_trip(asked).settlements == asked.settlements);
   CHECK(round_trip(asked).holder == 99);
 
@@ -277,7 +277,7 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   CHECK(moved.leases == rows.leases);
   rows.origins = {{4, 5}};
   CHECK(round_trip(rows).origins.empty());
-  rows.version = claims_wire_version;
+  rows.version = settlements_wire_version;
   CHECK(round_trip(rows).origins == rows.origins);
   shard_taken taken;
   taken.epoch = 6;
@@ -291,7 +291,7 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   streamed.origins = {{4, 5}};
   streamed.ended = {6, 7};
   CHECK(round_trip(streamed).leases.empty());
-  streamed.version = claims_wire_version;
+  streamed.version = settlements_wire_version;
   CHECK(round_trip(streamed).leases == rows.leases);
   CHECK(round_trip(streamed).origins == streamed.origins);
   CHECK(round_trip(streamed).ended == streamed.ended);

@@ -11,19 +11,19 @@ using namespace penstock;
 
 namespace {
 
-class gate_fixture : public actor_fixture {
+class handshake_fixture : public actor_fixture {
  public:
-  gate_fixture() {
+  handshake_fixture() {
     someone = system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](drain) {}}; });
     welcome here;
     here.limiters = {someone};
     here.accounts = someone;
-    door = plain_actor(
-        system.spawn(gate, "dev", std::vector<std::string>{"a:1", "b:2"}, here, metrics));
-    any_door = plain_actor(system.spawn(gate, "dev", std::vector<std::string>{}, here,
-                                        std::make_shared<gate_metrics>()));
+    door = plain_actor(system.spawn(handshake_acceptor, "dev",
+                                    std::vector<std::string>{"a:1", "b:2"}, here, metrics));
+    any_door = plain_actor(system.spawn(handshake_acceptor, "dev", std::vector<std::string>{}, here,
+                                        std::make_shared<handshake_metrics>()));
   }
-  ~gate_fixture() {
+  ~handshake_fixture() {
     caf::anon_send(door, drain{});
     caf::anon_send(any_door, drain{});
   }
@@ -42,48 +42,49 @@ class gate_fixture : public actor_fixture {
           code = 0;
         },
         [&](const caf::error& why) {
-          CHECK(why.category() == gate_category);
+          CHECK(why.category() == handshake_category);
           CHECK_FALSE(why.context().empty());
           code = why.code();
         });
     return code;
   }
 
-  std::shared_ptr<gate_metrics> metrics = std::make_shared<gate_metrics>();
+  std::shared_ptr<handshake_metrics> metrics = std::make_shared<handshake_metrics>();
   caf::actor someone;
   caf::actor door, any_door;
 };
 
 } // namespace
 
-TEST_CASE_METHOD(gate_fixture, "a gate welcomes members of its cluster only", "[gate]") {
-  const auto code = [](gate_refusal why) { return static_cast<int>(why); };
+TEST_CASE_METHOD(handshake_fixture, "a gate welcomes members of its cluster only", "[gate]") {
+  const auto code = [](handshake_refusal why) { return static_cast<int>(why); };
   const auto v = wire_version, oldest = oldest_wire_version;
   CHECK(knock({v, oldest, "dev", "b:2"}) == 0);
   CHECK(knock({v + 1, v, "dev", "b:2"}) == 0); // a later one that still speaks ours
-  CHECK(knock({v + 2, v + 1, "dev", "b:2"}) == code(gate_refusal::version));
-  CHECK(knock({oldest - 1, oldest - 2, "dev", "b:2"}) == code(gate_refusal::version));
-  CHECK(knock({v, oldest, "prod", "b:2"}) == code(gate_refusal::cluster));
-  CHECK(knock({v, oldest, "dev", "localhost:2"}) == code(gate_refusal::address));
+  CHECK(knock({v + 2, v + 1, "dev", "b:2"}) == code(handshake_refusal::version));
+  CHECK(knock({oldest - 1, oldest - 2, "dev", "b:2"}) == code(handshake_refusal::version));
+  CHECK(knock({v, oldest, "prod", "b:2"}) == code(handshake_refusal::cluster));
+  CHECK(knock({v, oldest, "dev", "localhost:2"}) == code(handshake_refusal::address));
   CHECK(knock(any_door, {v, oldest, "dev", "localhost:2"}) == 0);
-  CHECK(knock(any_door, {v, oldest, "prod", "localhost:2"}) == code(gate_refusal::cluster));
+  CHECK(knock(any_door, {v, oldest, "prod", "localhost:2"}) == code(handshake_refusal::cluster));
   CHECK(metrics->version.value() == 2);
   CHECK(metrics->cluster.value() == 1);
   CHECK(metrics->address.value() == 1);
 }
 
-TEST_CASE_METHOD(gate_fixture, "a gate speaks no later version than it is to", "[gate][wire]") {
+TEST_CASE_METHOD(handshake_fixture, "a gate speaks no later version than it is to",
+                 "[gate][wire]") {
   welcome here;
   here.limiters = {someone};
   here.replicas = someone;
   here.version = 4;
-  const auto held_back =
-      plain_actor(system.spawn(gate, "dev", std::vector<std::string>{}, here, metrics));
+  const auto held_back = plain_actor(
+      system.spawn(handshake_acceptor, "dev", std::vector<std::string>{}, here, metrics));
   auto pending = self->request(held_back, caf::infinite, hello{5, 4, "dev", "b:2"});
   run();
   pending.receive([&](const welcome& answer) { CHECK(answer.version == 4); },
                   [](const caf::error&) { FAIL("refused"); });
-  CHECK(knock(held_back, {5, 5, "dev", "b:2"}) == static_cast<int>(gate_refusal::version));
+  CHECK(knock(held_back, {5, 5, "dev", "b:2"}) == static_cast<int>(handshake_refusal::version));
   caf::anon_send(held_back, drain{});
 }
 
@@ -100,7 +101,7 @@ TEST_CASE("peer addresses are host and port", "[gate]") {
   }
 }
 
-TEST_CASE_METHOD(gate_fixture, "a gate names whom it welcomes to the links", "[gate]") {
+TEST_CASE_METHOD(handshake_fixture, "a gate names whom it welcomes to the links", "[gate]") {
   std::vector<std::string> named;
   const auto links = system.spawn([&named](caf::event_based_actor*) -> caf::behavior {
     return {[&named](caf::connect_atom, const std::string& address) { named.push_back(address); }};

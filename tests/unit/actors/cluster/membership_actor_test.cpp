@@ -93,7 +93,7 @@ struct membership_actor_world : actor_fixture {
   bool reachable = true;
   std::vector<std::string> forgotten;
   std::shared_ptr<membership_metrics> metrics = std::make_shared<membership_metrics>();
-  std::shared_ptr<membership_board> board = std::make_shared<membership_board>();
+  std::shared_ptr<membership_status> board = std::make_shared<membership_status>();
   caf::actor writer, links, actor;
 };
 

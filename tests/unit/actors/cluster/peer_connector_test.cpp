@@ -160,12 +160,13 @@ class test_node {
     here.accounts = deciding;
     here.replicas = deciding;
     here.version = max_wire_version;
-    door =
-        plain_actor(system.spawn(gate, cluster, members, here, std::make_shared<gate_metrics>()));
-    listening = publish_gate(stand_in(door), settings.listen, system.middleman().actor_handle());
+    door = plain_actor(system.spawn(handshake_acceptor, cluster, members, here,
+                                    std::make_shared<handshake_metrics>()));
+    listening = publish_handshake_acceptor(stand_in(door), settings.listen,
+                                           system.middleman().actor_handle());
     front_end = system.spawn(listener, news);
     links = plain_actor(system.spawn(
-        peer_links, settings, members, std::vector<peer_listener_handle>{stand_in(front_end)},
+        peer_connector, settings, members, std::vector<peer_listener_handle>{stand_in(front_end)},
         reach_peer{reach}, metrics, system.middleman().actor_handle()));
   }
 
@@ -330,7 +331,7 @@ TEST_CASE("who sorts second lets the other connect first, also when it comes bac
   settings.reconnect_interval_ms = 120s; // it is not what ends a wait here
   auto began = clock::now();
   const auto links = system.spawn(
-      peer_links, settings, std::vector<std::string>{"127.0.0.1:1", settings.listen},
+      peer_connector, settings, std::vector<std::string>{"127.0.0.1:1", settings.listen},
       std::vector<peer_listener_handle>{},
       [&](const std::string&, std::uint16_t, std::chrono::milliseconds) -> result<void> {
         ++probes;

@@ -12,7 +12,7 @@ class letters_world : public jobs_world {
  public:
   letters_world() { start(); }
 
-  job_answer retry(letter_filter filter = {}, std::uint32_t rate = 0) {
+  job_answer retry(dead_letter_filter filter = {}, std::uint32_t rate = 0) {
     return ask<job_answer>(letters, retry_letters{std::move(filter), rate});
   }
 };
@@ -33,19 +33,19 @@ TEST_CASE_METHOD(letters_world, "letters are kept, counted, listed and dropped",
   wish.filter.sink = "bus";
   wish.limit = 2;
   wish.with_bodies = true;
-  auto page = ask<letters_page_ptr>(letters, wish);
+  auto page = ask<dead_letters_page_ptr>(letters, wish);
   CHECK(page->letters.size() == 2);
   CHECK(page->letters[1].letter.body == "event 2");
   CHECK(page->tallies.size() == 2);
   REQUIRE(page->next > 0);
   wish.after = page->next;
-  page = ask<letters_page_ptr>(letters, wish);
+  page = ask<dead_letters_page_ptr>(letters, wish);
   CHECK(page->letters.size() == 1);
   CHECK(page->next == 0);
 
-  letter_filter filter;
+  dead_letter_filter filter;
   filter.ids = {{2, log->tag()}};
-  CHECK(ask<letters_dropped>(letters, drop_letters{filter}).dropped == 2);
+  CHECK(ask<dead_letters_dropped>(letters, drop_letters{filter}).dropped == 2);
   CHECK(kept_seqs() == std::vector<std::uint64_t>{1, 3});
   CHECK(bus.got.empty());
 }
@@ -81,7 +81,7 @@ TEST_CASE_METHOD(letters_world, "what a sink takes again is no dead letter any m
   CHECK(ask<job_list_ptr>(letters, list_jobs{})->jobs.size() == 1);
   // Once more, by id, when the sink takes it.
   bus.refuses.clear();
-  letter_filter filter;
+  dead_letter_filter filter;
   filter.ids = {{4, log->tag()}};
   CHECK(retry(filter).job.total == 1);
   CHECK(kept_seqs() == std::vector<std::uint64_t>{2});
@@ -156,7 +156,7 @@ TEST_CASE_METHOD(letters_world, "a chunk that a publisher gives back is sent lat
 }
 
 TEST_CASE_METHOD(letters_world, "retries that can't be", "[letters]") {
-  letter_filter filter;
+  dead_letter_filter filter;
   filter.sink = "nowhere";
   CHECK_THAT(retry(filter).why.message, Contains("nowhere") && Contains("bus, next"));
   CHECK(retry().job.number == 0); // nothing there

@@ -156,7 +156,7 @@ class jobs_world : public actor_fixture {
   std::vector<kept_letter> kept() {
     list_letters wish;
     wish.limit = 1000;
-    const auto page = ask<letters_page_ptr>(letters, wish);
+    const auto page = ask<dead_letters_page_ptr>(letters, wish);
     REQUIRE(page->ok);
     return page->letters;
   }

@@ -39,22 +39,22 @@ static_assert(all_differ<queue_handle, accounts_handle, usage_reader_handle, usa
 static_assert(all_differ<limiter_handle, front_end_handle, accounts_handle, membership_handle,
                          replica_handle>());
 // What was sent as two actors, in an order that only a comment told.
-static_assert(all_differ<directory_writer_handle, peer_links_handle, membership_handle,
-                         accounts_handle, gate_handle>());
+static_assert(all_differ<directory_writer_handle, peer_connector_handle, membership_handle,
+                         accounts_handle, handshake_acceptor_handle>());
 
 // What an actor is told of others is a part of it.
 static_assert(converts<front_end_handle, peer_listener_handle>);
 static_assert(converts<limiter_handle, peer_listener_handle>);
 static_assert(converts<idempotency_handle, placement_listener_handle>);
 static_assert(converts<replicator_handle, confirmations_handle>);
-static_assert(converts<keeper_handle, confirmations_handle>);
+static_assert(converts<retention_handle, confirmations_handle>);
 static_assert(converts<dead_letters_handle, burial_handle>);
 static_assert(converts<dead_letters_handle, jobs_handle>);
 static_assert(converts<replay_handle, jobs_handle>);
 // Who answers a drain is asked to; the others are only told.
 static_assert(converts<journal_handle, drainable_handle>);
 static_assert(converts<limiter_handle, drainable_handle>);
-static_assert(!converts<keeper_handle, drainable_handle>);
+static_assert(!converts<retention_handle, drainable_handle>);
 static_assert(!converts<membership_handle, drainable_handle>);
 
 struct first_message {};

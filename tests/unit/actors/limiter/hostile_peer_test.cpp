@@ -80,7 +80,7 @@ TEST_CASE_METHOD(three_limiters, "limiters: rows and leases with numbers that no
   backup_rows copies;
   copies.version = whole_wire_version;
   shard_rows moved;
-  moved.version = claims_wire_version;
+  moved.version = settlements_wire_version;
   moved.epoch = UINT64_MAX;
   moved.last = true;
   const limit rule = minute_plan(1).limits[0];

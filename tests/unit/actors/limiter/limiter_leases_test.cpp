@@ -66,7 +66,7 @@ class played_neighbours : public three_limiters {
   }
   void ask_for(std::uint32_t requested_units, lease_settlement settlement = {}) {
     owner_request request;
-    request.version = claims_wire_version;
+    request.version = settlements_wire_version;
     request.token = ++last_token;
     request.items = {{.client = some_client, .plan = plan_id("p"), .events = 1}};
     request.requested_units = {requested_units};
@@ -470,7 +470,7 @@ TEST_CASE_METHOD(leased_limiters, "limiters: peers of an earlier version get no 
                        {},
                        {},
                        {},
-                       claims_wire_version - 1});
+                       settlements_wire_version - 1});
   spend(whole_lease - 2);
   ask(holder, some_client, 3);
   run();

@@ -47,7 +47,7 @@ TEST_CASE_METHOD(named_messages, "limiters: messages to peers are named as they 
 TEST_CASE_METHOD(named_messages, "limiters: what lies within a message has no name on the wire",
                  "[messages]") {
   owner_request request;
-  request.version = claims_wire_version;
+  request.version = settlements_wire_version;
   request.items.resize(1);
   request.requested_units = {1};
   request.settlements.resize(1);

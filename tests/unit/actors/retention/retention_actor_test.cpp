@@ -48,10 +48,10 @@ struct fake_segments final : segment_keeper {
   bool retire_fails = false;
 };
 
-class keeper_world : public actor_fixture {
+class retention_world : public actor_fixture {
  public:
-  keeper_world() { durable_up_to(8); }
-  ~keeper_world() {
+  retention_world() { durable_up_to(8); }
+  ~retention_world() {
     if (keeper) caf::anon_send(keeper, drain{});
     run();
   }
@@ -65,14 +65,14 @@ class keeper_world : public actor_fixture {
   }
 
   void start(std::vector<std::string> sinks) {
-    keeper_parts parts;
+    retention_parts parts;
     parts.segments = segments;
     parts.catalog = catalog;
     parts.sinks = std::move(sinks);
     parts.retention_ms = 500ms;
     parts.metrics = metrics;
     parts.wall_ms = [] { return 1'000'000; };
-    keeper = plain_actor(system.spawn(keeper_actor, parts));
+    keeper = plain_actor(system.spawn(retention_actor, parts));
     run();
   }
 
@@ -80,11 +80,11 @@ class keeper_world : public actor_fixture {
     caf::anon_send(keeper, confirmed_up_to{seq, sink});
     run();
   }
-  void tick() { pass(keeper_interval, keeper_interval); }
+  void tick() { pass(retention_interval, retention_interval); }
 
   std::shared_ptr<fake_segments> segments = std::make_shared<fake_segments>();
   std::shared_ptr<segment_catalog> catalog = std::make_shared<segment_catalog>();
-  std::shared_ptr<keeper_metrics> metrics = std::make_shared<keeper_metrics>();
+  std::shared_ptr<retention_metrics> metrics = std::make_shared<retention_metrics>();
   caf::actor keeper;
 };
 
@@ -115,7 +115,7 @@ using list = std::vector<std::uint64_t>;
 
 } // namespace
 
-TEST_CASE_METHOD(keeper_world, "the keeper retires what every sink has confirmed", "[keeper]") {
+TEST_CASE_METHOD(retention_world, "the keeper retires what every sink has confirmed", "[keeper]") {
   start({"queue", "bus"});
   confirm(5, "queue");
   segments->idle = 1;
@@ -135,7 +135,7 @@ TEST_CASE_METHOD(keeper_world, "the keeper retires what every sink has confirmed
   CHECK(segments->retired_to == list{3, 8}); // no further than what is durable
 }
 
-TEST_CASE_METHOD(keeper_world, "without sinks what is durable may go", "[keeper]") {
+TEST_CASE_METHOD(retention_world, "without sinks what is durable may go", "[keeper]") {
   start({});
   tick();
   CHECK(segments->retired_to == list{8});
@@ -144,10 +144,10 @@ TEST_CASE_METHOD(keeper_world, "without sinks what is durable may go", "[keeper]
   CHECK(segments->retired_to == list{8, 11});
 }
 
-TEST_CASE_METHOD(keeper_world, "the keeper looks ten times a second, and when it is told",
+TEST_CASE_METHOD(retention_world, "the keeper looks ten times a second, and when it is told",
                  "[keeper]") {
   start({});
-  pass(keeper_interval - 1ms, 1ms);
+  pass(retention_interval - 1ms, 1ms);
   CHECK(segments->prepared == 0);
   pass(1ms, 1ms);
   CHECK(segments->prepared == 1);
@@ -159,7 +159,7 @@ TEST_CASE_METHOD(keeper_world, "the keeper looks ten times a second, and when it
   CHECK(segments->prepared == 14); // what it is told starts no series of its own
 }
 
-TEST_CASE_METHOD(keeper_world, "a drain ends the keeper", "[keeper]") {
+TEST_CASE_METHOD(retention_world, "a drain ends the keeper", "[keeper]") {
   start({});
   self->monitor(keeper);
   caf::anon_send(keeper, drain{});
@@ -170,7 +170,7 @@ TEST_CASE_METHOD(keeper_world, "a drain ends the keeper", "[keeper]") {
   CHECK(segments->prepared == 0);
 }
 
-TEST_CASE_METHOD(keeper_world, "what goes on failing is tried each time and told once",
+TEST_CASE_METHOD(retention_world, "what goes on failing is tried each time and told once",
                  "[keeper]") {
   captured_log log;
   start({});

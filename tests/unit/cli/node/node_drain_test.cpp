@@ -46,7 +46,7 @@ struct drain_world {
     return made;
   }();
   node_core core{settings, {}};
-  drain_board board;
+  drain_status board;
   std::vector<noted_step> notes;
   noting_unit first{"first", notes};
   noting_unit second{"second", notes};

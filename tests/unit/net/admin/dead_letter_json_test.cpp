@@ -15,7 +15,7 @@ TEST_CASE("a letter is told in JSON that always parses", "[letters]") {
   kept.letter.reason = "no \xff \"quoted\"";
   kept.letter.body = "\xff\x00z";
   kept.letter.tries = 5;
-  letters_page page;
+  dead_letters_page page;
   page.letters = {kept};
   page.tallies = {{"bus", "default", 1, 300}, {"bus", "other", 2, 600}};
   page.next = 12;

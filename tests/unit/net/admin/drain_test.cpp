@@ -23,7 +23,7 @@ struct drain_server {
   caf::actor_system sys{config};
   node_state node;
   metrics_sources metrics;
-  std::shared_ptr<drain_board> board = std::make_shared<drain_board>();
+  std::shared_ptr<drain_status> board = std::make_shared<drain_status>();
   std::atomic<int> begun{0};
   std::unique_ptr<admin_server> server;
 
@@ -57,12 +57,12 @@ struct drain_server {
 
 TEST_CASE("a drain is asked for once, and its progress told", "[drain]") {
   drain_server s;
-  CHECK_FALSE(s.board->has_reader(drain_board::clock::now(), 1h));
+  CHECK_FALSE(s.board->has_reader(drain_status::clock::now(), 1h));
   const auto [status, before] = s.send(http::verb::get);
   CHECK(status == 200);
   CHECK(before.at("stage") == "serving");
   CHECK(before.at("seconds_left").is_null());
-  CHECK(s.board->has_reader(drain_board::clock::now(), 1h));
+  CHECK(s.board->has_reader(drain_status::clock::now(), 1h));
   CHECK(s.begun == 0);
 
   const auto [asked, answer] =
@@ -97,7 +97,7 @@ TEST_CASE("what a drain can't be told is refused by name", "[drain]") {
 
 TEST_CASE("a drain that a signal began is not begun again", "[drain]") {
   drain_server s;
-  s.board->change([](drain_board::state& to) { to.stage = drain_stage::publishing; });
+  s.board->change([](drain_status::state& to) { to.stage = drain_stage::publishing; });
   const auto [status, answer] = s.send(http::verb::post);
   CHECK(status == 202);
   CHECK(answer.at("stage") == "publishing");
@@ -119,8 +119,8 @@ TEST_CASE("the figures of a drain", "[drain]") {
                {{.sink = "bus", .kind = "nats", .stream = "a", .events = 7},
                 {.sink = "bus", .kind = "nats", .stream = "b", .events = 1}});
   from.sinks.push_back(bus);
-  const auto now = drain_board::clock::now();
-  drain_board::state at;
+  const auto now = drain_status::clock::now();
+  drain_status::state at;
   at.stage = drain_stage::publishing;
   at.deadline = now + 1500ms;
   at.given_up = {"bus"};

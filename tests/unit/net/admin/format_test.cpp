@@ -204,7 +204,7 @@ TEST_CASE("what a rebuild of usage is asked for, and what it tells") {
                             R"({"from":"now","to":"-1h"})", R"({"dry_run":1})"})
     CHECK(parse_rebuild_request(wrong, now_ms).error().code == errc::invalid);
 
-  usage_rebuild_board board;
+  usage_rebuild_status board;
   CHECK(rebuild_json(board.read()) == R"({"state":"none"})");
   CHECK(board.begin());
   CHECK_FALSE(board.begin());

@@ -27,7 +27,7 @@ TEST_CASE("metrics: the largest streams, the configured ones, and the rest as on
   auto letters = std::make_shared<dead_letter_metrics>();
   std::vector<queue_stats> queued;
   std::vector<sink_lag> lags;
-  std::vector<letter_tally> tallies;
+  std::vector<dead_letter_tally> tallies;
   for (std::size_t i = 1; i <= many; ++i) {
     const auto name = "n" + std::to_string(i);
     queued.push_back({name, i, 1, static_cast<std::int64_t>(i), 10});

@@ -222,7 +222,8 @@ struct tls_node {
     auto started = cluster_tls::start(system, files, metrics);
     REQUIRE(started.has_value());
     tls = std::move(*started);
-    const auto published = publish_gate(stand_in(door), "127.0.0.1:0", tls->middleman());
+    const auto published =
+        publish_handshake_acceptor(stand_in(door), "127.0.0.1:0", tls->middleman());
     REQUIRE(published.has_value());
     port = *published;
   }
@@ -242,7 +243,7 @@ struct tls_node {
 
   linked_system_config config{1};
   caf::actor_system system{config};
-  std::shared_ptr<gate_metrics> metrics = std::make_shared<gate_metrics>();
+  std::shared_ptr<handshake_metrics> metrics = std::make_shared<handshake_metrics>();
   std::unique_ptr<cluster_tls> tls;
   caf::actor door;
   std::uint16_t port = 0;
@@ -293,7 +294,7 @@ TEST_CASE("a refusal comes out of a connect as one, and a silent peer ends it", 
 }
 
 TEST_CASE("who makes room for more handshakes is counted, however fast they come", "[tls]") {
-  const auto metrics = std::make_shared<gate_metrics>();
+  const auto metrics = std::make_shared<handshake_metrics>();
   tls_handshakes handshakes{std::make_shared<tls_contexts>(*load_tls_context(issued().of("a"))),
                             metrics};
   std::array<meeting::pair, 3 * max_handshakes> silent;

@@ -112,13 +112,14 @@ class far_node {
     });
     welcome here;
     here.limiters = {deciding};
-    door = plain_actor(system.spawn(gate, settings.name, std::vector<std::string>{}, here,
-                                    std::make_shared<gate_metrics>()));
-    const auto port = publish_gate(stand_in(door), "127.0.0.1:0", transport->middleman());
+    door = plain_actor(system.spawn(handshake_acceptor, settings.name, std::vector<std::string>{},
+                                    here, std::make_shared<handshake_metrics>()));
+    const auto port =
+        publish_handshake_acceptor(stand_in(door), "127.0.0.1:0", transport->middleman());
     REQUIRE(port.has_value());
     own.lead_to(*port);
     std::vector<std::string> members{own.address(), other.address()};
-    links = plain_actor(system.spawn(peer_links, settings, members,
+    links = plain_actor(system.spawn(peer_connector, settings, members,
                                      std::vector<peer_listener_handle>{stand_in(front_end)},
                                      reach_peer{probe_tcp}, metrics, transport->middleman()));
     caf::anon_send(door, links_known{stand_in(links)});

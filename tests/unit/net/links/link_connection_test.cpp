@@ -91,7 +91,8 @@ struct link_node {
                                                     [](const std::string& text) { return text; },
                                                     [self](drain) { self->quit(); }};
                              });
-    const auto published = publish_gate(stand_in(door), "127.0.0.1:0", transport->middleman());
+    const auto published =
+        publish_handshake_acceptor(stand_in(door), "127.0.0.1:0", transport->middleman());
     REQUIRE(published.has_value());
     port = *published;
   }

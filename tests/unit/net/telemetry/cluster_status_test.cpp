@@ -41,8 +41,8 @@ TEST_CASE("of a fixed list links tell who is there", "[status]") {
 TEST_CASE("with a directory members tell of themselves", "[status]") {
   metrics_sources from;
   from.cluster = {directory_kind::nats, "dev", "a:1"};
-  const auto board = std::make_shared<membership_board>();
-  membership_board::state now{.epoch = 7, .directory_up = true, .members = {}};
+  const auto board = std::make_shared<membership_status>();
+  membership_status::state now{.epoch = 7, .directory_up = true, .members = {}};
   now.members.push_back(
       {.record = {.address = "a:1", .node = "x", .lag_events = 12, .uptime_s = 90},
        .owned_shards = 200,

@@ -46,7 +46,7 @@ std::vector<std::uint64_t> seqs(const std::vector<kept_letter>& letters) {
   return found;
 }
 
-std::vector<std::uint64_t> listed(dead_letter_store& store, const letter_filter& filter = {},
+std::vector<std::uint64_t> listed(dead_letter_store& store, const dead_letter_filter& filter = {},
                                   std::uint64_t after = 0, std::size_t limit = 100) {
   const auto found = store.list(filter, after, limit, false);
   require_ok(found);
