@@ -99,10 +99,11 @@ def configured_tests(preset):
 
 
 def presets(fast):
-    """Build trees, after what can be done without was installed, too."""
+    """Build trees, after what can be done without was installed, too. The test `lint` says what it misses."""
+    more = ["format"] if fast else ["format", "fuzz"]
+    subprocess.run(["scripts/install-packages", *more], cwd=ROOT, check=False)
     if fast:
         return [FAST]
-    subprocess.run(["scripts/install-packages", "fuzz"], cwd=ROOT, check=False)
     if shutil.which("clang++-16"):
         return ["checked", "release"]
     print("SKIPPED: clang-16 is not here, so fuzz targets run only over the inputs they have.",
