@@ -262,7 +262,7 @@ void peer_connector_state::welcomed(std::size_t at, const welcome& answer) {
                                    answer.version, introduction_.oldest, introduction_.version));
   }
   if (!answer.secret_check.empty() && answer.secret_check != secret_check_) {
-    self_->demonitor(peer.gate);
+    self_->demonitor(peer.gate.address());
     return refused(at, "its cluster.secret is another");
   }
   peer.at = stage::up;

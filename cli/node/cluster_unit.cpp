@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <utility>
 
 namespace penstock {
 
@@ -86,7 +87,6 @@ result<void> cluster_unit::start() {
   const bool is_fixed = cluster.directory == directory_kind::static_peers;
   peer_up here;
   here.version = cluster.max_wire_version;
-  here.secret_check = secret_check_of(needs_.accounts.secret());
   here.accounts = needs_.accounts.actor();
   here.replicas = needs_.replication.replicas();
   here.limiters = needs_.lanes.limiters();
@@ -97,7 +97,9 @@ result<void> cluster_unit::start() {
   }
   if (auto started = start_transport(); !started) return started;
   const auto fixed = is_fixed ? needs_.seat.members() : std::vector<std::string>{};
-  gate_ = core_.system.spawn(handshake_acceptor, cluster.name, fixed, welcome_of(here),
+  auto answer = welcome_of(here);
+  answer.secret_check = secret_check_of(needs_.accounts.secret());
+  gate_ = core_.system.spawn(handshake_acceptor, cluster.name, fixed, std::move(answer),
                              handshake_metrics_);
   if (auto port = publish_handshake_acceptor(gate_, cluster.listen, transport_->middleman()); !port)
     return port.error();
@@ -112,7 +114,7 @@ void cluster_unit::start_membership(const peer_up& here) {
   parts.self.node = core_.settings.node_name;
   parts.self.version = PENSTOCK_VERSION;
   parts.self.wire_version = core_.settings.cluster.max_wire_version;
-  parts.self.secret_check = here.secret_check;
+  parts.self.secret_check = secret_check_of(needs_.accounts.secret());
   parts.figures = load_of(needs_.figures, core_.state);
   parts.settled_epoch = [&lanes = needs_.lanes] { return lanes.settled_epoch(); };
   parts.steady_ns = boot_ns;
@@ -167,7 +169,7 @@ void cluster_unit::start_links(const peer_up& here, const std::vector<std::strin
   if (membership_) told_of_peers.push_back(membership_);
   append(told_of_peers, needs_.extensions.wanting_members());
   auto settings = core_.settings.cluster;
-  settings.secret_check = here.secret_check;
+  settings.secret_check = secret_check_of(needs_.accounts.secret());
   links_ = core_.system.spawn(peer_connector, std::move(settings), fixed, told_of_peers, probe_tcp,
                               link_metrics_, transport_->middleman());
   caf::anon_send(gate_, links_known{links_});

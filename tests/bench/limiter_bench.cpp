@@ -200,7 +200,7 @@ void run(std::size_t limits, bool mixed, std::size_t clients, report& out) {
                                                8 * clients, std::make_shared<limit_labels>());
   std::int64_t now = 1'700'000'000 * second;
   limiter_state deciding;
-  deciding.start({ledger, [&now] { return now; }, std::make_shared<limiter_metrics>(), nullptr},
+  deciding.start({ledger, [&now] { return now; }, std::make_shared<limiter_metrics>(), {}},
                  nullptr);
   std::int64_t worst_ns = 0;
   for (std::size_t i = 0; i < clients; ++i) {
