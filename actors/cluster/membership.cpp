@@ -16,6 +16,11 @@ const view_member* find_member(const std::vector<view_member>& among, const std:
   return found == among.end() ? nullptr : &*found;
 }
 
+// Whether it counts limits in the members' time, or is a program that knows of none.
+bool has_time(const member_record& record) {
+  return record.clocks.system_ns == 0 || record.clocks.cluster_ns != 0;
+}
+
 } // namespace
 
 membership::membership(view_member self, membership_times times, std::string secret_check)
@@ -24,7 +29,10 @@ membership::membership(view_member self, membership_times times, std::string sec
 
 void membership::on_record(const member_record& record, std::int64_t now_ns,
                            std::uint64_t revision) {
-  if (record.address.empty() || has_another_secret(record, now_ns)) return;
+  if (record.address.empty()) return;
+  // One that is a member all the same, let in by an earlier program, is not taken for dead.
+  if (has_another_secret(record, now_ns) && !is_in({record.address, record.incarnation, false}))
+    return;
   const auto known = heard_.find(record.address);
   if (known == heard_.end() && heard_.size() >= max_heard_records && !forget_longest_dead(now_ns))
     return;
@@ -117,6 +125,7 @@ bool membership::on_view(const cluster_view& view, std::uint64_t revision, std::
   if (history_.size() > max_removal_views) history_.pop_front();
   note_removals(now_ns);
   away_.clear();
+  std::erase_if(link_lost_, [&](const auto& each) { return !find_member(view_.members, each); });
   std::erase_if(gone_, [&](const auto& address) { return !find_member(view_.members, address); });
   return later;
 }
@@ -285,6 +294,7 @@ membership::wanted_members membership::wanted(std::int64_t now_ns) {
   }
   for (const auto& [address, one] : heard_) {
     if (find_member(view_.members, address) || now_ns - one.at_ns > times_.remove_ns) continue;
+    if (address != self_.address && (view_.members.empty() || !has_time(one.record))) continue;
     if (out.all.size() < max_members)
       out.all.push_back({address, one.record.incarnation, one.record.leaving});
   }

@@ -64,12 +64,17 @@ void membership_state::keep_time(std::int64_t now_ns) {
   const bool is_in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
   if (is_in) {
     clock_->move(addresses(), parts_.self.address, now_ns, parts_.system_ns());
-  } else if (!was_in_ && clock_->join(addresses()) && parts_.time) {
-    has_time_ = true;
-    parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
-    parts_.time->settings.fetch_add(1, std::memory_order_release);
+  } else if (!was_in_) {
+    const bool had_time =
+        std::exchange(has_time_, clock_->join(addresses(), now_ns, parts_.system_ns()));
+    if (has_time_ && !had_time) renew_next_ns_ = 0; // it may be let in from now on
+    if (has_time_ && parts_.time && !clock_->is_far_off()) {
+      parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
+      parts_.time->settings.fetch_add(1, std::memory_order_release);
+    }
   }
-  if (parts_.time) parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
+  if (parts_.time && is_in)
+    parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
   const auto ahead_ns = clock_->ahead_ns();
   const bool differs = ahead_ns > told_clock_difference_ns || ahead_ns < -told_clock_difference_ns;
   if (differs && !std::exchange(told_clock_, true))
@@ -85,8 +90,7 @@ bool membership_state::may_ask_in(std::int64_t now_ns) const {
   if (!watching_) return false;
   if (members_->view().members.empty()) return true;
   if (!has_time_) return now_ns - watching_ns_ >= time_patience_ns;
-  const auto ahead_ns = clock_->ahead_ns();
-  return ahead_ns <= max_clock_difference_ns && ahead_ns >= -max_clock_difference_ns;
+  return !clock_->is_far_off();
 }
 
 void membership_state::renew(std::int64_t now_ns) {
@@ -100,7 +104,12 @@ void membership_state::renew(std::int64_t now_ns) {
   renew_next_ns_ = now_ns + parts_.times.renew_ns;
   if (parts_.figures) parts_.figures(parts_.self);
   parts_.self.epoch = epoch;
-  if (clock_) parts_.self.clocks = {parts_.system_ns(), now_ns + clock_->base_ns()};
+  if (clock_) {
+    // Who has not heard the members' time yet, and may have to, is not let in: see membership.
+    const bool has_time =
+        was_in_ || has_time_ || (watching_ && now_ns - watching_ns_ >= time_patience_ns);
+    parts_.self.clocks = {parts_.system_ns(), has_time ? now_ns + clock_->base_ns() : 0};
+  }
   directory_wish wish;
   wish.what = directory_wish::kind::renew;
   wish.self = parts_.self;
@@ -183,7 +192,10 @@ void membership_state::on_news(const directory_news& news) {
     watching_ = false;
     members_->on_away();
   }
-  if (news.member_gone) members_->on_gone(*news.member_gone, now_ns);
+  if (news.member_gone) {
+    members_->on_gone(*news.member_gone, now_ns);
+    told_strangers_.erase(*news.member_gone);
+  }
   if (news.member) {
     if (clock_ && watching_ && news.member->address != parts_.self.address)
       clock_->on_record(news.member->address, news.member->clocks, now_ns);

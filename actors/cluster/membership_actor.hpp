@@ -30,7 +30,7 @@ inline constexpr std::chrono::milliseconds membership_tick{50};
 inline constexpr std::int64_t forget_interval_ns = 10'000'000'000;
 /// Who joins waits so long to hear a member's time, and goes by its own if it hears none: all of
 /// the view may be dead.
-inline constexpr std::int64_t time_patience_ns = 600'000'000;
+inline constexpr std::int64_t time_patience_ns = 1'000'000'000;
 /// A difference of clocks that is worth a line in the log.
 inline constexpr std::int64_t told_clock_difference_ns = 1'000'000'000;
 /// A directory that could not be opened is tried again this often.

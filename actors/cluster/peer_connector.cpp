@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace penstock {
 
@@ -158,6 +159,10 @@ void peer_connector_state::publish() {
   for (const link& each : links_)
     if (each.wanted) peers.push_back({each.address, each.at == stage::up, each.failure_logged});
   metrics_->publish(std::move(peers));
+  metrics_->is_refused.store(metrics_->links_up.value() == 0 &&
+                             std::ranges::any_of(links_, [](const link& each) {
+                               return each.wanted && each.is_refused && each.refused_new_node;
+                             }));
 }
 
 void peer_connector_state::drain() {
@@ -268,7 +273,7 @@ void peer_connector_state::welcomed(std::size_t at, const welcome& answer) {
   peer.at = stage::up;
   peer.failure_logged.clear();
   metrics_->links_up.add(1);
-  metrics_->is_refused.store(false);
+  peer.is_refused = peer.refused_new_node = false;
   if (peer.was_up) metrics_->reconnects.add();
   peer.was_up = true;
   spdlog::info("linked to the peer at {}, wire version {}", peer.address, answer.version);
@@ -279,6 +284,7 @@ void peer_connector_state::welcomed(std::size_t at, const welcome& answer) {
 void peer_connector_state::greeted_by(const std::string& address) {
   const auto known = std::ranges::find(links_, address, &link::address);
   if (known == links_.end() || known->at != stage::waiting || !known->wanted) return;
+  if (known->is_refused) return; // it is asked again in its time
   ++known->attempt;
   probe(static_cast<std::size_t>(known - links_.begin()));
 }
@@ -303,11 +309,12 @@ void peer_connector_state::lost(const caf::actor_addr& gate) {
 void peer_connector_state::failed(std::size_t at, const caf::error& why) {
   link& peer = links_[at];
   metrics_->failed_attempts.add();
+  const bool answered = std::exchange(peer.is_refused, false);
   auto reason = reason_of(self_->system(), why);
   if (reason != peer.failure_logged)
     spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address, reason,
                  reconnect_interval_.count());
-  const bool is_news = reason != peer.failure_logged;
+  const bool is_news = answered || reason != peer.failure_logged;
   peer.failure_logged = std::move(reason);
   retry(at);
   if (is_news) publish();
@@ -316,8 +323,9 @@ void peer_connector_state::failed(std::size_t at, const caf::error& why) {
 void peer_connector_state::refused(std::size_t at, const std::string& why) {
   metrics_->failed_attempts.add();
   metrics_->refusals.add();
-  if (metrics_->links_up.value() == 0 && self_->clock().now() - began_ < newcomer_time)
-    metrics_->is_refused.store(true);
+  links_[at].is_refused = true;
+  links_[at].refused_new_node =
+      links_[at].refused_new_node || self_->clock().now() - began_ < newcomer_time;
   spdlog::error("the peer at {} and this node do not fit: {}; asking again in {} s",
                 links_[at].address, why, refused_interval.count());
   links_[at].failure_logged = why;

@@ -133,6 +133,8 @@ class peer_connector_state {
     handshake_acceptor_handle gate;
     bool wanted = true; // a member; else it is let go of when it goes
     bool was_up = false;
+    bool is_refused = false;       // it answers, and does not fit
+    bool refused_new_node = false; // when this node had just started
     std::string failure_logged; // an outage is worth a line for each reason, not for each attempt
   };
 

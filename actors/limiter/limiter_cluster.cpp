@@ -114,7 +114,6 @@ void limiter_cluster::tick() {
   client_.end_late_queries();
   client_.serve_awaiting();
   if (mover_.end_late(steady_ns)) client_.retry_queries();
-  mover_.send_again(steady_ns);
   backup_.withhold_leases(steady_ns - max_lease_delay_ns);
   client_.return_unneeded(steady_ns);
   returns_.forget(steady_ns);

@@ -165,14 +165,13 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
     for (const counter_row& row : rows.rows)
       if (is_of_shard(row)) context_.ledger->take_in(row, now_ns);
   if (!rows.last) return std::nullopt;
-  const bool is_kept = !is_own && is_expected(rows);
-  if (from && (is_own || is_kept || arrived_epoch_[shard] >= rows.epoch)) {
+  if (from) {
     shard_taken done;
     done.epoch = rows.epoch;
     done.shard = shard;
     context_.self->send(from, done);
   }
-  if (!is_kept) return std::nullopt;
+  if (is_own || !is_expected(rows)) return std::nullopt;
   (void)copies_.take_leases(shard); // older than these
   auto leases = with_origins(rows.leases, rows.origins);
   std::erase_if(leases, [&](const moved_lease& each) { return !is_of_shard(each); });
@@ -309,12 +308,6 @@ void shard_mover::redirect(std::uint32_t shard) {
     }
 }
 
-void shard_mover::send_again(std::int64_t steady_ns) {
-  for (move& each : moves_)
-    if (steady_ns - each.sent_ns >= push_again_ns) each.sent = false;
-  send();
-}
-
 void shard_mover::send() {
   std::size_t sent = static_cast<std::size_t>(std::ranges::count_if(moves_, &move::sent));
   for (move& each : moves_) {
@@ -323,7 +316,6 @@ void shard_mover::send() {
     const limiter_handle* const to = table_.limiter_of(each.to, each.shard);
     if (!to) continue;
     each.sent = true;
-    each.sent_ns = context_.parts.steady_ns();
     ++sent;
     send_shard(each, *to);
   }

@@ -23,9 +23,6 @@ inline constexpr std::size_t rows_per_chunk = 1000;
 inline constexpr std::size_t max_moving_shards = 8;
 /// A new owner waits this long for the old one's counters, and longer if that may still decide.
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
-/// What was pushed and not confirmed is sent again after so long: whoever was to get it may not
-/// have known yet that it was.
-inline constexpr std::int64_t push_again_ns = 1'000'000'000;
 /// And this long for counters that may be on their way by a view that it never saw.
 inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;
 
@@ -44,8 +41,6 @@ class shard_mover {
   /// A piece of a shard. When that was the last: what the shard is by now.
   std::optional<shard_role> on_rows(const shard_rows& rows, const limiter_handle& from);
   void on_taken(const shard_taken& done);
-  /// Sends again what was not confirmed for long.
-  void send_again(std::int64_t steady_ns);
   /// What was under way to the member may not have come.
   void lose(std::uint16_t member);
   /// Ends waits that took too long; true if there were some.
@@ -79,7 +74,6 @@ class shard_mover {
     std::uint32_t shard = 0;
     std::uint16_t to = 0;
     bool sent = false;
-    std::int64_t sent_ns = 0; // steady
   };
 
   // -- towards this node --------------------------------------------------------------------------

@@ -19,7 +19,7 @@ namespace penstock {
 /// over, and requests under way must not lose their time to it.
 inline constexpr std::chrono::seconds announce_time{3};
 /// How long other nodes may take to confirm this one's shards: far more than they need.
-inline constexpr std::chrono::seconds hand_over_time{10};
+inline constexpr std::chrono::seconds hand_over_time{17};
 /// How often it looks what sinks are still owed, and what has gone to other nodes.
 inline constexpr std::chrono::milliseconds drain_look_interval{50};
 /// How long an actor may take to say how it stands.

@@ -2,6 +2,7 @@
 
 #include "actors/base/shards.hpp"
 #include "actors/base/wall_clock.hpp"
+#include "actors/cluster/cluster_clock.hpp"
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "cli/node/node_drain.hpp"
@@ -80,7 +81,9 @@ result<request_lanes::ledgers> request_lanes::restore_ledgers() {
   ledgers all;
   for (std::size_t i = 0; i < lanes_.size(); ++i)
     all.push_back(std::make_shared<limit_ledger>(plans, max_clients, limit_labels_));
-  const auto now = wall_ns();
+  // The time that limits are counted in is not known yet where members share one: see
+  // cluster_clock.
+  const auto now = wall_ns() - (needs_.seat.time() ? max_clock_difference_ns : 0);
   auto loaded = needs_.storage.counters()->load(now, [&](const counter_row& row) {
     all[shard_of(row.client) % lanes_.size()]->restore(row, now);
   });

@@ -413,6 +413,7 @@ void session::flush() {
 
 void session::after_sent() {
   answers_.end_sending();
+  if (step_ == step::lingering) return; // flushed twice in a turn
   if (is_last_sent()) return step_ == step::refused ? linger() : close();
   if (draining_ && is_quiet()) return close();
   if (!deadline_.is_of_client() || step_ == step::idle) restart_deadline();

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 
@@ -30,6 +32,10 @@ class clocks {
   std::int64_t time_of(const std::string& name) const {
     const auto& of = all.at(name);
     return now_ns - of.booted_ns + of.clock.base_ns();
+  }
+  bool joins(const std::string& name, const std::vector<std::string>& members) {
+    auto& of = all.at(name);
+    return of.clock.join(members, now_ns - of.booted_ns, now_ns + of.off_ns);
   }
   /// Each hears each, every 250 ms.
   void pass(std::int64_t time_ns, const std::vector<std::string>& members) {
@@ -60,7 +66,7 @@ TEST_CASE("cluster clock: a node alone has its own", "[cluster_clock]") {
   world.pass(60 * clock_second_ns, {"a"});
   CHECK(world.time_of("a") == world.now_ns + 30 * clock_second_ns);
   CHECK(world.all.at("a").clock.ahead_ns() == 0);
-  CHECK_FALSE(world.all.at("a").clock.join({"a", "b"}));
+  CHECK_FALSE(world.joins("a", {"a", "b"}));
 }
 
 TEST_CASE("cluster clock: who joins takes the time of the members", "[cluster_clock]") {
@@ -69,7 +75,7 @@ TEST_CASE("cluster clock: who joins takes the time of the members", "[cluster_cl
   world.add("a", 0);
   world.add("b", off_s * clock_second_ns);
   world.pass(clock_second_ns, {"a"});
-  REQUIRE(world.all.at("b").clock.join({"a"}));
+  REQUIRE(world.joins("b", {"a"}));
   CHECK(std::abs(world.time_of("b") - world.time_of("a")) <= 20'000'000);
   CHECK(std::abs(world.all.at("b").clock.ahead_ns() - off_s * clock_second_ns) <= 20'000'000);
   // From then on they go together to where both clocks are, and no faster than limits bear.
@@ -103,4 +109,43 @@ TEST_CASE("cluster clock: clocks that are all set right are followed", "[cluster
   world.pass(3000 * clock_second_ns, {"a", "b", "c"});
   for (const char* name : {"a", "b", "c"})
     CHECK(std::abs(world.time_of(name) - world.now_ns) <= ignored_clock_difference_ns + 20'000'000);
+}
+
+TEST_CASE("cluster clock: all clocks were an hour behind, and are set right", "[cluster_clock]") {
+  clocks world;
+  for (const char* name : {"a", "b", "c"})
+    world.add(name, -3600 * clock_second_ns);
+  world.pass(10 * clock_second_ns, {"a", "b", "c"});
+  for (const char* name : {"a", "b"})
+    world.all.at(name).off_ns = 0;
+  world.pass(10 * clock_second_ns, {"a", "b", "c"});
+  for (const char* name : {"a", "b", "c"})
+    CHECK(std::abs(world.time_of(name) - world.now_ns) <= ignored_clock_difference_ns + 20'000'000);
+  // Of two, one that jumps takes nobody along at once.
+  world.all.at("a").off_ns = 7200 * clock_second_ns;
+  world.pass(10 * clock_second_ns, {"a", "b"});
+  CHECK(std::abs(world.time_of("b") - world.now_ns) <= clock_second_ns);
+}
+
+TEST_CASE("cluster clock: who is far off is told apart, until it is set right", "[cluster_clock]") {
+  clocks world;
+  world.add("a", 0);
+  world.add("b", 3600 * clock_second_ns);
+  world.pass(clock_second_ns, {"a"});
+  REQUIRE(world.joins("b", {"a"}));
+  CHECK(world.all.at("b").clock.is_far_off());
+  world.all.at("b").off_ns = 0;
+  REQUIRE(world.joins("b", {"a"}));
+  CHECK_FALSE(world.all.at("b").clock.is_far_off());
+  world.now_ns += 2 * clock_second_ns; // nobody is heard any more
+  CHECK_FALSE(world.joins("b", {"a"}));
+}
+
+TEST_CASE("cluster clock: times that no clock has are not taken", "[cluster_clock]") {
+  cluster_clock clock{1000, clock_real_ns};
+  for (const auto time : {INT64_MAX, INT64_MIN, std::int64_t{0}, max_told_clock_ns + 1}) {
+    clock.on_record("a", {clock_real_ns, time}, 1000);
+    clock.on_record("a", {time, clock_real_ns}, 1000);
+    CHECK_FALSE(clock.join({"a"}, 1000, clock_real_ns));
+  }
 }

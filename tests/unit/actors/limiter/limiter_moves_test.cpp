@@ -327,19 +327,6 @@ TEST_CASE_METHOD(passed_on, "limiters: what comes late goes the way that the vie
   check_all_exact(4);
 }
 
-TEST_CASE_METHOD(passed_on, "limiters: what its receiver does not expect yet stays with the sender",
-                 "[limiter_cluster]") {
-  shard_rows late;
-  late.epoch = 1; // of a view long ago
-  late.from = "a";
-  late.shard = shard_of(client);
-  late.last = true;
-  (*nodes[1]->front_end)->send(nodes[1]->limiter, late);
-  run();
-  shard_taken taken;
-  CHECK_FALSE(take(*nodes[1]->front_end, taken));
-}
-
 TEST_CASE_METHOD(small_limiters,
                  "limiters: owner and backup die at once: it begins anew, and is told",
                  "[limiter_cluster]") {

@@ -39,7 +39,8 @@ TEST_CASE("where an answer is late the client has all the time there is") {
 TEST_CASE("a socket that takes no more has its time anew with each progress, but not for ever") {
   session_deadline d;
   d.start(0, 100 * deadline_second_ns);
-  d.block(deadline_second_ns, 30 * deadline_second_ns, 0, 40'960); // ten seconds more at 4 KiB a second
+  d.block(deadline_second_ns, 30 * deadline_second_ns, 0,
+          40'960); // ten seconds more at 4 KiB a second
   CHECK(d.is_blocked());
   CHECK(d.since_ns() == deadline_second_ns);
   CHECK(d.has_passed(31 * deadline_second_ns));
