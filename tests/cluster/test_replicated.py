@@ -33,7 +33,7 @@ from redis_server import RedisServer  # noqa: E402
 
 LOSSES = int(os.environ.get("PENSTOCK_LOSSES", "3"))
 CLIENTS_A_NODE = 2
-WIRE_VERSION = 8
+WIRE_VERSION = 9
 
 
 class Sender(threading.Thread):

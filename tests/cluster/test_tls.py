@@ -219,12 +219,13 @@ class OneCluster(Tls):
 class Outsiders(Tls):
     def test_they_are_refused_in_words_and_the_others_serve(self):
         ours, theirs = self.folder / "ours", self.folder / "theirs"
+        anyhow = {"cluster.ready_without": True}  # else who is refused is not ready
         nodes = self.make(6, LIMIT, [
             files(ours, "a"), files(ours, "b"),
             {},
-            {**files(theirs, "stranger")},
-            files(ours, "expired"),
-            {**files(ours, "c"), "cluster.name": "other"}])
+            {**files(theirs, "stranger"), **anyhow},
+            {**files(ours, "expired"), **anyhow},
+            {**files(ours, "c"), "cluster.name": "other", **anyhow}])
         self.start(nodes, [1, 1, 0, 0, 0, 0])
         a, b, plain, stranger, expired, other = nodes
 

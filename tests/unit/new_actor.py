@@ -77,7 +77,7 @@ def refuses(root):
         "Audit": "no name", "9lives": "no name", "a__b": "no name", "../evil": "no name",
         "x" * 33: "no name",
         "thing_actor": 'leave "_actor" away',
-        "keeper": "already", "audit": "already", "sink": "already",
+        "retention": "already", "audit": "already", "sink": "already",
     }
     for name, why in reasons.items():
         got = new_actor(root, name)
