@@ -17,8 +17,9 @@ TEST_CASE("pages, status and health on one connection") {
   s.node.journal_failed = false;
   s.node.standing = cluster_standing::without_shards;
   CHECK(s.get("/readyz").result_int() == 503);
-  CHECK(s.get("/readyz?verbose").body() == "not ready\ndraining: no\njournal: ok\ncluster: waits for "
-                                           "the counters of its shards\n");
+  CHECK(s.get("/readyz?verbose").body() ==
+        "not ready\ndraining: no\njournal: ok\ncluster: waits for "
+        "the counters of its shards\n");
   s.node.standing = cluster_standing::in;
   s.node.draining = true;
   CHECK(s.get("/readyz?verbose").result_int() == 503);
