@@ -96,7 +96,7 @@ placement place(const cluster_view& view,
         at.source_owned = i == 0;
         break;
       }
-    at.lost = !had.empty() && at.source == no_member;
+    at.lost = !had.empty() && at.source == no_member && !had[0]->leaving;
   }
   return out;
 }

@@ -113,13 +113,11 @@ void shard_mover::begin(std::uint32_t shard, bool owner_sent) {
 void shard_mover::take_over(std::uint32_t shard, bool waited) {
   if (!table_.view().confirmed) return await(shard, awaited::confirmation, no_member);
   const shard_place& at = table_.view().shards[shard];
-  // Where this process knows something of the shard that it did not own, it is old. What it has
-  // from before its start is the best there is.
-  const bool began_anew = at.lost && table_.epoch() > first_epoch_;
-  if (began_anew) context_.ledger->begin_anew(shard);
+  // Where this process was there already. After its start it has what it saved.
+  const bool is_lost = at.lost && table_.epoch() > first_epoch_;
   const bool is_heir = at.source == table_.self() && !at.source_owned;
   const bool is_partial = is_heir && !copies_.has_whole(shard, nullptr);
-  if (waited || began_anew || is_partial)
+  if (waited || is_lost || is_partial)
     context_.parts.metrics->moves_incomplete.add();
   else if (at.source == table_.self())
     context_.parts.metrics->shards_taken_over.add();

@@ -54,14 +54,6 @@ std::vector<counter_row> ledger_rows::of_shard(std::uint32_t shard, std::int64_t
   return rows;
 }
 
-void ledger_rows::begin_anew(std::uint32_t shard) {
-  PENSTOCK_ASSERT(shard < shard_count);
-  for (const auto& from : books_.tables())
-    from.table().for_each_of(shard, [&](std::uint64_t, limit_state* states) {
-      std::fill_n(states, from.table().rules().size(), limit_state{}); // idle: swept later
-    });
-}
-
 ledger_rows::restored ledger_rows::restore_into(const counter_row& row, std::int64_t now_ns) {
   // A peer or the disk may say anything; algorithms calculate with times of a clock.
   if (row.at < 0 || row.at > max_now_ns) return {};

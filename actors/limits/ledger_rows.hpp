@@ -28,9 +28,6 @@ class ledger_rows {
   /// As restore(), and to be saved: the shard is ours now.
   void take_in(const counter_row& row, std::int64_t now_ns);
 
-  /// What is known of the shard's clients is forgotten.
-  void begin_anew(std::uint32_t shard);
-
  private:
   struct restored {
     client_table* table = nullptr;

@@ -82,8 +82,6 @@ class limit_ledger {
   std::vector<counter_row> rows_of(std::uint32_t shard, std::int64_t now_ns) {
     return rows_.of_shard(shard, now_ns);
   }
-  /// Nothing was used of what is counted in the shard.
-  void begin_anew(std::uint32_t shard) { rows_.begin_anew(shard); }
   /// Whether there is a backup that is to hear of changes.
   void inform_backup(bool wanted) { books_.inform_backup(wanted); }
   /// Counts all of a shard as changed, for the backup.

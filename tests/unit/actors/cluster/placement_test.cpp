@@ -71,3 +71,18 @@ TEST_CASE("the placement of a known cluster never changes", "[placement]") {
   const std::vector<std::uint16_t> first(owners.begin(), owners.begin() + 16);
   CHECK(first == std::vector<std::uint16_t>{1, 1, 0, 1, 2, 2, 0, 1, 1, 1, 2, 2, 1, 0, 0, 2});
 }
+
+TEST_CASE("counters are lost with an owner and its backup, but not with those that leave",
+          "[placement]") {
+  const bool leaving = GENERATE(false, true);
+  cluster_view view;
+  view.epoch = 2;
+  view.before = {{"a", "1", leaving}, {"b", "1", leaving}, {"c", "1", leaving}};
+  view.members = {{"c", "1", leaving}};
+  const auto places = place(view, [](const std::string& address) {
+    return static_cast<std::uint16_t>(address[0] - 'a');
+  });
+  const auto without = std::ranges::count(places.shards, no_member, &shard_place::source);
+  CHECK(without > 20); // those of a with their backup at b, and the other way round
+  CHECK(std::ranges::count(places.shards, true, &shard_place::lost) == (leaving ? 0 : without));
+}

@@ -327,8 +327,7 @@ TEST_CASE_METHOD(passed_on, "limiters: what comes late goes the way that the vie
   check_all_exact(4);
 }
 
-TEST_CASE_METHOD(small_limiters,
-                 "limiters: owner and backup die at once: it begins anew, and is told",
+TEST_CASE_METHOD(small_limiters, "limiters: owner and backup die at once: it is told",
                  "[limiter_cluster]") {
   const auto places = place(view, [this](const std::string& at) { return number_of(at); });
   const auto had = owner(), backup = std::size_t{places.shards[shard_of(some_client)].backup};
@@ -350,6 +349,5 @@ TEST_CASE_METHOD(small_limiters,
   next_view();
   run();
   REQUIRE(owner() == last);
-  CHECK(ask_one(last, some_client, 11)->granted == 10);
   CHECK(nodes[last]->metrics->moves_incomplete.value() > 0);
 }
