@@ -73,7 +73,10 @@ bool cluster_clock::join(const std::vector<std::string>& members, std::int64_t s
 void cluster_clock::move(const std::vector<std::string>& members, const std::string& self,
                          std::int64_t steady_ns, std::int64_t system_ns) {
   own_ns_ = system_ns - steady_ns;
-  const auto most = std::max<std::int64_t>(steady_ns - moved_ns_, 0) / cluster_clock_slew;
+  // A process that was stopped for long, or whose host slept, has nothing to make up for at once:
+  // the others went on meanwhile, as slowly as always.
+  const auto passed_ns = std::clamp<std::int64_t>(steady_ns - moved_ns_, 0, max_clock_age_ns);
+  const auto most = passed_ns / cluster_clock_slew;
   moved_ns_ = std::max(moved_ns_, steady_ns);
   std::vector<std::int64_t> clocks;
   for (const auto& each : members) {

@@ -105,7 +105,8 @@ void membership_state::renew(std::int64_t now_ns) {
   if (parts_.figures) parts_.figures(parts_.self);
   parts_.self.epoch = epoch;
   if (clock_) {
-    // Who has not heard the members' time yet, and may have to, is not let in: see membership.
+    // A node that tells no time is not let in (see membership). So it is with this one until it has
+    // heard the members' time, or has waited long enough for it.
     const bool has_time =
         was_in_ || has_time_ || (watching_ && now_ns - watching_ns_ >= time_patience_ns);
     parts_.self.clocks = {parts_.system_ns(), has_time ? now_ns + clock_->base_ns() : 0};

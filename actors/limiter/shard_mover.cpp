@@ -113,7 +113,7 @@ void shard_mover::begin(std::uint32_t shard, bool owner_sent) {
 void shard_mover::take_over(std::uint32_t shard, bool waited) {
   if (!table_.view().confirmed) return await(shard, awaited::confirmation, no_member);
   const shard_place& at = table_.view().shards[shard];
-  // Where this process was there already. After its start it has what it saved.
+  // In the first view that this process sees, nothing of its own is lost: it has what it saved.
   const bool is_lost = at.lost && table_.epoch() > first_epoch_;
   const bool is_heir = at.source == table_.self() && !at.source_owned;
   const bool is_partial = is_heir && !copies_.has_whole(shard, nullptr);

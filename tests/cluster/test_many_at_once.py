@@ -26,8 +26,14 @@ class ManyAtOnce(unittest.TestCase):
     def test_eight_where_there_were_none(self):
         self.check("begin")
 
+    def test_eight_more_under_load(self):
+        self.check("grow", load=True)
+
     def test_six_of_eight_drain(self):
         self.check("shrink")
+
+    def test_all_start_again(self):
+        self.check("restart")
 
 
 if __name__ == "__main__":

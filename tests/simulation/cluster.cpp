@@ -1,5 +1,6 @@
 #include "tests/simulation/cluster.hpp"
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/base/shards.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "tests/unit/actors/stand_in.hpp"
@@ -24,13 +25,19 @@ constexpr std::int64_t lost_with_a_link = 10;
 constexpr std::int64_t charged_since_shown = 4;
 constexpr std::int64_t hand_over_patience_s = 10;
 
-plan the_plan() {
-  limit rule;
-  rule.name = "shared";
-  rule.kind = algorithm::fixed_window;
-  rule.amount = limit_amount;
-  rule.window_ns = 12 * 3600 * second;
-  return {"p", {rule}};
+std::shared_ptr<const std::vector<plan>> the_plans() {
+  limit shared;
+  shared.name = "shared";
+  shared.kind = algorithm::fixed_window;
+  shared.amount = limit_amount;
+  shared.window_ns = 12 * 3600 * second;
+  limit fast;
+  fast.name = "fast";
+  fast.kind = algorithm::gcra;
+  fast.amount = fast_burst;
+  fast.window_ns = fast_burst * fast_interval_ns;
+  return std::make_shared<const std::vector<plan>>(
+      std::vector<plan>{{"p", {shared}}, {"fast", {fast}}});
 }
 
 placement_ptr nobody_owns() {
@@ -43,10 +50,11 @@ placement_ptr nobody_owns() {
 
 } // namespace
 
-cluster::cluster(std::uint64_t seed, std::size_t clients)
+cluster::cluster(std::uint64_t seed, std::size_t clients, std::size_t fast_clients)
     : random(seed), store(when, random), system_(config_),
       scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())),
-      network_(system_, when, random), admitted_(clients) {
+      network_(system_, when, random), fast_clients_(fast_clients), admitted_(clients),
+      admitted_ns_(clients) {
   steady_now = when.now_ns();
   for (std::size_t i = 0; i < clients; ++i)
     clients_.push_back(static_cast<std::uint64_t>(random.between(1, INT64_MAX)) * 2 + i % 2);
@@ -74,17 +82,18 @@ std::size_t cluster::add(std::int64_t clock_off_ns) {
 void cluster::start(node& which) {
   which.up = true;
   which.leaving = false;
+  which.paused_until_ns = 0;
   which.standing.store(cluster_standing::no_directory);
   which.places = nullptr;
   which.linked.clear();
   const auto incarnation = fmt::format("{}-{}", which.address, ++which.starts);
-  const auto system_ns = [this, &which] { return when.now_ns() + real_ns + which.clock_off_ns; };
   which.time = std::make_shared<cluster_time>();
-  which.time->base_ns.store(system_ns() - when.now_ns());
+  which.time->base_ns.store(real_ns + which.clock_off_ns);
   which.decides_until = std::make_shared<std::atomic<std::int64_t>>(0);
   which.figures = std::make_shared<limiter_cluster_metrics>();
-  which.ledger = std::make_shared<limit_ledger>(
-      std::make_shared<const std::vector<plan>>(1, the_plan()), 100'000, labels_);
+  which.ledger = std::make_shared<limit_ledger>(the_plans(), 100'000, labels_);
+  for (const auto& [key, row] : which.saved)
+    which.ledger->restore(row, which.time->base_ns.load() + when.now_ns() - max_clock_difference_ns);
   limiter_cluster_parts peers;
   peers.on_unreachable = unreachable_policy::refuse;
   peers.steady_ns = read_steady;
@@ -93,13 +102,47 @@ void cluster::start(node& which) {
   peers.holder = holder_of(incarnation);
   peers.metrics = which.figures;
   peers.series = static_cast<std::uint32_t>(random.between(1, UINT32_MAX));
+  which.counters = start_counters(which);
   which.limiter =
       plain_actor(system_.spawn(limiter, limiter_parts{which.ledger,
                                                        wall_clock{which.time, read_steady},
                                                        std::make_shared<limiter_metrics>(),
-                                                       {},
+                                                       stand_in(which.counters),
                                                        peers}));
-  which.writer = system_.spawn(
+  which.writer = start_writer(which);
+  which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
+    return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
+  });
+  which.front_end = system_.spawn([this](caf::event_based_actor*) -> caf::behavior {
+    return {[this](const admit_reply& reply) { on_reply(reply); }};
+  });
+  start_membership(which, incarnation);
+  which.acting.clear();
+  for (const auto* each : {&which.membership, &which.limiter, &which.counters, &which.writer,
+                           &which.links, &which.front_end})
+    which.acting.insert(dynamic_cast<const caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(*each)));
+}
+
+// What is saved is durable a moment later.
+caf::actor cluster::start_counters(node& which) {
+  return system_.spawn(
+      [this, &which, starts = which.starts](caf::event_based_actor* self) -> caf::behavior {
+        return {[=, this, &which](const counters_changed& news) {
+                  const auto rows = news.rows;
+                  const auto limiter = caf::actor_cast<caf::actor>(self->current_sender());
+                  when.after(random.between(100'000, 20 * ms), [=, &which] {
+                    if (!which.up || which.starts != starts) return;
+                    for (const auto& row : *rows)
+                      which.saved[{row.client, row.plan, row.limit, row.scope}] = row;
+                    caf::anon_send(limiter, counters_saved{});
+                  });
+                },
+                [](penstock::drain) { return drained{}; }};
+      });
+}
+
+caf::actor cluster::start_writer(node& which) {
+  return system_.spawn(
       [this, &which, starts = which.starts](caf::event_based_actor* self) -> caf::behavior {
         auto asked = std::make_shared<std::map<std::uint64_t, caf::response_promise>>();
         return {[=, this, &which](const directory_wish& wish) -> caf::result<directory_done> {
@@ -121,12 +164,9 @@ void cluster::start(node& which) {
                   if (auto found = asked->extract(token)) found.mapped().deliver(std::move(done));
                 }};
       });
-  which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
-    return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
-  });
-  which.front_end = system_.spawn([this](caf::event_based_actor*) -> caf::behavior {
-    return {[this](const admit_reply& reply) { on_reply(reply); }};
-  });
+}
+
+void cluster::start_membership(node& which, const std::string& incarnation) {
   membership_parts parts;
   parts.self.address = which.address;
   parts.self.incarnation = incarnation;
@@ -134,7 +174,7 @@ void cluster::start(node& which) {
     return static_cast<std::uint64_t>(figures->settled_epoch.value());
   };
   parts.steady_ns = read_steady;
-  parts.system_ns = system_ns;
+  parts.system_ns = [this, &which] { return when.now_ns() + real_ns + which.clock_off_ns; };
   parts.time = which.time;
   parts.standing = &which.standing;
   parts.decides_until_ns = which.decides_until;
@@ -155,8 +195,9 @@ void cluster::stop(node& which) {
   for (std::size_t other = 0; other < nodes_.size(); ++other)
     if (static_cast<int>(other) != which.number)
       unlink(static_cast<std::size_t>(which.number), other);
-  for (auto* each :
-       {&which.membership, &which.limiter, &which.writer, &which.links, &which.front_end})
+  which.acting.clear();
+  for (auto* each : {&which.membership, &which.limiter, &which.counters, &which.writer,
+                     &which.links, &which.front_end})
     caf::anon_send_exit(*each, caf::exit_reason::kill);
 }
 
@@ -168,9 +209,13 @@ void cluster::drain(std::size_t who) {
     const auto end = [=, this, &which] {
       if (which.starts == starts) stop(which);
     };
+    const auto save = [=, &which] {
+      self->request(which.limiter, std::chrono::seconds{5}, penstock::drain{})
+          .then([=](drained) { end(); }, [=](const caf::error&) { end(); });
+    };
     const auto leave = [=, &which] {
       self->request(which.membership, std::chrono::seconds{5}, leave_cluster{true})
-          .then([=](left_cluster) { end(); }, [=](const caf::error&) { end(); });
+          .then([=](left_cluster) { save(); }, [=](const caf::error&) { save(); });
     };
     self->request(which.membership, std::chrono::seconds{5}, leave_cluster{false})
         .then(
@@ -183,22 +228,54 @@ void cluster::drain(std::size_t who) {
   });
 }
 
-void cluster::kill(std::size_t who) {
-  auto& which = *nodes_[who];
-  if (!which.up) return;
+// What its backup does not know yet is charged again, and what it has leased is not known to it.
+void cluster::may_lose(std::size_t who) {
+  const auto& which = *nodes_[who];
   // The figure is shown every 50 ms.
   allowed_.too_many += which.figures->unsent_units.value() + charged_since_shown;
   // What is charged while the backup is out of reach is not bounded.
-  for (std::size_t other = 0; other < nodes_.size(); ++other)
+  for (std::size_t other = 0; other < nodes_.size(); ++other) {
+    const auto linked = which.linked.find(other);
+    const bool is_linked = linked != which.linked.end() && linked->second;
     if (other != who && nodes_[other]->up &&
-        (!which.linked[other] || when.now_ns() - which.linked_ns[other] < second))
+        (!is_linked || when.now_ns() - which.linked_ns.at(other) < second))
       allowed_.is_bounded = false;
+  }
   allowed_.too_few += which.figures->leased_units.value();
+}
+
+void cluster::kill(std::size_t who) {
+  auto& which = *nodes_[who];
+  if (!which.up) return;
+  may_lose(who);
   stop(which);
 }
 
-void cluster::start_again(std::size_t who) {
+void cluster::start_again(std::size_t who, bool with_disk) {
+  if (!with_disk) nodes_[who]->saved.clear();
   start(*nodes_[who]);
+}
+
+// The others go on without it after a silence of remove_ns, and its links are lost a little later.
+void cluster::pause(std::size_t who, std::int64_t time_ns) {
+  auto& which = *nodes_[who];
+  which.paused_until_ns = when.now_ns() + time_ns;
+  if (time_ns >= membership_times{}.fence_ns) {
+    may_lose(who);
+    allowed_.too_few += lost_with_a_link;
+  }
+  const auto silent_ns = random.between(second, 1200 * ms);
+  if (time_ns < silent_ns) return;
+  when.after(silent_ns, [this, who, starts = which.starts] {
+    for (std::size_t other = 0; other < nodes_.size(); ++other)
+      if (other != who && nodes_[who]->up && nodes_[who]->starts == starts) unlink(who, other);
+  });
+}
+
+void cluster::stall(std::size_t a, std::size_t b, std::int64_t time_ns) {
+  const int one = nodes_[a]->number, other = nodes_[b]->number;
+  network_.stall(one, other, when.now_ns() + time_ns);
+  network_.stall(other, one, when.now_ns() + time_ns);
 }
 
 std::size_t cluster::count_up() const {
@@ -307,13 +384,21 @@ void cluster::pass(std::int64_t time_ns) {
   for (const auto end = when.now_ns() + time_ns; when.now_ns() < end;) {
     when.advance_to(when.now_ns() + step_ns);
     steady_now = when.now_ns();
-    scheduler_.run();
+    act();
     scheduler_.advance_time(std::chrono::nanoseconds{step_ns});
-    scheduler_.run();
+    act();
   }
 }
 
-void cluster::send(std::size_t requests) {
+void cluster::act() {
+  scheduler_.run_jobs_filtered([this](const caf::resumable* job) {
+    return std::ranges::none_of(nodes_, [&](const auto& each) {
+      return each->paused_until_ns > when.now_ns() && each->acting.contains(job);
+    });
+  });
+}
+
+void cluster::send(std::size_t requests, std::size_t of_clients) {
   std::vector<std::size_t> ready;
   for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (is_ready(i)) ready.push_back(i);
@@ -321,7 +406,7 @@ void cluster::send(std::size_t requests) {
     const auto at = ready[static_cast<std::size_t>(
         random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
     const auto client =
-        static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(clients_.size()) - 1));
+        static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(of_clients) - 1));
     ask(*nodes_[at], client, 1);
   }
 }
@@ -329,7 +414,7 @@ void cluster::send(std::size_t requests) {
 void cluster::ask(node& at, std::size_t client, std::uint32_t units) {
   admit_item item;
   item.client = clients_[client];
-  item.plan = plan_id("p");
+  item.plan = plan_id(client < fast_clients_ ? "fast" : "p");
   item.events = units;
   asked_[++tokens_] = client;
   caf::send_as(at.front_end, at.limiter, admit_request{tokens_, {item}, {}});
@@ -341,6 +426,8 @@ void cluster::on_reply(const admit_reply& reply) {
   for (const auto& each : reply.verdicts) {
     if (each.reason == verdict::pending) continue;
     admitted_[asked->second] += each.granted;
+    admitted_ns_[asked->second].insert(admitted_ns_[asked->second].end(), each.granted,
+                                       when.now_ns());
     if (each.granted == 0 && each.reason == static_cast<std::uint8_t>(refusal::unreachable))
       ++unreachable_;
     asked_.erase(asked);
@@ -352,7 +439,7 @@ void cluster::exhaust() {
   for (int round = 0; round < 3; ++round)
     for (auto& each : nodes_) {
       if (!each->up || each->leaving) continue;
-      for (std::size_t client = 0; client < clients_.size(); ++client)
+      for (std::size_t client = fast_clients_; client < clients_.size(); ++client)
         ask(*each, client, limit_amount);
       pass(300 * ms);
     }

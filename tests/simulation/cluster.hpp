@@ -9,15 +9,21 @@
 #include "tests/simulation/network.hpp"
 #include "tests/unit/actors/fixture.hpp"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace penstock::simulation {
 
+/// What each client has, for longer than a run lasts.
 inline constexpr std::uint32_t limit_amount = 100;
+/// What some have in addition, all of it: so often, and so many at once.
+inline constexpr std::int64_t fast_interval_ns = second / 2;
+inline constexpr std::uint32_t fast_burst = 10;
 
 /// What the judge knows that a fault may have cost.
 struct allowance {
@@ -28,7 +34,8 @@ struct allowance {
 
 class cluster {
  public:
-  cluster(std::uint64_t seed, std::size_t clients);
+  /// The first `fast_clients` of the clients have the second limit alone.
+  cluster(std::uint64_t seed, std::size_t clients, std::size_t fast_clients);
   ~cluster();
 
   // -- what happens -------------------------------------------------------------------------------
@@ -38,17 +45,21 @@ class cluster {
   void drain(std::size_t who);
   /// Its process dies, and is noticed at once.
   void kill(std::size_t who);
-  /// Another process at the address of one that is gone.
-  void start_again(std::size_t who);
+  /// Another process at the address of one that is gone, with its disk or with an empty one.
+  void start_again(std::size_t who, bool with_disk);
+  /// Its process stands still for so long; its clock does not.
+  void pause(std::size_t who, std::int64_t time_ns);
+  /// For so long nothing arrives that either sends to the other.
+  void stall(std::size_t a, std::size_t b, std::int64_t time_ns);
   void step_clock(std::size_t who, std::int64_t by_ns) { nodes_[who]->clock_off_ns += by_ns; }
   /// Neither hears the other, until heal().
   void part(std::size_t a, std::size_t b);
   void heal();
   void lose_directory(bool wiped);
   void pass(std::int64_t time_ns);
-  /// As many requests of one unit, at any node that lives, by any client.
-  void send(std::size_t requests);
-  /// Each client asks each node until it is refused.
+  /// As many requests of one unit, at any node that lives, by any of the first clients.
+  void send(std::size_t requests, std::size_t of_clients);
+  /// Each client of the long limit asks each node until it is refused.
   void exhaust();
 
   // -- what came of it ----------------------------------------------------------------------------
@@ -64,7 +75,12 @@ class cluster {
   std::size_t count_up() const;
   std::int64_t owned_shards() const;
   std::uint64_t incomplete_moves() const;
+  /// Units, by client.
   const std::vector<std::uint32_t>& admitted() const { return admitted_; }
+  /// When each unit of a client was answered.
+  const std::vector<std::int64_t>& admitted_ns(std::size_t client) const {
+    return admitted_ns_[client];
+  }
   std::uint64_t unreachable() const { return unreachable_; }
   /// Requests without a verdict.
   std::size_t unanswered() const { return asked_.size(); }
@@ -76,6 +92,9 @@ class cluster {
   directory_store store;
 
  private:
+  /// Counters that survive a restart, by what they count.
+  using disk = std::map<std::array<std::uint64_t, 4>, counter_row>;
+
   struct node {
     std::string address;
     int number = 0;
@@ -83,8 +102,11 @@ class cluster {
     std::int64_t clock_off_ns = 0;
     bool up = false;
     bool leaving = false;
+    std::int64_t paused_until_ns = 0;
+    disk saved;
     std::atomic<cluster_standing> standing{cluster_standing::no_directory};
-    caf::actor membership, limiter, writer, links, front_end;
+    caf::actor membership, limiter, counters, writer, links, front_end;
+    std::set<const caf::resumable*> acting; // these actors, as the scheduler knows them
     std::shared_ptr<limit_ledger> ledger;
     std::shared_ptr<cluster_time> time;
     std::shared_ptr<std::atomic<std::int64_t>> decides_until;
@@ -95,7 +117,13 @@ class cluster {
   };
 
   void start(node& which);
+  caf::actor start_counters(node& which);
+  caf::actor start_writer(node& which);
+  void start_membership(node& which, const std::string& incarnation);
+  /// Lets all act that do not stand still.
+  void act();
   void stop(node& which);
+  void may_lose(std::size_t who);
   void on_placement(node& which, const placement_ptr& to);
   void link_soon(std::size_t a, std::size_t b);
   void link(std::size_t a, std::size_t b);
@@ -111,9 +139,11 @@ class cluster {
   network network_;
   std::vector<std::unique_ptr<node>> nodes_;
   std::vector<std::uint64_t> clients_; // hashes
+  std::size_t fast_clients_;
   std::vector<std::uint32_t> admitted_;
+  std::vector<std::vector<std::int64_t>> admitted_ns_;
   std::map<std::uint64_t, std::size_t> asked_; // token → client
-  std::uint64_t tokens_ = 0, unreachable_ = 0, refused_ = 0, incomplete_of_gone_ = 0;
+  std::uint64_t tokens_ = 0, unreachable_ = 0, incomplete_of_gone_ = 0;
   allowance allowed_;
   bool is_parted_ = false;
   std::shared_ptr<limit_labels> labels_ = std::make_shared<limit_labels>();

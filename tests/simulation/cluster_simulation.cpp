@@ -22,6 +22,12 @@ using namespace penstock::simulation;
 namespace {
 
 constexpr std::size_t client_count = 60;
+constexpr std::size_t fast_clients = 6;
+/// In which each of those sends more than it may, in the end, and what it is admitted at least.
+constexpr std::int64_t fast_time_ns = 8 * second;
+constexpr std::size_t least_admitted = 10;
+/// How late an answer may come, and what two nodes' times may be apart: units of the fast limit.
+constexpr std::int64_t fast_tolerance = 4;
 constexpr std::int64_t max_clock_off_s = 300;
 /// So many of the first seeds are run twice: the same must happen.
 constexpr std::uint64_t repeated_runs = 5;
@@ -35,7 +41,7 @@ struct verdict_of_run {
 class run {
  public:
   run(std::uint64_t seed, bool with_faults)
-      : world_(seed, client_count), with_faults_(with_faults) {}
+      : world_(seed, client_count, fast_clients), with_faults_(with_faults) {}
 
   verdict_of_run judge() {
     begin();
@@ -49,8 +55,15 @@ class run {
     world_.pass(12 * second);
     if (world_.owned_shards() != static_cast<std::int64_t>(shard_count))
       out_.faults.push_back(fmt::format("{} shards are owned", world_.owned_shards()));
+    const auto fast_since_ns = world_.when.now_ns();
+    for (std::int64_t left_ns = fast_time_ns; left_ns > 0; left_ns -= 20 * ms) {
+      world_.send(1, fast_clients);
+      world_.pass(20 * ms);
+    }
     world_.exhaust();
     judge_limits();
+    for (std::size_t client = 0; client < fast_clients; ++client)
+      judge_fast(client, fast_since_ns);
     tell("in the end " + world_.describe());
     out_.sums = world_.admitted();
     return out_;
@@ -73,14 +86,18 @@ class run {
   }
 
   void happen() {
-    const auto what = world_.random.between(1, with_faults_ ? 9 : 5);
+    const auto what = world_.random.between(1, with_faults_ ? 13 : 6);
     if (what <= 2) return join_several();
     if (what == 3) return drain_several();
     if (what == 4) return step_clock();
     if (what == 5) return start_again();
-    if (what == 6) return kill_one();
-    if (what == 7) return part();
-    if (what == 8) return directory_away();
+    if (what == 6) return start_all_again();
+    if (what == 7) return kill_one();
+    if (what == 8) return part();
+    if (what == 9) return directory_away();
+    if (what == 10) return pause_one();
+    if (what == 11) return stall();
+    if (what == 12) return kill_several();
     world_.heal();
     world_.store.come_back();
     tell("all is healed");
@@ -118,9 +135,56 @@ class run {
   void start_again() {
     for (std::size_t i = 0; i < world_.size(); ++i)
       if (!world_.is_up(i) && world_.has_ended(i) && world_.random.one_in(2)) {
-        world_.start_again(i);
-        tell(fmt::format("n{:02} starts again", i));
+        const bool with_disk = world_.random.one_in(2);
+        world_.start_again(i, with_disk);
+        tell(fmt::format("n{:02} starts again{}", i, with_disk ? "" : " with an empty disk"));
       }
+  }
+
+  // All drain, and begin with what they saved.
+  void start_all_again() {
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < world_.size(); ++i)
+      if (world_.is_up(i)) all.push_back(i);
+    for (const auto each : all)
+      world_.drain(each);
+    for (int i = 0; i < 600 && !std::ranges::all_of(all, [&](auto each) {
+           return world_.has_ended(each);
+         });
+         ++i)
+      world_.pass(50 * ms);
+    for (const auto each : all)
+      world_.start_again(each, true);
+    restarted_ = true;
+    tell(fmt::format("all {} end and start again", all.size()));
+    world_.pass(2 * second);
+  }
+
+  // Also an owner and its backup: then what is lost is counted.
+  void kill_several() {
+    if (world_.count_up() < 3) return;
+    const auto most = static_cast<std::int64_t>(world_.count_up()) - 1;
+    const auto count = world_.random.between(2, std::min<std::int64_t>(most, 3));
+    for (int i = 0; i < count; ++i)
+      world_.kill(any());
+    tell(fmt::format("{} are killed at once", count));
+    pass_under_load(3 * second);
+  }
+
+  void pause_one() {
+    if (world_.count_up() < 3) return;
+    const auto who = any();
+    const auto time_ns = world_.random.between(50, 3000) * ms;
+    world_.pause(who, time_ns);
+    tell(fmt::format("n{:02} stands still for {} ms", who, time_ns / ms));
+  }
+
+  void stall() {
+    const auto a = any(), b = any();
+    if (a == b) return;
+    const auto time_ns = world_.random.between(20, 700) * ms;
+    world_.stall(a, b, time_ns);
+    tell(fmt::format("nothing arrives between n{:02} and n{:02} for {} ms", a, b, time_ns / ms));
   }
 
   void kill_one() {
@@ -159,14 +223,15 @@ class run {
 
   void pass_under_load(std::int64_t time_ns) {
     for (; time_ns > 0; time_ns -= 20 * ms) {
-      world_.send(3);
+      world_.send(3, client_count);
       world_.pass(20 * ms);
     }
   }
 
   void judge_limits() {
     std::int64_t too_many = 0, too_few = 0;
-    for (const auto admitted : world_.admitted()) {
+    for (std::size_t client = fast_clients; client < client_count; ++client) {
+      const auto admitted = world_.admitted()[client];
       too_many += std::max<std::int64_t>(0, std::int64_t{admitted} - limit_amount);
       too_few += std::max<std::int64_t>(0, std::int64_t{limit_amount} - admitted);
     }
@@ -187,6 +252,27 @@ class run {
                                         world_.unreachable(), world_.unanswered()));
   }
 
+  // No more at any time than the definition allows, and nobody is locked out in the end.
+  void judge_fast(std::size_t client, std::int64_t since_ns) {
+    const auto& admitted_ns = world_.admitted_ns(client);
+    const auto in_the_end = std::ranges::count_if(
+        admitted_ns, [since_ns](std::int64_t each) { return each >= since_ns; });
+    if (static_cast<std::size_t>(in_the_end) < least_admitted && !restarted_)
+      out_.faults.push_back(
+          fmt::format("fast client {} was admitted {} in the end", client, in_the_end));
+    if (world_.incomplete_moves() > 0 || !world_.allowed().is_bounded || restarted_) return;
+    // What is owed, as the definition counts it.
+    std::int64_t until_ns = 0, most = 0;
+    for (const auto each_ns : admitted_ns) {
+      until_ns = std::max(until_ns, each_ns) + fast_interval_ns;
+      most = std::max(most, (until_ns - each_ns) / fast_interval_ns);
+    }
+    const auto may_be = fast_burst + fast_tolerance + world_.allowed().too_many;
+    if (most > may_be)
+      out_.faults.push_back(fmt::format("fast client {} had {} units at once, of {} that may be",
+                                        client, most, may_be));
+  }
+
   void tell(const std::string& what) {
     out_.story +=
         fmt::format("  {:.3f} {}\n", static_cast<double>(world_.when.now_ns()) / 1e9, what);
@@ -194,6 +280,7 @@ class run {
 
   cluster world_;
   bool with_faults_;
+  bool restarted_ = false; ///< with another time, perhaps, than the fast limit's counters know
   verdict_of_run out_;
 };
 

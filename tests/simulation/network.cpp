@@ -37,8 +37,13 @@ caf::actor network::seen_from(int from, int home, const caf::actor& who) {
 }
 
 void network::break_link(int a, int b) {
-  ++directions_[{a, b}].generation;
-  ++directions_[{b, a}].generation;
+  for (const auto& way : {std::pair{a, b}, std::pair{b, a}}) {
+    auto& of = directions_[way];
+    ++of.generation;
+    of.read_until = reaches(way.first, way.second) && random_.one_in(2)
+                        ? when_.now_ns() + random_.between(0, most_delay_ns_)
+                        : 0;
+  }
 }
 
 void network::carry(int from, int to, caf::strong_actor_ptr target, caf::mailbox_element_ptr what) {
@@ -46,10 +51,12 @@ void network::carry(int from, int to, caf::strong_actor_ptr target, caf::mailbox
   auto& way = directions_[{from, to}];
   auto delay_ns = random_.between(20'000, most_delay_ns_ / 20);
   if (random_.one_in(20)) delay_ns = random_.between(0, most_delay_ns_);
-  way.last_ns = std::max(way.last_ns, when_.now_ns() + delay_ns);
+  way.last_ns = std::max({way.last_ns, when_.now_ns() + delay_ns, stalled_ns_[{from, to}]});
   when_.at(way.last_ns, [this, from, to, target, generation = way.generation,
                          held = std::make_shared<caf::mailbox_element_ptr>(std::move(what))] {
-    if (directions_[{from, to}].generation != generation || !reaches(from, to)) return;
+    const auto& now = directions_[{from, to}];
+    const bool was_read = now.generation == generation + 1 && when_.now_ns() <= now.read_until;
+    if ((now.generation != generation && !was_read) || !reaches(from, to)) return;
     auto& element = **held;
     // Answers go back over the link.
     if (element.sender)

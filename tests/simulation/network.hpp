@@ -26,8 +26,11 @@ class network {
   void heal(int from, int to) { cut_.erase({from, to}); }
   bool reaches(int from, int to) const { return !cut_.contains({from, to}); }
   bool can_link(int a, int b) const { return reaches(a, b) && reaches(b, a); }
-  /// What is under way between the two is lost.
+  /// What is under way between the two is lost; of either direction some may have arrived before,
+  /// and is only read after the loss was noticed.
   void break_link(int a, int b);
+  /// Nothing arrives until then, and is not lost either: packets are sent again.
+  void stall(int from, int to, std::int64_t until_ns) { stalled_ns_[{from, to}] = until_ns; }
   /// The most that a message takes; most take a twentieth of it.
   void delay_up_to(std::int64_t time_ns) { most_delay_ns_ = time_ns; }
 
@@ -37,7 +40,8 @@ class network {
  private:
   struct direction {
     std::uint64_t generation = 0;
-    std::int64_t last_ns = 0; // nothing overtakes
+    std::int64_t last_ns = 0;   // nothing overtakes
+    std::int64_t read_until = 0; // of an earlier generation, what was to arrive by then still does
   };
 
   caf::actor_system& system_;
@@ -46,6 +50,7 @@ class network {
   std::int64_t most_delay_ns_ = 5 * ms;
   std::map<std::pair<int, int>, direction> directions_;
   std::set<std::pair<int, int>> cut_;
+  std::map<std::pair<int, int>, std::int64_t> stalled_ns_;
   std::map<std::pair<int, caf::actor_id>, caf::actor> ends_;
 };
 

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
+#include <memory>
 
 using namespace penstock;
 
@@ -75,4 +76,23 @@ TEST_CASE("the real clock is the system's, and goes on", "[wall_clock]") {
     REQUIRE(now >= last);
     last = now;
   }
+}
+
+TEST_CASE("a node's clock goes by its cluster's time", "[wall_clock]") {
+  static std::int64_t steady_ns = 0;
+  steady_ns = 5 * second_ns;
+  const auto time = std::make_shared<cluster_time>();
+  time->base_ns = clock_epoch;
+  wall_clock clock{time, [] { return steady_ns; }};
+  CHECK(clock() == clock_epoch + 5 * second_ns);
+  // Going on it never goes back, and follows slowly.
+  time->base_ns = clock_epoch - 10 * second_ns;
+  steady_ns += 256 * second_ns;
+  CHECK(clock() == clock_epoch + (5 + 256 - 1) * second_ns);
+  // Set anew, before the node decides anything, it is what it is told, and may go back.
+  time->base_ns = clock_epoch - 300 * second_ns;
+  ++time->settings;
+  CHECK(clock() == clock_epoch + (5 + 256 - 300) * second_ns);
+  steady_ns += second_ns;
+  CHECK(clock() == clock_epoch + (5 + 257 - 300) * second_ns);
 }

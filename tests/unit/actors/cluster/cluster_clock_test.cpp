@@ -141,6 +141,34 @@ TEST_CASE("cluster clock: who is far off is told apart, until it is set right", 
   CHECK_FALSE(world.joins("b", {"a"}));
 }
 
+TEST_CASE("cluster clock: who was away for an hour does not leap", "[cluster_clock]") {
+  clocks world;
+  for (const char* name : {"a", "b", "c"})
+    world.add(name, 0);
+  world.pass(10 * clock_second_ns, {"a", "b", "c"});
+  // Two clocks were set forward by ten minutes meanwhile, which nobody takes at once.
+  world.now_ns += 3600 * clock_second_ns;
+  for (const char* name : {"a", "b"})
+    world.all.at(name).off_ns = 600 * clock_second_ns;
+  const auto before = world.time_of("c");
+  world.pass(clock_second_ns, {"a", "b", "c"});
+  CHECK(world.time_of("c") - before <=
+        clock_second_ns + 2 * max_clock_age_ns / cluster_clock_slew);
+}
+
+TEST_CASE("cluster clock: no more nodes are known than a cluster may have", "[cluster_clock]") {
+  cluster_clock clock{1000, clock_real_ns};
+  const auto name_of = [](std::size_t i) { return "n" + std::to_string(i); };
+  for (std::size_t i = 0; i <= max_members; ++i) {
+    const auto heard_ns = static_cast<std::int64_t>(2000 + i);
+    clock.on_record(name_of(i), {clock_real_ns, clock_real_ns}, heard_ns);
+  }
+  // The one that was not heard for longest made room.
+  CHECK_FALSE(clock.join({name_of(0)}, 9000, clock_real_ns));
+  CHECK(clock.join({name_of(1)}, 9000, clock_real_ns));
+  CHECK(clock.join({name_of(max_members)}, 9000, clock_real_ns));
+}
+
 TEST_CASE("cluster clock: times that no clock has are not taken", "[cluster_clock]") {
   cluster_clock clock{1000, clock_real_ns};
   for (const auto time : {INT64_MAX, INT64_MIN, std::int64_t{0}, max_told_clock_ns + 1}) {

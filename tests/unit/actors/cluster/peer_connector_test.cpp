@@ -134,7 +134,7 @@ class test_node {
  public:
   // Listens on `port`, or on any when it is 0 and no peers need to know it.
   test_node(std::string cluster, std::uint16_t port, std::vector<std::string> peers,
-            std::uint32_t max_wire_version = wire_version)
+            std::uint32_t max_wire_version = wire_version, std::string secret_check = "ours")
       : system(config) {
     const plan rules{
         "ten",
@@ -152,6 +152,7 @@ class test_node {
     settings.peers = peers;
     settings.reconnect_interval_ms = 20ms;
     settings.max_wire_version = max_wire_version;
+    settings.secret_check = secret_check;
     std::vector<std::string> members = std::move(peers);
     members.push_back(settings.listen);
     std::ranges::sort(members);
@@ -160,6 +161,7 @@ class test_node {
     here.accounts = deciding;
     here.replicas = deciding;
     here.version = max_wire_version;
+    here.secret_check = secret_check;
     door = plain_actor(system.spawn(handshake_acceptor, cluster, members, here,
                                     std::make_shared<handshake_metrics>()));
     listening = publish_handshake_acceptor(stand_in(door), settings.listen,
@@ -278,6 +280,25 @@ TEST_CASE("a node of another cluster is refused and never up", "[peer_link]") {
   CHECK_FALSE(a.is_up());
   CHECK_FALSE(b.is_up());
   CHECK(a.news->read([](heard& all) { return all.ups; }) == 0);
+}
+
+TEST_CASE("a node with another secret is refused and never up", "[peer_link]") {
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  test_node a("dev", first, {loopback(second)});
+  test_node b("dev", second, {loopback(first)}, wire_version, "theirs");
+  REQUIRE(eventually(
+      [&] { return a.metrics->refusals.value() >= 1 && b.metrics->refusals.value() >= 1; }));
+  CHECK(a.news->read([](heard& all) { return all.ups; }) == 0);
+  CHECK(b.news->read([](heard& all) { return all.ups; }) == 0);
+}
+
+TEST_CASE("a node of before there was a secret to check is linked", "[peer_link][wire]") {
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  test_node a("dev", first, {loopback(second)});
+  test_node b("dev", second, {loopback(first)}, secret_wire_version - 1, "theirs");
+  CHECK(eventually([&] { return a.is_up() && b.is_up(); }));
 }
 
 TEST_CASE("a peer that accepts but never speaks holds up no other link", "[peer_link]") {

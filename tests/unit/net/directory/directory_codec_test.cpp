@@ -62,6 +62,9 @@ TEST_CASE("a member's record is read as it was written") {
                              .wire_version = 4'000'000'000,
                              .leaving = true,
                              .epoch = UINT64_MAX,
+                             .settled_epoch = 0,
+                             .secret_check = "0123456789abcdef",
+                             .clocks = {.system_ns = INT64_MAX, .cluster_ns = 5},
                              .requests_per_s = 5,
                              .journal_bytes = std::uint64_t{1} << 60,
                              .lag_events = 7};
@@ -69,6 +72,10 @@ TEST_CASE("a member's record is read as it was written") {
   const auto newer = read_member("{" + a_member + R"(,"shoe_size":{"eu":[43]},"epoch":7})");
   REQUIRE(newer);
   CHECK(newer->epoch == 7);
+  // An earlier program tells none of these.
+  CHECK_FALSE(newer->settled_epoch);
+  CHECK(newer->clocks == member_clocks{});
+  CHECK(newer->secret_check.empty());
 }
 
 TEST_CASE("what is no member's record is not read") {
