@@ -78,6 +78,22 @@ void membership::on_gone(const std::string& address, std::int64_t) {
   gone_.insert(address);
 }
 
+// Who has no record took it out, or the store was wiped. But then a member must have told the view
+// anew, and before that it stored its record. So if there is none of any member, all have ended.
+void membership::on_watching(std::int64_t now_ns) {
+  watching_ns_ = now_ns;
+  const auto has_own_record = [this](const view_member& member) {
+    const auto known = heard_.find(member.address);
+    return known != heard_.end() && known->second.by_itself;
+  };
+  const auto lives = [&](const view_member& member) {
+    return has_own_record(member) && record_of(member.address)->incarnation == member.incarnation;
+  };
+  if (std::ranges::any_of(view_.members, lives)) return;
+  for (const auto& member : view_.members)
+    if (!has_own_record(member)) on_gone(member.address, now_ns);
+}
+
 std::optional<membership::stale_record> membership::stale(std::int64_t now_ns) const {
   if (!connected_ns_ || view_.members.empty() || view_.members.front().address != self_.address)
     return std::nullopt;

@@ -67,7 +67,7 @@ class membership {
     connected_ns_.reset();
   }
   /// It told all that it holds, and tells changes from now on.
-  void on_watching(std::int64_t now_ns) { watching_ns_ = now_ns; }
+  void on_watching(std::int64_t now_ns);
   /// The directory stored our record, which was sent at that time, and had that view afterwards.
   /// Only if this node knows the view may it decide for longer.
   void on_renewed(std::int64_t sent_ns, std::uint64_t revision);

@@ -12,7 +12,7 @@
 namespace penstock {
 
 bool counters_state::write(const hand_over& what) {
-  const auto done = parts_.store->save(*what.rows);
+  const auto done = parts_.store->save(*what.rows, what.marks);
   if (done) {
     parts_.metrics->saves.add();
     parts_.metrics->rows.add(what.rows->size());
@@ -55,7 +55,7 @@ counters_self::behavior_type counters_actor(counters_self::stateful_pointer<coun
   return {
       [self](const counters_changed& news) {
         const auto from = sender_as<limiter_handle>(self);
-        if (self->state.save({from, news.rows})) self->send(from, counters_saved{});
+        if (self->state.save({from, news.rows, news.marks})) self->send(from, counters_saved{});
       },
       [self](caf::tick_atom) {
         for (auto& each : self->state.retry())

@@ -42,6 +42,7 @@ class counters_state {
   struct hand_over {
     limiter_handle from;
     std::shared_ptr<const std::vector<counter_row>> rows;
+    std::vector<shard_mark> marks{};
   };
 
   void start(counters_parts parts) { parts_ = std::move(parts); }

@@ -86,15 +86,20 @@ void limiter_state::publish_size() {
 
 // -- what survives --------------------------------------------------------------------------------
 
-std::shared_ptr<const std::vector<counter_row>> limiter_state::begin_save() {
-  if (!parts_.counters || saving_ || !parts_.ledger->has_changed()) return nullptr;
+bool limiter_state::has_to_save() const {
+  return parts_.counters && (parts_.ledger->has_changed() || (cluster_ && cluster_->has_marks()));
+}
+
+std::optional<counters_changed> limiter_state::begin_save() {
+  if (saving_ || !has_to_save()) return std::nullopt;
   std::vector<counter_row> rows;
   // What changed may say nothing any more.
   while (rows.empty() && parts_.ledger->has_changed())
     rows = parts_.ledger->take_changed(max_rows_per_save, parts_.clock());
-  if (rows.empty()) return nullptr;
+  auto marks = cluster_ ? cluster_->take_marks() : std::vector<shard_mark>{};
+  if (rows.empty() && marks.empty()) return std::nullopt;
   saving_ = std::make_shared<const std::vector<counter_row>>(std::move(rows));
-  return saving_;
+  return counters_changed{saving_, std::move(marks)};
 }
 
 void limiter_state::end_save() {
@@ -107,8 +112,8 @@ namespace {
 using limiter_pointer = limiter_self::stateful_pointer<limiter_state>;
 
 void save(limiter_pointer self) {
-  if (auto rows = self->state.begin_save())
-    self->send(self->state.counters(), counters_changed{std::move(rows)});
+  if (auto changed = self->state.begin_save())
+    self->send(self->state.counters(), std::move(*changed));
 }
 
 // Having been told to end: saves what is left, piece by piece, and then ends.

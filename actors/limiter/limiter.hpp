@@ -84,10 +84,10 @@ class limiter_state {
 
   // -- what survives ------------------------------------------------------------------------------
 
-  /// The next hand-over; null while one is under way and when nothing changed.
-  std::shared_ptr<const std::vector<counter_row>> begin_save();
+  /// The next hand-over; none while one is under way and when nothing changed.
+  std::optional<counters_changed> begin_save();
   void end_save();
-  bool all_saved() const { return !saving_ && !(parts_.counters && parts_.ledger->has_changed()); }
+  bool all_saved() const { return !saving_ && !has_to_save(); }
 
   const counters_handle& counters() const { return parts_.counters; }
   caf::response_promise drained; ///< pending while what is left is being saved
@@ -97,6 +97,7 @@ class limiter_state {
   limit_ledger::decision decide(const limit_ledger::location& at, const admit_item& item,
                                 std::span<const std::uint32_t> sizes, std::int64_t now_ns);
   void publish_size();
+  bool has_to_save() const;
 
   limiter_parts parts_;
   std::optional<limiter_cluster> cluster_;

@@ -74,7 +74,7 @@ void limiter_cluster::on_rows(const shard_rows& rows, const limiter_handle& from
 
 void limiter_cluster::on_taken(const shard_taken& done) {
   mover_.on_taken(done);
-  if (mover_.leaving() == 0) show();
+  if (mover_.has_sent_all()) show();
 }
 
 void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
@@ -130,7 +130,7 @@ void limiter_cluster::show() {
   metrics.owned_shards.set(table_.count(shard_role::own));
   metrics.waiting_shards.set(table_.count(shard_role::arriving));
   metrics.leaving_shards.set(static_cast<std::int64_t>(mover_.leaving()));
-  if (metrics.waiting_shards.value() == 0 && mover_.leaving() == 0)
+  if (metrics.waiting_shards.value() == 0 && mover_.has_sent_all())
     metrics.settled_epoch.set(static_cast<std::int64_t>(table_.epoch()));
   metrics.held_requests.set(client_.waiting_items());
   metrics.leased_units.set(static_cast<std::int64_t>(client_.leased_units()));

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace penstock {
 
@@ -72,6 +73,10 @@ class limiter_cluster {
   void on_peer_down(const peer_down& peer);
   /// Gives all leases back; true once nothing is owned nor under way, and their owners have them.
   bool has_left();
+
+  /// Whether the store is to hear of shards that went or came; taking them says that it is told.
+  bool has_marks() const { return mover_.has_marks(); }
+  std::vector<shard_mark> take_marks() { return mover_.take_marks(); }
 
   /// Every sweep_interval.
   void tick();

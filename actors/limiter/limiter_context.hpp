@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/compat.hpp"
+#include "actors/base/shards.hpp"
 #include "actors/cluster/cluster_settings.hpp"
 #include "actors/cluster/placement.hpp"
 #include "actors/interfaces/interfaces.hpp"
@@ -10,6 +11,7 @@
 #include "actors/limits/limit_ledger.hpp"
 
 #include <atomic>
+#include <bitset>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -34,7 +36,9 @@ struct limiter_cluster_parts {
   std::shared_ptr<const std::atomic<std::int64_t>> decides_until_ns;
   std::uint64_t holder = 0; ///< this process, as in placement; 0: others can't know it
   std::shared_ptr<limiter_cluster_metrics> metrics;
-  std::uint32_t series = 0; ///< of its leases' numbers; 0: any, at random
+  std::uint32_t series = 0;               ///< of its leases' numbers; 0: any, at random
+  std::bitset<shard_count> saved{};       ///< rows were restored, and no other node has later ones
+  std::bitset<shard_count> handed_over{}; ///< as the store has it: another node has later ones
 };
 
 /// For the parts of a limiter_cluster, which outlives them. Its actor's thread only.

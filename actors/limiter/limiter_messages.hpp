@@ -9,10 +9,11 @@
 
 namespace penstock {
 
-/// What clients used since the limiter told last, of limits that survive a restart. Answered with
-/// counters_saved when it is durable.
+/// What clients used since the limiter told last, of limits that survive a restart, and which
+/// shards went to another node or came from one. Answered with counters_saved when it is durable.
 struct counters_changed {
   std::shared_ptr<const std::vector<counter_row>> rows;
+  std::vector<shard_mark> marks{};
 };
 struct counters_saved {};
 

@@ -70,6 +70,10 @@ struct shard_rows {
   std::vector<moved_lease> leases; ///< with the last piece
   // -- since 6
   std::vector<lease_origin> origins; ///< of each lease
+  // -- since 10
+  /// What the sender had saved when it ended, and nobody took over: the owner merges it with what
+  /// it has.
+  bool is_offer = false;
 };
 struct shard_taken {
   std::uint8_t version = 4;
@@ -141,7 +145,8 @@ typename Inspector::result_type inspect(Inspector& f, returns_taken& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
   auto origins = since<settlements_wire_version>(x.version, x.origins);
-  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases, origins);
+  auto is_offer = since<offers_wire_version>(x.version, x.is_offer);
+  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases, origins, is_offer);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {

@@ -6,7 +6,7 @@ void shard_copies::on_rows(const backup_rows& rows) {
   const std::int64_t now_ns = context_.clock();
   const auto is_own = [this](std::uint64_t client) { return table_.owns(client); };
   for (const counter_row& row : rows.rows)
-    if (!is_own(row.client)) context_.ledger->restore(row, now_ns);
+    if (!is_own(row.client)) context_.ledger->restore(row, now_ns, saved_[shard_of(row.client)]);
   for (const moved_lease& lease : with_origins(rows.leases, rows.origins))
     if (!is_own(lease.client)) leases_.add(lease, now_ns);
   for (const std::uint64_t lease : rows.ended)

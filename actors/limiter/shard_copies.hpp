@@ -18,7 +18,7 @@ namespace penstock {
 class shard_copies {
  public:
   shard_copies(const limiter_context& context, const shard_table& table)
-      : context_(context), table_(table) {}
+      : context_(context), table_(table), saved_(context.parts.saved) {}
 
   /// What an owner streamed. Of shards that this node owns it is passed over.
   void on_rows(const backup_rows& rows);
@@ -27,6 +27,12 @@ class shard_copies {
   /// does not say. `before`: the view before; null: there was none.
   bool has_whole(std::uint32_t shard, const placement* before) const;
   void set_whole(std::uint32_t shard, bool whole) { whole_.set(shard, whole); }
+
+  /// Whether of the shard's counters those that this process restored from its disk may be the
+  /// latest: all nodes may have ended, and who has the shard began with what it had saved itself.
+  bool has_saved(std::uint32_t shard) const { return saved_[shard]; }
+  void add_saved(std::uint32_t shard) { saved_.set(shard); }
+  void drop_saved(std::uint32_t shard) { saved_.reset(shard); }
 
   /// The shard's leases, which are forgotten here.
   std::vector<moved_lease> take_leases(std::uint32_t shard) {
@@ -40,6 +46,7 @@ class shard_copies {
   const shard_table& table_;
   lease_copies leases_{max_granted_leases};
   std::bitset<shard_count> whole_;
+  std::bitset<shard_count> saved_;
 };
 
 } // namespace penstock

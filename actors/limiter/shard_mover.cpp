@@ -74,6 +74,7 @@ shard_mover::way_here shard_mover::way_of(std::uint32_t shard, const placement* 
 
 void shard_mover::place_own(std::uint32_t shard, const placement* before) {
   last_copies_.reset(shard);
+  drop_offer(shard);
   const shard_place& at = table_.view().shards[shard];
   // Who owned it, but not by the view before this one, was taken out meanwhile and did not notice:
   // others have gone on.
@@ -135,7 +136,9 @@ void shard_mover::become_owner(std::uint32_t shard) {
   PENSTOCK_ASSERT(table_.role_of(shard) != shard_role::own);
   PENSTOCK_ASSERT(table_.owner_of(shard) == table_.self());
   table_.set_role(shard, shard_role::own);
+  handed_over_.reset(shard);
   copies_.set_whole(shard, false);
+  copies_.drop_saved(shard);
   drop_move(shard);
   owner_.take_in_leases(copies_.take_leases(shard));
   backup_.tell_anew(shard);
@@ -155,21 +158,18 @@ bool shard_mover::is_expected(const shard_rows& rows) const {
 
 std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const limiter_handle& from) {
   if (rows.shard >= shard_count || !table_.is_mine(rows.shard)) return std::nullopt;
+  if (rows.is_offer) return take_offer(rows, from), std::nullopt;
   const std::uint32_t shard = rows.shard;
   const std::int64_t now_ns = context_.clock();
   const bool is_own = table_.role_of(shard) == shard_role::own;
   const auto is_of_shard = [shard](const auto& each) { return shard_of(each.client) == shard; };
   if (!is_own && is_expected(rows))
     for (const counter_row& row : rows.rows)
-      if (is_of_shard(row)) context_.ledger->take_in(row, now_ns);
+      if (is_of_shard(row)) context_.ledger->take_in(row, now_ns, copies_.has_saved(shard));
   if (!rows.last) return std::nullopt;
-  if (from) {
-    shard_taken done;
-    done.epoch = rows.epoch;
-    done.shard = shard;
-    context_.self->send(from, done);
-  }
+  confirm(rows, from);
   if (is_own || !is_expected(rows)) return std::nullopt;
+  copies_.drop_saved(shard);
   (void)copies_.take_leases(shard); // older than these
   auto leases = with_origins(rows.leases, rows.origins);
   std::erase_if(leases, [&](const moved_lease& each) { return !is_of_shard(each); });
@@ -189,6 +189,26 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
     send();
   }
   return table_.role_of(shard);
+}
+
+void shard_mover::confirm(const shard_rows& rows, const limiter_handle& to) {
+  if (!to) return;
+  shard_taken done;
+  done.epoch = rows.epoch;
+  done.shard = rows.shard;
+  context_.self->send(to, done);
+}
+
+// All nodes may have ended, and others than those that had the counters have the shards now. Who
+// does not own the shard by a view that the sender is yet to see says nothing.
+void shard_mover::take_offer(const shard_rows& rows, const limiter_handle& from) {
+  const shard_role role = table_.role_of(rows.shard);
+  if (role == shard_role::foreign && rows.epoch <= table_.epoch()) return;
+  const std::int64_t now_ns = context_.clock();
+  for (const counter_row& row : rows.rows)
+    if (shard_of(row.client) == rows.shard) context_.ledger->take_in(row, now_ns, true);
+  if (role != shard_role::own) copies_.add_saved(rows.shard); // merged with what is still to come
+  if (rows.last) confirm(rows, from);
 }
 
 // A new owner whose source says nothing goes on with what it has, but not while that source may
@@ -251,6 +271,7 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
   }
   if (was == shard_role::foreign) redirect(shard);
   if (was != shard_role::foreign) last_copies_.reset(shard);
+  offer(shard);
   if (!last_copies_[shard] || !view.confirmed) return;
   last_copies_.reset(shard);
   push(shard, at.owner);
@@ -286,6 +307,19 @@ void shard_mover::push(std::uint32_t shard, std::uint16_t to) {
   PENSTOCK_ASSERT(moves_.size() <= shard_count);
 }
 
+// What this process restored, and nobody took over before it ended. Its owner may know nothing.
+void shard_mover::offer(std::uint32_t shard) {
+  drop_offer(shard);
+  const std::uint16_t owner = table_.owner_of(shard);
+  const bool is_asked = copies_.has_saved(shard) && table_.view().includes_self;
+  if (is_asked && owner != no_member && !std::ranges::count(moves_, shard, &move::shard))
+    moves_.push_back({shard, owner, false, true});
+}
+
+void shard_mover::drop_offer(std::uint32_t shard) {
+  std::erase_if(moves_, [shard](const move& each) { return each.is_offer && each.shard == shard; });
+}
+
 void shard_mover::drop_move(std::uint32_t shard) {
   std::erase_if(moves_, [shard](const move& each) { return each.shard == shard; });
 }
@@ -307,6 +341,10 @@ void shard_mover::redirect(std::uint32_t shard) {
 }
 
 void shard_mover::send() {
+  std::erase_if(moves_, [this](const move& each) {
+    const auto version = table_.version_of(each.to);
+    return each.is_offer && version != 0 && version < offers_wire_version;
+  });
   std::size_t sent = static_cast<std::size_t>(std::ranges::count_if(moves_, &move::sent));
   for (move& each : moves_) {
     if (sent >= max_moving_shards) return;
@@ -329,7 +367,7 @@ std::vector<moved_lease> shard_mover::leases_of(std::uint32_t shard) {
 
 void shard_mover::send_shard(const move& what, const limiter_handle& to) {
   PENSTOCK_ASSERT(table_.role_of(what.shard) != shard_role::own);
-  backup_.withhold_leases(); // nobody may be told of a lease that went on before
+  if (!what.is_offer) backup_.withhold_leases(); // nobody may be told of one that went on before
   const auto rows = context_.ledger->rows_of(what.shard, context_.clock());
   std::size_t first = 0;
   do {
@@ -341,7 +379,10 @@ void shard_mover::send_shard(const move& what, const limiter_handle& to) {
     piece.last = end == rows.size();
     piece.rows.assign(rows.begin() + static_cast<std::ptrdiff_t>(first),
                       rows.begin() + static_cast<std::ptrdiff_t>(end));
-    if (piece.last) {
+    if (what.is_offer) {
+      piece.version = offers_wire_version;
+      piece.is_offer = true;
+    } else if (piece.last) {
       piece.leases = leases_of(what.shard);
       if (table_.version_of(what.to) >= settlements_wire_version) {
         piece.version = settlements_wire_version;
@@ -356,8 +397,22 @@ void shard_mover::send_shard(const move& what, const limiter_handle& to) {
 }
 
 void shard_mover::on_taken(const shard_taken& done) {
-  std::erase_if(moves_, [&](const move& each) { return each.shard == done.shard && each.sent; });
+  const auto taken = std::erase_if(
+      moves_, [&](const move& each) { return each.shard == done.shard && each.sent; });
+  if (taken > 0) {
+    handed_over_.set(done.shard);
+    copies_.drop_saved(done.shard);
+  }
   send();
+}
+
+std::vector<shard_mark> shard_mover::take_marks() {
+  std::vector<shard_mark> out;
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard)
+    if (handed_over_[shard] != marked_[shard])
+      out.push_back({static_cast<std::uint8_t>(shard), handed_over_[shard]});
+  marked_ = handed_over_;
+  return out;
 }
 
 void shard_mover::lose(std::uint16_t member) {

@@ -9,6 +9,7 @@
 #include "actors/limiter/shard_owner.hpp"
 #include "actors/limiter/shard_table.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstdint>
@@ -32,7 +33,7 @@ class shard_mover {
   shard_mover(const limiter_context& context, shard_table& table, lease_granter& granter,
               owner_backup& backup, shard_owner& owner, shard_copies& copies)
       : context_(context), table_(table), granter_(granter), backup_(backup), owner_(owner),
-        copies_(copies) {}
+        copies_(copies), handed_over_(context.parts.handed_over), marked_(handed_over_) {}
 
   /// The table has a new view. `before`: null, there was none. send() is to follow.
   void place_all(const placement* before);
@@ -47,7 +48,15 @@ class shard_mover {
   bool end_late(std::int64_t steady_ns);
 
   /// Shards that are another's, but it has not confirmed their counters yet.
-  std::size_t leaving() const { return moves_.size(); }
+  std::size_t leaving() const {
+    return static_cast<std::size_t>(std::ranges::count(moves_, false, &move::is_offer));
+  }
+  /// Nothing is to be sent any more, not even what was only saved here.
+  bool has_sent_all() const { return moves_.empty(); }
+
+  /// Shards that another node has by now, or that are here again, since the store was told last.
+  bool has_marks() const { return handed_over_ != marked_; }
+  std::vector<shard_mark> take_marks();
 
  private:
   // What an arriving shard waits for.
@@ -74,6 +83,7 @@ class shard_mover {
     std::uint32_t shard = 0;
     std::uint16_t to = 0;
     bool sent = false;
+    bool is_offer = false; // of what was saved
   };
 
   // -- towards this node --------------------------------------------------------------------------
@@ -93,6 +103,10 @@ class shard_mover {
   bool may_have_last_copy(std::uint32_t shard, const placement* before) const;
   void push(std::uint32_t shard, std::uint16_t to);
   void drop_move(std::uint32_t shard);
+  void drop_offer(std::uint32_t shard);
+  void offer(std::uint32_t shard);
+  void take_offer(const shard_rows& rows, const limiter_handle& from);
+  void confirm(const shard_rows& rows, const limiter_handle& to);
   void redirect(std::uint32_t shard);
   std::uint16_t next_for(std::uint32_t shard) const;
   void send_shard(const move& what, const limiter_handle& to);
@@ -108,7 +122,9 @@ class shard_mover {
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
   std::bitset<shard_count> last_copies_; // that the owner may want, once the view is confirmed
   std::deque<move> moves_;
-  std::uint64_t first_epoch_ = 0; // of the first view that this process saw
+  std::bitset<shard_count> handed_over_; // another node has what was counted later
+  std::bitset<shard_count> marked_;      // of these, what the store knows
+  std::uint64_t first_epoch_ = 0;        // of the first view that this process saw
 };
 
 } // namespace penstock

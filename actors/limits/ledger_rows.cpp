@@ -54,7 +54,8 @@ std::vector<counter_row> ledger_rows::of_shard(std::uint32_t shard, std::int64_t
   return rows;
 }
 
-ledger_rows::restored ledger_rows::restore_into(const counter_row& row, std::int64_t now_ns) {
+ledger_rows::restored ledger_rows::restore_into(const counter_row& row, std::int64_t now_ns,
+                                                bool merges) {
   // A peer or the disk may say anything; algorithms calculate with times of a clock.
   if (row.at < 0 || row.at > max_now_ns) return {};
   limit_book* const in = books_.find(row.plan);
@@ -65,12 +66,16 @@ ledger_rows::restored ledger_rows::restore_into(const counter_row& row, std::int
   const limit_state state = carry_over(*rule, *rule, {row.at, row.used, row.previous}, now_ns);
   if (is_idle(*rule, state, now_ns)) return {};
   const auto entry = books_.find_or_add(*in, row.scope, row.client);
-  if (entry.states) entry.states[rule - table.rules().begin()] = state;
+  if (entry.states) {
+    limit_state& here = entry.states[rule - table.rules().begin()];
+    if (!merges || available_units(*rule, state, now_ns) < available_units(*rule, here, now_ns))
+      here = state;
+  }
   return {&table, entry};
 }
 
-void ledger_rows::take_in(const counter_row& row, std::int64_t now_ns) {
-  const auto [table, entry] = restore_into(row, now_ns);
+void ledger_rows::take_in(const counter_row& row, std::int64_t now_ns, bool merges) {
+  const auto [table, entry] = restore_into(row, now_ns, merges);
   if (entry.states) table->mark_changed(entry);
 }
 

@@ -23,10 +23,13 @@ class ledger_rows {
   std::vector<counter_row> of_shard(std::uint32_t shard, std::int64_t now_ns);
 
   /// What was saved once, or comes from another node. A row of a plan or limit that is no more, or
-  /// that says nothing any more, is passed over.
-  void restore(const counter_row& row, std::int64_t now_ns) { (void)restore_into(row, now_ns); }
+  /// that says nothing any more, is passed over. `merges`: what is here may be later than the row;
+  /// that of the two of which less is left stays.
+  void restore(const counter_row& row, std::int64_t now_ns, bool merges = false) {
+    (void)restore_into(row, now_ns, merges);
+  }
   /// As restore(), and to be saved: the shard is ours now.
-  void take_in(const counter_row& row, std::int64_t now_ns);
+  void take_in(const counter_row& row, std::int64_t now_ns, bool merges = false);
 
  private:
   struct restored {
@@ -34,7 +37,7 @@ class ledger_rows {
     client_table::entry entry{}; // null states: the row was passed over
   };
 
-  restored restore_into(const counter_row& row, std::int64_t now_ns);
+  restored restore_into(const counter_row& row, std::int64_t now_ns, bool merges);
 
   limit_books& books_;
   std::array<std::size_t, client_table::reader_count> take_at_{}; // as take_changed() goes round

@@ -77,8 +77,12 @@ class limit_ledger {
                                         client_table::reader by = client_table::reader::disk) {
     return rows_.take_changed(max_rows, now_ns, by);
   }
-  void restore(const counter_row& row, std::int64_t now_ns) { rows_.restore(row, now_ns); }
-  void take_in(const counter_row& row, std::int64_t now_ns) { rows_.take_in(row, now_ns); }
+  void restore(const counter_row& row, std::int64_t now_ns, bool merges = false) {
+    rows_.restore(row, now_ns, merges);
+  }
+  void take_in(const counter_row& row, std::int64_t now_ns, bool merges = false) {
+    rows_.take_in(row, now_ns, merges);
+  }
   std::vector<counter_row> rows_of(std::uint32_t shard, std::int64_t now_ns) {
     return rows_.of_shard(shard, now_ns);
   }

@@ -62,6 +62,7 @@ result<void> request_lanes::start() {
   lanes_.resize(needs_.sockets.count());
   auto restored = restore_ledgers();
   if (!restored) return restored.error();
+  if (auto marked = restore_marks(); !marked) return marked;
   counters_ = core_.system.spawn<caf::detached>(
       counters_actor,
       counters_parts{needs_.storage.counters(), counters_metrics_, needs_.seat.limits_clock()});
@@ -86,9 +87,25 @@ result<request_lanes::ledgers> request_lanes::restore_ledgers() {
   const auto now = wall_ns() - (needs_.seat.time() ? max_clock_difference_ns : 0);
   auto loaded = needs_.storage.counters()->load(now, [&](const counter_row& row) {
     all[shard_of(row.client) % lanes_.size()]->restore(row, now);
+    saved_shards_.set(shard_of(row.client));
   });
   if (!loaded) return loaded.error();
   return all;
+}
+
+// Of shards that another node has by now, what was restored is old.
+result<void> request_lanes::restore_marks() {
+  auto marked = needs_.storage.counters()->handed_over();
+  if (!marked) return marked.error();
+  for (const auto shard : *marked)
+    handed_over_shards_.set(shard);
+  saved_shards_ &= ~handed_over_shards_;
+  if (core_.has_peers() || marked->empty()) return {};
+  // A node that is alone counts on with what it has.
+  std::vector<shard_mark> here;
+  for (const auto shard : *marked)
+    here.push_back({shard, false});
+  return needs_.storage.counters()->save({}, here);
 }
 
 // In a cluster the first lane shares its thread with the links: what two nodes ask each other then
@@ -168,6 +185,8 @@ std::optional<limiter_cluster_parts> request_lanes::cluster_parts(std::size_t la
   parts.verdict_timeout_ms = cluster.verdict_timeout_ms;
   parts.steady_ns = boot_ns;
   parts.holder = holder_of(needs_.seat.incarnation());
+  parts.saved = saved_shards_;
+  parts.handed_over = handed_over_shards_;
   parts.metrics = lanes_[lane].cluster_counts = std::make_shared<limiter_cluster_metrics>();
   if (cluster.directory == directory_kind::nats)
     parts.decides_until_ns = needs_.seat.decides_until_ns();

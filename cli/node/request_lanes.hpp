@@ -1,6 +1,7 @@
 // The threads of the request path: on each a front end, a limiter and an index of keys.
 #pragma once
 
+#include "actors/base/shards.hpp"
 #include "actors/idempotency/idempotency_actor.hpp"
 #include "actors/limiter/counters_actor.hpp"
 #include "actors/limiter/limiter.hpp"
@@ -18,6 +19,7 @@
 #include "net/http/front_end_metrics.hpp"
 #include "net/ingest/front_end.hpp"
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -84,6 +86,7 @@ class request_lanes final : public unit {
   using ledgers = std::vector<std::shared_ptr<limit_ledger>>;
 
   result<ledgers> restore_ledgers();
+  result<void> restore_marks();
   void give_loop(std::size_t lane);
   void start_limiter(std::size_t lane, std::shared_ptr<limit_ledger> ledger);
   void start_front_ends(const ingest_rules_ptr& rules);
@@ -97,6 +100,8 @@ class request_lanes final : public unit {
   std::shared_ptr<const identifier> identify_;
   std::shared_ptr<counters_metrics> counters_metrics_ = std::make_shared<counters_metrics>();
   std::shared_ptr<limit_labels> limit_labels_ = std::make_shared<limit_labels>();
+  std::bitset<shard_count> saved_shards_;       // rows of theirs were restored
+  std::bitset<shard_count> handed_over_shards_; // before this process began
   counters_handle counters_;
   std::vector<http_lane> lanes_;
 };

@@ -25,10 +25,15 @@ CREATE TABLE IF NOT EXISTS counter(
   idle_at INTEGER NOT NULL,
   PRIMARY KEY (client, plan, scope, rule)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS handed_over(shard INTEGER PRIMARY KEY);
 )sql";
 
 constexpr std::string_view select_counters =
     "SELECT client, plan, scope, rule, at, used, previous, idle_at FROM counter WHERE idle_at > ?1";
+
+// Whoever wrote others than shards: they are passed over.
+constexpr std::string_view select_handed_over =
+    "SELECT shard FROM handed_over WHERE shard BETWEEN 0 AND 255";
 
 constexpr store_kind counters_kind{
     .mark = store_mark('c', 'o'),
@@ -70,8 +75,13 @@ class sqlite_counter_store final : public counter_store {
     }
   }
 
-  result<void> save(std::span<const counter_row> rows) override {
+  result<void> save(std::span<const counter_row> rows, std::span<const shard_mark> marks) override {
     return db_->in_transaction([&]() -> result<void> {
+      for (const auto& mark : marks) {
+        auto& by = mark.is_handed_over ? hand_over_ : take_back_;
+        by.bind(1, std::int64_t{mark.shard});
+        if (auto done = by.run(); !done) return done;
+      }
       for (const auto& row : rows) {
         upsert_.bind(1, row.client);
         upsert_.bind(2, std::int64_t{row.plan});
@@ -85,6 +95,18 @@ class sqlite_counter_store final : public counter_store {
       }
       return {};
     });
+  }
+
+  result<std::vector<std::uint8_t>> handed_over() override {
+    auto select = db_->prepare(select_handed_over);
+    if (!select) return select.error();
+    std::vector<std::uint8_t> shards;
+    for (;;) {
+      auto more = select->step();
+      if (!more) return more.error();
+      if (!*more) return shards;
+      shards.push_back(static_cast<std::uint8_t>(select->integer(0)));
+    }
   }
 
   result<std::size_t> remove_idle(std::int64_t now_ns, std::size_t max_rows) override {
@@ -110,7 +132,8 @@ class sqlite_counter_store final : public counter_store {
   result<void> connect(const fs::path& path, const std::string& vfs, store_report* report) {
     const auto make = [](sqlite_database& db) -> result<void> {
       if (auto made = db.exec(counter_schema); !made) return made;
-      if (auto compiled = compile_all(db, {select_counters}); !compiled) return compiled;
+      if (auto compiled = compile_all(db, {select_counters, select_handed_over}); !compiled)
+        return compiled;
       return sqlite_counter_store{}.prepare(db);
     };
     auto db = open_store(path, counters_kind, make, report, vfs);
@@ -123,6 +146,8 @@ class sqlite_counter_store final : public counter_store {
   result<void> prepare(sqlite_database& db) {
     sqlite_preparer make{db};
     make(upsert_, "INSERT OR REPLACE INTO counter VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    make(hand_over_, "INSERT OR IGNORE INTO handed_over VALUES (?1)");
+    make(take_back_, "DELETE FROM handed_over WHERE shard = ?1");
     make(end_of_range_, "SELECT client FROM counter WHERE client >= ?1 "
                         "ORDER BY client LIMIT 1 OFFSET ?2");
     make(remove_, "DELETE FROM counter WHERE client BETWEEN ?1 AND ?2 AND idle_at <= ?3");
@@ -131,6 +156,8 @@ class sqlite_counter_store final : public counter_store {
 
   std::optional<sqlite_database> db_;
   sqlite_statement upsert_;
+  sqlite_statement hand_over_;
+  sqlite_statement take_back_;
   sqlite_statement end_of_range_;
   sqlite_statement remove_;
   std::int64_t clean_from_ = INT64_MIN;

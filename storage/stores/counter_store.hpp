@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace penstock {
 
@@ -27,6 +28,14 @@ struct counter_row {
   bool operator==(const counter_row&) const = default;
 };
 
+/// A shard of clients, by the top byte of their hash, and whether another node has its counters.
+struct shard_mark {
+  std::uint8_t shard = 0;
+  bool is_handed_over = false;
+
+  bool operator==(const shard_mark&) const = default;
+};
+
 /// `counters.db` in the data directory. One thread uses it at a time; it blocks on the disk.
 class counter_store {
  public:
@@ -42,7 +51,11 @@ class counter_store {
   virtual result<void> load(std::int64_t now_ns,
                             const std::function<void(const counter_row&)>& take) = 0;
   /// Replaces the rows of the same client, plan, scope and limit, in one durable transaction.
-  virtual result<void> save(std::span<const counter_row> rows) = 0;
+  /// Marks tell which shards are with another node by now, or here again.
+  virtual result<void> save(std::span<const counter_row> rows,
+                            std::span<const shard_mark> marks = {}) = 0;
+  /// Marked as with another node: what the rows of such a shard say may be old.
+  virtual result<std::vector<std::uint8_t>> handed_over() = 0;
   /// Looks at about `max_rows` from where it looked last, going round the table, and deletes those
   /// that say nothing any more. Gives how many it deleted.
   virtual result<std::size_t> remove_idle(std::int64_t now_ns, std::size_t max_rows) = 0;

@@ -4,8 +4,8 @@ exactly its limit. Ends with 0 if it did in every round.
 
     many_at_once.py PENSTOCK [--rounds N] [--kinds grow,begin,restart,shrink] [--clients N]
 
-grow: two nodes, and eight more at once; begin: eight at once where there were none; restart: eight
-end and start again at once; shrink: six of eight drain at once. `--load`: while it happens, other
+grow: two nodes, and eight more at once; begin: eight at once where there were none; restart: eight,
+that were two before, end and start again at once; shrink: six of eight drain at once. `--load`: while it happens, other
 clients send without a pause, and no answer but 202 and 429 may come."""
 
 import argparse
@@ -135,9 +135,15 @@ def happen(kind, cluster, load):
     """One change; seconds until all shards have their owners."""
     if kind == "begin":
         return cluster.launch(cluster.add(8))
-    first = cluster.add(2 if kind == "grow" else 8)
+    first = cluster.add(8 if kind == "shrink" else 2)
     cluster.launch(first)
-    assert cluster.spend(BEFORE) == dict.fromkeys(cluster.clients, BEFORE)
+    spent = BEFORE
+    if kind == "restart":
+        # What the first two have on their disks is old then.
+        assert cluster.spend(10) == dict.fromkeys(cluster.clients, 10)
+        cluster.launch(cluster.add(6))
+        spent -= 10
+    assert cluster.spend(spent) == dict.fromkeys(cluster.clients, spent)
     # To those that stay.
     with Spray(first[:2], LOAD, burst=1) if load else contextlib.nullcontext() as sender:
         if kind == "grow":

@@ -23,7 +23,7 @@ constexpr std::int64_t real_ns = 1'790'000'000 * second;
 constexpr std::int64_t step_ns = 5 * ms;
 constexpr std::int64_t lost_with_a_link = 10;
 constexpr std::int64_t charged_since_shown = 4;
-constexpr std::int64_t hand_over_patience_s = 10;
+constexpr std::int64_t hand_over_patience_ns = 10 * second;
 
 std::shared_ptr<const std::vector<plan>> the_plans() {
   limit shared;
@@ -38,14 +38,6 @@ std::shared_ptr<const std::vector<plan>> the_plans() {
   fast.window_ns = fast_burst * fast_interval_ns;
   return std::make_shared<const std::vector<plan>>(
       std::vector<plan>{{"p", {shared}}, {"fast", {fast}}});
-}
-
-placement_ptr nobody_owns() {
-  placement out;
-  for (auto& shard : out.shards)
-    shard = {.owner = no_member};
-  out.confirmed = false;
-  return std::make_shared<const placement>(out);
 }
 
 } // namespace
@@ -83,6 +75,7 @@ void cluster::start(node& which) {
   which.up = true;
   which.leaving = false;
   which.paused_until_ns = 0;
+  which.has_kept_shards = false;
   which.standing.store(cluster_standing::no_directory);
   which.places = nullptr;
   which.linked.clear();
@@ -92,23 +85,25 @@ void cluster::start(node& which) {
   which.decides_until = std::make_shared<std::atomic<std::int64_t>>(0);
   which.figures = std::make_shared<limiter_cluster_metrics>();
   which.ledger = std::make_shared<limit_ledger>(the_plans(), 100'000, labels_);
-  for (const auto& [key, row] : which.saved)
-    which.ledger->restore(row, which.time->base_ns.load() + when.now_ns() - max_clock_difference_ns);
   limiter_cluster_parts peers;
+  for (const auto& [key, row] : which.saved) {
+    which.ledger->restore(row,
+                          which.time->base_ns.load() + when.now_ns() - max_clock_difference_ns);
+    peers.saved.set(shard_of(row.client));
+  }
+  peers.handed_over = which.handed_over;
+  peers.saved &= ~which.handed_over;
   peers.on_unreachable = unreachable_policy::refuse;
   peers.steady_ns = read_steady;
-  peers.places = nobody_owns();
   peers.decides_until_ns = which.decides_until;
   peers.holder = holder_of(incarnation);
   peers.metrics = which.figures;
   peers.series = static_cast<std::uint32_t>(random.between(1, UINT32_MAX));
   which.counters = start_counters(which);
-  which.limiter =
-      plain_actor(system_.spawn(limiter, limiter_parts{which.ledger,
-                                                       wall_clock{which.time, read_steady},
-                                                       std::make_shared<limiter_metrics>(),
-                                                       stand_in(which.counters),
-                                                       peers}));
+  which.limiter = plain_actor(
+      system_.spawn(limiter, limiter_parts{which.ledger, wall_clock{which.time, read_steady},
+                                           std::make_shared<limiter_metrics>(),
+                                           stand_in(which.counters), peers}));
   which.writer = start_writer(which);
   which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
     return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
@@ -120,7 +115,8 @@ void cluster::start(node& which) {
   which.acting.clear();
   for (const auto* each : {&which.membership, &which.limiter, &which.counters, &which.writer,
                            &which.links, &which.front_end})
-    which.acting.insert(dynamic_cast<const caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(*each)));
+    which.acting.insert(
+        dynamic_cast<const caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(*each)));
 }
 
 // What is saved is durable a moment later.
@@ -128,12 +124,15 @@ caf::actor cluster::start_counters(node& which) {
   return system_.spawn(
       [this, &which, starts = which.starts](caf::event_based_actor* self) -> caf::behavior {
         return {[=, this, &which](const counters_changed& news) {
+                  const auto marks = news.marks;
                   const auto rows = news.rows;
                   const auto limiter = caf::actor_cast<caf::actor>(self->current_sender());
-                  when.after(random.between(100'000, 20 * ms), [=, &which] {
+                  when.after(random.between(100'000, 20 * ms), [=, this, &which] {
                     if (!which.up || which.starts != starts) return;
                     for (const auto& row : *rows)
                       which.saved[{row.client, row.plan, row.limit, row.scope}] = row;
+                    for (const auto& mark : marks)
+                      which.handed_over.set(mark.shard, mark.is_handed_over);
                     caf::anon_send(limiter, counters_saved{});
                   });
                 },
@@ -181,7 +180,7 @@ void cluster::start_membership(node& which, const std::string& incarnation) {
   parts.placed = {stand_in(which.limiter)};
   parts.limiters = {stand_in(which.limiter)};
   parts.metrics = std::make_shared<membership_metrics>();
-  parts.board = std::make_shared<membership_status>();
+  parts.board = which.board = std::make_shared<membership_status>();
   which.membership = plain_actor(system_.spawn(membership_actor, std::move(parts)));
   caf::anon_send(which.membership,
                  membership_partners{stand_in(which.writer), stand_in(which.links)});
@@ -190,7 +189,8 @@ void cluster::start_membership(node& which, const std::string& incarnation) {
 void cluster::stop(node& which) {
   if (!which.up) return;
   which.up = false;
-  incomplete_of_gone_ += which.figures->moves_incomplete.value();
+  // Of who leaves last, with nobody to hand over to, it says nothing: it decides nothing any more.
+  if (!which.leaving) incomplete_of_gone_ += which.figures->moves_incomplete.value();
   store.forget(which.number);
   for (std::size_t other = 0; other < nodes_.size(); ++other)
     if (static_cast<int>(other) != which.number)
@@ -201,30 +201,41 @@ void cluster::stop(node& which) {
     caf::anon_send_exit(*each, caf::exit_reason::kill);
 }
 
-// What a drain does, in its order: see node_drain.
+// What a drain does, in its order: see node_drain and cluster_unit.
 void cluster::drain(std::size_t who) {
   auto& which = *nodes_[who];
   which.leaving = true;
-  system_.spawn([this, &which, starts = which.starts](caf::event_based_actor* self) {
-    const auto end = [=, this, &which] {
-      if (which.starts == starts) stop(which);
-    };
-    const auto save = [=, &which] {
-      self->request(which.limiter, std::chrono::seconds{5}, penstock::drain{})
-          .then([=](drained) { end(); }, [=](const caf::error&) { end(); });
-    };
-    const auto leave = [=, &which] {
-      self->request(which.membership, std::chrono::seconds{5}, leave_cluster{true})
-          .then([=](left_cluster) { save(); }, [=](const caf::error&) { save(); });
-    };
-    self->request(which.membership, std::chrono::seconds{5}, leave_cluster{false})
-        .then(
-            [=, &which](left_cluster) {
-              self->request(which.limiter, std::chrono::seconds{hand_over_patience_s},
-                            leave_shards{})
-                  .then([=](shards_gone) { leave(); }, [=](const caf::error&) { leave(); });
-            },
-            [=](const caf::error&) { leave(); });
+  ask_to(which.membership, leave_cluster{false}, [this, &which, starts = which.starts](bool) {
+    if (!which.up || which.starts != starts) return;
+    const auto gone = std::make_shared<bool>();
+    system_.spawn([=, this, &which](caf::event_based_actor* self) {
+      self->request(which.limiter, caf::infinite, leave_shards{})
+          .then([gone](shards_gone) { *gone = true; }, [](const caf::error&) {});
+    });
+    await_hand_over(which, gone, when.now_ns() + hand_over_patience_ns);
+  });
+}
+
+// Shards go only where somebody stays who can take them.
+void cluster::await_hand_over(node& which, const std::shared_ptr<bool>& gone,
+                              std::int64_t until_ns) {
+  const auto state = which.board->get();
+  const bool somebody_stays = std::ranges::any_of(state.members, [&which](const auto& each) {
+    return each.in_view && !each.record.leaving && each.record.address != which.address;
+  });
+  if (!*gone && somebody_stays && when.now_ns() < until_ns) {
+    when.after(20 * ms, [=, this, &which, starts = which.starts] {
+      if (which.up && which.starts == starts) await_hand_over(which, gone, until_ns);
+    });
+    return;
+  }
+  which.has_kept_shards = !*gone;
+  const auto starts = which.starts;
+  const auto end = [=, this, &which](bool) {
+    if (which.up && which.starts == starts) stop(which);
+  };
+  ask_to(which.membership, leave_cluster{true}, [=, this, &which](bool) {
+    if (which.up && which.starts == starts) ask_to(which.limiter, penstock::drain{}, end);
   });
 }
 
@@ -252,7 +263,10 @@ void cluster::kill(std::size_t who) {
 }
 
 void cluster::start_again(std::size_t who, bool with_disk) {
-  if (!with_disk) nodes_[who]->saved.clear();
+  if (!with_disk) {
+    nodes_[who]->saved.clear();
+    nodes_[who]->handed_over.reset();
+  }
   start(*nodes_[who]);
 }
 
@@ -457,8 +471,13 @@ std::int64_t cluster::owned_shards() const {
 std::uint64_t cluster::incomplete_moves() const {
   auto sum = incomplete_of_gone_;
   for (const auto& each : nodes_)
-    if (each->up) sum += each->figures->moves_incomplete.value();
+    if (each->up && !each->leaving) sum += each->figures->moves_incomplete.value();
   return sum;
+}
+
+bool cluster::has_lost_disk() const {
+  return std::ranges::any_of(nodes_,
+                             [](const auto& each) { return !each->up && each->has_kept_shards; });
 }
 
 std::string cluster::describe() const {

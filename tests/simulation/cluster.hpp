@@ -10,6 +10,7 @@
 #include "tests/unit/actors/fixture.hpp"
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -82,6 +83,8 @@ class cluster {
     return admitted_ns_[client];
   }
   std::uint64_t unreachable() const { return unreachable_; }
+  /// Somebody ended when nobody was to take its shards, and was not started again.
+  bool has_lost_disk() const;
   /// Requests without a verdict.
   std::size_t unanswered() const { return asked_.size(); }
   const allowance& allowed() const { return allowed_; }
@@ -103,11 +106,14 @@ class cluster {
     bool up = false;
     bool leaving = false;
     std::int64_t paused_until_ns = 0;
+    bool has_kept_shards = false;
     disk saved;
+    std::bitset<shard_count> handed_over; // as that disk has it
     std::atomic<cluster_standing> standing{cluster_standing::no_directory};
     caf::actor membership, limiter, counters, writer, links, front_end;
     std::set<const caf::resumable*> acting; // these actors, as the scheduler knows them
     std::shared_ptr<limit_ledger> ledger;
+    std::shared_ptr<membership_status> board;
     std::shared_ptr<cluster_time> time;
     std::shared_ptr<std::atomic<std::int64_t>> decides_until;
     std::shared_ptr<limiter_cluster_metrics> figures;
@@ -124,6 +130,15 @@ class cluster {
   void act();
   void stop(node& which);
   void may_lose(std::size_t who);
+  void await_hand_over(node& which, const std::shared_ptr<bool>& gone, std::int64_t until_ns);
+  /// `then` is told whether it was answered.
+  template <class Message, class Then>
+  void ask_to(const caf::actor& whom, Message what, Then then) {
+    system_.spawn([=](caf::event_based_actor* self) {
+      self->request(whom, std::chrono::seconds{5}, what)
+          .then([then](caf::message) { then(true); }, [then](const caf::error&) { then(false); });
+    });
+  }
   void on_placement(node& which, const placement_ptr& to);
   void link_soon(std::size_t a, std::size_t b);
   void link(std::size_t a, std::size_t b);

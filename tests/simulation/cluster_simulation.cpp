@@ -53,6 +53,7 @@ class run {
     world_.store.come_back();
     pass_under_load(2 * second);
     world_.pass(12 * second);
+    if (deserted_) world_.pass(2 * membership_times{}.desert_ns);
     if (world_.owned_shards() != static_cast<std::int64_t>(shard_count))
       out_.faults.push_back(fmt::format("{} shards are owned", world_.owned_shards()));
     const auto fast_since_ns = world_.when.now_ns();
@@ -144,13 +145,13 @@ class run {
   // All drain, and begin with what they saved.
   void start_all_again() {
     std::vector<std::size_t> all;
+    // Also those that were draining, and did not hand over if nobody was to stay.
     for (std::size_t i = 0; i < world_.size(); ++i)
-      if (world_.is_up(i)) all.push_back(i);
+      if (!world_.has_ended(i)) all.push_back(i);
     for (const auto each : all)
-      world_.drain(each);
-    for (int i = 0; i < 600 && !std::ranges::all_of(all, [&](auto each) {
-           return world_.has_ended(each);
-         });
+      if (world_.is_up(each)) world_.drain(each);
+    for (int i = 0;
+         i < 600 && !std::ranges::all_of(all, [&](auto each) { return world_.has_ended(each); });
          ++i)
       world_.pass(50 * ms);
     for (const auto each : all)
@@ -165,6 +166,7 @@ class run {
     if (world_.count_up() < 3) return;
     const auto most = static_cast<std::int64_t>(world_.count_up()) - 1;
     const auto count = world_.random.between(2, std::min<std::int64_t>(most, 3));
+    deserted_ |= 2 * count > most + 1;
     for (int i = 0; i < count; ++i)
       world_.kill(any());
     tell(fmt::format("{} are killed at once", count));
@@ -239,7 +241,8 @@ class run {
     // What is counted as incomplete is no promise; a planned change has none of that.
     if (!with_faults_ && world_.incomplete_moves() > 0)
       out_.faults.push_back(fmt::format("{} moves are incomplete", world_.incomplete_moves()));
-    if (too_many > allowed.too_many && world_.incomplete_moves() == 0 && allowed.is_bounded)
+    if (too_many > allowed.too_many && world_.incomplete_moves() == 0 && allowed.is_bounded &&
+        !world_.has_lost_disk())
       out_.faults.push_back(
           fmt::format("{} units too many, {} may be", too_many, allowed.too_many));
     // Who was told 503, or nothing, may have been charged.
@@ -247,7 +250,8 @@ class run {
     if (too_few > allowed.too_few + unknown)
       out_.faults.push_back(
           fmt::format("{} units too few, {} may be", too_few, allowed.too_few + unknown));
-    if (!with_faults_ && unknown > 0)
+    // When all end, there may be nobody left who answers.
+    if (!with_faults_ && unknown > 0 && !restarted_)
       out_.faults.push_back(fmt::format("{} requests were told 503, {} nothing",
                                         world_.unreachable(), world_.unanswered()));
   }
@@ -280,6 +284,7 @@ class run {
 
   cluster world_;
   bool with_faults_;
+  bool deserted_ = false;  ///< those that are left are fewer than half, and wait for the others
   bool restarted_ = false; ///< with another time, perhaps, than the fast limit's counters know
   verdict_of_run out_;
 };

@@ -11,6 +11,13 @@ namespace {
 // A store that is out of reach says so after its client's patience.
 constexpr std::int64_t silence_ns = 2 * second;
 
+std::string names_in(const cluster_view& view) {
+  std::string out;
+  for (const auto& each : view.members)
+    out += each.incarnation + (each.leaving ? "- " : " ");
+  return out;
+}
+
 } // namespace
 
 void directory_store::carry_out(int node, const directory_wish& wish,
@@ -49,8 +56,8 @@ directory_done directory_store::apply(const directory_wish& wish) {
   case directory_wish::kind::propose:
     // Whoever was not told of the last view is too late, but one may say anew what was lost.
     if (wish.revision != view_revision_ && view_revision_ != 0) break;
-    spdlog::debug("{:.3f} view {} is stored", static_cast<double>(when_.now_ns()) / 1e9,
-                  wish.next.epoch);
+    spdlog::debug("{:.3f} view {} is stored: {}", static_cast<double>(when_.now_ns()) / 1e9,
+                  wish.next.epoch, names_in(wish.next));
     view_ = wish.next;
     view_revision_ = ++revision_;
     tell_all({.view = view_, .revision = revision_});

@@ -40,7 +40,7 @@ class network {
  private:
   struct direction {
     std::uint64_t generation = 0;
-    std::int64_t last_ns = 0;   // nothing overtakes
+    std::int64_t last_ns = 0;    // nothing overtakes
     std::int64_t read_until = 0; // of an earlier generation, what was to arrive by then still does
   };
 

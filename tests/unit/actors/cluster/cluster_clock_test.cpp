@@ -152,8 +152,7 @@ TEST_CASE("cluster clock: who was away for an hour does not leap", "[cluster_clo
     world.all.at(name).off_ns = 600 * clock_second_ns;
   const auto before = world.time_of("c");
   world.pass(clock_second_ns, {"a", "b", "c"});
-  CHECK(world.time_of("c") - before <=
-        clock_second_ns + 2 * max_clock_age_ns / cluster_clock_slew);
+  CHECK(world.time_of("c") - before <= clock_second_ns + 2 * max_clock_age_ns / cluster_clock_slew);
 }
 
 TEST_CASE("cluster clock: no more nodes are known than a cluster may have", "[cluster_clock]") {
