@@ -212,6 +212,52 @@ TEST_CASE_METHOD(one_member, "membership: who does not know the members' time is
   }
 }
 
+namespace {
+
+/// A node "b" that starts where the view of the store names "a", and itself as it was before.
+struct after_an_end {
+  after_an_end() {
+    view.members = {{"a", "1", false}, {"b", "0", false}};
+    REQUIRE(b.on_view(view, 1, now));
+  }
+  std::optional<cluster_view> renewed() {
+    b.on_renewed(now, 1);
+    b.on_record(record_for("b"), now);
+    return b.proposal(now);
+  }
+  cluster_view view{7, {}, {}, {}};
+  std::int64_t now = 1000 * member_ms;
+  membership b{{"b", "1", false}};
+};
+
+} // namespace
+
+TEST_CASE_METHOD(after_an_end, "membership: a cluster that has ended is begun anew at once",
+                 "[membership]") {
+  b.on_watching(now); // there is no record at all
+  const auto next = renewed();
+  REQUIRE(next);
+  CHECK(addresses_in(next->members) == names{"b"});
+}
+
+TEST_CASE_METHOD(after_an_end, "membership: not while one of its members has a record",
+                 "[membership]") {
+  b.on_record(record_for("a"), now - 60'000 * member_ms);
+  b.on_watching(now);
+  const auto next = renewed();
+  REQUIRE(next);
+  CHECK(addresses_in(next->members) == names{"a", "b"});
+}
+
+TEST_CASE_METHOD(after_an_end, "membership: who started anew says that its process has ended",
+                 "[membership]") {
+  b.on_record(record_for("a", "2"), now);
+  b.on_watching(now);
+  const auto next = renewed();
+  REQUIRE(next);
+  CHECK(next->members == std::vector<view_member>{{"a", "2", false}, {"b", "1", false}});
+}
+
 TEST_CASE_METHOD(one_member, "membership: the dead leave room for others", "[membership]") {
   pass(100, {"a"});
   for (std::size_t i = 0; i < max_heard_records + 20; ++i)

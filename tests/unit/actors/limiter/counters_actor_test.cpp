@@ -15,13 +15,16 @@ namespace {
 struct memory_counter_store final : counter_store {
   bool failing = false;
   std::vector<counter_row> saved;
+  std::vector<shard_mark> marked;
   std::int64_t cleaned_at = 0;
 
   result<void> load(std::int64_t, const std::function<void(const counter_row&)>&) override {
     return {};
   }
-  result<void> save(std::span<const counter_row> rows) override {
+  result<std::vector<std::uint8_t>> handed_over() override { return std::vector<std::uint8_t>{}; }
+  result<void> save(std::span<const counter_row> rows, std::span<const shard_mark> marks) override {
     if (failing) return error{errc::disk_full, "no room"};
+    marked.insert(marked.end(), marks.begin(), marks.end());
     saved.insert(saved.end(), rows.begin(), rows.end());
     return {};
   }
@@ -62,6 +65,19 @@ TEST_CASE_METHOD(counters_fixture, "a hand-over is saved, and told", "[counters]
   CHECK_FALSE(told());
   CHECK(metrics->saves.value() == 1);
   CHECK(metrics->rows.value() == 1);
+}
+
+TEST_CASE_METHOD(counters_fixture, "marks of shards are saved with the rows, also later",
+                 "[counters]") {
+  const auto rows = std::make_shared<const std::vector<counter_row>>();
+  store->failing = true;
+  self->send(counters, counters_changed{rows, {{7, true}}});
+  run();
+  CHECK_FALSE(told());
+  store->failing = false;
+  pass(counters_interval, counters_interval);
+  CHECK(told());
+  CHECK(store->marked == std::vector<shard_mark>{{7, true}});
 }
 
 TEST_CASE_METHOD(counters_fixture, "what can't be saved is kept and tried again", "[counters]") {

@@ -351,3 +351,107 @@ TEST_CASE_METHOD(small_limiters, "limiters: owner and backup die at once: it is 
   REQUIRE(owner() == last);
   CHECK(nodes[last]->metrics->moves_incomplete.value() > 0);
 }
+
+namespace {
+
+/// All of three nodes have ended. Of the client's limit of 10, 6 were used, and one node's disk
+/// says so.
+class all_ended : public small_limiters {
+ public:
+  all_ended() {
+    CHECK(ask_one(owner(), some_client, 6)->granted == 6);
+    latest.rows = nodes[owner()]->ledger->rows_of(shard_of(some_client), now);
+    REQUIRE(latest.rows.size() == 1);
+    old = latest;
+    old.rows[0].used = 2;
+    old.handed_over.set(shard_of(some_client));
+    for (std::size_t i = 0; i < 3; ++i)
+      kill(i);
+  }
+  void start(std::size_t who, const found_counters& found = {}) {
+    restart(who, minute_plan(10), found);
+    next_view();
+    run();
+  }
+
+  found_counters latest, old;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(all_ended, "limiters: what was handed over before is no later than what is saved",
+                 "[limiter_cluster]") {
+  const auto first = other(), had = owner();
+  start(first, old); // and owns all
+  start(had, latest);
+  REQUIRE(owner() == had);
+  CHECK(ask_one(had, some_client, 9)->granted == 4);
+  CHECK(nodes[had]->metrics->moves_incomplete.value() == 0);
+}
+
+TEST_CASE_METHOD(all_ended, "limiters: a node that comes back gets what is later than its disk",
+                 "[limiter_cluster]") {
+  const auto first = other(), had = owner();
+  start(first, latest);
+  CHECK(ask_one(first, some_client, 1)->granted == 1);
+  // It handed the shard over before it ended; units came back since.
+  latest.rows[0].used = 9;
+  latest.handed_over.set(shard_of(some_client));
+  start(had, latest);
+  REQUIRE(owner() == had);
+  CHECK(ask_one(had, some_client, 9)->granted == 3);
+}
+
+TEST_CASE_METHOD(all_ended, "limiters: what one saved is offered to whoever owns it by now",
+                 "[limiter_cluster]") {
+  const auto had = third(), new_owner = owner();
+  start(new_owner);
+  CHECK(ask_one(new_owner, some_client, 1)->granted == 1);
+  start(had, latest);
+  REQUIRE(owner() == new_owner);
+  CHECK(ask_one(new_owner, some_client, 9)->granted == 4);
+  pass_time(600);
+  const auto shard = static_cast<std::uint8_t>(shard_of(some_client));
+  CHECK(nodes[had]->marks == std::vector<shard_mark>{{shard, true}});
+  CHECK(nodes[had]->metrics->leaving_shards.value() == 0);
+  // It is saved as this node's again once that owns it.
+  kill(new_owner);
+  next_view();
+  pass_time(600);
+  if (owner() == had)
+    CHECK(nodes[had]->marks.back() == shard_mark{shard, false});
+  else
+    CHECK(nodes[owner()]->marks.empty());
+}
+
+TEST_CASE_METHOD(all_ended, "limiters: an offer waits for its owner, and is not merged elsewhere",
+                 "[limiter_cluster]") {
+  const auto had = third(), new_owner = owner(), first = other();
+  start(first, old);
+  start(had, latest); // `had` or `first` owns it until its owner is back
+  restart(new_owner, minute_plan(10));
+  view.before = view.members;
+  next_view({had, first}); // the new owner does not know yet
+  run();
+  CHECK_FALSE(ask_one(new_owner, some_client, 9));
+  tell_view(new_owner);
+  run();
+  REQUIRE(owner() == new_owner);
+  const auto all = collect(new_owner);
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].granted == 4);
+}
+
+TEST_CASE_METHOD(all_ended, "limiters: nothing is offered to an earlier program",
+                 "[limiter_cluster]") {
+  const auto had = third(), new_owner = owner();
+  start(new_owner);
+  restart(had, minute_plan(10), latest);
+  peer_up earlier{static_cast<std::uint16_t>(new_owner), {stand_in(nodes[new_owner]->limiter)}};
+  earlier.version = offers_wire_version - 1;
+  tell(had, earlier);
+  next_view();
+  pass_time(100);
+  CHECK(nodes[had]->metrics->settled_epoch.value() == static_cast<std::int64_t>(view.epoch));
+  CHECK(ask_one(new_owner, some_client, 9)->granted == 9);
+}

@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <bitset>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,6 +23,12 @@ namespace penstock {
 
 inline constexpr std::int64_t world_ms = 1'000'000;
 inline constexpr std::int64_t world_s = 1000 * world_ms;
+
+/// What a process finds on its disk.
+struct found_counters {
+  std::vector<counter_row> rows{};
+  std::bitset<shard_count> handed_over{};
+};
 
 class limiter_world : public actor_fixture {
  public:
@@ -36,6 +43,7 @@ class limiter_world : public actor_fixture {
     std::unique_ptr<caf::scoped_actor> front_end;
     bool alive = true;
     bool leaving = false;
+    std::vector<shard_mark> marks; // that its store was told
   };
 
   explicit limiter_world(unreachable_policy policy = unreachable_policy::refuse)
@@ -43,6 +51,8 @@ class limiter_world : public actor_fixture {
   ~limiter_world() {
     for (auto& each : nodes)
       caf::anon_send_exit(each->limiter, caf::exit_reason::user_shutdown);
+    for (auto& each : stores)
+      caf::anon_send_exit(each, caf::exit_reason::user_shutdown);
     run();
   }
 
@@ -76,8 +86,8 @@ class limiter_world : public actor_fixture {
     return *nodes.back();
   }
 
-  /// Another process at the address of a dead node, which knows nothing.
-  void restart(std::size_t who, const plan& rules) {
+  /// Another process at the address of a dead node, which knows what its disk says.
+  void restart(std::size_t who, const plan& rules, const found_counters& found = {}) {
     node& back = *nodes[who];
     limiter_cluster_parts parts;
     parts.self = static_cast<std::uint16_t>(who);
@@ -88,8 +98,21 @@ class limiter_world : public actor_fixture {
     parts.holder = holder_of(back.incarnation);
     back.ledger = std::make_shared<limit_ledger>(
         std::make_shared<const std::vector<plan>>(1, rules), 1000, labels);
-    back.limiter = plain_actor(system.spawn(
-        limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts, {}, parts}));
+    for (const auto& row : found.rows) {
+      back.ledger->restore(row, now);
+      parts.saved.set(shard_of(row.client));
+    }
+    parts.saved &= ~found.handed_over;
+    parts.handed_over = found.handed_over;
+    stores.push_back(system.spawn([&back](caf::event_based_actor*) -> caf::behavior {
+      return {[&back](const counters_changed& news) {
+        back.marks.insert(back.marks.end(), news.marks.begin(), news.marks.end());
+        return counters_saved{};
+      }};
+    }));
+    back.limiter = plain_actor(
+        system.spawn(limiter, limiter_parts{back.ledger, [this] { return now; }, back.verdicts,
+                                            stand_in(stores.back()), parts}));
     back.alive = true;
     for (std::size_t i = 0; i < nodes.size(); ++i)
       if (i != who && nodes[i]->alive) link(who, i);
@@ -196,6 +219,7 @@ class limiter_world : public actor_fixture {
   unreachable_policy on_unreachable;
   std::shared_ptr<limit_labels> labels = std::make_shared<limit_labels>();
   std::vector<std::unique_ptr<node>> nodes;
+  std::vector<caf::actor> stores;
   cluster_view view;
   bool confirmed = true; ///< as placements say that are told
   std::int64_t now = 1'700'000'040 * world_s;

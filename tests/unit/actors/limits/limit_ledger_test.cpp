@@ -278,6 +278,23 @@ TEST_CASE("metrics tell plans and limits apart, up to a bound", "[ledger]") {
   CHECK(labels.all().back() == limit_labels::label{"other", "other"});
 }
 
+TEST_CASE("of two rows that may be the later one that with less left stays", "[ledger]") {
+  const plan rules{"p", {hourly("account", 100)}};
+  const auto row = [&](std::uint32_t used, std::int64_t at_ns) {
+    return counter_row{
+        1, plan_id("p"), limit_id(rules.limits[0]), 0, at_ns, used, 0, at_ns + 3600 * second_ns};
+  };
+  world w({rules});
+  w.ledger.restore(row(30, w.now - second_ns), w.now);
+  w.ledger.take_in(row(20, w.now), w.now, true);
+  CHECK(w.look("p", 1).limits[0].used == 30);
+  CHECK(w.ledger.has_changed()); // it is to be saved, whichever it is
+  w.ledger.restore(row(40, w.now), w.now, true);
+  CHECK(w.look("p", 1).limits[0].used == 40);
+  w.ledger.take_in(row(10, w.now), w.now);
+  CHECK(w.look("p", 1).limits[0].used == 10);
+}
+
 TEST_CASE("rows with times of no clock are passed over", "[ledger]") {
   const limit rule{.name = "s",
                    .kind = algorithm::sliding_window,

@@ -51,6 +51,24 @@ TEST_CASE("counters come back as they were saved last", "[counter_store]") {
   CHECK(load(**store, 100) == std::vector{row(7, 1, 60, 200)});
 }
 
+TEST_CASE("a store knows which shards another node has by now", "[counter_store]") {
+  test::temporary_dir dir;
+  {
+    auto store = counter_store::open(dir.path());
+    REQUIRE(store);
+    CHECK((*store)->handed_over()->empty());
+    const std::vector<shard_mark> gone{{0, true}, {7, true}, {255, true}};
+    REQUIRE((*store)->save({}, gone));
+    REQUIRE((*store)->save({}, gone)); // told again after a failure
+    const std::vector<shard_mark> back{{7, false}, {9, false}};
+    REQUIRE((*store)->save(std::vector{row(7, 1, 5, 100)}, back));
+  }
+  auto store = counter_store::open(dir.path());
+  REQUIRE(store);
+  CHECK(*(*store)->handed_over() == std::vector<std::uint8_t>{0, 255});
+  CHECK(load(**store, 0).size() == 1);
+}
+
 TEST_CASE("idle counters are removed, going round the table", "[counter_store]") {
   test::temporary_dir dir;
   auto store = counter_store::open(dir.path());
