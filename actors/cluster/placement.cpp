@@ -83,6 +83,10 @@ placement place(const cluster_view& view,
   const auto now = eligible(view.members);
   const auto before = eligible(view.before);
   out.was_shared = view.before.size() > 1;
+  // Otherwise all have ended, and what they saved is offered by those that come back.
+  const bool went_on = std::ranges::any_of(view.before, [&view](const view_member& each) {
+    return !each.leaving && lives_on(each, view);
+  });
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     shard_place& at = out.shards[shard];
     const auto order = rank(shard, now);
@@ -96,7 +100,7 @@ placement place(const cluster_view& view,
         at.source_owned = i == 0;
         break;
       }
-    at.lost = !had.empty() && at.source == no_member && !had[0]->leaving;
+    at.lost = went_on && at.source == no_member && !had[0]->leaving;
   }
   return out;
 }

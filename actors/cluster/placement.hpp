@@ -32,7 +32,8 @@ struct shard_place {
   /// Who has its counters when the view comes: the owner before or, if that died, the next in its
   /// order, to which it streamed them. The owner waits for them. no_member: nobody has any.
   std::uint16_t source = no_member;
-  bool lost = false; ///< there were counters, and who had them is dead; who leaves hands them over
+  /// There were counters, and who had them is dead, though others live; who leaves hands them over.
+  bool lost = false;
   bool source_owned = false;        ///< the source was the owner by the view before, not its backup
   std::uint16_t backup = no_member; ///< to whom the owner streams them: the owner if this one dies
 

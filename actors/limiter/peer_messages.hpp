@@ -74,6 +74,8 @@ struct shard_rows {
   /// What the sender had saved when it ended, and nobody took over: the owner merges it with what
   /// it has.
   bool is_offer = false;
+  /// Not all: a copy of somebody who had not been told everything, and nobody else knows more.
+  bool is_partial = false;
 };
 struct shard_taken {
   std::uint8_t version = 4;
@@ -146,7 +148,9 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_rows& x) {
   auto origins = since<settlements_wire_version>(x.version, x.origins);
   auto is_offer = since<offers_wire_version>(x.version, x.is_offer);
-  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases, origins, is_offer);
+  auto is_partial = since<partial_wire_version>(x.version, x.is_partial);
+  return f(x.version, x.epoch, x.from, x.shard, x.last, x.rows, x.leases, origins, is_offer,
+           is_partial);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, shard_taken& x) {

@@ -30,7 +30,6 @@ namespace penstock {
 // the sender has it, and pushes it again: after a lost link, and after a while.
 
 void shard_mover::place_all(const placement* before) {
-  if (first_epoch_ == 0) first_epoch_ = table_.epoch();
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (!table_.is_mine(shard)) continue;
     if (table_.owner_of(shard) == table_.self())
@@ -87,7 +86,7 @@ void shard_mover::place_own(std::uint32_t shard, const placement* before) {
   case way_here::already_awaited:
     return;
   case way_here::came_before_view:
-    return begin(shard, false);
+    return begin(shard, false, false);
   case way_here::from_backup_of_lost:
     return await(shard, awaited::counters, at.backup);
   case way_here::by_unseen_view:
@@ -103,38 +102,39 @@ void shard_mover::place_own(std::uint32_t shard, const placement* before) {
 
 // With all counters that will come. Who owned the shard stopped before it sent them; who was its
 // backup did not know whether the owner had.
-void shard_mover::begin(std::uint32_t shard, bool owner_sent) {
-  if (owner_sent || table_.view().confirmed)
-    become_owner(shard);
-  else
-    await(shard, awaited::confirmation, no_member);
+void shard_mover::begin(std::uint32_t shard, bool owner_sent, bool is_incomplete) {
+  if (owner_sent || table_.view().confirmed) return become_owner(shard, is_incomplete);
+  await(shard, awaited::confirmation, no_member);
+  arrivals_[shard].is_incomplete = is_incomplete;
 }
 
 // What was a dead node's, or nobody's. It must not be able to decide any more.
 void shard_mover::take_over(std::uint32_t shard, bool waited) {
-  if (!table_.view().confirmed) return await(shard, awaited::confirmation, no_member);
-  const shard_place& at = table_.view().shards[shard];
-  // In the first view that this process sees, nothing of its own is lost: it has what it saved.
-  const bool is_lost = at.lost && table_.epoch() > first_epoch_;
-  const bool is_heir = at.source == table_.self() && !at.source_owned;
-  const bool is_partial = is_heir && !copies_.has_whole(shard, nullptr);
-  if (waited || is_lost || is_partial)
-    context_.parts.metrics->moves_incomplete.add();
-  else if (at.source == table_.self())
+  const bool lacks = waited || is_incomplete(shard);
+  if (!lacks && table_.view().confirmed && table_.view().shards[shard].source == table_.self())
     context_.parts.metrics->shards_taken_over.add();
-  become_owner(shard);
+  begin(shard, false, lacks);
+}
+
+bool shard_mover::is_incomplete(std::uint32_t shard) const {
+  const shard_place& at = table_.view().shards[shard];
+  if (table_.role_of(shard) == shard_role::arriving && arrivals_[shard].is_incomplete) return true;
+  if (at.lost) return true;
+  const bool is_heir = at.source == table_.self() && !at.source_owned;
+  return is_heir && !copies_.has_whole(shard, nullptr);
 }
 
 void shard_mover::await(std::uint32_t shard, awaited what, std::uint16_t from,
                         std::int64_t patience_ns) {
   PENSTOCK_ASSERT((what == awaited::confirmation) == (from == no_member));
   table_.set_role(shard, shard_role::arriving);
-  arrivals_[shard] = {what, from, table_.epoch(), table_.viewed_ns() + patience_ns};
+  arrivals_[shard] = {what, from, table_.epoch(), table_.viewed_ns() + patience_ns, false};
 }
 
-void shard_mover::become_owner(std::uint32_t shard) {
+void shard_mover::become_owner(std::uint32_t shard, bool is_incomplete) {
   PENSTOCK_ASSERT(table_.role_of(shard) != shard_role::own);
   PENSTOCK_ASSERT(table_.owner_of(shard) == table_.self());
+  if (is_incomplete) context_.parts.metrics->moves_incomplete.add();
   table_.set_role(shard, shard_role::own);
   handed_over_.reset(shard);
   copies_.set_whole(shard, false);
@@ -165,7 +165,8 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
   const auto is_of_shard = [shard](const auto& each) { return shard_of(each.client) == shard; };
   if (!is_own && is_expected(rows))
     for (const counter_row& row : rows.rows)
-      if (is_of_shard(row)) context_.ledger->take_in(row, now_ns, copies_.has_saved(shard));
+      if (is_of_shard(row))
+        context_.ledger->take_in(row, now_ns, rows.is_partial || copies_.has_saved(shard));
   if (!rows.last) return std::nullopt;
   confirm(rows, from);
   if (is_own || !is_expected(rows)) return std::nullopt;
@@ -181,11 +182,12 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
   const placement& view = table_.view();
   const shard_place& at = view.shards[shard];
   if (at.owner == table_.self()) {
-    begin(shard,
-          at.source_owned && at.source != no_member && view.members.at(at.source) == rows.from);
+    const bool owner_sent = at.source_owned && at.source != no_member &&
+                            view.members.at(at.source) == rows.from && !rows.is_partial;
+    begin(shard, owner_sent, rows.is_partial);
   } else {
     table_.set_role(shard, shard_role::foreign);
-    push(shard, next_for(shard));
+    push(shard, next_for(shard), rows.is_partial);
     send();
   }
   return table_.role_of(shard);
@@ -221,11 +223,11 @@ bool shard_mover::end_late(std::int64_t steady_ns) {
     const bool may_decide = coming.what != awaited::better_copy && table_.is_member(coming.from) &&
                             table_.epoch_of(coming.from) < table_.epoch();
     if (may_decide || !table_.view().confirmed) continue;
-    context_.parts.metrics->moves_incomplete.add();
     ++late;
     if (table_.owner_of(shard) == table_.self()) {
-      become_owner(shard);
+      become_owner(shard, true);
     } else {
+      context_.parts.metrics->moves_incomplete.add();
       table_.set_role(shard, shard_role::foreign);
       push(shard, next_for(shard));
     }
@@ -262,7 +264,7 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
                                              : arrived_epoch_[shard] < coming.epoch)
       return;
     table_.set_role(shard, shard_role::foreign);
-    push(shard, next_for(shard));
+    push(shard, next_for(shard), coming.is_incomplete);
   } else if (at.source == table_.self() && missed_views) {
     // It was to come here by a view that this node never saw.
     await(shard, awaited::unseen_move, shard_table::any_member);
@@ -274,7 +276,7 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
   offer(shard);
   if (!last_copies_[shard] || !view.confirmed) return;
   last_copies_.reset(shard);
-  push(shard, at.owner);
+  push(shard, at.owner, !copies_.has_whole(shard, before));
 }
 
 // Whether what this node has of another's shard is all that its owner told.
@@ -299,11 +301,11 @@ bool shard_mover::may_have_last_copy(std::uint32_t shard, const placement* befor
   return was.source != at.owner && was.source != no_member && !table_.is_member(was.source);
 }
 
-void shard_mover::push(std::uint32_t shard, std::uint16_t to) {
+void shard_mover::push(std::uint32_t shard, std::uint16_t to, bool is_partial) {
   PENSTOCK_ASSERT(table_.role_of(shard) != shard_role::own);
   PENSTOCK_ASSERT(to != table_.self());
   drop_move(shard);
-  moves_.push_back({shard, to, false});
+  moves_.push_back({shard, to, false, false, is_partial});
   PENSTOCK_ASSERT(moves_.size() <= shard_count);
 }
 
@@ -313,7 +315,7 @@ void shard_mover::offer(std::uint32_t shard) {
   const std::uint16_t owner = table_.owner_of(shard);
   const bool is_asked = copies_.has_saved(shard) && table_.view().includes_self;
   if (is_asked && owner != no_member && !std::ranges::count(moves_, shard, &move::shard))
-    moves_.push_back({shard, owner, false, true});
+    moves_.push_back({shard, owner, false, true, false});
 }
 
 void shard_mover::drop_offer(std::uint32_t shard) {
@@ -382,10 +384,15 @@ void shard_mover::send_shard(const move& what, const limiter_handle& to) {
     if (what.is_offer) {
       piece.version = offers_wire_version;
       piece.is_offer = true;
-    } else if (piece.last) {
+    } else if (what.is_partial && table_.version_of(what.to) >= partial_wire_version) {
+      piece.version = partial_wire_version;
+      piece.is_partial = true;
+    }
+    if (piece.last && !what.is_offer) {
       piece.leases = leases_of(what.shard);
       if (table_.version_of(what.to) >= settlements_wire_version) {
-        piece.version = settlements_wire_version;
+        piece.version =
+            std::max(piece.version, static_cast<std::uint8_t>(settlements_wire_version));
         for (const moved_lease& each : piece.leases)
           piece.origins.push_back(each.origin);
       }

@@ -64,8 +64,9 @@ class shard_mover {
   struct arrival {
     awaited what = awaited::confirmation;
     std::uint16_t from = no_member;
-    std::uint64_t epoch = 0;   // of the view that made it arriving
-    std::int64_t until_ns = 0; // then it goes on without
+    std::uint64_t epoch = 0;    // of the view that made it arriving
+    std::int64_t until_ns = 0;  // then it goes on without
+    bool is_incomplete = false; // some counters are lost
   };
   // How the counters of a shard that this node owns by a new view get here.
   enum class way_here : std::uint8_t {
@@ -83,17 +84,19 @@ class shard_mover {
     std::uint32_t shard = 0;
     std::uint16_t to = 0;
     bool sent = false;
-    bool is_offer = false; // of what was saved
+    bool is_offer = false;   // of what was saved
+    bool is_partial = false; // some counters are lost
   };
 
   // -- towards this node --------------------------------------------------------------------------
   void place_own(std::uint32_t shard, const placement* before);
   way_here way_of(std::uint32_t shard, const placement* before) const;
-  void begin(std::uint32_t shard, bool owner_sent);
+  void begin(std::uint32_t shard, bool owner_sent, bool is_incomplete);
   void take_over(std::uint32_t shard, bool waited);
   void await(std::uint32_t shard, awaited what, std::uint16_t from,
              std::int64_t patience_ns = handover_timeout_ns);
-  void become_owner(std::uint32_t shard);
+  void become_owner(std::uint32_t shard, bool is_incomplete);
+  bool is_incomplete(std::uint32_t shard) const;
   bool is_waiting(std::uint32_t shard) const;
   bool is_expected(const shard_rows& rows) const;
 
@@ -101,7 +104,7 @@ class shard_mover {
   void place_foreign(std::uint32_t shard, const placement* before);
   void note_copy(std::uint32_t shard, const placement* before);
   bool may_have_last_copy(std::uint32_t shard, const placement* before) const;
-  void push(std::uint32_t shard, std::uint16_t to);
+  void push(std::uint32_t shard, std::uint16_t to, bool is_partial = false);
   void drop_move(std::uint32_t shard);
   void drop_offer(std::uint32_t shard);
   void offer(std::uint32_t shard);
@@ -124,7 +127,6 @@ class shard_mover {
   std::deque<move> moves_;
   std::bitset<shard_count> handed_over_; // another node has what was counted later
   std::bitset<shard_count> marked_;      // of these, what the store knows
-  std::uint64_t first_epoch_ = 0;        // of the first view that this process saw
 };
 
 } // namespace penstock

@@ -204,6 +204,7 @@ void cluster::stop(node& which) {
 // What a drain does, in its order: see node_drain and cluster_unit.
 void cluster::drain(std::size_t who) {
   auto& which = *nodes_[who];
+  incomplete_of_gone_ += which.figures->moves_incomplete.value();
   which.leaving = true;
   ask_to(which.membership, leave_cluster{false}, [this, &which, starts = which.starts](bool) {
     if (!which.up || which.starts != starts) return;
@@ -276,6 +277,9 @@ void cluster::pause(std::size_t who, std::int64_t time_ns) {
   which.paused_until_ns = when.now_ns() + time_ns;
   if (time_ns >= membership_times{}.fence_ns) {
     may_lose(who);
+    // Also what the others have leased of it.
+    for (const auto& each : nodes_)
+      if (each->up) allowed_.too_few += each->figures->leased_units.value();
     allowed_.too_few += lost_with_a_link;
   }
   const auto silent_ns = random.between(second, 1200 * ms);
@@ -329,6 +333,7 @@ void cluster::link(std::size_t a, std::size_t b) {
   if (!knows(one, other)) return;
   if (!other.up || !knows(other, one) || !network_.can_link(one.number, other.number))
     return link_soon(a, b);
+  network_.make_link(one.number, other.number);
   one.linked[b] = other.linked[a] = true;
   one.linked_ns[b] = other.linked_ns[a] = when.now_ns();
   tell_up(one, other);
@@ -473,6 +478,15 @@ std::uint64_t cluster::incomplete_moves() const {
   for (const auto& each : nodes_)
     if (each->up && !each->leaving) sum += each->figures->moves_incomplete.value();
   return sum;
+}
+
+void cluster::allow_unknown_if_incomplete() {
+  const auto is_missing = [this](const view_member& member) {
+    return std::ranges::none_of(
+        nodes_, [&](const auto& each) { return each->up && each->address == member.address; });
+  };
+  if (is_parted_ || std::ranges::any_of(store.view().members, is_missing))
+    allowed_.is_bounded = false;
 }
 
 bool cluster::has_lost_disk() const {

@@ -37,6 +37,7 @@ caf::actor network::seen_from(int from, int home, const caf::actor& who) {
 }
 
 void network::break_link(int a, int b) {
+  linked_.erase({std::min(a, b), std::max(a, b)});
   for (const auto& way : {std::pair{a, b}, std::pair{b, a}}) {
     auto& of = directions_[way];
     ++of.generation;
@@ -47,7 +48,8 @@ void network::break_link(int a, int b) {
 }
 
 void network::carry(int from, int to, caf::strong_actor_ptr target, caf::mailbox_element_ptr what) {
-  if (!reaches(from, to)) return;
+  // Whoever sends may not have noticed yet that the link is gone.
+  if (!reaches(from, to) || !linked_.contains({std::min(from, to), std::max(from, to)})) return;
   auto& way = directions_[{from, to}];
   auto delay_ns = random_.between(20'000, most_delay_ns_ / 20);
   if (random_.one_in(20)) delay_ns = random_.between(0, most_delay_ns_);

@@ -5,6 +5,7 @@
 #include "actors/base/compat.hpp"
 #include "tests/simulation/events.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,6 +27,8 @@ class network {
   void heal(int from, int to) { cut_.erase({from, to}); }
   bool reaches(int from, int to) const { return !cut_.contains({from, to}); }
   bool can_link(int a, int b) const { return reaches(a, b) && reaches(b, a); }
+  /// From now on what one sends gets to the other.
+  void make_link(int a, int b) { linked_.insert({std::min(a, b), std::max(a, b)}); }
   /// What is under way between the two is lost; of either direction some may have arrived before,
   /// and is only read after the loss was noticed.
   void break_link(int a, int b);
@@ -50,6 +53,7 @@ class network {
   std::int64_t most_delay_ns_ = 5 * ms;
   std::map<std::pair<int, int>, direction> directions_;
   std::set<std::pair<int, int>> cut_;
+  std::set<std::pair<int, int>> linked_; // the lesser first
   std::map<std::pair<int, int>, std::int64_t> stalled_ns_;
   std::map<std::pair<int, caf::actor_id>, caf::actor> ends_;
 };
