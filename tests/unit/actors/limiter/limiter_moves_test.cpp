@@ -75,6 +75,18 @@ TEST_CASE_METHOD(second_owner, "limiters: counters come by a view that the new o
   CHECK(ask_one(last, some_client, 9)->granted == 3);
 }
 
+TEST_CASE_METHOD(second_owner, "limiters: counters that came by a view that was missed go on at once",
+                 "[limiter_cluster]") {
+  next_view({had, last});
+  run();
+  nodes[first]->leaving = true; // before it has heard that it was to be the owner
+  next_view();
+  run();
+  CHECK(owner() == had);
+  CHECK(ask_one(had, some_client, 9)->granted == 4);
+  CHECK(nodes[had]->metrics->moves_incomplete.value() == 0);
+}
+
 TEST_CASE_METHOD(second_owner, "limiters: nor are they waited for for long", "[limiter_cluster]") {
   cut(first, had);
   next_view({had, last});
