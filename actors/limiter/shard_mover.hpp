@@ -25,8 +25,8 @@ inline constexpr std::size_t max_moving_shards = 8;
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
 /// And this long for counters that may be on their way by a view that it never saw.
 inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;
-/// Counters may come before the view that sends them, by so many views: who misses more is taken out
-/// long before. What names a later view is nobody's, and says nothing of this node's views.
+/// Counters may come before the view that sends them, by so many views: who misses more is taken
+/// out long before. What names a later view is nobody's, and says nothing of this node's views.
 inline constexpr std::uint64_t max_views_ahead = 64;
 
 /// Changes the roles of shards, and nobody else does: shard_mover.cpp draws how. Not synchronised.

@@ -1,8 +1,8 @@
 // A model of leases and moves for an exhaustive search: one client, two holders, three nodes of
 // which views name one after the other as the owner of its shard, and every message between them as
-// a value that may be delivered at any time. The steps do nothing by themselves: they load the state
-// into the real lease_cache, lease_granter and limit_ledger, let these act, and read them back. Only
-// the way of a shard from node to node is written again, as shard_mover.cpp has it.
+// a value that may be delivered at any time. The steps do nothing by themselves: they load the
+// state into the real lease_cache, lease_granter and limit_ledger, let these act, and read them
+// back. Only the way of a shard from node to node is written again, as shard_mover.cpp has it.
 #pragma once
 
 #include "actors/limiter/lease_cache.hpp"
@@ -50,16 +50,16 @@ enum class mistake : std::uint8_t {
   passes_nobody,          ///< a shard goes to its owner at once, not to who waits for it between
   waits_for_what_came,    ///< a shard that came by a view that was missed is waited for
   waits_for_the_last,     ///< who waits for a shard waits for another node's with the next view
-  sends_what_came_back,   ///< a shard that came back is sent again, as it was not heard that it came
-  forgets_early_returns,  ///< what comes back before its shard does is dropped
-  returns_to_anybody,     ///< who is no owner says that it took what comes back
-  reclaims_before_move,   ///< who is to send a shard reclaims from leases that go with it
-  ends_too_early,         ///< who leaves does not wait until its returns are taken
-  compares_clocks,        ///< a holder is told a time of the owner's clock
-  further_apart,          ///< owners' times are apart by twice of what is allowed for
-  decides_without_say,    ///< an owner goes on when its say is over
-  spends_without_say,     ///< a holder does
-  tells_before_backup,    ///< of a lease is told before the backup knows it
+  sends_what_came_back,  ///< a shard that came back is sent again, as it was not heard that it came
+  forgets_early_returns, ///< what comes back before its shard does is dropped
+  returns_to_anybody,    ///< who is no owner says that it took what comes back
+  reclaims_before_move,  ///< who is to send a shard reclaims from leases that go with it
+  ends_too_early,        ///< who leaves does not wait until its returns are taken
+  compares_clocks,       ///< a holder is told a time of the owner's clock
+  further_apart,         ///< owners' times are apart by twice of what is allowed for
+  decides_without_say,   ///< an owner goes on when its say is over
+  spends_without_say,    ///< a holder does
+  tells_before_backup,   ///< of a lease is told before the backup knows it
 };
 
 /// A holder's cache, by what it was told last and has left of it.
@@ -195,7 +195,7 @@ struct setup {
   std::array<std::int64_t, holder_count> holder_clocks_ns{};
   std::array<std::int64_t, owner_count> owner_clocks_ns{};
   std::int64_t apart_ns = 0;
-  bool shares_node = false;  ///< the first holder and the first owner are one node
+  bool shares_node = false; ///< the first holder and the first owner are one node
   bool has_backup = false;
 };
 
@@ -268,7 +268,8 @@ class engine {
     return w.now_ns + setup_.holder_clocks_ns[holder];
   }
   std::int64_t owner_now(const world& w, std::size_t owner) const {
-    return w.now_ns + setup_.owner_clocks_ns[owner] * (setup_.made == mistake::further_apart ? 2 : 1);
+    return w.now_ns +
+           setup_.owner_clocks_ns[owner] * (setup_.made == mistake::further_apart ? 2 : 1);
   }
   bool is_at(const world& w, std::size_t holder, std::size_t owner) const {
     return setup_.shares_node && holder == 0 && owner == 0 && !w.owners[owner].is_gone;

@@ -423,8 +423,8 @@ void number_leases(world& w) {
     each.lease = numbers.of(each.lease);
 }
 
-// Views that all have seen, and whom they named, say nothing any more; nor does who is not the owner
-// and can't be again.
+// Views that all have seen, and whom they named, say nothing any more; nor does who is not the
+// owner and can't be again.
 void tidy_owners(world& w) {
   const bool is_still = w.left.moves == 0 && w.shards.empty() &&
                         std::ranges::all_of(w.owners, [&](const owning& each) {
@@ -461,8 +461,8 @@ class bytes {
       add(mark);
   }
   void add_reply(const reply& of) {
-    add(of.holder, of.version, of.asked_ns, of.to.holder, of.to.token, of.told.lease,
-        of.told.units, of.told.lifetime_ns, of.told.again_ns);
+    add(of.holder, of.version, of.asked_ns, of.to.holder, of.to.token, of.told.lease, of.told.units,
+        of.told.lifetime_ns, of.told.again_ns);
   }
   void add_shard(const moving& of) {
     add(of.from, of.to, of.epoch, of.rows.size(), of.leases.size());

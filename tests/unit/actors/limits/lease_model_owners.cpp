@@ -105,7 +105,8 @@ bool engine::give_back(world& w, std::size_t which, std::size_t owner, bool come
   const lease_return what = w.returns[which].what;
   owning& to = w.owners[owner];
   if (to.is_gone) return false;
-  if (setup_.made == mistake::returns_to_anybody && to.role == shard_part::foreign && w.views.size() > 1)
+  if (setup_.made == mistake::returns_to_anybody && to.role == shard_part::foreign &&
+      w.views.size() > 1)
     return (void)take_at(w.returns, which), true;
   const auto known = std::ranges::find(to.leases, what.lease, &moved_lease::lease);
   const bool is_known = known != to.leases.end();
@@ -145,8 +146,8 @@ bool engine::lose_return(world& w, std::size_t which) {
   return true;
 }
 
-// Views come in order: who sees that a process is gone has seen where the shard goes. Leases that are
-// to go with it are reclaimed by who gets them, after what came back early.
+// Views come in order: who sees that a process is gone has seen where the shard goes. Leases that
+// are to go with it are reclaimed by who gets them, after what came back early.
 bool engine::reclaim(world& w, std::size_t owner) {
   owning& at = w.owners[owner];
   if (!at.has_say || at.is_gone || !has_part(w, owner)) return false;
@@ -156,9 +157,8 @@ bool engine::reclaim(world& w, std::size_t owner) {
     each.known_to[owner] = is_news = true;
   }
   const auto is_dead = [&](std::uint64_t id) {
-    return std::ranges::any_of(w.dead, [&](const dead_holder& each) {
-      return each.id == id && each.known_to[owner];
-    });
+    return std::ranges::any_of(
+        w.dead, [&](const dead_holder& each) { return each.id == id && each.known_to[owner]; });
   };
   const auto is_of_dead = [&](const moved_lease& each) { return is_dead(each.origin.holder); };
   if (!at.owns() && setup_.made != mistake::reclaims_before_move) return is_news;

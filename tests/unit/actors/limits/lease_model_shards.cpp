@@ -232,8 +232,9 @@ bool engine::speak(world& w, std::size_t owner) {
   return true;
 }
 
-// The backup goes on with what it was told. Who had the shard has no say any more and gets none back,
-// which membership_test.cpp searches. Who waits for its answers is told nothing, and asks again.
+// The backup goes on with what it was told. Who had the shard has no say any more and gets none
+// back, which membership_test.cpp searches. Who waits for its answers is told nothing, and asks
+// again.
 bool engine::take_over(world& w) {
   constexpr std::uint8_t heir = owner_count - 1;
   owning& before = w.owners[w.views.back()];

@@ -291,9 +291,8 @@ TEST_CASE("rows with times of no clock are passed over", "[ledger]") {
 }
 
 TEST_CASE("a row from the future keeps nobody out for longer than a window", "[ledger]") {
-  const auto kind =
-      GENERATE(algorithm::gcra, algorithm::fixed_window, algorithm::sliding_window,
-               algorithm::interval, algorithm::calendar);
+  const auto kind = GENERATE(algorithm::gcra, algorithm::fixed_window, algorithm::sliding_window,
+                             algorithm::interval, algorithm::calendar);
   const limit rule{.name = "l",
                    .kind = kind,
                    .amount = kind == algorithm::interval ? 1u : 5u,
