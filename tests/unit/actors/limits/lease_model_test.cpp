@@ -153,7 +153,6 @@ void check_all(const std::vector<setup>& setups, const budget& within, std::size
     CHECK(got.fault == "");
     CHECK(got.complete);
     states += got.states;
-    WARN(each.name << " " << got.states << " " << got.transitions << " depth " << got.depth);
   }
   CHECK(states >= least_states);
 }
@@ -199,17 +198,17 @@ TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model][slow
 
 TEST_CASE("lease model: a shard is passed on by who is not its owner any more",
           "[lease][model][slow]") {
-  check_all({fixed_windows()}, passed_on, 100);
-  check_all({fixed_windows()}, passed_on_and_loss, 100);
+  check_all({fixed_windows()}, passed_on, 9'600);
+  check_all({fixed_windows()}, passed_on_and_loss, 17'300);
 }
 
 TEST_CASE("lease model: two holders leave while a shard moves", "[lease][model][slow]") {
-  check_all({fixed_windows()}, both_leave, 100);
+  check_all({fixed_windows()}, both_leave, 26'900);
 }
 
 TEST_CASE("lease model: an owner hands over, returns its own leases and ends",
           "[lease][model][slow]") {
-  check_all({on_one_node(fixed_windows())}, owner_leaves, 100);
+  check_all({on_one_node(fixed_windows())}, owner_leaves, 22'200);
 }
 
 TEST_CASE("lease model: clocks of holders differ", "[lease][model][slow]") {
@@ -224,15 +223,15 @@ TEST_CASE("lease model: clocks of holders differ", "[lease][model][slow]") {
 }
 
 TEST_CASE("lease model: owners' times are a little apart", "[lease][model][slow]") {
-  check_all({apart(fixed_windows()), apart(sliding_windows())}, times_apart, 14'500);
-  check_all({apart(quick_gcra())}, apart_for_a_lease, 100);
+  check_all({apart(fixed_windows()), apart(sliding_windows())}, times_apart, 14'400);
+  check_all({apart(quick_gcra())}, apart_for_a_lease, 9'400);
 }
 
 TEST_CASE("lease model: an owner has no say for a while, or another goes on",
           "[lease][model][slow]") {
-  check_all({backed_up(fixed_windows())}, silent, 100);
-  check_all({backed_up(quick_gcra())}, silent_for_a_lease, 100);
-  check_all({backed_up(fixed_windows())}, silent_and_loss, 100);
+  check_all({backed_up(fixed_windows())}, silent, 21'800);
+  check_all({backed_up(quick_gcra())}, silent_for_a_lease, 1'550);
+  check_all({backed_up(fixed_windows())}, silent_and_loss, 1'980);
 }
 
 TEST_CASE("lease model: mistakes are found", "[lease][model]") {
