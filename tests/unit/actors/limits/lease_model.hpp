@@ -197,6 +197,7 @@ struct setup {
   std::int64_t apart_ns = 0;
   bool shares_node = false; ///< the first holder and the first owner are one node
   bool has_backup = false;
+  bool crosses = false; ///< nodes see a view one after the other, and answers about shards are lost
 };
 
 enum class act : std::uint8_t {

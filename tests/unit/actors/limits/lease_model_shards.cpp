@@ -51,7 +51,11 @@ bool engine::move(world& w, std::uint8_t to, bool is_seen_there) {
   w.views.push_back(to);
   w.moved = true;
   const std::uint8_t first = is_seen_there ? to : before;
-  return see(w, first, w.owners[first].seen + 1 < last_view(w));
+  if (setup_.crosses) return see(w, first, w.owners[first].seen + 1 < last_view(w));
+  if (is_seen_there) return false;
+  for (std::size_t i = 0; i < owner_count; ++i)
+    (void)see(w, i, false);
+  return true;
 }
 
 // An owner sees each view: the next waits for what it says of the one before. Of others the first
@@ -124,7 +128,8 @@ bool engine::lose_shard(world& w, std::size_t which) {
   if (!spend_one(w.left.losses)) return false;
   const moving lost = take_at(w.shards, which);
   w.lost_units = w.lost_units || !lost.leases.empty();
-  w.owners[lost.from].is_sent = false;
+  owning& from = w.owners[lost.from];
+  if (from.push_to == lost.to) from.is_sent = false;
   return true;
 }
 
@@ -140,13 +145,19 @@ bool engine::is_expected(const world& w, const moving& shard) const {
 // It is answered that it came; `unheard`: the answer is lost with the link.
 bool engine::arrive(world& w, std::size_t which, bool unheard) {
   owning& to = w.owners[w.shards[which].to];
+  // Messages of a node to another come in order.
+  for (std::size_t i = 0; i < which; ++i)
+    if (w.shards[i].from == w.shards[which].from && w.shards[i].to == w.shards[which].to)
+      return false;
   // A node that does not know a new limit yet passes over what comes of it, and begins anew later.
   if (w.owners[w.shards[which].from].version > to.version) return false;
-  if (unheard && !spend_one(w.left.losses)) return false;
+  if (unheard && (!setup_.crosses || !spend_one(w.left.losses))) return false;
   const moving shard = take_at(w.shards, which);
   owning& from = w.owners[shard.from];
-  from.is_sent = false;
-  if (!unheard) from.push_to = nobody;
+  if (from.push_to == shard.to) {
+    from.is_sent = false;
+    if (!unheard) from.push_to = nobody;
+  }
   if (to.is_gone || !is_expected(w, shard)) return true;
   take_in(w, shard.to, shard.rows, shard.leases);
   to.arrived = std::max(to.arrived, shard.epoch);

@@ -83,6 +83,12 @@ setup on_one_node(setup what) {
   what.shares_node = true;
   return what;
 }
+// A view is seen by one node after the other.
+setup crossing(setup what) {
+  what.name += ", views that cross";
+  what.crosses = true;
+  return what;
+}
 setup backed_up(setup what) {
   what.name += ", backed up";
   what.has_backup = true;
@@ -127,15 +133,19 @@ constexpr budget loss_and_move{.questions = 1, .ticks = 2, .losses = 1, .moves =
 constexpr budget there_and_back{.questions = 1, .ticks = 1, .crowds = 1, .moves = 2};
 constexpr budget change_and_move{
     .questions = 1, .ticks = 1, .crowds = 1, .moves = 1, .plan_changes = 1};
-constexpr budget passed_on{.questions = 1, .moves = 3};
-constexpr budget passed_on_and_loss{.questions = 1, .losses = 1, .moves = 2};
-constexpr budget both_leave{.questions = 2, .leaves = 2, .moves = 1};
-constexpr budget owner_leaves{.questions = 1, .leaves = 1, .moves = 2};
+constexpr budget passed_on{.questions = 1, .moves = 2};
+constexpr budget passed_on_often{.moves = 3};
+constexpr budget both_leave{.questions = 2, .leaves = 2};
+constexpr budget leave_and_move{.questions = 1, .ticks = 1, .leaves = 1, .moves = 1};
+constexpr budget owner_leaves{.questions = 1, .leaves = 1, .moves = 1};
 constexpr budget times_apart{.questions = 1, .ticks = 3, .crowds = 1, .moves = 1};
-constexpr budget apart_for_a_lease{.questions = 1, .ticks = 2, .crowds = 1, .moves = 1};
-constexpr budget silent{.questions = 2, .ticks = 1, .repeats = 1, .silences = 1};
-constexpr budget silent_for_a_lease{.questions = 1, .ticks = 2, .repeats = 1, .silences = 1};
+constexpr budget silent{.questions = 1, .ticks = 2, .repeats = 1, .silences = 1};
 constexpr budget silent_and_loss{.questions = 1, .ticks = 1, .losses = 1, .silences = 1};
+// What is more is only searched for mistakes, and further in PENSTOCK_LEASE_MODEL_STATES.
+constexpr budget passed_on_leased{.questions = 1, .moves = 3};
+constexpr budget passed_on_and_loss{.questions = 1, .losses = 1, .moves = 2};
+constexpr budget both_leave_and_move{.questions = 2, .leaves = 2, .moves = 1};
+constexpr budget silent_twice{.questions = 2, .ticks = 1, .repeats = 1, .silences = 1};
 
 findings search_within(setup what, const budget& within, mistake made = mistake::none) {
   what.within = within;
@@ -198,17 +208,18 @@ TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model][slow
 
 TEST_CASE("lease model: a shard is passed on by who is not its owner any more",
           "[lease][model][slow]") {
-  check_all({fixed_windows()}, passed_on, 9'600);
-  check_all({fixed_windows()}, passed_on_and_loss, 17'300);
+  check_all({crossing(fixed_windows())}, passed_on, 980);
+  check_all({crossing(fixed_windows())}, passed_on_often, 740);
 }
 
-TEST_CASE("lease model: two holders leave while a shard moves", "[lease][model][slow]") {
-  check_all({fixed_windows()}, both_leave, 26'900);
+TEST_CASE("lease model: two holders leave, and one while a shard moves", "[lease][model][slow]") {
+  check_all({fixed_windows()}, both_leave, 1'030);
+  check_all({crossing(fixed_windows())}, leave_and_move, 1'550);
 }
 
 TEST_CASE("lease model: an owner hands over, returns its own leases and ends",
           "[lease][model][slow]") {
-  check_all({on_one_node(fixed_windows())}, owner_leaves, 22'200);
+  check_all({crossing(on_one_node(fixed_windows()))}, owner_leaves, 780);
 }
 
 TEST_CASE("lease model: clocks of holders differ", "[lease][model][slow]") {
@@ -223,15 +234,13 @@ TEST_CASE("lease model: clocks of holders differ", "[lease][model][slow]") {
 }
 
 TEST_CASE("lease model: owners' times are a little apart", "[lease][model][slow]") {
-  check_all({apart(fixed_windows()), apart(sliding_windows())}, times_apart, 14'400);
-  check_all({apart(quick_gcra())}, apart_for_a_lease, 9'400);
+  check_all({apart(fixed_windows()), apart(sliding_windows())}, times_apart, 8'400);
 }
 
 TEST_CASE("lease model: an owner has no say for a while, or another goes on",
           "[lease][model][slow]") {
-  check_all({backed_up(fixed_windows())}, silent, 21'800);
-  check_all({backed_up(quick_gcra())}, silent_for_a_lease, 1'550);
-  check_all({backed_up(fixed_windows())}, silent_and_loss, 1'980);
+  check_all({backed_up(fixed_windows()), backed_up(quick_gcra())}, silent, 2'540);
+  check_all({backed_up(fixed_windows())}, silent_and_loss, 2'000);
 }
 
 TEST_CASE("lease model: mistakes are found", "[lease][model]") {
@@ -262,20 +271,20 @@ TEST_CASE("lease model: mistakes are found", "[lease][model]") {
       {mistake::remembers_over_plans, new_limit_first(algorithm::fixed_window), change_and_move,
        more},
       {mistake::moves_over_plans, new_limit_first(algorithm::fixed_window), change_and_move, more},
-      {mistake::takes_any_shard, fixed_windows(), passed_on_and_loss, lost},
-      {mistake::passes_nobody, fixed_windows(), passed_on, "nobody gets the shard"},
-      {mistake::waits_for_what_came, fixed_windows(), passed_on, "nobody gets the shard"},
-      {mistake::waits_for_the_last, fixed_windows(), passed_on, "nobody gets the shard"},
-      {mistake::sends_what_came_back, fixed_windows(), passed_on_and_loss, lost},
-      {mistake::forgets_early_returns, fixed_windows(), both_leave, lost},
-      {mistake::returns_to_anybody, fixed_windows(), both_leave, lost},
-      {mistake::reclaims_before_move, fixed_windows(), both_leave, lost},
-      {mistake::ends_too_early, fixed_windows(), both_leave, lost},
+      {mistake::takes_any_shard, crossing(fixed_windows()), passed_on_and_loss, lost},
+      {mistake::passes_nobody, crossing(fixed_windows()), passed_on_leased, "nobody gets the shard"},
+      {mistake::waits_for_what_came, crossing(fixed_windows()), passed_on_leased, "nobody gets the shard"},
+      {mistake::waits_for_the_last, crossing(fixed_windows()), passed_on_leased, "nobody gets the shard"},
+      {mistake::sends_what_came_back, crossing(fixed_windows()), passed_on_and_loss, lost},
+      {mistake::forgets_early_returns, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::returns_to_anybody, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::reclaims_before_move, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::ends_too_early, crossing(fixed_windows()), both_leave_and_move, lost},
       {mistake::compares_clocks, other_clocks(fixed_windows()), one_lease, more},
       {mistake::further_apart, apart(quick_gcra()), times_apart, more},
-      {mistake::decides_without_say, backed_up(fixed_windows()), silent, more},
+      {mistake::decides_without_say, backed_up(fixed_windows()), silent_twice, more},
       {mistake::spends_without_say, quick_gcra(), two_and_loss, more},
-      {mistake::tells_before_backup, backed_up(fixed_windows()), silent, more},
+      {mistake::tells_before_backup, backed_up(fixed_windows()), silent_twice, more},
   };
   for (const expected& each : mistakes) {
     INFO("mistake " << static_cast<int>(each.made));
@@ -293,8 +302,9 @@ TEST_CASE("lease model: as far as it is told to", "[lease][model]") {
   using change = setup (*)(setup);
   const change as_it_is = [](setup what) { return what; };
   const std::vector<std::pair<change, budget>> searches{
-      {as_it_is, {.questions = 2, .losses = 1, .moves = 3}},
-      {as_it_is, {.questions = 2, .ticks = 2, .losses = 1, .leaves = 2, .moves = 2}},
+      {crossing, {.questions = 2, .moves = 3}},
+      {crossing, {.questions = 2, .losses = 1, .moves = 2}},
+      {crossing, {.questions = 2, .ticks = 2, .leaves = 2, .moves = 2}},
       {on_one_node, {.questions = 2, .ticks = 2, .leaves = 2, .moves = 3}},
       {apart, {.questions = 2, .ticks = 4, .crowds = 1, .losses = 1, .moves = 2}},
       {backed_up, {.questions = 2, .ticks = 3, .losses = 1, .repeats = 1, .silences = 1}},
