@@ -3,6 +3,7 @@
 #include "storage/base/assert.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock {
 
@@ -157,7 +158,7 @@ std::optional<returned_units> lease_cache::take(const lease_key& key, std::uint1
   at.began_ns = asked_ns;
   at.expires_ns = asked_ns + lifetime_ns;
   units_ += answer.units;
-  if (answer.units != 0) leased_.push_back(key);
+  if (answer.units != 0 && !std::exchange(at.is_listed, true)) leased_.push_back(key);
   return replaced;
 }
 
@@ -183,9 +184,10 @@ std::vector<returned_units> lease_cache::collect(std::int64_t now_ns) {
     const auto found = held_.find(key);
     if (found == held_.end()) return true;
     holding& at = found->second;
-    if (at.units == 0 && at.unspent == 0) return true;
-    if (at.asking || is_needed(at, now_ns)) return false;
+    const bool is_spent = at.units == 0 && at.unspent == 0;
+    if (!is_spent && (at.asking || is_needed(at, now_ns))) return false;
     if (const auto back = take_out(key, at)) out.push_back(*back);
+    at.is_listed = false;
     return true;
   });
   if (now_ns - forgot_ns_ < forget_interval_ns) return out;

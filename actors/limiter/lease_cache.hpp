@@ -97,6 +97,8 @@ class lease_cache {
 
   std::size_t clients() const { return held_.size(); }
   std::uint64_t units() const { return units_; }
+  /// Those of them that collect() looks at: they have a lease, or had one since its last call.
+  std::size_t leased() const { return leased_.size(); }
 
  private:
   struct holding {
@@ -107,6 +109,7 @@ class lease_cache {
     std::uint32_t seen_before = 0; // and in the one before
     std::uint16_t owner = 0;
     bool asking = false;
+    bool is_listed = false; // in leased_
     verdict last_verdict{};
     std::uint64_t void_from = 0; // the first question since that was lost
     std::int64_t period_ns = 0;
@@ -125,7 +128,7 @@ class lease_cache {
   std::uint64_t units_ = 0;
   std::int64_t forgot_ns_ = 0;
   boost::unordered_flat_map<lease_key, holding> held_;
-  std::vector<lease_key> leased_; // those with units, and some without any more
+  std::vector<lease_key> leased_; // each once: those with units, and some without any more
 };
 
 } // namespace penstock

@@ -131,11 +131,10 @@ std::uint32_t lease_granter::take_back(const lease_return& what, std::int64_t no
   return units;
 }
 
-std::uint64_t lease_granter::reclaim(const std::function<bool(std::uint64_t)>& is_dead,
-                                     std::int64_t now_ns) {
+std::uint64_t lease_granter::reclaim(const is_lost_function& is_lost, std::int64_t now_ns) {
   std::uint64_t units = 0;
   for (const auto at : leases_where([&](const given& entry) {
-         return entry.origin.holder != 0 && is_dead(entry.origin.holder);
+         return entry.origin.holder != 0 && is_lost(entry.origin.holder, entry.key.client);
        })) {
     const std::uint32_t half = at->second.units / 2;
     units += half;

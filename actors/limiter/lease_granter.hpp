@@ -85,8 +85,8 @@ class lease_granter {
 
   /// What a dead holder spent of a lease nobody knows: half of it is taken for spent, and the other
   /// half goes back. Gives how many units that was. It errs by half of the lease at most.
-  std::uint64_t reclaim(const std::function<bool(std::uint64_t holder)>& is_dead,
-                        std::int64_t now_ns);
+  using is_lost_function = std::function<bool(std::uint64_t holder, std::uint64_t client)>;
+  std::uint64_t reclaim(const is_lost_function& is_lost, std::int64_t now_ns);
 
   /// Takes out the leases of a shard's clients, and takes such in. One that was charged by other
   /// rules than the plan's here is passed over: its marks and units are not of these limits.

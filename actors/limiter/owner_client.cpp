@@ -74,7 +74,7 @@ std::optional<verdict> owner_client::without_asking(open_item& item, std::int64_
   const plan* const rules = context_.ledger->rules_of(item.item.plan);
   // What a node holds is taken for lost when its right to decide is over.
   if (!rules || item.item.events == 0 || !table_.may_decide(steady_ns)) return std::nullopt;
-  const lease_key key = key_of(item.item);
+  const lease_key& key = item.key = key_of(item.item);
   if (const auto answer = cache_.spend(key, item.item.events, steady_ns, item.leases_awaited > 0)) {
     limiter_cluster_metrics& metrics = *context_.parts.metrics;
     (answer->granted != 0 ? metrics.leased_requests : metrics.leased_refusals).add();
@@ -160,8 +160,8 @@ void owner_client::send(owner_query query, const limiter_handle& owner) {
     if (each.requested_units == 0) continue;
     requests_units = true;
     if (settles)
-      request.settlements.push_back(cache_.settlement(key_of(each.item)));
-    else if (const auto back = cache_.surrender(key_of(each.item)))
+      request.settlements.push_back(cache_.settlement(each.key));
+    else if (const auto back = cache_.surrender(each.key))
       returns_.give_back({*back});
   }
   if (!requests_units) request.requested_units.clear();
@@ -221,7 +221,7 @@ void owner_client::answer(const front_end_handle& front_end, std::uint64_t token
 }
 
 verdict owner_client::decide_here(const open_item& each) {
-  if (each.requested_units != 0) cache_.give_up(key_of(each.item));
+  if (each.requested_units != 0) cache_.give_up(each.key);
   const std::int64_t now_ns = context_.clock();
   const auto at = context_.ledger->locate(each.item, now_ns);
   return backup_.decide(at, each.item, each.sizes, now_ns).answer;
@@ -233,7 +233,7 @@ verdict owner_client::fall_back(const open_item& each) {
     context_.parts.metrics->fallback_local.add();
     return decide_here(each);
   }
-  if (each.requested_units != 0) cache_.give_up(key_of(each.item));
+  if (each.requested_units != 0) cache_.give_up(each.key);
   context_.parts.metrics->fallback_refused.add();
   verdict answer;
   answer.reason = static_cast<std::uint8_t>(refusal::unreachable);
@@ -244,7 +244,7 @@ verdict owner_client::fall_back(const open_item& each) {
 void owner_client::note_lost(const owner_query& query, std::uint64_t token) {
   if (query.waits) return; // nobody was asked
   for (const open_item& each : query.items)
-    if (each.requested_units != 0) cache_.lost(key_of(each.item), token);
+    if (each.requested_units != 0) cache_.lost(each.key, token);
 }
 
 void owner_client::on_reply(const owner_reply& reply, const limiter_handle& from) {
@@ -282,7 +282,7 @@ void owner_client::take_answer(const owner_query& query, const owner_reply& repl
       ++next_lease;
     const bool has = next_lease < reply.leases.size() && reply.leases[next_lease].item == i;
     const lease_answer lease = has ? reply.leases[next_lease] : lease_answer{};
-    if (const auto back = cache_.take(key_of(item.item), query.owner, reply.verdicts[i], lease,
+    if (const auto back = cache_.take(item.key, query.owner, reply.verdicts[i], lease,
                                       query.sent_ns, context_.parts.steady_ns()))
       returns_.give_back({*back});
   }

@@ -72,6 +72,7 @@ class owner_client {
     admit_item item;
     std::vector<std::uint32_t> sizes{};
     std::uint32_t requested_units = 0;
+    lease_key key{};           // of the lease that they are asked for: plans may change meanwhile
     bool awaits_lease = false; // that is being asked for
     std::uint8_t leases_awaited = 0;
   };

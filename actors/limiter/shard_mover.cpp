@@ -32,6 +32,7 @@ namespace penstock {
 void shard_mover::place_all(const placement* before) {
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     if (!table_.is_mine(shard)) continue;
+    forget_arrival_of_no_view(shard);
     if (table_.owner_of(shard) == table_.self())
       place_own(shard, before);
     else
@@ -40,6 +41,15 @@ void shard_mover::place_all(const placement* before) {
 }
 
 // -- towards this node ----------------------------------------------------------------------------
+
+// Before its first view a node can't tell.
+void shard_mover::forget_arrival_of_no_view(std::uint32_t shard) {
+  if (is_of_no_view(arrived_epoch_[shard])) arrived_epoch_[shard] = 0;
+}
+
+bool shard_mover::is_of_no_view(std::uint64_t epoch) const {
+  return table_.has_view() && epoch > table_.epoch() && epoch - table_.epoch() > max_views_ahead;
+}
 
 // It is arriving, and not only until nobody else may decide.
 bool shard_mover::is_waiting(std::uint32_t shard) const {
@@ -59,8 +69,10 @@ shard_mover::way_here shard_mover::way_of(std::uint32_t shard, const placement* 
   if (table_.role_of(shard) == shard_role::own && was_here) return way_here::was_own;
   if (arrived_epoch_[shard] != 0 && arrived_epoch_[shard] + had_it >= view.epoch)
     return way_here::came_before_view;
-  // From who had them before this node was to.
-  if (waits && was_here && table_.is_member(coming.from)) return way_here::still_coming;
+  if (waits && arrived_epoch_[shard] >= coming.epoch) return way_here::came_before_view;
+  // From who had them before this node was to. Views may have named others meanwhile, who wait for
+  // this node.
+  if (waits && table_.is_member(coming.from)) return way_here::still_coming;
   // Who had them is gone; the backup has what it streamed.
   if (waits && coming.what != awaited::better_copy && was_here && has_backup)
     return way_here::from_backup_of_lost;
@@ -68,7 +80,7 @@ shard_mover::way_here shard_mover::way_of(std::uint32_t shard, const placement* 
   if (is_foreign && was_here && has_backup && !copies_.has_whole(shard, before))
     return way_here::from_better_copy;
   if (was_here || at.source == no_member) return way_here::nowhere_else;
-  return waits && coming.from == at.source ? way_here::already_awaited : way_here::from_source;
+  return way_here::from_source;
 }
 
 void shard_mover::place_own(std::uint32_t shard, const placement* before) {
@@ -83,7 +95,6 @@ void shard_mover::place_own(std::uint32_t shard, const placement* before) {
   switch (way_of(shard, before)) {
   case way_here::was_own:
   case way_here::still_coming:
-  case way_here::already_awaited:
     return;
   case way_here::came_before_view:
     return begin(shard, false, false);
@@ -158,6 +169,7 @@ bool shard_mover::is_expected(const shard_rows& rows) const {
 
 std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const limiter_handle& from) {
   if (rows.shard >= shard_count || !table_.is_mine(rows.shard)) return std::nullopt;
+  if (is_of_no_view(rows.epoch)) return std::nullopt;
   if (rows.is_offer) return take_offer(rows, from), std::nullopt;
   const std::uint32_t shard = rows.shard;
   const std::int64_t now_ns = context_.clock();
@@ -177,7 +189,8 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
   owner_.take_in_leases(leases);
   context_.parts.metrics->shards_received.add();
   arrived_epoch_[shard] = std::max(arrived_epoch_[shard], rows.epoch);
-  // Otherwise the view that says why is still to come.
+  // Otherwise the view that says why is still to come. Who was to get it from here has had it.
+  drop_move(shard);
   if (!table_.has_view() || rows.epoch > table_.epoch()) return std::nullopt;
   const placement& view = table_.view();
   const shard_place& at = view.shards[shard];
@@ -266,8 +279,11 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
     table_.set_role(shard, shard_role::foreign);
     push(shard, next_for(shard), coming.is_incomplete);
   } else if (at.source == table_.self() && missed_views) {
-    // It was to come here by a view that this node never saw.
-    await(shard, awaited::unseen_move, shard_table::any_member);
+    // It was to come here by a view that this node never saw, and may be here already.
+    if (arrived_epoch_[shard] > (before ? before->epoch : 0))
+      push(shard, next_for(shard));
+    else
+      await(shard, awaited::unseen_move, shard_table::any_member);
   } else if (at.source == table_.self()) {
     last_copies_.set(shard); // what a dead owner had streamed to this node
   }
@@ -305,7 +321,8 @@ void shard_mover::push(std::uint32_t shard, std::uint16_t to, bool is_partial) {
   PENSTOCK_ASSERT(table_.role_of(shard) != shard_role::own);
   PENSTOCK_ASSERT(to != table_.self());
   drop_move(shard);
-  moves_.push_back({shard, to, false, false, is_partial});
+  moves_.push_back({shard, to, table_.epoch(), false, false, is_partial});
+  arrived_epoch_[shard] = 0; // it did not come to stay
   PENSTOCK_ASSERT(moves_.size() <= shard_count);
 }
 
@@ -315,7 +332,7 @@ void shard_mover::offer(std::uint32_t shard) {
   const std::uint16_t owner = table_.owner_of(shard);
   const bool is_asked = copies_.has_saved(shard) && table_.view().includes_self;
   if (is_asked && owner != no_member && !std::ranges::count(moves_, shard, &move::shard))
-    moves_.push_back({shard, owner, false, true, false});
+    moves_.push_back({shard, owner, table_.epoch(), false, true, false});
 }
 
 void shard_mover::drop_offer(std::uint32_t shard) {
@@ -338,6 +355,7 @@ void shard_mover::redirect(std::uint32_t shard) {
   for (move& each : moves_)
     if (each.shard == shard && !table_.is_member(each.to)) {
       each.to = next_for(shard);
+      each.epoch = table_.epoch();
       each.sent = false;
     }
 }
@@ -375,7 +393,7 @@ void shard_mover::send_shard(const move& what, const limiter_handle& to) {
   do {
     const std::size_t end = std::min(first + rows_per_chunk, rows.size());
     shard_rows piece;
-    piece.epoch = table_.epoch();
+    piece.epoch = what.epoch;
     piece.from = table_.view().members.at(table_.self());
     piece.shard = what.shard;
     piece.last = end == rows.size();
@@ -404,8 +422,10 @@ void shard_mover::send_shard(const move& what, const limiter_handle& to) {
 }
 
 void shard_mover::on_taken(const shard_taken& done) {
-  const auto taken = std::erase_if(
-      moves_, [&](const move& each) { return each.shard == done.shard && each.sent; });
+  // An answer to an earlier sending says nothing of a later one.
+  const auto taken = std::erase_if(moves_, [&](const move& each) {
+    return each.shard == done.shard && each.epoch == done.epoch && each.sent;
+  });
   if (taken > 0) {
     handed_over_.set(done.shard);
     copies_.drop_saved(done.shard);

@@ -26,6 +26,9 @@ inline constexpr std::size_t max_moving_shards = 8;
 inline constexpr std::int64_t handover_timeout_ns = 5'000'000'000;
 /// And this long for counters that may be on their way by a view that it never saw.
 inline constexpr std::int64_t unseen_timeout_ns = 1'000'000'000;
+/// Counters may come before the view that sends them, by so many views: who misses more is taken
+/// out long before. What names a later view is nobody's, and says nothing of this node's views.
+inline constexpr std::uint64_t max_views_ahead = 64;
 
 /// Changes the roles of shards, and nobody else does: shard_mover.cpp draws how. Not synchronised.
 class shard_mover {
@@ -77,18 +80,19 @@ class shard_mover {
     by_unseen_view,
     from_better_copy,
     nowhere_else,
-    already_awaited,
     from_source
   };
   struct move {
     std::uint32_t shard = 0;
     std::uint16_t to = 0;
+    std::uint64_t epoch = 0; // of the view that moves it, also when it is sent again later
     bool sent = false;
     bool is_offer = false;   // of what was saved
     bool is_partial = false; // some counters are lost
   };
 
   // -- towards this node --------------------------------------------------------------------------
+  void forget_arrival_of_no_view(std::uint32_t shard);
   void place_own(std::uint32_t shard, const placement* before);
   way_here way_of(std::uint32_t shard, const placement* before) const;
   void begin(std::uint32_t shard, bool owner_sent, bool is_incomplete);
@@ -98,6 +102,7 @@ class shard_mover {
   void become_owner(std::uint32_t shard, bool is_incomplete);
   bool is_incomplete(std::uint32_t shard) const;
   bool is_waiting(std::uint32_t shard) const;
+  bool is_of_no_view(std::uint64_t epoch) const;
   bool is_expected(const shard_rows& rows) const;
 
   // -- away from it -------------------------------------------------------------------------------

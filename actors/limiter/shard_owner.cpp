@@ -93,8 +93,11 @@ void shard_owner::note_dead(const placement* before) {
 void shard_owner::reclaim() {
   if (!may_reclaim_ || !table_.has_view() || !table_.view().confirmed) return;
   may_reclaim_ = false;
-  context_.parts.metrics->units_reclaimed.add(
-      granter_.reclaim([this](std::uint64_t holder) { return is_dead(holder); }, context_.clock()));
+  // A lease that is to go with its shard may have come back to the new owner, before its shard.
+  const auto is_lost = [this](std::uint64_t holder, std::uint64_t client) {
+    return table_.owns(client) && is_dead(holder);
+  };
+  context_.parts.metrics->units_reclaimed.add(granter_.reclaim(is_lost, context_.clock()));
 }
 
 void shard_owner::take_in_leases(const std::vector<moved_lease>& leases) {

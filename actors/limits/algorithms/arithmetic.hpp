@@ -72,8 +72,11 @@ inline std::uint32_t whole_amount(const limit& rule) {
 inline std::int64_t start_of_window(const limit_state& charged) {
   return charged.at;
 }
-inline limit_state keep(const limit&, const limit&, const limit_state& state, std::int64_t) {
-  return state;
+// The state, whose window begins no later than now, when it would have begun at `start_ns`.
+inline limit_state begun(const limit_state& state, std::int64_t start_ns, std::int64_t now_ns) {
+  limit_state after = state;
+  if (state.at - now_ns > max_ahead_ns) after.at = start_ns;
+  return after;
 }
 inline limit_state nothing_to_fold(const limit&, const limit_state& state, std::int64_t) {
   return state;

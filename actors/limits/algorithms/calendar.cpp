@@ -79,6 +79,11 @@ bool is_idle_calendar(const limit& rule, const limit_state& state, std::int64_t 
   return used_in_calendar(rule, state, now_ns) == 0;
 }
 
+limit_state carry_calendar(const limit& before, const limit&, const limit_state& state,
+                           std::int64_t now_ns) {
+  return begun(state, calendar_start(before.unit, now_ns), now_ns);
+}
+
 std::int64_t window_at_once_calendar(const limit&) {
   return max_window_ns;
 }
@@ -119,7 +124,7 @@ const limit_algorithm calendar_algorithm{
     .charge = charge_calendar,
     .wait_ns = wait_calendar,
     .is_idle = is_idle_calendar,
-    .carry_over = keep,
+    .carry_over = carry_calendar,
     .units_at_once = whole_amount,
     .window_at_once_ns = window_at_once_calendar,
     .set_aside = charge_calendar,

@@ -39,6 +39,11 @@ bool is_idle_fixed_window(const limit& rule, const limit_state& state, std::int6
   return used_in_fixed_window(rule, state, now_ns) == 0;
 }
 
+limit_state carry_fixed_window(const limit&, const limit&, const limit_state& state,
+                               std::int64_t now_ns) {
+  return begun(state, now_ns, now_ns);
+}
+
 std::int64_t window_left_fixed(const limit& rule, const limit_state& state, std::int64_t now_ns) {
   if (used_in_fixed_window(rule, state, now_ns) == 0) return window_of(rule);
   return state.at + window_of(rule) - now_ns;
@@ -58,7 +63,7 @@ const limit_algorithm fixed_window_algorithm{
     .charge = charge_fixed_window,
     .wait_ns = wait_fixed_window,
     .is_idle = is_idle_fixed_window,
-    .carry_over = keep,
+    .carry_over = carry_fixed_window,
     .units_at_once = whole_amount,
     .window_at_once_ns = window_of,
     .set_aside = charge_fixed_window,

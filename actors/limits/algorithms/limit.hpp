@@ -45,6 +45,11 @@ inline constexpr std::int64_t max_window_ns = 3'155'760'000'000'000'000;
 /// The latest time that algorithms are defined for: the year 2116.
 inline constexpr std::int64_t max_now_ns = std::int64_t{1} << 62;
 
+/// What comes from a peer or the disk may have begun so much later than now: clocks differ by less.
+/// A window that began later still begins now, whoever says what: it keeps nobody out for longer
+/// than its length.
+inline constexpr std::int64_t max_ahead_ns = 1'000'000'000;
+
 /// What a limiter remembers of one client for one limit: 16 bytes, all zero for a new client. What
 /// they mean stands in the algorithm's file.
 struct limit_state {

@@ -95,11 +95,11 @@ bool is_idle_sliding(const limit& rule, const limit_state& state, std::int64_t n
 
 limit_state carry_sliding(const limit& before, const limit& after, const limit_state& state,
                           std::int64_t now_ns) {
-  if (window_of(before) == window_of(after)) return state;
+  const std::int64_t window = window_of(after);
+  if (window_of(before) == window) return begun(state, now_ns - now_ns % window, now_ns);
   // What the old windows count for now has been spent in the new one.
   const std::uint32_t available = available_sliding(before, state, now_ns);
   PENSTOCK_ASSERT(available <= amount_of(before));
-  const std::int64_t window = window_of(after);
   return {now_ns - now_ns % window, amount_of(before) - available, 0};
 }
 

@@ -1,5 +1,6 @@
 // What a peer may say that no limiter would: it is passed over, and ends nothing.
 #include "actors/limiter/peer_messages.hpp"
+#include "actors/limiter/shard_mover.hpp"
 #include "tests/unit/actors/limiter/limiter_world.hpp"
 #include "tests/unit/actors/stand_in.hpp"
 
@@ -118,4 +119,95 @@ TEST_CASE_METHOD(three_limiters, "limiters: rows and leases with numbers that no
   run();
   pass_time(200);
   CHECK(ask_one(to, some_client)->granted == 1);
+}
+
+namespace {
+
+/// A stranger that sends a shard of which nothing is known, by a view that is still to come.
+class false_mover : public small_limiters {
+ public:
+  void send_nothing(std::size_t to, std::uint64_t epoch) {
+    caf::scoped_actor stranger{system};
+    shard_rows none;
+    none.epoch = epoch;
+    none.shard = shard_of(some_client);
+    none.last = true;
+    stranger->send(nodes[to]->limiter, none);
+    run();
+  }
+  /// The new owner sees the view first, and has to wait for who had the counters.
+  void check_waits_for(std::size_t had) {
+    const auto to = owner();
+    REQUIRE(to != had);
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (i != had) tell_view(i);
+    run();
+    CHECK_FALSE(ask_one(to, some_client));
+    tell_view(had);
+    run();
+    CHECK(collect(to).at(0).granted == 1);
+    CHECK(ask_one(to, some_client, 9)->granted == 3);
+  }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(false_mover, "limiters: a shard that came by a view that never was has not come",
+                 "[limiter_cluster]") {
+  const std::uint64_t epoch = GENERATE(0ull, UINT64_MAX - 1, UINT64_MAX);
+  const auto had = owner();
+  CHECK(ask_one(had, some_client, 6)->granted == 6);
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    send_nothing(i, epoch == 0 ? view.epoch + max_views_ahead + 1 : epoch);
+  nodes[had]->leaving = true;
+  next_view({other()});
+  check_waits_for(had);
+}
+
+TEST_CASE_METHOD(false_mover, "limiters: nor does it to a node that has no view yet",
+                 "[limiter_cluster]") {
+  const auto first = owner();
+  CHECK(ask_one(first, some_client, 6)->granted == 6);
+  pass_time(60);
+  kill(first);
+  next_view();
+  run();
+  const auto had = owner();
+  restart(first, minute_plan(10));
+  send_nothing(first, UINT64_MAX);
+  next_view({first});
+  check_waits_for(had);
+}
+
+TEST_CASE_METHOD(played_owner, "limiters: plans that change while a lease is asked for",
+                 "[limiter_cluster]") {
+  const auto change_plan = [&](limit_scope scope) {
+    plan rules = minute_plan(10'000);
+    rules.limits[0].scope = scope;
+    tell(asking, plans_changed{std::make_shared<const std::vector<plan>>(1, rules)});
+    run();
+  };
+  const auto ask_until_units_are_wanted = [&] {
+    for (int i = 0; i < 10; ++i) {
+      ask(asking, some_client);
+      const auto request = question();
+      if (!request.requested_units.empty()) return request.token;
+      answer({.token = request.token, .verdicts = {verdict{.granted = 1}}});
+    }
+    FAIL("no lease is asked for");
+    return std::uint64_t{0};
+  };
+  const auto token = ask_until_units_are_wanted();
+  change_plan(limit_scope::stream);
+  SECTION("the answer comes") {
+    answer({.token = token, .verdicts = {verdict{.granted = 1}}});
+  }
+  SECTION("the answer does not come") {
+    pass_time(5000);
+    tell(asking, peer_up{static_cast<std::uint16_t>(owner()), {stand_in(played)}});
+    run();
+  }
+  CHECK(collect(asking).size() >= 1);
+  change_plan(limit_scope::account);
+  (void)ask_until_units_are_wanted();
 }

@@ -326,6 +326,29 @@ TEST_CASE_METHOD(leased_limiters, "limiters: who leaves says also that its lease
   CHECK(rest(owner()) == 10'000 - spent);
 }
 
+TEST_CASE_METHOD(leased_limiters,
+                 "limiters: of a lease that is to go with its shard nothing is reclaimed",
+                 "[limiter_cluster]") {
+  spend(whole_lease);
+  nodes[holder]->leaving = nodes[giver]->leaving = true;
+  cut(giver, backup);
+  next_view();
+  run();
+  REQUIRE(owner() == backup);
+  self->send(nodes[holder]->limiter, leave_shards{});
+  pass_time(60);
+  shards_gone gone;
+  CHECK(take(self, gone)); // the new owner has heard of the lease, and not got it yet
+  kill(holder);
+  next_view();
+  pass_time(60);
+  link(giver, backup);
+  pass_time(60);
+  for (const auto& each : nodes)
+    CHECK(each->metrics->units_reclaimed.value() == 0);
+  CHECK(rest(owner()) == 10'000 - spent);
+}
+
 namespace {
 
 /// The holder leaves, and has handed over its shards; the test plays the client's owner.

@@ -75,6 +75,19 @@ TEST_CASE_METHOD(second_owner, "limiters: counters come by a view that the new o
   CHECK(ask_one(last, some_client, 9)->granted == 3);
 }
 
+TEST_CASE_METHOD(second_owner,
+                 "limiters: counters that came by a view that was missed go on at once",
+                 "[limiter_cluster]") {
+  next_view({had, last});
+  run();
+  nodes[first]->leaving = true; // before it has heard that it was to be the owner
+  next_view();
+  run();
+  CHECK(owner() == had);
+  CHECK(ask_one(had, some_client, 9)->granted == 4);
+  CHECK(nodes[had]->metrics->moves_incomplete.value() == 0);
+}
+
 TEST_CASE_METHOD(second_owner, "limiters: nor are they waited for for long", "[limiter_cluster]") {
   cut(first, had);
   next_view({had, last});
@@ -350,6 +363,109 @@ TEST_CASE_METHOD(small_limiters, "limiters: owner and backup die at once: it is 
   run();
   REQUIRE(owner() == last);
   CHECK(nodes[last]->metrics->moves_incomplete.value() > 0);
+}
+
+namespace {
+
+/// The client's counters go to a second node and a third, and back to the second, while the link
+/// from who has them is cut.
+class crossing_moves : public small_limiters {
+ public:
+  crossing_moves() {
+    CHECK(ask_one(first, some_client, 6)->granted == 6);
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (i != first) cut(first, i);
+    leave_to(first, {first});
+    run();
+    second = owner();
+    third = 3 - first - second;
+  }
+  void leave_to(std::size_t who, const std::vector<std::size_t>& told) {
+    nodes[who]->leaving = true;
+    next_view(told);
+  }
+  std::size_t first = owner();
+  std::size_t second = 0;
+  std::size_t third = 0;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(crossing_moves, "limiters: who waits for a shard goes on to when others are named",
+                 "[limiter_cluster]") {
+  tell_view(second);
+  leave_to(second, {second});
+  run();
+  REQUIRE(owner() == third);
+  nodes[second]->leaving = false;
+  next_view({second});
+  run();
+  REQUIRE(owner() == second);
+  link(first, second);
+  run();
+  CHECK(ask_one(second, some_client, 9)->granted == 4);
+  CHECK(nodes[second]->metrics->moves_incomplete.value() == 0);
+}
+
+namespace {
+
+/// The test plays those who get a node's shards.
+class played_heirs : public small_limiters {
+ public:
+  played_heirs() {
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (i != had) link_to(i);
+    nodes[had]->leaving = true;
+    next_view({had});
+    heir = owner();
+  }
+  void link_to(std::size_t who) {
+    tell(had, peer_up{static_cast<std::uint16_t>(who), {stand_in(played)}});
+  }
+  void send(const shard_rows& rows) {
+    played->send(nodes[had]->limiter, rows);
+    run();
+  }
+  /// Takes all that is sent, and says so of all shards but the client's, of which it gives how
+  /// often it came.
+  int take_shards() {
+    int came = 0;
+    run();
+    for (shard_rows rows; take(played, rows); run()) {
+      if (!rows.last) continue;
+      if (rows.shard == shard_of(some_client)) {
+        ++came;
+        last_came = rows;
+        continue;
+      }
+      shard_taken done;
+      done.epoch = rows.epoch;
+      done.shard = rows.shard;
+      played->send(nodes[had]->limiter, done);
+    }
+    return came;
+  }
+  caf::scoped_actor played{system};
+  std::size_t had = owner();
+  std::size_t heir = 0;
+  shard_rows last_came;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(played_heirs, "limiters: a shard that came back is not sent once more",
+                 "[limiter_cluster]") {
+  REQUIRE(take_shards() == 1);
+  tell(had, peer_down{static_cast<std::uint16_t>(heir)});
+  link_to(heir);
+  CHECK(take_shards() == 1); // nobody said that it came
+  // It has come all the same, and comes back by a view that is still to come.
+  last_came.epoch = view.epoch + 1;
+  last_came.from = nodes[heir]->address;
+  send(last_came);
+  tell(had, peer_down{static_cast<std::uint16_t>(heir)});
+  link_to(heir);
+  CHECK(take_shards() == 0);
 }
 
 namespace {

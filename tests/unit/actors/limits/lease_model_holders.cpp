@@ -7,10 +7,16 @@ namespace penstock::lease_model {
 
 bool engine::spend(world& w, std::size_t holder, std::uint32_t units) {
   holding& by = w.holders[holder];
+  if (by.is_leaving) return false;
+  if (is_at(w, holder, 0)) {
+    if (w.owners[0].decides()) return spend_here(w, holder, units);
+    if (!w.owners[0].has_say) return false; // it asks for no lease, and spends none
+  }
   lease_cache cache = load_cache(w, holder);
-  std::int64_t at_ns = w.now_ns;
+  const std::int64_t now_ns = holder_now(w, holder);
+  std::int64_t at_ns = now_ns;
   if (setup_.made == mistake::spends_after_expiry && by.told.units > 0)
-    at_ns = std::min(at_ns, by.asked_ns + by.told.lifetime_ns - 1);
+    at_ns = std::min(at_ns, by.asked_ns + now_ns - w.now_ns + by.told.lifetime_ns - 1);
   if (const auto spent = cache.spend(key_, units, at_ns)) {
     if (spent->granted == 0) return false;
     by.told.units = static_cast<std::uint32_t>(cache.units());
@@ -21,8 +27,8 @@ bool engine::spend(world& w, std::size_t holder, std::uint32_t units) {
   if (by.asking)
     return false; // what is asked without a request for units is as what the crowd asks
   if (!spend_one(w.left.questions)) return false;
-  (void)cache.spend(key_, hot_demand, w.now_ns);
-  const std::uint32_t requested_units = cache.units_to_request(key_, terms_, w.now_ns);
+  (void)cache.spend(key_, hot_demand, now_ns);
+  const std::uint32_t requested_units = cache.units_to_request(key_, terms_, now_ns);
   lease_settlement settlement = cache.settlement(key_);
   by.told.units = 0;
   by.unspent = settlement.unspent;
@@ -40,6 +46,18 @@ bool engine::spend(world& w, std::size_t holder, std::uint32_t units) {
   return true;
 }
 
+// Of its own shard a node leases nothing, and asks nobody.
+bool engine::spend_here(world& w, std::size_t holder, std::uint32_t units) {
+  if (w.holders[holder].asking || !spend_one(w.left.questions)) return false;
+  acting by = load(w, 0);
+  const admit_item item = model_item(rules(w.owners[0].version), units);
+  const auto decided = by.ledger.decide(by.at, item, {}, owner_now(w, 0));
+  admit(w, decided.answer.granted, w.owners[0].version);
+  w.unconfirmed += decided.answer.granted;
+  store(w, 0, by);
+  return true;
+}
+
 static bool is_awaited(const world& w, const reply& which) {
   const holding& by = w.holders[which.holder];
   return by.asking && by.token == which.to.token;
@@ -52,7 +70,8 @@ bool engine::take(world& w, std::size_t which) {
     const bool late = setup_.made == mistake::counts_from_arrival;
     const std::int64_t asked_ns = late ? w.now_ns : got.asked_ns;
     lease_cache cache = load_cache(w, got.holder);
-    (void)cache.take(key_, 0, {}, got.told, asked_ns, w.now_ns);
+    const std::int64_t now_ns = holder_now(w, got.holder);
+    (void)cache.take(key_, 0, {}, got.told, asked_ns + now_ns - w.now_ns, now_ns);
     by.told = got.told;
     by.unspent = 0;
     by.void_from = cache.settlement(key_).void_from;
@@ -60,7 +79,7 @@ bool engine::take(world& w, std::size_t which) {
     by.version = got.version;
     by.asking = false;
   } else if (got.told.units > 0) {
-    w.returns.push_back({{got.told.lease, got.told.units}, false});
+    w.returns.push_back({{got.told.lease, got.told.units}, false, got.holder});
   }
   return true;
 }
@@ -68,11 +87,11 @@ bool engine::take(world& w, std::size_t which) {
 bool engine::collect(world& w, std::size_t holder) {
   holding& by = w.holders[holder];
   lease_cache cache = load_cache(w, holder);
-  const auto back = cache.collect(w.now_ns);
+  const auto back = cache.collect(holder_now(w, holder));
   const bool forgot = cache.clients() == 0 && (by.told.lease != 0 || by.void_from != 0);
   if (back.empty() && !forgot) return false;
   for (const returned_units& each : back)
-    w.returns.push_back({each.what, by.unspent == 0});
+    w.returns.push_back({each.what, by.unspent == 0, static_cast<std::uint8_t>(holder)});
   if (setup_.made != mistake::keeps_what_it_returned) by.told.units = 0;
   by.told.lease = 0;
   by.unspent = 0;
@@ -102,39 +121,69 @@ bool engine::lose_reply(world& w, std::size_t which) {
 void engine::end_process(world& w, std::size_t holder, bool has_left) {
   holding& by = w.holders[holder];
   w.graves.push_back({by.told.lease, by.told.units + by.unspent});
-  for (const reply& each : w.replies) {
-    if (each.to.holder != by.id) continue;
-    w.graves.push_back({each.told.lease, each.told.units});
-    w.lost_units = w.lost_units || each.told.units > 0;
-  }
+  for (const auto* replies : {&w.replies, &w.held})
+    for (const reply& each : *replies) {
+      if (each.to.holder != by.id) continue;
+      w.graves.push_back({each.told.lease, each.told.units});
+      w.lost_units = w.lost_units || each.told.units > 0;
+    }
   for (const question& each : w.questions)
     w.lost_units = w.lost_units || each.from.holder == by.id;
-  std::erase_if(w.replies, [&](const reply& each) { return each.to.holder == by.id; });
-  w.dead.push_back({by.id, has_left, {}});
+  const auto is_of_it = [&](const reply& each) { return each.to.holder == by.id; };
+  std::erase_if(w.replies, is_of_it);
+  std::erase_if(w.held, is_of_it);
+  for (returning& each : w.returns)
+    if (each.by == holder) each.by = holder_count;
+  w.dead.push_back({by.id, has_left, {}, static_cast<std::uint8_t>(w.views.size() - 1)});
   by = {};
   by.id = ++w.last_id;
 }
 
+// It ends, or has no say any more and is taken out.
 bool engine::die(world& w, std::size_t holder) {
-  if (w.holders[holder].told.lease == 0 || !spend_one(w.left.losses)) return false;
-  end_process(w, holder, false);
+  if (w.holders[holder].told.lease == 0 || is_at(w, holder, 0)) return false;
+  if (!spend_one(w.left.losses)) return false;
+  if (setup_.made == mistake::spends_without_say) {
+    w.graves.push_back({w.holders[holder].told.lease, w.holders[holder].told.units});
+    w.dead.push_back({w.holders[holder].id, false, {}, 0});
+  } else {
+    end_process(w, holder, false);
+  }
   w.lost_units = true;
   return true;
 }
 
-// Nobody waits for an answer of it any more, and it ends when the owner has all that it returns.
+// It tells also of a lease that it has spent; nobody waits for an answer of it any more.
 bool engine::leave(world& w, std::size_t holder) {
-  const holding& by = w.holders[holder];
-  if (by.told.lease == 0 || by.asking || !w.returns.empty()) return false;
-  const auto owner = std::ranges::find_if(w.owners, &owning::owns);
-  if (owner->stopped || !spend_one(w.left.leaves)) return false;
-  const auto index = static_cast<std::size_t>(owner - w.owners.begin());
+  holding& by = w.holders[holder];
+  const bool is_used = by.told.lease != 0 || is_at(w, holder, 0);
+  if (!is_used || by.asking || by.is_leaving || !spend_one(w.left.leaves)) return false;
   lease_cache cache = load_cache(w, holder);
-  acting at = load(w, index);
   for (const returned_units& each : cache.collect_all())
     if (each.what.units != 0 || setup_.made != mistake::leaves_silently)
-      (void)at.granter.take_back(each.what, w.now_ns);
-  store(w, index, at);
+      w.returns.push_back({each.what, each.what.units != 0, static_cast<std::uint8_t>(holder)});
+  w.graves.push_back({by.told.lease, by.told.units + by.unspent});
+  by.told = {};
+  by.unspent = 0;
+  by.void_from = 0;
+  by.is_leaving = true;
+  return true;
+}
+
+// Its owners have heard of its leases, and its own shards are gone.
+bool engine::end(world& w, std::size_t holder) {
+  const auto is_by_it = [holder](const returning& each) { return each.by == holder; };
+  if (!w.holders[holder].is_leaving) return false;
+  if (setup_.made != mistake::ends_too_early && std::ranges::any_of(w.returns, is_by_it))
+    return false;
+  if (is_at(w, holder, 0)) {
+    owning& node = w.owners[0];
+    if (w.views.back() == 0 || node.role != shard_part::foreign || node.push_to != nobody)
+      return false;
+    if (node.seen + 1u != w.views.size()) return false;
+    node.is_gone = true;
+  }
+  if (setup_.made == mistake::ends_too_early) std::erase_if(w.returns, is_by_it);
   end_process(w, holder, true);
   return true;
 }

@@ -115,7 +115,7 @@ void follow(mirror& real, const action& step, const world& before, const world& 
 }
 
 bool is_mirrored(act what) {
-  return what != act::crowd && what != act::forget && what != act::change_plan && what != act::stop;
+  return what != act::crowd && what != act::forget && what != act::change_plan;
 }
 
 void walk(const setup& what, std::uint64_t seed) {

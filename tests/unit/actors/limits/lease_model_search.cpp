@@ -66,17 +66,27 @@ std::vector<action> engine::actions(const world& from) const {
   each(act::decide, from.questions.size());
   each(act::take, from.replies.size());
   each(act::collect, holder_count);
-  each(act::give_back, from.returns.size(), {0, 1});
+  each(act::give_back, from.returns.size(), {0, 1, 2});
+  if (from.left.repeats > 0) each(act::say_again, from.returns.size(), {0, 1, 2});
   each(act::lose_return, from.returns.size());
   each(act::give_up, holder_count);
   each(act::lose_reply, from.replies.size());
   each(act::die, holder_count);
   each(act::leave, holder_count);
+  each(act::end, holder_count);
   each(act::reclaim, owner_count);
-  for (const act what : {act::stop, act::send, act::lose_shard, act::arrive})
-    out.push_back({what});
-  for (const act what : {act::change_plan, act::forget, act::sweep})
+  if (from.left.moves > 0) each(act::move, owner_count, {0, 1});
+  if (from.views.size() > 1) {
+    each(act::see, owner_count, {0, 1});
+    each(act::send, owner_count);
+  }
+  each(act::lose_shard, from.shards.size());
+  each(act::arrive, from.shards.size(), {0, 1});
+  each(act::withhold, from.held.size());
+  for (const act what : {act::silence, act::speak, act::change_plan, act::forget, act::sweep})
     each(what, owner_count);
+  out.push_back({act::back_up});
+  out.push_back({act::take_over});
   out.push_back({act::crowd, 0, 0});
   out.push_back({act::crowd, 1, 0});
   for (const std::uint8_t ticks : {1, 2})

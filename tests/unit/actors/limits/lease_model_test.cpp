@@ -65,6 +65,35 @@ setup small_steps(setup what) {
   what.tick_ns /= 2;
   return what;
 }
+// Steady clocks count from a node's start, whenever that was.
+setup other_clocks(setup what) {
+  what.name += ", clocks of holders";
+  what.holder_clocks_ns = {5'000 * model_ms - start_ns, 3'600'000 * model_ms};
+  return what;
+}
+// Owners' times are apart by a tick: who gets the shard is ahead of who had it.
+setup apart(setup what) {
+  what.name += ", times apart";
+  what.owner_clocks_ns = {0, what.tick_ns, what.tick_ns};
+  what.apart_ns = what.tick_ns;
+  return what;
+}
+setup on_one_node(setup what) {
+  what.name += ", an owner that holds leases";
+  what.shares_node = true;
+  return what;
+}
+// A view is seen by one node after the other.
+setup crossing(setup what) {
+  what.name += ", views that cross";
+  what.crosses = true;
+  return what;
+}
+setup backed_up(setup what) {
+  what.name += ", backed up";
+  what.has_backup = true;
+  return what;
+}
 setup two_limits() {
   return of_limits("fixed_window and gcra",
                    {model_limit("a", algorithm::fixed_window, 440, 30),
@@ -104,6 +133,19 @@ constexpr budget loss_and_move{.questions = 1, .ticks = 2, .losses = 1, .moves =
 constexpr budget there_and_back{.questions = 1, .ticks = 1, .crowds = 1, .moves = 2};
 constexpr budget change_and_move{
     .questions = 1, .ticks = 1, .crowds = 1, .moves = 1, .plan_changes = 1};
+constexpr budget passed_on{.questions = 1, .moves = 2};
+constexpr budget passed_on_often{.moves = 3};
+constexpr budget both_leave{.questions = 2, .leaves = 2};
+constexpr budget leave_and_move{.questions = 1, .ticks = 1, .leaves = 1, .moves = 1};
+constexpr budget owner_leaves{.questions = 1, .leaves = 1, .moves = 1};
+constexpr budget times_apart{.questions = 1, .ticks = 3, .crowds = 1, .moves = 1};
+constexpr budget silent{.questions = 1, .ticks = 2, .repeats = 1, .silences = 1};
+constexpr budget silent_and_loss{.questions = 1, .ticks = 1, .losses = 1, .silences = 1};
+// What is more is only searched for mistakes, and further in PENSTOCK_LEASE_MODEL_STATES.
+constexpr budget passed_on_leased{.questions = 1, .moves = 3};
+constexpr budget passed_on_and_loss{.questions = 1, .losses = 1, .moves = 2};
+constexpr budget both_leave_and_move{.questions = 2, .leaves = 2, .moves = 1};
+constexpr budget silent_twice{.questions = 2, .ticks = 1, .repeats = 1, .silences = 1};
 
 findings search_within(setup what, const budget& within, mistake made = mistake::none) {
   what.within = within;
@@ -164,6 +206,43 @@ TEST_CASE("lease model: a plan changes, and a shard moves", "[lease][model][slow
             change_and_move, 9'300);
 }
 
+TEST_CASE("lease model: a shard is passed on by who is not its owner any more",
+          "[lease][model][slow]") {
+  check_all({crossing(fixed_windows())}, passed_on, 980);
+  check_all({crossing(fixed_windows())}, passed_on_often, 740);
+}
+
+TEST_CASE("lease model: two holders leave, and one while a shard moves", "[lease][model][slow]") {
+  check_all({fixed_windows()}, both_leave, 1'030);
+  check_all({crossing(fixed_windows())}, leave_and_move, 1'550);
+}
+
+TEST_CASE("lease model: an owner hands over, returns its own leases and ends",
+          "[lease][model][slow]") {
+  check_all({crossing(on_one_node(fixed_windows()))}, owner_leaves, 780);
+}
+
+TEST_CASE("lease model: clocks of holders differ", "[lease][model][slow]") {
+  for (const setup& each : {fixed_windows(), slow_gcra()}) {
+    INFO(each.name);
+    const findings same = search_within(each, one_lease);
+    const findings other = search_within(other_clocks(each), one_lease);
+    CHECK(other.fault == "");
+    CHECK(other.states == same.states);
+    CHECK(other.transitions == same.transitions);
+  }
+}
+
+TEST_CASE("lease model: owners' times are a little apart", "[lease][model][slow]") {
+  check_all({apart(fixed_windows()), apart(sliding_windows())}, times_apart, 8'400);
+}
+
+TEST_CASE("lease model: an owner has no say for a while, or another goes on",
+          "[lease][model][slow]") {
+  check_all({backed_up(fixed_windows()), backed_up(quick_gcra())}, silent, 2'540);
+  check_all({backed_up(fixed_windows())}, silent_and_loss, 2'000);
+}
+
 TEST_CASE("lease model: mistakes are found", "[lease][model]") {
   struct expected {
     mistake made;
@@ -192,6 +271,23 @@ TEST_CASE("lease model: mistakes are found", "[lease][model]") {
       {mistake::remembers_over_plans, new_limit_first(algorithm::fixed_window), change_and_move,
        more},
       {mistake::moves_over_plans, new_limit_first(algorithm::fixed_window), change_and_move, more},
+      {mistake::takes_any_shard, crossing(fixed_windows()), passed_on_and_loss, lost},
+      {mistake::passes_nobody, crossing(fixed_windows()), passed_on_leased,
+       "nobody gets the shard"},
+      {mistake::waits_for_what_came, crossing(fixed_windows()), passed_on_leased,
+       "nobody gets the shard"},
+      {mistake::waits_for_the_last, crossing(fixed_windows()), passed_on_leased,
+       "nobody gets the shard"},
+      {mistake::sends_what_came_back, crossing(fixed_windows()), passed_on_and_loss, lost},
+      {mistake::forgets_early_returns, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::returns_to_anybody, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::reclaims_before_move, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::ends_too_early, crossing(fixed_windows()), both_leave_and_move, lost},
+      {mistake::compares_clocks, other_clocks(fixed_windows()), one_lease, more},
+      {mistake::further_apart, apart(quick_gcra()), times_apart, more},
+      {mistake::decides_without_say, backed_up(fixed_windows()), silent_twice, more},
+      {mistake::spends_without_say, quick_gcra(), two_and_loss, more},
+      {mistake::tells_before_backup, backed_up(fixed_windows()), silent_twice, more},
   };
   for (const expected& each : mistakes) {
     INFO("mistake " << static_cast<int>(each.made));
@@ -206,22 +302,33 @@ TEST_CASE("lease model: mistakes are found", "[lease][model]") {
 TEST_CASE("lease model: as far as it is told to", "[lease][model]") {
   const char* const most = std::getenv("PENSTOCK_LEASE_MODEL_STATES");
   if (!most) return;
-  const std::vector<budget> budgets{
-      {.questions = 2, .ticks = 4, .crowds = 1},
-      {.questions = 1, .ticks = 4, .losses = 1, .moves = 1},
-      {.questions = 1, .ticks = 3, .crowds = 1, .moves = 2},
-      {.questions = 2, .ticks = 3, .leaves = 1, .moves = 1},
-      {.questions = 3, .ticks = 10, .crowds = 2, .losses = 1, .leaves = 1, .moves = 2}};
+  using change = setup (*)(setup);
+  const change as_it_is = [](setup what) { return what; };
+  const std::vector<std::pair<change, budget>> searches{
+      {crossing, {.questions = 2, .moves = 3}},
+      {crossing, {.questions = 2, .losses = 1, .moves = 2}},
+      {crossing, {.questions = 2, .ticks = 2, .leaves = 2, .moves = 2}},
+      {on_one_node, {.questions = 2, .ticks = 2, .leaves = 2, .moves = 3}},
+      {apart, {.questions = 2, .ticks = 4, .crowds = 1, .losses = 1, .moves = 2}},
+      {backed_up, {.questions = 2, .ticks = 3, .losses = 1, .repeats = 1, .silences = 1}},
+      {as_it_is, {.questions = 2, .ticks = 4, .crowds = 1}},
+      {as_it_is, {.questions = 1, .ticks = 4, .losses = 1, .moves = 1}},
+      {as_it_is, {.questions = 1, .ticks = 3, .crowds = 1, .moves = 2}},
+      {as_it_is, {.questions = 2, .ticks = 3, .leaves = 1, .moves = 1}},
+      {as_it_is, {.questions = 3, .ticks = 10, .crowds = 2, .losses = 1, .leaves = 1, .moves = 2}}};
   auto setups = all_setups();
   for (setup& each : all_changes())
     setups.push_back(std::move(each));
-  for (std::size_t i = 0; i < budgets.size(); ++i)
-    for (setup each : setups) {
-      each = small_steps(std::move(each));
-      each.within = budgets[i];
-      if (each.plans[0] != each.plans[1]) each.within.plan_changes = 1;
-      const findings got = search(each, std::stoull(most));
-      WARN("budget " << i << ", " << each.name << ": " << got.states << " states, "
+  for (std::size_t i = 0; i < searches.size(); ++i)
+    for (const setup& each : setups) {
+      setup what = searches[i].first(small_steps(each));
+      what.within = searches[i].second;
+      // Owners' times and backups are searched where plans stay.
+      const bool changes = each.plans[0] != each.plans[1];
+      if (changes && (what.apart_ns != 0 || what.has_backup)) continue;
+      if (changes) what.within.plan_changes = 1;
+      const findings got = search(what, std::stoull(most));
+      WARN("search " << i << ", " << what.name << ": " << got.states << " states, "
                      << got.transitions << " transitions, " << got.depth << " steps"
                      << (got.complete ? ", complete" : ""));
       CHECK(got.fault == "");

@@ -67,6 +67,55 @@ TEST_CASE("leases: what a client hardly needs any more comes back, too", "[lease
   CHECK(until_ms(300) > 170);
 }
 
+TEST_CASE("leases: a client that gets lease after lease is looked after once", "[lease]") {
+  leased_world world(minute_limit());
+  auto& cache = world.holders[0];
+  for (int i = 0; i < 20; ++i) {
+    world.take(0, world.decide(world.ask(0)));
+    CHECK(cache.units() > 0);
+    CHECK(cache.collect(world.now).empty());
+    CHECK(cache.leased() == 1);
+  }
+  world.spend(static_cast<std::uint32_t>(cache.units()));
+  CHECK(cache.collect(world.now).empty());
+  CHECK(cache.leased() == 0);
+  world.take(0, world.decide(world.ask(0)));
+  CHECK(cache.leased() == 1);
+  CHECK(cache.collect(world.now + lease_s).size() == 1);
+  CHECK(cache.leased() == 0);
+}
+
+TEST_CASE("leases: an answer to who was forgotten meanwhile", "[lease]") {
+  leased_world world(minute_limit());
+  auto& cache = world.holders[0];
+  const auto take = [&](const lease_world::answered& got) {
+    return cache.take(world.key, 3, got.told, got.lease, got.asked_ns, world.now);
+  };
+  const auto first = world.decide(world.ask(0));
+  CHECK(cache.collect_all().size() == 1);
+  CHECK_FALSE(take({})); // nothing was leased, nothing is returned
+  SECTION("goes back if it does not come again") {
+    const auto back = take(first);
+    REQUIRE(back);
+    CHECK(back->owner == 3);
+    CHECK(back->what == lease_return{first.lease.lease, first.lease.units});
+    CHECK(cache.clients() == 0);
+    CHECK(cache.units() == 0);
+  }
+  SECTION("is replaced by the answer to its next question, and what is left of it goes back") {
+    for (int i = 0; i < 1000; ++i)
+      (void)cache.spend(world.key, 1, world.now);
+    const auto second = world.decide(world.ask(0));
+    CHECK_FALSE(take(first));
+    world.spend(42);
+    const auto back = take(second);
+    REQUIRE(back);
+    CHECK(back->what == lease_return{first.lease.lease, first.lease.units - 42});
+    CHECK(cache.units() == second.lease.units);
+    CHECK(cache.leased() == 1);
+  }
+}
+
 TEST_CASE("leases: the next question settles the lease before", "[lease]") {
   for (const auto kind : {algorithm::fixed_window, algorithm::sliding_window, algorithm::gcra}) {
     leased_world world(minute_limit(kind));
@@ -119,8 +168,8 @@ TEST_CASE("leases: of another process of the same node nothing is settled", "[le
 TEST_CASE("leases: half of a dead holder's is taken for spent", "[lease]") {
   for (const auto kind : {algorithm::fixed_window, algorithm::sliding_window, algorithm::gcra}) {
     leased_world world(minute_limit(kind));
-    const auto dead = [](std::uint64_t holder) { return holder == 1; };
-    CHECK(world.granter.reclaim([](std::uint64_t holder) { return holder == 2; }, world.now) == 0);
+    const auto dead = [](std::uint64_t holder, std::uint64_t) { return holder == 1; };
+    CHECK(world.granter.reclaim([](auto holder, auto) { return holder == 2; }, world.now) == 0);
     CHECK(world.granter.reclaim(dead, world.now) == 96);
     CHECK(world.left() == 10'000 - 1 - 96);
     CHECK(world.granter.reclaim(dead, world.now) == 0);

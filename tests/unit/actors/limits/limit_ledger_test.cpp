@@ -306,3 +306,32 @@ TEST_CASE("rows with times of no clock are passed over", "[ledger]") {
     ledger.restore({1, plan_id("p"), limit_id(rule), 0, at, 5, 5, at}, 1000);
   CHECK(ledger.size() == 0);
 }
+
+TEST_CASE("a row from the future keeps nobody out for longer than a window", "[ledger]") {
+  const auto kind = GENERATE(algorithm::gcra, algorithm::fixed_window, algorithm::sliding_window,
+                             algorithm::interval, algorithm::calendar);
+  const limit rule{.name = "l",
+                   .kind = kind,
+                   .amount = kind == algorithm::interval ? 1u : 5u,
+                   .window_ns = 3600 * second_ns,
+                   .unit = calendar_unit::hour};
+  for (const std::int64_t ahead_ns :
+       {second_ns, 2 * second_ns, 7200 * second_ns, max_now_ns - ledger_start}) {
+    INFO("algorithm " << static_cast<int>(kind) << ", ahead by " << ahead_ns);
+    world w({{"p", {rule}}});
+    w.ledger.restore({1, plan_id("p"), limit_id(rule), 0, w.now + ahead_ns, 5, 5, 0}, w.now);
+    CHECK(w.ask("p", 1).granted == 0);
+    // Of a sliding window the present one weighs in until the next is over.
+    w.now += (kind == algorithm::sliding_window ? 2 : 1) * rule.window_ns + max_ahead_ns;
+    CHECK(w.ask("p", 1).granted == 1);
+  }
+}
+
+TEST_CASE("a row of a node whose time is a little ahead stays what it is", "[ledger]") {
+  const limit rule = hourly("h", 10);
+  world w({{"p", {rule}}});
+  const std::int64_t at = w.now + max_ahead_ns;
+  w.ledger.restore({1, plan_id("p"), limit_id(rule), 0, at, 5, 0, 0}, w.now);
+  w.now = at + rule.window_ns - 1;
+  CHECK(w.ask("p", 1, 10).granted == 5);
+}
