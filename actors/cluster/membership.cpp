@@ -337,9 +337,20 @@ bool membership::has_gathered(const std::vector<view_member>& wish, std::int64_t
   return now_ns - last_wish_ns_ >= times_.gather_ns || now_ns - wished_ns_ >= times_.most_gather_ns;
 }
 
+// This node leaves, and so do all others that have not gone: shards stay where their counters are,
+// and are saved there.
+bool membership::all_leave() const {
+  if (view_.members.empty() || !is_in(self_)) return false;
+  return std::ranges::all_of(view_.members, [this](const view_member& member) {
+    const auto* record = record_of(member.address);
+    if (!record) return gone_.contains(member.address);
+    return record->leaving && record->incarnation == member.incarnation;
+  });
+}
+
 std::optional<cluster_view> membership::proposal(std::int64_t now_ns) {
   if (is_away(now_ns)) connected_ns_.reset();
-  if (!connected_ns_ || is_stranger(now_ns)) return std::nullopt;
+  if (!connected_ns_ || is_stranger(now_ns) || all_leave()) return std::nullopt;
   auto members = wanted(now_ns);
   const bool changes = members.all != view_.members;
   if (!changes) wish_.clear();

@@ -149,6 +149,7 @@ class membership {
   };
   wanted_members wanted(std::int64_t now_ns);
   bool has_settled(std::int64_t now_ns) const;
+  bool all_leave() const;
   bool has_gathered(const std::vector<view_member>& wish, std::int64_t now_ns);
 
   struct stranger {

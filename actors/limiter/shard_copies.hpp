@@ -7,6 +7,7 @@
 #include "actors/limiter/peer_messages.hpp"
 #include "actors/limiter/shard_table.hpp"
 
+#include <array>
 #include <bitset>
 #include <cstdint>
 #include <vector>
@@ -18,7 +19,9 @@ namespace penstock {
 class shard_copies {
  public:
   shard_copies(const limiter_context& context, const shard_table& table)
-      : context_(context), table_(table), saved_(context.parts.saved) {}
+      : context_(context), table_(table), saved_(context.parts.saved) {
+    ended_of_.fill(no_member);
+  }
 
   /// What an owner streamed. Of shards that this node owns it is passed over.
   void on_rows(const backup_rows& rows);
@@ -27,6 +30,16 @@ class shard_copies {
   /// does not say. `before`: the view before; null: there was none.
   bool has_whole(std::uint32_t shard, const placement* before) const;
   void set_whole(std::uint32_t shard, bool whole) { whole_.set(shard, whole); }
+  /// It is told nothing of that owner any more, of which it knows all until now if it has the
+  /// whole.
+  void end(std::uint32_t shard, std::uint16_t owner) {
+    if (whole_[shard]) ended_of_[shard] = owner;
+    whole_.reset(shard);
+  }
+  /// Whether it knows all that the owner did while this node was its backup.
+  bool had_whole_of(std::uint32_t shard, std::uint16_t owner) const {
+    return ended_of_[shard] == owner;
+  }
 
   /// Whether of the shard's counters those that this process restored from its disk may be the
   /// latest: all nodes may have ended, and who has the shard began with what it had saved itself.
@@ -46,6 +59,7 @@ class shard_copies {
   const shard_table& table_;
   lease_copies leases_{max_granted_leases};
   std::bitset<shard_count> whole_;
+  std::array<std::uint16_t, shard_count> ended_of_{};
   std::bitset<shard_count> saved_;
 };
 

@@ -260,7 +260,7 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
   const shard_role was = table_.role_of(shard);
   // Also where this is the first view that it sees, and it was a member before.
   const bool missed_views = !before || before->epoch + 1 < view.epoch;
-  if (may_have_last_copy(shard, before)) last_copies_.set(shard);
+  if (const auto lost = lost_source(shard, before); lost != no_member) note_last_copy(shard, lost);
   note_copy(shard, before);
   if (!view.includes_self) {
     // The others went on without this node; what it has is old.
@@ -285,14 +285,15 @@ void shard_mover::place_foreign(std::uint32_t shard, const placement* before) {
     else
       await(shard, awaited::unseen_move, shard_table::any_member);
   } else if (at.source == table_.self()) {
-    last_copies_.set(shard); // what a dead owner had streamed to this node
+    note_last_copy(shard, before->shards[shard].owner); // what a dead owner had streamed
   }
   if (was == shard_role::foreign) redirect(shard);
   if (was != shard_role::foreign) last_copies_.reset(shard);
   offer(shard);
   if (!last_copies_[shard] || !view.confirmed) return;
   last_copies_.reset(shard);
-  push(shard, at.owner, !copies_.has_whole(shard, before));
+  push(shard, at.owner,
+       !copies_.has_whole(shard, before) && !copies_.had_whole_of(shard, last_copy_of_[shard]));
 }
 
 // Whether what this node has of another's shard is all that its owner told.
@@ -303,18 +304,25 @@ void shard_mover::note_copy(std::uint32_t shard, const placement* before) {
   const bool missed_views = before && before->epoch + 1 < view.epoch;
   if (table_.role_of(shard) == shard_role::own)
     copies_.set_whole(shard, view.includes_self && is_backup);
-  else if (missed_views || !view.includes_self || (was_backup && !is_backup))
+  else if (missed_views || !view.includes_self)
     copies_.set_whole(shard, false);
+  else if (was_backup && !is_backup)
+    copies_.end(shard, before->shards[shard].owner);
 }
 
-// Whether who had the shard's counters is gone, perhaps before it handed them over to the owner,
-// which waits for what was streamed to this node then.
-bool shard_mover::may_have_last_copy(std::uint32_t shard, const placement* before) const {
+void shard_mover::note_last_copy(std::uint32_t shard, std::uint16_t of) {
+  last_copies_.set(shard);
+  last_copy_of_[shard] = of;
+}
+
+// Who had the shard's counters and is gone, perhaps before it handed them over to the owner, which
+// waits for what was streamed to this node then. no_member: nobody.
+std::uint16_t shard_mover::lost_source(std::uint32_t shard, const placement* before) const {
   const shard_place& at = table_.view().shards[shard];
-  if (!before || at.backup != table_.self() || at.source != at.owner) return false;
+  if (!before || at.backup != table_.self() || at.source != at.owner) return no_member;
   const shard_place& was = before->shards[shard];
-  if (was.owner != at.owner) return !table_.is_member(was.owner);
-  return was.source != at.owner && was.source != no_member && !table_.is_member(was.source);
+  const std::uint16_t had = was.owner != at.owner ? was.owner : was.source;
+  return had == at.owner || table_.is_member(had) ? no_member : had;
 }
 
 void shard_mover::push(std::uint32_t shard, std::uint16_t to, bool is_partial) {

@@ -108,7 +108,8 @@ class shard_mover {
   // -- away from it -------------------------------------------------------------------------------
   void place_foreign(std::uint32_t shard, const placement* before);
   void note_copy(std::uint32_t shard, const placement* before);
-  bool may_have_last_copy(std::uint32_t shard, const placement* before) const;
+  std::uint16_t lost_source(std::uint32_t shard, const placement* before) const;
+  void note_last_copy(std::uint32_t shard, std::uint16_t of);
   void push(std::uint32_t shard, std::uint16_t to, bool is_partial = false);
   void drop_move(std::uint32_t shard);
   void drop_offer(std::uint32_t shard);
@@ -129,6 +130,7 @@ class shard_mover {
   std::array<arrival, shard_count> arrivals_{};            // where the role is arriving
   std::array<std::uint64_t, shard_count> arrived_epoch_{}; // of the last whole shard that came
   std::bitset<shard_count> last_copies_; // that the owner may want, once the view is confirmed
+  std::array<std::uint16_t, shard_count> last_copy_of_{}; // of whose counters each is
   std::deque<move> moves_;
   std::bitset<shard_count> handed_over_; // another node has what was counted later
   std::bitset<shard_count> marked_;      // of these, what the store knows

@@ -481,11 +481,7 @@ std::uint64_t cluster::incomplete_moves() const {
 }
 
 void cluster::allow_unknown_if_incomplete() {
-  const auto is_missing = [this](const view_member& member) {
-    return std::ranges::none_of(
-        nodes_, [&](const auto& each) { return each->up && each->address == member.address; });
-  };
-  if (is_parted_ || std::ranges::any_of(store.view().members, is_missing))
+  if (is_parted_ || owned_shards() != static_cast<std::int64_t>(shard_count))
     allowed_.is_bounded = false;
 }
 

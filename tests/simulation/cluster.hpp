@@ -56,8 +56,8 @@ class cluster {
   /// Neither hears the other, until heal().
   void part(std::size_t a, std::size_t b);
   void heal();
-  /// All are to end: counters may wait at a node that their owner does not reach, or be with a dead
-  /// one that was not taken out yet.
+  /// All are to end after a fault: counters may wait at a node that their owner does not reach, or
+  /// be with a dead one whose shards nobody has yet.
   void allow_unknown_if_incomplete();
   void lose_directory(bool wiped);
   void pass(std::int64_t time_ns);

@@ -150,7 +150,7 @@ class run {
     // Also those that were draining, and did not hand over if nobody was to stay.
     for (std::size_t i = 0; i < world_.size(); ++i)
       if (!world_.has_ended(i)) all.push_back(i);
-    world_.allow_unknown_if_incomplete();
+    if (with_faults_) world_.allow_unknown_if_incomplete();
     for (const auto each : all)
       if (world_.is_up(each)) world_.drain(each);
     for (int i = 0;
