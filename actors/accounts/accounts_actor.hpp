@@ -59,17 +59,17 @@ class accounts_state {
 
   // -- what the admin plane asks for --------------------------------------------------------------
 
-  key_created create(const create_key& wish);
-  key_list_ptr list(const list_keys& wish) const;
-  account_done revoke(const revoke_key& wish);
-  account_done put(const put_plan& wish);
-  account_done remove(const delete_plan& wish);
+  key_created create(const create_key& request);
+  key_list_ptr list(const list_keys& request) const;
+  account_done revoke(const revoke_key& request);
+  account_done put(const put_plan& request);
+  account_done remove(const delete_plan& request);
   plan_listing list_plans() const;
   account_names_ptr list_names() const;
 
   // -- the configuration --------------------------------------------------------------------------
 
-  void configure(const plans_configured& news);
+  void configure(const plans_configured& update);
 
   // -- other nodes --------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class accounts_state {
 
   // -- the directory: accounts_directory.cpp ------------------------------------------------------
 
-  void records_are_told(records_told news);
+  void records_are_told(records_told update);
   void take_told();
   void directory_watches();
   void directory_went();

@@ -12,10 +12,10 @@
 
 namespace penstock {
 
-void accounts_state::records_are_told(records_told news) {
-  if (news.records.empty()) return;
+void accounts_state::records_are_told(records_told update) {
+  if (update.records.empty()) return;
   if (told_.empty()) self_->send(self_, records_due{});
-  std::move(news.records.begin(), news.records.end(), std::back_inserter(told_));
+  std::move(update.records.begin(), update.records.end(), std::back_inserter(told_));
   if (told_.size() < max_records_per_message) return;
   take_told();
 }

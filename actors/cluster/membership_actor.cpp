@@ -28,8 +28,8 @@ std::uint16_t membership_state::number_of(const std::string& address) {
   return known->second;
 }
 
-void membership_state::ask(directory_wish wish) {
-  self_->send(writer_, std::move(wish));
+void membership_state::ask(directory_request request) {
+  self_->send(writer_, std::move(request));
 }
 
 void membership_state::tick() {
@@ -110,11 +110,11 @@ void membership_state::renew(std::int64_t now_ns) {
         was_in_ || has_time_ || (watching_ && now_ns - watching_ns_ >= time_patience_ns);
     parts_.self.clocks = {parts_.system_ns(), has_time ? now_ns + clock_->base_ns() : 0};
   }
-  directory_wish wish;
-  wish.what = directory_wish::kind::renew;
-  wish.self = parts_.self;
-  wish.sent_ns = now_ns;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::renew;
+  request.self = parts_.self;
+  request.sent_ns = now_ns;
+  ask(std::move(request));
 }
 
 void membership_state::propose(std::int64_t now_ns) {
@@ -123,12 +123,12 @@ void membership_state::propose(std::int64_t now_ns) {
   if (!next) return;
   proposing_ = true;
   parts_.metrics->proposals.add();
-  directory_wish wish;
-  wish.what = directory_wish::kind::propose;
-  wish.next = std::move(*next);
-  wish.revision = members_->revision();
-  wish.sent_ns = now_ns;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::propose;
+  request.next = std::move(*next);
+  request.revision = members_->revision();
+  request.sent_ns = now_ns;
+  ask(std::move(request));
 }
 
 void membership_state::forget(std::int64_t now_ns) {
@@ -136,11 +136,11 @@ void membership_state::forget(std::int64_t now_ns) {
   forget_next_ns_ = now_ns + forget_interval_ns;
   forgetting_ = members_->stale(now_ns);
   if (!forgetting_) return;
-  directory_wish wish;
-  wish.what = directory_wish::kind::forget;
-  wish.self.address = forgetting_->address;
-  wish.revision = forgetting_->revision;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::forget;
+  request.self.address = forgetting_->address;
+  request.revision = forgetting_->revision;
+  ask(std::move(request));
 }
 
 // If it was renewed after all, that will be told, or was.
@@ -181,33 +181,33 @@ away_answer membership_state::answer(const away_question& question) {
 
 // -- what is told ---------------------------------------------------------------------------------
 
-void membership_state::on_news(const directory_news& news) {
+void membership_state::on_update(const directory_update& update) {
   const std::int64_t now_ns = parts_.steady_ns();
-  if (news.watching) {
+  if (update.watching) {
     watching_ = true;
     watching_ns_ = now_ns;
     members_->on_watching(now_ns);
   }
-  if (news.away) {
+  if (update.away) {
     watching_ = false;
     members_->on_away();
   }
-  if (news.member_gone) {
-    members_->on_gone(*news.member_gone, now_ns);
-    told_strangers_.erase(*news.member_gone);
+  if (update.member_gone) {
+    members_->on_gone(*update.member_gone, now_ns);
+    told_strangers_.erase(*update.member_gone);
   }
-  if (news.member) {
-    if (clock_ && watching_ && news.member->address != parts_.self.address)
-      clock_->on_record(news.member->address, news.member->clocks, now_ns);
+  if (update.member) {
+    if (clock_ && watching_ && update.member->address != parts_.self.address)
+      clock_->on_record(update.member->address, update.member->clocks, now_ns);
     // What the directory held when it was opened may be of nodes long dead.
-    members_->on_record(*news.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
-                        news.revision);
-    if (const auto known = numbers_.find(news.member->address); known != numbers_.end())
+    members_->on_record(*update.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
+                        update.revision);
+    if (const auto known = numbers_.find(update.member->address); known != numbers_.end())
       for (const auto& limiter : parts_.limiters)
-        self_->send(limiter, member_epoch{known->second, news.member->epoch});
+        self_->send(limiter, member_epoch{known->second, update.member->epoch});
   }
-  if (news.view && members_->on_view(*news.view, news.revision, now_ns)) take_view();
-  if (news.member) tell_stranger(*news.member, now_ns);
+  if (update.view && members_->on_view(*update.view, update.revision, now_ns)) take_view();
+  if (update.member) tell_stranger(*update.member, now_ns);
   if (watching_ && is_open_) propose(now_ns);
 }
 
@@ -269,7 +269,7 @@ void membership_state::await_join(caf::response_promise joined) {
 }
 
 void membership_state::on_done(const directory_done& done) {
-  using kind = directory_wish::kind;
+  using kind = directory_request::kind;
   const std::int64_t now_ns = parts_.steady_ns();
   switch (done.what) {
   case kind::open:
@@ -320,10 +320,10 @@ void membership_state::begin_to_leave(bool now, caf::response_promise left) {
   }
   gone_ = true;
   parts_.decides_until_ns->store(0, std::memory_order_relaxed);
-  directory_wish wish;
-  wish.what = directory_wish::kind::leave;
-  wish.self = parts_.self;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::leave;
+  request.self = parts_.self;
+  ask(std::move(request));
 }
 
 // A member that was settled once stays ready while shards move; a directory that goes away later
@@ -372,7 +372,7 @@ membership_actor(membership_self::stateful_pointer<membership_state> self, membe
   self->delayed_send(self, membership_tick, caf::tick_atom::value);
   return {
       [self](const membership_partners& partners) { self->state.work_with(partners); },
-      [self](const directory_news& news) { self->state.on_news(news); },
+      [self](const directory_update& update) { self->state.on_update(update); },
       [self](const directory_done& done) { self->state.on_done(done); },
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },
       [self](const peer_down& peer) { self->state.on_peer_down(peer); },

@@ -108,7 +108,7 @@ class membership_state {
     writer_ = partners.writer;
     parts_.placed.push_back(partners.links);
   }
-  void on_news(const directory_news& news);
+  void on_update(const directory_update& update);
   void on_done(const directory_done& done);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
@@ -119,7 +119,7 @@ class membership_state {
   std::chrono::nanoseconds interval() const { return membership_tick; }
 
  private:
-  void ask(directory_wish wish);
+  void ask(directory_request request);
   void renew(std::int64_t now_ns);
   void propose(std::int64_t now_ns);
   void forget(std::int64_t now_ns);

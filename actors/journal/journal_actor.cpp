@@ -392,20 +392,20 @@ void journal_state::replicate(replicated_streams which) {
 
 // -- extensions -----------------------------------------------------------------------------------
 
-void journal_state::subscribe(const subscribe_rows& wish) {
-  rows_told_.add(wish.who, wish.window, wish.wants);
+void journal_state::subscribe(const subscribe_rows& command) {
+  rows_told_.add(command.who, command.window, command.wants);
 }
 
 void journal_state::tell_subscribers() {
   rows_told_.tell([this](const stream_filter& wants) {
-    feed<durable_rows>::news news;
+    feed<durable_rows>::update update;
     for (const auto& row : rows_) {
       if (!wants(row->stream)) continue;
-      news.content.rows.push_back(row);
-      news.bytes += row->memory_bytes();
-      news.count += row->size();
+      update.content.rows.push_back(row);
+      update.bytes += row->memory_bytes();
+      update.count += row->size();
     }
-    return news;
+    return update;
   });
 }
 
@@ -428,10 +428,10 @@ journal_self::behavior_type journal_actor(journal_self::stateful_pointer<journal
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](place_check) { state.check_place(); },
-      [&state](const subscribe_rows& wish) { state.subscribe(wish); },
-      [&state](const watch_space& wish) { state.watch_space(wish.front_end); },
+      [&state](const subscribe_rows& command) { state.subscribe(command); },
+      [&state](const watch_space& command) { state.watch_space(command.front_end); },
       [&state](const sink_backlog_ptr& told) { state.report(*told); },
-      [&state](const space_rules_changed& news) { state.change_rules(news.rule_of); },
+      [&state](const space_rules_changed& update) { state.change_rules(update.rule_of); },
       [&state](const fetch_request& request) { return state.fetch(request); },
       [&state](const forget_stream& which) { state.forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },

@@ -87,7 +87,7 @@ class journal_state {
   void watch_space(const front_end_handle& front_end);
   void report(const sink_backlog& told);
   void change_rules(const stream_rules& rule_of);
-  void subscribe(const subscribe_rows& wish);
+  void subscribe(const subscribe_rows& command);
   void close();
 
  private:

@@ -6,7 +6,7 @@
 #include "actors/base/seq_ranges.hpp"
 #include "storage/base/assert.hpp"
 #include "storage/events/event_block.hpp"
-#include "storage/journal/owed_events.hpp"
+#include "storage/journal/backlog_events.hpp"
 #include "storage/stores/cursor_store.hpp"
 
 #include <cstddef>
@@ -56,14 +56,14 @@ struct queue_limits {
 
 /// What consumers have yet to acknowledge of what lies behind the confirmed position. It refers to
 /// the ranges that it is given.
-class unacked_events final : public owed_events {
+class unacked_events final : public backlog_events {
  public:
   explicit unacked_events(const seq_ranges& acked) : acked_{acked} {}
   portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
     if (!acked_.overlaps(first, last)) return portion::all;
     return acked_.covers(first, last) ? portion::none : portion::some;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
     return !acked_.contains(seq);
   }
 

@@ -50,9 +50,9 @@ void replicator_state::on_rows(const journal_rows& durable) {
   pump();
 }
 
-void replicator_state::on_confirmed(const confirmed_up_to& news) {
-  auto& seq = confirmed_[news.sink];
-  seq = std::max(seq, news.seq);
+void replicator_state::on_confirmed(const confirmed_up_to& update) {
+  auto& seq = confirmed_[update.sink];
+  seq = std::max(seq, update.seq);
 }
 
 /// All sinks of replicated streams have what is up to here.
@@ -131,17 +131,17 @@ void replicator_state::on_down(const caf::actor_addr& who) {
   if (at_ != stage::idle && holder_actor_.address() == who) set_aside_holder();
 }
 
-void replicator_state::on_held(const replica_held& news) {
-  if (at_ == stage::idle || news.session != session_) return;
-  if (!news.ok) {
-    spdlog::warn("the node that holds what this one replicates does not: {}", news.why);
+void replicator_state::on_held(const replica_held& update) {
+  if (at_ == stage::idle || update.session != session_) return;
+  if (!update.ok) {
+    spdlog::warn("the node that holds what this one replicates does not: {}", update.why);
     is_refused_ = true;
     set_aside_holder();
     return show();
   }
   answered_at_ = now();
   // It says how far it has all; what lies before what the sinks have is asked for by nobody.
-  held_seq_ = std::max(news.settled_seq, held_seq_);
+  held_seq_ = std::max(update.settled_seq, held_seq_);
   if (at_ == stage::asking) {
     at_ = stage::sending;
     held_seq_ = std::max(held_seq_, confirmed());
@@ -251,7 +251,7 @@ void replicator_state::on_await(const await_published_ptr& request) {
 }
 
 void replicator_state::tell(const std::vector<publish_watches::answer>& answers) {
-  std::map<std::uint32_t, published_news> messages;
+  std::map<std::uint32_t, published_update> messages;
   for (const auto& one : answers)
     messages[one.front_end].items.push_back({one.token, one.published});
   for (auto& [number, message] : messages)
@@ -285,12 +285,13 @@ void replicator_state::tell_peers() {
 
 // Where all is confirmed, that says it all. First the journal, then the cursors: what is durable in
 // between is owed. The keeper tells when cursors can't be read.
-replica_news replicator_state::with_delivered(replica_news news) const {
+replica_news replicator_state::with_delivered(replica_news update) const {
   const auto there = parts_.catalog->snapshot();
-  if (!parts_.cursors || !streams_.wanted || news.confirmed_seq >= there.durable_seq) return news;
+  if (!parts_.cursors || !streams_.wanted || update.confirmed_seq >= there.durable_seq)
+    return update;
   if (auto saved = parts_.cursors->load())
-    tell_delivered(news, there, {std::move(*saved), parts_.routes, parts_.queue});
-  return news;
+    tell_delivered(update, there, {std::move(*saved), parts_.routes, parts_.queue});
+  return update;
 }
 
 void replicator_state::show() {
@@ -317,10 +318,10 @@ replicator_self::behavior_type replicator(replicator_self::stateful_pointer<repl
       [self](const replicated_streams& which) { self->state.on_streams(which); },
       [self](const journal_rows& durable) { self->state.on_rows(durable); },
       [self](const await_published_ptr& request) { self->state.on_await(request); },
-      [self](const confirmed_up_to& news) { self->state.on_confirmed(news); },
+      [self](const confirmed_up_to& update) { self->state.on_confirmed(update); },
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },
       [self](const peer_down& peer) { self->state.on_peer_down(peer); },
-      [self](const replica_held& news) { self->state.on_held(news); },
+      [self](const replica_held& update) { self->state.on_held(update); },
       [self](replica_tick) { self->state.on_tick(); },
       [self](drain) {
         self->state.tell_peers();

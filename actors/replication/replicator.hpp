@@ -77,10 +77,10 @@ class replicator_state {
   void on_streams(const replicated_streams& which);
   void on_rows(const journal_rows& durable);
   void on_await(const await_published_ptr& request);
-  void on_confirmed(const confirmed_up_to& news);
+  void on_confirmed(const confirmed_up_to& update);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
-  void on_held(const replica_held& news);
+  void on_held(const replica_held& update);
   void on_down(const caf::actor_addr& who);
   void on_tick();
   void tell_peers();
@@ -110,7 +110,7 @@ class replicator_state {
   void pump();
   void send(std::vector<wire_block> rows, std::size_t bytes);
   std::uint64_t confirmed() const;
-  replica_news with_delivered(replica_news news) const;
+  replica_news with_delivered(replica_news update) const;
   void tell(const std::vector<publish_watches::answer>& answers);
   time_point now() const { return self_->clock().now(); }
   std::int64_t now_ms() const;
@@ -140,7 +140,7 @@ class replicator_state {
 };
 
 /// Takes replicated_streams and journal_rows (from the journal), await_published_ptr (answered with
-/// published_news to its front end; not published: no other node is in reach), confirmed_up_to
+/// published_update to its front end; not published: no other node is in reach), confirmed_up_to
 /// (from the keeper), peer_up, peer_down, replica_held and drain. It reads the disk: spawn it
 /// detached.
 replicator_self::behavior_type replicator(replicator_self::stateful_pointer<replicator_state> self,
