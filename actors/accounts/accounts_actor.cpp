@@ -40,7 +40,13 @@ void accounts_state::start(accounts_parts parts) {
     spdlog::error("accounts: the limits of plan {} are of another version of penstock, and not in "
                   "force",
                   unread);
-  if (parts_->directory) debt_.owe_all(*parts_->book);
+  directory_.emplace(accounts_directory_parts{
+      .book = parts_->book,
+      .writer = parts_->directory,
+      .wall_us = parts_->wall_us,
+      .take = [this](account_records theirs) { take(std::move(theirs)); },
+      .take_soon = [this] { self_->send(self_, records_due{}); },
+      .put = [this](records_changed some) { self_->send(parts_->directory, std::move(some)); }});
   sweep();
 }
 
@@ -70,8 +76,8 @@ result<void> accounts_state::change(account_records changed) {
   }
   parts_->book->apply(changed);
   publish();
-  if (parts_->directory) debt_.made_here(changed);
-  put_some();
+  directory_->made_here(changed);
+  directory_->put_some();
   for (auto& portion : in_portions(std::move(changed)))
     for (const auto& [member, peer] : peers_)
       self_->send(peer, accounts_records{portion});
@@ -223,7 +229,7 @@ void accounts_state::compare(const accounts_digest& theirs, const accounts_handl
 void accounts_state::take_over(const accounts_records& theirs) {
   heard_records_ = true;
   const auto update = take(theirs.records);
-  if (parts_->directory) debt_.heard(update);
+  directory_->heard(update);
 }
 
 // In force even when the disk does not take it: a key that was revoked elsewhere must be refused
@@ -251,8 +257,7 @@ void accounts_state::tick() {
       self_->send(peer, accounts_digest{parts_->book->digest()});
   heard_records_ = false;
   if (++ticks_ % accounts_sweep_every == 0) sweep();
-  debt_.tick();
-  put_some();
+  directory_->tick();
 }
 
 void accounts_state::sweep() {
@@ -260,7 +265,7 @@ void accounts_state::sweep() {
   if (const auto done = parts_->store->sweep(before_ms); !done)
     return spdlog::warn("accounts: {}", done.error().message);
   const auto swept = parts_->book->sweep(before_ms);
-  if (parts_->directory) debt_.made_here(swept);
+  directory_->made_here(swept);
 }
 
 accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<accounts_state> self,
@@ -284,11 +289,11 @@ accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<acco
         self->state.compare(theirs, sender_as<accounts_handle>(self));
       },
       [&state](const accounts_records& theirs) { state.take_over(theirs); },
-      [&state](records_told& update) { state.records_are_told(std::move(update)); },
-      [&state](records_due) { state.take_told(); },
-      [&state](records_watched) { state.directory_watches(); },
-      [&state](records_away) { state.directory_went(); },
-      [&state](const records_put& outcome) { state.records_are_put(outcome); },
+      [&state](records_told& update) { state.directory().on_records(std::move(update)); },
+      [&state](records_due) { state.directory().take_heard(); },
+      [&state](records_watched) { state.directory().on_watching(); },
+      [&state](records_away) { state.directory().on_away(); },
+      [&state](const records_put& outcome) { state.directory().on_put(outcome); },
       [self](accounts_tick) {
         self->state.tick();
         self->delayed_send(self, accounts_sync_interval, accounts_tick{});

@@ -116,7 +116,6 @@ void replicator_state::end_session() {
   pending_.clear();
   pending_bytes_ = 0;
   under_way_.clear();
-  under_way_bytes_ = 0;
 }
 
 void replicator_state::set_aside_holder() {
@@ -147,12 +146,7 @@ void replicator_state::on_held(const replica_held& update) {
     held_seq_ = std::max(held_seq_, confirmed());
     sent_seq_ = held_seq_;
   }
-  while (!under_way_.empty() && under_way_.front().last_seq <= held_seq_) {
-    PENSTOCK_ASSERT(under_way_bytes_ >= under_way_.front().bytes);
-    under_way_bytes_ -= under_way_.front().bytes;
-    under_way_.pop_front();
-    is_refused_ = false;
-  }
+  if (under_way_.drop_until(held_seq_)) is_refused_ = false;
   std::vector<publish_watches::answer> answers;
   watches_.advance(0, held_seq_, answers);
   tell(answers);
@@ -162,7 +156,7 @@ void replicator_state::on_held(const replica_held& update) {
 // -- sending --------------------------------------------------------------------------------------
 
 void replicator_state::pump() {
-  while (at_ == stage::sending && under_way_bytes_ < max_replica_in_flight_bytes) {
+  while (at_ == stage::sending && under_way_.bytes() < max_replica_in_flight_bytes) {
     std::vector<wire_block> rows;
     std::size_t bytes = 0;
     if (is_reading_ && !take_from_journal(rows, bytes)) break;
@@ -215,9 +209,8 @@ void replicator_state::send(std::vector<wire_block> rows, std::size_t bytes) {
   batch.confirmed_seq = confirmed();
   if (!rows.empty()) {
     batch.after_seq = std::exchange(sent_seq_, rows.back().block->last_seq());
-    if (under_way_.empty()) answered_at_ = now();
-    under_way_.push_back({sent_seq_, bytes, now()});
-    under_way_bytes_ += bytes;
+    if (under_way_.is_empty()) answered_at_ = now();
+    under_way_.add(sent_seq_, bytes, now());
     for (const auto& row : rows)
       parts_.metrics->events.add(row.block->size());
     parts_.metrics->bytes.add(bytes);
@@ -262,7 +255,7 @@ void replicator_state::tell(const std::vector<publish_watches::answer>& answers)
 
 void replicator_state::on_tick() {
   watches_.forget_expired(now_ms());
-  const bool owes_answer = at_ == stage::asking || !under_way_.empty();
+  const bool owes_answer = at_ == stage::asking || !under_way_.is_empty();
   if (owes_answer && now() - answered_at_ >= holder_patience) {
     spdlog::warn("the node that holds what this one replicates says nothing");
     set_aside_holder();
@@ -297,15 +290,16 @@ replica_news replicator_state::with_delivered(replica_news update) const {
 void replicator_state::show() {
   auto& m = *parts_.metrics;
   // One that took nothing when it was asked last has yet to show that it does.
-  const bool is_proven = !is_refused_ || (under_way_.empty() && pending_.empty() && !is_reading_);
+  const bool is_proven =
+      !is_refused_ || (under_way_.is_empty() && pending_.empty() && !is_reading_);
   m.has_holder.set(at_ == stage::sending && is_proven ? 1 : 0);
-  m.waiting_bytes.set(static_cast<std::int64_t>(under_way_bytes_));
+  m.waiting_bytes.set(static_cast<std::int64_t>(under_way_.bytes()));
   m.waits.set(static_cast<std::int64_t>(watches_.size()));
   m.held_seq.set(static_cast<std::int64_t>(held_seq_));
-  m.lag_us.set(under_way_.empty() ? 0
-                                  : std::chrono::duration_cast<std::chrono::microseconds>(
-                                        now() - under_way_.front().at)
-                                        .count());
+  m.lag_us.set(under_way_.is_empty() ? 0
+                                     : std::chrono::duration_cast<std::chrono::microseconds>(
+                                           now() - under_way_.oldest())
+                                           .count());
 }
 
 replicator_self::behavior_type replicator(replicator_self::stateful_pointer<replicator_state> self,

@@ -9,6 +9,7 @@
 #include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/replication/replica_messages.hpp"
+#include "actors/replication/rows_under_way.hpp"
 #include "actors/retention/backlog_book.hpp"
 #include "storage/journal/journal_reader.hpp"
 #include "storage/journal/segment_catalog.hpp"
@@ -96,11 +97,6 @@ class replicator_state {
     std::uint32_t version = 0;
     time_point not_before{}; // it refused, or hung
   };
-  struct sent_batch {
-    std::uint64_t last_seq = 0;
-    std::size_t bytes = 0;
-    time_point at{};
-  };
 
   void choose();
   void end_session();
@@ -131,8 +127,7 @@ class replicator_state {
   bool is_reading_ = true;     // from the journal; else what comes from the journal actor is sent
   std::deque<const_block_ptr> pending_;
   std::size_t pending_bytes_ = 0;
-  std::deque<sent_batch> under_way_;
-  std::size_t under_way_bytes_ = 0;
+  rows_under_way under_way_;
   bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink
   publish_watches watches_{1};
