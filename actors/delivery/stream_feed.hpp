@@ -94,7 +94,8 @@ class stream_feed {
   /// How much memory it may hold from now on, max_feed_bytes at first.
   void limit(std::size_t max_bytes) { max_bytes_ = max_bytes; }
   /// Lets go of what was read and not delivered, if that is more than it may hold: it is read
-  /// again. False if nothing changed: it holds little, or events are under way or being stored as dead letters.
+  /// again. False if nothing changed: it holds little, or events are under way or being stored as
+  /// dead letters.
   bool rewind(const std::string& sink);
   /// Gives what was read and is to be delivered.
   event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks,

@@ -24,7 +24,8 @@ unstored_dead_letters with_letters(std::uint64_t count) {
 
 } // namespace
 
-TEST_CASE("dead letters to store: one group is under way, and no larger than a message", "[unstored_dead_letters]") {
+TEST_CASE("dead letters to store: one group is under way, and no larger than a message",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(max_dead_letters_at_once + 10);
   CHECK(queue.next(0).size() == max_dead_letters_at_once);
   CHECK(queue.next(0).empty());
@@ -35,7 +36,8 @@ TEST_CASE("dead letters to store: one group is under way, and no larger than a m
   CHECK(queue.next(0).empty());
 }
 
-TEST_CASE("dead letters to store: what there is room for is kept, down to the last letter", "[unstored_dead_letters]") {
+TEST_CASE("dead letters to store: what there is room for is kept, down to the last letter",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(200);
   std::size_t room = 77, kept = 0;
   int tries = 0;
@@ -53,7 +55,8 @@ TEST_CASE("dead letters to store: what there is room for is kept, down to the la
   CHECK_FALSE(queue.empty());
 }
 
-TEST_CASE("dead letters to store: the next try waits, and is told once", "[unstored_dead_letters]") {
+TEST_CASE("dead letters to store: the next try waits, and is told once",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(1);
   CHECK(queue.next(1000).size() == 1);
   CHECK(queue.failed(without_room, 1000) == "no room");
@@ -65,7 +68,8 @@ TEST_CASE("dead letters to store: the next try waits, and is told once", "[unsto
   CHECK_FALSE(queue.is_stuck());
 }
 
-TEST_CASE("dead letters to store: a letter that never fits holds none up, and is told clearly", "[unstored_dead_letters]") {
+TEST_CASE("dead letters to store: a letter that never fits holds none up, and is told clearly",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(3);
   std::vector<std::uint64_t> kept;
   std::vector<std::string> told;
