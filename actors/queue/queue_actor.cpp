@@ -127,7 +127,7 @@ queue_delivery_ptr queue_actor_state::on_replay(const queue_replay& request) {
   for (const auto& block : *blocks)
     for (std::size_t i = 0; i < block->size() && out->messages.size() < max && bytes < max_bytes;
          ++i)
-      if (block->first_seq + i > after) {
+      if (block->first_seq + i >= out->next_seq) { // rows may overlap on a restored disk
         bytes += block->body(i).size();
         out->messages.push_back({block, static_cast<std::uint32_t>(i), {}, false});
         out->next_seq = block->first_seq + i + 1;

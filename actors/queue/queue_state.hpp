@@ -144,7 +144,8 @@ class queue_state {
     std::size_t bytes = 0;
     std::vector<slot> slots;
   };
-  using window = std::map<std::uint64_t, entry>; // by first_seq
+  // By the first number that no entry before it has: rows may overlap.
+  using window = std::map<std::uint64_t, entry>;
   struct lease_batch {
     std::int64_t expiry_ms = 0;
     std::vector<std::uint64_t> seqs;
@@ -153,6 +154,7 @@ class queue_state {
   struct place {
     window::iterator at;
     std::uint32_t index = 0;
+    std::uint64_t seq() const { return at->second.block->first_seq + index; }
     slot& state() const {
       PENSTOCK_ASSERT(index < at->second.slots.size());
       return at->second.slots[index];
