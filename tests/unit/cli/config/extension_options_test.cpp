@@ -72,13 +72,13 @@ TEST_CASE("a file, the environment and --set give an extension's keys their valu
     return load_config(sources, sample_extensions());
   };
   const auto defaults = load("");
-  REQUIRE(defaults);
+  REQUIRE(defaults.has_value());
   CHECK(defaults->extensions.at("sample").at("every").duration_ms == std::chrono::seconds{10});
 
   sources.environment = {{"PENSTOCK_EXTENSIONS_SAMPLE_MOST", "9"}};
   sources.sets = {"extensions.sample.on=false"};
   const auto given = load("[extensions.sample]\nevery = '1m'\nmost = 8\nword = 'hello'\n");
-  REQUIRE(given);
+  REQUIRE(given.has_value());
   const auto& sample = given->extensions.at("sample");
   CHECK(sample.at("every").duration_ms == std::chrono::minutes{1});
   CHECK(sample.at("most").number == 9);
