@@ -40,7 +40,13 @@ void accounts_state::start(accounts_parts parts) {
     spdlog::error("accounts: the limits of plan {} are of another version of penstock, and not in "
                   "force",
                   unread);
-  if (parts_->directory) debt_.owe_all(*parts_->book);
+  directory_.emplace(accounts_directory_parts{
+      .book = parts_->book,
+      .writer = parts_->directory,
+      .wall_us = parts_->wall_us,
+      .take = [this](account_records theirs) { take(std::move(theirs)); },
+      .take_soon = [this] { self_->send(self_, records_due{}); },
+      .put = [this](records_changed some) { self_->send(parts_->directory, std::move(some)); }});
   sweep();
 }
 
@@ -70,8 +76,8 @@ result<void> accounts_state::change(account_records changed) {
   }
   parts_->book->apply(changed);
   publish();
-  if (parts_->directory) debt_.made_here(changed);
-  put_some();
+  directory_->made_here(changed);
+  directory_->put_some();
   for (auto& portion : in_portions(std::move(changed)))
     for (const auto& [member, peer] : peers_)
       self_->send(peer, accounts_records{portion});
@@ -89,11 +95,11 @@ void accounts_state::publish() {
   told_plans_ = plans;
 }
 
-key_created accounts_state::create(const create_key& wish) {
+key_created accounts_state::create(const create_key& request) {
   const auto refuse = [](error why) { return key_created{false, std::move(why), {}, {}}; };
   const auto& book = *parts_->book;
   const auto plans = book.plans();
-  if (!plans->by_name(wish.plan)) return refuse(no_such_plan(wish.plan, *plans));
+  if (!plans->by_name(request.plan)) return refuse(no_such_plan(request.plan, *plans));
   if (book.key_count() >= max_keys)
     return refuse({errc::unavailable,
                    fmt::format("this cluster has {} keys, revoked ones of the last 30 days among "
@@ -106,32 +112,32 @@ key_created accounts_state::create(const create_key& wish) {
   key_record record;
   record.id = *id;
   record.version = book.next_version(parts_->wall_us());
-  record.account = wish.account;
-  record.plan = wish.plan;
+  record.account = request.account;
+  record.plan = request.plan;
   record.hash = parts_->hash(*key);
   record.shown = key->substr(0, api_key_shown_size);
-  record.streams = wish.streams;
-  record.origins = wish.origins;
-  record.networks = wish.networks;
+  record.streams = request.streams;
+  record.origins = request.origins;
+  record.networks = request.networks;
   record.created_ms = now_ms();
-  record.expires_ms = wish.expires_ms;
+  record.expires_ms = request.expires_ms;
   if (auto done = change({{record}, {}}); !done) return refuse(done.error());
   spdlog::info("made key {} for account {} under plan {}", record.id, record.account, record.plan);
   return {true, {}, *key, without_hash(std::move(record))};
 }
 
-key_list_ptr accounts_state::list(const list_keys& wish) const {
+key_list_ptr accounts_state::list(const list_keys& request) const {
   auto out = std::make_shared<key_list>();
   bool more = false;
-  out->keys = parts_->book->keys(wish.account, wish.after, wish.max, more);
+  out->keys = parts_->book->keys(request.account, request.after, request.max, more);
   for (auto& record : out->keys)
     record.hash = {};
   if (more && !out->keys.empty()) out->next = out->keys.back().id;
   return out;
 }
 
-account_done accounts_state::revoke(const revoke_key& wish) {
-  const auto* known = parts_->book->key(wish.id);
+account_done accounts_state::revoke(const revoke_key& request) {
+  const auto* known = parts_->book->key(request.id);
   if (!known) return failed({errc::not_found, "there is no key with this id"});
   if (known->revoked_ms != 0) return {};
   auto record = *known;
@@ -142,8 +148,8 @@ account_done accounts_state::revoke(const revoke_key& wish) {
   return {};
 }
 
-account_done accounts_state::put(const put_plan& wish) {
-  const auto& wanted = wish.rules.name;
+account_done accounts_state::put(const put_plan& request) {
+  const auto& wanted = request.rules.name;
   const auto plans = parts_->book->plans();
   if (const auto* other = plans->by_id(plan_id(wanted)); other && other->rules.name != wanted)
     return failed({errc::invalid, "the names " + quote(wanted) + " and " +
@@ -156,30 +162,30 @@ account_done accounts_state::put(const put_plan& wish) {
   plan_record record;
   record.name = wanted;
   record.version = parts_->book->next_version(parts_->wall_us());
-  record.limits = limits_text(wish.rules.limits);
+  record.limits = limits_text(request.rules.limits);
   record.changed_ms = now_ms();
   if (auto done = change({{}, {record}}); !done) return failed(done.error());
   spdlog::info("set plan {}: {}", record.name, record.limits);
   return {};
 }
 
-account_done accounts_state::remove(const delete_plan& wish) {
+account_done accounts_state::remove(const delete_plan& request) {
   const auto plans = parts_->book->plans();
-  const auto* known = plans->by_name(wish.name);
-  if (!known) return failed({errc::not_found, "there is no plan " + quote(wish.name)});
+  const auto* known = plans->by_name(request.name);
+  if (!known) return failed({errc::not_found, "there is no plan " + quote(request.name)});
   if (!known->stored)
-    return failed({errc::invalid, "the plan " + quote(wish.name) +
+    return failed({errc::invalid, "the plan " + quote(request.name) +
                                       " comes from the configuration; remove it there"});
   if (!known->configured) {
     const auto counts = parts_->book->keys_by_plan(now_ms());
-    if (const auto used = counts.find(wish.name); used != counts.end())
-      return failed(
-          {errc::invalid, fmt::format("the plan {} is used by {} key{}; revoke {} first",
-                                      quote(wish.name), used->second, used->second == 1 ? "" : "s",
-                                      used->second == 1 ? "it" : "them")});
+    if (const auto used = counts.find(request.name); used != counts.end())
+      return failed({errc::invalid,
+                     fmt::format("the plan {} is used by {} key{}; revoke {} first",
+                                 quote(request.name), used->second, used->second == 1 ? "" : "s",
+                                 used->second == 1 ? "it" : "them")});
   }
   plan_record record;
-  record.name = wish.name;
+  record.name = request.name;
   record.version = parts_->book->next_version(parts_->wall_us());
   record.changed_ms = record.deleted_ms = now_ms();
   if (auto done = change({{}, {record}}); !done) return failed(done.error());
@@ -197,8 +203,8 @@ plan_listing accounts_state::list_plans() const {
 
 // -- the configuration ----------------------------------------------------------------------------
 
-void accounts_state::configure(const plans_configured& news) {
-  parts_->book->configure(news.plans);
+void accounts_state::configure(const plans_configured& update) {
+  parts_->book->configure(update.plans);
   publish();
 }
 
@@ -222,25 +228,25 @@ void accounts_state::compare(const accounts_digest& theirs, const accounts_handl
 
 void accounts_state::take_over(const accounts_records& theirs) {
   heard_records_ = true;
-  const auto news = take(theirs.records);
-  if (parts_->directory) debt_.heard(news);
+  const auto update = take(theirs.records);
+  directory_->heard(update);
 }
 
 // In force even when the disk does not take it: a key that was revoked elsewhere must be refused
 // here on a full disk too. Gives what was news.
 account_records accounts_state::take(account_records theirs) {
-  auto news = parts_->book->newer(std::move(theirs), now_ms());
-  if (news.empty()) return news;
-  if (const auto kept = keep(news); !kept) {
+  auto update = parts_->book->newer(std::move(theirs), now_ms());
+  if (update.empty()) return update;
+  if (const auto kept = keep(update); !kept) {
     spdlog::error("accounts: can't keep what other nodes told, trying on: {}",
                   kept.error().message);
-    if (unsaved_.size() + news.size() > max_unsaved_records) return {};
-    unsaved_.keys.insert(unsaved_.keys.end(), news.keys.begin(), news.keys.end());
-    unsaved_.plans.insert(unsaved_.plans.end(), news.plans.begin(), news.plans.end());
+    if (unsaved_.size() + update.size() > max_unsaved_records) return {};
+    unsaved_.keys.insert(unsaved_.keys.end(), update.keys.begin(), update.keys.end());
+    unsaved_.plans.insert(unsaved_.plans.end(), update.plans.begin(), update.plans.end());
   }
-  parts_->book->apply(news);
+  parts_->book->apply(update);
   publish();
-  return news;
+  return update;
 }
 
 void accounts_state::tick() {
@@ -251,8 +257,7 @@ void accounts_state::tick() {
       self_->send(peer, accounts_digest{parts_->book->digest()});
   heard_records_ = false;
   if (++ticks_ % accounts_sweep_every == 0) sweep();
-  debt_.tick();
-  put_some();
+  directory_->tick();
 }
 
 void accounts_state::sweep() {
@@ -260,7 +265,7 @@ void accounts_state::sweep() {
   if (const auto done = parts_->store->sweep(before_ms); !done)
     return spdlog::warn("accounts: {}", done.error().message);
   const auto swept = parts_->book->sweep(before_ms);
-  if (parts_->directory) debt_.made_here(swept);
+  directory_->made_here(swept);
 }
 
 accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<accounts_state> self,
@@ -270,25 +275,25 @@ accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<acco
   self->delayed_send(self, accounts_sync_interval, accounts_tick{});
   auto& state = self->state;
   return {
-      [&state](const create_key& wish) { return state.create(wish); },
-      [&state](const list_keys& wish) { return state.list(wish); },
-      [&state](const revoke_key& wish) { return state.revoke(wish); },
-      [&state](const put_plan& wish) { return state.put(wish); },
-      [&state](const delete_plan& wish) { return state.remove(wish); },
+      [&state](const create_key& request) { return state.create(request); },
+      [&state](const list_keys& request) { return state.list(request); },
+      [&state](const revoke_key& request) { return state.revoke(request); },
+      [&state](const put_plan& request) { return state.put(request); },
+      [&state](const delete_plan& request) { return state.remove(request); },
       [&state](get_plans) { return state.list_plans(); },
       [&state](list_accounts) { return state.list_names(); },
-      [&state](const plans_configured& news) { state.configure(news); },
+      [&state](const plans_configured& update) { state.configure(update); },
       [&state](const peer_up& peer) { state.peer_came(peer); },
       [&state](const peer_down& peer) { state.peer_went(peer); },
       [self](const accounts_digest& theirs) {
         self->state.compare(theirs, sender_as<accounts_handle>(self));
       },
       [&state](const accounts_records& theirs) { state.take_over(theirs); },
-      [&state](records_told& news) { state.records_are_told(std::move(news)); },
-      [&state](records_due) { state.take_told(); },
-      [&state](records_watched) { state.directory_watches(); },
-      [&state](records_away) { state.directory_went(); },
-      [&state](const records_put& outcome) { state.records_are_put(outcome); },
+      [&state](records_told& update) { state.directory().on_records(std::move(update)); },
+      [&state](records_due) { state.directory().take_heard(); },
+      [&state](records_watched) { state.directory().on_watching(); },
+      [&state](records_away) { state.directory().on_away(); },
+      [&state](const records_put& outcome) { state.directory().on_put(outcome); },
       [self](accounts_tick) {
         self->state.tick();
         self->delayed_send(self, accounts_sync_interval, accounts_tick{});

@@ -4,7 +4,7 @@
 
 #include "actors/accounts/account_book.hpp"
 #include "actors/accounts/account_messages.hpp"
-#include "actors/accounts/directory_debt.hpp"
+#include "actors/accounts/accounts_directory.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
 #include "actors/interfaces/interfaces.hpp"
@@ -17,9 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace penstock {
@@ -31,8 +29,6 @@ inline constexpr std::uint64_t accounts_sweep_every = 360;
 /// Records of peers that are in force, but that the disk did not take yet; what comes beyond is
 /// not taken over, and asked for again later.
 inline constexpr std::size_t max_unsaved_records = 10'000;
-/// Names of records in the directory that can't be read, or put, of which the log tells.
-inline constexpr std::size_t max_record_complaints = 64;
 
 struct accounts_parts {
   std::shared_ptr<account_store> store;
@@ -59,17 +55,17 @@ class accounts_state {
 
   // -- what the admin plane asks for --------------------------------------------------------------
 
-  key_created create(const create_key& wish);
-  key_list_ptr list(const list_keys& wish) const;
-  account_done revoke(const revoke_key& wish);
-  account_done put(const put_plan& wish);
-  account_done remove(const delete_plan& wish);
+  key_created create(const create_key& request);
+  key_list_ptr list(const list_keys& request) const;
+  account_done revoke(const revoke_key& request);
+  account_done put(const put_plan& request);
+  account_done remove(const delete_plan& request);
   plan_listing list_plans() const;
   account_names_ptr list_names() const;
 
   // -- the configuration --------------------------------------------------------------------------
 
-  void configure(const plans_configured& news);
+  void configure(const plans_configured& update);
 
   // -- other nodes --------------------------------------------------------------------------------
 
@@ -78,13 +74,8 @@ class accounts_state {
   void compare(const accounts_digest& theirs, const accounts_handle& sender);
   void take_over(const accounts_records& theirs);
 
-  // -- the directory: accounts_directory.cpp ------------------------------------------------------
-
-  void records_are_told(records_told news);
-  void take_told();
-  void directory_watches();
-  void directory_went();
-  void records_are_put(const records_put& outcome);
+  /// Once started.
+  accounts_directory& directory() { return *directory_; }
 
   void tick();
 
@@ -95,11 +86,6 @@ class accounts_state {
   account_records take(account_records theirs);
   void publish();
   void sweep();
-  void put_some();
-  template <class Record>
-  void note_told(const Record& record);
-  void note_taken_out(const std::string& key);
-  void complain(const std::string& key, std::string_view why);
 
   self_ptr self_;
   std::optional<accounts_parts> parts_;
@@ -108,9 +94,7 @@ class accounts_state {
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
   std::uint64_t ticks_ = 0;
-  directory_debt debt_;
-  std::vector<directory_record> told_; ///< and not taken yet
-  std::set<std::string> complaints_;
+  std::optional<accounts_directory> directory_;
 };
 
 /// Blocks on the disk, so a node spawns it detached. It does not tell subscribers the first

@@ -1,39 +1,44 @@
-// The accounts actor and the directory: what it tells is taken as a peer's records are, and what it
-// lacks is put there, a portion at a time.
-#include "actors/accounts/accounts_actor.hpp"
+#include "actors/accounts/accounts_directory.hpp"
+
+#include "actors/accounts/account_json.hpp"
 #include "actors/base/error_text.hpp"
-#include "actors/directory/directory_messages.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
+#include <variant>
 
 namespace penstock {
 
-void accounts_state::records_are_told(records_told news) {
-  if (news.records.empty()) return;
-  if (told_.empty()) self_->send(self_, records_due{});
-  std::move(news.records.begin(), news.records.end(), std::back_inserter(told_));
+accounts_directory::accounts_directory(accounts_directory_parts parts) : parts_(std::move(parts)) {
+  if (parts_.writer) debt_.owe_all(*parts_.book);
+}
+
+void accounts_directory::on_records(records_told update) {
+  if (update.records.empty()) return;
+  if (told_.empty()) parts_.take_soon();
+  std::move(update.records.begin(), update.records.end(), std::back_inserter(told_));
   if (told_.size() < max_records_per_message) return;
-  take_told();
+  take_heard();
 }
 
 /// What the directory holds now was told: whatever is newer here is owed to it.
 template <class Record>
-void accounts_state::note_told(const Record& record) {
+void accounts_directory::note_told(const Record& record) {
   const auto key = directory_name(record);
   const auto ended_ms = end_of(record);
-  if (ended_ms != 0 && ended_ms < now_ms() - tombstone_ms)
+  if (ended_ms != 0 && ended_ms < parts_.wall_us() / 1000 - tombstone_ms)
     debt_.owe(key); // all have forgotten it: it is taken out
-  else if (parts_->book->is_older(record))
+  else if (parts_.book->is_older(record))
     debt_.owe_later(key); // many nodes see that
   else
     debt_.settle(key);
 }
 
-void accounts_state::take_told() {
+void accounts_directory::take_heard() {
   const auto told = std::exchange(told_, {});
   // A name may be there several times, and an older record last.
   std::map<std::string, key_record> keys;
@@ -58,7 +63,7 @@ void accounts_state::take_told() {
     all.plans.push_back(std::move(rules));
   for (auto& [at, key] : keys)
     all.keys.push_back(std::move(key));
-  if (!all.empty()) take(std::move(all));
+  if (!all.empty()) parts_.take(std::move(all));
   for (std::size_t i = 0; i < told.size(); ++i) {
     if (read[i])
       std::visit([this](const auto& record) { note_told(record); }, *read[i]);
@@ -69,11 +74,11 @@ void accounts_state::take_told() {
 
 /// Only what all have forgotten is taken out of the directory. If it is anything else, somebody did
 /// so by hand, or with a clock that is wrong.
-void accounts_state::note_taken_out(const std::string& key) {
+void accounts_directory::note_taken_out(const std::string& key) {
   const auto live = [&] {
     const auto rest = key.substr(key.find('.') + 1);
-    const auto* one = key.starts_with("key.") ? parts_->book->key(rest) : nullptr;
-    const auto* rules = key.starts_with("plan.") ? parts_->book->stored_plan(rest) : nullptr;
+    const auto* one = key.starts_with("key.") ? parts_.book->key(rest) : nullptr;
+    const auto* rules = key.starts_with("plan.") ? parts_.book->stored_plan(rest) : nullptr;
     return (one != nullptr && end_of(*one) == 0) || (rules != nullptr && end_of(*rules) == 0);
   };
   if (live())
@@ -82,32 +87,45 @@ void accounts_state::note_taken_out(const std::string& key) {
     debt_.settle(key);
 }
 
-void accounts_state::directory_watches() {
-  take_told();
+void accounts_directory::on_watching() {
+  take_heard();
   debt_.watching();
   put_some();
 }
 
-void accounts_state::directory_went() {
-  take_told();
-  debt_.owe_all(*parts_->book);
+void accounts_directory::on_away() {
+  take_heard();
+  debt_.owe_all(*parts_.book);
 }
 
-void accounts_state::records_are_put(const records_put& outcome) {
+void accounts_directory::on_put(const records_put& outcome) {
   debt_.put(outcome.ok);
   if (outcome.ok) put_some(); // if not, at the next tick
 }
 
-void accounts_state::put_some() {
-  if (!parts_->directory) return;
-  std::vector<std::string> too_large;
-  auto portion = debt_.next_portion(*parts_->book, too_large);
-  for (const auto& key : too_large)
-    complain(key, "is too large for it; other nodes have it from their peers");
-  if (!portion.empty()) self_->send(parts_->directory, records_changed{std::move(portion)});
+void accounts_directory::made_here(const account_records& changed) {
+  if (parts_.writer) debt_.made_here(changed);
 }
 
-void accounts_state::complain(const std::string& key, std::string_view why) {
+void accounts_directory::heard(const account_records& changed) {
+  if (parts_.writer) debt_.heard(changed);
+}
+
+void accounts_directory::tick() {
+  debt_.tick();
+  put_some();
+}
+
+void accounts_directory::put_some() {
+  if (!parts_.writer) return;
+  std::vector<std::string> too_large;
+  auto portion = debt_.next_portion(*parts_.book, too_large);
+  for (const auto& key : too_large)
+    complain(key, "is too large for it; other nodes have it from their peers");
+  if (!portion.empty()) parts_.put(records_changed{std::move(portion)});
+}
+
+void accounts_directory::complain(const std::string& key, std::string_view why) {
   if (complaints_.size() >= max_record_complaints || !complaints_.insert(key).second) return;
   spdlog::warn("accounts: the directory's record {} {}", quote(key), why);
 }

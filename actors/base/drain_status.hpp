@@ -28,7 +28,7 @@ inline constexpr std::array<const char*, 7> drain_stage_names{
     "serving", "announcing", "answering", "handing_over", "publishing", "closing", "ended"};
 
 /// What somebody who asks for a drain may say about it.
-struct drain_wish {
+struct drain_request {
   std::optional<std::chrono::milliseconds> timeout_ms{}; ///< in place of node.drain_timeout
   bool wait_for_queue = false; ///< until consumers have acknowledged all, or the deadline
 };
@@ -47,16 +47,16 @@ class drain_status {
   };
 
   /// Notes what is wished; false: a drain was asked for before, and goes on as it was wished then.
-  bool ask(const drain_wish& wish) {
+  bool ask(const drain_request& request) {
     const std::lock_guard lock{mutex_};
     if (state_.stage != drain_stage::serving) return false;
-    wish_ = wish;
+    wanted_ = request;
     state_.stage = drain_stage::announcing; // it will be in a moment
     return true;
   }
-  drain_wish wish() const {
+  drain_request request() const {
     const std::lock_guard lock{mutex_};
-    return wish_.value_or(drain_wish{});
+    return wanted_.value_or(drain_request{});
   }
   template <class Change>
   void change(Change&& how) {
@@ -77,7 +77,7 @@ class drain_status {
 
  private:
   mutable std::mutex mutex_;
-  std::optional<drain_wish> wish_;
+  std::optional<drain_request> wanted_;
   state state_;
   // The clock may begin with the machine: its first hours are no long time ago.
   static constexpr clock::time_point never_read = clock::time_point::min();

@@ -98,7 +98,7 @@ class feed {
     }
   }
 
-  struct news {
+  struct update {
     Content content;
     std::uint64_t bytes = 0;
     std::uint64_t count = 0;

@@ -60,7 +60,7 @@ handshake_acceptor(handshake_acceptor_handle::pointer self, std::string cluster,
         if (*links) self->send(*links, caf::connect_atom_v, peer.address);
         return answer;
       },
-      [links](const links_known& news) { *links = news.links; },
+      [links](const links_known& update) { *links = update.links; },
       [self](drain) { self->quit(); },
   };
 }

@@ -329,12 +329,13 @@ bool membership::has_settled(std::int64_t now_ns) const {
   });
 }
 
-bool membership::has_gathered(const std::vector<view_member>& wish, std::int64_t now_ns) {
+bool membership::has_gathered(const std::vector<view_member>& request, std::int64_t now_ns) {
   if (view_.members.empty()) return true; // there is nothing to move
-  if (wish_.empty()) wished_ns_ = now_ns;
-  if (wish != wish_) last_wish_ns_ = now_ns;
-  wish_ = wish;
-  return now_ns - last_wish_ns_ >= times_.gather_ns || now_ns - wished_ns_ >= times_.most_gather_ns;
+  if (wanted_.empty()) wanted_since_ns_ = now_ns;
+  if (request != wanted_) wanted_changed_ns_ = now_ns;
+  wanted_ = request;
+  return now_ns - wanted_changed_ns_ >= times_.gather_ns ||
+         now_ns - wanted_since_ns_ >= times_.most_gather_ns;
 }
 
 // This node leaves, and so do all others that have not gone: shards stay where their counters are,
@@ -353,7 +354,7 @@ std::optional<cluster_view> membership::proposal(std::int64_t now_ns) {
   if (!connected_ns_ || is_stranger(now_ns) || all_leave()) return std::nullopt;
   auto members = wanted(now_ns);
   const bool changes = members.all != view_.members;
-  if (!changes) wish_.clear();
+  if (!changes) wanted_.clear();
   const bool is_time = changes && has_gathered(members.all, now_ns) && has_settled(now_ns);
   cluster_view next{view_.epoch + 1, {}, view_.members, {}};
   next.members = std::move(is_time ? members.all : members.urgent);

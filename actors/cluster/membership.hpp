@@ -150,7 +150,7 @@ class membership {
   wanted_members wanted(std::int64_t now_ns);
   bool has_settled(std::int64_t now_ns) const;
   bool all_leave() const;
-  bool has_gathered(const std::vector<view_member>& wish, std::int64_t now_ns);
+  bool has_gathered(const std::vector<view_member>& request, std::int64_t now_ns);
 
   struct stranger {
     std::string incarnation;
@@ -182,9 +182,9 @@ class membership {
   std::set<std::string> link_lost_;          // members; and not linked again since
   std::string secret_check_;
   std::map<std::string, stranger> strangers_; // who have another secret, by address
-  std::vector<view_member> wish_;             // the members that are wanted, if they are others
-  std::int64_t wished_ns_ = 0;                // since then others are
-  std::int64_t last_wish_ns_ = 0;             // when they changed last
+  std::vector<view_member> wanted_;           // the members that are wanted, if they are others
+  std::int64_t wanted_since_ns_ = 0;          // since then others are
+  std::int64_t wanted_changed_ns_ = 0;        // when they changed last
   std::int64_t watching_ns_ = 0;              // since then records are heard
   std::vector<removal> unseen_;
   std::deque<cluster_view> history_;                          // the latest views, this one last

@@ -17,30 +17,21 @@ void membership_state::start(membership_parts parts) {
   parts_ = std::move(parts);
   members_.emplace(view_member{parts_.self.address, parts_.self.incarnation, false}, parts_.times,
                    parts_.self.secret_check);
-  (void)number_of(parts_.self.address); // 0, always
+  (void)numbers_.add(parts_.self.address); // 0, always
   if (parts_.system_ns) clock_.emplace(parts_.steady_ns(), parts_.system_ns());
 }
 
-std::uint16_t membership_state::number_of(const std::string& address) {
-  const auto [known, fresh] =
-      numbers_.emplace(address, static_cast<std::uint16_t>(addresses_.size()));
-  if (fresh) addresses_.push_back(address);
-  return known->second;
-}
-
-void membership_state::ask(directory_wish wish) {
-  self_->send(writer_, std::move(wish));
+void membership_state::ask(directory_request request) {
+  self_->send(writer_, std::move(request));
 }
 
 void membership_state::tick() {
   if (!writer_ || gone_) return;
   const std::int64_t now_ns = parts_.steady_ns();
-  if (!is_open_) {
-    if (!opening_ && now_ns >= open_next_ns_) {
-      opening_ = true;
-      ask({});
-    }
-  } else {
+  if (schedule_.may_open(now_ns)) {
+    schedule_.begin_open();
+    ask({});
+  } else if (schedule_.is_open()) {
     keep_time(now_ns);
     renew(now_ns);
     propose(now_ns);
@@ -67,7 +58,7 @@ void membership_state::keep_time(std::int64_t now_ns) {
   } else if (!was_in_) {
     const bool had_time =
         std::exchange(has_time_, clock_->join(addresses(), now_ns, parts_.system_ns()));
-    if (has_time_ && !had_time) renew_next_ns_ = 0; // it may be let in from now on
+    if (has_time_ && !had_time) schedule_.renew_soon(); // it may be let in from now on
     if (has_time_ && parts_.time && !clock_->is_far_off()) {
       parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
       parts_.time->settings.fetch_add(1, std::memory_order_release);
@@ -77,7 +68,7 @@ void membership_state::keep_time(std::int64_t now_ns) {
     parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);
   const auto ahead_ns = clock_->ahead_ns();
   const bool differs = ahead_ns > told_clock_difference_ns || ahead_ns < -told_clock_difference_ns;
-  if (differs && !std::exchange(told_clock_, true))
+  if (differs && !std::exchange(told_.clock, true))
     spdlog::warn("this node's clock is {:.1f} s {} the cluster's time, which limits go by",
                  std::abs(static_cast<double>(ahead_ns)) / 1e9,
                  ahead_ns > 0 ? "ahead of" : "behind");
@@ -98,10 +89,10 @@ void membership_state::renew(std::int64_t now_ns) {
   const auto epoch = places_ ? places_->epoch : 0;
   const auto settled_epoch = parts_.settled_epoch ? parts_.settled_epoch() : epoch;
   // The others may wait for it.
-  if (std::exchange(parts_.self.settled_epoch, settled_epoch) != settled_epoch) renew_next_ns_ = 0;
-  if (renewing_ || now_ns < renew_next_ns_) return;
-  renewing_ = true;
-  renew_next_ns_ = now_ns + parts_.times.renew_ns;
+  if (std::exchange(parts_.self.settled_epoch, settled_epoch) != settled_epoch)
+    schedule_.renew_soon();
+  if (!schedule_.may_renew(now_ns)) return;
+  schedule_.begin_renew(now_ns + parts_.times.renew_ns);
   if (parts_.figures) parts_.figures(parts_.self);
   parts_.self.epoch = epoch;
   if (clock_) {
@@ -111,42 +102,42 @@ void membership_state::renew(std::int64_t now_ns) {
         was_in_ || has_time_ || (watching_ && now_ns - watching_ns_ >= time_patience_ns);
     parts_.self.clocks = {parts_.system_ns(), has_time ? now_ns + clock_->base_ns() : 0};
   }
-  directory_wish wish;
-  wish.what = directory_wish::kind::renew;
-  wish.self = parts_.self;
-  wish.sent_ns = now_ns;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::renew;
+  request.self = parts_.self;
+  request.sent_ns = now_ns;
+  ask(std::move(request));
 }
 
 void membership_state::propose(std::int64_t now_ns) {
-  if (proposing_ || !watching_) return;
+  if (!schedule_.may_propose() || !watching_) return;
   auto next = members_->proposal(now_ns);
   if (!next) return;
-  proposing_ = true;
+  schedule_.begin_propose();
   parts_.metrics->proposals.add();
-  directory_wish wish;
-  wish.what = directory_wish::kind::propose;
-  wish.next = std::move(*next);
-  wish.revision = members_->revision();
-  wish.sent_ns = now_ns;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::propose;
+  request.next = std::move(*next);
+  request.revision = members_->revision();
+  request.sent_ns = now_ns;
+  ask(std::move(request));
 }
 
 void membership_state::forget(std::int64_t now_ns) {
-  if (forgetting_ || !watching_ || now_ns < forget_next_ns_) return;
-  forget_next_ns_ = now_ns + forget_interval_ns;
-  forgetting_ = members_->stale(now_ns);
-  if (!forgetting_) return;
-  directory_wish wish;
-  wish.what = directory_wish::kind::forget;
-  wish.self.address = forgetting_->address;
-  wish.revision = forgetting_->revision;
-  ask(std::move(wish));
+  if (!watching_ || !schedule_.may_forget(now_ns)) return;
+  const auto stale = members_->stale(now_ns);
+  schedule_.begin_forget(stale, now_ns);
+  if (!stale) return;
+  directory_request request;
+  request.what = directory_request::kind::forget;
+  request.self.address = stale->address;
+  request.revision = stale->revision;
+  ask(std::move(request));
 }
 
 // If it was renewed after all, that will be told, or was.
 void membership_state::on_forgotten(const directory_done& done) {
-  const auto what = std::exchange(forgetting_, std::nullopt);
+  const auto what = schedule_.end_forget();
   if (!done.ok || !what) return; // tried again
   members_->on_forgotten(*what);
   if (done.revision == 0) return;
@@ -161,16 +152,19 @@ void membership_state::ask_peers(std::int64_t now_ns) {
   members_->go_on_alone(now_ns);
   away_question question;
   question.epoch = members_->view().epoch;
-  for (const auto& [number, peer] : peers_)
+  for (const auto& [number, peer] : peers_) {
+    const auto* known = numbers_.address_of(number);
+    if (!known) continue;
     self_->request(peer, std::chrono::nanoseconds{parts_.times.renew_ns}, question)
         .then(
-            [this, now_ns, address = addresses_[number]](const away_answer& answer) {
+            [this, now_ns, address = *known](const away_answer& answer) {
               if (!answer.away) return;
               parts_.metrics->consents.add();
               members_->on_peer_away(address, answer.epoch, now_ns);
               parts_.decides_until_ns->store(members_->decides_until(), std::memory_order_relaxed);
             },
             [](const caf::error&) {});
+  }
 }
 
 away_answer membership_state::answer(const away_question& question) {
@@ -182,47 +176,47 @@ away_answer membership_state::answer(const away_question& question) {
 
 // -- what is told ---------------------------------------------------------------------------------
 
-void membership_state::on_news(const directory_news& news) {
+void membership_state::on_update(const directory_update& update) {
   const std::int64_t now_ns = parts_.steady_ns();
-  if (news.watching) {
+  if (update.watching) {
     watching_ = true;
     watching_ns_ = now_ns;
     members_->on_watching(now_ns);
   }
-  if (news.away) {
+  if (update.away) {
     watching_ = false;
     members_->on_away();
   }
-  if (news.member_gone) {
-    members_->on_gone(*news.member_gone, now_ns);
-    told_strangers_.erase(*news.member_gone);
+  if (update.member_gone) {
+    members_->on_gone(*update.member_gone, now_ns);
+    told_.strangers.erase(*update.member_gone);
   }
-  if (news.member) {
-    if (clock_ && watching_ && news.member->address != parts_.self.address)
-      clock_->on_record(news.member->address, news.member->clocks, now_ns);
+  if (update.member) {
+    if (clock_ && watching_ && update.member->address != parts_.self.address)
+      clock_->on_record(update.member->address, update.member->clocks, now_ns);
     // What the directory held when it was opened may be of nodes long dead.
-    members_->on_record(*news.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
-                        news.revision);
-    if (const auto known = numbers_.find(news.member->address); known != numbers_.end())
+    members_->on_record(*update.member, watching_ ? now_ns : now_ns - parts_.times.desert_ns,
+                        update.revision);
+    if (const auto known = numbers_.find(update.member->address))
       for (const auto& limiter : parts_.limiters)
-        self_->send(limiter, member_epoch{known->second, news.member->epoch});
+        self_->send(limiter, member_epoch{*known, update.member->epoch});
   }
-  if (news.view && members_->on_view(*news.view, news.revision, now_ns)) take_view();
-  if (news.member) tell_stranger(*news.member, now_ns);
-  if (watching_ && is_open_) propose(now_ns);
+  if (update.view && members_->on_view(*update.view, update.revision, now_ns)) take_view();
+  if (update.member) tell_stranger(*update.member, now_ns);
+  if (watching_ && schedule_.is_open()) propose(now_ns);
 }
 
 // Once for each process that is not let in.
 void membership_state::tell_stranger(const member_record& heard, std::int64_t now_ns) {
   if (!members_->is_other(heard.address)) {
-    told_strangers_.erase(heard.address);
+    told_.strangers.erase(heard.address);
     return;
   }
   const bool is_this = members_->is_stranger(now_ns);
-  if (is_this && !std::exchange(told_stranger_, true))
+  if (is_this && !std::exchange(told_.is_stranger, true))
     spdlog::error("this node's cluster.secret is not that of the cluster's members: it is not let "
                   "in");
-  auto& told = told_strangers_[heard.address];
+  auto& told = told_.strangers[heard.address];
   if (std::exchange(told, heard.incarnation) != heard.incarnation && !is_this)
     spdlog::warn("the node at {} has another cluster.secret: it is not let in", heard.address);
 }
@@ -233,7 +227,7 @@ void membership_state::take_view() {
   const bool in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
   // Until it is let in, this node has no say, and an earlier one of its address may be meant.
   if (!in && !was_in_) {
-    if (members_->is_full() && !std::exchange(told_full_, true))
+    if (members_->is_full() && !std::exchange(told_.full, true))
       spdlog::error("the cluster has {} members, which is the most: this node is not let in until "
                     "one of them leaves",
                     max_members);
@@ -245,19 +239,20 @@ void membership_state::take_view() {
   for (const auto& member : view.members)
     names += (names.empty() ? "" : ", ") + member.address + (member.leaving ? " (leaving)" : "");
   spdlog::info("cluster view {}: {}{}", view.epoch, names, in ? "" : "; without this node");
-  renew_next_ns_ = 0; // so that the others know soon that this view was seen
+  schedule_.renew_soon(); // so that the others know soon that this view was seen
 }
 
 void membership_state::place_shards_now() {
   const cluster_view& view = members_->view();
-  placement places = place(view, [this](const std::string& address) { return number_of(address); });
+  placement places =
+      place(view, [this](const std::string& address) { return numbers_.add(address); });
   places.includes_self = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
   places.confirmed = members_->confirmed(parts_.steady_ns());
   for (const auto& member : view.members)
-    (void)number_of(member.address);
-  places.members.resize(addresses_.size());
+    (void)numbers_.add(member.address);
+  places.members.resize(numbers_.size());
   for (const auto& member : view.members)
-    places.members[number_of(member.address)] = member.address;
+    places.members[numbers_.add(member.address)] = member.address;
   places_ = std::make_shared<const placement>(std::move(places));
   for (const auto& each : parts_.placed)
     self_->send(each, placement_changed{places_});
@@ -270,23 +265,21 @@ void membership_state::await_join(caf::response_promise joined) {
 }
 
 void membership_state::on_done(const directory_done& done) {
-  using kind = directory_wish::kind;
+  using kind = directory_request::kind;
   const std::int64_t now_ns = parts_.steady_ns();
   switch (done.what) {
   case kind::open:
-    opening_ = false;
-    is_open_ = done.ok;
-    open_next_ns_ = now_ns + open_again_ns;
+    schedule_.end_open(done.ok, now_ns);
     if (!done.ok) spdlog::warn("the directory can't be reached, trying on: {}", done.why.message);
     break;
   case kind::renew:
-    renewing_ = false;
+    schedule_.end_renew();
     (done.ok ? parts_.metrics->renewals : parts_.metrics->failed_renewals).add();
     if (done.ok && !gone_) members_->on_renewed(done.sent_ns, done.revision);
     if (done.ok && parts_.self.leaving && left_.pending()) left_.deliver(left_cluster{});
     break;
   case kind::propose:
-    proposing_ = false;
+    schedule_.end_propose();
     break;
   case kind::forget:
     on_forgotten(done);
@@ -300,31 +293,31 @@ void membership_state::on_done(const directory_done& done) {
 
 void membership_state::on_peer_up(const peer_up& peer) {
   if (peer.directory) peers_[peer.member] = peer.directory;
-  if (peer.member < addresses_.size()) members_->on_link(addresses_[peer.member], true);
+  if (const auto* address = numbers_.address_of(peer.member)) members_->on_link(*address, true);
 }
 
 void membership_state::on_peer_down(const peer_down& peer) {
   peers_.erase(peer.member);
-  if (peer.member < addresses_.size()) members_->on_link(addresses_[peer.member], false);
+  if (const auto* address = numbers_.address_of(peer.member)) members_->on_link(*address, false);
 }
 
 void membership_state::begin_to_leave(bool now, caf::response_promise left) {
   left_ = std::move(left);
-  if (!is_open_) {
+  if (!schedule_.is_open()) {
     left_.deliver(left_cluster{});
     return;
   }
   if (!now) {
     parts_.self.leaving = true;
-    renew_next_ns_ = 0;
+    schedule_.renew_soon();
     return;
   }
   gone_ = true;
   parts_.decides_until_ns->store(0, std::memory_order_relaxed);
-  directory_wish wish;
-  wish.what = directory_wish::kind::leave;
-  wish.self = parts_.self;
-  ask(std::move(wish));
+  directory_request request;
+  request.what = directory_request::kind::leave;
+  request.self = parts_.self;
+  ask(std::move(request));
 }
 
 // A member that was settled once stays ready while shards move; a directory that goes away later
@@ -332,7 +325,7 @@ void membership_state::begin_to_leave(bool now, caf::response_promise left) {
 cluster_standing membership_state::standing(std::int64_t now_ns) const {
   if (members_->is_in({parts_.self.address, parts_.self.incarnation, false}))
     return had_shards_ ? cluster_standing::in : cluster_standing::without_shards;
-  if (!is_open_ || !watching_) return cluster_standing::no_directory;
+  if (!schedule_.is_open() || !watching_) return cluster_standing::no_directory;
   if (members_->is_stranger(now_ns)) return cluster_standing::other_secret;
   if (!may_ask_in(now_ns) && has_time_) return cluster_standing::other_clock;
   return members_->is_full() ? cluster_standing::full : cluster_standing::not_let_in;
@@ -344,7 +337,7 @@ void membership_state::show(std::int64_t now_ns) {
   if (parts_.standing) parts_.standing->store(standing(now_ns), std::memory_order_relaxed);
   membership_metrics& m = *parts_.metrics;
   const cluster_view& view = members_->view();
-  const bool up = is_open_ && !members_->is_away(now_ns);
+  const bool up = schedule_.is_open() && !members_->is_away(now_ns);
   m.members.set(static_cast<std::int64_t>(view.members.size()));
   m.epoch.set(static_cast<std::int64_t>(view.epoch));
   m.directory_up.set(up ? 1 : 0);
@@ -360,7 +353,7 @@ void membership_state::show(std::int64_t now_ns) {
     row.heard_s_ago = members_->silent_s(member.address, now_ns);
     if (places_)
       row.owned_shards = static_cast<std::uint16_t>(
-          std::ranges::count(places_->shards, number_of(member.address), &shard_place::owner));
+          std::ranges::count(places_->shards, numbers_.add(member.address), &shard_place::owner));
     out.members.push_back(std::move(row));
   }
   parts_.board->set(std::move(out));
@@ -373,7 +366,7 @@ membership_actor(membership_self::stateful_pointer<membership_state> self, membe
   self->delayed_send(self, membership_tick, caf::tick_atom::value);
   return {
       [self](const membership_partners& partners) { self->state.work_with(partners); },
-      [self](const directory_news& news) { self->state.on_news(news); },
+      [self](const directory_update& update) { self->state.on_update(update); },
       [self](const directory_done& done) { self->state.on_done(done); },
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },
       [self](const peer_down& peer) { self->state.on_peer_down(peer); },

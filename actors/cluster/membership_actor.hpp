@@ -5,7 +5,9 @@
 #include "actors/base/node_state.hpp"
 #include "actors/base/wall_clock.hpp"
 #include "actors/cluster/cluster_clock.hpp"
+#include "actors/cluster/directory_schedule.hpp"
 #include "actors/cluster/link_messages.hpp"
+#include "actors/cluster/member_numbers.hpp"
 #include "actors/cluster/membership.hpp"
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
@@ -26,15 +28,11 @@ namespace penstock {
 
 /// How often it looks what there is to do.
 inline constexpr std::chrono::milliseconds membership_tick{50};
-/// How often it looks whether a dead node's record is to be taken out of the directory.
-inline constexpr std::int64_t forget_interval_ns = 10'000'000'000;
 /// Who joins waits so long to hear a member's time, and goes by its own if it hears none: all of
 /// the view may be dead.
 inline constexpr std::int64_t time_patience_ns = 1'000'000'000;
 /// A difference of clocks that is worth a line in the log.
 inline constexpr std::int64_t told_clock_difference_ns = 1'000'000'000;
-/// A directory that could not be opened is tried again this often.
-inline constexpr std::int64_t open_again_ns = 1'000'000'000;
 
 struct alignas(64) membership_metrics {
   gauge members;
@@ -108,7 +106,7 @@ class membership_state {
     writer_ = partners.writer;
     parts_.placed.push_back(partners.links);
   }
-  void on_news(const directory_news& news);
+  void on_update(const directory_update& update);
   void on_done(const directory_done& done);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
@@ -119,7 +117,15 @@ class membership_state {
   std::chrono::nanoseconds interval() const { return membership_tick; }
 
  private:
-  void ask(directory_wish wish);
+  /// Of what the log tells once.
+  struct told_once {
+    bool clock = false;
+    bool full = false;
+    bool is_stranger = false;
+    std::map<std::string, std::string> strangers; // address → incarnation; bounded as members are
+  };
+
+  void ask(directory_request request);
   void renew(std::int64_t now_ns);
   void propose(std::int64_t now_ns);
   void forget(std::int64_t now_ns);
@@ -131,7 +137,6 @@ class membership_state {
   void tell_stranger(const member_record& heard, std::int64_t now_ns);
   void take_view();
   void place_shards_now();
-  std::uint16_t number_of(const std::string& address);
   cluster_standing standing(std::int64_t now_ns) const;
   void show(std::int64_t now_ns);
 
@@ -139,29 +144,17 @@ class membership_state {
   membership_parts parts_;
   std::optional<membership> members_;
   directory_writer_handle writer_;
-  std::map<std::string, std::uint16_t> numbers_;
-  std::vector<std::string> addresses_; // by number
+  member_numbers numbers_;
+  directory_schedule schedule_;
   std::map<std::uint16_t, membership_handle> peers_;
   placement_ptr places_;
-  bool is_open_ = false;
-  bool opening_ = false;
-  bool renewing_ = false;
-  bool proposing_ = false;
   bool watching_ = false;
   bool was_in_ = false;
   bool had_shards_ = false; // since it is in
   std::optional<cluster_clock> clock_;
   std::int64_t watching_ns_ = 0; // since then
   bool has_time_ = false;        // that of the members, before it is one
-  bool told_clock_ = false;
-  bool told_full_ = false;
-  bool told_stranger_ = false;
-  std::map<std::string, std::string>
-      told_strangers_; // address → incarnation; bounded as members are
-  std::int64_t open_next_ns_ = 0;
-  std::int64_t renew_next_ns_ = 0;
-  std::int64_t forget_next_ns_ = 0;
-  std::optional<membership::stale_record> forgetting_;
+  told_once told_;
   caf::response_promise left_, joined_;
   bool gone_ = false;
 };

@@ -314,10 +314,10 @@ void peer_connector_state::failed(std::size_t at, const caf::error& why) {
   if (reason != peer.failure_logged)
     spdlog::warn("cannot reach the peer at {}: {}; trying on every {} ms", peer.address, reason,
                  reconnect_interval_.count());
-  const bool is_news = answered || reason != peer.failure_logged;
+  const bool is_new_reason = answered || reason != peer.failure_logged;
   peer.failure_logged = std::move(reason);
   retry(at);
-  if (is_news) publish();
+  if (is_new_reason) publish();
 }
 
 void peer_connector_state::refused(std::size_t at, const std::string& why) {

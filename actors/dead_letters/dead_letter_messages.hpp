@@ -21,7 +21,7 @@ struct publishers_known {
 };
 
 /// Answered with dead_letters_page_ptr.
-struct list_letters {
+struct list_dead_letters {
   dead_letter_filter filter;
   std::uint64_t after = 0; ///< numbers after this one
   std::uint32_t limit = 100;
@@ -30,14 +30,14 @@ struct list_letters {
 struct dead_letters_page {
   bool ok = true;
   error why;
-  std::vector<kept_letter> letters;
+  std::vector<kept_dead_letter> letters;
   std::uint64_t next = 0;                 ///< the `after` to go on with; 0: there are no more
   std::vector<dead_letter_tally> tallies; ///< of all letters, whatever the filter
 };
 using dead_letters_page_ptr = std::shared_ptr<const dead_letters_page>;
 
 /// Drops letters for good; answered with dead_letters_dropped.
-struct drop_letters {
+struct drop_dead_letters {
   dead_letter_filter filter;
 };
 struct dead_letters_dropped {
@@ -48,7 +48,7 @@ struct dead_letters_dropped {
 
 /// Starts a job that sends letters to their sinks again; answered with job_answer. When nothing
 /// matches, the job in the answer is done and its number 0.
-struct retry_letters {
+struct retry_dead_letters {
   dead_letter_filter filter;
   std::uint32_t rate = 0; ///< events per second; 0: as fast as the sink takes them
 };
@@ -105,11 +105,11 @@ struct job_step {
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::publishers_known)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_letters)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_dead_letters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::dead_letters_page_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drop_letters)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::drop_dead_letters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::dead_letters_dropped)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::retry_letters)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::retry_dead_letters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::start_replay)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::job_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_jobs)
@@ -119,19 +119,19 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::cancel_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::resume_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::job_step)
 
-CAF_BEGIN_TYPE_ID_BLOCK(penstock_letters, caf::first_custom_type_id + 170)
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::publishers_known))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::list_letters))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::dead_letters_page_ptr))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::drop_letters))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::dead_letters_dropped))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::retry_letters))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::start_replay))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::job_answer))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::list_jobs))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::job_list_ptr))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::get_job))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::cancel_job))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::resume_job))
-CAF_ADD_TYPE_ID(penstock_letters, (penstock::job_step))
-CAF_END_TYPE_ID_BLOCK(penstock_letters)
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_dead_letters, caf::first_custom_type_id + 170)
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::publishers_known))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::list_dead_letters))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::dead_letters_page_ptr))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::drop_dead_letters))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::dead_letters_dropped))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::retry_dead_letters))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::start_replay))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::job_answer))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::list_jobs))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::job_list_ptr))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::get_job))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::cancel_job))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::resume_job))
+CAF_ADD_TYPE_ID(penstock_dead_letters, (penstock::job_step))
+CAF_END_TYPE_ID_BLOCK(penstock_dead_letters)

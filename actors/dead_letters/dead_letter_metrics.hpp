@@ -12,13 +12,13 @@ namespace penstock {
 
 /// The dead-letters actor's.
 struct alignas(64) dead_letter_metrics {
-  counter buried;        ///< letters made durable
-  counter bury_failures; ///< requests to keep some that failed; the lane that asked stalls
-  counter retried;       ///< letters that a retry delivered
-  counter refused_again; ///< letters that a retry could not deliver
-  gauge bytes;           ///< of all letters, as they count for the cap
+  counter stored;         ///< letters made durable
+  counter store_failures; ///< requests to keep some that failed; the lane that asked stalls
+  counter retried;        ///< letters that a retry delivered
+  counter refused_again;  ///< letters that a retry could not deliver
+  gauge bytes;            ///< of all letters, as they count for the cap
 
-  /// Replaced by the actor within letters_publish_interval of a change; read by any thread.
+  /// Replaced by the actor within dead_letters_publish_interval of a change; read by any thread.
   void publish(std::vector<dead_letter_tally> tallies) {
     const std::lock_guard hold{mutex_};
     tallies_ = std::move(tallies);

@@ -48,26 +48,28 @@ void dead_letters_state::start(dead_letters_parts parts) {
 
 // -- letters --------------------------------------------------------------------------------------
 
-buried dead_letters_state::bury(const struct bury& wish) {
+dead_letters_stored
+dead_letters_state::store_dead_letters(const struct store_dead_letters& request) {
   const auto& share = parts_.unconfigured;
-  const bool is_shared = share.counts && std::ranges::any_of(wish.letters, [&](const auto& letter) {
-                           return share.counts(letter.stream);
-                         });
-  const auto kept = parts_.store->add(wish.letters, is_shared ? share : letter_share{});
+  const bool is_shared =
+      share.counts && std::ranges::any_of(request.letters, [&](const auto& letter) {
+        return share.counts(letter.stream);
+      });
+  const auto kept = parts_.store->add(request.letters, is_shared ? share : letter_share{});
   if (!kept) {
-    parts_.metrics->bury_failures.add();
+    parts_.metrics->store_failures.add();
     return {false, kept.error()};
   }
-  parts_.metrics->buried.add(wish.letters.size());
+  parts_.metrics->stored.add(request.letters.size());
   changed();
   return {};
 }
 
-dead_letters_page_ptr dead_letters_state::list(const list_letters& wish) {
+dead_letters_page_ptr dead_letters_state::list(const list_dead_letters& request) {
   auto page = std::make_shared<dead_letters_page>();
-  const auto limit = std::min(wish.limit, max_letters_page);
+  const auto limit = std::min(request.limit, max_dead_letters_page);
   // One more than asked for tells whether there are more.
-  auto found = parts_.store->list(wish.filter, wish.after, limit + 1, wish.with_bodies);
+  auto found = parts_.store->list(request.filter, request.after, limit + 1, request.with_bodies);
   auto tallies = parts_.store->tallies();
   if (!found || !tallies) {
     page->ok = false;
@@ -85,8 +87,8 @@ dead_letters_page_ptr dead_letters_state::list(const list_letters& wish) {
   return page;
 }
 
-dead_letters_dropped dead_letters_state::drop(const drop_letters& wish) {
-  const auto dropped = parts_.store->remove(wish.filter);
+dead_letters_dropped dead_letters_state::drop(const drop_dead_letters& request) {
+  const auto dropped = parts_.store->remove(request.filter);
   if (!dropped) return {false, dropped.error(), 0};
   if (*dropped > 0) spdlog::info("dead letters: {} dropped on request", *dropped);
   changed();
@@ -96,7 +98,7 @@ dead_letters_dropped dead_letters_state::drop(const drop_letters& wish) {
 void dead_letters_state::changed() {
   if (publishing_) return;
   publishing_ = true;
-  self_->delayed_send(self_, letters_publish_interval, caf::tick_atom::value);
+  self_->delayed_send(self_, dead_letters_publish_interval, caf::tick_atom::value);
 }
 
 void dead_letters_state::publish() {
@@ -107,19 +109,20 @@ void dead_letters_state::publish() {
 
 // -- retries --------------------------------------------------------------------------------------
 
-job_answer dead_letters_state::retry(const retry_letters& wish) {
-  if (!wish.filter.sink.empty())
-    if (auto known = check_replay_sink(parts_.sinks, wish.filter.sink, wish.filter.stream); !known)
+job_answer dead_letters_state::retry(const retry_dead_letters& request) {
+  if (!request.filter.sink.empty())
+    if (auto known = check_replay_sink(parts_.sinks, request.filter.sink, request.filter.stream);
+        !known)
       return {false, known.error(), {}};
   if (runner_.running() >= max_running_jobs)
     return {
         false, {errc::unavailable, "as many retries run as may; wait for one or cancel it"}, {}};
   delivery_job job;
-  job.sink = wish.filter.sink;
-  job.stream = wish.filter.stream;
-  job.rate = wish.rate;
+  job.sink = request.filter.sink;
+  job.stream = request.filter.stream;
+  job.rate = request.rate;
   job.created_ms = job.changed_ms = parts_.wall_ms();
-  const auto made = parts_.store->begin_retry(wish.filter, std::move(job));
+  const auto made = parts_.store->begin_retry(request.filter, std::move(job));
   if (!made) return {false, made.error(), {}};
   job_answer answer{true, {}, *made};
   if (made->number == 0)
@@ -193,10 +196,12 @@ dead_letters_actor(dead_letters_self::stateful_pointer<dead_letters_state> self,
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {
-      [self](const bury_ptr& wish) { return self->state.bury(*wish); },
-      [self](const list_letters& wish) { return self->state.list(wish); },
-      [self](const drop_letters& wish) { return self->state.drop(wish); },
-      [self](const retry_letters& wish) { return self->state.retry(wish); },
+      [self](const store_dead_letters_ptr& request) {
+        return self->state.store_dead_letters(*request);
+      },
+      [self](const list_dead_letters& request) { return self->state.list(request); },
+      [self](const drop_dead_letters& request) { return self->state.drop(request); },
+      [self](const retry_dead_letters& request) { return self->state.retry(request); },
       [self](list_jobs) { return self->state.runner().list(); },
       [self](get_job which) { return self->state.runner().get(which.number); },
       [self](cancel_job which) { return self->state.runner().cancel(which.number); },
@@ -208,7 +213,7 @@ dead_letters_actor(dead_letters_self::stateful_pointer<dead_letters_state> self,
                                           "did not send still is a dead letter"},
                           {}};
       },
-      [self](const publishers_known& news) { self->state.runner().on_publishers(news); },
+      [self](const publishers_known& update) { self->state.runner().on_publishers(update); },
       [self](job_step due) { self->state.runner().on_step(due); },
       [self](caf::tick_atom) { self->state.publish(); },
       [self](const drain&) -> caf::result<drained> {

@@ -17,9 +17,9 @@
 namespace penstock {
 
 /// Counts are published so long after a change.
-inline constexpr std::chrono::milliseconds letters_publish_interval{200};
+inline constexpr std::chrono::milliseconds dead_letters_publish_interval{200};
 /// Letters in one page, at most.
-inline constexpr std::uint32_t max_letters_page = 1000;
+inline constexpr std::uint32_t max_dead_letters_page = 1000;
 
 /// What each sink is: name to kind.
 using sink_kinds = std::map<std::string, std::string>;
@@ -49,10 +49,10 @@ class dead_letters_state {
 
   void start(dead_letters_parts parts);
 
-  buried bury(const struct bury& wish);
-  dead_letters_page_ptr list(const list_letters& wish);
-  dead_letters_dropped drop(const drop_letters& wish);
-  job_answer retry(const retry_letters& wish);
+  dead_letters_stored store_dead_letters(const struct store_dead_letters& request);
+  dead_letters_page_ptr list(const list_dead_letters& request);
+  dead_letters_dropped drop(const drop_dead_letters& request);
+  job_answer retry(const retry_dead_letters& request);
   job_runner& runner() { return runner_; }
   void publish();
 
@@ -69,11 +69,11 @@ class dead_letters_state {
   bool publishing_ = false;
 };
 
-/// Takes bury_ptr, and what letter_messages.hpp says of letters and retries. A retry sends letters
-/// with the ids that they had: a sink that refused an event does not take its id for a duplicate,
-/// and one that a crash repeats is dropped by sinks that deduplicate. At `drain` it starts
-/// no more, and answers drained when nothing is under way; it still keeps what publishers bury. It
-/// blocks on the disk: spawn it detached.
+/// Takes store_dead_letters_ptr, and what dead_letter_messages.hpp says of letters and retries. A
+/// retry sends letters with the ids that they had: a sink that refused an event does not take its
+/// id for a duplicate, and one that a crash repeats is dropped by sinks that deduplicate. At
+/// `drain` it starts no more, and answers drained when nothing is under way; it still keeps what
+/// publishers bury. It blocks on the disk: spawn it detached.
 dead_letters_self::behavior_type
 dead_letters_actor(dead_letters_self::stateful_pointer<dead_letters_state> self,
                    dead_letters_parts parts);

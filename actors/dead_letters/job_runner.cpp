@@ -35,8 +35,8 @@ void job_runner::add(const delivery_job& job) {
   step(of);
 }
 
-void job_runner::on_publishers(const publishers_known& news) {
-  publishers_ = news.publishers;
+void job_runner::on_publishers(const publishers_known& update) {
+  publishers_ = update.publishers;
   publishers_known_ = true;
   // A step may end its job.
   for (auto next = jobs_.begin(); next != jobs_.end();)

@@ -22,9 +22,9 @@ inline constexpr std::uint64_t max_again_bytes = 1u << 20;
 /// Some events of a job on their way.
 struct job_chunk {
   std::string sink;
-  sink_batch batch;                 ///< no events: the job is through
-  std::uint64_t next_seq = 0;       ///< of a replay: where to go on
-  std::vector<kept_letter> letters; ///< of a retry: what the events are
+  sink_batch batch;                      ///< no events: the job is through
+  std::uint64_t next_seq = 0;            ///< of a replay: where to go on
+  std::vector<kept_dead_letter> letters; ///< of a retry: what the events are
 };
 
 /// What the jobs do, and how they are kept. Called on the actor's thread, which may block on the
@@ -76,7 +76,7 @@ class job_runner {
 
   /// Runs a job that is kept as running.
   void add(const delivery_job& job);
-  void on_publishers(const publishers_known& news);
+  void on_publishers(const publishers_known& update);
   void on_step(const job_step& due);
   /// Nothing new is sent from now on; jobs stay running on disk and go on at the next start. The
   /// promise is answered with `drained` when what is under way is settled or given back.

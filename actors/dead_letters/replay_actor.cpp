@@ -60,61 +60,62 @@ error replay_state::retired(const segment_info& begin) const {
               "longer). Leave 'from' out to replay all that there is"};
 }
 
-result<std::uint64_t> replay_state::first_seq(const start_replay& wish, const segment_info& begin) {
+result<std::uint64_t> replay_state::first_seq(const start_replay& request,
+                                              const segment_info& begin) {
   const bool some_retired = begin.first_seq > 1;
-  if (wish.from.seq) {
-    if (some_retired && *wish.from.seq < begin.first_seq) return retired(begin);
-    return std::max(*wish.from.seq, begin.first_seq);
+  if (request.from.seq) {
+    if (some_retired && *request.from.seq < begin.first_seq) return retired(begin);
+    return std::max(*request.from.seq, begin.first_seq);
   }
-  if (!wish.from.time_ms) return begin.first_seq;
-  if (some_retired && *wish.from.time_ms < begin.first_time_ms) return retired(begin);
-  const auto before = parts_.reader->seq_before_time(wish.stream, *wish.from.time_ms);
+  if (!request.from.time_ms) return begin.first_seq;
+  if (some_retired && *request.from.time_ms < begin.first_time_ms) return retired(begin);
+  const auto before = parts_.reader->seq_before_time(request.stream, *request.from.time_ms);
   if (!before) return before.error();
   return std::max(*before + 1, begin.first_seq);
 }
 
-result<replay_state::range> replay_state::resolve(const start_replay& wish) {
+result<replay_state::range> replay_state::resolve(const start_replay& request) {
   range out{1, 0};
   const auto begin = journal_begin(*parts_.catalog);
   if (!begin) return out;
   out.last = parts_.catalog->durable_seq();
-  const auto first = first_seq(wish, *begin);
+  const auto first = first_seq(request, *begin);
   if (!first) return first.error();
   out.first = *first;
-  if (wish.to.seq) out.last = std::min(out.last, *wish.to.seq);
-  if (wish.to.time_ms) {
-    const auto up_to = parts_.reader->seq_before_time(wish.stream, *wish.to.time_ms + 1);
+  if (request.to.seq) out.last = std::min(out.last, *request.to.seq);
+  if (request.to.time_ms) {
+    const auto up_to = parts_.reader->seq_before_time(request.stream, *request.to.time_ms + 1);
     if (!up_to) return up_to.error();
     out.last = std::min(out.last, *up_to);
   }
   return out;
 }
 
-job_answer replay_state::begin(const start_replay& wish) {
+job_answer replay_state::begin(const start_replay& request) {
   const auto refuse = [](error why) { return job_answer{false, std::move(why), {}}; };
-  if (auto known = check_replay_sink(parts_.sinks, wish.sink, wish.stream); !known)
+  if (auto known = check_replay_sink(parts_.sinks, request.sink, request.stream); !known)
     return refuse(known.error());
-  if (!wish.dry_run && runner_.running() >= max_running_jobs)
+  if (!request.dry_run && runner_.running() >= max_running_jobs)
     return refuse({errc::unavailable, "as many replays run as may; wait for one or cancel it"});
-  const auto where = resolve(wish);
+  const auto where = resolve(request);
   if (!where) return refuse(where.error());
   delivery_job job;
   if (where->first <= where->last) {
-    const auto count = parts_.reader->count_between(wish.stream, where->first - 1, where->last);
+    const auto count = parts_.reader->count_between(request.stream, where->first - 1, where->last);
     if (!count) return refuse(count.error());
     job.total = *count;
   }
   parts_.reader->release();
-  job.stream = wish.stream;
-  job.sink = wish.sink;
+  job.stream = request.stream;
+  job.sink = request.sink;
   job.from_seq = job.next_seq = where->first;
   job.to_seq = where->last;
-  job.rate = wish.rate;
+  job.rate = request.rate;
   job.created_ms = job.changed_ms = parts_.wall_ms();
-  if (wish.dry_run) return {true, {}, std::move(job)};
+  if (request.dry_run) return {true, {}, std::move(job)};
   if (job.total == 0)
-    return refuse({errc::not_found,
-                   "the journal has no events of stream " + quote(wish.stream) + " in this range"});
+    return refuse({errc::not_found, "the journal has no events of stream " + quote(request.stream) +
+                                        " in this range"});
   const auto made = parts_.store->add(std::move(job));
   if (!made) return refuse(made.error());
   runner_.add(*made);
@@ -165,20 +166,20 @@ result<job_chunk> replay_state::next(const delivery_job& job, std::size_t max_ev
 
 void replay_state::settle(const delivery_job& after, const job_chunk& chunk, const again_done& done,
                           const std::function<void(result<void>)>& then) {
-  auto wish = std::make_shared<bury>();
+  auto request = std::make_shared<store_dead_letters>();
   for (std::size_t i = 0; i < done.events.size(); ++i) {
     if (done.events[i] != settled_as::refused) continue;
-    const auto nth = wish->letters.size();
+    const auto nth = request->letters.size();
     auto letter = letter_of(*chunk.batch.events[i].block, chunk.batch.events[i].index);
     letter.sink = chunk.sink;
     letter.tag = chunk.batch.tag;
     if (nth < done.reasons.size()) letter.reason = done.reasons[nth];
     letter.tries = 1;
     letter.died_ms = parts_.wall_ms();
-    wish->letters.push_back(std::move(letter));
+    request->letters.push_back(std::move(letter));
   }
-  const auto sent = done.events.size() - wish->letters.size();
-  const auto refused = wish->letters.size();
+  const auto sent = done.events.size() - request->letters.size();
+  const auto refused = request->letters.size();
   auto save = [this, after, sent, refused, then] {
     const auto saved = parts_.store->save(after);
     if (saved) parts_.metrics->sent.add(sent);
@@ -186,10 +187,10 @@ void replay_state::settle(const delivery_job& after, const job_chunk& chunk, con
     then(saved);
     note_running();
   };
-  if (wish->letters.empty()) return save();
-  self_->request(parts_.dead_letters, caf::infinite, bury_ptr{wish})
+  if (request->letters.empty()) return save();
+  self_->request(parts_.dead_letters, caf::infinite, store_dead_letters_ptr{request})
       .then(
-          [save, then](const buried& kept) {
+          [save, then](const dead_letters_stored& kept) {
             if (kept.ok) return save();
             then(kept.why);
           },
@@ -244,12 +245,12 @@ replay_self::behavior_type replay_actor(replay_self::stateful_pointer<replay_sta
   end_process_on_exception(self);
   self->state.start(std::move(parts));
   return {
-      [self](const start_replay& wish) { return self->state.begin(wish); },
+      [self](const start_replay& request) { return self->state.begin(request); },
       [self](list_jobs) { return self->state.runner().list(); },
       [self](get_job which) { return self->state.runner().get(which.number); },
       [self](cancel_job which) { return self->state.cancel(which.number); },
       [self](resume_job which) { return self->state.resume(which.number); },
-      [self](const publishers_known& news) { self->state.runner().on_publishers(news); },
+      [self](const publishers_known& update) { self->state.runner().on_publishers(update); },
       [self](job_step due) { self->state.runner().on_step(due); },
       [self](const drain&) -> caf::result<drained> {
         self->state.runner().drain(self->make_response_promise());

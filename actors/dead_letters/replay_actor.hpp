@@ -28,7 +28,7 @@ struct replay_parts {
   std::shared_ptr<segment_catalog> catalog;
   std::string tag; ///< the journal's
   sink_kinds sinks;
-  burial_handle dead_letters; ///< keeps what a sink refuses
+  dead_letter_intake_handle dead_letters; ///< keeps what a sink refuses
   std::shared_ptr<replay_metrics> metrics;
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
 };
@@ -45,7 +45,7 @@ class replay_state {
 
   void start(replay_parts parts);
 
-  job_answer begin(const start_replay& wish);
+  job_answer begin(const start_replay& request);
   job_answer cancel(std::uint64_t number);
   job_answer resume(std::uint64_t number);
   job_runner& runner() { return runner_; }
@@ -61,8 +61,8 @@ class replay_state {
     std::uint64_t first = 0, last = 0;
   };
 
-  result<range> resolve(const start_replay& wish);
-  result<std::uint64_t> first_seq(const start_replay& wish, const segment_info& begin);
+  result<range> resolve(const start_replay& request);
+  result<std::uint64_t> first_seq(const start_replay& request, const segment_info& begin);
   error retired(const segment_info& begin) const;
   result<job_chunk> next(const delivery_job& job, std::size_t max_events);
   void settle(const delivery_job& after, const job_chunk& chunk, const again_done& done,
@@ -76,9 +76,9 @@ class replay_state {
   std::map<std::uint64_t, reading> readings_; // by job
 };
 
-/// Takes what letter_messages.hpp says of replays and jobs. Each job adds "-rN" to the ids of its
-/// events, so that a sink which deduplicates takes them once more, and only once also when a crash
-/// makes the job repeat some. Events that the sink refuses become dead letters. At `drain` it
+/// Takes what dead_letter_messages.hpp says of replays and jobs. Each job adds "-rN" to the ids of
+/// its events, so that a sink which deduplicates takes them once more, and only once also when a
+/// crash makes the job repeat some. Events that the sink refuses become dead letters. At `drain` it
 /// sends nothing more and answers drained when nothing is under way; jobs go on at the next start.
 /// It blocks on the disk: spawn it detached.
 replay_self::behavior_type replay_actor(replay_self::stateful_pointer<replay_state> self,

@@ -53,7 +53,7 @@ void again_jobs::settle(std::uint32_t lane, again_job& job, delivery outcome) {
   for (const auto& dead : settled.dead) {
     job.out.events[dead.ref] = settled_as::refused;
     job.reasons[dead.ref] = dead.reason;
-    feed.bury_done(dead.event.seq());
+    feed.dead_letter_done(dead.event.seq());
   }
   PENSTOCK_ASSERT(job.open >= settled.delivered.size() + settled.dead.size());
   job.open -= settled.delivered.size() + settled.dead.size();

@@ -29,7 +29,7 @@ bool dead_letter_sender::is_configured(const std::string& stream) const {
   return !parts.is_configured || parts.is_configured(stream);
 }
 
-burial_queue& dead_letter_sender::queue_of(const std::string& stream) {
+unstored_dead_letters& dead_letter_sender::queue_of(const std::string& stream) {
   return is_configured(stream) ? configured_ : unconfigured_;
 }
 
@@ -47,7 +47,7 @@ void dead_letter_sender::add(publisher_stream& of, std::uint32_t lane,
 
 void dead_letter_sender::condemn(publisher_stream& of) {
   if (!of.hold.is_lapsed() || !queue_of(of.name()).empty()) return;
-  lane_feed::burial_room room{max_buried_at_once, max_condemned_bytes};
+  lane_feed::dead_letter_room room{max_dead_letters_at_once, max_condemned_bytes};
   const auto reason =
       "it had no target for " +
       format_duration(std::chrono::milliseconds{of.hold.missing_ms() / 1000 * 1000}) + ": " +
@@ -65,25 +65,28 @@ void dead_letter_sender::send() {
   send(unconfigured_);
 }
 
-void dead_letter_sender::send(burial_queue& from) {
+void dead_letter_sender::send(unstored_dead_letters& from) {
   auto letters = from.next(context_.now_ms());
   if (letters.empty()) return;
-  auto message = std::make_shared<bury>();
+  auto message = std::make_shared<store_dead_letters>();
   message->letters = std::move(letters);
-  context_.self->request(context_.parts.dead_letters, caf::infinite, bury_ptr{std::move(message)})
-      .then([this, &from](const buried& news) { on_answer_(from, news); },
+  context_.self
+      ->request(context_.parts.dead_letters, caf::infinite,
+                store_dead_letters_ptr{std::move(message)})
+      .then([this, &from](const dead_letters_stored& update) { on_answer_(from, update); },
             [this, &from](const caf::error& why) {
               on_answer_(from, {false, {errc::unavailable, to_string(why)}});
             });
 }
 
-std::vector<dead_letter> dead_letter_sender::take_answer(burial_queue& from, const buried& news) {
-  if (news.ok) {
+std::vector<dead_letter> dead_letter_sender::take_answer(unstored_dead_letters& from,
+                                                         const dead_letters_stored& update) {
+  if (update.ok) {
     auto letters = from.kept();
     context_.parts.metrics->refused.add(letters.size());
     return letters;
   }
-  if (const auto told = from.failed(news.why, context_.now_ms()))
+  if (const auto told = from.failed(update.why, context_.now_ms()))
     spdlog::error("sink {}: dead letters can't be kept, so their lanes' cursors stay: {}",
                   context_.parts.sink, *told);
   return {};

@@ -1,10 +1,10 @@
 // What a sink refused for good, on its way to the dead letters actor.
 #pragma once
 
-#include "actors/delivery/burial_queue.hpp"
 #include "actors/delivery/publish_answers.hpp"
 #include "actors/delivery/publisher_context.hpp"
 #include "actors/delivery/publisher_stream.hpp"
+#include "actors/delivery/unstored_dead_letters.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,8 @@ inline constexpr std::size_t max_condemned_bytes = 4u << 20;
 class dead_letter_sender {
  public:
   /// Called when letters that were sent are kept, or not: what follows is more than their sender's.
-  using answer_function = std::function<void(burial_queue& from, const buried& news)>;
+  using answer_function =
+      std::function<void(unstored_dead_letters& from, const dead_letters_stored& update)>;
 
   dead_letter_sender(const publisher_context& context, const publish_answers& answers,
                      answer_function on_answer)
@@ -39,9 +40,10 @@ class dead_letter_sender {
   void condemn(publisher_stream& of);
   /// Sends what may be sent now.
   void send();
-  void send(burial_queue& from);
+  void send(unstored_dead_letters& from);
   /// Gives the letters that are kept now. None: they are to be sent again.
-  std::vector<dead_letter> take_answer(burial_queue& from, const buried& news);
+  std::vector<dead_letter> take_answer(unstored_dead_letters& from,
+                                       const dead_letters_stored& update);
   void tell_death(const dead_letter& letter);
   /// Once a second: says how many were not told one by one.
   void tell_rest();
@@ -49,14 +51,14 @@ class dead_letter_sender {
   event_volume waiting_of(const std::string& stream) const;
 
  private:
-  burial_queue& queue_of(const std::string& stream);
+  unstored_dead_letters& queue_of(const std::string& stream);
   bool is_configured(const std::string& stream) const;
 
   const publisher_context& context_;
   const publish_answers& answers_;
   answer_function on_answer_;
-  burial_queue configured_;
-  burial_queue unconfigured_;
+  unstored_dead_letters configured_;
+  unstored_dead_letters unconfigured_;
   std::size_t deaths_ = 0; // since tell_rest()
 };
 

@@ -43,12 +43,13 @@ struct again_done {
   std::vector<std::string> reasons; ///< of the refused ones, in their order
 };
 
-/// From a publisher: keep these dead letters. Answered with buried when they are durable, or not.
-struct bury {
+/// From a publisher: keep these dead letters. Answered with dead_letters_stored when they are
+/// durable, or not.
+struct store_dead_letters {
   std::vector<dead_letter> letters;
 };
-using bury_ptr = std::shared_ptr<const bury>;
-struct buried {
+using store_dead_letters_ptr = std::shared_ptr<const store_dead_letters>;
+struct dead_letters_stored {
   bool ok = true;
   error why;
 };
@@ -63,8 +64,8 @@ struct publish_left {
 
 /// From a front end, to each publisher that a stream feeds: tell me when your sink has these
 /// events. One message a stream, front end and turn; its items are in the order of their numbers.
-/// Each item is answered to `front_end` once, in a published_news. The events are durable, so that
-/// the sink may have them already.
+/// Each item is answered to `front_end` once, in a published_update. The events are durable, so
+/// that the sink may have them already.
 struct await_published {
   struct item {
     std::uint64_t token = 0;
@@ -82,7 +83,7 @@ using await_published_ptr = std::shared_ptr<const await_published>;
 /// A front end waits for no more requests than this; one that is over is done at once.
 inline constexpr std::size_t max_publish_waits = 65'536;
 /// One message for all that a publisher's step settled.
-struct published_news {
+struct published_update {
   struct item {
     std::uint64_t token = 0;
     bool published = true; ///< false: an event of them is a dead letter now
@@ -96,10 +97,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::lane_deliver_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::lane_delivered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::deliver_again_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::again_done)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::bury_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::buried)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::store_dead_letters_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::dead_letters_stored)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::await_published_ptr)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::published_news)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::published_update)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::publish_rest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::publish_left)
 
@@ -108,10 +109,10 @@ CAF_ADD_TYPE_ID(penstock_delivery, (penstock::lane_deliver_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::lane_delivered))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::deliver_again_ptr))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::again_done))
-CAF_ADD_TYPE_ID(penstock_delivery, (penstock::bury_ptr))
-CAF_ADD_TYPE_ID(penstock_delivery, (penstock::buried))
+CAF_ADD_TYPE_ID(penstock_delivery, (penstock::store_dead_letters_ptr))
+CAF_ADD_TYPE_ID(penstock_delivery, (penstock::dead_letters_stored))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::await_published_ptr))
-CAF_ADD_TYPE_ID(penstock_delivery, (penstock::published_news))
+CAF_ADD_TYPE_ID(penstock_delivery, (penstock::published_update))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::publish_rest))
 CAF_ADD_TYPE_ID(penstock_delivery, (penstock::publish_left))
 CAF_END_TYPE_ID_BLOCK(penstock_delivery)

@@ -30,8 +30,7 @@ class held_streams {
                publisher_lanes& lanes)
       : context_(context), streams_(streams), health_(health), lanes_(lanes) {}
 
-  // -- trying them
-  // ----------------------------------------------------------------------------------
+  // -- trying them --------------------------------------------------------------------------------
 
   /// The stream is held and may have events: it is tried when that is due.
   void enqueue(publisher_stream& of) { queue_.emplace(of.hold.due_ms(), &of); }
@@ -44,8 +43,7 @@ class held_streams {
   /// A drain has begun: from now on they are tried more often.
   void hurry();
 
-  // -- holding and letting go
-  // -----------------------------------------------------------------------
+  // -- holding and letting go ---------------------------------------------------------------------
 
   /// Nothing of a batch of the stream was taken.
   void hold_back(publisher_stream& of, const delivery& outcome, bool was_probe);
@@ -54,8 +52,7 @@ class held_streams {
   /// A hold that lasts keeps no memory: what was read is read again.
   void shrink(publisher_stream& of);
 
-  // -- what is told
-  // ---------------------------------------------------------------------------------
+  // -- what is told -------------------------------------------------------------------------------
 
   /// Then the sink as good as takes nothing. A stream that it takes may have no events just now.
   bool are_all_held() const;

@@ -113,7 +113,7 @@ bool lane_feed::is_to_blame(entry& one, std::uint64_t sink_deliveries) {
 }
 
 const lane_feed::entry* lane_feed::first_waiting() const {
-  // Entries before it are few: those that are being buried.
+  // Entries before it are few: those that are being stored as dead letters.
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [](const entry& one) { return one.at == phase::waiting; });
   return found == entries_.end() ? nullptr : &*found;
@@ -167,7 +167,7 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
       back_to_wait(one);
       continue;
     }
-    one.at = phase::burying;
+    one.at = phase::storing;
     out.dead.push_back({one.event, one.ref, one.tries,
                         refused ? outcome.refusal
                                 : "failed alone while the sink took others: " + outcome.failure});
@@ -176,8 +176,8 @@ lane_feed::settlement lane_feed::settle(const delivery& outcome, std::int64_t no
   return out;
 }
 
-std::vector<lane_feed::dead_event> lane_feed::condemn(std::uint64_t last_seq, burial_room& room,
-                                                      const std::string& reason) {
+std::vector<lane_feed::dead_event>
+lane_feed::condemn(std::uint64_t last_seq, dead_letter_room& room, const std::string& reason) {
   std::vector<dead_event> out;
   for (auto& one : entries_) {
     const bool is_full = room.events == 0 || room.bytes == 0;
@@ -185,7 +185,7 @@ std::vector<lane_feed::dead_event> lane_feed::condemn(std::uint64_t last_seq, bu
     if (one.at != phase::waiting) continue;
     const auto bytes = one.event.body().size();
     PENSTOCK_ASSERT(waiting_bytes_ >= bytes);
-    one.at = phase::burying;
+    one.at = phase::storing;
     --waiting_;
     waiting_bytes_ -= bytes;
     --room.events;
@@ -195,13 +195,13 @@ std::vector<lane_feed::dead_event> lane_feed::condemn(std::uint64_t last_seq, bu
   return out;
 }
 
-std::optional<lane_feed::done_event> lane_feed::bury_done(std::uint64_t seq) {
-  const auto buried = std::find_if(entries_.begin(), entries_.end(), [&](const entry& one) {
-    return one.at == phase::burying && one.seq == seq;
-  });
-  if (buried == entries_.end()) return std::nullopt;
-  const auto out = done_of(*buried);
-  finish(*buried);
+std::optional<lane_feed::done_event> lane_feed::dead_letter_done(std::uint64_t seq) {
+  const auto dead_letters_stored =
+      std::find_if(entries_.begin(), entries_.end(),
+                   [&](const entry& one) { return one.at == phase::storing && one.seq == seq; });
+  if (dead_letters_stored == entries_.end()) return std::nullopt;
+  const auto out = done_of(*dead_letters_stored);
+  finish(*dead_letters_stored);
   pop_done();
   return out;
 }

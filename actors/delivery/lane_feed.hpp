@@ -64,7 +64,7 @@ class lane_feed {
   /// What an event takes here, beside its block.
   static constexpr std::size_t bytes_per_event = 96;
   /// How many events, and bytes of their bodies, may become dead letters at once.
-  struct burial_room {
+  struct dead_letter_room {
     std::size_t events = 0;
     std::size_t bytes = 0; ///< one event may exceed it
   };
@@ -90,12 +90,12 @@ class lane_feed {
                     double random);
   /// Gives up the events that wait, up to `last_seq` and as far as there is room; `room` is what is
   /// left then.
-  std::vector<dead_event> condemn(std::uint64_t last_seq, burial_room& room,
+  std::vector<dead_event> condemn(std::uint64_t last_seq, dead_letter_room& room,
                                   const std::string& reason);
   /// A dead event is kept elsewhere now. Nothing if there is none of that number.
-  std::optional<done_event> bury_done(std::uint64_t seq);
+  std::optional<done_event> dead_letter_done(std::uint64_t seq);
 
-  /// The first event that is neither delivered nor buried.
+  /// The first event that is neither delivered nor stored as a dead letter.
   std::optional<std::uint64_t> first_open_seq() const;
   std::optional<std::int64_t> oldest_time_ms() const;
   /// The first event that waits: its number, and when it was accepted.
@@ -112,7 +112,7 @@ class lane_feed {
   void retry_now(std::int64_t now_ms);
 
  private:
-  enum class phase : std::uint8_t { waiting, in_flight, burying, done };
+  enum class phase : std::uint8_t { waiting, in_flight, storing, done };
   struct entry {
     outgoing_event event; // without its block once it is done
     std::uint64_t seq = 0;

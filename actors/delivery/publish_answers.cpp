@@ -30,7 +30,7 @@ void publish_answers::advance(publisher_stream& of, std::uint32_t lane) {
 }
 
 void publish_answers::tell(const std::vector<publish_watches::answer>& answers) const {
-  std::map<std::uint32_t, published_news> messages;
+  std::map<std::uint32_t, published_update> messages;
   for (const auto& one : answers)
     messages[one.front_end].items.push_back({one.token, one.published});
   for (auto& [number, message] : messages) {

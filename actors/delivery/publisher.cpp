@@ -16,7 +16,9 @@ namespace penstock {
 publisher_state::publisher_state(self_ptr self)
     : context_{self}, streams_(context_), answers_(context_), saver_(context_, streams_),
       letters_(context_, answers_,
-               [this](burial_queue& from, const buried& news) { on_buried(from, news); }),
+               [this](unstored_dead_letters& from, const dead_letters_stored& update) {
+                 on_dead_letters_stored(from, update);
+               }),
       health_(context_), lanes_(context_, health_), holds_(context_, streams_, health_, lanes_),
       dispatcher_(context_, health_, lanes_, holds_),
       reader_(context_, streams_, health_, dispatcher_, letters_),
@@ -41,23 +43,23 @@ void publisher_state::on_stream_seen(const std::string& seen) {
 
 // -- batches --------------------------------------------------------------------------------------
 
-void publisher_state::on_delivered(const lane_delivered& news) {
-  const auto answer = lanes_.take_answer(news);
+void publisher_state::on_delivered(const lane_delivered& update) {
+  const auto answer = lanes_.take_answer(update);
   if (!answer) return;
   const auto& from = answer->from;
-  judge(news, from.stream, holds_.end_probe(from.stream));
+  judge(update, from.stream, holds_.end_probe(from.stream));
   if (from.stream)
-    settle(news.lane, *from.stream, answer->outcome);
+    settle(update.lane, *from.stream, answer->outcome);
   else
-    again_.settle(news.lane, *from.job, answer->outcome);
+    again_.settle(update.lane, *from.job, answer->outcome);
   dispatcher_.dispatch();
   saver_.save_if_due();
   finish_drain_if_idle();
 }
 
 // What the batch says of the sink, and of its stream.
-void publisher_state::judge(const lane_delivered& news, publisher_stream* of, bool was_probe) {
-  const auto& outcome = news.outcome;
+void publisher_state::judge(const lane_delivered& update, publisher_stream* of, bool was_probe) {
+  const auto& outcome = update.outcome;
   const auto taken = outcome.count(settled_as::delivered);
   const auto refused = outcome.count(settled_as::refused);
   context_.parts.metrics->delivered.add(taken);
@@ -118,15 +120,16 @@ void publisher_state::settle(std::uint32_t lane, publisher_stream& of, const del
 
 // -- dead letters ---------------------------------------------------------------------------------
 
-void publisher_state::on_buried(burial_queue& from, const buried& news) {
-  const auto letters = letters_.take_answer(from, news);
+void publisher_state::on_dead_letters_stored(unstored_dead_letters& from,
+                                             const dead_letters_stored& update) {
+  const auto letters = letters_.take_answer(from, update);
   // Fewer then; a single one waits for the next upkeep.
   if (letters.empty()) return letters_.send(from);
   for (const auto& letter : letters) {
     letters_.tell_death(letter);
     auto* const of = streams_.find(letter.stream);
     if (!of) continue;
-    of->feed.bury_done(letter.seq, letter.client);
+    of->feed.dead_letter_done(letter.seq, letter.client);
     saver_.note_moved(*of);
     answers_.advance(*of, of->feed.lane_of(letter.client));
     reader_.pump(*of);
@@ -271,8 +274,8 @@ publisher_self::behavior_type publisher(publisher_self::stateful_pointer<publish
   self->state.start(std::move(parts));
   return {
       [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
-      [self](const stream_seen& news) { self->state.on_stream_seen(news.stream); },
-      [self](const lane_delivered& news) { self->state.on_delivered(news); },
+      [self](const stream_seen& update) { self->state.on_stream_seen(update.stream); },
+      [self](const lane_delivered& update) { self->state.on_delivered(update); },
       [self](const deliver_again_ptr& request) -> caf::result<again_done> {
         self->state.on_again(request, self->make_response_promise());
         return caf::delegated<again_done>{};
@@ -280,7 +283,7 @@ publisher_self::behavior_type publisher(publisher_self::stateful_pointer<publish
       [self](const await_published_ptr& request) { self->state.on_await(request); },
       [self](publish_rest) { return self->state.on_publish_rest(); },
       [self](const wake_up& wake) { self->state.on_wake(wake); },
-      [self](const space_rules_changed& news) { self->state.change_rules(news.rule_of); },
+      [self](const space_rules_changed& update) { self->state.change_rules(update.rule_of); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },
       [self](caf::tick_atom) { self->state.give_up(); },
       [self](const drain&) -> caf::result<drained> {

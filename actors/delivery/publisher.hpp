@@ -46,7 +46,7 @@ class publisher_state {
 
   void on_stream_seen(const std::string& stream);
   void on_fetched(const fetch_reply& reply) { reader_.on_fetched(reply); }
-  void on_delivered(const lane_delivered& news);
+  void on_delivered(const lane_delivered& update);
   void on_again(const deliver_again_ptr& request, caf::response_promise promise) {
     again_.begin(request, std::move(promise));
   }
@@ -59,11 +59,11 @@ class publisher_state {
   void give_up() { context_.parts.stop_sink(); }
 
  private:
-  void judge(const lane_delivered& news, publisher_stream* of, bool was_probe);
+  void judge(const lane_delivered& update, publisher_stream* of, bool was_probe);
   void sink_answered();
   void change_state(sink_state to);
   void settle(std::uint32_t lane, publisher_stream& of, const delivery& outcome);
-  void on_buried(burial_queue& from, const buried& news);
+  void on_dead_letters_stored(unstored_dead_letters& from, const dead_letters_stored& update);
   void condemn_all();
   void forget_idle(std::uint64_t durable, const publisher_streams::newest_map& newest);
   void publish_status();

@@ -48,7 +48,7 @@ struct publisher_parts {
   std::shared_ptr<memory_budget> budget;   ///< of all publishers; null: only max_feed_bytes counts
   journal_handle journal;                  ///< answers fetch_request, watch_streams
   confirmations_handle keeper;             ///< is told confirmed_up_to
-  burial_handle dead_letters;              ///< answers bury_ptr
+  dead_letter_intake_handle dead_letters;  ///< answers store_dead_letters_ptr
   std::vector<delivery_lane_handle> lanes; ///< they end with the publisher
   std::shared_ptr<sink_metrics> metrics;
   std::string tag; ///< of the journal

@@ -128,10 +128,11 @@ void publisher_lanes::send_batch(std::uint32_t lane_number, const delivery_sourc
   context_.self->send(to.worker, lane_deliver_ptr{std::move(order)});
 }
 
-std::optional<publisher_lanes::answer> publisher_lanes::take_answer(const lane_delivered& news) {
-  if (news.lane >= lanes_.size() || lanes_[news.lane].token != news.token) return std::nullopt;
-  auto& of = lanes_[news.lane];
-  answer out{std::exchange(of.busy_with, {}), news.outcome};
+std::optional<publisher_lanes::answer> publisher_lanes::take_answer(const lane_delivered& update) {
+  if (update.lane >= lanes_.size() || lanes_[update.lane].token != update.token)
+    return std::nullopt;
+  auto& of = lanes_[update.lane];
+  answer out{std::exchange(of.busy_with, {}), update.outcome};
   out.outcome.events.resize(of.events, settled_as::failed);
   of.token = 0;
   if (auto* const stream = out.from.stream) {
@@ -140,7 +141,7 @@ std::optional<publisher_lanes::answer> publisher_lanes::take_answer(const lane_d
   }
   auto& metrics = *context_.parts.metrics;
   metrics.inflight_batches.add(-1);
-  metrics.batch_us.observe(news.took_us);
+  metrics.batch_us.observe(update.took_us);
   return out;
 }
 

@@ -44,7 +44,7 @@ class publisher_lanes {
   /// Sends a batch of at most `max_events`; the lane is idle, and something waits.
   void send_batch(std::uint32_t lane, const delivery_source& from, std::uint32_t max_events);
   /// The lane's answer; nothing if it is not of the batch under way.
-  std::optional<answer> take_answer(const lane_delivered& news);
+  std::optional<answer> take_answer(const lane_delivered& update);
   /// They end.
   void stop();
 

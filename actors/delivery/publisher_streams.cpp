@@ -7,7 +7,7 @@ namespace penstock {
 void publisher_streams::start(std::vector<cursor>& saved, const newest_map& newest) {
   std::erase_if(saved, [&](const cursor& one) {
     if (newest.contains(one.stream)) return false;
-    gone_.add(one.stream);
+    forgotten_.add_gone(one.stream);
     return true;
   });
 }
@@ -27,7 +27,7 @@ publisher_stream* publisher_streams::find_or_add(const std::string& name) {
   stream_feed feed{name, delivered_before{parts.saved, parts.sink, name}, lanes, context_.rules,
                    budget_share{parts.budget}};
   feed.limit(max_held_feed_bytes); // until the sink has taken one
-  feed.pass_over(settled_.take(name));
+  feed.pass_over(forgotten_.take(name));
   const stream_hold::rules rules{context_.rules.retry_min_ms, context_.rules.retry_max_ms,
                                  parts.settings.missing_target_after_ms.count()};
   auto& added = streams_.try_emplace(name, std::move(feed), lanes, rules).first->second;
@@ -37,7 +37,7 @@ publisher_stream* publisher_streams::find_or_add(const std::string& name) {
 
 void publisher_streams::find_new(const newest_map& newest) {
   for (const auto& [name, last] : newest)
-    if (!settled_.has_all(name, last)) find_or_add(name);
+    if (!forgotten_.has_all(name, last)) find_or_add(name);
 }
 
 // What waits for the journal is answered by it, and finds the stream gone.
@@ -59,22 +59,16 @@ std::vector<publisher_stream*> publisher_streams::idle(std::uint64_t durable) {
 void publisher_streams::forget(const publisher_stream& of, std::uint64_t durable,
                                const newest_map& newest) {
   const std::string name = of.name();
-  const auto last = newest.find(name);
-  if (last != newest.end())
-    settled_.add(name, durable, last->second);
-  else
-    gone_.add(name);
+  forgotten_.add(name, durable, newest);
   context_.self->send(context_.parts.journal, forget_stream{name});
   streams_.erase(name);
 }
 
 void publisher_streams::forget_gone(const newest_map& newest) {
-  for (auto& each : settled_.drop_gone(newest))
-    gone_.add(std::move(each));
-  const auto& due = gone_.due(
-      [&](const std::string& each) { return streams_.contains(each) || newest.contains(each); });
   const auto& parts = context_.parts;
-  if (!due.empty() && parts.cursors->forget(parts.sink, due)) gone_.dropped();
+  forgotten_.drop_positions(
+      newest, [this](const std::string& name) { return streams_.contains(name); }, *parts.cursors,
+      parts.sink);
 }
 
 void publisher_streams::note_moves() {

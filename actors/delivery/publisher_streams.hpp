@@ -3,7 +3,7 @@
 
 #include "actors/delivery/publisher_context.hpp"
 #include "actors/delivery/publisher_stream.hpp"
-#include "actors/streams/settled_streams.hpp"
+#include "actors/streams/forgotten_streams.hpp"
 
 #include <cstdint>
 #include <map>
@@ -15,7 +15,7 @@ namespace penstock {
 /// Not synchronised. A stream stays where it is until it is forgotten.
 class publisher_streams {
  public:
-  using newest_map = std::map<std::string, newest_events>;
+  using newest_map = forgotten_streams::newest_map;
   using stream_map = std::map<std::string, publisher_stream>;
 
   explicit publisher_streams(const publisher_context& context) : context_(context) {}
@@ -51,8 +51,7 @@ class publisher_streams {
 
   const publisher_context& context_;
   stream_map streams_;
-  settled_streams settled_;
-  gone_streams gone_; // whose positions are to be dropped
+  forgotten_streams forgotten_;
   std::uint64_t moves_seen_ = 0;
 };
 

@@ -43,13 +43,13 @@ std::size_t stream_expiry::drop_oldest(publisher_stream& of, const stream_rule& 
   const auto lag = of.lag();
   PENSTOCK_ASSERT(lag.events > 0 && gone.count < max_expired_at_once);
   const auto count = std::max<std::uint64_t>(1, excess / (held_bytes(lag) / lag.events));
-  lane_feed::burial_room room{std::min(count, max_expired_at_once - gone.count), excess};
+  lane_feed::dead_letter_room room{std::min(count, max_expired_at_once - gone.count), excess};
   const auto dead = of.feed.lane(oldest_lane).condemn(next, room, "expired");
   std::vector<publish_watches::answer> answers;
   for (const auto& one : dead) {
     gone.note(one.event.seq());
     of.watches.died(oldest_lane, one.event.seq(), answers);
-    of.feed.bury_done(one.event.seq(), one.event.client());
+    of.feed.dead_letter_done(one.event.seq(), one.event.client());
   }
   answers_.tell(answers);
   answers_.advance(of, oldest_lane);

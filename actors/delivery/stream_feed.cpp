@@ -162,8 +162,8 @@ lane_feed::settlement stream_feed::settle(std::uint32_t lane, const delivery& ou
   return out;
 }
 
-void stream_feed::bury_done(std::uint64_t seq, std::uint64_t client) {
-  const auto done = lanes_[lane_of(client)].bury_done(seq);
+void stream_feed::dead_letter_done(std::uint64_t seq, std::uint64_t client) {
+  const auto done = lanes_[lane_of(client)].dead_letter_done(seq);
   if (!done) return;
   release(*done);
   drop_released();

@@ -4,7 +4,7 @@
 #include "actors/base/memory_budget.hpp"
 #include "actors/base/seq_ranges.hpp"
 #include "actors/delivery/lane_feed.hpp"
-#include "storage/journal/owed_events.hpp"
+#include "storage/journal/backlog_events.hpp"
 #include "storage/stores/cursor_store.hpp"
 
 #include <cstdint>
@@ -60,14 +60,14 @@ class delivered_before {
 };
 
 /// What one sink was not delivered, as far as `before` tells, to which it refers.
-class undelivered_events final : public owed_events {
+class undelivered_events final : public backlog_events {
  public:
   explicit undelivered_events(const delivered_before& before) : before_{before} {}
   portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
     if (before_.end() < first) return portion::all;
     return before_.covers(first, last) ? portion::none : portion::some;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t client) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t client) const override {
     return !before_.contains(seq, client);
   }
 
@@ -85,7 +85,7 @@ class stream_feed {
   /// The last sequence number that was read or passed over.
   std::uint64_t position() const { return position_; }
   /// What of the stream is owed, of all that is not in memory.
-  undelivered_events owed() const { return undelivered_events{before_}; }
+  undelivered_events backlog() const { return undelivered_events{before_}; }
   /// Something that is still to be read was delivered before.
   bool has_delivered_ahead() const { return before_.end() > position_; }
   bool wants_blocks() const { return share_.held_bytes() < max_bytes_ && share_.may_grow(); }
@@ -94,7 +94,8 @@ class stream_feed {
   /// How much memory it may hold from now on, max_feed_bytes at first.
   void limit(std::size_t max_bytes) { max_bytes_ = max_bytes; }
   /// Lets go of what was read and not delivered, if that is more than it may hold: it is read
-  /// again. False if nothing changed: it holds little, or events are under way or being buried.
+  /// again. False if nothing changed: it holds little, or events are under way or being stored as
+  /// dead letters.
   bool rewind(const std::string& sink);
   /// Gives what was read and is to be delivered.
   event_volume add(const std::vector<std::shared_ptr<const event_block>>& blocks,
@@ -111,9 +112,9 @@ class stream_feed {
 
   lane_feed::settlement settle(std::uint32_t lane, const delivery& outcome, std::int64_t now_ms,
                                std::uint64_t sink_deliveries, double random);
-  void bury_done(std::uint64_t seq, std::uint64_t client);
+  void dead_letter_done(std::uint64_t seq, std::uint64_t client);
 
-  /// All events of the lane up to here are delivered or buried.
+  /// All events of the lane up to here are delivered, or stored as dead letters.
   std::uint64_t confirmed(std::uint32_t lane) const;
   /// The same for all lanes.
   std::uint64_t confirmed() const;

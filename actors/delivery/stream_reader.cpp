@@ -80,7 +80,7 @@ void stream_reader::add(publisher_stream& of, const std::vector<const_block_ptr>
 void stream_reader::refresh_unread(publisher_stream& of) {
   const auto& parts = context_.parts;
   const auto durable = of.unread.refresh(*parts.catalog, *parts.reader, of.name(),
-                                         of.feed.position(), of.feed.owed());
+                                         of.feed.position(), of.feed.backlog());
   if (of.unread.is_none()) of.feed.pass_over(durable);
 }
 

@@ -14,7 +14,7 @@
 namespace penstock {
 
 /// What the directory told, to the membership actor: one of these is set.
-struct directory_news {
+struct directory_update {
   std::optional<member_record> member{};
   std::optional<std::string> member_gone{};
   std::optional<cluster_view> view{};
@@ -24,14 +24,14 @@ struct directory_news {
 };
 
 /// To the directory writer, before anything else: whom it tells what the directory told. The
-/// membership actor gets directory_news; the accounts actor gets records.
+/// membership actor gets directory_update; the accounts actor gets records.
 struct directory_listeners {
   membership_handle membership;
   accounts_handle accounts;
 };
 
 /// What the directory writer is to do; answered with directory_done when it has. It blocks.
-struct directory_wish {
+struct directory_request {
   enum class kind : std::uint8_t { open, renew, propose, leave, forget };
   kind what = kind::open;
   member_record self{};       ///< with renew and leave; with forget another's, its address only
@@ -40,7 +40,7 @@ struct directory_wish {
   std::int64_t sent_ns = 0;   ///< steady; comes back
 };
 struct directory_done {
-  directory_wish::kind what = directory_wish::kind::open;
+  directory_request::kind what = directory_request::kind::open;
   std::int64_t sent_ns = 0;
   /// With renew: of the view, afterwards. With forget: of what was taken out, 0 for nothing.
   std::uint64_t revision = 0;
@@ -71,8 +71,8 @@ struct records_away {};
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_listeners)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_news)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_wish)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::directory_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_put)
@@ -81,8 +81,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_watched)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_away)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_directory, caf::first_custom_type_id + 259)
-CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_news))
-CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_wish))
+CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_update))
+CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_request))
 CAF_ADD_TYPE_ID(penstock_directory, (penstock::directory_done))
 CAF_END_TYPE_ID_BLOCK(penstock_directory)
 

@@ -14,9 +14,9 @@ struct directory_writer_state {
   directory_listeners told;
 };
 
-/// Carries out each directory_wish in turn and answers it with directory_done, and records_changed
-/// with records_put. What the directory tells goes to the two actors of directory_listeners, which
-/// is sent to it first. It blocks: spawn it detached. `drain` ends it.
+/// Carries out each directory_request in turn and answers it with directory_done, and
+/// records_changed with records_put. What the directory tells goes to the two actors of
+/// directory_listeners, which is sent to it first. It blocks: spawn it detached. `drain` ends it.
 directory_writer_handle::behavior_type
 directory_writer(directory_writer_handle::stateful_pointer<directory_writer_state> self,
                  std::shared_ptr<directory> store);

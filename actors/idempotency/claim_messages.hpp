@@ -99,8 +99,8 @@ struct forward_reply {
   std::uint64_t token = 0;
   std::string tag; ///< of the ids
   std::vector<claim_verdict> verdicts;
-  verdict limits;        ///< what the client's limiter said
-  std::uint8_t lack = 0; ///< of what was accepted, as `unpublished`
+  verdict limits;             ///< what the client's limiter said
+  std::uint8_t shortfall = 0; ///< of what was accepted, as `unpublished`
 };
 
 /// Keys of shards that have another owner now, and of which of those shards that was all. To the
@@ -160,7 +160,7 @@ typename Inspector::result_type inspect(Inspector& f, keys_taken& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, forward_reply& x) {
-  return f(x.token, x.tag, x.verdicts, x.limits, x.lack);
+  return f(x.token, x.tag, x.verdicts, x.limits, x.shortfall);
 }
 
 } // namespace penstock

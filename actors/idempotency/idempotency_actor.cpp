@@ -106,9 +106,9 @@ claim_verdict idempotency_state::claim(const claim_item& item, std::uint64_t tok
   return out;
 }
 
-void idempotency_state::settle(const claims_settled& news) {
+void idempotency_state::settle(const claims_settled& update) {
   const auto now_ms = parts_.wall_ms();
-  for (const auto& outcome : news.outcomes) {
+  for (const auto& outcome : update.outcomes) {
     const auto& record = outcome.record;
     const bool stored = record.count > 0;
     if (stored) parts_.index->insert(record, now_ms);
@@ -227,7 +227,7 @@ idempotency_self::behavior_type idempotency_actor(idempotency_pointer self,
       [self](const claim_request& request) {
         self->state.take(request, sender_as<front_end_handle>(self));
       },
-      [self](const claims_settled& news) { self->state.settle(news); },
+      [self](const claims_settled& update) { self->state.settle(update); },
       [self](expiry_tick) {
         self->state.tick();
         self->delayed_send(self, expiry_interval, expiry_tick{});

@@ -63,7 +63,7 @@ class idempotency_state {
   void start(idempotency_parts parts);
   /// Answers, now or when it is known whose the keys are.
   void take(const claim_request& request, const front_end_handle& from);
-  void settle(const claims_settled& news);
+  void settle(const claims_settled& update);
   void tick();
 
   /// In a cluster; else null.

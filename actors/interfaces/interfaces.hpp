@@ -39,8 +39,8 @@ struct away_answer;
 struct away_question;
 struct backup_rows;
 struct backup_taken;
-struct buried;
-struct bury;
+struct dead_letters_stored;
+struct store_dead_letters;
 struct cancel_job;
 struct claim_reply;
 struct claim_request;
@@ -54,12 +54,12 @@ struct delete_plan;
 struct deliver_again;
 struct directory_done;
 struct directory_listeners;
-struct directory_news;
-struct directory_wish;
+struct directory_update;
+struct directory_request;
 struct drain;
 struct drain_entered;
 struct drained;
-struct drop_letters;
+struct drop_dead_letters;
 struct durable_rows;
 struct fetch_reply;
 struct fetch_request;
@@ -91,7 +91,7 @@ struct links_known;
 struct list_accounts;
 struct list_jobs;
 struct list_keys;
-struct list_letters;
+struct list_dead_letters;
 struct member_epoch;
 struct membership_partners;
 struct owner_reply;
@@ -104,7 +104,7 @@ struct plans_changed;
 struct plans_configured;
 struct publish_left;
 struct publish_rest;
-struct published_news;
+struct published_update;
 struct publishers_known;
 struct put_plan;
 struct queue_delivery;
@@ -127,7 +127,7 @@ struct replica_held;
 struct replica_news;
 struct replicated_streams;
 struct resume_job;
-struct retry_letters;
+struct retry_dead_letters;
 struct returns_taken;
 struct revoke_key;
 struct shard_rows;
@@ -179,7 +179,7 @@ using front_end_handle = caf::typed_actor<
     // of the journal
     caf::reacts_to<append_done>, caf::reacts_to<std::shared_ptr<const refused_streams>>,
     // of publishers and the replicator: whose wait has ended
-    caf::reacts_to<published_news>,
+    caf::reacts_to<published_update>,
     // of the indexes of keys
     caf::reacts_to<claim_reply>,
     // of other nodes' front ends: events whose keys are here, what became of such, and keys that
@@ -256,7 +256,7 @@ using retention_handle = confirmations_handle::extend<
 using replicator_handle = confirmations_handle::extend<
     // of the journal
     caf::reacts_to<replicated_streams>, caf::reacts_to<journal_rows>,
-    // of front ends; it answers published_news
+    // of front ends; it answers published_update
     caf::reacts_to<std::shared_ptr<const await_published>>,
     // of the links
     caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
@@ -291,7 +291,7 @@ using publisher_handle = caf::typed_actor<
     caf::reacts_to<lane_delivered>,
     // of jobs
     caf::replies_to<std::shared_ptr<const deliver_again>>::with<again_done>,
-    // of front ends; it answers published_news
+    // of front ends; it answers published_update
     caf::reacts_to<std::shared_ptr<const await_published>>,
     // of reloads
     caf::reacts_to<space_rules_changed>,
@@ -303,7 +303,8 @@ using delivery_lane_handle =
     caf::typed_actor<caf::replies_to<std::shared_ptr<const lane_deliver>>::with<lane_delivered>>;
 
 /// Keeps what a sink refused for good.
-using burial_handle = caf::typed_actor<caf::replies_to<std::shared_ptr<const bury>>::with<buried>>;
+using dead_letter_intake_handle = caf::typed_actor<
+    caf::replies_to<std::shared_ptr<const store_dead_letters>>::with<dead_letters_stored>>;
 
 /// Has jobs that send events again.
 using jobs_handle = caf::typed_actor<
@@ -317,10 +318,10 @@ using jobs_handle = caf::typed_actor<
     caf::replies_to<drain>::with<drained>>;
 
 /// The dead letters: of publishers and the queue, and of the admin plane.
-using dead_letters_handle = burial_handle::extend_with<jobs_handle>::extend<
-    caf::replies_to<list_letters>::with<std::shared_ptr<const dead_letters_page>>,
-    caf::replies_to<drop_letters>::with<dead_letters_dropped>,
-    caf::replies_to<retry_letters>::with<job_answer>>;
+using dead_letters_handle = dead_letter_intake_handle::extend_with<jobs_handle>::extend<
+    caf::replies_to<list_dead_letters>::with<std::shared_ptr<const dead_letters_page>>,
+    caf::replies_to<drop_dead_letters>::with<dead_letters_dropped>,
+    caf::replies_to<retry_dead_letters>::with<job_answer>>;
 
 /// The replays: of the admin plane.
 using replay_handle = jobs_handle::extend<caf::replies_to<start_replay>::with<job_answer>>;
@@ -389,7 +390,7 @@ using membership_handle = caf::typed_actor<
     // question whether the node was let in
     caf::reacts_to<membership_partners>, caf::replies_to<await_join>::with<joined_cluster>,
     // of the directory's writer
-    caf::reacts_to<directory_news>, caf::reacts_to<directory_done>,
+    caf::reacts_to<directory_update>, caf::reacts_to<directory_done>,
     // of the links
     caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
     // of another node's membership
@@ -402,7 +403,7 @@ using directory_writer_handle = caf::typed_actor<
     // of the node's start: whom it tells
     caf::reacts_to<directory_listeners>,
     // of membership
-    caf::replies_to<directory_wish>::with<directory_done>,
+    caf::replies_to<directory_request>::with<directory_done>,
     // of the accounts actor
     caf::replies_to<records_changed>::with<records_put>,
     // of a drain

@@ -19,11 +19,16 @@ void journal_state::start(std::shared_ptr<journal> store, journal_actor_settings
   // run.
   next_ticket_ = store_->next_seq();
   auto durable = store_->catalog()->durable_seq();
-  recent_ = std::make_unique<recent_blocks>(settings_.recent_bytes, durable);
-  recent_share_ = budget_share{settings_.recent};
+  fetches_.emplace(
+      settings_.recent_bytes, durable, settings_.recent,
+      [this] { return caf::response_promise{self_->make_response_promise()}; },
+      [this](const publisher_handle& to, stream_seen what) { self_->send(to, std::move(what)); });
+  space_.emplace(settings_.space_rule, settings_.unconfigured_max_bytes, store_->catalog(),
+                 metrics_, [this](const front_end_handle& to, refused_streams_ptr which) {
+                   self_->send(to, std::move(which));
+                 });
   metrics_->durable_seq.set(static_cast<std::int64_t>(durable));
   metrics_->bytes.set(static_cast<std::int64_t>(store_->bytes()));
-  if (settings_.space_rule) space_.emplace(settings_.space_rule, settings_.unconfigured_max_bytes);
   check_scarce();
   self_->delayed_send(self_, place_check_interval, place_check{});
 }
@@ -119,13 +124,13 @@ void journal_state::commit() {
     batch->blocks.clear();
   send_to_replicator();
   if (!rows_told_.empty()) tell_subscribers();
-  note_space();
+  space_->note_appended(rows_);
   std::vector<const_block_ptr> fetched;
   for (auto& row : rows_)
     if (settings_.is_fetched(row->stream)) fetched.push_back(std::move(row));
   rows_.clear();
   tell(batches, {{}, true, {}});
-  publish(std::move(fetched));
+  fetches_->publish(fetched);
   note_commit(events, bytes);
   if (store_->wants_rotation()) {
     if (auto done = store_->rotate(); !done)
@@ -250,127 +255,6 @@ void journal_state::check_full() {
   if (!node_->disk_full.load()) spdlog::info("journal: there is room again");
 }
 
-// -- what each stream holds -----------------------------------------------------------------------
-
-void journal_state::note_space() {
-  if (!space_) return;
-  const std::string* last = nullptr;
-  for (const auto& row : rows_) {
-    if (last && *last == row->stream) continue;
-    last = &row->stream;
-    space_->note_appended(*last, store_->catalog()->appended_count_of(*last));
-  }
-  tell_space();
-}
-
-void journal_state::report(const sink_backlog& told) {
-  if (!space_) return;
-  if (refusals_since_report_ > max_refusals_told)
-    spdlog::warn("journal: and {} streams more; see 'penstock status'",
-                 refusals_since_report_ - max_refusals_told);
-  refusals_since_report_ = 0;
-  space_->report(told, [this](const std::string& stream) {
-    return store_->catalog()->appended_count_of(stream);
-  });
-  metrics_->unconfigured_bytes.set(static_cast<std::int64_t>(space_->unconfigured_bytes()));
-  tell_space();
-}
-
-void journal_state::change_rules(const stream_rules& rule_of) {
-  if (!space_) return;
-  space_->change_rules(rule_of);
-  tell_space();
-}
-
-void journal_state::watch_space(const front_end_handle& front_end) {
-  space_watchers_.push_back(front_end);
-  if (told_space_) self_->send(front_end, told_space_);
-}
-
-void journal_state::tell_refused(const std::string& stream) {
-  if (++refusals_since_report_ > max_refusals_told) return;
-  spdlog::warn(
-      "journal: the stream '{}' holds as much, or as old events, as it may; its new ones are "
-      "refused with 507 until its sinks have taken some",
-      stream);
-}
-
-void journal_state::tell_space() {
-  const auto& now = space_->refused();
-  if (now == told_space_) return;
-  const auto names_in = [](const refused_streams_ptr& which) {
-    return which ? which->names.size() : std::size_t{0};
-  };
-  const bool was_full = told_space_ && told_space_->unconfigured;
-  const bool is_full = now && now->unconfigured;
-  if (now)
-    for (const auto& stream : now->names)
-      if (!told_space_ || !told_space_->names.contains(stream)) tell_refused(stream);
-  if (names_in(told_space_) > 0 && names_in(now) == 0)
-    spdlog::info("journal: no stream is refused any more for what it holds itself");
-  if (is_full && !was_full)
-    spdlog::warn("journal: the streams that are not configured hold {} bytes together, "
-                 "journal.unconfigured_max_size; their new events are refused with 507",
-                 space_->unconfigured_bytes());
-  if (was_full && !is_full)
-    spdlog::info("journal: streams that are not configured are taken again");
-  told_space_ = now;
-  metrics_->publish_refused(now);
-  metrics_->unconfigured_full.set(is_full ? 1 : 0);
-  for (const auto& front_end : space_watchers_)
-    self_->send(front_end, told_space_);
-}
-
-// -- fetching -------------------------------------------------------------------------------------
-
-caf::result<fetch_reply> journal_state::fetch(const fetch_request& request) {
-  fetch_reply reply{request.stream, false, {}};
-  if (!recent_->covers(request.after_seq)) {
-    reply.read_segments = true;
-    return reply;
-  }
-  reply.blocks = recent_->read(request.stream, request.after_seq);
-  if (!reply.blocks.empty()) return reply;
-  auto promise = self_->make_response_promise();
-  waiters_[request.stream].push_back({promise, request.after_seq});
-  return promise;
-}
-
-void journal_state::watch(const publisher_handle& publisher) {
-  for (const auto& stream : seen_)
-    self_->send(publisher, stream_seen{stream});
-  watchers_.push_back(publisher);
-}
-
-void journal_state::forget(const std::string& stream) {
-  seen_.erase(stream);
-  const auto found = waiters_.extract(stream);
-  if (found.empty()) return;
-  for (auto& waiter : found.mapped())
-    waiter.promise.deliver(fetch_reply{stream, false, {}});
-}
-
-void journal_state::publish(std::vector<const_block_ptr> blocks) {
-  for (auto& block : blocks) {
-    recent_->add(block);
-    recent_share_.set(recent_->bytes());
-    if (!seen_.insert(block->stream).second) continue;
-    for (auto& watcher : watchers_)
-      self_->send(watcher, stream_seen{block->stream});
-  }
-  if (waiters_.empty()) return;
-  for (auto& block : blocks) {
-    auto found = waiters_.find(block->stream);
-    if (found == waiters_.end()) continue;
-    for (auto& waiter : found->second) {
-      fetch_reply reply{block->stream, !recent_->covers(waiter.after_seq), {}};
-      if (!reply.read_segments) reply.blocks = recent_->read(block->stream, waiter.after_seq);
-      waiter.promise.deliver(std::move(reply));
-    }
-    waiters_.erase(found);
-  }
-}
-
 // -- replicating ----------------------------------------------------------------------------------
 
 // Once durable here: a holder must not publish what this node never stored.
@@ -392,20 +276,20 @@ void journal_state::replicate(replicated_streams which) {
 
 // -- extensions -----------------------------------------------------------------------------------
 
-void journal_state::subscribe(const subscribe_rows& wish) {
-  rows_told_.add(wish.who, wish.window, wish.wants);
+void journal_state::subscribe(const subscribe_rows& command) {
+  rows_told_.add(command.who, command.window, command.wants);
 }
 
 void journal_state::tell_subscribers() {
   rows_told_.tell([this](const stream_filter& wants) {
-    feed<durable_rows>::news news;
+    feed<durable_rows>::update update;
     for (const auto& row : rows_) {
       if (!wants(row->stream)) continue;
-      news.content.rows.push_back(row);
-      news.bytes += row->memory_bytes();
-      news.count += row->size();
+      update.content.rows.push_back(row);
+      update.bytes += row->memory_bytes();
+      update.count += row->size();
     }
-    return news;
+    return update;
   });
 }
 
@@ -428,14 +312,14 @@ journal_self::behavior_type journal_actor(journal_self::stateful_pointer<journal
       [&state](commit_due) { state.commit(); },
       [&state](full_check) { state.look_again(); },
       [&state](place_check) { state.check_place(); },
-      [&state](const subscribe_rows& wish) { state.subscribe(wish); },
-      [&state](const watch_space& wish) { state.watch_space(wish.front_end); },
-      [&state](const sink_backlog_ptr& told) { state.report(*told); },
-      [&state](const space_rules_changed& news) { state.change_rules(news.rule_of); },
-      [&state](const fetch_request& request) { return state.fetch(request); },
-      [&state](const forget_stream& which) { state.forget(which.stream); },
+      [&state](const subscribe_rows& command) { state.subscribe(command); },
+      [&state](const watch_space& command) { state.space().watch(command.front_end); },
+      [&state](const sink_backlog_ptr& told) { state.space().report(*told); },
+      [&state](const space_rules_changed& update) { state.space().change_rules(update.rule_of); },
+      [&state](const fetch_request& request) { return state.fetches().fetch(request); },
+      [&state](const forget_stream& which) { state.fetches().forget(which.stream); },
       [&state](const replicated_streams& which) { state.replicate(which); },
-      [self](watch_streams) { self->state.watch(sender_as<publisher_handle>(self)); },
+      [self](watch_streams) { self->state.fetches().watch(sender_as<publisher_handle>(self)); },
       [self](drain) {
         self->state.close();
         self->quit();

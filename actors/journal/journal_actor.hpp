@@ -6,7 +6,8 @@
 #include "actors/base/node_state.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/journal/journal_metrics.hpp"
-#include "actors/journal/recent_blocks.hpp"
+#include "actors/journal/row_fetches.hpp"
+#include "actors/journal/stream_space.hpp"
 #include "storage/journal/journal.hpp"
 
 #include <chrono>
@@ -16,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -48,9 +48,6 @@ inline constexpr std::size_t max_group_bytes = 16u << 20;
 /// costs about as much as ten events in it.
 inline constexpr std::size_t max_row_events = 4096;
 inline constexpr std::size_t max_row_bytes = 1u << 20;
-/// Streams that are logged one by one when they begin to be refused, between two reports of sinks;
-/// each sink gives one a second.
-inline constexpr std::size_t max_refusals_told = 5;
 /// While the journal can't take more, or not from all, this often it looks whether it can again.
 inline constexpr std::chrono::milliseconds full_check_interval{200};
 
@@ -78,31 +75,23 @@ class journal_state {
 
   void take(const append_batch_ptr& batch);
   void commit();
-  caf::result<fetch_reply> fetch(const fetch_request& request);
-  void watch(const publisher_handle& publisher);
-  void forget(const std::string& stream);
   void replicate(replicated_streams which);
   void look_again();
   void check_place();
-  void watch_space(const front_end_handle& front_end);
-  void report(const sink_backlog& told);
-  void change_rules(const stream_rules& rule_of);
-  void subscribe(const subscribe_rows& wish);
+  void subscribe(const subscribe_rows& command);
   void close();
 
- private:
-  struct fetch_waiter {
-    caf::response_promise promise;
-    std::uint64_t after_seq = 0;
-  };
+  /// Once started: what publishers fetch, and what streams may hold.
+  row_fetches& fetches() { return *fetches_; }
+  stream_space& space() { return *space_; }
 
+ private:
   void stage(const append_batch_ptr& batch);
   bool follows_row(const event_block& block) const;
   void gather(const block_ptr& block);
   bool write_row();
   void fail_staged(const error& why);
   void tell(const std::vector<append_batch_ptr>& batches, const append_done& outcome);
-  void publish(std::vector<const_block_ptr> blocks);
   void send_to_replicator();
   void tell_subscribers();
   void refuse_more(const error& why);
@@ -111,9 +100,6 @@ class journal_state {
   void look_again_soon();
   void set_failed(bool failed);
   void note_commit(std::size_t events, std::size_t bytes);
-  void note_space();
-  void tell_refused(const std::string& stream);
-  void tell_space();
 
   self_ptr self_;
   std::shared_ptr<journal> store_;
@@ -133,17 +119,10 @@ class journal_state {
   bool look_sent_ = false;
   bool is_lost_ = false; // what is written would not be there after a restart
 
-  std::unique_ptr<recent_blocks> recent_;
-  budget_share recent_share_;
-  std::map<std::string, std::vector<fetch_waiter>> waiters_; // one a publisher and stream
-  std::set<std::string> seen_;                               // streams that got events
-  std::vector<publisher_handle> watchers_;                   // are told of those
-  std::function<bool(const std::string&)> is_replicated_;    // empty: no stream is
-  feed<durable_rows> rows_told_;                             // to extensions
-  std::optional<space_book> space_;
-  refused_streams_ptr told_space_; // what front ends know
-  std::size_t refusals_since_report_ = 0;
-  std::vector<front_end_handle> space_watchers_;
+  std::optional<row_fetches> fetches_;
+  std::function<bool(const std::string&)> is_replicated_; // empty: no stream is
+  feed<durable_rows> rows_told_;                          // to extensions
+  std::optional<stream_space> space_;
 };
 
 /// Takes append_batch_ptr (answered with append_done to the batch's front end), fetch_request

@@ -53,9 +53,9 @@ counters_self::behavior_type counters_actor(counters_self::stateful_pointer<coun
   // Its own tick is an atom.
   self->delayed_send(self, counters_interval, caf::tick_atom::value);
   return {
-      [self](const counters_changed& news) {
+      [self](const counters_changed& update) {
         const auto from = sender_as<limiter_handle>(self);
-        if (self->state.save({from, news.rows, news.marks})) self->send(from, counters_saved{});
+        if (self->state.save({from, update.rows, update.marks})) self->send(from, counters_saved{});
       },
       [self](caf::tick_atom) {
         for (auto& each : self->state.retry())

@@ -187,7 +187,7 @@ auto cluster_handlers(limiter_pointer self) {
       },
       [=](const peer_up& peer) { cluster->on_peer_up(peer); },
       [=](const peer_down& peer) { cluster->on_peer_down(peer); },
-      [=](const member_epoch& news) { cluster->on_member_epoch(news.member, news.epoch); },
+      [=](const member_epoch& update) { cluster->on_member_epoch(update.member, update.epoch); },
       [=](leave_shards) -> caf::result<shards_gone> {
         self->state.left = self->make_response_promise();
         const auto promise = self->state.left;

@@ -81,24 +81,24 @@ void limiter_cluster::on_backup_taken(const caf::actor_addr& from) {
   if (backup_.on_taken(from)) client_.retry_after_backup();
 }
 
-void limiter_cluster::on_peer_up(const peer_up& news) {
-  table_.peer_is_up(news);
+void limiter_cluster::on_peer_up(const peer_up& update) {
+  table_.peer_is_up(update);
   if (!table_.has_view()) return;
   std::bitset<shard_count> to_tell;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
     to_tell[shard] =
-        table_.role_of(shard) == shard_role::own && table_.backup_of(shard) == news.member;
+        table_.role_of(shard) == shard_role::own && table_.backup_of(shard) == update.member;
   backup_.tell_anew(to_tell);
   mover_.send();
   returns_.send();
   client_.retry_queries();
 }
 
-void limiter_cluster::on_peer_down(const peer_down& news) {
-  backup_.lose(table_.peer_is_down(news.member));
-  returns_.lose(news.member);
-  mover_.lose(news.member);
-  client_.lose(news.member);
+void limiter_cluster::on_peer_down(const peer_down& update) {
+  backup_.lose(table_.peer_is_down(update.member));
+  returns_.lose(update.member);
+  mover_.lose(update.member);
+  client_.lose(update.member);
 }
 
 bool limiter_cluster::has_left() {

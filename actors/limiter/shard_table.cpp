@@ -50,10 +50,10 @@ void shard_table::note_epoch(std::uint16_t member, std::uint64_t epoch) {
   known = std::max(known, epoch);
 }
 
-void shard_table::peer_is_up(const peer_up& news) {
-  peer& at = peer_at(news.member);
-  at.limiters = news.limiters;
-  at.version = news.version;
+void shard_table::peer_is_up(const peer_up& update) {
+  peer& at = peer_at(update.member);
+  at.limiters = update.limiters;
+  at.version = update.version;
   at.was_lost = false;
 }
 

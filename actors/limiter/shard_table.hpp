@@ -88,7 +88,7 @@ class shard_table {
   /// The member decides by no view before this one any more. UINT64_MAX: nothing was heard of it.
   std::uint64_t epoch_of(std::uint16_t member) const;
   void note_epoch(std::uint16_t member, std::uint64_t epoch);
-  void peer_is_up(const peer_up& news);
+  void peer_is_up(const peer_up& update);
   /// Gives the limiters that were reached there.
   std::vector<limiter_handle> peer_is_down(std::uint16_t member);
 

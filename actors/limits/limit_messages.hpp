@@ -13,7 +13,7 @@ namespace penstock {
 
 // -- between nodes: these are serialised; the tests round-trip each -------------------------------
 
-/// One client's wish to send `events` events.
+/// One client's request to send `events` events.
 struct admit_item {
   std::uint64_t client = 0; ///< keyed hash of the account, or of who is calling without a key
   std::uint64_t key = 0;    ///< keyed hash of the key's id; 0: none, the client stands for it

@@ -127,7 +127,7 @@ queue_delivery_ptr queue_actor_state::on_replay(const queue_replay& request) {
   for (const auto& block : *blocks)
     for (std::size_t i = 0; i < block->size() && out->messages.size() < max && bytes < max_bytes;
          ++i)
-      if (block->first_seq + i > after) {
+      if (block->first_seq + i >= out->next_seq) { // rows may overlap on a restored disk
         bytes += block->body(i).size();
         out->messages.push_back({block, static_cast<std::uint32_t>(i), {}, false});
         out->next_seq = block->first_seq + i + 1;
@@ -248,7 +248,7 @@ queue_self::behavior_type queue_actor(queue_self::stateful_pointer<queue_actor_s
       [self](const queue_stop_waiting& request) { self->state.on_stop_waiting(request); },
       [self](const fetch_reply& reply) { self->state.on_fetched(reply); },
       [self](const wake_up& wake) { self->state.on_wake(wake); },
-      [self](const space_rules_changed& news) { self->state.change_rules(news.rule_of); },
+      [self](const space_rules_changed& update) { self->state.change_rules(update.rule_of); },
       [self](const upkeep_tick&) { self->state.on_upkeep(); },
       [self](const drain&) {
         self->state.on_drain();

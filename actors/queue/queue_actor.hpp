@@ -10,7 +10,7 @@
 #include "actors/queue/queue_messages.hpp"
 #include "actors/queue/queue_reader.hpp"
 #include "actors/queue/queue_streams.hpp"
-#include "actors/queue/unnamed_burials.hpp"
+#include "actors/queue/unnamed_dead_letters.hpp"
 
 #include <chrono>
 #include <string>
@@ -59,7 +59,7 @@ class queue_actor_state {
   queue_consumers consumers_;
   acknowledgements acks_;
   queue_expiry expiry_;
-  unnamed_burials unnamed_;
+  unnamed_dead_letters unnamed_;
 };
 
 queue_self::behavior_type queue_actor(queue_self::stateful_pointer<queue_actor_state> self,

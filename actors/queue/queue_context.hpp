@@ -42,8 +42,8 @@ struct queue_parts {
   /// Whether a consumer can ask for a stream; null: for each. Events of others, which an earlier
   /// version took, become dead letters.
   std::function<bool(const std::string& stream)> is_name{};
-  burial_handle dead_letters{}; ///< answers bury_ptr
-  std::string tag{};            ///< of the journal
+  dead_letter_intake_handle dead_letters{}; ///< answers store_dead_letters_ptr
+  std::string tag{};                        ///< of the journal
   /// How much a stream may hold; null: as much as there is room for.
   stream_rules space_rule{};
   std::shared_ptr<queue_metrics> metrics;

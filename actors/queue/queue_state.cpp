@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <utility>
 
 namespace penstock {
 
@@ -59,11 +60,14 @@ event_volume queue_state::add(const std::vector<std::shared_ptr<const event_bloc
 }
 
 event_volume queue_state::add_block(const std::shared_ptr<const event_block>& block) {
+  PENSTOCK_ASSERT(block->last_seq() > position_);
   event_volume unacked;
   entry fresh{.block = block, .after = position_, .slots = std::vector<slot>(block->size())};
   for (std::size_t i = 0; i < block->size(); ++i) {
     const auto seq = block->first_seq + i;
-    if (seq <= saved_.seq || acked_.contains(seq)) {
+    // Of a row that overlaps the one before, as on a disk that was restored, what lies before the
+    // position is not this entry's: it was passed over, or that one has it.
+    if (seq <= position_ || seq <= saved_.seq || acked_.contains(seq)) {
       fresh.slots[i].at = phase::acked;
     } else {
       unacked += {1, block->event_bytes(i)};
@@ -74,7 +78,8 @@ event_volume queue_state::add_block(const std::shared_ptr<const event_block>& bl
     acked_.add(position_ + 1, block->first_seq);
     saved_.seq = acked_.advance(saved_.seq);
   }
-  position_ = block->last_seq();
+  const auto first_own =
+      std::max(block->first_seq, std::exchange(position_, block->last_seq()) + 1);
   if (unacked.events == 0) return unacked;
   fresh.fresh = fresh.unacked = static_cast<std::uint32_t>(unacked.events);
   fresh.bytes = block->memory_bytes() + fresh.slots.size() * sizeof(slot);
@@ -83,7 +88,8 @@ event_volume queue_state::add_block(const std::shared_ptr<const event_block>& bl
   unacked_ += unacked.events;
   unacked_bytes_ += unacked.bytes;
   fresh_ += fresh.fresh;
-  window_.emplace(block->first_seq, std::move(fresh));
+  const bool is_new = window_.emplace(first_own, std::move(fresh)).second;
+  PENSTOCK_ASSERT(is_new);
   return unacked;
 }
 
@@ -117,7 +123,7 @@ std::optional<queue_state::place> queue_state::find(std::uint64_t seq) {
   if (after == window_.begin()) return std::nullopt;
   const auto at = std::prev(after);
   if (at->second.block->last_seq() < seq) return std::nullopt;
-  return place{at, static_cast<std::uint32_t>(seq - at->first)};
+  return place{at, static_cast<std::uint32_t>(seq - at->second.block->first_seq)};
 }
 
 void queue_state::used_fresh(entry& of) {
@@ -135,7 +141,7 @@ queued_message queue_state::hand_out(const place& where, std::uint64_t lease) {
   if (!repeat) used_fresh(where.at->second);
   state = {lease, phase::leased};
   ++in_flight_;
-  return {where.at->second.block, where.index, {where.at->first + where.index, lease}, repeat};
+  return {where.at->second.block, where.index, {where.seq(), lease}, repeat};
 }
 
 std::vector<queued_message> queue_state::receive(std::size_t max, std::size_t max_bytes,
@@ -192,7 +198,7 @@ void queue_state::end_lease(std::uint64_t lease) {
 void queue_state::mark_acked(const place& where) {
   auto& here = where.at->second;
   auto& state = where.state();
-  const auto seq = where.at->first + where.index;
+  const auto seq = where.seq();
   if (state.at == phase::leased)
     end_lease(state.lease);
   else if (state.at == phase::ready_again)
@@ -283,10 +289,10 @@ cursor queue_state::to_save() const {
 
 std::uint64_t queue_state::confirmed() const {
   if (window_.empty()) return position_;
-  const auto& [first, here] = *window_.begin();
+  const auto& here = window_.begin()->second;
   const auto unacked = std::find_if(here.slots.begin(), here.slots.end(),
                                     [](const slot& s) { return s.at != phase::acked; });
-  return first + static_cast<std::uint64_t>(unacked - here.slots.begin()) - 1;
+  return here.block->first_seq + static_cast<std::uint64_t>(unacked - here.slots.begin()) - 1;
 }
 
 std::optional<std::int64_t> queue_state::ready_time_ms() {

@@ -6,7 +6,7 @@
 #include "actors/base/seq_ranges.hpp"
 #include "storage/base/assert.hpp"
 #include "storage/events/event_block.hpp"
-#include "storage/journal/owed_events.hpp"
+#include "storage/journal/backlog_events.hpp"
 #include "storage/stores/cursor_store.hpp"
 
 #include <cstddef>
@@ -56,14 +56,14 @@ struct queue_limits {
 
 /// What consumers have yet to acknowledge of what lies behind the confirmed position. It refers to
 /// the ranges that it is given.
-class unacked_events final : public owed_events {
+class unacked_events final : public backlog_events {
  public:
   explicit unacked_events(const seq_ranges& acked) : acked_{acked} {}
   portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
     if (!acked_.overlaps(first, last)) return portion::all;
     return acked_.covers(first, last) ? portion::none : portion::some;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
     return !acked_.contains(seq);
   }
 
@@ -144,7 +144,8 @@ class queue_state {
     std::size_t bytes = 0;
     std::vector<slot> slots;
   };
-  using window = std::map<std::uint64_t, entry>; // by first_seq
+  // By the first number that no entry before it has: rows may overlap.
+  using window = std::map<std::uint64_t, entry>;
   struct lease_batch {
     std::int64_t expiry_ms = 0;
     std::vector<std::uint64_t> seqs;
@@ -153,6 +154,7 @@ class queue_state {
   struct place {
     window::iterator at;
     std::uint32_t index = 0;
+    std::uint64_t seq() const { return at->second.block->first_seq + index; }
     slot& state() const {
       PENSTOCK_ASSERT(index < at->second.slots.size());
       return at->second.slots[index];

@@ -40,7 +40,7 @@ struct queue_stream {
   queue_stats stats(std::int64_t wall_ms) const;
 
   /// Of a stream that no consumer can ask for.
-  struct burial {
+  struct unnamed_state {
     bool is_under_way = false;               // events are on their way to the dead letters
     std::size_t group = max_unnamed_at_once; // how many of them may be
     bool was_told = false;                   // that they can't be kept
@@ -49,7 +49,7 @@ struct queue_stream {
   std::string name;
   queue_state state;
   std::deque<queue_waiter> waiters;
-  burial unnamed;
+  unnamed_state unnamed;
   bool wanted = false;                 // a consumer was here lately, so read ahead
   std::int64_t asked_ms = 0;           // when one was
   bool fetching = false;               // a fetch_request is under way…

@@ -18,11 +18,11 @@ void queue_streams::start() {
     else if (newest.contains(saved.stream))
       add(saved);
     else
-      gone_.add(saved.stream);
+      forgotten_.add_gone(saved.stream);
 }
 
 queue_stream& queue_streams::add(cursor saved) {
-  saved.seq = std::max(saved.seq, settled_.take(saved.stream));
+  saved.seq = std::max(saved.seq, forgotten_.take(saved.stream));
   const auto [at, is_new] =
       streams_.try_emplace(saved.stream, saved, limits_, first_lease_, recovered_seq_,
                            budget_share{context_.parts.budget});
@@ -62,7 +62,7 @@ result<queue_stream*> queue_streams::find_or_add(const std::string& name) {
 
 void queue_streams::find_new(const newest_map& newest) {
   for (const auto& [name, last] : newest)
-    if (!streams_.contains(name) && !settled_.has_all(name, last) && context_.parts.feeds(name))
+    if (!streams_.contains(name) && !forgotten_.has_all(name, last) && context_.parts.feeds(name))
       add({name, context_.parts.sink, 0, {}});
 }
 
@@ -81,17 +81,13 @@ void queue_streams::forget_idle(std::uint64_t durable, const newest_map& newest)
       ++at;
       continue;
     }
-    const auto last = newest.find(of.name);
-    if (last != newest.end()) settled_.add(of.name, durable, last->second);
+    forgotten_.add(of.name, durable, newest);
     context_.self->send(parts.journal, forget_stream{of.name});
-    if (last == newest.end()) gone_.add(of.name);
     at = streams_.erase(at);
   }
-  for (auto& each : settled_.drop_gone(newest))
-    gone_.add(std::move(each));
-  const auto& due = gone_.due(
-      [&](const std::string& each) { return streams_.contains(each) || newest.contains(each); });
-  if (!due.empty() && parts.cursors->forget(parts.sink, due)) gone_.dropped();
+  forgotten_.drop_positions(
+      newest, [this](const std::string& name) { return streams_.contains(name); }, *parts.cursors,
+      parts.sink);
 }
 
 void queue_streams::note_moves() {

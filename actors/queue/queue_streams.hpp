@@ -3,7 +3,7 @@
 
 #include "actors/queue/queue_context.hpp"
 #include "actors/queue/queue_stream.hpp"
-#include "actors/streams/settled_streams.hpp"
+#include "actors/streams/forgotten_streams.hpp"
 #include "storage/base/result.hpp"
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline constexpr std::size_t max_queue_streams = 8192;
 /// Not synchronised. A stream stays where it is until it is forgotten.
 class queue_streams {
  public:
-  using newest_map = std::map<std::string, newest_events>;
+  using newest_map = forgotten_streams::newest_map;
   using stream_map = std::map<std::string, queue_stream>;
 
   explicit queue_streams(const queue_context& context) : context_(context) {}
@@ -60,8 +60,7 @@ class queue_streams {
   std::uint64_t first_lease_ = 1;
   std::uint64_t recovered_seq_ = 0;
   stream_map streams_;
-  settled_streams settled_;
-  gone_streams gone_; // whose positions are to be dropped
+  forgotten_streams forgotten_;
   std::uint64_t moves_seen_ = 0;
 };
 

@@ -119,15 +119,15 @@ void replica_state::settle(const std::string& tag, origin& of) {
 
 // -- forgetting -----------------------------------------------------------------------------------
 
-void replica_state::on_news(const replica_news& news) {
-  const auto at = origins_.find(news.tag);
+void replica_state::on_update(const replica_news& update) {
+  const auto at = origins_.find(update.tag);
   if (at == origins_.end()) return;
   auto& of = at->second;
   of.heard = self_->clock().now();
-  of.confirmed_seq = std::max(of.confirmed_seq, news.confirmed_seq);
+  of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
   // What was told before is still true.
-  if (auto told = told_owed::make(news)) of.told = std::move(told);
-  make_room(news.tag, of);
+  if (auto told = told_backlog::make(update)) of.told = std::move(told);
+  make_room(update.tag, of);
 }
 
 // As the keeper does in the node's own journal. Of one origin at a time, so that batches of others
@@ -137,8 +137,8 @@ void replica_state::make_room(const std::string& tag, origin& of) {
   if (!of.told || !keeper) return; // or its journal is closed: it is adopted
   if (!of.room) {
     const auto& options = parts_.store->options();
-    const auto told = [this, tag]() -> result<std::shared_ptr<const owed_events>> {
-      return std::shared_ptr<const owed_events>{origins_.at(tag).told};
+    const auto told = [this, tag]() -> result<std::shared_ptr<const backlog_events>> {
+      return std::shared_ptr<const backlog_events>{origins_.at(tag).told};
     };
     of.room.emplace(space_parts{keeper, parts_.store->catalog(tag), told, options.max_bytes,
                                 options.segment_max_bytes, max_replica_room_pass_bytes, true});
@@ -199,34 +199,34 @@ void replica_state::look_after(const std::string& tag, const replica_info& held,
   self_->send(parts_.adopter, adopt_replica{tag, of.node, of.told});
 }
 
-void replica_state::on_adopted(const replica_adopted& news) {
-  if (news.is_done) {
+void replica_state::on_adopted(const replica_adopted& update) {
+  if (update.is_done) {
     parts_.metrics->adopted.add();
     const auto gone =
-        news.is_empty ? parts_.store->remove(news.tag) : parts_.store->set_aside(news.tag);
+        update.is_empty ? parts_.store->remove(update.tag) : parts_.store->set_aside(update.tag);
     if (gone)
-      spdlog::info("replicas: the events of node {} are published{}", news.node,
-                   news.is_empty
+      spdlog::info("replicas: the events of node {} are published{}", update.node,
+                   update.is_empty
                        ? std::string{}
                        : fmt::format("; dead letters, and what consumers of its queue did "
                                      "not have, are left in replicas/{}.adopted",
-                                     news.tag));
+                                     update.tag));
     else
       spdlog::error("replicas: {}", gone.error().message);
-    origins_.erase(news.tag);
+    origins_.erase(update.tag);
     return;
   }
   spdlog::error("replicas: not all events of node {} are published yet, trying again in {} s: {}",
-                news.node, adopt_again_interval.count() / 1000, news.why);
-  auto& of = origins_[news.tag];
+                update.node, adopt_again_interval.count() / 1000, update.why);
+  auto& of = origins_[update.tag];
   of.is_adopted = false;
   of.adopt_again = self_->clock().now() + adopt_again_interval;
-  if (auto opened = parts_.store->add_origin(news.tag, of.node); !opened) {
+  if (auto opened = parts_.store->add_origin(update.tag, of.node); !opened) {
     spdlog::error("replicas: what is held of node {}: {}", of.node, opened.error().message);
-    origins_.erase(news.tag);
+    origins_.erase(update.tag);
     return;
   }
-  of.appended_seq = parts_.store->settled_seq(news.tag);
+  of.appended_seq = parts_.store->settled_seq(update.tag);
 }
 
 void replica_state::show() {
@@ -245,10 +245,10 @@ replica_self::behavior_type replica_actor(replica_self::stateful_pointer<replica
   self->delayed_send(self, replica_interval, replica_tick{});
   return {
       [self](const replica_batch& batch) { self->state.on_batch(batch); },
-      [self](const replica_news& news) { self->state.on_news(news); },
+      [self](const replica_news& update) { self->state.on_update(update); },
       [self](commit_due) { self->state.commit(); },
       [self](replica_tick) { self->state.on_tick(); },
-      [self](const replica_adopted& news) { self->state.on_adopted(news); },
+      [self](const replica_adopted& update) { self->state.on_adopted(update); },
       [self](drain) {
         self->state.commit();
         self->quit();

@@ -60,10 +60,10 @@ class replica_state {
 
   void start(replica_parts parts);
   void on_batch(const replica_batch& batch);
-  void on_news(const replica_news& news);
+  void on_update(const replica_news& update);
   void commit();
   void on_tick();
-  void on_adopted(const replica_adopted& news);
+  void on_adopted(const replica_adopted& update);
 
  private:
   using time_point = caf::actor_clock::time_point;
@@ -78,9 +78,9 @@ class replica_state {
     time_point adopt_again{};
     replicator_handle asks{}; // the origin's replicator, which waits for an answer
     std::uint64_t session = 0;
-    std::shared_ptr<const told_owed> told{}; // the last that it said in this life of the holder
-    std::optional<space_maker> room{};       // while the store has its journal
-    std::string room_problem{};              // told once, not every second
+    std::shared_ptr<const told_backlog> told{}; // the last that it said in this life of the holder
+    std::optional<space_maker> room{};          // while the store has its journal
+    std::string room_problem{};                 // told once, not every second
   };
 
   result<void> take(origin& from, const replica_batch& batch);

@@ -21,18 +21,18 @@ std::map<std::string, std::uint64_t> last_of_streams(const std::vector<segment_i
 
 /// Of a stream that is not told nothing is owed up to as_of_seq, so that ends before the first one
 /// left out.
-void cut_streams(replica_news& news) {
-  auto& all = news.delivered;
+void cut_streams(replica_news& update) {
+  auto& all = update.delivered;
   if (all.size() <= max_told_streams) return;
   std::ranges::sort(all, {}, &delivered_stream::floor);
-  news.as_of_seq = std::min(news.as_of_seq, all[max_told_streams].floor);
+  update.as_of_seq = std::min(update.as_of_seq, all[max_told_streams].floor);
   all.resize(max_told_streams);
   std::ranges::sort(all, {}, &delivered_stream::stream);
 }
 
-void cut_ranges(replica_news& news) {
+void cut_ranges(replica_news& update) {
   auto left = max_told_ranges;
-  for (auto& one : news.delivered) {
+  for (auto& one : update.delivered) {
     if (one.beyond.size() > left) one.beyond.resize(left);
     left -= one.beyond.size();
   }
@@ -49,8 +49,8 @@ bool is_sound(const delivered_stream& one) {
   return true;
 }
 
-bool is_sound(const replica_news& news) {
-  const auto& all = news.delivered;
+bool is_sound(const replica_news& update) {
+  const auto& all = update.delivered;
   if (all.size() > max_told_streams) return false;
   std::size_t ranges = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -62,8 +62,8 @@ bool is_sound(const replica_news& news) {
 
 } // namespace
 
-void tell_delivered(replica_news& news, const segments_at& there, const owed_book& book) {
-  auto told = news;
+void tell_delivered(replica_news& update, const segments_at& there, const backlog_book& book) {
+  auto told = update;
   told.version = delivered_wire_version;
   told.as_of_seq = there.durable_seq;
   for (const auto& [stream, last] : last_of_streams(there.segments)) {
@@ -72,26 +72,26 @@ void tell_delivered(replica_news& news, const segments_at& there, const owed_boo
   }
   cut_streams(told);
   cut_ranges(told);
-  if (is_sound(told)) news = std::move(told);
+  if (is_sound(told)) update = std::move(told);
 }
 
 // -- the holder's ---------------------------------------------------------------------------------
 
-std::shared_ptr<const told_owed> told_owed::make(const replica_news& news) {
-  if (news.version < delivered_wire_version || !is_sound(news)) return nullptr;
-  return std::shared_ptr<const told_owed>{new told_owed{news}};
+std::shared_ptr<const told_backlog> told_backlog::make(const replica_news& update) {
+  if (update.version < delivered_wire_version || !is_sound(update)) return nullptr;
+  return std::shared_ptr<const told_backlog>{new told_backlog{update}};
 }
 
-told_owed::told_owed(const replica_news& news)
-    : streams_(news.delivered), all_others_{{}, news.as_of_seq, {}} {}
+told_backlog::told_backlog(const replica_news& update)
+    : streams_(update.delivered), all_others_{{}, update.as_of_seq, {}} {}
 
-const delivered_stream& told_owed::delivered(const std::string& stream) const {
+const delivered_stream& told_backlog::delivered(const std::string& stream) const {
   const auto at = std::ranges::lower_bound(streams_, stream, {}, &delivered_stream::stream);
   return at != streams_.end() && at->stream == stream ? *at : all_others_;
 }
 
-owed_events::portion told_owed::between(const std::string& stream, std::uint64_t first,
-                                        std::uint64_t last) const {
+backlog_events::portion told_backlog::between(const std::string& stream, std::uint64_t first,
+                                              std::uint64_t last) const {
   const auto& its = delivered(stream);
   const auto end = its.beyond.empty() ? its.floor : its.beyond.back().second;
   if (end < first) return portion::all;
@@ -101,7 +101,8 @@ owed_events::portion told_owed::between(const std::string& stream, std::uint64_t
   return std::ranges::any_of(its.beyond, holds) ? portion::none : portion::some;
 }
 
-bool told_owed::is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t) const {
+bool told_backlog::is_in_backlog(const std::string& stream, std::uint64_t seq,
+                                 std::uint64_t) const {
   const auto& its = delivered(stream);
   if (seq <= its.floor) return false;
   const auto after = std::ranges::upper_bound(its.beyond, seq, {}, &seq_ranges::range::first);

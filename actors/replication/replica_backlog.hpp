@@ -26,22 +26,23 @@ inline constexpr std::size_t max_told_name_bytes = 256;
 /// read. What is too much is left out so that more counts as owed than is: of ranges the last, and
 /// of streams those that are furthest, before which `as_of_seq` then ends. News with a name that is
 /// too long stay as they were. Pure.
-void tell_delivered(replica_news& news, const segments_at& there, const owed_book& book);
+void tell_delivered(replica_news& update, const segments_at& there, const backlog_book& book);
 
 /// By what an origin told: it may owe more than is owed, never less. Immutable; any thread may read
 /// it.
-class told_owed final : public owed_events {
+class told_backlog final : public backlog_events {
  public:
   /// Null where nothing is told, or what is can't be: out of order, overlapping, or over a bound.
-  static std::shared_ptr<const told_owed> make(const replica_news& news);
+  static std::shared_ptr<const told_backlog> make(const replica_news& update);
 
   portion between(const std::string& stream, std::uint64_t first,
                   std::uint64_t last) const override;
-  bool is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const override;
+  bool is_in_backlog(const std::string& stream, std::uint64_t seq,
+                     std::uint64_t client) const override;
   const delivered_stream& delivered(const std::string& stream) const;
 
  private:
-  explicit told_owed(const replica_news& news);
+  explicit told_backlog(const replica_news& update);
 
   std::vector<delivered_stream> streams_; // by name
   delivered_stream all_others_;

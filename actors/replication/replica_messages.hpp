@@ -65,7 +65,7 @@ struct replica_news {
   std::uint64_t confirmed_seq = 0;
   /// From here on of delivered_wire_version. `delivered` has the streams of which something is owed
   /// up to `as_of_seq`, by their names in order: of all others nothing up to there is. See
-  /// told_owed.
+  /// told_backlog.
   std::uint64_t as_of_seq = 0;
   std::vector<delivered_stream> delivered{};
 };
@@ -110,14 +110,14 @@ typename Inspector::result_type inspect(Inspector& f, replica_news& x) {
 
 // -- within a node --------------------------------------------------------------------------------
 
-class told_owed;
+class told_backlog;
 
 /// To the adopter: publish what the origin of that tag owed; its directory is yours until the
 /// answer, replica_adopted.
 struct adopt_replica {
   std::string tag;
   std::string node;
-  std::shared_ptr<const told_owed> told{}; ///< the last that it said; null: nothing
+  std::shared_ptr<const told_backlog> told{}; ///< the last that it said; null: nothing
 };
 struct replica_adopted {
   std::string tag{};

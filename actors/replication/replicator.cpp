@@ -50,9 +50,9 @@ void replicator_state::on_rows(const journal_rows& durable) {
   pump();
 }
 
-void replicator_state::on_confirmed(const confirmed_up_to& news) {
-  auto& seq = confirmed_[news.sink];
-  seq = std::max(seq, news.seq);
+void replicator_state::on_confirmed(const confirmed_up_to& update) {
+  auto& seq = confirmed_[update.sink];
+  seq = std::max(seq, update.seq);
 }
 
 /// All sinks of replicated streams have what is up to here.
@@ -116,7 +116,6 @@ void replicator_state::end_session() {
   pending_.clear();
   pending_bytes_ = 0;
   under_way_.clear();
-  under_way_bytes_ = 0;
 }
 
 void replicator_state::set_aside_holder() {
@@ -131,28 +130,23 @@ void replicator_state::on_down(const caf::actor_addr& who) {
   if (at_ != stage::idle && holder_actor_.address() == who) set_aside_holder();
 }
 
-void replicator_state::on_held(const replica_held& news) {
-  if (at_ == stage::idle || news.session != session_) return;
-  if (!news.ok) {
-    spdlog::warn("the node that holds what this one replicates does not: {}", news.why);
+void replicator_state::on_held(const replica_held& update) {
+  if (at_ == stage::idle || update.session != session_) return;
+  if (!update.ok) {
+    spdlog::warn("the node that holds what this one replicates does not: {}", update.why);
     is_refused_ = true;
     set_aside_holder();
     return show();
   }
   answered_at_ = now();
   // It says how far it has all; what lies before what the sinks have is asked for by nobody.
-  held_seq_ = std::max(news.settled_seq, held_seq_);
+  held_seq_ = std::max(update.settled_seq, held_seq_);
   if (at_ == stage::asking) {
     at_ = stage::sending;
     held_seq_ = std::max(held_seq_, confirmed());
     sent_seq_ = held_seq_;
   }
-  while (!under_way_.empty() && under_way_.front().last_seq <= held_seq_) {
-    PENSTOCK_ASSERT(under_way_bytes_ >= under_way_.front().bytes);
-    under_way_bytes_ -= under_way_.front().bytes;
-    under_way_.pop_front();
-    is_refused_ = false;
-  }
+  if (under_way_.drop_until(held_seq_)) is_refused_ = false;
   std::vector<publish_watches::answer> answers;
   watches_.advance(0, held_seq_, answers);
   tell(answers);
@@ -162,7 +156,7 @@ void replicator_state::on_held(const replica_held& news) {
 // -- sending --------------------------------------------------------------------------------------
 
 void replicator_state::pump() {
-  while (at_ == stage::sending && under_way_bytes_ < max_replica_in_flight_bytes) {
+  while (at_ == stage::sending && under_way_.bytes() < max_replica_in_flight_bytes) {
     std::vector<wire_block> rows;
     std::size_t bytes = 0;
     if (is_reading_ && !take_from_journal(rows, bytes)) break;
@@ -215,9 +209,8 @@ void replicator_state::send(std::vector<wire_block> rows, std::size_t bytes) {
   batch.confirmed_seq = confirmed();
   if (!rows.empty()) {
     batch.after_seq = std::exchange(sent_seq_, rows.back().block->last_seq());
-    if (under_way_.empty()) answered_at_ = now();
-    under_way_.push_back({sent_seq_, bytes, now()});
-    under_way_bytes_ += bytes;
+    if (under_way_.is_empty()) answered_at_ = now();
+    under_way_.add(sent_seq_, bytes, now());
     for (const auto& row : rows)
       parts_.metrics->events.add(row.block->size());
     parts_.metrics->bytes.add(bytes);
@@ -251,7 +244,7 @@ void replicator_state::on_await(const await_published_ptr& request) {
 }
 
 void replicator_state::tell(const std::vector<publish_watches::answer>& answers) {
-  std::map<std::uint32_t, published_news> messages;
+  std::map<std::uint32_t, published_update> messages;
   for (const auto& one : answers)
     messages[one.front_end].items.push_back({one.token, one.published});
   for (auto& [number, message] : messages)
@@ -262,7 +255,7 @@ void replicator_state::tell(const std::vector<publish_watches::answer>& answers)
 
 void replicator_state::on_tick() {
   watches_.forget_expired(now_ms());
-  const bool owes_answer = at_ == stage::asking || !under_way_.empty();
+  const bool owes_answer = at_ == stage::asking || !under_way_.is_empty();
   if (owes_answer && now() - answered_at_ >= holder_patience) {
     spdlog::warn("the node that holds what this one replicates says nothing");
     set_aside_holder();
@@ -285,26 +278,28 @@ void replicator_state::tell_peers() {
 
 // Where all is confirmed, that says it all. First the journal, then the cursors: what is durable in
 // between is owed. The keeper tells when cursors can't be read.
-replica_news replicator_state::with_delivered(replica_news news) const {
+replica_news replicator_state::with_delivered(replica_news update) const {
   const auto there = parts_.catalog->snapshot();
-  if (!parts_.cursors || !streams_.wanted || news.confirmed_seq >= there.durable_seq) return news;
+  if (!parts_.cursors || !streams_.wanted || update.confirmed_seq >= there.durable_seq)
+    return update;
   if (auto saved = parts_.cursors->load())
-    tell_delivered(news, there, {std::move(*saved), parts_.routes, parts_.queue});
-  return news;
+    tell_delivered(update, there, {std::move(*saved), parts_.routes, parts_.queue});
+  return update;
 }
 
 void replicator_state::show() {
   auto& m = *parts_.metrics;
   // One that took nothing when it was asked last has yet to show that it does.
-  const bool is_proven = !is_refused_ || (under_way_.empty() && pending_.empty() && !is_reading_);
+  const bool is_proven =
+      !is_refused_ || (under_way_.is_empty() && pending_.empty() && !is_reading_);
   m.has_holder.set(at_ == stage::sending && is_proven ? 1 : 0);
-  m.waiting_bytes.set(static_cast<std::int64_t>(under_way_bytes_));
+  m.waiting_bytes.set(static_cast<std::int64_t>(under_way_.bytes()));
   m.waits.set(static_cast<std::int64_t>(watches_.size()));
   m.held_seq.set(static_cast<std::int64_t>(held_seq_));
-  m.lag_us.set(under_way_.empty() ? 0
-                                  : std::chrono::duration_cast<std::chrono::microseconds>(
-                                        now() - under_way_.front().at)
-                                        .count());
+  m.lag_us.set(under_way_.is_empty() ? 0
+                                     : std::chrono::duration_cast<std::chrono::microseconds>(
+                                           now() - under_way_.oldest())
+                                           .count());
 }
 
 replicator_self::behavior_type replicator(replicator_self::stateful_pointer<replicator_state> self,
@@ -317,10 +312,10 @@ replicator_self::behavior_type replicator(replicator_self::stateful_pointer<repl
       [self](const replicated_streams& which) { self->state.on_streams(which); },
       [self](const journal_rows& durable) { self->state.on_rows(durable); },
       [self](const await_published_ptr& request) { self->state.on_await(request); },
-      [self](const confirmed_up_to& news) { self->state.on_confirmed(news); },
+      [self](const confirmed_up_to& update) { self->state.on_confirmed(update); },
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },
       [self](const peer_down& peer) { self->state.on_peer_down(peer); },
-      [self](const replica_held& news) { self->state.on_held(news); },
+      [self](const replica_held& update) { self->state.on_held(update); },
       [self](replica_tick) { self->state.on_tick(); },
       [self](drain) {
         self->state.tell_peers();

@@ -9,6 +9,7 @@
 #include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 #include "actors/replication/replica_messages.hpp"
+#include "actors/replication/rows_under_way.hpp"
 #include "actors/retention/backlog_book.hpp"
 #include "storage/journal/journal_reader.hpp"
 #include "storage/journal/segment_catalog.hpp"
@@ -77,10 +78,10 @@ class replicator_state {
   void on_streams(const replicated_streams& which);
   void on_rows(const journal_rows& durable);
   void on_await(const await_published_ptr& request);
-  void on_confirmed(const confirmed_up_to& news);
+  void on_confirmed(const confirmed_up_to& update);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
-  void on_held(const replica_held& news);
+  void on_held(const replica_held& update);
   void on_down(const caf::actor_addr& who);
   void on_tick();
   void tell_peers();
@@ -96,11 +97,6 @@ class replicator_state {
     std::uint32_t version = 0;
     time_point not_before{}; // it refused, or hung
   };
-  struct sent_batch {
-    std::uint64_t last_seq = 0;
-    std::size_t bytes = 0;
-    time_point at{};
-  };
 
   void choose();
   void end_session();
@@ -110,7 +106,7 @@ class replicator_state {
   void pump();
   void send(std::vector<wire_block> rows, std::size_t bytes);
   std::uint64_t confirmed() const;
-  replica_news with_delivered(replica_news news) const;
+  replica_news with_delivered(replica_news update) const;
   void tell(const std::vector<publish_watches::answer>& answers);
   time_point now() const { return self_->clock().now(); }
   std::int64_t now_ms() const;
@@ -131,8 +127,7 @@ class replicator_state {
   bool is_reading_ = true;     // from the journal; else what comes from the journal actor is sent
   std::deque<const_block_ptr> pending_;
   std::size_t pending_bytes_ = 0;
-  std::deque<sent_batch> under_way_;
-  std::size_t under_way_bytes_ = 0;
+  rows_under_way under_way_;
   bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink
   publish_watches watches_{1};
@@ -140,7 +135,7 @@ class replicator_state {
 };
 
 /// Takes replicated_streams and journal_rows (from the journal), await_published_ptr (answered with
-/// published_news to its front end; not published: no other node is in reach), confirmed_up_to
+/// published_update to its front end; not published: no other node is in reach), confirmed_up_to
 /// (from the keeper), peer_up, peer_down, replica_held and drain. It reads the disk: spawn it
 /// detached.
 replicator_self::behavior_type replicator(replicator_self::stateful_pointer<replicator_state> self,

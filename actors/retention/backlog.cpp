@@ -6,7 +6,7 @@ namespace penstock {
 
 namespace {
 /// One read of the journal gives about this much.
-constexpr std::size_t owed_read_bytes = 4u << 20;
+constexpr std::size_t backlog_read_bytes = 4u << 20;
 } // namespace
 
 std::vector<cursor> with_queue_as_lane(std::vector<cursor> saved, const std::string& queue) {
@@ -19,19 +19,20 @@ std::vector<cursor> with_queue_as_lane(std::vector<cursor> saved, const std::str
   return saved;
 }
 
-result<event_volume> count_owed(journal_reader& reader, const std::string& stream,
-                                const delivered_before& before, std::vector<std::string>* damage) {
-  event_volume owed;
+result<event_volume> count_backlog(journal_reader& reader, const std::string& stream,
+                                   const delivered_before& before,
+                                   std::vector<std::string>* damage) {
+  event_volume backlog;
   for (auto after = before.position();;) {
-    const auto blocks = reader.read(stream, after, owed_read_bytes, damage);
+    const auto blocks = reader.read(stream, after, backlog_read_bytes, damage);
     if (!blocks) return blocks.error();
-    if (blocks->empty()) return owed;
+    if (blocks->empty()) return backlog;
     for (const auto& block : *blocks) {
       for (std::size_t i = 0; i < block->size(); ++i) {
         const auto seq = block->first_seq + i;
         if (seq <= after || before.contains(seq, block->events[i].client)) continue;
-        ++owed.events;
-        owed.bytes += block->body(i).size();
+        ++backlog.events;
+        backlog.bytes += block->body(i).size();
       }
       after = block->last_seq();
     }

@@ -20,8 +20,9 @@ std::vector<cursor> with_queue_as_lane(std::vector<cursor> saved, const std::str
 
 /// The events of a stream that were not delivered before, by reading all of them. A row that can't
 /// be read is left out, and told through `damage`. Blocks on the disk.
-result<event_volume> count_owed(journal_reader& reader, const std::string& stream,
-                                const delivered_before& before, std::vector<std::string>* damage);
+result<event_volume> count_backlog(journal_reader& reader, const std::string& stream,
+                                   const delivered_before& before,
+                                   std::vector<std::string>* damage);
 
 /// Which sinks have settled nothing for too long. Pure.
 class stall_watch {

@@ -8,14 +8,14 @@
 
 namespace penstock {
 
-owed_book::owed_book(std::vector<cursor> saved, std::vector<sink_route> routes,
-                     const std::string& queue)
+backlog_book::backlog_book(std::vector<cursor> saved, std::vector<sink_route> routes,
+                           const std::string& queue)
     : routes_(std::move(routes)) {
   for (auto& one : with_queue_as_lane(std::move(saved), queue))
     saved_[one.stream].push_back(std::move(one));
 }
 
-const owed_book::deliveries& owed_book::of(const std::string& stream) const {
+const backlog_book::deliveries& backlog_book::of(const std::string& stream) const {
   const auto [at, is_new] = known_.try_emplace(stream);
   if (!is_new) return at->second;
   static const std::vector<cursor> none;
@@ -26,8 +26,8 @@ const owed_book::deliveries& owed_book::of(const std::string& stream) const {
   return at->second;
 }
 
-owed_events::portion owed_book::between(const std::string& stream, std::uint64_t first,
-                                        std::uint64_t last) const {
+backlog_events::portion backlog_book::between(const std::string& stream, std::uint64_t first,
+                                              std::uint64_t last) const {
   const auto& sinks = of(stream);
   if (std::ranges::all_of(sinks, [&](const auto& one) { return one.covers(first, last); }))
     return portion::none;
@@ -35,12 +35,13 @@ owed_events::portion owed_book::between(const std::string& stream, std::uint64_t
   return std::ranges::any_of(sinks, has_none) ? portion::all : portion::some;
 }
 
-bool owed_book::is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const {
+bool backlog_book::is_in_backlog(const std::string& stream, std::uint64_t seq,
+                                 std::uint64_t client) const {
   return std::ranges::any_of(of(stream),
                              [&](const auto& one) { return !one.contains(seq, client); });
 }
 
-delivered_events owed_book::delivered(const std::string& stream) const {
+delivered_events backlog_book::delivered(const std::string& stream) const {
   constexpr auto all = std::numeric_limits<std::uint64_t>::max();
   const auto& sinks = of(stream);
   const auto slowest = std::ranges::min_element(sinks, {}, &delivered_before::position);
@@ -56,14 +57,14 @@ delivered_events owed_book::delivered(const std::string& stream) const {
   return out;
 }
 
-owed_source owed_by_cursors(std::shared_ptr<cursor_store> cursors, std::vector<sink_route> routes,
-                            std::string queue) {
+backlog_source backlog_by_cursors(std::shared_ptr<cursor_store> cursors,
+                                  std::vector<sink_route> routes, std::string queue) {
   return [cursors = std::move(cursors), routes = std::move(routes),
-          queue = std::move(queue)]() -> result<std::shared_ptr<const owed_events>> {
+          queue = std::move(queue)]() -> result<std::shared_ptr<const backlog_events>> {
     auto saved = cursors->load();
     if (!saved) return saved.error();
-    return std::shared_ptr<const owed_events>{
-        std::make_shared<owed_book>(std::move(*saved), routes, queue)};
+    return std::shared_ptr<const backlog_events>{
+        std::make_shared<backlog_book>(std::move(*saved), routes, queue)};
   };
 }
 

@@ -30,14 +30,15 @@ struct delivered_events {
 /// By what is on the disk, not by what sinks know meanwhile: so it tells what a restart would
 /// deliver, and may owe more than is owed, never less. Not synchronised: it remembers what it
 /// worked out.
-class owed_book final : public owed_events {
+class backlog_book final : public backlog_events {
  public:
   /// `queue`: the embedded queue among the sinks; empty if there is none.
-  owed_book(std::vector<cursor> saved, std::vector<sink_route> routes, const std::string& queue);
+  backlog_book(std::vector<cursor> saved, std::vector<sink_route> routes, const std::string& queue);
 
   portion between(const std::string& stream, std::uint64_t first,
                   std::uint64_t last) const override;
-  bool is_owed(const std::string& stream, std::uint64_t seq, std::uint64_t client) const override;
+  bool is_in_backlog(const std::string& stream, std::uint64_t seq,
+                     std::uint64_t client) const override;
   /// Of whichever client; perhaps less than was delivered. The ranges are those of the sink that is
   /// furthest behind, if that is the queue or has one lane: so it is exact where the others have
   /// all of them. No more than max_done_ranges_per_lane. Of a stream without a sink nothing is owed
@@ -55,10 +56,10 @@ class owed_book final : public owed_events {
 };
 
 /// Gives what is owed now; null when nothing is known of it.
-using owed_source = std::function<result<std::shared_ptr<const owed_events>>()>;
+using backlog_source = std::function<result<std::shared_ptr<const backlog_events>>()>;
 
 /// By the cursors that are saved at each call.
-owed_source owed_by_cursors(std::shared_ptr<cursor_store> cursors, std::vector<sink_route> routes,
-                            std::string queue);
+backlog_source backlog_by_cursors(std::shared_ptr<cursor_store> cursors,
+                                  std::vector<sink_route> routes, std::string queue);
 
 } // namespace penstock

@@ -13,13 +13,14 @@ void retention_state::start(retention_parts parts) {
   parts_ = std::move(parts);
   space_parts space{
       parts_.segments, parts_.catalog, {}, parts_.max_bytes, parts_.segment_max_bytes};
-  if (parts_.cursors) space.owed = owed_by_cursors(parts_.cursors, parts_.routes, parts_.queue);
+  if (parts_.cursors)
+    space.backlog = backlog_by_cursors(parts_.cursors, parts_.routes, parts_.queue);
   space_.emplace(std::move(space));
 }
 
-void retention_state::on_confirmed(const confirmed_up_to& news) {
-  auto& seq = confirmed_[news.sink];
-  seq = std::max(seq, news.seq);
+void retention_state::on_confirmed(const confirmed_up_to& update) {
+  auto& seq = confirmed_[update.sink];
+  seq = std::max(seq, update.seq);
 }
 
 std::uint64_t retention_state::confirmed() const {
@@ -79,9 +80,9 @@ keeper_self::behavior_type retention_actor(keeper_self::stateful_pointer<retenti
   // Its own tick is an atom, so that an upkeep_tick from the journal starts no second series.
   self->delayed_send(self, retention_interval, caf::tick_atom::value);
   return {
-      [self](const confirmed_up_to& news) {
-        self->state.on_confirmed(news);
-        if (const auto& also = self->state.replicator()) self->send(also, news);
+      [self](const confirmed_up_to& update) {
+        self->state.on_confirmed(update);
+        if (const auto& also = self->state.replicator()) self->send(also, update);
       },
       [work](const upkeep_tick&) { work(); },
       [self, work](caf::tick_atom) {

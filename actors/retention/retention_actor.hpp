@@ -48,7 +48,7 @@ class retention_state {
   static constexpr const char* name = "keeper"; // CAF shows it
 
   void start(retention_parts parts);
-  void on_confirmed(const confirmed_up_to& news);
+  void on_confirmed(const confirmed_up_to& update);
   const confirmations_handle& replicator() const { return parts_.replicator; }
   void upkeep();
 

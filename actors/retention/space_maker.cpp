@@ -20,7 +20,7 @@ bool space_maker::has_grown() const {
 }
 
 bool space_maker::is_due(std::int64_t now_ms) const {
-  if (!parts_.owed) return false;
+  if (!parts_.backlog) return false;
   if (!has_passed_) return true;
   const bool is_urgent = is_short() || has_grown();
   const auto rest_ms = is_urgent ? took_ms_ * rest_when_urgent
@@ -46,17 +46,17 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
   measured_bytes_ = 0;
   const auto segments = parts_.catalog->list();
   if (std::ranges::none_of(segments, [](auto& one) { return one.sealed || one.damaged; })) return;
-  const auto known = parts_.owed();
+  const auto known = parts_.backlog();
   if (!known) out.done = known.error();
   if (!known || !*known) return;
-  const auto& owed = **known;
+  const auto& backlog = **known;
   std::vector<segment_share> shares;
   std::vector<segment_info> going;
   for (const auto& segment : segments) {
-    auto share = share_of(segment, owed, now_ms, out);
+    auto share = share_of(segment, backlog, now_ms, out);
     const bool is_free = may_go(segment, before_ms);
     share.may_move = is_free && !segment.damaged;
-    if (!is_free || !share.is_measured || share.owed_bytes > 0) {
+    if (!is_free || !share.is_measured || share.backlog_bytes > 0) {
       shares.push_back(share);
       continue;
     }
@@ -75,7 +75,7 @@ void space_maker::pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out
   auto moves = plan_moves(shares, rules());
   if (moves.size() > max_moves) moves.resize(max_moves);
   for (const auto& numbers : moves)
-    move(numbers, owed, out);
+    move(numbers, backlog, out);
 }
 
 bool space_maker::may_go(const segment_info& segment, std::int64_t before_ms) const {
@@ -90,42 +90,43 @@ bool space_maker::may_measure(const segment_info& segment) const {
 }
 
 // Most segments need no reading: all is owed of the streams in them, or nothing.
-segment_share space_maker::share_of(const segment_info& segment, const owed_events& owed,
+segment_share space_maker::share_of(const segment_info& segment, const backlog_events& backlog,
                                     std::int64_t now_ms, outcome& out) {
-  using enum owed_events::portion;
+  using enum backlog_events::portion;
   segment_share share{segment.number, segment.bytes};
   if (!segment.sealed && !segment.damaged) return share;
   bool is_mixed = false;
   for (const auto& [stream, events] : segment.events) {
-    const auto portion = owed.between(stream, segment.first_seq, segment.last_seq);
+    const auto portion = backlog.between(stream, segment.first_seq, segment.last_seq);
     is_mixed = is_mixed || portion == some;
     if (portion != all) continue;
     const auto bytes = segment.body_bytes.find(stream);
-    share.owed_bytes +=
+    share.backlog_bytes +=
         events * event_overhead_bytes + (bytes == segment.body_bytes.end() ? 0 : bytes->second);
   }
   share.is_measured = !is_mixed;
-  const auto enough = most_owed(segment.bytes, rules());
-  if (!is_mixed || segment.damaged || share.owed_bytes > enough) return share;
+  const auto enough = most_backlog(segment.bytes, rules());
+  if (!is_mixed || segment.damaged || share.backlog_bytes > enough) return share;
   auto known = measures_.find(segment.number);
   const auto holds_ms = is_short() ? measure_holds_when_short_ms : measure_holds_ms;
   if (known == measures_.end() || now_ms - known->second.at_ms >= holds_ms) {
     if (!may_measure(segment)) return share;
     ++measured_;
     measured_bytes_ += segment.bytes;
-    const auto sum = parts_.segments->measure(segment, owed, std::max(enough, segment.bytes / 2));
+    const auto sum =
+        parts_.segments->measure(segment, backlog, std::max(enough, segment.bytes / 2));
     if (!sum) {
       out.done = sum.error();
       return share;
     }
     known = measures_.insert_or_assign(segment.number, measure{*sum, now_ms}).first;
   }
-  share.owed_bytes = known->second.owed_bytes;
+  share.backlog_bytes = known->second.backlog_bytes;
   share.is_measured = true;
   return share;
 }
 
-void space_maker::move(const std::vector<std::uint64_t>& numbers, const owed_events& owed,
+void space_maker::move(const std::vector<std::uint64_t>& numbers, const backlog_events& backlog,
                        outcome& out) {
   std::vector<segment_info> from;
   for (const auto number : numbers) {
@@ -135,7 +136,7 @@ void space_maker::move(const std::vector<std::uint64_t>& numbers, const owed_eve
     measures_.erase(number);
   }
   const auto moves = parts_.catalog->moves();
-  auto done = parts_.segments->move(std::move(from), owed, parts_.segment_max_bytes);
+  auto done = parts_.segments->move(std::move(from), backlog, parts_.segment_max_bytes);
   // More is owed than was thought: it is measured again.
   if (!done && done.error().code != errc::invalid) out.done = done;
   if (parts_.catalog->moves() != moves) out.moved += numbers.size();

@@ -20,7 +20,7 @@ namespace penstock {
 struct space_parts {
   std::shared_ptr<segment_keeper> segments;
   std::shared_ptr<segment_catalog> catalog;
-  owed_source owed; ///< asked once a pass; none: no room is made in the middle
+  backlog_source backlog; ///< asked once a pass; none: no room is made in the middle
   std::uint64_t max_bytes = 0;
   std::uint64_t segment_max_bytes = 0;
   /// Segments that one pass measures, and again moves, by their size; one in any case.
@@ -61,7 +61,7 @@ class space_maker {
 
  private:
   struct measure {
-    std::uint64_t owed_bytes = 0;
+    std::uint64_t backlog_bytes = 0;
     std::int64_t at_ms = 0;
   };
   bool is_due(std::int64_t now_ms) const;
@@ -71,9 +71,9 @@ class space_maker {
   bool has_grown() const;
   space_rules rules() const;
   void pass(std::int64_t before_ms, std::int64_t now_ms, outcome& out);
-  segment_share share_of(const segment_info& segment, const owed_events& owed, std::int64_t now_ms,
-                         outcome& out);
-  void move(const std::vector<std::uint64_t>& numbers, const owed_events& owed, outcome& out);
+  segment_share share_of(const segment_info& segment, const backlog_events& backlog,
+                         std::int64_t now_ms, outcome& out);
+  void move(const std::vector<std::uint64_t>& numbers, const backlog_events& backlog, outcome& out);
 
   space_parts parts_;
   std::map<std::uint64_t, measure> measures_; // by number

@@ -16,7 +16,7 @@ bool is_short(const space_rules& rules) {
 }
 
 bool is_worthwhile(const segment_share& one, const space_rules& rules) {
-  return one.owed_bytes <= most_owed(one.bytes, rules);
+  return one.backlog_bytes <= most_backlog(one.bytes, rules);
 }
 
 /// What a move left, as a rule. Joining it with others saves what an empty segment takes; a larger
@@ -28,16 +28,16 @@ bool is_tiny(const segment_share& one) {
 struct run {
   std::vector<std::uint64_t> numbers;
   std::uint64_t bytes = 0;
-  std::uint64_t owed_bytes = 0;
+  std::uint64_t backlog_bytes = 0;
   bool has_worthwhile = false; ///< one that is worth moving by itself
 
   void add(const segment_share& one, const space_rules& rules) {
     numbers.push_back(one.number);
     bytes += one.bytes;
-    owed_bytes += one.owed_bytes;
+    backlog_bytes += one.backlog_bytes;
     has_worthwhile = has_worthwhile || is_worthwhile(one, rules);
   }
-  std::uint64_t bytes_after() const { return owed_bytes + least_segment_bytes; }
+  std::uint64_t bytes_after() const { return backlog_bytes + least_segment_bytes; }
   bool is_worth_it(const space_rules& rules) const {
     if (bytes_after() > bytes / 3 * 2) return false;
     const auto enough = is_short(rules) ? neighbours_when_short : neighbours_together;
@@ -52,7 +52,7 @@ std::uint64_t least_gain(const space_rules& rules) {
   return is_short(rules) ? 8 : 32;
 }
 
-std::uint64_t most_owed(std::uint64_t bytes, const space_rules& rules) {
+std::uint64_t most_backlog(std::uint64_t bytes, const space_rules& rules) {
   // Of a segment that is hardly larger than an empty one nothing is gained.
   return bytes < 2 * least_segment_bytes ? 0 : bytes / least_gain(rules);
 }
@@ -73,9 +73,9 @@ std::vector<std::vector<std::uint64_t>> plan_moves(const std::vector<segment_sha
   for (const auto& one : segments) {
     const bool fits = one.may_move && one.is_measured &&
                       (is_worthwhile(one, rules) || is_tiny(one)) &&
-                      one.owed_bytes + least_segment_bytes <= rules.segment_max_bytes / 2;
+                      one.backlog_bytes + least_segment_bytes <= rules.segment_max_bytes / 2;
     if (!fits || neighbours.bytes + one.bytes > rules.pass_max_bytes ||
-        neighbours.bytes_after() + one.owed_bytes > rules.segment_max_bytes / 2)
+        neighbours.bytes_after() + one.backlog_bytes > rules.segment_max_bytes / 2)
       end_run();
     if (fits) neighbours.add(one, rules);
   }

@@ -12,7 +12,7 @@ struct segment_share {
   std::uint64_t number = 0;
   std::uint64_t bytes = 0;
   /// At least; exact if it was measured.
-  std::uint64_t owed_bytes = 0;
+  std::uint64_t backlog_bytes = 0;
   bool is_measured = false;
   bool may_move = false; ///< it is complete, sound, and no younger than journal.retention
 };
@@ -31,7 +31,7 @@ struct space_rules {
 std::uint64_t least_gain(const space_rules& rules);
 
 /// How much may be owed of a segment of that size; no more needs to be measured.
-std::uint64_t most_owed(std::uint64_t bytes, const space_rules& rules);
+std::uint64_t most_backlog(std::uint64_t bytes, const space_rules& rules);
 
 /// Neighbours that are moved together, in journal order. Small ones that
 /// moves left are taken together again by eights, or by fours when space is short, so that their

@@ -10,11 +10,11 @@ namespace penstock {
 
 void names_keeper_state::upkeep(std::int64_t now_s) {
   auto& names = *parts_.names;
-  std::unordered_set<std::uint64_t> owed;
-  for (const auto& stream : parts_.owed())
-    owed.insert(names.hash_of(stream));
+  std::unordered_set<std::uint64_t> backlog;
+  for (const auto& stream : parts_.backlog())
+    backlog.insert(names.hash_of(stream));
   names.forget_unused(now_s, parts_.idle_s,
-                      [&](std::uint64_t each) { return owed.contains(each); });
+                      [&](std::uint64_t each) { return backlog.contains(each); });
   tell(now_s);
 }
 

@@ -22,7 +22,7 @@ struct names_keeper_parts {
   std::shared_ptr<stream_names> names;
   /// The streams of which a sink or the queue has not settled everything; called once an interval
   /// on the actor's thread.
-  std::function<std::vector<std::string>()> owed;
+  std::function<std::vector<std::string>()> backlog;
   std::int64_t idle_s = stream_name_idle_s;
 };
 

@@ -149,8 +149,9 @@ bool stream_names::adopt(std::uint64_t name) {
   return got.place != no_place;
 }
 
-std::size_t stream_names::forget_unused(std::int64_t now_s, std::int64_t idle_s,
-                                        const std::function<bool(std::uint64_t name)>& is_owed) {
+std::size_t
+stream_names::forget_unused(std::int64_t now_s, std::int64_t idle_s,
+                            const std::function<bool(std::uint64_t name)>& is_in_backlog) {
   now_s_.store(now_s, std::memory_order_relaxed);
   const bool is_first = !std::exchange(has_time_, true);
   std::size_t count = 0;
@@ -158,7 +159,7 @@ std::size_t stream_names::forget_unused(std::int64_t now_s, std::int64_t idle_s,
     auto& at = places_[i];
     if (is_first) at.used_s.store(now_s, std::memory_order_relaxed);
     if (at.state.load() != kept) continue;
-    if (at.used_s.load(std::memory_order_relaxed) + idle_s > now_s || is_owed(at.name.load()))
+    if (at.used_s.load(std::memory_order_relaxed) + idle_s > now_s || is_in_backlog(at.name.load()))
       continue;
     std::uint32_t expected = kept; // nobody has reserved it meanwhile
     if (!at.state.compare_exchange_strong(expected, leaving)) continue;

@@ -81,7 +81,7 @@ class stream_names {
   /// Sets the time, and forgets the names that were not used for `idle_s` and of which nothing is
   /// owed. Gives how many. The first call sets the time only: all that is there was used then.
   std::size_t forget_unused(std::int64_t now_s, std::int64_t idle_s,
-                            const std::function<bool(std::uint64_t name)>& is_owed);
+                            const std::function<bool(std::uint64_t name)>& is_in_backlog);
 
  private:
   struct place_state {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "storage/events/event_block.hpp"
+#include "storage/journal/backlog_events.hpp"
 #include "storage/journal/journal_reader.hpp"
-#include "storage/journal/owed_events.hpp"
 #include "storage/journal/segment_catalog.hpp"
 
 #include <cstdint>
@@ -20,7 +20,8 @@ class unread_events {
   /// Counts, or takes in what was appended since. `owed`: what of the stream is. Gives up to where
   /// events were durable then.
   std::uint64_t refresh(const segment_catalog& catalog, journal_reader& reader,
-                        const std::string& stream, std::uint64_t position, const owed_events& owed);
+                        const std::string& stream, std::uint64_t position,
+                        const backlog_events& backlog);
   /// What is known is not exact any more: the next refresh() counts.
   void count_anew() { is_exact_ = false; }
   /// These were read, and are not behind the position any more.

@@ -13,29 +13,29 @@ namespace penstock {
 
 bool usage_rebuild_status::begin() {
   const std::lock_guard hold{mutex_};
-  if (news_.at == phase::running) return false;
-  news_ = {.at = phase::running, .outcome = {}, .why = {}};
+  if (update_.at == phase::running) return false;
+  update_ = {.at = phase::running, .outcome = {}, .why = {}};
   return true;
 }
 
 void usage_rebuild_status::progress(std::uint64_t done_bytes, std::uint64_t all_bytes) {
   const std::lock_guard hold{mutex_};
-  news_.done_bytes = done_bytes;
-  news_.all_bytes = all_bytes;
+  update_.done_bytes = done_bytes;
+  update_.all_bytes = all_bytes;
 }
 
 void usage_rebuild_status::finish(result<usage_rebuilt> outcome) {
   const std::lock_guard hold{mutex_};
-  news_.at = outcome ? phase::done : phase::failed;
+  update_.at = outcome ? phase::done : phase::failed;
   if (outcome)
-    news_.outcome = std::move(*outcome);
+    update_.outcome = std::move(*outcome);
   else
-    news_.why = outcome.error();
+    update_.why = outcome.error();
 }
 
-usage_rebuild_status::news usage_rebuild_status::read() const {
+usage_rebuild_status::update usage_rebuild_status::read() const {
   const std::lock_guard hold{mutex_};
-  return news_;
+  return update_;
 }
 
 // -- the actor ------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ inline constexpr std::chrono::milliseconds usage_settle_time{3000};
 class usage_rebuild_status {
  public:
   enum class phase : std::uint8_t { none, running, done, failed };
-  struct news {
+  struct update {
     phase at = phase::none;
     std::uint64_t done_bytes = 0;
     std::uint64_t all_bytes = 0; ///< 0: not known yet
@@ -39,11 +39,11 @@ class usage_rebuild_status {
   bool begin();
   void progress(std::uint64_t done_bytes, std::uint64_t all_bytes);
   void finish(result<usage_rebuilt> outcome);
-  news read() const;
+  update read() const;
 
  private:
   mutable std::mutex mutex_;
-  news news_;
+  update update_;
 };
 
 struct usage_rebuilder_parts {

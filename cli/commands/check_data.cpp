@@ -59,9 +59,12 @@ class copy_remover {
   copy_remover(const copy_remover&) = delete;
   copy_remover& operator=(const copy_remover&) = delete;
 
-  void watch(const fs::path& copy) {
+  /// Makes the copy's directory. A signal in between waits: it finds none, or removes it.
+  result<fs::path> make_directory(std::string pattern) {
     const std::lock_guard hold{mutex_};
-    copy_ = copy;
+    auto made = make_private_directory(std::move(pattern));
+    if (made) copy_ = *made;
+    return made;
   }
 
  private:
@@ -92,8 +95,9 @@ result<data_dir_report> look(const std::string& data_dir, const std::string& scr
   if (fault)
     return error{errc::io, "there is no directory for temporary files: " + fault.message()};
   copy_remover remover;
-  auto copy =
-      data_dir_copy::make(data_dir, scratch, [&](const fs::path& made) { remover.watch(made); });
+  auto copy = data_dir_copy::make(data_dir, scratch, [&remover](std::string pattern) {
+    return remover.make_directory(std::move(pattern));
+  });
   if (!copy) return copy.error();
   auto report = open_all_stores(copy->path());
   if (report)

@@ -55,28 +55,28 @@ bool is_origin(std::string_view url) {
   return false;
 }
 
-result<adopt_wish> wish_of(const adopt_arguments& arguments) {
-  adopt_wish wish{.dir = arguments.dir,
-                  .to = arguments.to,
-                  .without_queue = arguments.without_queue,
-                  .dry_run = arguments.dry_run};
+result<adopt_request> request_of(const adopt_arguments& arguments) {
+  adopt_request request{.dir = arguments.dir,
+                        .to = arguments.to,
+                        .without_queue = arguments.without_queue,
+                        .dry_run = arguments.dry_run};
   const auto patience = parse_duration(arguments.patience);
   if (!patience || *patience < least_patience)
     return error{errc::invalid, "--patience: '" + arguments.patience +
                                     "' is no duration of 1s or more; write 30s or 5m"};
-  wish.patience_ms = *patience;
-  if (!wish.to.empty() && !is_origin(wish.to))
+  request.patience_ms = *patience;
+  if (!request.to.empty() && !is_origin(request.to))
     return error{errc::invalid, "--to: write http://HOST:PORT of a living node's ingest plane"};
-  if (arguments.key_file.empty()) return wish;
+  if (arguments.key_file.empty()) return request;
   const auto key = read_file(arguments.key_file);
   if (!key) return error{errc::invalid, "--key-file: " + key.error().message};
-  wish.to_key = key->substr(0, key->find_first_of(" \t\r\n"));
-  return wish;
+  request.to_key = key->substr(0, key->find_first_of(" \t\r\n"));
+  return request;
 }
 
 int run_adopt(adopt_arguments& arguments) {
-  const auto wish = wish_of(arguments);
-  if (!wish) return complain(wish.error());
+  const auto request = request_of(arguments);
+  if (!request) return complain(request.error());
   arguments.sources.environment = penstock_environment();
   auto settings = load_config(arguments.sources);
   if (!settings) {
@@ -90,14 +90,14 @@ int run_adopt(adopt_arguments& arguments) {
   end_on_signals();
   progress_bar bar;
   const auto report =
-      adopt(*settings, *wish, adopt_interrupted, [&](const progress& now) { bar.show(now); });
+      adopt(*settings, *request, adopt_interrupted, [&](const progress& now) { bar.show(now); });
   bar.clear();
   stop_logging();
   if (!report) return complain(report.error());
   for (const auto& sentence : report->damaged)
     std::cerr << "penstock: " << sentence << '\n';
   std::cout << (arguments.json ? adopt_json(*report) + "\n" : adopt_text(*report));
-  return wish->dry_run || report->is_done() ? exit_ok : exit_unavailable;
+  return request->dry_run || report->is_done() ? exit_ok : exit_unavailable;
 }
 
 } // namespace

@@ -32,7 +32,7 @@ std::uint64_t last_number(std::string_view lines) {
   return failed ? 0 : value;
 }
 
-int export_letters(const letters_options& which) {
+int export_letters(const dead_letters_choice& which) {
   const auto server = server_url::parse(which.admin.url);
   if (!server) return complain(server.error());
   http_client client{*server, which.admin.token};
@@ -62,13 +62,13 @@ int export_letters(const letters_options& which) {
 } // namespace
 
 void add_dead_letters_export_command(CLI::App& app, int& exit) {
-  auto which = std::make_shared<letters_options>();
+  auto which = std::make_shared<dead_letters_choice>();
   auto* command = app.add_subcommand("export", "Print dead letters with their bodies");
   command->footer(
       "Prints one JSON object a line, with \"data\" (or \"data_base64\" when it is not\n"
       "text). The letters stay.\n"
       "Example:\n  penstock dead-letters export --sink bus > letters.ndjson");
-  add_letters_options(*command, *which);
+  add_dead_letters_options(*command, *which);
   add_letters_times(*command, *which);
   command->callback([which, &exit] { exit = export_letters(*which); });
 }

@@ -20,7 +20,7 @@ using boost::beast::http::verb;
 constexpr std::uint32_t dead_letters_page = 1000;
 
 struct letters_list_arguments {
-  letters_options which;
+  dead_letters_choice which;
   std::uint32_t limit = 100;
 };
 
@@ -62,7 +62,7 @@ result<letters_list> fetch_letters(const letters_list_arguments& arguments) {
   }
 }
 
-int list_letters_of(const letters_list_arguments& arguments) {
+int list_dead_letters_of(const letters_list_arguments& arguments) {
   auto all = fetch_letters(arguments);
   if (!all) return complain(all.error());
   if (arguments.which.json) {
@@ -86,7 +86,7 @@ int list_letters_of(const letters_list_arguments& arguments) {
   return exit_ok;
 }
 
-int show_letter(const letters_options& which) {
+int show_letter(const dead_letters_choice& which) {
   auto target = "/v1/admin/dead-letters/" + percent_encode(which.ids.front());
   if (!which.sink.empty()) target += "?sink=" + percent_encode(which.sink);
   const auto answer = call_admin(which.admin, verb::get, target);
@@ -111,17 +111,17 @@ void add_dead_letters_list_command(CLI::App& app, int& exit) {
   auto* command = app.add_subcommand("list", "List dead letters, without their bodies");
   command->footer("The oldest dead letter comes first.\n"
                   "Example:\n  penstock dead-letters list --sink bus --from -24h");
-  add_letters_options(*command, arguments->which);
+  add_dead_letters_options(*command, arguments->which);
   add_letters_times(*command, arguments->which);
   command->add_option("--limit", arguments->limit, "At most so many")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  command->callback([arguments, &exit] { exit = list_letters_of(*arguments); });
+  command->callback([arguments, &exit] { exit = list_dead_letters_of(*arguments); });
 }
 
 void add_dead_letters_show_command(CLI::App& app, int& exit) {
-  auto which = std::make_shared<letters_options>();
+  auto which = std::make_shared<dead_letters_choice>();
   auto* command = app.add_subcommand("show", "Show a dead letter with its body");
   command->footer("Example:\n  penstock dead-letters show 000000000000002a-abcdefgh --json");
   command->add_option("ID", which->ids, "The event's id, as list shows it")

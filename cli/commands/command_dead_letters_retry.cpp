@@ -16,17 +16,17 @@ namespace json = boost::json;
 using boost::beast::http::verb;
 
 struct retry_arguments {
-  letters_options which;
+  dead_letters_choice which;
   std::uint32_t rate = 0;
   bool detach = false;
 };
 
-int retry_letters_of(const retry_arguments& arguments) {
-  auto wish = letters_choice(arguments.which);
-  if (!wish) return complain(wish.error());
-  if (arguments.rate > 0) (*wish)["rate"] = arguments.rate;
+int retry_dead_letters_of(const retry_arguments& arguments) {
+  auto request = letters_choice(arguments.which);
+  if (!request) return complain(request.error());
+  if (arguments.rate > 0) (*request)["rate"] = arguments.rate;
   const auto job = job_of(call_admin(arguments.which.admin, verb::post,
-                                     "/v1/admin/dead-letters/replay", json::serialize(*wish)));
+                                     "/v1/admin/dead-letters/replay", json::serialize(*request)));
   if (!job) return complain(job.error());
   if (text_of(*job, "job").empty() && !arguments.which.json) {
     std::cout << "no dead letters match\n";
@@ -35,11 +35,11 @@ int retry_letters_of(const retry_arguments& arguments) {
   return watch_job(arguments.which.admin, *job, {arguments.detach, arguments.which.json});
 }
 
-int drop_letters_of(const letters_options& which) {
-  const auto wish = letters_choice(which);
-  if (!wish) return complain(wish.error());
+int drop_dead_letters_of(const dead_letters_choice& which) {
+  const auto request = letters_choice(which);
+  if (!request) return complain(request.error());
   const auto done =
-      call_admin(which.admin, verb::post, "/v1/admin/dead-letters/drop", json::serialize(*wish));
+      call_admin(which.admin, verb::post, "/v1/admin/dead-letters/drop", json::serialize(*request));
   if (!done) return complain(done.error());
   const auto* dropped = done->get_object().if_contains("dropped");
   if (!dropped)
@@ -62,23 +62,23 @@ void add_dead_letters_retry_command(CLI::App& app, int& exit) {
                   "  penstock dead-letters retry 000000000000002a-abcdefgh\n"
                   "  penstock dead-letters retry --all --rate 100 --detach");
   add_letters_choice(*command, arguments->which);
-  add_letters_options(*command, arguments->which);
+  add_dead_letters_options(*command, arguments->which);
   command
       ->add_option("--rate", arguments->rate, "Events per second; as fast as it goes if not said")
       ->type_name("N")
       ->check(CLI::Range(1, 10'000'000));
   command->add_flag("--detach", arguments->detach, "Start it and don't wait for its end");
-  command->callback([arguments, &exit] { exit = retry_letters_of(*arguments); });
+  command->callback([arguments, &exit] { exit = retry_dead_letters_of(*arguments); });
 }
 
 void add_dead_letters_drop_command(CLI::App& app, int& exit) {
-  auto which = std::make_shared<letters_options>();
+  auto which = std::make_shared<dead_letters_choice>();
   auto* command = app.add_subcommand("drop", "Drop dead letters, for good");
   command->footer("Examples:\n  penstock dead-letters drop 000000000000002a-abcdefgh\n"
                   "  penstock dead-letters drop --sink old");
   add_letters_choice(*command, *which);
-  add_letters_options(*command, *which);
-  command->callback([which, &exit] { exit = drop_letters_of(*which); });
+  add_dead_letters_options(*command, *which);
+  command->callback([which, &exit] { exit = drop_dead_letters_of(*which); });
 }
 
 } // namespace penstock

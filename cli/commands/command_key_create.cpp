@@ -40,13 +40,13 @@ std::string expiry_of(const std::string& text) {
 }
 
 int create(const key_create_arguments& arguments) {
-  json::object wish{{"account", arguments.account}, {"plan", arguments.plan}};
-  if (!arguments.streams.empty()) wish["streams"] = array_of(arguments.streams);
-  if (!arguments.origins.empty()) wish["origins"] = array_of(arguments.origins);
-  if (!arguments.networks.empty()) wish["networks"] = array_of(arguments.networks);
-  if (!arguments.expires.empty()) wish["expires"] = expiry_of(arguments.expires);
+  json::object request{{"account", arguments.account}, {"plan", arguments.plan}};
+  if (!arguments.streams.empty()) request["streams"] = array_of(arguments.streams);
+  if (!arguments.origins.empty()) request["origins"] = array_of(arguments.origins);
+  if (!arguments.networks.empty()) request["networks"] = array_of(arguments.networks);
+  if (!arguments.expires.empty()) request["expires"] = expiry_of(arguments.expires);
   const auto made = call_admin(arguments.admin, boost::beast::http::verb::post, "/v1/admin/keys",
-                               json::serialize(wish));
+                               json::serialize(request));
   if (!made) return complain(made.error());
   if (arguments.json) {
     std::cout << *made << '\n';

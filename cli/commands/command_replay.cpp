@@ -42,13 +42,13 @@ int run_replay(const replay_arguments& arguments) {
   if (arguments.sink.empty())
     return complain({errc::invalid, "where to? Add --sink NAME, one of [sinks] in the node's "
                                     "configuration"});
-  json::object wish{{"stream", arguments.stream}, {"sink", arguments.sink}};
-  if (!arguments.from.empty()) wish["from"] = arguments.from;
-  if (!arguments.to.empty()) wish["to"] = arguments.to;
-  if (arguments.rate > 0) wish["rate"] = arguments.rate;
-  if (arguments.dry_run) wish["dry_run"] = true;
+  json::object request{{"stream", arguments.stream}, {"sink", arguments.sink}};
+  if (!arguments.from.empty()) request["from"] = arguments.from;
+  if (!arguments.to.empty()) request["to"] = arguments.to;
+  if (arguments.rate > 0) request["rate"] = arguments.rate;
+  if (arguments.dry_run) request["dry_run"] = true;
   const auto job = job_of(call_admin(arguments.admin, boost::beast::http::verb::post,
-                                     "/v1/admin/replay", json::serialize(wish)));
+                                     "/v1/admin/replay", json::serialize(request)));
   if (!job) return complain(job.error());
   if (arguments.dry_run) return print_count(*job, arguments.output.json);
   return watch_job(arguments.admin, *job, arguments.output);

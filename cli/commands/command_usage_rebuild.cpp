@@ -67,9 +67,9 @@ std::string rebuilt_text(const json::object& result) {
 }
 
 // A line that is written over; for a terminal.
-void show_progress(const json::object& news) {
+void show_progress(const json::object& update) {
   const auto number = [&](std::string_view name) {
-    const auto* value = news.if_contains(name);
+    const auto* value = update.if_contains(name);
     return value ? value->to_number<std::uint64_t>() : 0;
   };
   const auto done = number("done_bytes"), all = number("all_bytes");
@@ -83,12 +83,12 @@ void show_progress(const json::object& news) {
 result<json::value> await_rebuild(const admin_options& admin) {
   const bool shows = ::isatty(STDERR_FILENO) != 0;
   for (;;) {
-    auto news = call_admin(admin, boost::beast::http::verb::get, rebuild_target);
-    if (!news || text_of(news->get_object(), "state") != "running") {
+    auto update = call_admin(admin, boost::beast::http::verb::get, rebuild_target);
+    if (!update || text_of(update->get_object(), "state") != "running") {
       if (shows) std::cerr << "\r\x1b[K" << std::flush;
-      return news;
+      return update;
     }
-    if (shows) show_progress(news->get_object());
+    if (shows) show_progress(update->get_object());
     std::this_thread::sleep_for(rebuild_poll_interval);
   }
 }
@@ -99,9 +99,9 @@ int rebuild(const usage_rebuild_arguments& arguments) {
   const auto begun =
       call_admin(arguments.admin, boost::beast::http::verb::post, rebuild_target, body);
   if (!begun) return complain(begun.error());
-  const auto news = await_rebuild(arguments.admin);
-  if (!news) return complain(news.error());
-  const auto& answer = news->get_object();
+  const auto update = await_rebuild(arguments.admin);
+  if (!update) return complain(update.error());
+  const auto& answer = update->get_object();
   if (const auto why = text_of(answer, "error"); !why.empty())
     return complain({errc::unavailable, "usage was not rebuilt: " + why});
   const auto* outcome = answer.if_contains("result");

@@ -11,7 +11,7 @@
 
 namespace penstock {
 
-struct letters_options {
+struct dead_letters_choice {
   admin_options admin;
   std::string sink, stream, from, to;
   std::vector<std::string> ids;
@@ -20,17 +20,17 @@ struct letters_options {
 };
 
 /// Adds --sink, --stream, --json and those of the admin plane.
-void add_letters_options(CLI::App& command, letters_options& options);
+void add_dead_letters_options(CLI::App& command, dead_letters_choice& options);
 /// Adds --from and --to.
-void add_letters_times(CLI::App& command, letters_options& options);
+void add_letters_times(CLI::App& command, dead_letters_choice& options);
 /// Adds ID… and --all.
-void add_letters_choice(CLI::App& command, letters_options& options);
+void add_letters_choice(CLI::App& command, dead_letters_choice& options);
 
 /// "/v1/admin/dead-letters/export?sink=…&limit=…&after=…"
-std::string letters_target(const letters_options& options, const std::string& path,
+std::string letters_target(const dead_letters_choice& options, const std::string& path,
                            std::uint32_t limit, std::uint64_t after);
 
 /// The body that says which letters are meant. Errors: invalid when nothing was said.
-result<boost::json::object> letters_choice(const letters_options& options);
+result<boost::json::object> letters_choice(const dead_letters_choice& options);
 
 } // namespace penstock

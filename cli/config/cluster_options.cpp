@@ -1,6 +1,7 @@
 // The rows of the option table for clusters.
 #include "cli/config/cluster_options.hpp"
 
+#include "actors/directory/directory.hpp"
 #include "cli/config/address.hpp"
 
 #include <algorithm>
@@ -12,7 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t max_peers = 255;
 constexpr std::uint64_t min_replica_size = 16ull << 20, max_replica_size = 1ull << 40;
 constexpr std::size_t min_secret_chars = 16;
 constexpr std::size_t min_nats_secret_chars = 1;
@@ -47,7 +47,7 @@ std::vector<option> membership_options(cluster_settings& cluster) {
       {"cluster.listen", read_address(cluster.listen), "127.0.0.1:4200", "10.0.0.1:4200",
        "Where the other nodes connect; the very address that they know this node by."},
       {"cluster.peers",
-       read_list(cluster.peers, "a list of IP addresses and ports", max_peers, check_peer), "[]",
+       read_list(cluster.peers, "a list of IP addresses and ports", max_members, check_peer), "[]",
        "[\"10.0.0.2:4200\", \"10.0.0.3:4200\"]",
        "The other nodes; this node's own address may be among them, so that all can share a list."},
       {"cluster.on_owner_unreachable",

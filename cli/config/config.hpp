@@ -3,6 +3,7 @@
 
 #include "actors/base/extension.hpp"
 #include "actors/cluster/cluster_settings.hpp"
+#include "actors/extensions/extensions.hpp"
 #include "actors/idempotency/idempotency_settings.hpp"
 #include "actors/limiter/limiter_settings.hpp"
 #include "actors/limits/plan.hpp"
@@ -85,7 +86,9 @@ struct config_sources {
 
 /// Errors (errc::config) name file, line, key and what would do; all problems found are in the
 /// message, one a line.
-result<config> load_config(const config_sources& sources);
+/// `extra`: whose keys there are in [extensions].
+result<config> load_config(const config_sources& sources,
+                           const std::vector<extension>& extra = extensions());
 
 /// The process's environment variables that begin with PENSTOCK_.
 std::map<std::string, std::string> penstock_environment();

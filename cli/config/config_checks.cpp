@@ -2,6 +2,7 @@
 
 #include "actors/base/units.hpp"
 #include "actors/cluster/cluster_settings.hpp"
+#include "actors/directory/directory.hpp"
 #include "actors/streams/stream_settings.hpp"
 #include "cli/config/address.hpp"
 #include "net/base/authority.hpp"
@@ -111,6 +112,12 @@ void checker::check_cluster() const {
   if (listed && cluster.peers.empty())
     complain("cluster.peers", "directory = \"static\" needs the addresses of the other nodes; add "
                               "them, or write directory = \"none\" for a node on its own");
+  // As many as a list may have, when this node's own address is not one of them.
+  if (listed && cluster.peers.size() >= max_members)
+    complain("cluster.peers",
+             fmt::format("there are {} other nodes; with this one a cluster has at "
+                         "most {}",
+                         cluster.peers.size(), max_members));
   const auto listen = *parse_host_port(cluster.listen);
   if (is_wildcard(listen) || listen.port == 0)
     complain("cluster.listen",

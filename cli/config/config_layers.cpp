@@ -18,8 +18,8 @@ constexpr std::string_view environment_prefix = "PENSTOCK_";
 
 class layer_reader {
  public:
-  layer_reader(config_layers& layers, problem_list& problems)
-      : layers_(layers), problems_(problems) {}
+  layer_reader(config_layers& layers, const config_shape& shape, problem_list& problems)
+      : layers_(layers), shape_(shape), problems_(problems) {}
 
   void read_file(const std::string& path);
   void read_variable(const std::string& variable, const std::string& text);
@@ -36,6 +36,7 @@ class layer_reader {
   }
 
   config_layers& layers_;
+  const config_shape& shape_;
   problem_list& problems_;
   value_source source_;
   std::map<std::string, std::size_t, std::less<>> named_tables_; // by section
@@ -68,11 +69,11 @@ void layer_reader::read_file(const std::string& path) {
 }
 
 void layer_reader::read_section(const toml::key& section, const toml::node& value) {
-  const auto& shape = config_shape::get();
-  if (!shape.is_section(section.str())) {
-    const auto meant = nearest(section.str(), shape.sections());
-    const auto hint = meant.empty() ? fmt::format("there are {}", fmt::join(shape.sections(), ", "))
-                                    : fmt::format("did you mean [{}]?", meant);
+  if (!shape_.is_section(section.str())) {
+    const auto meant = nearest(section.str(), shape_.sections());
+    const auto hint = meant.empty()
+                          ? fmt::format("there are {}", fmt::join(shape_.sections(), ", "))
+                          : fmt::format("did you mean [{}]?", meant);
     return complain(section.source(), section.str(), "there is no such section; " + hint);
   }
   const auto* table = value.as_table();
@@ -89,7 +90,7 @@ void layer_reader::read_section(const toml::key& section, const toml::node& valu
 void layer_reader::read_table(const std::string& name, const toml::table& table) {
   for (const auto& [field, below] : table) {
     auto key = fmt::format("{}.{}", name, field.str());
-    if (below.is_table() && config_shape::get().is_table(key))
+    if (below.is_table() && shape_.is_table(key))
       read_table(key, *below.as_table());
     else
       read_key(std::move(key), field, below);
@@ -112,9 +113,8 @@ void layer_reader::read_named(std::string_view section, const toml::key& name,
 }
 
 void layer_reader::read_key(std::string key, const toml::key& at, const toml::node& value) {
-  const auto meaning = config_shape::get().find(key);
-  if (!meaning)
-    return complain(at.source(), key, "there is no such key" + config_shape::get().hint(key));
+  const auto meaning = shape_.find(key);
+  if (!meaning) return complain(at.source(), key, "there is no such key" + shape_.hint(key));
   layers_.assignments.push_back(
       {std::move(key), meaning->row->key, meaning->name, &value, source_, value.source()});
 }
@@ -165,9 +165,8 @@ void layer_reader::assign_text(const std::string& key, const key_meaning& meanin
 }
 
 void layer_reader::read_variable(const std::string& variable, const std::string& text) {
-  const auto& shape = config_shape::get();
   source_ = {"environment " + variable, false};
-  if (auto meaning = shape.find_environment(variable)) {
+  if (auto meaning = shape_.find_environment(variable)) {
     // A name that the file has already, "My-Stream" say, is meant by MY_STREAM.
     for (const auto& known : layers_.assignments) {
       if (known.name.empty() || meaning->name.empty()) continue;
@@ -180,9 +179,9 @@ void layer_reader::read_variable(const std::string& variable, const std::string&
   // service's name), so one that resembles no key is left alone.
   std::vector<std::string> names;
   bool in_section = false;
-  for (const auto& row : shape.rows())
+  for (const auto& row : shape_.rows())
     names.push_back(environment_name(row.key).substr(environment_prefix.size()));
-  for (const auto& section : shape.sections())
+  for (const auto& section : shape_.sections())
     in_section |= variable.starts_with(environment_name(section) + "_");
   const auto meant = nearest(variable.substr(environment_prefix.size()), names);
   if (meant.empty() && !in_section) return;
@@ -197,8 +196,8 @@ void layer_reader::read_set(const std::string& argument) {
   source_ = {"--set", false};
   if (equals == std::string::npos)
     return complain({}, key, "there is no value; write --set section.key=value");
-  const auto meaning = config_shape::get().find(key);
-  if (!meaning) return complain({}, key, "there is no such key" + config_shape::get().hint(key));
+  const auto meaning = shape_.find(key);
+  if (!meaning) return complain({}, key, "there is no such key" + shape_.hint(key));
   if (!meaning->name.empty() && !is_name(meaning->name))
     return complain({}, key, quote(meaning->name) + " is not " + std::string{name_rule});
   assign_text(key, *meaning, argument.substr(equals + 1));
@@ -206,9 +205,10 @@ void layer_reader::read_set(const std::string& argument) {
 
 } // namespace
 
-config_layers read_layers(const config_sources& sources, problem_list& problems) {
+config_layers read_layers(const config_sources& sources, const config_shape& shape,
+                          problem_list& problems) {
   config_layers layers;
-  layer_reader reader{layers, problems};
+  layer_reader reader{layers, shape, problems};
   if (sources.file) reader.read_file(*sources.file);
   for (const auto& [variable, text] : sources.environment)
     if (variable.starts_with(environment_prefix)) reader.read_variable(variable, text);

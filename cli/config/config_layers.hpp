@@ -3,6 +3,7 @@
 
 #include "cli/base/problems.hpp"
 #include "cli/config/config.hpp"
+#include "cli/config/config_shape.hpp"
 
 #include <deque>
 #include <string>
@@ -32,6 +33,7 @@ struct config_layers {
 };
 
 /// Unknown keys, bad syntax and unreadable files are told to `problems`; the rest is kept.
-config_layers read_layers(const config_sources& sources, problem_list& problems);
+config_layers read_layers(const config_sources& sources, const config_shape& shape,
+                          problem_list& problems);
 
 } // namespace penstock

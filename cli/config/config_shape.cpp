@@ -30,14 +30,15 @@ std::optional<std::string_view> match_named(std::string_view text, std::string_v
 
 } // namespace
 
-config_shape::config_shape() : rows_(node_options(scratch_)) {
+config_shape::config_shape(const std::vector<extension>& extra)
+    : rows_(node_options(scratch_, extra)) {
   for (auto more : {plan_options(plan_), stream_options(stream_), sink_options(sink_),
                     override_options(override_)})
     std::move(more.begin(), more.end(), std::back_inserter(rows_));
 }
 
 const config_shape& config_shape::get() {
-  static const config_shape shape;
+  static const config_shape shape{extensions()};
   return shape;
 }
 

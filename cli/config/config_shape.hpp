@@ -20,7 +20,9 @@ struct key_meaning {
 /// The option table over a scratch configuration: for looking keys up, never for storing.
 class config_shape {
  public:
+  /// Of what this build has.
   static const config_shape& get();
+  explicit config_shape(const std::vector<extension>& extra);
   config_shape(const config_shape&) = delete;
   config_shape& operator=(const config_shape&) = delete;
 
@@ -41,8 +43,6 @@ class config_shape {
   std::string hint(std::string_view key) const;
 
  private:
-  config_shape();
-
   config scratch_;
   plan plan_;
   stream_settings stream_;

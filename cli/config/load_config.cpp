@@ -13,7 +13,7 @@ namespace {
 // A table of rows that store into a configuration, and what is known of its keys.
 class loader {
  public:
-  explicit loader(problem_list& problems);
+  loader(problem_list& problems, const std::vector<extension>& extra);
 
   void apply(const assignment& given);
   /// From here on a stream that is new follows "default".
@@ -44,7 +44,8 @@ void store_fallback(const option& row) {
   row.read.set(*document.get("value"), {&none, {"default", false}, row.key, "", ""});
 }
 
-loader::loader(problem_list& problems) : problems_(problems), fixed_rows_(node_options(config_)) {
+loader::loader(problem_list& problems, const std::vector<extension>& extra)
+    : problems_(problems), fixed_rows_(node_options(config_, extra)) {
   for (const auto& row : fixed_rows_)
     store_fallback(row);
   make("plans.anonymous", "anonymous");
@@ -111,10 +112,11 @@ bool of_other_stream(const assignment& given) {
 
 } // namespace
 
-result<config> load_config(const config_sources& sources) {
+result<config> load_config(const config_sources& sources, const std::vector<extension>& extra) {
   problem_list problems;
-  const auto layers = read_layers(sources, problems);
-  loader load{problems};
+  const config_shape shape{extra};
+  const auto layers = read_layers(sources, shape, problems);
+  loader load{problems, extra};
   for (const auto& given : layers.assignments)
     if (!of_other_stream(given)) load.apply(given);
   load.settle_default_stream();

@@ -226,7 +226,7 @@ std::vector<option> node_and_log_options(config& c) {
 
 } // namespace
 
-std::vector<option> node_options(config& target) {
+std::vector<option> node_options(config& target, const std::vector<extension>& extra) {
   std::vector<option> rows;
   const auto add = [&rows](std::vector<option> more) {
     std::move(more.begin(), more.end(), std::back_inserter(rows));
@@ -239,7 +239,7 @@ std::vector<option> node_options(config& target) {
   add(usage_options(target.usage));
   add(idempotency_options(target.idempotency));
   add(cluster_options(target.cluster));
-  add(extension_options(target.extensions, extensions()));
+  add(extension_options(target.extensions, extra));
   return rows;
 }
 

@@ -27,7 +27,8 @@ struct option {
 };
 
 // Each gives rows whose readers store into `target`, which must outlive them.
-std::vector<option> node_options(config& target);
+std::vector<option> node_options(config& target,
+                                 const std::vector<extension>& extra = extensions());
 std::vector<option> plan_options(plan& target);                  // plans.NAME.*
 std::vector<option> stream_options(stream_settings& target);     // streams.NAME.*
 std::vector<option> sink_options(sink_settings& target);         // sinks.NAME.*

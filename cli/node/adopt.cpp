@@ -46,17 +46,17 @@ struct route {
 constexpr std::uint64_t adoption_budget_divisor = 4;
 
 /// The living node as a sink.
-sink_settings living_node(const adopt_wish& wish) {
+sink_settings living_node(const adopt_request& request) {
   sink_settings to;
   to.kind = "http";
-  std::string url = wish.to;
+  std::string url = request.to;
   while (url.ends_with('/'))
     url.pop_back();
   to.values["url"] = url + "/v1/events/{stream}";
   // It carries ids, and is known again when it comes twice.
   to.values["format"] = "cloudevents-batch";
-  if (!wish.to_key.empty())
-    to.values["headers"] = text_pairs{{"Authorization", "Bearer " + wish.to_key}};
+  if (!request.to_key.empty())
+    to.values["headers"] = text_pairs{{"Authorization", "Bearer " + request.to_key}};
   return to;
 }
 
@@ -71,8 +71,8 @@ result<void> check_directory_of_node(const fs::path& dir) {
 
 class adoption {
  public:
-  adoption(const config& settings, const adopt_wish& wish)
-      : settings_{settings}, wish_{wish}, system_{system_settings_} {}
+  adoption(const config& settings, const adopt_request& request)
+      : settings_{settings}, wanted_{request}, system_{system_settings_} {}
   ~adoption() { end(); }
 
   result<void> open();
@@ -86,9 +86,9 @@ class adoption {
   result<std::vector<cursor>> with_told(std::vector<cursor> saved);
   void plan_routes();
   result<void> check_queue() const;
-  result<event_volume> owed(const route& to, const std::string& stream,
-                            std::vector<std::string>* damage);
-  bool is_owed(const route& to) const;
+  result<event_volume> backlog(const route& to, const std::string& stream,
+                               std::vector<std::string>* damage);
+  bool is_in_backlog(const route& to) const;
   result<void> start();
   bool look(stall_watch& watch, std::int64_t now_ms);
   std::uint64_t settled() const;
@@ -98,7 +98,7 @@ class adoption {
   void end();
 
   config settings_;
-  adopt_wish wish_;
+  adopt_request wanted_;
   system_config system_settings_{1};
   caf::actor_system system_;
   node_state state_;
@@ -117,7 +117,7 @@ class adoption {
 
 result<void> adoption::open() {
   std::error_code fault;
-  const auto dir = fs::absolute(wish_.dir, fault).lexically_normal();
+  const auto dir = fs::absolute(wanted_.dir, fault).lexically_normal();
   if (auto checked = check_directory_of_node(dir); !checked) return checked;
   journal_options options;
   options.dir = dir / "journal";
@@ -152,8 +152,8 @@ result<void> adoption::open() {
   report_.node = kept_node_name(dir);
   if (report_.node.empty()) report_.node = settings_.node_name;
   report_.tag = journal_->tag();
-  report_.dry_run = wish_.dry_run;
-  report_.without_queue = wish_.without_queue;
+  report_.dry_run = wanted_.dry_run;
+  report_.without_queue = wanted_.without_queue;
   report_.damaged = std::move(recovered.damaged);
   report_.damaged.insert(report_.damaged.end(), stores.damaged.begin(), stores.damaged.end());
   plan_routes();
@@ -176,14 +176,14 @@ result<void> adoption::load_cursors() {
 // As positions of publishers with one lane: what counts is how far any life of them came. One that
 // an earlier attempt has brought further stays.
 result<std::vector<cursor>> adoption::with_told(std::vector<cursor> saved) {
-  if (!wish_.told) return saved;
+  if (!wanted_.told) return saved;
   std::map<std::pair<std::string, std::string>, std::uint64_t> reached;
   for (const auto& one : saved)
     reached[{one.stream, one.sink}] = one.seq;
   std::vector<cursor> told;
   for (const auto& to : routes_)
     for (const auto& stream : journal_->catalog()->streams()) {
-      const auto& its = wish_.told->delivered(stream);
+      const auto& its = wanted_.told->delivered(stream);
       cursor one{stream, lane_cursor_name(to.sink, 0, 1), its.floor, its.beyond};
       const auto before = reached.find({one.stream, one.sink});
       if (before == reached.end() || before->second < one.seq) told.push_back(std::move(one));
@@ -198,17 +198,17 @@ void adoption::plan_routes() {
   for (const auto& name : fed_sinks(settings_)) {
     route to{.sink = name, .settings = settings_.sinks.at(name), .feeds = feeds(settings_, name)};
     to.is_queue = name == queue;
-    if (to.is_queue && !wish_.to.empty())
-      to.settings = living_node(wish_);
+    if (to.is_queue && !wanted_.to.empty())
+      to.settings = living_node(wanted_);
     else
       to.is_left_out = to.is_queue;
     routes_.push_back(std::move(to));
   }
 }
 
-result<event_volume> adoption::owed(const route& to, const std::string& stream,
-                                    std::vector<std::string>* damage) {
-  return count_owed(*reader_, stream, delivered_before{saved_, to.sink, stream}, damage);
+result<event_volume> adoption::backlog(const route& to, const std::string& stream,
+                                       std::vector<std::string>* damage) {
+  return count_backlog(*reader_, stream, delivered_before{saved_, to.sink, stream}, damage);
 }
 
 result<void> adoption::count() {
@@ -217,7 +217,7 @@ result<void> adoption::count() {
       if (!to.feeds(stream)) continue;
       // Of one row the sentence is the same, whoever reads it.
       std::vector<std::string> damage;
-      const auto volume = owed(to, stream, &damage);
+      const auto volume = backlog(to, stream, &damage);
       if (!volume) return volume.error();
       for (auto& sentence : damage)
         if (std::find(report_.damaged.begin(), report_.damaged.end(), sentence) ==
@@ -229,17 +229,17 @@ result<void> adoption::count() {
     }
   }
   reader_->release();
-  return wish_.dry_run ? result<void>{} : check_queue();
+  return wanted_.dry_run ? result<void>{} : check_queue();
 }
 
 result<void> adoption::check_queue() const {
-  if (!wish_.to.empty() || wish_.without_queue) return {};
+  if (!wanted_.to.empty() || wanted_.without_queue) return {};
   std::string streams;
   std::uint64_t events = 0;
   for (const auto& one : report_.streams) {
     if (one.kind != "embedded") continue;
     streams += (streams.empty() ? "" : ", ") + one.stream;
-    events += one.owed.events;
+    events += one.backlog.events;
   }
   if (events == 0) return {};
   return error{
@@ -250,7 +250,7 @@ result<void> adoption::check_queue() const {
                   events, streams)};
 }
 
-bool adoption::is_owed(const route& to) const {
+bool adoption::is_in_backlog(const route& to) const {
   return !to.is_left_out && std::any_of(report_.streams.begin(), report_.streams.end(),
                                         [&](const auto& one) { return one.sink == to.sink; });
 }
@@ -258,7 +258,7 @@ bool adoption::is_owed(const route& to) const {
 // -- publishing -----------------------------------------------------------------------------------
 
 result<void> adoption::start() {
-  std::erase_if(routes_, [this](const route& to) { return !is_owed(to); });
+  std::erase_if(routes_, [this](const route& to) { return !is_in_backlog(to); });
   for (auto& to : routes_) {
     auto made = make_outgoing_sink(to.sink, to.settings, report_.node);
     if (!made) return made.error();
@@ -313,7 +313,7 @@ result<void> adoption::publish(const std::atomic<bool>& interrupted,
   if (routes_.empty()) return {};
   std::uint64_t total = 0;
   for (const auto& one : report_.streams)
-    if (one.kind != "embedded" || !wish_.to.empty()) total += one.owed.events;
+    if (one.kind != "embedded" || !wanted_.to.empty()) total += one.backlog.events;
   // Publishers tell the keeper what their sinks have confirmed, when that is durable.
   caf::scoped_actor keeper{system_};
   const publisher_base base{
@@ -328,13 +328,13 @@ result<void> adoption::publish(const std::atomic<bool>& interrupted,
       settings_.memory.max_batch_bytes};
   for (auto& to : routes_)
     start_publisher(system_, to.sink, to.settings, to.feeds, saved_, base, to.out);
-  stall_watch watch{wish_.patience_ms};
+  stall_watch watch{wanted_.patience_ms};
   const auto begun = adopt_clock::now();
   for (;;) {
     keeper->receive(
-        [&](const confirmed_up_to& news) {
+        [&](const confirmed_up_to& update) {
           for (auto& to : routes_)
-            if (to.sink == news.sink) to.confirmed = std::max(to.confirmed, news.seq);
+            if (to.sink == update.sink) to.confirmed = std::max(to.confirmed, update.seq);
         },
         caf::after(adopt_look_interval) >> [] {});
     const auto elapsed = adopt_clock::now() - begun;
@@ -367,7 +367,7 @@ result<void> adoption::settle() {
   for (auto& one : report_.streams)
     for (const auto& to : routes_) {
       if (to.sink != one.sink) continue;
-      const auto left = owed(to, one.stream, nullptr);
+      const auto left = backlog(to, one.stream, nullptr);
       if (!left) return left.error();
       one.left = left->events;
     }
@@ -396,13 +396,13 @@ void adoption::end() {
 
 } // namespace
 
-result<adopt_report> adopt(const config& settings, const adopt_wish& wish,
+result<adopt_report> adopt(const config& settings, const adopt_request& request,
                            const std::atomic<bool>& interrupted,
                            const std::function<void(const progress&)>& show) {
-  adoption work{settings, wish};
+  adoption work{settings, request};
   if (auto opened = work.open(); !opened) return opened.error();
   if (auto counted = work.count(); !counted) return counted.error();
-  if (!wish.dry_run)
+  if (!request.dry_run)
     if (auto published = work.publish(interrupted, show); !published) return published.error();
   return work.take_report();
 }

@@ -18,7 +18,7 @@
 
 namespace penstock {
 
-struct adopt_wish {
+struct adopt_request {
   std::filesystem::path dir{}; ///< the dead node's data_dir
   std::string to{};            ///< the ingest plane of a living node, which gets the queue's events
   std::string to_key{};        ///< an API key of that node; "" for none
@@ -26,7 +26,7 @@ struct adopt_wish {
   bool dry_run = false;
   /// Of a replica: what its origin said last of what was delivered. Kept in the directory, for who
   /// comes after. Null: nothing.
-  std::shared_ptr<const told_owed> told{};
+  std::shared_ptr<const told_backlog> told{};
   std::chrono::milliseconds patience_ms{60'000}; ///< with a sink that settles nothing
 };
 
@@ -35,7 +35,7 @@ struct adopted_stream {
   std::string sink;
   std::string kind; ///< "embedded" for the queue
   std::string stream;
-  event_volume owed;
+  event_volume backlog;
   std::uint64_t left = 0;
 };
 
@@ -63,7 +63,7 @@ struct adopt_report {
 /// it may be killed and run again. Blocks; `show` is called several times a second. Errors: invalid
 /// for a directory without a journal, or a queue that owes something and neither `to` nor
 /// `without_queue`; locked when a node runs on it; config, io, corrupt.
-result<adopt_report> adopt(const config& settings, const adopt_wish& wish,
+result<adopt_report> adopt(const config& settings, const adopt_request& request,
                            const std::atomic<bool>& interrupted,
                            const std::function<void(const progress&)>& show);
 

@@ -21,7 +21,7 @@ result<void> delivery_unit::start() {
   return {};
 }
 
-// Before the publishers, which bury what their sinks refuse.
+// Before the publishers, which have stored what their sinks refuse.
 result<void> delivery_unit::start_keepers() {
   const auto& settings = core_.settings;
   sink_kinds kinds;
@@ -102,13 +102,13 @@ void delivery_unit::start_publishers() {
 
 void delivery_unit::drain(drain_step step, node_drain& by) {
   publish_drain rest{core_, *storage_.events(), sinks_, queue_, by};
-  if (step == drain_step::count_owed) rest.note_queue();
+  if (step == drain_step::count_backlog) rest.note_queue();
   if (step == drain_step::publish) rest.run(replays_, dead_letters_);
   if (step != drain_step::save_deliveries) return;
   by.save(queue_, "the queue's cursors");
   for (const auto& [name, out] : sinks_.all())
     by.save(out.publisher, "cursors of sink " + name);
-  // Dead letters after publishers, who bury what their sinks refuse.
+  // Dead letters after publishers, which have stored what their sinks refuse.
   by.save(replays_, "replays");
   by.save(dead_letters_, "dead letters");
 }
@@ -130,10 +130,10 @@ void delivery_unit::add_figures(metrics_sources& to) {
 }
 
 void delivery_unit::reload_space(const config& settings) {
-  const space_rules_changed news{space_rule(settings)};
-  caf::anon_send(queue_, news);
+  const space_rules_changed update{space_rule(settings)};
+  caf::anon_send(queue_, update);
   for (const auto& [name, out] : sinks_.all())
-    caf::anon_send(out.publisher, news);
+    caf::anon_send(out.publisher, update);
 }
 
 } // namespace penstock

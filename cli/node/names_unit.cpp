@@ -11,14 +11,14 @@ result<void> names_unit::start() {
   std::vector<std::shared_ptr<const sink_metrics>> sinks;
   for (const auto& [name, out] : sinks_.all())
     sinks.push_back(out.metrics);
-  parts.owed = [queue = delivery_.queue_figures(), sinks = std::move(sinks)] {
-    std::vector<std::string> owed;
+  parts.backlog = [queue = delivery_.queue_figures(), sinks = std::move(sinks)] {
+    std::vector<std::string> backlog;
     for (const auto& one : queue->streams())
-      if (one.depth > 0) owed.push_back(one.stream);
+      if (one.depth > 0) backlog.push_back(one.stream);
     for (const auto& sink : sinks)
       for (const auto& lag : sink->lags())
-        if (lag.events > 0) owed.push_back(lag.stream);
-    return owed;
+        if (lag.events > 0) backlog.push_back(lag.stream);
+    return backlog;
   };
   keeper_ = core_.system.spawn(names_keeper, std::move(parts));
   return {};

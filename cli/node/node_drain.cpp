@@ -25,7 +25,7 @@ node_drain::node_drain(node_core& core, const std::vector<unit*>& units, drain_s
     : core_(core), units_(units), board_(board) {}
 
 //   serving ─ begin ─► announcing ─ announce, the delay ─► answering ─ answer ─► handing_over
-//     ─ hand_over, commit, count_owed ─► publishing ─ publish ─► closing ─ tell_holders, leave,
+//     ─ hand_over, commit, count_backlog ─► publishing ─ publish ─► closing ─ tell_holders, leave,
 //     save_… ─► ended
 bool node_drain::run() {
   begin();
@@ -39,7 +39,7 @@ bool node_drain::run() {
   enter(drain_stage::handing_over);
   take(drain_step::hand_over);
   take(drain_step::commit);
-  take(drain_step::count_owed);
+  take(drain_step::count_backlog);
   enter(drain_stage::publishing);
   take(drain_step::publish);
   enter(drain_stage::closing);
@@ -57,7 +57,7 @@ bool node_drain::run() {
 
 void node_drain::begin() {
   take(drain_step::begin);
-  const auto timeout_ms = board_.wish().timeout_ms.value_or(core_.settings.drain_timeout_ms);
+  const auto timeout_ms = board_.request().timeout_ms.value_or(core_.settings.drain_timeout_ms);
   deadline_ = clock::now() + core_.settings.drain_delay_ms + timeout_ms;
   board_.change([&](drain_status::state& to) { to.deadline = deadline_; });
   core_.state.draining.store(true);

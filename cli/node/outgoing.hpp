@@ -51,9 +51,9 @@ result<outgoing_sink> make_outgoing_sink(const std::string& name, const sink_set
 struct publisher_base {
   const penstock::journal& from;
   std::shared_ptr<cursor_store> cursors;
-  journal_handle journal;      ///< answers fetch_request and watch_streams
-  confirmations_handle keeper; ///< is told confirmed_up_to
-  burial_handle dead_letters;  ///< answers bury_ptr
+  journal_handle journal;                 ///< answers fetch_request and watch_streams
+  confirmations_handle keeper;            ///< is told confirmed_up_to
+  dead_letter_intake_handle dead_letters; ///< answers store_dead_letters_ptr
   /// Streams that are never let go; null: none.
   std::function<bool(const std::string&)> is_configured{};
   std::shared_ptr<memory_budget> budget{}; ///< what all publishers hold together

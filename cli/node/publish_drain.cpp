@@ -62,7 +62,7 @@ bool publish_drain::look_at_sinks(stall_watch& watch) {
       waits = true;
   }
   const auto queued = queue_debt();
-  if (queued > 0 && by_.board().wish().wait_for_queue) waits = true;
+  if (queued > 0 && by_.board().request().wait_for_queue) waits = true;
   by_.board().change([&](drain_status::state& to) {
     to.given_up = std::move(given_up);
     to.queue_events = queued;
@@ -101,7 +101,7 @@ void publish_drain::tell_what_is_left() {
   auto what = fmt::format("consumers of the queue have not acknowledged {} events; they stay in {} "
                           "for them, or go to another node by `penstock adopt {} --to URL`",
                           queued, data_dir, data_dir);
-  if (by_.board().wish().wait_for_queue)
+  if (by_.board().request().wait_for_queue)
     by_.leave_over(std::move(what));
   else
     spdlog::info("drain: {}", what);

@@ -28,11 +28,11 @@ std::string why_left(const adopt_report& report) {
 
 // The queue's events stay: whose consumers are to get them is for people to say.
 replica_adopted replication_unit::publish_replica_of(const adopt_replica& what) {
-  adopt_wish wish{.dir = replica_dir(core_.settings.data_dir, what.tag),
-                  .without_queue = true,
-                  .told = what.told};
+  adopt_request request{.dir = replica_dir(core_.settings.data_dir, what.tag),
+                        .without_queue = true,
+                        .told = what.told};
   replica_adopted out{.tag = what.tag, .node = what.node};
-  const auto report = adopt(core_.settings, wish, *adoption_stops_, [](const progress&) {});
+  const auto report = adopt(core_.settings, request, *adoption_stops_, [](const progress&) {});
   if (!report) {
     out.why = report.error().message;
     return out;

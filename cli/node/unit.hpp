@@ -20,7 +20,7 @@ enum class drain_step : std::uint8_t {
   answer,          ///< nobody new is let in; requests under way are answered
   hand_over,       ///< leases and shards go to other nodes
   commit,          ///< what is in the journal's mailbox becomes durable
-  count_owed,      ///< what consumers are owed goes on the board
+  count_backlog,   ///< what consumers are owed goes on the board
   publish,         ///< what sinks are owed is published
   tell_holders,    ///< who holds this node's events is told which are published
   leave,           ///< out of the directory; links close

@@ -37,10 +37,10 @@ std::string adopt_text(const adopt_report& report) {
     if (!report.dry_run) rows.front().insert(rows.front().end(), {"SETTLED", "LEFT"});
     for (const auto& one : report.streams) {
       auto& row = rows.emplace_back(std::vector<std::string>{one.sink, one.kind, one.stream,
-                                                             std::to_string(one.owed.events),
-                                                             size_text(one.owed.bytes)});
+                                                             std::to_string(one.backlog.events),
+                                                             size_text(one.backlog.bytes)});
       if (report.dry_run) continue;
-      row.push_back(std::to_string(one.owed.events - std::min(one.owed.events, one.left)));
+      row.push_back(std::to_string(one.backlog.events - std::min(one.backlog.events, one.left)));
       row.push_back(std::to_string(one.left));
     }
     out += table_text(rows);
@@ -64,8 +64,8 @@ std::string adopt_json(const adopt_report& report) {
     streams.push_back(json::object{{"sink", one.sink},
                                    {"kind", one.kind},
                                    {"stream", one.stream},
-                                   {"owed", one.owed.events},
-                                   {"owed_bytes", one.owed.bytes},
+                                   {"owed", one.backlog.events},
+                                   {"owed_bytes", one.backlog.bytes},
                                    {"left", one.left}});
   for (const auto& [sink, why] : report.stalled)
     stalled.push_back(json::object{{"sink", sink}, {"error", why}});

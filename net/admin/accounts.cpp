@@ -94,36 +94,36 @@ result<void> store(result<T> value, T& into) {
   return {};
 }
 
-result<void> take_member(std::string_view key, const json::value& value, create_key& wish) {
+result<void> take_member(std::string_view key, const json::value& value, create_key& command) {
   if (key == "account") {
     if (!value.is_string() || !is_account_name(view(value.get_string())))
       return wrong_type(key, account_name_rule);
-    wish.account = view(value.get_string());
+    command.account = view(value.get_string());
     return {};
   }
   if (key == "plan") {
     if (!value.is_string() || !is_name(view(value.get_string()))) return wrong_type(key, name_rule);
-    wish.plan = view(value.get_string());
+    command.plan = view(value.get_string());
     return {};
   }
-  if (key == "streams") return store(texts_of(value, key, check_stream), wish.streams);
-  if (key == "origins") return store(texts_of(value, key, check_origin), wish.origins);
-  if (key == "networks") return store(texts_of(value, key, check_network), wish.networks);
-  if (key == "expires") return store(expiry_of(value, wall_ms()), wish.expires_ms);
+  if (key == "streams") return store(texts_of(value, key, check_stream), command.streams);
+  if (key == "origins") return store(texts_of(value, key, check_origin), command.origins);
+  if (key == "networks") return store(texts_of(value, key, check_network), command.networks);
+  if (key == "expires") return store(expiry_of(value, wall_ms()), command.expires_ms);
   return invalid(quote(key) + " is not known; 'account', 'plan', 'streams', 'origins', "
                               "'networks' and 'expires' are");
 }
 
-result<create_key> key_wish_of(std::string_view body) {
+result<create_key> key_request_of(std::string_view body) {
   const auto members = json_object_of(body, R"({"account":"acme","plan":"pro"})");
   if (!members) return members.error();
-  create_key wish;
+  create_key command;
   for (const auto& [key, value] : *members)
-    if (auto taken = take_member({key.data(), key.size()}, value, wish); !taken)
+    if (auto taken = take_member({key.data(), key.size()}, value, command); !taken)
       return taken.error();
-  if (wish.account.empty()) return invalid(R"('account' is missing; add "account":"acme")");
-  if (wish.plan.empty()) return invalid(R"('plan' is missing; add "plan":"pro")");
-  return wish;
+  if (command.account.empty()) return invalid(R"('account' is missing; add "account":"acme")");
+  if (command.plan.empty()) return invalid(R"('plan' is missing; add "plan":"pro")");
+  return command;
 }
 
 // -- what is answered -----------------------------------------------------------------------------
@@ -181,9 +181,9 @@ awaitable<admin_answer> change(admin_context& context, Request request, admin_an
 // "expires":…}, all but the first two optional: 201 with the key, which is shown only here. When
 // the answer can't be delivered, the key is revoked again.
 awaitable<admin_answer> post_key(admin_context& context, admin_request& request) {
-  auto wish = key_wish_of(request.body);
-  if (!wish) co_return answer_of(wish.error());
-  const auto made = co_await ask<key_created>(context, std::move(*wish));
+  auto command = key_request_of(request.body);
+  if (!command) co_return answer_of(command.error());
+  const auto made = co_await ask<key_created>(context, std::move(*command));
   if (!made) co_return answer_of(made.error());
   if (!made->ok) co_return answer_of(made->why);
   auto body = key_json(made->record);
@@ -197,19 +197,19 @@ awaitable<admin_answer> post_key(admin_context& context, admin_request& request)
 
 // GET /v1/admin/keys?account=&after=&limit=: {"keys":[…],"next":…} by id, revoked ones too.
 awaitable<admin_answer> get_keys(admin_context& context, admin_request& request) {
-  list_keys wish{.account = query_value(request.query, "account").value_or(""),
-                 .after = query_value(request.query, "after").value_or(""),
-                 .max = default_key_page};
-  if (!wish.account.empty() && !is_account_name(wish.account))
+  list_keys command{.account = query_value(request.query, "account").value_or(""),
+                    .after = query_value(request.query, "after").value_or(""),
+                    .max = default_key_page};
+  if (!command.account.empty() && !is_account_name(command.account))
     co_return answer_of(wrong_type("account", account_name_rule));
   if (const auto text = query_value(request.query, "limit")) {
     const auto* end = text->data() + text->size();
-    const auto read = std::from_chars(text->data(), end, wish.max);
-    if (read.ec != std::errc{} || read.ptr != end || wish.max < 1 || wish.max > max_key_page)
+    const auto read = std::from_chars(text->data(), end, command.max);
+    if (read.ec != std::errc{} || read.ptr != end || command.max < 1 || command.max > max_key_page)
       co_return answer_of(
           wrong_type("limit", fmt::format("a whole number from 1 to {}", max_key_page)));
   }
-  const auto found = co_await ask<key_list_ptr>(context, std::move(wish));
+  const auto found = co_await ask<key_list_ptr>(context, std::move(command));
   if (!found) co_return answer_of(found.error());
   json::array keys;
   for (const auto& record : (*found)->keys)
@@ -257,9 +257,9 @@ awaitable<admin_answer> put_one_plan(admin_context& context, admin_request& requ
   if (!limits) co_return answer_of(limits.error());
   json::object body{{"name", request.name}, {"limits", json::parse(limits_text(*limits))}};
   // Not as temporaries: GCC 12 destroys aggregates made in an awaited expression twice.
-  put_plan wish{{request.name, std::move(*limits)}};
+  put_plan command{{request.name, std::move(*limits)}};
   admin_answer answer{.body = json::serialize(body)};
-  co_return co_await change(context, std::move(wish), std::move(answer));
+  co_return co_await change(context, std::move(command), std::move(answer));
 }
 
 // DELETE /v1/admin/plans/{name}: 204; 400 for one that keys use or that the configuration has.

@@ -44,7 +44,7 @@ class letter_members {
 
 } // namespace
 
-void append_letter(std::string& out, const kept_letter& kept, bool with_body) {
+void append_letter(std::string& out, const kept_dead_letter& kept, bool with_body) {
   const auto& letter = kept.letter;
   letter_members members{out};
   members.text("id", event_id(letter.seq, letter.tag));

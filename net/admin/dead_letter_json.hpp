@@ -10,7 +10,7 @@ namespace penstock {
 
 /// {"id":…,"sink":…,"stream":…,"time":…,"died":…,"tries":…,"reason":…,"size":…,"number":…}; with
 /// the body also "content_type", "attributes" and "data" or "data_base64".
-void append_letter(std::string& out, const kept_letter& kept, bool with_body);
+void append_letter(std::string& out, const kept_dead_letter& kept, bool with_body);
 
 /// {"dead_letters":[…],"totals":{"dead_letters":…,"bytes":…,"by":[…]},"next":…}; `next`, the
 /// ?after= to go on with, only when there are more.

@@ -48,22 +48,22 @@ result<void> take_stream(std::string_view text, dead_letter_filter& filter) {
   return {};
 }
 
-result<letter_id> letter_id_of(std::string_view name, std::string_view text) {
+result<dead_letter_id> dead_letter_id_of(std::string_view name, std::string_view text) {
   const auto id = parse_event_id(text);
   if (!id)
     return invalid(fmt::format("'{}' is not an event's id, like 000000000000002a-abcdefgh", name));
-  return letter_id{id->seq, std::string{id->tag}};
+  return dead_letter_id{id->seq, std::string{id->tag}};
 }
 
 result<void> take_ids(const json::value& value, dead_letter_filter& filter) {
   if (!value.is_array() || value.get_array().empty())
     return letters_wrong("ids", "a list of events' ids, one at least");
   const auto& list = value.get_array();
-  if (list.size() > max_letter_ids)
-    return invalid(
-        fmt::format("'ids' has {} entries; send at most {} at once", list.size(), max_letter_ids));
+  if (list.size() > max_dead_letter_ids)
+    return invalid(fmt::format("'ids' has {} entries; send at most {} at once", list.size(),
+                               max_dead_letter_ids));
   for (std::size_t i = 0; i < list.size(); ++i) {
-    auto id = letter_id_of(fmt::format("ids[{}]", i), letters_view(list[i]));
+    auto id = dead_letter_id_of(fmt::format("ids[{}]", i), letters_view(list[i]));
     if (!id) return id.error();
     filter.ids.push_back(std::move(*id));
   }
@@ -71,37 +71,37 @@ result<void> take_ids(const json::value& value, dead_letter_filter& filter) {
 }
 
 /// What the body of a retry or a drop says; the rate only of a retry.
-result<retry_letters> letters_wish(std::string_view body, bool with_rate) {
+result<retry_dead_letters> dead_letters_request(std::string_view body, bool with_rate) {
   const auto members = json_object_of(body, R"({"sink":"NAME"} or {"ids":["…"]})");
   if (!members) return members.error();
-  retry_letters wish;
+  retry_dead_letters command;
   bool all = false;
   for (const auto& [name, value] : *members) {
     const std::string_view key{name.data(), name.size()};
     result<void> taken;
     if (key == "ids") {
-      taken = take_ids(value, wish.filter);
+      taken = take_ids(value, command.filter);
     } else if (key == "sink") {
-      taken = take_sink(letters_view(value), wish.filter);
+      taken = take_sink(letters_view(value), command.filter);
     } else if (key == "stream") {
-      taken = take_stream(letters_view(value), wish.filter);
+      taken = take_stream(letters_view(value), command.filter);
     } else if (key == "all") {
       if (!value.is_bool()) return letters_wrong("all", "true or false");
       all = value.get_bool();
     } else if (key == "rate" && with_rate) {
       const auto rate = job_rate_of(value);
       if (!rate) return rate.error();
-      wish.rate = *rate;
+      command.rate = *rate;
     } else {
       return invalid(quote(key) + " is not known; 'ids', 'sink', 'stream', 'all'" +
                      (with_rate ? " and 'rate'" : "") + " are");
     }
     if (!taken) return taken.error();
   }
-  const auto& filter = wish.filter;
+  const auto& filter = command.filter;
   if (!all && filter.ids.empty() && filter.sink.empty() && filter.stream.empty())
     return invalid(R"(which ones? Add "ids":["…"], "sink":"…", "stream":"…" or "all":true)");
-  return wish;
+  return command;
 }
 
 result<std::uint64_t> letters_number(std::string_view name, const std::string& text,
@@ -114,29 +114,30 @@ result<std::uint64_t> letters_number(std::string_view name, const std::string& t
   return number;
 }
 
-result<void> take_parameter(std::string_view name, const std::string& text, list_letters& wish) {
-  if (name == "sink") return take_sink(text, wish.filter);
-  if (name == "stream") return take_stream(text, wish.filter);
+result<void> take_parameter(std::string_view name, const std::string& text,
+                            list_dead_letters& command) {
+  if (name == "sink") return take_sink(text, command.filter);
+  if (name == "stream") return take_stream(text, command.filter);
   if (name == "from" || name == "to") {
     const auto time = parse_time(text, wall_ms());
     if (!time) return letters_wrong(name, letters_time_rule);
-    (name == "from" ? wish.filter.from_ms : wish.filter.to_ms) = *time;
+    (name == "from" ? command.filter.from_ms : command.filter.to_ms) = *time;
     return {};
   }
   const bool limit = name == "limit";
-  const auto number =
-      letters_number(name, text, limit ? 1 : 0, limit ? max_letters_page : std::uint64_t{1} << 62);
+  const auto number = letters_number(name, text, limit ? 1 : 0,
+                                     limit ? max_dead_letters_page : std::uint64_t{1} << 62);
   if (!number) return number.error();
   if (limit)
-    wish.limit = static_cast<std::uint32_t>(*number);
+    command.limit = static_cast<std::uint32_t>(*number);
   else
-    wish.after = *number;
+    command.after = *number;
   return {};
 }
 
-result<list_letters> letters_query(std::string_view query) {
-  list_letters wish;
-  wish.limit = default_letters_page;
+result<list_dead_letters> letters_query(std::string_view query) {
+  list_dead_letters command;
+  command.limit = default_dead_letters_page;
   while (!query.empty()) {
     const auto end = query.find('&');
     const auto pair = query.substr(0, end);
@@ -148,9 +149,9 @@ result<list_letters> letters_query(std::string_view query) {
       return invalid(quote(name) + " is not known; sink, stream, from, to, limit and after are");
     const auto text = percent_decode(pair.substr(std::min(name.size() + 1, pair.size())));
     if (!text) return letters_wrong(name, "percent-encoded: % and two hexadecimal digits");
-    if (auto taken = take_parameter(name, *text, wish); !taken) return taken.error();
+    if (auto taken = take_parameter(name, *text, command); !taken) return taken.error();
   }
-  return wish;
+  return command;
 }
 
 // -- asking ---------------------------------------------------------------------------------------
@@ -159,11 +160,12 @@ template <class Reply, class Request>
 awaitable<result<Reply>> ask_letters(admin_context& context, Request request) {
   if (!context.dead_letters) co_return error{errc::unavailable, "this node keeps no dead letters"};
   co_return co_await context.actors.ask<Reply>(context.dead_letters, std::move(request),
-                                               letters_answer_timeout);
+                                               dead_letters_answer_timeout);
 }
 
-awaitable<result<dead_letters_page_ptr>> ask_page(admin_context& context, list_letters wish) {
-  auto page = co_await ask_letters<dead_letters_page_ptr>(context, std::move(wish));
+awaitable<result<dead_letters_page_ptr>> ask_page(admin_context& context,
+                                                  list_dead_letters command) {
+  auto page = co_await ask_letters<dead_letters_page_ptr>(context, std::move(command));
   if (page && !(*page)->ok) co_return (*page)->why;
   co_return page;
 }
@@ -185,9 +187,9 @@ namespace {
 // GET /v1/admin/dead-letters?sink=&stream=&from=&to=&limit=&after=: without bodies, the oldest
 // dead letter first; `from` and `to` are when events were accepted.
 awaitable<admin_answer> get_dead_letters(admin_context& context, admin_request& request) {
-  auto wish = letters_query(request.query);
-  if (!wish) co_return answer_of(wish.error());
-  const auto page = co_await ask_page(context, std::move(*wish));
+  auto command = letters_query(request.query);
+  if (!command) co_return answer_of(command.error());
+  const auto page = co_await ask_page(context, std::move(*command));
   if (!page) co_return answer_of(page.error());
   co_return admin_answer{.body = letters_json(**page)};
 }
@@ -195,23 +197,23 @@ awaitable<admin_answer> get_dead_letters(admin_context& context, admin_request& 
 // GET /v1/admin/dead-letters/export: as the list, with bodies, one a line; some 4 MiB at most. The
 // next page is that with ?after= the last line's "number"; the last one is empty.
 awaitable<admin_answer> export_dead_letters(admin_context& context, admin_request& request) {
-  auto wish = letters_query(request.query);
-  if (!wish) co_return answer_of(wish.error());
-  wish->with_bodies = true;
-  const auto page = co_await ask_page(context, std::move(*wish));
+  auto command = letters_query(request.query);
+  if (!command) co_return answer_of(command.error());
+  command->with_bodies = true;
+  const auto page = co_await ask_page(context, std::move(*command));
   if (!page) co_return answer_of(page.error());
   co_return admin_answer{.content_type = "application/x-ndjson", .body = letters_ndjson(**page)};
 }
 
 // GET /v1/admin/dead-letters/{id}?sink=: one with its body.
 awaitable<admin_answer> get_dead_letter(admin_context& context, admin_request& request) {
-  auto id = letter_id_of("id", request.name);
+  auto id = dead_letter_id_of("id", request.name);
   if (!id) co_return answer_of(id.error());
-  auto wish = letters_query(request.query);
-  if (!wish) co_return answer_of(wish.error());
-  wish->filter.ids.push_back(std::move(*id));
-  wish->with_bodies = true;
-  const auto page = co_await ask_page(context, std::move(*wish));
+  auto command = letters_query(request.query);
+  if (!command) co_return answer_of(command.error());
+  command->filter.ids.push_back(std::move(*id));
+  command->with_bodies = true;
+  const auto page = co_await ask_page(context, std::move(*command));
   if (!page) co_return answer_of(page.error());
   const auto& letters = (*page)->letters;
   if (letters.empty())
@@ -227,11 +229,11 @@ awaitable<admin_answer> get_dead_letter(admin_context& context, admin_request& r
 // POST /v1/admin/dead-letters/replay {"ids":[…]}, {"sink":…,"stream":…} or {"all":true}, also with
 // "rate": 202 with the job. "job" is null and "total" 0 when nothing matches; 404 if ids were
 // named.
-awaitable<admin_answer> retry_dead_letters(admin_context& context, admin_request& request) {
-  auto wish = letters_wish(request.body, true);
-  if (!wish) co_return answer_of(wish.error());
-  const bool by_id = !wish->filter.ids.empty();
-  const auto answer = co_await ask_letters<job_answer>(context, std::move(*wish));
+awaitable<admin_answer> serve_retry(admin_context& context, admin_request& request) {
+  auto command = dead_letters_request(request.body, true);
+  if (!command) co_return answer_of(command.error());
+  const bool by_id = !command->filter.ids.empty();
+  const auto answer = co_await ask_letters<job_answer>(context, std::move(*command));
   if (!answer) co_return answer_of(answer.error());
   if (!answer->ok) co_return answer_of(answer->why);
   if (by_id && answer->job.total == 0)
@@ -241,10 +243,10 @@ awaitable<admin_answer> retry_dead_letters(admin_context& context, admin_request
 }
 
 // POST /v1/admin/dead-letters/drop, which says likewise: {"dropped":n}.
-awaitable<admin_answer> drop_dead_letters(admin_context& context, admin_request& request) {
-  auto wish = letters_wish(request.body, false);
-  if (!wish) co_return answer_of(wish.error());
-  drop_letters drop{std::move(wish->filter)};
+awaitable<admin_answer> serve_drop(admin_context& context, admin_request& request) {
+  auto command = dead_letters_request(request.body, false);
+  if (!command) co_return answer_of(command.error());
+  drop_dead_letters drop{std::move(command->filter)};
   const auto answer = co_await ask_letters<dead_letters_dropped>(context, std::move(drop));
   if (!answer) co_return answer_of(answer.error());
   if (!answer->ok) co_return answer_of(answer->why);
@@ -266,11 +268,11 @@ constexpr admin_route routes_of_dead_letters[] = {
      {.answer_bytes = page_answer_bytes}},
     {http::verb::post,
      "/v1/admin/dead-letters/replay",
-     retry_dead_letters,
+     serve_retry,
      {.max_body_bytes = list_body_bytes}},
     {http::verb::post,
      "/v1/admin/dead-letters/drop",
-     drop_dead_letters,
+     serve_drop,
      {.max_body_bytes = list_body_bytes}},
 };
 

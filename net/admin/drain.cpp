@@ -20,9 +20,9 @@ using boost::asio::awaitable;
 constexpr double max_drain_timeout_s = 3600;
 constexpr std::string_view drain_example = R"({"timeout_s":60})";
 
-result<drain_wish> drain_wish_of(std::string_view body) {
-  drain_wish wish;
-  if (body.empty()) return wish;
+result<drain_request> drain_request_of(std::string_view body) {
+  drain_request command;
+  if (body.empty()) return command;
   const auto members = json_object_of(body, drain_example);
   if (!members) return members.error();
   for (const auto& [name, value] : *members) {
@@ -32,15 +32,15 @@ result<drain_wish> drain_wish_of(std::string_view body) {
       const auto seconds = value.to_number<double>(failed);
       if (failed || !(seconds >= 0 && seconds <= max_drain_timeout_s))
         return invalid("'timeout_s' must be a number of seconds from 0 to 3600");
-      wish.timeout_ms = std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1e3)};
+      command.timeout_ms = std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1e3)};
     } else if (key == "wait_for_queue") {
       if (!value.is_bool()) return invalid("'wait_for_queue' must be true or false");
-      wish.wait_for_queue = value.get_bool();
+      command.wait_for_queue = value.get_bool();
     } else {
       return invalid(quote(key) + " is not known; 'timeout_s' and 'wait_for_queue' are");
     }
   }
-  return wish;
+  return command;
 }
 
 json::array debts_json(const drain_status::state& at, const metrics_sources& from) {
@@ -108,9 +108,9 @@ awaitable<admin_answer> get_drain(admin_context& context, admin_request&) {
 // Answers with 202; also when a drain runs already, which goes on as it was asked for.
 awaitable<admin_answer> post_drain(admin_context& context, admin_request& request) {
   if (!context.drain || !context.begin_drain) co_return no_drain();
-  const auto wish = drain_wish_of(request.body);
-  if (!wish) co_return answer_of(wish.error());
-  if (context.drain->ask(*wish)) context.begin_drain();
+  const auto command = drain_request_of(request.body);
+  if (!command) co_return answer_of(command.error());
+  if (context.drain->ask(*command)) context.begin_drain();
   co_return drain_answer(context, 202);
 }
 

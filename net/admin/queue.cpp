@@ -174,18 +174,18 @@ awaitable<admin_answer> get_queue(admin_context& context, admin_request& request
 // answer and one wait may be; ?from= reads again instead. When the answer can't be written its
 // messages go back to the queue at once.
 awaitable<admin_answer> receive_from_queue(admin_context& context, admin_request& request) {
-  auto wish = receive_of(request);
-  if (!wish) co_return answer_of(wish.error());
-  if (reads_again(request)) co_return co_await read_again(context, request, wish->max);
-  const auto timeout = std::chrono::milliseconds{wish->wait_ms} + queue_answer_timeout;
-  wish->wait_id = ++context.last_wait;
+  auto command = receive_of(request);
+  if (!command) co_return answer_of(command.error());
+  if (reads_again(request)) co_return co_await read_again(context, request, command->max);
+  const auto timeout = std::chrono::milliseconds{command->wait_ms} + queue_answer_timeout;
+  command->wait_id = ++context.last_wait;
   if (request.on_gone)
     *request.on_gone = [queue = context.queue,
-                        stop = queue_stop_waiting{wish->stream, wish->wait_id}] {
+                        stop = queue_stop_waiting{command->stream, command->wait_id}] {
       caf::anon_send(queue, stop);
     };
   const auto answer =
-      co_await context.actors.ask<queue_delivery_ptr>(context.queue, std::move(*wish), timeout);
+      co_await context.actors.ask<queue_delivery_ptr>(context.queue, std::move(*command), timeout);
   if (!answer) co_return answer_of(answer.error());
   const auto& got = *answer;
   if (!got->ok) co_return answer_of(got->why);

@@ -40,27 +40,27 @@ result<replay_place> place_of(std::string_view name, const json::value& value,
 }
 
 result<void> take_replay_member(std::string_view key, const json::value& value,
-                                std::string_view tag, start_replay& wish) {
+                                std::string_view tag, start_replay& command) {
   const std::string_view text =
       value.is_string() ? std::string_view{value.get_string().data(), value.get_string().size()}
                         : std::string_view{};
   if (key == "stream") {
     if (!is_stream_name(text)) return invalid(fmt::format("'stream': {}", stream_name_rule));
-    wish.stream = text;
+    command.stream = text;
   } else if (key == "sink") {
     if (!is_name(text)) return invalid(fmt::format("'sink' must be {}", name_rule));
-    wish.sink = text;
+    command.sink = text;
   } else if (key == "from" || key == "to") {
     auto place = place_of(key, value, tag);
     if (!place) return place.error();
-    (key == "from" ? wish.from : wish.to) = *place;
+    (key == "from" ? command.from : command.to) = *place;
   } else if (key == "rate") {
     const auto rate = job_rate_of(value);
     if (!rate) return rate.error();
-    wish.rate = *rate;
+    command.rate = *rate;
   } else if (key == "dry_run") {
     if (!value.is_bool()) return invalid("'dry_run' must be true or false");
-    wish.dry_run = value.get_bool();
+    command.dry_run = value.get_bool();
   } else {
     return invalid(quote(key) +
                    " is not known; 'stream', 'sink', 'from', 'to', 'rate' and 'dry_run' are");
@@ -68,27 +68,28 @@ result<void> take_replay_member(std::string_view key, const json::value& value,
   return {};
 }
 
-result<start_replay> replay_wish(std::string_view body, std::string_view tag) {
+result<start_replay> replay_request(std::string_view body, std::string_view tag) {
   const auto members = json_object_of(body, R"({"stream":"default","sink":"NAME"})");
   if (!members) return members.error();
-  start_replay wish;
+  start_replay command;
   for (const auto& [name, value] : *members)
-    if (auto taken = take_replay_member({name.data(), name.size()}, value, tag, wish); !taken)
+    if (auto taken = take_replay_member({name.data(), name.size()}, value, tag, command); !taken)
       return taken.error();
-  if (wish.stream.empty()) return invalid(R"('stream' is missing; add "stream":"default")");
-  if (wish.sink.empty())
+  if (command.stream.empty()) return invalid(R"('stream' is missing; add "stream":"default")");
+  if (command.sink.empty())
     return invalid(R"('sink' is missing; add "sink":"NAME", one of [sinks] in the configuration)");
-  if (wish.from.seq && wish.to.seq && *wish.to.seq < *wish.from.seq)
+  if (command.from.seq && command.to.seq && *command.to.seq < *command.from.seq)
     return invalid("'to' lies before 'from'");
-  if (wish.from.time_ms && wish.to.time_ms && *wish.to.time_ms < *wish.from.time_ms)
+  if (command.from.time_ms && command.to.time_ms && *command.to.time_ms < *command.from.time_ms)
     return invalid("'to' lies before 'from'");
-  return wish;
+  return command;
 }
 
 template <class Reply, class Handle, class Request>
 awaitable<result<Reply>> ask_jobs(admin_context& context, Handle whom, Request request) {
   if (!whom) co_return error{errc::unavailable, "this node runs no replays"};
-  co_return co_await context.actors.ask<Reply>(whom, std::move(request), letters_answer_timeout);
+  co_return co_await context.actors.ask<Reply>(whom, std::move(request),
+                                               dead_letters_answer_timeout);
 }
 
 admin_answer job_answered(admin_context& context, const result<job_answer>& answer,
@@ -117,10 +118,10 @@ awaitable<admin_answer> about_job(admin_context& context, const std::string& id)
 // first two optional; `from` and `to`, inclusive, are an event's id or a time: 202 with the job. A
 // dry run only counts: 200 with "job" null.
 awaitable<admin_answer> post_replay(admin_context& context, admin_request& request) {
-  auto wish = replay_wish(request.body, context.node.tag);
-  if (!wish) co_return answer_of(wish.error());
-  const bool dry = wish->dry_run;
-  const auto answer = co_await ask_jobs<job_answer>(context, context.replays, std::move(*wish));
+  auto command = replay_request(request.body, context.node.tag);
+  if (!command) co_return answer_of(command.error());
+  const bool dry = command->dry_run;
+  const auto answer = co_await ask_jobs<job_answer>(context, context.replays, std::move(*command));
   co_return job_answered(context, answer, dry ? 200 : 202);
 }
 

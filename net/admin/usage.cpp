@@ -188,19 +188,19 @@ boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_req
     co_return answer_of(problem{.status = 404,
                                 .detail = "usage is not counted on this node; set "
                                           "usage.enabled = true"});
-  const auto wish = parse_usage_request(request.query, wall_ms());
-  if (!wish) co_return answer_of(wish.error());
+  const auto command = parse_usage_request(request.query, wall_ms());
+  if (!command) co_return answer_of(command.error());
   if (*context.usage_reports >= max_usage_reports)
     co_return answer_of(
         problem{.status = 503, .detail = "as many usage reports are under way as may be at once"});
   const under_way counted{context.usage_reports};
-  usage_query_ptr query = std::make_shared<const usage_query>(wish->query);
+  usage_query_ptr query = std::make_shared<const usage_query>(command->query);
   const auto answer = co_await context.actors.ask<usage_answer_ptr>(
       context.usage, query, (max_usage_reports + 1) * max_usage_report_time);
   if (!answer) co_return answer_of(answer.error());
   const auto& got = **answer;
   if (!got.ok) co_return answer_of(got.why);
-  if (wish->as_csv)
+  if (command->as_csv)
     co_return admin_answer{.content_type = "text/csv; charset=utf-8; header=present",
                            .body = usage_csv(*query, got.report)};
   co_return admin_answer{.body = usage_json(*query, got.report)};

@@ -84,15 +84,15 @@ result<usage_rebuild_request> parse_rebuild_request(std::string_view text, std::
                                .dry_run = dry_run != nullptr && dry_run->get_bool()};
 }
 
-std::string rebuild_json(const usage_rebuild_status::news& news) {
+std::string rebuild_json(const usage_rebuild_status::update& update) {
   using phase = usage_rebuild_status::phase;
-  json::object out{{"state", phase_names[static_cast<std::size_t>(news.at)]}};
-  if (news.at != phase::none) {
-    out["done_bytes"] = news.done_bytes;
-    out["all_bytes"] = news.all_bytes;
+  json::object out{{"state", phase_names[static_cast<std::size_t>(update.at)]}};
+  if (update.at != phase::none) {
+    out["done_bytes"] = update.done_bytes;
+    out["all_bytes"] = update.all_bytes;
   }
-  if (news.at == phase::done) out["result"] = outcome_json(news.outcome);
-  if (news.at == phase::failed) out["error"] = told_to_clients(news.why);
+  if (update.at == phase::done) out["result"] = outcome_json(update.outcome);
+  if (update.at == phase::failed) out["error"] = told_to_clients(update.why);
   return json::serialize(out);
 }
 
@@ -103,14 +103,14 @@ namespace {
 boost::asio::awaitable<admin_answer> post_usage_rebuild(admin_context& context,
                                                         admin_request& request) {
   if (!context.usage_rebuilder) co_return not_counted();
-  const auto wish = parse_rebuild_request(request.body, wall_ms());
-  if (!wish) co_return answer_of(wish.error());
+  const auto command = parse_rebuild_request(request.body, wall_ms());
+  if (!command) co_return answer_of(command.error());
   if (!context.usage_rebuild->begin()) {
     const problem busy{.status = 409,
                        .detail = "a rebuild is under way; GET this path tells how far"};
     co_return answer_of(busy);
   }
-  caf::anon_send(context.usage_rebuilder, *wish);
+  caf::anon_send(context.usage_rebuilder, *command);
   admin_answer out;
   out.status = 202;
   out.body = rebuild_json(context.usage_rebuild->read());

@@ -16,6 +16,6 @@ result<usage_rebuild_request> parse_rebuild_request(std::string_view body, std::
 
 /// {"state":"none|running|done|failed","done_bytes":…,"all_bytes":…,"result":{…},"error":…}; the
 /// result when done, the error when failed.
-std::string rebuild_json(const usage_rebuild_status::news& news);
+std::string rebuild_json(const usage_rebuild_status::update& update);
 
 } // namespace penstock

@@ -25,8 +25,7 @@ class answer_queue {
   /// `max_done`: so many answered exchanges are kept before the queue is tidied.
   answer_queue(lane_memory& memory, std::size_t max_done) : memory_(memory), max_done_(max_done) {}
 
-  // -- exchanges, by number
-  // ------------------------------------------------------------------------
+  // -- exchanges, by number -----------------------------------------------------------------------
 
   std::uint32_t open();
   /// Where to write its answer; call end() after.
@@ -44,8 +43,7 @@ class answer_queue {
   /// Those and the answers that the socket has not taken.
   std::size_t unanswered() const { return pending() + unsent_answers_; }
 
-  // -- bytes
-  // ---------------------------------------------------------------------------------------
+  // -- bytes --------------------------------------------------------------------------------------
 
   /// Goes out before the next answer, and answers nothing.
   void add_interim(std::string_view text);

@@ -21,8 +21,7 @@ class request_input {
  public:
   explicit request_input(lane_memory& memory) : memory_(memory) {}
 
-  // -- what is left over
-  // -----------------------------------------------------------------------------
+  // -- what is left over --------------------------------------------------------------------------
 
   bool is_empty() const { return left_over_.empty(); }
   /// Adds what was read; gives all, which stays here.
@@ -35,8 +34,7 @@ class request_input {
   void keep(std::string_view bytes) { left_over_.assign(bytes); }
   void drop_left_over();
 
-  // -- looking for the end of a header
-  // ---------------------------------------------------------------
+  // -- looking for the end of a header ------------------------------------------------------------
 
   /// Its size, from the start of the bytes; nothing if more must come. What was looked at before
   /// is not looked at again.
@@ -44,8 +42,7 @@ class request_input {
   /// A blank line was passed over.
   void look_anew() { looked_at_ = 0; }
 
-  // -- the request
-  // ------------------------------------------------------------------------------------
+  // -- the request --------------------------------------------------------------------------------
 
   bool has_request() const { return parser_.has_value(); }
   request_parser& begin_request(const std::vector<std::string>& custom_fields,
@@ -58,8 +55,7 @@ class request_input {
   /// The connection is closed.
   void clear();
 
-  // -- bytes
-  // ------------------------------------------------------------------------------------------
+  // -- bytes --------------------------------------------------------------------------------------
 
   /// Enters in the ledger what is held.
   void note();

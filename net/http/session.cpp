@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
 
 namespace penstock {
@@ -21,9 +22,6 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::int64_t session_ns_per_ms = 1'000'000;
-// After an error answer we read on for a while, so that closing does not reset the connection
-// before the client has read the answer (RFC 9112, section 9.6).
-constexpr std::int64_t linger_ms = 2000;
 constexpr std::size_t max_linger_bytes = 4 << 20;
 // What a request costs, however small, in bytes parsed.
 constexpr std::size_t request_work_bytes = 512;
@@ -48,10 +46,35 @@ boost::asio::const_buffer buffer_of(std::string_view bytes) {
   return {bytes.data(), bytes.size()};
 }
 
+// What the client is told.
+struct refusal {
+  unsigned status = 0;
+  std::string detail;
+};
+
+refusal refusal_of(boost::beast::error_code ec, bool has_header) {
+  if (ec == http::error::header_limit && has_header)
+    return {431, "The chunks' extensions or the trailers are larger than this node takes."};
+  if (ec == http::error::header_limit)
+    return {431, "The request's header has more bytes or fields than this node takes."};
+  if (ec == http::error::body_limit) return {413, "The body is larger than this node takes."};
+  return {400, ec.message()};
+}
+
+// What is wrong with the start of a header, if it can't become a valid one.
+boost::beast::error_code fault_of_start(const session_environment& env, std::string_view bytes) {
+  request_parser probe(env.custom_fields, env.settings.max_header_bytes,
+                       env.settings.max_body_bytes);
+  boost::beast::error_code ec;
+  probe.put(buffer_of(bytes), ec);
+  return ec == http::error::need_more ? boost::beast::error_code{} : ec;
+}
+
 } // namespace
 
 session::session(session_environment& env)
-    : env_(env), input_(env.memory), answers_(env.memory, env.settings.max_pipeline), turn_(env) {}
+    : env_(env), input_(env.memory), answers_(env.memory, env.settings.max_pipeline), steps_(env),
+      turn_(env) {}
 
 session::~session() {
   if (fd_ >= 0) ::close(fd_);
@@ -61,12 +84,11 @@ void session::open(int fd, const ip_address& peer, bool peer_trusted, std::uint6
   PENSTOCK_ASSERT(fd_ < 0 && answers_.unanswered() == 0 && held_bytes() == 0);
   fd_ = fd;
   remote_ = {peer, peer_client, peer_trusted};
-  readable_ = peer_closed_ = output_noted_ = draining_ = served_before_ = false;
+  readable_ = peer_closed_ = output_noted_ = draining_ = false;
   turn_.reset();
   lingered_bytes_ = 0;
   env_.memory.opened();
-  step_ = step::idle;
-  restart_deadline();
+  steps_.open();
   env_.loop.add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, this);
 }
 
@@ -82,70 +104,22 @@ void session::close() {
   env_.handler.on_closed(*this);
 }
 
-// -- the machine ----------------------------------------------------------------------------------
-
-bool session::may_follow(step from, step to) {
-  switch (to) {
-  case step::idle:
-    return from == step::header || from == step::body || from == step::whole;
-  case step::header:
-    return from == step::idle;
-  case step::body:
-    return from == step::header;
-  case step::whole:
-    return from == step::body;
-  case step::ended:
-    return from < step::ended;
-  case step::refused:
-    return from <= step::ended;
-  case step::lingering:
-    return from == step::refused;
-  }
-  return false;
-}
-
-void session::enter(step to) {
-  PENSTOCK_ASSERT(may_follow(step_, to));
-  step_ = to;
-  if (!deadline_.is_blocked() || answers_.all_sent()) restart_deadline();
-}
-
-void session::restart_deadline() {
-  const auto& s = env_.settings;
-  const auto now_ns = env_.loop.now_ns();
-  const auto start = [&](std::int64_t ms) { deadline_.start(now_ns, ms * session_ns_per_ms); };
-  switch (step_) {
-  case step::idle:
-    // A new connection gets as long for its first byte as a request for its header.
-    return start(served_before_ ? s.idle_timeout_ms.count() : s.header_timeout_ms.count());
-  case step::header:
-    return start(s.header_timeout_ms.count());
-  case step::body:
-  case step::whole:
-    return start(s.body_timeout_ms.count());
-  case step::lingering:
-    return start(linger_ms);
-  case step::ended:
-  case step::refused:
-    return deadline_.start(now_ns); // an answer is to come, and it is ours
-  }
-}
-
 /// Nothing is under way in either direction.
 bool session::is_quiet() const {
-  return step_ == step::idle && input_.is_empty() && answers_.pending() == 0 && answers_.all_sent();
+  return steps_.now() == step::idle && input_.is_empty() && answers_.pending() == 0 &&
+         answers_.all_sent();
 }
 
 // -- exchanges ------------------------------------------------------------------------------------
 
 std::uint32_t session::open_exchange(bool keep_alive) {
-  if (!keep_alive && !is_last_taken()) enter(step::ended);
+  if (!keep_alive && !steps_.is_last_taken()) steps_.enter(step::ended, answers_.all_sent());
   return answers_.open();
 }
 
 void session::end_answer(std::uint32_t number) {
   if (!answers_.end(number)) return;
-  served_before_ = true;
+  steps_.note_answered();
   if (output_noted_) return;
   output_noted_ = true;
   env_.handler.on_output(*this);
@@ -166,7 +140,7 @@ void session::on_io(std::uint32_t events) {
 
 /// Whether another request may be begun, by what is unanswered.
 bool session::may_parse() const {
-  if (fd_ < 0 || is_last_taken()) return false;
+  if (fd_ < 0 || steps_.is_last_taken()) return false;
   const auto unanswered = answers_.unanswered();
   if (unanswered == 0) return true;
   return unanswered < env_.settings.max_pipeline && !env_.memory.is_scarce() &&
@@ -190,7 +164,7 @@ bool session::may_read() {
 }
 
 void session::read() {
-  if (step_ == step::lingering) return discard();
+  if (steps_.now() == step::lingering) return discard();
   while (may_read()) {
     // Of who has to wait with it no more is read than tells that it is much.
     const auto most = turn_.must_wait(session_environment::receive_bytes)
@@ -233,7 +207,7 @@ void session::take(std::string_view bytes, bool is_left_over) {
   if (input_.is_empty()) input_.drop_left_over();
   input_.note();
   // The start of a header is kept only where there is room for it.
-  if (step_ == step::header && overloaded()) input_.drop_left_over();
+  if (steps_.now() == step::header && overloaded()) input_.drop_left_over();
   input_.note();
 }
 
@@ -257,7 +231,7 @@ std::size_t session::begin_request(std::string_view bytes) {
     input_.look_anew();
     return 1;
   }
-  if (step_ != step::header) enter(step::header);
+  if (steps_.now() != step::header) steps_.enter(step::header, answers_.all_sent());
   const auto header_size = input_.header_size(bytes);
   if (!header_size) return refuses_header(bytes) ? bytes.size() : 0;
   const auto& s = env_.settings;
@@ -276,7 +250,7 @@ std::size_t session::begin_request(std::string_view bytes) {
   }
   request.keep_header(bytes.data(), *header_size);
   input_.note();
-  enter(step::body);
+  steps_.enter(step::body, answers_.all_sent());
   if (env_.handler.on_header(*this, request)) {
     take_no_more();
     return bytes.size();
@@ -287,9 +261,14 @@ std::size_t session::begin_request(std::string_view bytes) {
 
 // Of a header that is not whole: it is too large, or can't become a valid one.
 bool session::refuses_header(std::string_view bytes) {
-  if (bytes.size() <= env_.settings.max_header_bytes) return looks_wrong_already(bytes);
-  reject(431, "The request's header is larger than this node takes.");
-  return true;
+  if (bytes.size() > env_.settings.max_header_bytes) {
+    reject(431, "The request's header is larger than this node takes.");
+    return true;
+  }
+  // It is told so now rather than at the header timeout.
+  const auto fault = fault_of_start(env_, bytes);
+  if (fault) reject(fault);
+  return fault.failed();
 }
 
 void session::send_continue() {
@@ -317,7 +296,7 @@ std::size_t session::continue_body(std::string_view bytes) {
     if (!turn_.must_wait(request.buffered_bytes())) {
       finish_request();
     } else {
-      enter(step::whole);
+      steps_.enter(step::whole, answers_.all_sent());
       wait_for_turn();
     }
   } else if (overloaded()) {
@@ -345,33 +324,19 @@ void session::finish_request() {
   turn_.note_request();
   env_.handler.on_request(*this, request);
   input_.end_request();
-  if (!is_last_taken()) enter(step::idle);
-}
-
-// A request that can't become a valid one is told so now rather than at the header timeout.
-bool session::looks_wrong_already(std::string_view bytes) {
-  request_parser probe(env_.custom_fields, env_.settings.max_header_bytes,
-                       env_.settings.max_body_bytes);
-  boost::beast::error_code ec;
-  probe.put(buffer_of(bytes), ec);
-  if (!ec || ec == http::error::need_more) return false;
-  reject(ec);
-  return true;
-}
-
-void session::reject(boost::beast::error_code ec) {
-  if (ec == http::error::header_limit && input_.has_request() && input_.request().has_header())
-    return reject(431, "The chunks' extensions or the trailers are larger than this node takes.");
-  if (ec == http::error::header_limit)
-    return reject(431, "The request's header has more bytes or fields than this node takes.");
-  if (ec == http::error::body_limit) return reject(413, "The body is larger than this node takes.");
-  reject(400, ec.message());
+  if (!steps_.is_last_taken()) steps_.enter(step::idle, answers_.all_sent());
 }
 
 // Of the connection; the request that is arriving is refused.
 void session::take_no_more() {
-  if (step_ != step::refused) enter(step::refused);
+  if (steps_.now() != step::refused) steps_.enter(step::refused, answers_.all_sent());
   input_.end_request();
+}
+
+void session::reject(boost::beast::error_code ec) {
+  const auto [status, detail] =
+      refusal_of(ec, input_.has_request() && input_.request().has_header());
+  reject(status, detail);
 }
 
 void session::reject(unsigned status, std::string_view detail) {
@@ -383,7 +348,7 @@ void session::on_end_of_input() {
   const bool is_incomplete = input_.has_request() || !input_.is_empty();
   if (!is_incomplete && answers_.pending() == 0 && answers_.all_sent()) return close();
   // Half-closed: the answers under way are still wanted, and are the last. Nothing is left unread.
-  enter(step::ended);
+  steps_.enter(step::ended, answers_.all_sent());
   if (!is_incomplete) return;
   input_.end_request();
   env_.handler.on_bad_request(*this, 400,
@@ -401,9 +366,9 @@ void session::flush() {
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return close();
-      return deadline_.block(env_.loop.now_ns(),
-                             env_.settings.write_timeout_ms.count() * session_ns_per_ms,
-                             answers_.sent_bytes(), unsent.size());
+      return steps_.deadline().block(env_.loop.now_ns(),
+                                     env_.settings.write_timeout_ms.count() * session_ns_per_ms,
+                                     answers_.sent_bytes(), unsent.size());
     }
     answers_.sent(static_cast<std::size_t>(n));
     env_.metrics.bytes_out.add(static_cast<std::uint64_t>(n));
@@ -413,19 +378,19 @@ void session::flush() {
 
 void session::after_sent() {
   answers_.end_sending();
-  if (step_ == step::lingering) return; // flushed twice in a turn
-  if (is_last_sent()) return step_ == step::refused ? linger() : close();
+  if (steps_.now() == step::lingering) return; // flushed twice in a turn
+  if (is_last_sent()) return steps_.now() == step::refused ? linger() : close();
   if (draining_ && is_quiet()) return close();
-  if (!deadline_.is_of_client() || step_ == step::idle) restart_deadline();
+  if (!steps_.deadline().is_of_client() || steps_.now() == step::idle) steps_.restart_deadline();
   if (parsing_) return; // a 100 Continue: parsing goes on below us
   if (!turn_.is_waiting()) take_what_waits();
 }
 
 // What the full pipeline, the full socket or the other connections kept waiting.
 void session::take_what_waits() {
-  if (step_ == step::whole) finish_request();
+  if (steps_.now() == step::whole) finish_request();
   if (fd_ < 0) return;
-  if (!input_.is_empty() && !is_last_taken()) {
+  if (!input_.is_empty() && !steps_.is_last_taken()) {
     const auto waiting = input_.take();
     take(waiting, false);
   }
@@ -435,9 +400,9 @@ void session::take_what_waits() {
 bool session::go_on() {
   if (fd_ < 0 || !turn_.is_waiting()) return false;
   // The client was not late while it waited for us.
-  deadline_.prolong(turn_.end_wait());
+  steps_.deadline().prolong(turn_.end_wait());
   if (!answers_.all_sent()) return false; // after_sent() goes on
-  if (step_ == step::lingering) return discard(), true;
+  if (steps_.now() == step::lingering) return discard(), true;
   turn_.begin_pass();
   take_what_waits();
   turn_.end_pass();
@@ -446,7 +411,7 @@ bool session::go_on() {
 
 void session::linger() {
   ::shutdown(fd_, SHUT_WR);
-  enter(step::lingering);
+  steps_.enter(step::lingering, answers_.all_sent());
   input_.drop_left_over();
   input_.note();
   readable_ = true;
@@ -468,18 +433,18 @@ void session::discard() {
 
 void session::check_deadline(std::int64_t now_ns) {
   // Who waits for its turn waits for us.
-  if (fd_ < 0 || !deadline_.has_passed(now_ns) || turn_.is_waiting()) return;
+  if (fd_ < 0 || !steps_.deadline().has_passed(now_ns) || turn_.is_waiting()) return;
   if (!answers_.all_sent()) {
     env_.metrics.count(timeout_kind::write);
     return close();
   }
-  if (step_ == step::lingering) return close();
-  if (answers_.pending() > 0) return deadline_.suspend(); // after_sent() sets a new one
-  if (step_ == step::idle) {
+  if (steps_.now() == step::lingering) return close();
+  if (answers_.pending() > 0) return steps_.deadline().suspend(); // after_sent() sets a new one
+  if (steps_.now() == step::idle) {
     env_.metrics.count(timeout_kind::idle);
     return close();
   }
-  env_.metrics.count(step_ == step::body ? timeout_kind::body : timeout_kind::header);
+  env_.metrics.count(steps_.now() == step::body ? timeout_kind::body : timeout_kind::header);
   reject(408, "The request did not arrive in time.");
 }
 
@@ -487,12 +452,13 @@ std::size_t session::bytes_kept_by_slowness(std::int64_t now_ns) const {
   if (fd_ < 0) return 0;
   const bool is_unsent = !answers_.all_sent();
   // A request that is behind one of ours that takes long is not its client's fault.
-  const bool is_arriving = (step_ == step::header || step_ == step::body) &&
+  const bool is_arriving = (steps_.now() == step::header || steps_.now() == step::body) &&
                            answers_.pending() == 0 && !turn_.is_waiting();
-  if (is_unsent ? !deadline_.is_blocked() : !is_arriving) return 0;
-  const auto since_ns = deadline_.since_ns();
+  if (is_unsent ? !steps_.deadline().is_blocked() : !is_arriving) return 0;
+  const auto since_ns = steps_.deadline().since_ns();
   if (now_ns - since_ns < scarce_patience_ns) return 0;
-  const auto moved = is_unsent ? deadline_.sent_since(answers_.sent_bytes()) : arriving_bytes();
+  const auto moved =
+      is_unsent ? steps_.deadline().sent_since(answers_.sent_bytes()) : arriving_bytes();
   const auto waited_ms = (now_ns - since_ns) / session_ns_per_ms;
   const bool is_slow =
       static_cast<std::int64_t>(moved) * 1'000 < waited_ms * min_scarce_rate_bytes_s;

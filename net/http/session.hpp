@@ -5,8 +5,8 @@
 #include "net/http/answer_queue.hpp"
 #include "net/http/request_input.hpp"
 #include "net/http/request_parser.hpp"
-#include "net/http/session_deadline.hpp"
 #include "net/http/session_environment.hpp"
+#include "net/http/session_steps.hpp"
 #include "net/http/turn_share.hpp"
 #include "net/loop/event_loop.hpp"
 
@@ -23,20 +23,8 @@ namespace penstock {
 /// socket (at most max_pipeline of them, and max_unsent_bytes and one); while any is unsent,
 /// nothing more is read. All of it is in the lane's ledger.
 ///
-/// What is read (step), each with a deadline of its own; answer_queue, session_deadline and
-/// turn_share draw the other machines:
-///
-///             first byte           its header is whole
-///   ┌─> idle ───────────> header ───────────────────────> body ───────> whole: handled when it is
-///   │                        │  the request is whole        │             │    the connection's
-///   turn │<───────────────────────┴──────────────────────────────┴─────────────┘ │ │   from all of
-///   these: │     the client's last request, or the end of its input ──> ended │     wrong, late,
-///   or too much; also from ended ───────────> refused ──> lingering │ the answer is sent └──
-///   open()
-///
-/// When the last answer is sent, `ended` closes; `refused` reads on for a while, since unread bytes
-/// may remain. An idle connection closes when the client ends its input, in a drain, or at its
-/// deadline. close() leads out of each.
+/// session_steps, answer_queue and turn_share draw its machines. An idle connection closes when the
+/// client ends its input, in a drain, or at its deadline; close() leads out of each step.
 class session final : public io_handler {
  public:
   explicit session(session_environment& env);
@@ -94,7 +82,7 @@ class session final : public io_handler {
   bool draining() const { return draining_; }
 
  private:
-  enum class step : std::uint8_t { idle, header, body, whole, ended, refused, lingering };
+  using step = session_steps::step;
 
   struct remote_end {
     ip_address address;
@@ -102,19 +90,10 @@ class session final : public io_handler {
     bool is_trusted = false;
   };
 
-  // -- the machine
-  // ----------------------------------------------------------------------------------
-
-  static bool may_follow(step from, step to);
-  void enter(step to);
-  void restart_deadline();
-  /// No further request is taken.
-  bool is_last_taken() const { return step_ >= step::ended; }
-  bool is_last_sent() const { return is_last_taken() && answers_.pending() == 0; }
+  bool is_last_sent() const { return steps_.is_last_taken() && answers_.pending() == 0; }
   bool is_quiet() const;
 
-  // -- input
-  // ----------------------------------------------------------------------------------------
+  // -- input --------------------------------------------------------------------------------------
 
   bool may_read();
   bool may_parse() const;
@@ -128,7 +107,6 @@ class session final : public io_handler {
   std::size_t continue_body(std::string_view bytes);
   void finish_request();
   void send_continue();
-  bool looks_wrong_already(std::string_view bytes);
   void take_no_more();
   void reject(boost::beast::error_code ec);
   void reject(unsigned status, std::string_view detail);
@@ -136,8 +114,7 @@ class session final : public io_handler {
   bool overloaded();
   void take_what_waits();
 
-  // -- output
-  // ---------------------------------------------------------------------------------------
+  // -- output -------------------------------------------------------------------------------------
 
   void after_sent();
   void linger();
@@ -148,10 +125,9 @@ class session final : public io_handler {
   std::uint32_t generation_ = 0;
   remote_end remote_;
 
-  step step_ = step::idle;
   request_input input_;
   answer_queue answers_;
-  session_deadline deadline_;
+  session_steps steps_;
   turn_share turn_;
 
   bool readable_ = false;    // edge-triggered: bytes may wait in the socket
@@ -159,7 +135,6 @@ class session final : public io_handler {
   bool parsing_ = false;     // parse() is on the stack
   bool output_noted_ = false;
   bool draining_ = false;
-  bool served_before_ = false;
   std::size_t lingered_bytes_ = 0;
 };
 

@@ -123,17 +123,17 @@ void ack_waits::note_waits(std::size_t bytes_before) {
   lane_.metrics.publish_waits.set(static_cast<std::int64_t>(waits_.size()));
 }
 
-void ack_waits::on_published(const published_news& news) {
+void ack_waits::on_published(const published_update& update) {
   lane_.loop.refresh_now();
   const auto bytes_before = waits_.bytes();
-  for (const auto& item : news.items) {
+  for (const auto& item : update.items) {
     auto* wait = waits_.find(item.token);
     if (!wait) continue;
     PENSTOCK_ASSERT(wait->sinks > 0);
     if (item.published && --wait->sinks > 0) continue;
-    const auto lack =
+    const auto shortfall =
         wait->request.ack == ack_level::replicated ? unpublished::alone : unpublished::dead_letter;
-    end_wait(*waits_.take(item.token), item.published ? unpublished::no : lack);
+    end_wait(*waits_.take(item.token), item.published ? unpublished::no : shortfall);
   }
   note_waits(bytes_before);
 }
@@ -160,38 +160,41 @@ void ack_waits::hurry(std::chrono::milliseconds drain_timeout_ms) {
   note_waits(bytes_before);
 }
 
-void ack_waits::end_wait(publish_wait& wait, unpublished lack) {
+void ack_waits::end_wait(publish_wait& wait, unpublished shortfall) {
   auto& r = wait.request;
   const auto* claims = wait.details.claims.get();
   bool stored = !claims;
   if (claims) {
-    if (lack == unpublished::no) lack = claims->lack;
+    if (shortfall == unpublished::no) shortfall = claims->shortfall;
     for (const auto& one : claims->all) {
       stored = stored || one.state == claim_state::accepted || one.state == claim_state::repeat;
-      if (one.state == claim_state::repeat && lack == unpublished::no) lack = unpublished::earlier;
+      if (one.state == claim_state::repeat && shortfall == unpublished::no)
+        shortfall = unpublished::earlier;
     }
   }
-  r.lack = lack;
+  r.shortfall = shortfall;
   if (claims && claims->origin) { // counted where the client is
-    if (lack == unpublished::no && r.ack == ack_level::replicated) r.lack = unpublished::replicated;
+    if (shortfall == unpublished::no && r.ack == ack_level::replicated)
+      r.shortfall = unpublished::replicated;
     return claim_answers_.answer_origin(r, *claims);
   }
-  if (stored) count_wait(r.ack, lack);
+  if (stored) count_wait(r.ack, shortfall);
   if (claims) return claim_answers_.answer_claimed(r, wait.details);
   const auto* details = r.details == waiting_request::no_details ? nullptr : &wait.details;
-  if (lack == unpublished::no)
+  if (shortfall == unpublished::no)
     return responder_.answer_stored(r, details, wait.first_seq, lane_.node.tag);
   responder_.answer_unpublished(
       r, responder_.stored_members(r, details, wait.first_seq, lane_.node.tag), wait.policy, false);
 }
 
-void ack_waits::count_wait(ack_level level, unpublished lack) {
+void ack_waits::count_wait(ack_level level, unpublished shortfall) {
   auto& m = lane_.metrics;
   const bool replicated = level == ack_level::replicated;
-  if (lack == unpublished::no)
+  if (shortfall == unpublished::no)
     (replicated ? m.replicated : m.published).add();
   else
-    (replicated ? m.unreplicated_answers : m.unpublished_answers)[static_cast<std::size_t>(lack)]
+    (replicated ? m.unreplicated_answers
+                : m.unpublished_answers)[static_cast<std::size_t>(shortfall)]
         .add();
 }
 

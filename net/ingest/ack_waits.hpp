@@ -46,7 +46,7 @@ class ack_waits {
   /// A request with claims, all of which are settled. What was stored before, or by another node,
   /// is not asked about here.
   void await_claimed(std::unique_ptr<turn_batch> batch);
-  void on_published(const published_news& news);
+  void on_published(const published_update& update);
   /// Those whose time is over are answered.
   void end_late_waits();
   /// At the end of a turn, for those that began in it: one message a stream and sink, or for the
@@ -67,8 +67,8 @@ class ack_waits {
   void begin_wait(const std::string& stream, await_published::item events,
                   std::unique_ptr<publish_wait> wait);
   void add_question(const std::string& stream, ack_level level, await_published::item events);
-  void end_wait(publish_wait& wait, unpublished lack);
-  void count_wait(ack_level level, unpublished lack);
+  void end_wait(publish_wait& wait, unpublished shortfall);
+  void count_wait(ack_level level, unpublished shortfall);
   void note_waits(std::size_t bytes_before);
 
   lane_context& lane_;

@@ -57,7 +57,7 @@ void claim_answers::answer_one_claim(waiting_request& r, const request_details& 
   if (is_stored(claim)) {
     r.count = claim.count;
     r.replayed = claim.state == claim_state::repeat;
-    if (r.lack == unpublished::no)
+    if (r.shortfall == unpublished::no)
       return responder_.answer_stored(r, &details, claim.seq, claim.tag_text());
     return responder_.answer_unpublished(
         r, responder_.stored_members(r, &details, claim.seq, claim.tag_text()),
@@ -113,7 +113,7 @@ void claim_answers::answer_each_claim(waiting_request& r, const request_details&
   members += ',' + errors.members(details.lines - accepted);
   if (details.wants_ids) members += ",\"ids\":[" + ids + ']';
   r.replayed = accepted > 0 && repeats == accepted;
-  if (accepted > 0 && r.lack != unpublished::no)
+  if (accepted > 0 && r.shortfall != unpublished::no)
     return responder_.answer_unpublished(r, std::move(members), details.claims->policy, true);
   if (accepted > 0)
     return responder_.answer(r, 202, [&](std::string& out) {
@@ -129,7 +129,7 @@ void claim_answers::answer_each_claim(waiting_request& r, const request_details&
 
 void claim_answers::answer_origin(const waiting_request& r, const request_claims& claims) {
   forward_reply reply{
-      claims.origin_token, lane_.node.tag, {}, r.state, static_cast<std::uint8_t>(r.lack)};
+      claims.origin_token, lane_.node.tag, {}, r.state, static_cast<std::uint8_t>(r.shortfall)};
   for (const auto& one : claims.all)
     reply.verdicts.push_back({one.line, one.state, one.seq, one.count, one.status,
                               one.retry_after_s, std::string{one.tag_text()}});

@@ -19,12 +19,12 @@ class cluster_routes {
       : places_(std::move(places)), self_member_(self_member) {}
 
   void set_placement(placement_ptr places) { places_ = std::move(places); }
-  void on_peer_up(const peer_up& news) {
-    if (front_ends_.size() <= news.member) front_ends_.resize(news.member + 1u);
-    front_ends_[news.member] = news.front_ends;
+  void on_peer_up(const peer_up& update) {
+    if (front_ends_.size() <= update.member) front_ends_.resize(update.member + 1u);
+    front_ends_[update.member] = update.front_ends;
   }
-  void on_peer_down(const peer_down& news) {
-    if (news.member < front_ends_.size()) front_ends_[news.member].clear();
+  void on_peer_down(const peer_down& update) {
+    if (update.member < front_ends_.size()) front_ends_[update.member].clear();
   }
 
   std::uint16_t self_member() const { return self_member_; }

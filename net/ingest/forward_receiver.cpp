@@ -113,7 +113,7 @@ void forward_receiver::take(const forward_request& request, const front_end_hand
       (settings.ack == ack_level::published && rules_.feeds_publisher(settings)))
     r.ack = settings.ack;
   else
-    r.lack = unpublished::late; // should the node where the client is promise more
+    r.shortfall = unpublished::late; // should the node where the client is promise more
   batch->limited = !r.plan->rules.limits.empty();
   admit_item item{.client = request.client, .key = request.key, .plan = request.plan};
   item.stream = stream_id(request.stream);
@@ -142,15 +142,15 @@ void forward_receiver::fill(turn_batch& batch, const forward_request& request) {
   claims.origin_token = request.token;
   claims.origin_epoch = request.epoch;
   std::uint32_t first = 0;
-  for (const auto& wish : request.claims) {
+  for (const auto& command : request.claims) {
     event_claim one;
-    one.key = {wish.key_high, wish.key_low};
-    one.content = wish.content;
-    one.line = wish.index;
+    one.key = {command.key_high, command.key_low};
+    one.content = command.content;
+    one.line = command.index;
     one.member = cluster_.self_member();
     claims.all.push_back(one);
-    block.keys.push_back({one.key, one.content, first, wish.count});
-    first += wish.count;
+    block.keys.push_back({one.key, one.content, first, command.count});
+    first += command.count;
   }
 }
 

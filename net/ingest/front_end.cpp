@@ -58,20 +58,20 @@ ingest_handle::behavior_type front_end::make_behavior() {
   return {
       [this](caf::open_atom) { acceptor_.start_listening(); },
       [this](const admit_reply& reply) { limiters_.on_verdicts(reply); },
-      [this](const subscribe_verdicts& wish) { limiters_.tell_of_verdicts(wish); },
+      [this](const subscribe_verdicts& command) { limiters_.tell_of_verdicts(command); },
       [this](const append_done& done) { journal_.on_durable(done); },
-      [this](const published_news& news) { waits_.on_published(news); },
+      [this](const published_update& update) { waits_.on_published(update); },
       [this](const claim_reply& reply) { claims_.on_claims(reply); },
       [this](const forward_request& request) { forward_receiver_.on_forward(request); },
       [this](const forward_reply& reply) { claims_.on_forward_reply(reply); },
       [this](const key_rows& rows) { forward_receiver_.on_key_rows(rows); },
-      [this](const peer_up& news) { on_peer_up(news); },
-      [this](const peer_down& news) { on_peer_down(news); },
+      [this](const peer_up& update) { on_peer_up(update); },
+      [this](const peer_down& update) { on_peer_down(update); },
       [this](const placement_changed& change) { set_placement(change.to); },
       [this](const refused_streams_ptr& which) { rules_.set_refused_streams(which); },
       [this](const limits_reply& reply) { limits_.on_reply(reply); },
-      [this](const rules_changed& news) { rules_.set_rules(news.rules); },
-      [this](const accounts_changed& news) { rules_.set_accounts(news); },
+      [this](const rules_changed& update) { rules_.set_rules(update.rules); },
+      [this](const accounts_changed& update) { rules_.set_accounts(update); },
       [this](drain how) -> caf::result<drained> {
         drained_ = lane_.self->make_response_promise();
         begin_drain(how.time_ms.count() > 0 ? how.time_ms : parts_.drain_timeout_ms);
@@ -125,14 +125,14 @@ void front_end::set_placement(const placement_ptr& places) {
   limiters_.on_placement();
 }
 
-void front_end::on_peer_up(const peer_up& news) {
-  cluster_.on_peer_up(news);
-  if (cluster_.is_linked(news.member)) forwards_.send_unsent(news.member);
+void front_end::on_peer_up(const peer_up& update) {
+  cluster_.on_peer_up(update);
+  if (cluster_.is_linked(update.member)) forwards_.send_unsent(update.member);
 }
 
-void front_end::on_peer_down(const peer_down& news) {
-  cluster_.on_peer_down(news);
-  claims_.on_peer_down(news.member);
+void front_end::on_peer_down(const peer_down& update) {
+  cluster_.on_peer_down(update);
+  claims_.on_peer_down(update.member);
 }
 
 // -- turns ----------------------------------------------------------------------------------------

@@ -120,8 +120,8 @@ class front_end final : public request_handler, public loop_client {
  private:
   void on_usage(session& from, const request_parser& parser, std::string_view query);
   void set_placement(const placement_ptr& places);
-  void on_peer_up(const peer_up& news);
-  void on_peer_down(const peer_down& news);
+  void on_peer_up(const peer_up& update);
+  void on_peer_down(const peer_down& update);
   void begin_drain(std::chrono::milliseconds timeout_ms);
   void finish_drain_if_idle();
 

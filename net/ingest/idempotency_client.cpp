@@ -77,12 +77,12 @@ void idempotency_client::on_forward_reply(const forward_reply& reply) {
   auto& claims = claims_of(*batch);
   claims.limits = reply.limits;
   const auto wanted = batch->requests[0].ack;
-  if (reply.lack == static_cast<std::uint8_t>(unpublished::replicated)) {
-    if (wanted == ack_level::published) claims.lack = unpublished::late;
-  } else if (reply.lack >= unpublished_names.size())
-    claims.lack = unpublished::late;
-  else if (reply.lack > 0)
-    claims.lack = static_cast<unpublished>(reply.lack);
+  if (reply.shortfall == static_cast<std::uint8_t>(unpublished::replicated)) {
+    if (wanted == ack_level::published) claims.shortfall = unpublished::late;
+  } else if (reply.shortfall >= unpublished_names.size())
+    claims.shortfall = unpublished::late;
+  else if (reply.shortfall > 0)
+    claims.shortfall = static_cast<unpublished>(reply.shortfall);
   auto verdicts = reply.verdicts;
   for (auto& verdict : verdicts) {
     // A peer's last word; anything else it might say would leave the request without an end.

@@ -96,19 +96,19 @@ void limiter_client::on_verdicts(const admit_reply& reply) {
   apply(std::move(whole));
 }
 
-void limiter_client::tell_of_verdicts(const subscribe_verdicts& wish) {
-  extensions_.add(wish.who, wish.window);
+void limiter_client::tell_of_verdicts(const subscribe_verdicts& request) {
+  extensions_.add(request.who, request.window);
 }
 
 void limiter_client::tell_extensions(const turn_batch& batch) {
   extensions_.tell([&batch](const stream_filter&) {
-    feed<turn_verdicts>::news news;
+    feed<turn_verdicts>::update update;
     for (const auto& r : batch.requests)
-      news.content.requests.push_back(
+      update.content.requests.push_back(
           {r.plan->charges.plan(), r.count, std::min(r.state.granted, r.count), r.state.reason});
-    news.count = news.content.requests.size();
-    news.bytes = news.count * sizeof(turn_verdicts::one);
-    return news;
+    update.count = update.content.requests.size();
+    update.bytes = update.count * sizeof(turn_verdicts::one);
+    return update;
   });
 }
 

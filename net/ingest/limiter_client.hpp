@@ -46,7 +46,7 @@ class limiter_client {
   /// Takes verdicts as they come. Requests whose verdict is here don't wait for the others.
   void on_verdicts(const admit_reply& reply);
   /// An extension is told of verdicts from now on.
-  void tell_of_verdicts(const subscribe_verdicts& wish);
+  void tell_of_verdicts(const subscribe_verdicts& request);
 
  private:
   /// Requests that may be sent to a limiter together.

@@ -25,8 +25,8 @@ answer_context plain_context(const request_parser& parser, bool keep_alive) {
   return ctx;
 }
 
-std::string_view why_unreplicated(unpublished lack) {
-  switch (lack) {
+std::string_view why_unreplicated(unpublished shortfall) {
+  switch (shortfall) {
   case unpublished::alone:
     return "no other node is in reach that could hold them, too; they will be published.";
   case unpublished::draining:
@@ -39,8 +39,8 @@ std::string_view why_unreplicated(unpublished lack) {
   }
 }
 
-std::string_view why_unpublished(unpublished lack) {
-  switch (lack) {
+std::string_view why_unpublished(unpublished shortfall) {
+  switch (shortfall) {
   case unpublished::dead_letter:
     return "a sink of the stream refused one for good, which is kept as a dead letter and can be "
            "sent again by an operator.";
@@ -192,13 +192,13 @@ void responder::answer_failed(waiting_request& r, const error& why) {
 void responder::answer_unpublished(waiting_request& r, std::string members,
                                    unpublished_policy policy, bool has_key) {
   members += R"(,"ack":"journaled")";
-  if (policy == unpublished_policy::accept || r.lack == unpublished::earlier)
+  if (policy == unpublished_policy::accept || r.shortfall == unpublished::earlier)
     return answer(r, 202, [&](std::string& out) {
       writer_.json(out, context_of(r), 202, "{" + members + "}");
     });
   problem what{503, "The events are stored under the ids given here, but "};
   what.detail +=
-      r.ack == ack_level::replicated ? why_unreplicated(r.lack) : why_unpublished(r.lack);
+      r.ack == ack_level::replicated ? why_unreplicated(r.shortfall) : why_unpublished(r.shortfall);
   what.detail += has_key ? " A repeat with the same key does not store them again."
                          : " To send them again would store them twice; a request with an "
                            "Idempotency-Key can be repeated safely.";

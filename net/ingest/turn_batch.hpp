@@ -42,8 +42,9 @@ struct waiting_request {
   bool answered = false;
   bool replayed = false;                ///< answered with what an earlier request stored
   ack_level ack = ack_level::journaled; ///< when it is answered; published: it feeds a publisher
-  unpublished lack = unpublished::no;   ///< what its answer must admit, if it waits beyond the disk
-  const served_plan* plan = nullptr;    ///< under which it was let in; one of turn_batch::plans
+  unpublished shortfall =
+      unpublished::no;               ///< what its answer must admit, if it waits beyond the disk
+  const served_plan* plan = nullptr; ///< under which it was let in; one of turn_batch::plans
   /// Reserved for its stream, whose name is new, until it is known whether an event is stored.
   std::uint32_t name_place = stream_names::no_place;
   verdict state{};
@@ -52,7 +53,7 @@ struct waiting_request {
   static constexpr std::uint32_t no_details = ~0u;
 };
 
-/// A wish to store what came with one key.
+/// A request to store what came with one key.
 struct event_claim {
   idempotency_key key;
   std::uint64_t content = 0;
@@ -88,7 +89,7 @@ struct request_claims {
   std::int64_t max_wait_ns = max_claim_wait_ns; ///< …and for how long it may
   std::string why;                              ///< what failed here, if something did
   std::optional<verdict> limits;                ///< from the node that stored the events
-  unpublished lack = unpublished::no;           ///< of the events that other nodes stored
+  unpublished shortfall = unpublished::no;      ///< of the events that other nodes stored
   unpublished_policy policy = unpublished_policy::accept; ///< of the stream
   front_end_handle origin; ///< the front end of a peer that forwarded this; null: ours
   std::uint64_t origin_token = 0;

@@ -177,10 +177,10 @@ void add_dead_letters(page& out, const dead_letter_metrics& letters,
   out.gauge("penstock_dead_letters_bytes", "What they take of dead_letters.max_size.")
       .value(letters.bytes.value());
   out.counter("penstock_dead_letters_buried_total", "Events that became dead letters.")
-      .value(letters.buried.value());
+      .value(letters.stored.value());
   out.counter("penstock_dead_letters_failures_total",
               "Times that some could not be kept; their part of the sink waits and tries again.")
-      .value(letters.bury_failures.value());
+      .value(letters.store_failures.value());
   out.counter("penstock_dead_letters_retried_total", "Dead letters sent again, by the outcome.")
       .value(letters.retried.value(), {{"result", "sent"}})
       .value(letters.refused_again.value(), {{"result", "refused"}});

@@ -271,8 +271,13 @@ class data_dir_check {
 
 } // namespace
 
+result<fs::path> make_private_directory(std::string pattern) {
+  if (::mkdtemp(pattern.data()) == nullptr) return system_error(pattern, "make directory");
+  return fs::path{std::move(pattern)};
+}
+
 result<data_dir_copy> data_dir_copy::make(const fs::path& dir, const fs::path& scratch,
-                                          const std::function<void(const fs::path&)>& made) {
+                                          const directory_maker& make_copy) {
   std::error_code fault;
   auto original = fs::absolute(dir, fault).lexically_normal();
   if (!original.has_filename()) original = original.parent_path();
@@ -280,12 +285,11 @@ result<data_dir_copy> data_dir_copy::make(const fs::path& dir, const fs::path& s
   auto lock = lock_original(original);
   if (!lock) return lock.error();
   data_dir_copy copy{std::move(original), std::move(*lock)};
-  if (auto filled = copy.fill(scratch, made); !filled) return filled.error();
+  if (auto filled = copy.fill(scratch, make_copy); !filled) return filled.error();
   return copy;
 }
 
-result<void> data_dir_copy::fill(const fs::path& scratch,
-                                 const std::function<void(const fs::path&)>& made) {
+result<void> data_dir_copy::fill(const fs::path& scratch, const directory_maker& make_copy) {
   auto found = list_original(dir_);
   if (!found) return found.error();
   std::error_code fault;
@@ -295,10 +299,9 @@ result<void> data_dir_copy::fill(const fs::path& scratch,
     return error{errc::disk_full, scratch.string() + " has room for " + std::to_string(room) +
                                       " bytes, and a copy of " + dir_.string() + " may take " +
                                       std::to_string(found->bytes)};
-  auto name = (scratch / "penstock-check-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) return system_error(name, "make directory");
-  copy_ = name;
-  if (made) made(copy_);
+  auto made = make_copy((scratch / "penstock-check-XXXXXX").string());
+  if (!made) return made.error();
+  copy_ = std::move(*made);
   for (const auto& one : found->directories)
     if (auto done = make_directory(copy_ / one); !done) return done;
   for (const auto& one : found->files)

@@ -17,6 +17,10 @@ namespace penstock {
 /// Files and directories that a data directory may have, to be checked.
 inline constexpr std::size_t max_checked_files = 1'000'000;
 
+/// Makes a directory, mode 0700, of a name that ends in XXXXXX, in place of which it has others
+/// then.
+result<std::filesystem::path> make_private_directory(std::string pattern);
+
 /// A private copy of a data directory, mode 0700, that goes away with the object. Opening it as a
 /// node does tells what a node would say and do, in the same words, and leaves the original alone.
 /// What was set aside earlier, logs that wait for their use and reserves are left out. Of symbolic
@@ -25,11 +29,12 @@ class data_dir_copy {
  public:
   /// Locks the original against a node's start, without writing, for as long as the copy lives.
   /// Errors: locked when a node runs on it; not_found when it is none; disk_full when there is no
-  /// room for the copy in `scratch`, which takes at most as much as the original; io. `made`, if
-  /// given, gets the copy's path when there is nothing in it yet.
-  static result<data_dir_copy>
-  make(const std::filesystem::path& dir, const std::filesystem::path& scratch,
-       const std::function<void(const std::filesystem::path&)>& made = {});
+  /// room for the copy in `scratch`, which takes at most as much as the original; io. `make_copy`
+  /// is make_private_directory, or calls it and notes what it made.
+  using directory_maker = std::function<result<std::filesystem::path>(std::string pattern)>;
+  static result<data_dir_copy> make(const std::filesystem::path& dir,
+                                    const std::filesystem::path& scratch,
+                                    const directory_maker& make_copy = make_private_directory);
   data_dir_copy(data_dir_copy&& other) noexcept
       : dir_(std::move(other.dir_)), copy_(std::exchange(other.copy_, {})),
         lock_(std::move(other.lock_)) {}
@@ -43,8 +48,7 @@ class data_dir_copy {
  private:
   data_dir_copy(std::filesystem::path dir, unique_fd lock)
       : dir_(std::move(dir)), lock_(std::move(lock)) {}
-  result<void> fill(const std::filesystem::path& scratch,
-                    const std::function<void(const std::filesystem::path&)>& made);
+  result<void> fill(const std::filesystem::path& scratch, const directory_maker& make_copy);
 
   std::filesystem::path dir_;
   std::filesystem::path copy_;

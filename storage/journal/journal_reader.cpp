@@ -100,7 +100,7 @@ class open_segment_reader {
   /// Adds to `count` what is owed of `stream` from `first` to `last`: of the rows that can be read
   /// one by one, as those do who read them.
   result<void> count(const std::string& stream, std::uint64_t first, std::uint64_t last,
-                     const owed_events& owed, event_volume& count) {
+                     const backlog_events& backlog, event_volume& count) {
     if (auto started = start(stream, first - 1); !started) return started;
     for (;;) {
       const auto row = next();
@@ -109,9 +109,9 @@ class open_segment_reader {
       if (!row) return row.error();
       if (is_over) return {};
       const auto from = std::max(first, (*row)->seq), to = std::min(last, (*row)->last_seq);
-      const auto portion = owed.between(stream, from, to);
-      if (portion != owed_events::portion::none)
-        count += owed_of_row(**row, from, to, portion, owed);
+      const auto portion = backlog.between(stream, from, to);
+      if (portion != backlog_events::portion::none)
+        count += backlog_of_row(**row, from, to, portion, backlog);
     }
   }
 
@@ -120,8 +120,8 @@ class open_segment_reader {
       : catalog_(std::move(catalog)), info_(std::move(info)) {}
 
   /// One that can't be read counts whole.
-  event_volume owed_of_row(const row_position& row, std::uint64_t first, std::uint64_t last,
-                           owed_events::portion portion, const owed_events& owed) {
+  event_volume backlog_of_row(const row_position& row, std::uint64_t first, std::uint64_t last,
+                              backlog_events::portion portion, const backlog_events& backlog) {
     count_.reset();
     count_.bind(1, row.seq);
     const auto found = count_.step();
@@ -140,8 +140,8 @@ class open_segment_reader {
     event_volume sum;
     for (auto seq = first; seq <= last; ++seq) {
       const auto i = seq - row.seq;
-      const bool is_all = portion == owed_events::portion::all;
-      if (is_all || owed.is_owed(row.stream, seq, block->events[i].client))
+      const bool is_all = portion == backlog_events::portion::all;
+      if (is_all || backlog.is_in_backlog(row.stream, seq, block->events[i].client))
         sum += {1, block->event_bytes(i)};
     }
     return sum;
@@ -199,9 +199,10 @@ class segment_journal_reader final : public journal_reader {
     return between_moves([&] { return seq_before_time_once(stream, time_ms); });
   }
 
-  result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
-                                  std::uint64_t up_to_seq, const owed_events& owed) override {
-    return between_moves([&] { return count_owed_once(stream, after_seq, up_to_seq, owed); });
+  result<event_volume> count_backlog(const std::string& stream, std::uint64_t after_seq,
+                                     std::uint64_t up_to_seq,
+                                     const backlog_events& backlog) override {
+    return between_moves([&] { return count_backlog_once(stream, after_seq, up_to_seq, backlog); });
   }
 
   result<std::uint64_t> count_between(const std::string& stream, std::uint64_t after_seq,
@@ -244,9 +245,9 @@ class segment_journal_reader final : public journal_reader {
     return catalog_->durable_seq();
   }
 
-  result<event_volume> count_owed_once(const std::string& stream, std::uint64_t after_seq,
-                                       std::uint64_t up_to_seq, const owed_events& owed) {
-    using enum owed_events::portion;
+  result<event_volume> count_backlog_once(const std::string& stream, std::uint64_t after_seq,
+                                          std::uint64_t up_to_seq, const backlog_events& backlog) {
+    using enum backlog_events::portion;
     event_volume count;
     for (const auto& segment : catalog_->list()) {
       const auto events = segment.events.find(stream);
@@ -254,7 +255,7 @@ class segment_journal_reader final : public journal_reader {
       if (segment.first_seq > up_to_seq) break;
       const auto first = std::max(segment.first_seq, after_seq + 1);
       const auto last = std::min(segment.last_seq, up_to_seq);
-      const auto portion = owed.between(stream, first, last);
+      const auto portion = backlog.between(stream, first, last);
       if (portion == none) continue;
       if (portion == all && first == segment.first_seq && last == segment.last_seq) {
         const auto bytes = segment.body_bytes.find(stream);
@@ -265,7 +266,7 @@ class segment_journal_reader final : public journal_reader {
         if (!skippable(opened.error(), nullptr)) return opened.error();
         continue;
       }
-      if (auto counted = held_->count(stream, first, last, owed, count); !counted)
+      if (auto counted = held_->count(stream, first, last, backlog, count); !counted)
         if (!skippable(counted.error(), nullptr)) return counted.error();
     }
     return count;
@@ -403,7 +404,7 @@ class segment_journal_reader final : public journal_reader {
 result<event_volume> journal_reader::count_after(const std::string& stream,
                                                  std::uint64_t after_seq) {
   constexpr auto last = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
-  return count_owed(stream, after_seq, last, all_owed{});
+  return count_backlog(stream, after_seq, last, whole_backlog{});
 }
 
 std::unique_ptr<journal_reader> journal_reader::make(std::shared_ptr<segment_catalog> catalog,

@@ -3,7 +3,7 @@
 
 #include "storage/base/result.hpp"
 #include "storage/events/event_block.hpp"
-#include "storage/journal/owed_events.hpp"
+#include "storage/journal/backlog_events.hpp"
 #include "storage/journal/segment_catalog.hpp"
 
 #include <cstdint>
@@ -46,8 +46,9 @@ class journal_reader {
   /// however much is appended meanwhile. A segment of which all is owed, or nothing, counts by the
   /// catalog; of others the rows are read, without their bodies. A row of which only the number of
   /// events can be read counts whole; what can't be found at all is left out, as by read().
-  virtual result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
-                                          std::uint64_t up_to_seq, const owed_events& owed) = 0;
+  virtual result<event_volume> count_backlog(const std::string& stream, std::uint64_t after_seq,
+                                             std::uint64_t up_to_seq,
+                                             const backlog_events& backlog) = 0;
   /// The same of all that lies after `after_seq` and is durable now.
   result<event_volume> count_after(const std::string& stream, std::uint64_t after_seq);
   /// How many events of `stream` lie after `after_seq` and not after `up_to_seq`, exactly, however

@@ -51,12 +51,12 @@ class supply_keeper final : public segment_keeper {
     return retired;
   }
 
-  result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
+  result<std::uint64_t> measure(const segment_info& segment, const backlog_events& backlog,
                                 std::uint64_t enough) override {
-    return measure_owed(mover_.reader(), segment, owed, enough);
+    return measure_backlog(mover_.reader(), segment, backlog, enough);
   }
 
-  result<void> move(std::vector<segment_info> from, const owed_events& owed,
+  result<void> move(std::vector<segment_info> from, const backlog_events& backlog,
                     std::uint64_t max_bytes) override {
     std::uint64_t most = 0;
     for (const auto& segment : from)
@@ -66,7 +66,7 @@ class supply_keeper final : public segment_keeper {
                    "the disk is nearly full, so what is owed of segments is not moved"};
     for (const auto& segment : from)
       if (auto copied = keep_records(segment); !copied) return copied;
-    auto made = mover_.make(std::move(from), owed, max_bytes);
+    auto made = mover_.make(std::move(from), backlog, max_bytes);
     if (!made) return made.error();
     if (!*made) return {}; // nothing is owed any more: it is retired instead
     moved_bytes_ += (*made)->to.bytes;

@@ -43,12 +43,12 @@ class segment_keeper {
   virtual result<std::size_t> retire_these(const std::vector<segment_info>& segments) = 0;
 
   /// Counts what is owed in one segment, in bytes of its rows; stops when it is more than `enough`.
-  virtual result<std::uint64_t> measure(const segment_info& segment, const owed_events& owed,
+  virtual result<std::uint64_t> measure(const segment_info& segment, const backlog_events& backlog,
                                         std::uint64_t enough) = 0;
 
   /// Puts one small segment, with what is owed, in the place of sealed neighbours; does nothing
   /// where nothing is. errc::invalid if it takes more than `max_bytes`.
-  virtual result<void> move(std::vector<segment_info> from, const owed_events& owed,
+  virtual result<void> move(std::vector<segment_info> from, const backlog_events& backlog,
                             std::uint64_t max_bytes) = 0;
   /// Bytes that moves have written so far.
   virtual std::uint64_t moved_bytes() const = 0;

@@ -25,17 +25,19 @@ std::uint64_t row_bytes(const event_block& block, std::size_t i) {
 }
 
 /// The streams of a segment of which something may be owed.
-journal_reader::stream_filter wanted_of(const segment_info& segment, const owed_events& owed) {
-  return [&segment, &owed](const std::string& stream) {
-    return owed.between(stream, segment.first_seq, segment.last_seq) != owed_events::portion::none;
+journal_reader::stream_filter wanted_of(const segment_info& segment,
+                                        const backlog_events& backlog) {
+  return [&segment, &backlog](const std::string& stream) {
+    return backlog.between(stream, segment.first_seq, segment.last_seq) !=
+           backlog_events::portion::none;
   };
 }
 
 /// Calls `see(block)` for the blocks of such streams in a segment, until it says false.
 template <class See>
 result<void> visit_wanted(journal_reader& reader, const segment_info& segment,
-                          const owed_events& owed, See see) {
-  const auto wanted = wanted_of(segment, owed);
+                          const backlog_events& backlog, See see) {
+  const auto wanted = wanted_of(segment, backlog);
   std::vector<std::string> damage;
   for (auto after = segment.first_seq - 1; after < segment.last_seq;) {
     const auto blocks = reader.read_wanted(wanted, after, read_bytes, read_blocks, &damage);
@@ -55,13 +57,13 @@ result<void> visit_wanted(journal_reader& reader, const segment_info& segment,
 
 /// The owed events of a block, a part for each run of them, since a row's numbers follow each
 /// other.
-std::vector<event_block> owed_parts(const event_block& block, const owed_events& owed) {
+std::vector<event_block> backlog_parts(const event_block& block, const backlog_events& backlog) {
   std::vector<event_block> parts;
   std::uint64_t next = 0;
   for (std::size_t i = 0; i < block.size(); ++i) {
     const auto seq = block.first_seq + i;
     const auto& meta = block.events[i];
-    if (!owed.is_owed(block.stream, seq, meta.client)) continue;
+    if (!backlog.is_in_backlog(block.stream, seq, meta.client)) continue;
     if (parts.empty() || seq != next) {
       auto& part = parts.emplace_back();
       part.first_seq = seq;
@@ -120,12 +122,12 @@ result<void> rename_moved(const fs::path& moved, const fs::path& db) {
 
 } // namespace
 
-result<std::uint64_t> measure_owed(journal_reader& reader, const segment_info& segment,
-                                   const owed_events& owed, std::uint64_t enough) {
+result<std::uint64_t> measure_backlog(journal_reader& reader, const segment_info& segment,
+                                      const backlog_events& backlog, std::uint64_t enough) {
   std::uint64_t sum = 0;
-  auto read = visit_wanted(reader, segment, owed, [&](const event_block& block) -> result<bool> {
+  auto read = visit_wanted(reader, segment, backlog, [&](const event_block& block) -> result<bool> {
     for (std::size_t i = 0; i < block.size(); ++i)
-      if (owed.is_owed(block.stream, block.first_seq + i, block.events[i].client))
+      if (backlog.is_in_backlog(block.stream, block.first_seq + i, block.events[i].client))
         sum += row_bytes(block, i);
     return sum <= enough;
   });
@@ -140,7 +142,7 @@ segment_mover::segment_mover(std::shared_ptr<segment_catalog> catalog,
       vfs_(std::move(vfs)), reader_(journal_reader::make(catalog_, vfs_)) {}
 
 result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segment_info> from,
-                                                               const owed_events& owed,
+                                                               const backlog_events& backlog,
                                                                std::uint64_t max_bytes) {
   PENSTOCK_ASSERT(!from.empty() && std::ranges::is_sorted(from, {}, &segment_info::number));
   move out{std::move(from), {}};
@@ -153,7 +155,7 @@ result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segme
                    one.path.string() + " was moved, and gets its name at the next start"};
   drop(out); // of an attempt before
   auto made = create_segment(out.to.path, out.to.number, tag_, vfs_);
-  if (made) made = write_owed(out, out.to, owed, max_bytes);
+  if (made) made = write_backlog(out, out.to, backlog, max_bytes);
   reader_->release();
   if (!made || out.to.first_seq == 0) drop(out);
   if (!made) return made.error();
@@ -164,8 +166,8 @@ result<std::optional<segment_mover::move>> segment_mover::make(std::vector<segme
 }
 
 // A transaction of some megabytes at a time; the seal, which is the last, makes it count.
-result<void> segment_mover::write_owed(const move& what, segment_info& to, const owed_events& owed,
-                                       std::uint64_t max_bytes) {
+result<void> segment_mover::write_backlog(const move& what, segment_info& to,
+                                          const backlog_events& backlog, std::uint64_t max_bytes) {
   auto writer = segment_writer::open(to, vfs_);
   if (!writer) return writer.error();
   block_encoder encoder;
@@ -181,8 +183,8 @@ result<void> segment_mover::write_owed(const move& what, segment_info& to, const
   };
   for (const auto& segment : what.from) {
     auto read =
-        visit_wanted(*reader_, segment, owed, [&](const event_block& block) -> result<bool> {
-          for (const auto& part : owed_parts(block, owed))
+        visit_wanted(*reader_, segment, backlog, [&](const event_block& block) -> result<bool> {
+          for (const auto& part : backlog_parts(block, backlog))
             if (auto written = write(part); !written) return written.error();
           if ((*writer)->used_bytes() <= max_bytes) return true;
           return error{errc::invalid, "more is owed than is worth moving"};

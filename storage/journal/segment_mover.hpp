@@ -2,8 +2,8 @@
 #pragma once
 
 #include "storage/base/file_list.hpp"
+#include "storage/journal/backlog_events.hpp"
 #include "storage/journal/journal_reader.hpp"
-#include "storage/journal/owed_events.hpp"
 #include "storage/journal/segment_catalog.hpp"
 
 #include <cstdint>
@@ -20,8 +20,8 @@ inline constexpr std::uint64_t least_segment_bytes = 64u << 10;
 
 /// Counts what is owed in one segment, in bytes of its rows, by reading the streams of which some
 /// is. Stops when it is more than `enough`. errc::corrupt where a row can't be read.
-result<std::uint64_t> measure_owed(journal_reader& reader, const segment_info& segment,
-                                   const owed_events& owed, std::uint64_t enough);
+result<std::uint64_t> measure_backlog(journal_reader& reader, const segment_info& segment,
+                                      const backlog_events& backlog, std::uint64_t enough);
 
 /// A move has two steps. make() writes what is owed into `NUMBER.db.moved`, which nobody reads yet;
 /// it counts once it is sealed. finish() unlinks the segments that it takes the place of, and gives
@@ -42,7 +42,7 @@ class segment_mover {
 
   /// Nothing where nothing is owed any more. errc::invalid if it takes more than `max_bytes`. On an
   /// error nothing is left of it.
-  result<std::optional<move>> make(std::vector<segment_info> from, const owed_events& owed,
+  result<std::optional<move>> make(std::vector<segment_info> from, const backlog_events& backlog,
                                    std::uint64_t max_bytes);
   /// After an error what is left is completed by the next start, and read until then.
   result<void> finish(const move& what);
@@ -52,8 +52,8 @@ class segment_mover {
   journal_reader& reader() { return *reader_; }
 
  private:
-  result<void> write_owed(const move& what, segment_info& to, const owed_events& owed,
-                          std::uint64_t max_bytes);
+  result<void> write_backlog(const move& what, segment_info& to, const backlog_events& backlog,
+                             std::uint64_t max_bytes);
 
   std::shared_ptr<segment_catalog> catalog_;
   std::shared_ptr<file_list> listed_;

@@ -1,5 +1,6 @@
 #include "storage/journal/segment_supply.hpp"
 
+#include "storage/base/assert.hpp"
 #include "storage/base/files.hpp"
 #include "storage/sqlite/wal_scan.hpp"
 
@@ -28,7 +29,7 @@ fs::path segment_supply::spare_path(std::size_t i) const {
 
 result<void> segment_supply::prepare() {
   const std::lock_guard lock{mutex_};
-  if (prepared_) return {};
+  if (prepared_ || returned_) return {};
   auto made = make_locked();
   if (!made) return made.error();
   prepared_ = std::move(*made);
@@ -38,7 +39,8 @@ result<void> segment_supply::prepare() {
 
 result<std::unique_ptr<segment_writer>> segment_supply::take() {
   const std::lock_guard lock{mutex_};
-  auto taken = std::exchange(prepared_, nullptr);
+  // What was returned has the lower number: numbers only grow.
+  auto taken = std::exchange(returned_ ? returned_ : prepared_, nullptr);
   if (!taken) {
     auto made = make_locked();
     if (!made) return made.error();
@@ -50,7 +52,10 @@ result<std::unique_ptr<segment_writer>> segment_supply::take() {
 
 void segment_supply::give_back(std::unique_ptr<segment_writer> unused) {
   const std::lock_guard lock{mutex_};
-  prepared_ = std::move(unused); // the writer is the only taker, and numbers only grow
+  // The writer is the only taker, and takes this one first. The keeper may have prepared the next
+  // meanwhile.
+  PENSTOCK_ASSERT(!returned_);
+  returned_ = std::move(unused);
   recount_locked();
 }
 
@@ -101,7 +106,7 @@ void segment_supply::offer_spare(const fs::path& wal) {
 }
 
 void segment_supply::recount_locked() {
-  std::uint64_t sum = prepared_ ? prepared_->bytes() : 0;
+  std::uint64_t sum = (prepared_ ? prepared_->bytes() : 0) + (returned_ ? returned_->bytes() : 0);
   for (std::size_t i = 0; i < max_spare_wals; ++i)
     sum += file_bytes(spare_path(i));
   bytes_.store(sum, std::memory_order_relaxed);

@@ -28,7 +28,7 @@ class segment_supply {
 
   result<void> prepare();
   result<std::unique_ptr<segment_writer>> take();
-  /// Returns one that could not be used after all.
+  /// Returns one that could not be used after all, before another is taken.
   void give_back(std::unique_ptr<segment_writer> unused);
 
   /// A path for a WAL that retire() wants to keep; empty when there are enough.
@@ -44,7 +44,7 @@ class segment_supply {
   /// let go of.
   bool has_disk_for(std::uint64_t more_bytes) const;
 
-  /// Of the prepared segment and the spares.
+  /// Of the prepared segment, the returned one and the spares.
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -57,7 +57,8 @@ class segment_supply {
   std::string tag_;
   std::mutex mutex_;
   std::uint64_t next_number_;
-  std::unique_ptr<segment_writer> prepared_;
+  std::unique_ptr<segment_writer> prepared_; // by the keeper
+  std::unique_ptr<segment_writer> returned_; // by the writer, who has not taken another since
   std::atomic<std::uint64_t> bytes_{0};
 };
 

@@ -35,16 +35,16 @@ std::uint32_t little_endian(const unsigned char* from) {
   return value;
 }
 
-using checksum = std::array<std::uint32_t, 2>;
+using wal_checksum = std::array<std::uint32_t, 2>;
 
-void add(checksum& sum, const unsigned char* data, std::size_t size, bool big) {
+void add(wal_checksum& sum, const unsigned char* data, std::size_t size, bool big) {
   for (std::size_t i = 0; i < size; i += 8) {
     sum[0] += (big ? big_endian(data + i) : little_endian(data + i)) + sum[1];
     sum[1] += (big ? big_endian(data + i + 4) : little_endian(data + i + 4)) + sum[0];
   }
 }
 
-bool matches(const checksum& sum, const unsigned char* stored) {
+bool matches(const wal_checksum& sum, const unsigned char* stored) {
   return sum[0] == big_endian(stored) && sum[1] == big_endian(stored + 4);
 }
 
@@ -57,7 +57,7 @@ class frame_walk {
  public:
   explicit frame_walk(const unsigned char* header) : big_(header[3] & 1) {
     std::memcpy(found_.salts.data(), header + 16, found_.salts.size());
-    checksum sum{};
+    wal_checksum sum{};
     add(sum, header, 24, big_);
     valid_ = (big_endian(header) & ~1u) == wal_magic && matches(sum, header + 24);
     std::memcpy(stored_before_, header + 24, sizeof stored_before_);
@@ -104,7 +104,7 @@ class frame_walk {
   // Each checksum goes on from the one before, which the file has, too: so frames behind a bad one
   // can be told from bad ones.
   bool is_intact(const unsigned char* frame) {
-    checksum sum{big_endian(stored_before_), big_endian(stored_before_ + 4)};
+    wal_checksum sum{big_endian(stored_before_), big_endian(stored_before_ + 4)};
     std::memcpy(stored_before_, frame + 16, sizeof stored_before_);
     if (!found_.has_header || big_endian(frame) == 0 ||
         std::memcmp(frame + 8, found_.salts.data(), found_.salts.size()) != 0)

@@ -43,7 +43,7 @@ result<void> append_random(std::string& out, std::string_view alphabet, std::siz
   return {};
 }
 
-std::array<char, checksum_chars> checksum(std::string_view text) {
+std::array<char, checksum_chars> key_checksum(std::string_view text) {
   boost::crc_32_type crc;
   crc.process_bytes(text.data(), text.size());
   std::uint32_t rest = crc.checksum();
@@ -68,7 +68,7 @@ result<std::string> make_api_key() {
   std::string key{api_key_prefix};
   key.reserve(api_key_size);
   if (auto done = append_random(key, base62, random_chars); !done) return done.error();
-  const auto digits = checksum(key);
+  const auto digits = key_checksum(key);
   key.append(digits.data(), digits.size());
   return key;
 }
@@ -77,7 +77,7 @@ bool is_api_key(std::string_view text) {
   if (text.size() != api_key_size || !text.starts_with(api_key_prefix)) return false;
   const auto body = text.substr(api_key_prefix.size());
   if (!std::all_of(body.begin(), body.end(), is_base62)) return false;
-  const auto digits = checksum(text.substr(0, api_key_size - checksum_chars));
+  const auto digits = key_checksum(text.substr(0, api_key_size - checksum_chars));
   return text.ends_with(std::string_view{digits.data(), digits.size()});
 }
 

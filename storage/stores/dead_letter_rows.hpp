@@ -114,14 +114,14 @@ inline std::string letter_columns(bool with_bodies) {
 }
 
 /// Reads what a statement gives until bodies exceed `max_bytes`, at least one row if there is one.
-inline result<std::vector<kept_letter>> read_letters(sqlite_statement& rows, bool with_bodies,
-                                                     std::uint64_t max_bytes) {
-  std::vector<kept_letter> letters;
+inline result<std::vector<kept_dead_letter>> read_letters(sqlite_statement& rows, bool with_bodies,
+                                                          std::uint64_t max_bytes) {
+  std::vector<kept_dead_letter> letters;
   for (std::uint64_t bytes = 0; bytes <= max_bytes;) {
     auto row = rows.step();
     if (!row) return row.error();
     if (!*row) break;
-    kept_letter next;
+    kept_dead_letter next;
     next.number = static_cast<std::uint64_t>(rows.integer(0));
     auto& letter = next.letter;
     letter.sink = rows.bytes(1);

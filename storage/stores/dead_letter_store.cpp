@@ -62,7 +62,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
       const auto shared = shared_bytes(share);
       if (!bytes) return bytes.error();
       if (!shared || !shared_before) return shared ? shared_before.error() : shared.error();
-      // What only replaces others may always come: after a crash a letter is buried again.
+      // What only replaces others may always come: after a crash a letter is stored again.
       const auto is_alone = [&](std::uint64_t more, std::uint64_t most) {
         return letters.size() == 1 && more > most;
       };
@@ -79,8 +79,8 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     });
   }
 
-  result<std::vector<kept_letter>> list(const dead_letter_filter& filter, std::uint64_t after,
-                                        std::size_t limit, bool with_bodies) override {
+  result<std::vector<kept_dead_letter>> list(const dead_letter_filter& filter, std::uint64_t after,
+                                             std::size_t limit, bool with_bodies) override {
     letter_condition where{filter, after};
     auto select = db_->prepare("SELECT " + letter_columns(with_bodies) + " FROM letter WHERE " +
                                where.sql + " ORDER BY number LIMIT " + std::to_string(limit));
@@ -151,7 +151,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
 
   result<retry_chunk> next_chunk(std::uint64_t job, std::size_t max_letters,
                                  std::uint64_t max_bytes) override {
-    std::vector<letter_id> damaged;
+    std::vector<dead_letter_id> damaged;
     for (;;) {
       auto chunk = read_chunk(job, max_letters, max_bytes);
       if (!chunk) return chunk;
@@ -237,10 +237,11 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return chunk;
   }
 
-  result<void> leave_out_damaged(std::vector<kept_letter>& letters,
-                                 std::vector<letter_id>& damaged) {
-    const auto bad = std::stable_partition(
-        letters.begin(), letters.end(), [](const kept_letter& kept) { return !kept.is_damaged; });
+  result<void> leave_out_damaged(std::vector<kept_dead_letter>& letters,
+                                 std::vector<dead_letter_id>& damaged) {
+    const auto bad =
+        std::stable_partition(letters.begin(), letters.end(),
+                              [](const kept_dead_letter& kept) { return !kept.is_damaged; });
     if (bad == letters.end()) return {};
     auto done = db_->in_transaction([&]() -> result<void> {
       for (auto at = bad; at != letters.end(); ++at)
@@ -276,7 +277,7 @@ class sqlite_dead_letter_store final : public dead_letter_store {
     return put_sum_.run();
   }
 
-  result<void> refuse(const kept_letter& kept) {
+  result<void> refuse(const kept_dead_letter& kept) {
     refuse_.bind(1, kept.number);
     refuse_.bind_text(2, kept.letter.reason);
     refuse_.bind(3, std::uint64_t{kept.letter.tries});

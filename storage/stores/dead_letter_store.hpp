@@ -23,10 +23,10 @@ inline constexpr std::uint64_t dead_letter_overhead_bytes = 256;
 /// One load gives bodies until they exceed this, and at least one letter if there is one.
 inline constexpr std::uint64_t dead_letter_read_bytes = 4u << 20;
 /// Letters named in one request by id.
-inline constexpr std::size_t max_letter_ids = 10'000;
+inline constexpr std::size_t max_dead_letter_ids = 10'000;
 
 /// An event's id, as parse_event_id() takes it apart.
-struct letter_id {
+struct dead_letter_id {
   std::uint64_t seq = 0;
   std::string tag;
 };
@@ -35,7 +35,7 @@ struct letter_id {
 struct dead_letter_filter {
   std::string sink{};
   std::string stream{};
-  std::vector<letter_id> ids{};                                  ///< empty: any
+  std::vector<dead_letter_id> ids{};                             ///< empty: any
   std::int64_t from_ms = 0;                                      ///< accepted then or later…
   std::int64_t to_ms = std::numeric_limits<std::int64_t>::max(); ///< …and not after
 };
@@ -45,7 +45,7 @@ inline constexpr const char* damaged_letter_reason =
     "what is stored of this event is damaged; it is not sent";
 
 /// A letter with the number under which the store keeps it; numbers grow as letters come.
-struct kept_letter {
+struct kept_dead_letter {
   std::uint64_t number = 0;
   std::uint64_t body_bytes = 0; ///< also when the body was not read
   bool is_damaged = false;      ///< what was read is not what was kept; known only with its body
@@ -63,8 +63,8 @@ struct dead_letter_tally {
 /// A chunk of a retry's letters, all of one sink, stream and tag, in the order in which they came.
 struct retry_chunk {
   std::string sink, stream, tag;
-  std::vector<kept_letter> letters; ///< empty: the retry is through
-  std::vector<letter_id> damaged;   ///< left out of the retry: what is stored of them is damaged
+  std::vector<kept_dead_letter> letters; ///< empty: the retry is through
+  std::vector<dead_letter_id> damaged; ///< left out of the retry: what is stored of them is damaged
 };
 
 /// What the letters of some streams may take together, beside the bound of all.
@@ -76,7 +76,7 @@ struct letter_share {
 /// What became of a chunk: letters to be forgotten, and those to be kept with what is said now.
 struct retry_outcome {
   std::vector<std::uint64_t> delivered;
-  std::vector<kept_letter> refused; ///< reason, tries and died_ms count; the rest stays
+  std::vector<kept_dead_letter> refused; ///< reason, tries and died_ms count; the rest stays
 };
 
 /// One thread uses it at a time; it blocks on the disk. Errors: io, locked; disk_full for a file
@@ -98,9 +98,9 @@ class dead_letter_store {
 
   /// Letters that match, with numbers after `after`, at most `limit`, the oldest first. Without
   /// bodies as many as that; with bodies about dead_letter_read_bytes.
-  virtual result<std::vector<kept_letter>> list(const dead_letter_filter& filter,
-                                                std::uint64_t after, std::size_t limit,
-                                                bool with_bodies) = 0;
+  virtual result<std::vector<kept_dead_letter>> list(const dead_letter_filter& filter,
+                                                     std::uint64_t after, std::size_t limit,
+                                                     bool with_bodies) = 0;
   /// Drops what matches, for good; gives how many.
   virtual result<std::uint64_t> remove(const dead_letter_filter& filter) = 0;
 

@@ -64,16 +64,16 @@ void use_row(const wire_block& row) {
 }
 
 // And with news.
-void use_news(const replica_news& news) {
-  const auto owed = told_owed::make(news);
-  if (!owed) return;
-  using enum owed_events::portion;
-  for (const auto& one : news.delivered) {
-    expect(!owed->is_owed(one.stream, one.floor, 0), "what is delivered is not owed");
-    expect(owed->between(one.stream, 0, one.floor) == none, "nor all up to there");
+void use_news(const replica_news& update) {
+  const auto backlog = told_backlog::make(update);
+  if (!backlog) return;
+  using enum backlog_events::portion;
+  for (const auto& one : update.delivered) {
+    expect(!backlog->is_in_backlog(one.stream, one.floor, 0), "what is delivered is not owed");
+    expect(backlog->between(one.stream, 0, one.floor) == none, "nor all up to there");
     for (const auto& [first, last] : one.beyond) {
-      expect(!owed->is_owed(one.stream, first, 0), "nor what was delivered ahead");
-      expect(owed->between(one.stream, first, last) == none, "all of it");
+      expect(!backlog->is_in_backlog(one.stream, first, 0), "nor what was delivered ahead");
+      expect(backlog->between(one.stream, first, last) == none, "all of it");
     }
   }
 }

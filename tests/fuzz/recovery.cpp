@@ -73,11 +73,13 @@ std::uint64_t segment_of(std::uint64_t seq) {
   return (seq - 1) / (events_per_commit * commits_per_segment) + 1;
 }
 
-struct all_owed final : owed_events {
+struct whole_backlog final : backlog_events {
   portion between(const std::string&, std::uint64_t, std::uint64_t) const override {
     return portion::all;
   }
-  bool is_owed(const std::string&, std::uint64_t, std::uint64_t) const override { return true; }
+  bool is_in_backlog(const std::string&, std::uint64_t, std::uint64_t) const override {
+    return true;
+  }
 };
 
 void must_work(const result<void>& done) {
@@ -113,7 +115,7 @@ made_journal make_journal(end_of_journal how) {
   if (made.has_move)
     expect(segment_mover{catalog, std::make_shared<file_list>(options.dir / segments_file_name),
                          tag_of_all, wal_vfs({}, true)}
-               .make({*catalog->get(1), *catalog->get(2)}, all_owed{}, options.max_bytes)
+               .make({*catalog->get(1), *catalog->get(2)}, whole_backlog{}, options.max_bytes)
                .has_value(),
            "segments can be moved");
   made.files = read_files(options.dir);

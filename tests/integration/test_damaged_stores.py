@@ -4,6 +4,8 @@
 import hashlib
 import json
 import shutil
+import signal
+import stat
 import subprocess
 import unittest
 
@@ -194,6 +196,43 @@ class Cursors(unittest.TestCase):
             node.start()
             self.assertEqual([m["id"] for m in node.drain_queue()], ids)
             self.assertRegex(node.log(), r"error .*position of the sink \S+ in the stream default is damaged")
+
+
+class CheckEnds(unittest.TestCase):
+    """The private copy holds keys and events: none is left of a check that is ended."""
+
+    def stopped_in_the_middle(self, data_dir, scratch):
+        """A check that was stopped while its copy was there."""
+        checking = subprocess.Popen([harness.binary, "check", "--data", str(data_dir), "--scratch", str(scratch)],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(checking.stderr.close)
+        self.addCleanup(checking.wait)
+        self.addCleanup(checking.kill)
+        # It is there for as long as many megabytes are copied and read.
+        wait_for(lambda: any(scratch.iterdir()) or checking.poll() is not None, "a copy is made", pause_s=0)
+        checking.send_signal(signal.SIGSTOP)
+        self.assertIsNone(checking.poll(), "it had ended before it was stopped")
+        return checking
+
+    def test_by_a_signal(self):
+        with Node() as node:
+            node.post(b"secret")
+            node.kill()
+            before = contents(node.data_dir)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                with self.subTest(signal=number.name):
+                    scratch = node.folder / number.name
+                    scratch.mkdir()
+                    checking = self.stopped_in_the_middle(node.data_dir, scratch)
+                    copies = list(scratch.iterdir())
+                    self.assertEqual([stat.S_IMODE(copy.stat().st_mode) for copy in copies], [0o700])
+                    checking.send_signal(number)
+                    checking.send_signal(signal.SIGCONT)
+                    self.assertEqual(checking.wait(10), 128 + number)
+                    self.assertEqual(sorted(map(str, scratch.rglob("*"))), [])
+                    self.assertEqual(checking.stderr.read(), b"")
+            self.assertEqual(contents(node.data_dir), before)
+            self.assertEqual(check(node.data_dir).returncode, 0, "nor is the directory locked")
 
 
 class CheckData(unittest.TestCase):

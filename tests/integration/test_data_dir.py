@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """What lies in node.data_dir: whose it is, and what a node does when it is taken away or damaged."""
 
+import os
+import shutil
 import stat
 import unittest
 
@@ -50,6 +52,75 @@ class Privacy(unittest.TestCase):
             self.assertEqual(modes(node.data_dir), {".": "0o755"})
             self.assertEqual(stat.S_IMODE(outside.stat().st_mode), 0o644)
             self.assertRegex(node.log(), r"warn .*node.data_dir .* is open to other users")
+
+
+class NotAllowed(unittest.TestCase):
+    """Directories and files that belong to somebody else: the operator is told which, and why."""
+    NOBODY = 65534
+
+    def setUp(self):
+        prefix, self.user = (), None
+        if os.geteuid() == 0:  # whom permissions do not bind
+            if not shutil.which("setpriv"): self.skipTest("root can't run a node as another user without setpriv")
+            self.user = self.NOBODY
+            prefix = ("setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", "--")
+        self.node = Node(prefix=prefix)
+        self.addCleanup(self.node.close)
+        self.addCleanup(self.open_all)
+        self.node.folder.chmod(0o755)
+        self.node.config_file.chmod(0o644)
+
+    def open_all(self):
+        """What the test shut, so that it can be removed."""
+        for folder, folders, _ in os.walk(self.node.folder):
+            for each in folders: (self.node.folder / folder / each).chmod(0o700)
+
+    def shut(self, path, mode):
+        """Nobody but root may do more than `mode` says."""
+        path.chmod(mode)
+        if self.user is not None: os.chown(path, 0, 0)
+
+    def give(self, path):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        if self.user is not None: os.chown(path, self.user, self.user)
+
+    def refuses(self, sentence):
+        self.node.log_file.write_text("")
+        self.node.launch()
+        self.assertNotEqual(self.node.wait(), 0)
+        self.assertIn(f"can't start: {sentence}: Permission denied", self.node.log())
+
+    def test_a_directory(self):
+        """That can't be made, entered, or written."""
+        if self.user is None: self.node.folder.chmod(0o555)
+        self.refuses(f"can't make directory {self.node.data_dir}")
+        self.node.folder.chmod(0o755)
+        self.node.data_dir.mkdir()
+        for mode in (0o000, 0o555):
+            with self.subTest(mode=oct(mode)):
+                self.shut(self.node.data_dir, mode)
+                self.refuses(f"can't make directory {self.node.data_dir}/journal")
+                self.assertEqual(os.stat(self.node.data_dir).st_nlink, 2, "nothing was made in it")
+        self.give(self.node.data_dir)
+        self.node.start()
+
+    def test_a_file(self):
+        """Of the journal, of another store, or the secret; and once it may, all is there."""
+        self.node.data_dir.mkdir()
+        self.give(self.node.data_dir)
+        self.node.start()
+        promised = self.node.post(b"event").json()["id"]
+        self.node.kill()
+        for name in ("journal/000000000001.db", "usage.db", "client-secret"):
+            with self.subTest(name=name):
+                file = self.node.data_dir / name
+                before = file.read_bytes()
+                self.shut(file, 0o000)
+                self.refuses(f"can't open {file}")
+                self.give(file)
+                self.assertEqual(file.read_bytes(), before)
+        self.node.start()
+        self.assertEqual([m["id"] for m in self.node.drain_queue()], [promised])
 
 
 class TakenAway(unittest.TestCase):

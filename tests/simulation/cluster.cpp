@@ -123,9 +123,9 @@ void cluster::start(node& which) {
 caf::actor cluster::start_counters(node& which) {
   return system_.spawn(
       [this, &which, starts = which.starts](caf::event_based_actor* self) -> caf::behavior {
-        return {[=, this, &which](const counters_changed& news) {
-                  const auto marks = news.marks;
-                  const auto rows = news.rows;
+        return {[=, this, &which](const counters_changed& update) {
+                  const auto marks = update.marks;
+                  const auto rows = update.rows;
                   const auto limiter = caf::actor_cast<caf::actor>(self->current_sender());
                   when.after(random.between(100'000, 20 * ms), [=, this, &which] {
                     if (!which.up || which.starts != starts) return;
@@ -144,18 +144,18 @@ caf::actor cluster::start_writer(node& which) {
   return system_.spawn(
       [this, &which, starts = which.starts](caf::event_based_actor* self) -> caf::behavior {
         auto asked = std::make_shared<std::map<std::uint64_t, caf::response_promise>>();
-        return {[=, this, &which](const directory_wish& wish) -> caf::result<directory_done> {
+        return {[=, this, &which](const directory_request& request) -> caf::result<directory_done> {
                   const auto token = ++tokens_;
                   auto promise = (*asked)[token] = self->make_response_promise();
                   store.carry_out(
-                      which.number, wish,
+                      which.number, request,
                       [&which, starts, token](directory_done done) {
                         if (which.up && which.starts == starts)
                           caf::anon_send(which.writer, token, std::move(done));
                       },
-                      [&which, starts](directory_news news) {
+                      [&which, starts](directory_update update) {
                         if (which.up && which.starts == starts)
-                          caf::anon_send(which.membership, std::move(news));
+                          caf::anon_send(which.membership, std::move(update));
                       });
                   return promise;
                 },
@@ -341,13 +341,13 @@ void cluster::link(std::size_t a, std::size_t b) {
 }
 
 void cluster::tell_up(node& which, const node& peer) {
-  peer_up news;
-  news.member = number_in(*which.places, peer.address);
-  news.limiters = {stand_in(network_.seen_from(which.number, peer.number, peer.limiter))};
-  news.directory = stand_in(network_.seen_from(which.number, peer.number, peer.membership));
-  news.address = peer.address;
-  caf::anon_send(which.limiter, news);
-  caf::anon_send(which.membership, news);
+  peer_up update;
+  update.member = number_in(*which.places, peer.address);
+  update.limiters = {stand_in(network_.seen_from(which.number, peer.number, peer.limiter))};
+  update.directory = stand_in(network_.seen_from(which.number, peer.number, peer.membership));
+  update.address = peer.address;
+  caf::anon_send(which.limiter, update);
+  caf::anon_send(which.membership, update);
 }
 
 void cluster::unlink(std::size_t a, std::size_t b) {
@@ -357,9 +357,9 @@ void cluster::unlink(std::size_t a, std::size_t b) {
   one.linked[b] = other.linked[a] = false;
   const auto tell = [this](node& which, const node& peer) {
     if (!which.up) return;
-    const peer_down news{number_in(*which.places, peer.address)};
-    caf::anon_send(which.limiter, news);
-    caf::anon_send(which.membership, news);
+    const peer_down update{number_in(*which.places, peer.address)};
+    caf::anon_send(which.limiter, update);
+    caf::anon_send(which.membership, update);
     link_soon(static_cast<std::size_t>(which.number), static_cast<std::size_t>(peer.number));
   };
   tell(one, other);

@@ -20,59 +20,59 @@ std::string names_in(const cluster_view& view) {
 
 } // namespace
 
-void directory_store::carry_out(int node, const directory_wish& wish,
+void directory_store::carry_out(int node, const directory_request& request,
                                 std::function<void(directory_done)> done, const tell& to) {
   directory_done failed;
-  failed.what = wish.what;
-  failed.sent_ns = wish.sent_ns;
+  failed.what = request.what;
+  failed.sent_ns = request.sent_ns;
   failed.why = {errc::unavailable, "the store is away"};
   when_.after(random_.between(100'000, 3 * ms), [=, this] {
     if (!reaches(node)) return when_.after(silence_ns, [=] { done(failed); });
-    if (wish.what == directory_wish::kind::open && !connections_.contains(node)) {
+    if (request.what == directory_request::kind::open && !connections_.contains(node)) {
       connections_[node].to = to;
       watch(node);
     }
-    const auto outcome = apply(wish);
+    const auto outcome = apply(request);
     when_.after(random_.between(100'000, 3 * ms),
                 [=, this] { done(reaches(node) ? outcome : failed); });
   });
 }
 
-directory_done directory_store::apply(const directory_wish& wish) {
+directory_done directory_store::apply(const directory_request& request) {
   directory_done out;
-  out.what = wish.what;
-  out.sent_ns = wish.sent_ns;
+  out.what = request.what;
+  out.sent_ns = request.sent_ns;
   out.ok = true;
-  switch (wish.what) {
-  case directory_wish::kind::open:
+  switch (request.what) {
+  case directory_request::kind::open:
     break;
-  case directory_wish::kind::renew:
+  case directory_request::kind::renew:
     spdlog::trace("{:.3f} {} renewed", static_cast<double>(when_.now_ns()) / 1e9,
-                  wish.self.address);
-    members_[wish.self.address] = {wish.self, ++revision_};
-    tell_all({.member = wish.self, .revision = revision_});
+                  request.self.address);
+    members_[request.self.address] = {request.self, ++revision_};
+    tell_all({.member = request.self, .revision = revision_});
     out.revision = view_revision_;
     break;
-  case directory_wish::kind::propose:
+  case directory_request::kind::propose:
     // Whoever was not told of the last view is too late, but one may say anew what was lost.
-    if (wish.revision != view_revision_ && view_revision_ != 0) break;
+    if (request.revision != view_revision_ && view_revision_ != 0) break;
     spdlog::debug("{:.3f} view {} is stored: {}", static_cast<double>(when_.now_ns()) / 1e9,
-                  wish.next.epoch, names_in(wish.next));
-    view_ = wish.next;
+                  request.next.epoch, names_in(request.next));
+    view_ = request.next;
     view_revision_ = ++revision_;
     tell_all({.view = view_, .revision = revision_});
     break;
-  case directory_wish::kind::forget:
-    if (const auto found = members_.find(wish.self.address);
-        found != members_.end() && found->second.revision == wish.revision) {
+  case directory_request::kind::forget:
+    if (const auto found = members_.find(request.self.address);
+        found != members_.end() && found->second.revision == request.revision) {
       members_.erase(found);
-      out.revision = wish.revision;
-      tell_all({.member_gone = wish.self.address});
+      out.revision = request.revision;
+      tell_all({.member_gone = request.self.address});
     }
     break;
-  case directory_wish::kind::leave:
-    members_.erase(wish.self.address);
-    tell_all({.member_gone = wish.self.address});
+  case directory_request::kind::leave:
+    members_.erase(request.self.address);
+    tell_all({.member_gone = request.self.address});
     break;
   }
   return out;
@@ -86,18 +86,18 @@ void directory_store::watch(int node) {
   tell_one(node, {.watching = true});
 }
 
-void directory_store::tell_all(const directory_news& news) {
+void directory_store::tell_all(const directory_update& update) {
   for (const auto& [node, each] : connections_)
-    if (each.watching) tell_one(node, news);
+    if (each.watching) tell_one(node, update);
 }
 
-void directory_store::tell_one(int node, directory_news news) {
+void directory_store::tell_one(int node, directory_update update) {
   auto& to = connections_[node];
   to.last_ns = std::max(to.last_ns, when_.now_ns() + random_.between(100'000, 5 * ms));
-  when_.at(to.last_ns, [this, node, generation = to.generation, news = std::move(news)] {
+  when_.at(to.last_ns, [this, node, generation = to.generation, update = std::move(update)] {
     const auto found = connections_.find(node);
     if (found != connections_.end() && found->second.generation == generation)
-      found->second.to(news);
+      found->second.to(update);
   });
 }
 

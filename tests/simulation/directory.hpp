@@ -13,13 +13,13 @@ namespace penstock::simulation {
 /// Not synchronised.
 class directory_store {
  public:
-  using tell = std::function<void(directory_news)>;
+  using tell = std::function<void(directory_update)>;
 
   directory_store(events& when, chance& random) : when_(when), random_(random) {}
 
   /// The node's writer asks: `done` is called later, or the store is away.
-  void carry_out(int node, const directory_wish& wish, std::function<void(directory_done)> done,
-                 const tell& to);
+  void carry_out(int node, const directory_request& request,
+                 std::function<void(directory_done)> done, const tell& to);
   /// The node is gone: it is told nothing any more.
   void forget(int node) { connections_.erase(node); }
 
@@ -43,10 +43,10 @@ class directory_store {
     std::uint64_t revision = 0;
   };
 
-  directory_done apply(const directory_wish& wish);
+  directory_done apply(const directory_request& request);
   bool reaches(int node) const { return !away_ && !cut_.contains(node); }
-  void tell_all(const directory_news& news);
-  void tell_one(int node, directory_news news);
+  void tell_all(const directory_update& update);
+  void tell_one(int node, directory_update update);
   void watch(int node);
   void lose(int node);
 

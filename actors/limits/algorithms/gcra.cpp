@@ -80,8 +80,8 @@ std::uint32_t available_gcra(const limit& rule, const limit_state& state, std::i
 limit_state charge_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
                         std::uint32_t units) {
   const gcra_view at = look_gcra(rule, state, now_ns);
-  const wide owed = at.charged + static_cast<wide>(units) * static_cast<wide>(window_of(rule));
-  return gcra_state(rule, now_ns, std::min(owed, at.capacity), state.previous);
+  const wide backlog = at.charged + static_cast<wide>(units) * static_cast<wide>(window_of(rule));
+  return gcra_state(rule, now_ns, std::min(backlog, at.capacity), state.previous);
 }
 
 std::int64_t wait_gcra(const limit& rule, const limit_state& state, std::int64_t now_ns,
@@ -146,11 +146,11 @@ limit_state fold_gcra(const limit& rule, const limit_state& state, std::int64_t 
 
 limit_state unfold_gcra(const limit& rule, const limit_state& state, std::uint32_t units) {
   const wide taken = static_cast<wide>(units) * static_cast<wide>(window_of(rule));
-  const wide owed = static_cast<wide>(std::max<std::int64_t>(state.at, 0)) * amount_of(rule) +
-                    std::min(state.used, amount_of(rule) - 1);
+  const wide backlog = static_cast<wide>(std::max<std::int64_t>(state.at, 0)) * amount_of(rule) +
+                       std::min(state.used, amount_of(rule) - 1);
   // What a peer says of its leases may be any number.
   const std::uint32_t reserved = state.previous + std::min(units, UINT32_MAX - state.previous);
-  return gcra_state(rule, 0, owed - std::min(owed, taken), reserved);
+  return gcra_state(rule, 0, backlog - std::min(backlog, taken), reserved);
 }
 
 // -- other rules ----------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ limit_state carry_gcra(const limit& before, const limit& after, const limit_stat
   const auto new_window = static_cast<wide>(window_of(after));
   const wide units = divide(debt, old_window);
   const wide rest = (debt - units * old_window) * new_window;
-  const wide owed = units * new_window + divide(rest + old_window - 1, old_window);
-  return gcra_state(after, now_ns, std::min(owed, look_gcra(after, {}, now_ns).capacity));
+  const wide backlog = units * new_window + divide(rest + old_window - 1, old_window);
+  return gcra_state(after, now_ns, std::min(backlog, look_gcra(after, {}, now_ns).capacity));
 }
 
 // The fraction of a nanosecond is one of the amount, which may be another by then.

@@ -27,16 +27,16 @@ const std::vector<std::string>& stream_names() {
 }
 
 /// Owes what the book says is not delivered.
-class owed_by_book final : public owed_events {
+class backlog_by_book final : public backlog_events {
  public:
-  explicit owed_by_book(const sent_events& events) : events_(events) {}
+  explicit backlog_by_book(const sent_events& events) : events_(events) {}
   portion between(const std::string& stream, std::uint64_t first,
                   std::uint64_t last) const override {
     for (auto at = events_.lower_bound(first); at != events_.end() && at->first <= last; ++at)
       if (at->second.stream == stream && !at->second.is_delivered) return portion::some;
     return portion::none;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
     const auto found = events_.find(seq);
     return found != events_.end() && !found->second.is_delivered;
   }
@@ -123,19 +123,19 @@ void world::send(int transactions) {
 void world::consume(double share) {
   std::vector<cursor> positions;
   for (const auto& stream : stream_names()) {
-    std::vector<std::pair<const std::uint64_t, sent_event>*> owed;
+    std::vector<std::pair<const std::uint64_t, sent_event>*> backlog;
     cursor position{stream, queue_sink, 0, {}};
     for (auto& one : book_.events)
-      if (one.second.stream == stream) owed.push_back(&one);
-    const auto confirmed = static_cast<std::size_t>(static_cast<double>(owed.size()) * share);
-    for (std::size_t i = 0; i < owed.size(); ++i) {
+      if (one.second.stream == stream) backlog.push_back(&one);
+    const auto confirmed = static_cast<std::size_t>(static_cast<double>(backlog.size()) * share);
+    for (std::size_t i = 0; i < backlog.size(); ++i) {
       // In order, and one beyond.
       if (i >= confirmed && i != confirmed + 2) continue;
-      owed[i]->second.is_delivered = true;
+      backlog[i]->second.is_delivered = true;
       if (i < confirmed)
-        position.seq = owed[i]->first;
+        position.seq = backlog[i]->first;
       else
-        position.acked_ahead.push_back({owed[i]->first, owed[i]->first});
+        position.acked_ahead.push_back({backlog[i]->first, backlog[i]->first});
     }
     positions.push_back(position);
     must(cursors_->save({position}));
@@ -160,7 +160,7 @@ void world::begin_move(std::size_t segments) {
   segment_mover mover{journal_->catalog(),
                       std::make_shared<file_list>(dir_ / "journal" / segments_file_name), tag,
                       wal_vfs({}, true)};
-  if (!must(mover.make(from, owed_by_book{book_.events}, 1u << 30))) std::abort();
+  if (!must(mover.make(from, backlog_by_book{book_.events}, 1u << 30))) std::abort();
 }
 
 void world::save_keys(int round) {

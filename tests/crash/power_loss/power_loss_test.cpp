@@ -29,7 +29,7 @@ struct rules {
 };
 
 /// Some blocks that a sink has not taken yet, by their first number.
-class some_blocks final : public owed_events {
+class some_blocks final : public backlog_events {
  public:
   explicit some_blocks(const std::map<std::uint64_t, event_block>& blocks) : blocks_(blocks) {}
   portion between(const std::string& stream, std::uint64_t first,
@@ -40,7 +40,7 @@ class some_blocks final : public owed_events {
         std::any_of(begin, end, [&](auto& one) { return one.second.stream == stream; });
     return any ? portion::some : portion::none;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
     auto at = blocks_.upper_bound(seq);
     return at != blocks_.begin() && seq <= (--at)->second.last_seq();
   }
@@ -143,16 +143,16 @@ class power_loss_run {
 
   /// Of segments in which nothing is owed nothing is kept, of others what is owed.
   void make_room(journal& log, segment_keeper& keeper) {
-    const some_blocks owed{promised_};
+    const some_blocks backlog{promised_};
     std::vector<segment_info> neighbours;
     const auto move = [&] {
       if (!neighbours.empty() && !how_.forget_moves)
-        (void)keeper.move(std::exchange(neighbours, {}), owed, options_.segment_max_bytes);
+        (void)keeper.move(std::exchange(neighbours, {}), backlog, options_.segment_max_bytes);
     };
     for (const auto& segment : log.catalog()->list()) {
       const bool owes = std::ranges::any_of(segment.events, [&](const auto& stream) {
-        return owed.between(stream.first, segment.first_seq, segment.last_seq) !=
-               owed_events::portion::none;
+        return backlog.between(stream.first, segment.first_seq, segment.last_seq) !=
+               backlog_events::portion::none;
       });
       if (!segment.sealed || neighbours.size() == 3) move();
       if (!segment.sealed) continue;

@@ -24,7 +24,7 @@ std::uint64_t fake_hash(std::string_view kind, std::string_view name) {
 }
 
 // What was told to a subscriber or a peer.
-struct account_news {
+struct account_updates {
   std::vector<accounts_changed> snapshots;
   std::vector<accounts_records> records;
   std::vector<accounts_digest> digests;
@@ -33,14 +33,14 @@ struct account_news {
   const access_table& access() const { return *snapshots.back().access; }
 };
 
-caf::behavior news_listener(caf::event_based_actor* self, std::shared_ptr<account_news> all) {
+caf::behavior update_listener(caf::event_based_actor* self, std::shared_ptr<account_updates> all) {
   const auto note_sender = [self, all] {
     all->sender = caf::actor_cast<caf::actor>(self->current_sender());
   };
-  return {[all](const accounts_changed& news) { all->snapshots.push_back(news); },
-          [all](const accounts_records& news) { all->records.push_back(news); },
-          [all, note_sender](const accounts_digest& news) {
-            all->digests.push_back(news);
+  return {[all](const accounts_changed& update) { all->snapshots.push_back(update); },
+          [all](const accounts_records& update) { all->records.push_back(update); },
+          [all, note_sender](const accounts_digest& update) {
+            all->digests.push_back(update);
             note_sender();
           }};
 }
@@ -48,28 +48,28 @@ caf::behavior news_listener(caf::event_based_actor* self, std::shared_ptr<accoun
 // A node as far as accounts go.
 struct accounts_node {
   accounts_node(actor_fixture& world, std::vector<plan> plans = {{"anonymous", {}}, {"pro", {}}})
-      : system(world.system), news(std::make_shared<account_news>()),
+      : system(world.system), update(std::make_shared<account_updates>()),
         store(std::make_shared<memory_account_store>()),
         book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
-        subscriber(world.system.spawn(news_listener, news)),
+        subscriber(world.system.spawn(update_listener, update)),
         actor(plain_actor(world.system.spawn(
             accounts_actor,
             accounts_parts{store, book, hasher, {stand_in(subscriber)}, [now = now_us] {
                              return (*now)++;
                            }}))) {}
   ~accounts_node() {
-    news->sender = nullptr;
+    update->sender = nullptr;
     for (const auto& one : {actor, subscriber})
       caf::anon_send_exit(one, caf::exit_reason::kill);
   }
   const access_key* find(const std::string& key) const {
-    return news->snapshots.empty() ? nullptr : news->access().find(hasher(key));
+    return update->snapshots.empty() ? nullptr : update->access().find(hasher(key));
   }
 
   caf::actor_system& system;
   key_hasher hasher{"secret"};
   std::shared_ptr<std::int64_t> now_us = std::make_shared<std::int64_t>(start_us);
-  std::shared_ptr<account_news> news;
+  std::shared_ptr<account_updates> update;
   std::shared_ptr<memory_account_store> store;
   std::shared_ptr<account_book> book;
   caf::actor subscriber, actor;
@@ -157,14 +157,14 @@ TEST_CASE_METHOD(accounts_fixture, "lists come in pages", "[accounts]") {
   for (int i = 0; i < 5; ++i)
     REQUIRE(make(node, i == 2 ? "other" : "acme").ok);
   std::set<std::string> seen;
-  list_keys wish{"acme", "", 3};
-  auto page = ask<key_list_ptr>(node, wish);
+  list_keys command{"acme", "", 3};
+  auto page = ask<key_list_ptr>(node, command);
   REQUIRE(page->keys.size() == 3);
   CHECK(page->next == page->keys.back().id);
   for (const auto& key : page->keys)
     seen.insert(key.id);
-  wish.after = page->next;
-  page = ask<key_list_ptr>(node, wish);
+  command.after = page->next;
+  page = ask<key_list_ptr>(node, command);
   REQUIRE(page->keys.size() == 1);
   CHECK(page->next.empty());
   CHECK(seen.insert(page->keys[0].id).second);
@@ -174,12 +174,12 @@ TEST_CASE_METHOD(accounts_fixture, "what is not durable is not in force, and sai
                  "[accounts]") {
   accounts_node node{*this};
   const auto made = make(node);
-  const auto snapshots = node.news->snapshots.size();
+  const auto snapshots = node.update->snapshots.size();
   node.store->fails = true;
   CHECK(make(node).why.code == errc::disk_full);
   CHECK(revoke(node, made.record.id).why.code == errc::disk_full);
   CHECK(ask<account_done>(node, put_plan{{"x", {}}}).why.code == errc::disk_full);
-  CHECK(node.news->snapshots.size() == snapshots);
+  CHECK(node.update->snapshots.size() == snapshots);
   CHECK(node.find(made.key) != nullptr);
   node.store->fails = false;
   CHECK(revoke(node, made.record.id).ok);
@@ -192,7 +192,7 @@ TEST_CASE_METHOD(accounts_fixture, "plans: set, used, deleted", "[accounts]") {
              Contains("no plan \"gold\"") && Contains("anonymous, pro"));
   const limit daily{.name = "daily", .kind = algorithm::calendar, .amount = 5};
   CHECK(ask<account_done>(node, put_plan{{"gold", {daily}}}).ok);
-  CHECK(node.news->snapshots.back().plans->by_name("gold")->rules.limits ==
+  CHECK(node.update->snapshots.back().plans->by_name("gold")->rules.limits ==
         std::vector<limit>{daily});
   const auto first = make(node, "acme", "gold");
   const auto second = make(node, "acme", "gold");
@@ -206,7 +206,7 @@ TEST_CASE_METHOD(accounts_fixture, "plans: set, used, deleted", "[accounts]") {
   CHECK_THAT(ask<account_done>(node, delete_plan{"gold"}).why.message, Contains("by 1 key;"));
   revoke(node, second.record.id);
   CHECK(ask<account_done>(node, delete_plan{"gold"}).ok);
-  CHECK(node.news->snapshots.back().plans->by_name("gold") == nullptr);
+  CHECK(node.update->snapshots.back().plans->by_name("gold") == nullptr);
   CHECK(ask<account_done>(node, delete_plan{"gold"}).why.code == errc::not_found);
 
   // The configuration's plan comes back when the one over it goes, so keys are no hindrance.
@@ -215,12 +215,12 @@ TEST_CASE_METHOD(accounts_fixture, "plans: set, used, deleted", "[accounts]") {
   CHECK(make(node).ok);
   CHECK(ask<account_done>(node, put_plan{{"pro", {daily}}}).ok);
   CHECK(ask<account_done>(node, delete_plan{"pro"}).ok);
-  CHECK(node.news->snapshots.back().plans->by_name("pro")->rules.limits.empty());
+  CHECK(node.update->snapshots.back().plans->by_name("pro")->rules.limits.empty());
 
   self->send(node.actor, plans_configured{{{"anonymous", {daily}}}});
   run();
-  CHECK(node.news->snapshots.back().plans->by_name("pro") == nullptr);
-  CHECK(node.news->snapshots.back().plans->by_name("anonymous")->rules.limits.size() == 1);
+  CHECK(node.update->snapshots.back().plans->by_name("pro") == nullptr);
+  CHECK(node.update->snapshots.back().plans->by_name("anonymous")->rules.limits.size() == 1);
 }
 
 TEST_CASE_METHOD(accounts_fixture, "a change is pushed to peers at once, and saved there",
@@ -269,7 +269,7 @@ TEST_CASE_METHOD(accounts_fixture, "a push that was lost is made up for by the n
   accounts_node a{*this}, b{*this};
   const auto made = make(a);
   // Only B knows of A: nothing was pushed, and B asks by itself.
-  b.news->snapshots.clear();
+  b.update->snapshots.clear();
   self->send(b.actor, peer_up{0, {}, {}, stand_in(a.actor)});
   run();
   REQUIRE(b.find(made.key) != nullptr);
@@ -357,8 +357,8 @@ TEST_CASE_METHOD(accounts_fixture, "a peer's records that the disk does not take
 
 TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages", "[accounts]") {
   accounts_node a{*this};
-  const auto peer = std::make_shared<account_news>();
-  const auto fake = system.spawn(news_listener, peer);
+  const auto peer = std::make_shared<account_updates>();
+  const auto fake = system.spawn(update_listener, peer);
   account_records many;
   for (int i = 0; i < 3'500; ++i) {
     key_record key;

@@ -22,7 +22,7 @@ constexpr std::int64_t tick_ns = 50'000'000;
 struct membership_actor_world : actor_fixture {
   membership_actor_world() {
     writer = system.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const directory_wish& wish) { return carry_out(wish); }};
+      return {[this](const directory_request& request) { return carry_out(request); }};
     });
     links = system.spawn(
         [](caf::event_based_actor*) -> caf::behavior { return {[](const placement_changed&) {}}; });
@@ -44,35 +44,35 @@ struct membership_actor_world : actor_fixture {
     run();
   }
 
-  directory_done carry_out(const directory_wish& wish) {
+  directory_done carry_out(const directory_request& request) {
     directory_done out;
-    out.what = wish.what;
-    out.sent_ns = wish.sent_ns;
+    out.what = request.what;
+    out.sent_ns = request.sent_ns;
     out.ok = true;
-    switch (wish.what) {
-    case directory_wish::kind::open:
+    switch (request.what) {
+    case directory_request::kind::open:
       tell({.watching = true});
       break;
-    case directory_wish::kind::renew:
+    case directory_request::kind::renew:
       out.revision = view_revision;
-      tell({.member = wish.self, .revision = ++revision});
+      tell({.member = request.self, .revision = ++revision});
       break;
-    case directory_wish::kind::propose:
+    case directory_request::kind::propose:
       view_revision = ++revision;
-      tell({.view = wish.next, .revision = revision});
+      tell({.view = request.next, .revision = revision});
       break;
-    case directory_wish::kind::forget:
-      forgotten.push_back(wish.self.address);
+    case directory_request::kind::forget:
+      forgotten.push_back(request.self.address);
       out.ok = reachable;
-      out.revision = wish.revision == stored_of_dead ? wish.revision : 0;
-      if (out.ok && out.revision != 0) tell({.member_gone = wish.self.address});
+      out.revision = request.revision == stored_of_dead ? request.revision : 0;
+      if (out.ok && out.revision != 0) tell({.member_gone = request.self.address});
       break;
-    case directory_wish::kind::leave:
+    case directory_request::kind::leave:
       break;
     }
     return out;
   }
-  void tell(directory_news news) { caf::anon_send(actor, std::move(news)); }
+  void tell(directory_update update) { caf::anon_send(actor, std::move(update)); }
   void hear_of_dead(std::uint64_t of_revision) {
     member_record dead;
     dead.address = "dead";
@@ -140,12 +140,12 @@ constexpr std::int64_t real_ns = 1'790'000'000'000'000'000;
 struct joining_node : actor_fixture {
   joining_node() {
     writer = system.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const directory_wish& wish) {
+      return {[this](const directory_request& request) {
         directory_done out;
-        out.what = wish.what;
-        out.sent_ns = wish.sent_ns;
+        out.what = request.what;
+        out.sent_ns = request.sent_ns;
         out.ok = true;
-        if (wish.what == directory_wish::kind::renew) renewals.push_back(wish.self);
+        if (request.what == directory_request::kind::renew) renewals.push_back(request.self);
         return out;
       }};
     });
@@ -173,8 +173,8 @@ struct joining_node : actor_fixture {
     run();
   }
 
-  void tell(directory_news news) {
-    caf::anon_send(actor, std::move(news));
+  void tell(directory_update update) {
+    caf::anon_send(actor, std::move(update));
     run();
   }
   /// It has opened the directory, and is told what is there from now on.

@@ -166,7 +166,7 @@ class test_node {
                                     std::make_shared<handshake_metrics>()));
     listening = publish_handshake_acceptor(stand_in(door), settings.listen,
                                            system.middleman().actor_handle());
-    front_end = system.spawn(listener, news);
+    front_end = system.spawn(listener, update);
     links = plain_actor(system.spawn(
         peer_connector, settings, members, std::vector<peer_listener_handle>{stand_in(front_end)},
         reach_peer{reach}, metrics, system.middleman().actor_handle()));
@@ -175,15 +175,15 @@ class test_node {
   ~test_node() {
     for (const caf::actor& each : {links, front_end, door, deciding})
       caf::anon_send(each, drain{});
-    news->read([](heard& all) { all.limiters.clear(); });
+    update->read([](heard& all) { all.limiters.clear(); });
   }
 
   bool is_up() const {
-    return news->read([](heard& all) { return !all.limiters.empty(); });
+    return update->read([](heard& all) { return !all.limiters.empty(); });
   }
 
   std::shared_ptr<link_metrics> metrics = std::make_shared<link_metrics>();
-  std::shared_ptr<heard> news = std::make_shared<heard>();
+  std::shared_ptr<heard> update = std::make_shared<heard>();
   caf_links_config config{2};
   caf::actor_system system;
   caf::actor deciding, door, front_end, links;
@@ -206,7 +206,7 @@ std::optional<verdict> ask(test_node& from, const limiter_handle& deciding, std:
 }
 
 limiter_handle remote_limiter(const test_node& node) {
-  return node.news->read([](heard& all) { return all.limiters.at(0); });
+  return node.update->read([](heard& all) { return all.limiters.at(0); });
 }
 
 } // namespace
@@ -221,12 +221,12 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
     REQUIRE(b.listening.has_value());
     REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
     CHECK(a.metrics->links_up.value() == 1);
-    CHECK(a.news->read([](heard& all) { return all.has_accounts; }));
+    CHECK(a.update->read([](heard& all) { return all.has_accounts; }));
     CHECK(a.metrics->reconnects.value() == 0);
     // The member is the index in the sorted list.
     const std::uint16_t expected = loopback(first) < loopback(second) ? 1 : 0;
-    CHECK(a.news->read([](heard& all) { return all.member; }) == expected);
-    CHECK(b.news->read([](heard& all) { return all.member; }) == 1 - expected);
+    CHECK(a.update->read([](heard& all) { return all.member; }) == expected);
+    CHECK(b.update->read([](heard& all) { return all.member; }) == 1 - expected);
 
     // Seven of ten over the wire and one at home leave two.
     const auto over_wire = ask(a, remote_limiter(a), 42, 7);
@@ -237,7 +237,7 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
     CHECK(at_home->remaining == 2);
   }
   REQUIRE(eventually([&] { return !a.is_up(); }));
-  CHECK(a.news->read([](heard& all) { return all.downs; }) == 1);
+  CHECK(a.update->read([](heard& all) { return all.downs; }) == 1);
   REQUIRE(eventually([&] { return a.metrics->links_up.value() == 0; }));
   REQUIRE(eventually([&] { return a.metrics->failed_attempts.value() >= 3; }));
 
@@ -245,7 +245,7 @@ TEST_CASE("nodes link up, decide over the wire, notice a loss and link again", "
   REQUIRE(b.listening.has_value());
   REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
   CHECK(a.metrics->reconnects.value() == 1);
-  CHECK(a.news->read([](heard& all) { return all.ups; }) == 2);
+  CHECK(a.update->read([](heard& all) { return all.ups; }) == 2);
   const auto again = ask(a, remote_limiter(a), 42, 1);
   REQUIRE(again);
   CHECK(again->granted == 1);
@@ -260,11 +260,12 @@ TEST_CASE("two wire versions side by side, whoever connects", "[peer_link][wire]
   REQUIRE(eventually([&] { return a.is_up() && b.is_up(); }));
   // What came with version 5 is there only if both speak it, and all else is.
   for (auto* node : {&a, &b}) {
-    CHECK(node->news->read([](heard& all) { return all.has_replicas; }) == (versions.second == 5));
-    CHECK(node->news->read([](heard& all) { return all.has_accounts; }));
+    CHECK(node->update->read([](heard& all) { return all.has_replicas; }) ==
+          (versions.second == 5));
+    CHECK(node->update->read([](heard& all) { return all.has_accounts; }));
     CHECK(node->metrics->refusals.value() == 0);
   }
-  CHECK(a.news->read([](heard& all) { return all.address; }) == loopback(second));
+  CHECK(a.update->read([](heard& all) { return all.address; }) == loopback(second));
   const auto over_wire = ask(a, remote_limiter(a), 42, 7);
   REQUIRE(over_wire);
   CHECK(over_wire->granted == 7);
@@ -279,7 +280,7 @@ TEST_CASE("a node of another cluster is refused and never up", "[peer_link]") {
       [&] { return a.metrics->refusals.value() == 1 && b.metrics->refusals.value() == 1; }));
   CHECK_FALSE(a.is_up());
   CHECK_FALSE(b.is_up());
-  CHECK(a.news->read([](heard& all) { return all.ups; }) == 0);
+  CHECK(a.update->read([](heard& all) { return all.ups; }) == 0);
 }
 
 TEST_CASE("a node with another secret is refused and never up", "[peer_link]") {

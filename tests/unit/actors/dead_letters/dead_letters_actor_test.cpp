@@ -13,46 +13,46 @@ class letters_world : public jobs_world {
   letters_world() { start(); }
 
   job_answer retry(dead_letter_filter filter = {}, std::uint32_t rate = 0) {
-    return ask<job_answer>(letters, retry_letters{std::move(filter), rate});
+    return ask<job_answer>(letters, retry_dead_letters{std::move(filter), rate});
   }
 };
 
 } // namespace
 
 TEST_CASE_METHOD(letters_world, "letters are kept, counted, listed and dropped", "[letters]") {
-  CHECK(bury_some(1, 3).ok);
-  CHECK(bury_some(2, 2, "next").ok);
-  CHECK(bury_some(3, 3).ok); // as after a crash
+  CHECK(store_some(1, 3).ok);
+  CHECK(store_some(2, 2, "next").ok);
+  CHECK(store_some(3, 3).ok); // as after a crash
   CHECK(kept_seqs() == std::vector<std::uint64_t>{1, 2, 3, 2});
-  pass(letters_publish_interval, letters_publish_interval);
-  REQUIRE(letter_counts->tallies().size() == 2);
-  CHECK(letter_counts->tallies()[0].letters == 3);
-  CHECK(letter_counts->bytes.value() > 4 * 256);
+  pass(dead_letters_publish_interval, dead_letters_publish_interval);
+  REQUIRE(dead_letter_counts->tallies().size() == 2);
+  CHECK(dead_letter_counts->tallies()[0].letters == 3);
+  CHECK(dead_letter_counts->bytes.value() > 4 * 256);
 
-  list_letters wish;
-  wish.filter.sink = "bus";
-  wish.limit = 2;
-  wish.with_bodies = true;
-  auto page = ask<dead_letters_page_ptr>(letters, wish);
+  list_dead_letters request;
+  request.filter.sink = "bus";
+  request.limit = 2;
+  request.with_bodies = true;
+  auto page = ask<dead_letters_page_ptr>(letters, request);
   CHECK(page->letters.size() == 2);
   CHECK(page->letters[1].letter.body == "event 2");
   CHECK(page->tallies.size() == 2);
   REQUIRE(page->next > 0);
-  wish.after = page->next;
-  page = ask<dead_letters_page_ptr>(letters, wish);
+  request.after = page->next;
+  page = ask<dead_letters_page_ptr>(letters, request);
   CHECK(page->letters.size() == 1);
   CHECK(page->next == 0);
 
   dead_letter_filter filter;
   filter.ids = {{2, log->tag()}};
-  CHECK(ask<dead_letters_dropped>(letters, drop_letters{filter}).dropped == 2);
+  CHECK(ask<dead_letters_dropped>(letters, drop_dead_letters{filter}).dropped == 2);
   CHECK(kept_seqs() == std::vector<std::uint64_t>{1, 3});
   CHECK(bus.got.empty());
 }
 
 TEST_CASE_METHOD(letters_world, "what a sink takes again is no dead letter any more", "[letters]") {
-  bury_some(1, 5);
-  bury_some(9, 9, "next");
+  store_some(1, 5);
+  store_some(9, 9, "next");
   bus.refuses = {2, 4};
   wall_ms += 5000;
   const auto started = retry();
@@ -77,7 +77,7 @@ TEST_CASE_METHOD(letters_world, "what a sink takes again is no dead letter any m
   CHECK(job.state == job_state::done);
   CHECK(job.sent == 4);
   CHECK(job.refused == 2);
-  CHECK(letter_counts->retried.value() == 4);
+  CHECK(dead_letter_counts->retried.value() == 4);
   CHECK(ask<job_list_ptr>(letters, list_jobs{})->jobs.size() == 1);
   // Once more, by id, when the sink takes it.
   bus.refuses.clear();
@@ -88,7 +88,7 @@ TEST_CASE_METHOD(letters_world, "what a sink takes again is no dead letter any m
 }
 
 TEST_CASE_METHOD(letters_world, "a retry is cut into chunks, one at a time", "[letters]") {
-  bury_some(1, 2 * max_again_events + 1);
+  store_some(1, 2 * max_again_events + 1);
   bus.holds = true;
   retry();
   CHECK(bus.got.size() == 1);
@@ -107,7 +107,7 @@ TEST_CASE_METHOD(letters_world, "a retry is cut into chunks, one at a time", "[l
 
 TEST_CASE_METHOD(letters_world, "a retry goes on after a crash with what was not settled",
                  "[letters]") {
-  bury_some(1, max_again_events + 5);
+  store_some(1, max_again_events + 5);
   bus.holds = true;
   retry();
   bus.answer();
@@ -125,7 +125,7 @@ TEST_CASE_METHOD(letters_world, "a retry goes on after a crash with what was not
 }
 
 TEST_CASE_METHOD(letters_world, "a retry that was cancelled leaves its letters", "[letters]") {
-  bury_some(1, max_again_events + 5);
+  store_some(1, max_again_events + 5);
   bus.holds = true;
   retry();
   CHECK(ask<job_answer>(letters, cancel_job{1}).job.state == job_state::cancelled);
@@ -144,7 +144,7 @@ TEST_CASE_METHOD(letters_world, "a retry that was cancelled leaves its letters",
 }
 
 TEST_CASE_METHOD(letters_world, "a chunk that a publisher gives back is sent later", "[letters]") {
-  bury_some(1, 3);
+  store_some(1, 3);
   bus.gives_back = error{errc::unavailable, "too many requests"};
   retry();
   CHECK(ask_job(letters).job.why == "too many requests");
@@ -163,34 +163,34 @@ TEST_CASE_METHOD(letters_world, "retries that can't be", "[letters]") {
   CHECK(retry().job.state == job_state::done);
   CHECK_THAT(ask_job(letters, 77).why.message, Contains("d77"));
   // Letters of a sink that is gone from the configuration stay as they are.
-  bury_some(1, 2, "gone");
-  bury_some(3, 4);
+  store_some(1, 2, "gone");
+  store_some(3, 4);
   CHECK(retry().job.total == 4);
   REQUIRE(kept_seqs() == std::vector<std::uint64_t>{1, 2});
   CHECK(kept()[0].letter.reason == "first reason");
   CHECK(kept()[0].letter.tries == 5);
 }
 
-TEST_CASE_METHOD(jobs_world, "a full store buries nothing more, and tells", "[letters]") {
+TEST_CASE_METHOD(jobs_world, "a full store stores nothing more, and tells", "[letters]") {
   start(600);
-  CHECK(bury_some(1, 2).ok);
-  const auto full = bury_some(3, 3);
+  CHECK(store_some(1, 2).ok);
+  const auto full = store_some(3, 3);
   CHECK_FALSE(full.ok);
   CHECK_THAT(full.why.message, Contains("dead_letters.max_size"));
-  CHECK(letter_counts->bury_failures.value() == 1);
-  retry_letters all;
+  CHECK(dead_letter_counts->store_failures.value() == 1);
+  retry_dead_letters all;
   CHECK(ask<job_answer>(letters, all).ok);
-  CHECK(bury_some(3, 3).ok);
+  CHECK(store_some(3, 3).ok);
 }
 
 TEST_CASE_METHOD(letters_world, "a drain waits for what is under way and starts no more",
                  "[letters]") {
-  bury_some(1, max_again_events + 5);
+  store_some(1, max_again_events + 5);
   bus.holds = true;
   retry();
   auto drained_reply = self->request(letters, caf::infinite, drain{});
   run();
-  CHECK(bury_some(5000, 5000).ok); // publishers that drain may still bury
+  CHECK(store_some(5000, 5000).ok); // publishers that drain may still store
   bus.answer();
   run();
   bool told = false;

@@ -91,13 +91,14 @@ class jobs_world : public actor_fixture {
   }
 
   /// Spawns both actors over what is on disk, as a start of the node does.
-  void start(std::uint64_t max_letter_bytes = 1u << 20) {
+  void start(std::uint64_t max_dead_letter_bytes = 1u << 20) {
     const sink_kinds kinds{{"queue", "embedded"}, {"bus", "nats"}, {"next", "http"}};
-    auto opened = dead_letter_store::open(dir.path(), max_letter_bytes);
+    auto opened = dead_letter_store::open(dir.path(), max_dead_letter_bytes);
     require_ok(opened);
     const auto wall = [this] { return wall_ms; };
-    const auto keeper = system.spawn(
-        dead_letters_actor, dead_letters_parts{std::move(*opened), kinds, letter_counts, wall});
+    const auto keeper =
+        system.spawn(dead_letters_actor,
+                     dead_letters_parts{std::move(*opened), kinds, dead_letter_counts, wall});
     letters = plain_actor(keeper);
     replay_parts parts;
     parts.store = *replay_store::open(dir.path());
@@ -137,8 +138,9 @@ class jobs_world : public actor_fixture {
     return ask<job_answer>(whom, get_job{number});
   }
 
-  buried bury_some(std::uint64_t first, std::uint64_t last, const std::string& sink = "bus") {
-    auto wish = std::make_shared<bury>();
+  dead_letters_stored store_some(std::uint64_t first, std::uint64_t last,
+                                 const std::string& sink = "bus") {
+    auto command = std::make_shared<store_dead_letters>();
     for (auto seq = first; seq <= last; ++seq) {
       dead_letter letter;
       letter.sink = sink;
@@ -149,14 +151,14 @@ class jobs_world : public actor_fixture {
       letter.content_type = "text/plain";
       letter.reason = "first reason";
       letter.tries = 5;
-      wish->letters.push_back(std::move(letter));
+      command->letters.push_back(std::move(letter));
     }
-    return ask<buried>(letters, bury_ptr{std::move(wish)});
+    return ask<dead_letters_stored>(letters, store_dead_letters_ptr{std::move(command)});
   }
-  std::vector<kept_letter> kept() {
-    list_letters wish;
-    wish.limit = 1000;
-    const auto page = ask<dead_letters_page_ptr>(letters, wish);
+  std::vector<kept_dead_letter> kept() {
+    list_dead_letters command;
+    command.limit = 1000;
+    const auto page = ask<dead_letters_page_ptr>(letters, command);
     REQUIRE(page->ok);
     return page->letters;
   }
@@ -172,7 +174,7 @@ class jobs_world : public actor_fixture {
   std::int64_t wall_ms = some_time_ms;
   fake_sink bus, next;
   publishers_known publishers;
-  std::shared_ptr<dead_letter_metrics> letter_counts = std::make_shared<dead_letter_metrics>();
+  std::shared_ptr<dead_letter_metrics> dead_letter_counts = std::make_shared<dead_letter_metrics>();
   std::shared_ptr<replay_metrics> replay_counts = std::make_shared<replay_metrics>();
   caf::actor letters, replays;
 };

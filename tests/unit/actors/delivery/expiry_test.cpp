@@ -155,7 +155,7 @@ TEST_CASE("a publisher lets the oldest of all lanes go", "[expiry]") {
   CHECK(lags[0].events <= 10);
   CHECK(lags[0].events >= 8);
   CHECK(w.metrics->expired.value() == 30 - lags[0].events);
-  CHECK(w.buried_letters.empty());
+  CHECK(w.stored_dead_letters.empty());
   // The newest are what is delivered when the sink is back.
   w.sink = [](const sink_batch& batch) {
     return delivery::all(batch.events.size(), settled_as::delivered, {});
@@ -244,6 +244,6 @@ TEST_CASE("a stream says when dead letters that are not kept are more than it ma
   CHECK(w.backlog->streams.at(0).volume.events == 30);
   w.graveyard_full = false;
   w.pass(5s);
-  CHECK(w.buried_letters.size() == 30);
+  CHECK(w.stored_dead_letters.size() == 30);
   CHECK_FALSE(w.backlog->streams.at(0).is_stuck);
 }

@@ -132,9 +132,9 @@ TEST_CASE("a refused event is dead after its tries and holds nobody up") {
   CHECK(settled.dead[0].reason == "too odd");
   CHECK(feed.first_open_seq() == 1); // until it is kept elsewhere
   CHECK_FALSE(feed.due_ms());
-  CHECK(feed.bury_done(1));
+  CHECK(feed.dead_letter_done(1));
   CHECK_FALSE(feed.first_open_seq());
-  CHECK_FALSE(feed.bury_done(1));
+  CHECK_FALSE(feed.dead_letter_done(1));
 }
 
 TEST_CASE("where batches may break a client is in each only once") {
@@ -177,7 +177,7 @@ TEST_CASE("an event that makes its batch fail is found and does not block its la
     const std::vector<settled_as> outcome(events.size(), poisoned ? lane_failed : lane_taken);
     for (auto& one : feed.settle(lane_outcome(outcome), i * 10'000, deliveries, 0.5).dead) {
       dead.push_back(one);
-      feed.bury_done(one.event.seq());
+      feed.dead_letter_done(one.event.seq());
     }
   }
   REQUIRE(dead.size() == 1);

@@ -64,7 +64,7 @@ TEST_CASE("forty streams without a target don't delay one that has its own") {
   break_streams(w);
   check_well(w, 100);
   CHECK(w.metrics->status().state != sink_state::open);
-  CHECK(w.buried_letters.empty());
+  CHECK(w.stored_dead_letters.empty());
   w.pass(1s);
   CHECK(w.metrics->held_streams.value() == broken_streams);
   CHECK(w.metrics->missing_targets.value() == broken_streams);
@@ -143,15 +143,15 @@ TEST_CASE("after the stated time events without a target are dead letters, later
   w.append("well", 1);
   w.append("broken", 20);
   w.pass(50s);
-  CHECK(w.buried_letters.empty());
+  CHECK(w.stored_dead_letters.empty());
   w.pass(20s);
-  REQUIRE(w.buried_letters.size() == 20);
-  CHECK(w.buried_letters[0].stream == "broken");
-  CHECK(w.buried_letters[0].reason.find("topic broken is not there") != std::string::npos);
+  REQUIRE(w.stored_dead_letters.size() == 20);
+  CHECK(w.stored_dead_letters[0].stream == "broken");
+  CHECK(w.stored_dead_letters[0].reason.find("topic broken is not there") != std::string::npos);
   CHECK(w.metrics->refused.value() == 20);
-  w.append("broken", 300); // more than are buried at once
+  w.append("broken", 300); // more than are stored at once
   w.pass(6s);
-  CHECK(w.buried_letters.size() == 320);
+  CHECK(w.stored_dead_letters.size() == 320);
   CHECK(w.confirmed.back() == 321); // the journal is free
   // And yet it is tried, so that it goes on when the target is there.
   w.sink = [](const sink_batch& batch) {
@@ -162,7 +162,7 @@ TEST_CASE("after the stated time events without a target are dead letters, later
   w.pass(6s);
   CHECK(std::count(w.arrived.begin(), w.arrived.end(), 322u) == 1);
   CHECK(std::count(w.arrived.begin(), w.arrived.end(), 323u) == 1);
-  CHECK(w.buried_letters.size() == 320);
+  CHECK(w.stored_dead_letters.size() == 320);
 }
 
 TEST_CASE("an outage of the whole sink makes no dead letters of a stream without a target") {
@@ -173,7 +173,7 @@ TEST_CASE("an outage of the whole sink makes no dead letters of a stream without
   w.pass(30s);
   w.sink = [](const sink_batch& batch) { return failed_as(batch, failure_scope::sink); };
   w.pass(600s);
-  CHECK(w.buried_letters.empty());
+  CHECK(w.stored_dead_letters.empty());
 }
 
 TEST_CASE("who waits for an event without a target is told when it is dead") {
@@ -188,12 +188,12 @@ TEST_CASE("who waits for an event without a target is told when it is dead") {
   ask->front_end = stand_in(w.self);
   w.self->send(w.publisher_actor, await_published_ptr{ask});
   w.pass(2s);
-  published_news news;
-  CHECK_FALSE(take(w.self, news));
+  published_update update;
+  CHECK_FALSE(take(w.self, update));
   w.pass(10s);
-  REQUIRE(take(w.self, news));
-  CHECK(news.items[0].token == 11);
-  CHECK_FALSE(news.items[0].published);
+  REQUIRE(take(w.self, update));
+  CHECK(update.items[0].token == 11);
+  CHECK_FALSE(update.items[0].published);
 }
 
 TEST_CASE("a stream that is held keeps little in memory, and loses and doubles nothing") {
@@ -226,9 +226,9 @@ TEST_CASE("a stream whose name makes no target is dead at once, and says nothing
   };
   w.append("..", 4);
   w.pass(100ms);
-  CHECK(w.buried_letters.size() == 4);
+  CHECK(w.stored_dead_letters.size() == 4);
   CHECK(w.batches.size() == 1);
-  CHECK(w.buried_letters[0].reason == "'..' can't be the name of a topic");
+  CHECK(w.stored_dead_letters[0].reason == "'..' can't be the name of a topic");
 }
 
 TEST_CASE("a sink all of whose streams wait is told as one that takes nothing") {

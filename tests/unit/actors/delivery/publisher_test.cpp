@@ -158,41 +158,41 @@ TEST_CASE("a refused event is a dead letter before the cursor passes it") {
   CHECK(w.cursors->by_name.at("a/bus#0/1").seq == 0);
   w.graveyard_full = false;
   w.pass(3s);
-  REQUIRE(w.buried_letters.size() == 1);
-  CHECK(w.buried_letters[0].seq == 1);
-  CHECK(w.buried_letters[0].tries == 5);
-  CHECK(w.buried_letters[0].reason == "too odd");
-  CHECK(w.buried_letters[0].body == "1");
+  REQUIRE(w.stored_dead_letters.size() == 1);
+  CHECK(w.stored_dead_letters[0].seq == 1);
+  CHECK(w.stored_dead_letters[0].tries == 5);
+  CHECK(w.stored_dead_letters[0].reason == "too odd");
+  CHECK(w.stored_dead_letters[0].body == "1");
   CHECK(w.cursors->by_name.at("a/bus#0/1").seq == 3);
   CHECK(w.metrics->refused.value() == 1);
 }
 
 TEST_CASE("of dead letters as many are kept as there is room for") {
   publisher_world w;
-  w.most_buried = 3;
+  w.most_dead_letters = 3;
   w.start();
   w.sink = all_refused;
   w.append("a", 100);
   w.pass(30s);
-  CHECK(w.buried_letters.size() == 100);
+  CHECK(w.stored_dead_letters.size() == 100);
   CHECK(w.metrics->refused.value() == 100);
   CHECK(w.cursors->by_name.at("a/bus#0/1").seq == 100);
 }
 
 TEST_CASE("dead letters of configured streams do not wait for those of others") {
   publisher_world w;
-  w.unburied = "stranger";
+  w.unstored = "stranger";
   w.start();
   w.sink = all_refused;
   w.append("stranger", 300);
   w.pass(10s);
-  CHECK(w.buried_letters.empty());
+  CHECK(w.stored_dead_letters.empty());
   w.append("kept", 300);
   w.pass(10s);
-  CHECK(w.buried_letters.size() == 300);
-  w.unburied.clear();
+  CHECK(w.stored_dead_letters.size() == 300);
+  w.unstored.clear();
   w.pass(10s);
-  CHECK(w.buried_letters.size() == 600);
+  CHECK(w.stored_dead_letters.size() == 600);
 }
 
 TEST_CASE("a restart counts only what was not delivered ahead") {
@@ -229,8 +229,8 @@ TEST_CASE("front ends learn when their events have arrived, or died") {
   ask->front_end = stand_in(w.self);
   w.self->send(w.publisher_actor, await_published_ptr{ask});
   w.sched.run();
-  published_news news;
-  CHECK_FALSE(take(w.self, news));
+  published_update update;
+  CHECK_FALSE(take(w.self, update));
   w.sink = [](const sink_batch& batch) {
     auto out = delivery::all(batch.events.size(), settled_as::delivered);
     for (std::size_t i = 0; i < batch.events.size(); ++i)
@@ -240,13 +240,13 @@ TEST_CASE("front ends learn when their events have arrived, or died") {
   w.holding = false;
   w.answer_held();
   w.pass(100ms);
-  REQUIRE(take(w.self, news));
-  REQUIRE(news.items.size() == 1);
-  CHECK(news.items[0].token == 11);
-  CHECK(news.items[0].published);
-  REQUIRE(take(w.self, news));
-  CHECK(news.items[0].token == 12);
-  CHECK_FALSE(news.items[0].published);
+  REQUIRE(take(w.self, update));
+  REQUIRE(update.items.size() == 1);
+  CHECK(update.items[0].token == 11);
+  CHECK(update.items[0].published);
+  REQUIRE(take(w.self, update));
+  CHECK(update.items[0].token == 12);
+  CHECK_FALSE(update.items[0].published);
 }
 
 TEST_CASE("events are sent again on request, beside the streams") {
@@ -354,7 +354,7 @@ TEST_CASE(
     w.append("found", 1);
     w.pass(500ms);
   }
-  CHECK(w.buried_letters.empty());
+  CHECK(w.stored_dead_letters.empty());
   CHECK(w.arrived.size() == 60);
   CHECK(w.metrics->status().state != sink_state::open);
 }

@@ -57,10 +57,10 @@ struct publisher_world {
   std::vector<sink_batch> batches;
   bool holding = false; // lanes keep what they get
   std::vector<std::pair<std::uint32_t, lane_deliver_ptr>> held;
-  std::vector<dead_letter> buried_letters;
+  std::vector<dead_letter> stored_dead_letters;
   bool graveyard_full = false;
-  std::size_t most_buried = ~std::size_t{0}; // at once
-  std::string unburied;                      // a stream whose letters are not kept
+  std::size_t most_dead_letters = ~std::size_t{0}; // at once
+  std::string unstored;                            // a stream whose letters are not kept
   std::vector<std::uint64_t> confirmed;
   bool stopped = false;
   std::int64_t wall = 1'000'000;
@@ -119,16 +119,16 @@ struct publisher_world {
               [this](const sink_backlog_ptr& told) { backlog = told; }};
     });
     keeper = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const confirmed_up_to& news) { confirmed.push_back(news.seq); }};
+      return {[this](const confirmed_up_to& update) { confirmed.push_back(update.seq); }};
     });
     graveyard = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const bury_ptr& message) {
-        if (graveyard_full || message->letters.size() > most_buried ||
-            message->letters[0].stream == unburied)
-          return buried{false, {errc::disk_full, "no room"}};
+      return {[this](const store_dead_letters_ptr& message) {
+        if (graveyard_full || message->letters.size() > most_dead_letters ||
+            message->letters[0].stream == unstored)
+          return dead_letters_stored{false, {errc::disk_full, "no room"}};
         for (const auto& letter : message->letters)
-          buried_letters.push_back(letter);
-        return buried{};
+          stored_dead_letters.push_back(letter);
+        return dead_letters_stored{};
       }};
     });
     publisher_parts parts;

@@ -30,8 +30,8 @@ constexpr bool all_differ() {
 static_assert(all_differ<journal_handle, limiter_handle, usage_handle, idempotency_handle,
                          replicator_handle, publisher_handle, front_end_handle>());
 // What a publisher and the queue are made of.
-static_assert(all_differ<journal_handle, confirmations_handle, burial_handle, delivery_lane_handle,
-                         publisher_handle, queue_handle>());
+static_assert(all_differ<journal_handle, confirmations_handle, dead_letter_intake_handle,
+                         delivery_lane_handle, publisher_handle, queue_handle>());
 // What the admin plane asks.
 static_assert(all_differ<queue_handle, accounts_handle, usage_reader_handle, usage_rebuilder_handle,
                          dead_letters_handle, replay_handle>());
@@ -48,7 +48,7 @@ static_assert(converts<limiter_handle, peer_listener_handle>);
 static_assert(converts<idempotency_handle, placement_listener_handle>);
 static_assert(converts<replicator_handle, confirmations_handle>);
 static_assert(converts<retention_handle, confirmations_handle>);
-static_assert(converts<dead_letters_handle, burial_handle>);
+static_assert(converts<dead_letters_handle, dead_letter_intake_handle>);
 static_assert(converts<dead_letters_handle, jobs_handle>);
 static_assert(converts<replay_handle, jobs_handle>);
 // Who answers a drain is asked to; the others are only told.

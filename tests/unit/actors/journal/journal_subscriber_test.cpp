@@ -37,19 +37,19 @@ TEST_CASE_METHOD(subscriber_world, "a subscriber is told what is durable of its 
                  "[journal]") {
   send(batch(front_a, {{"errors", 2}, {"others", 3}, {"logs", 1}})); // nobody fetches "logs"
   run();
-  durable_rows_ptr news;
-  REQUIRE(take(reader, news));
-  REQUIRE(news->what.rows.size() == 2);
-  CHECK(news->what.rows[0]->stream == "errors");
-  CHECK(news->what.rows[0]->size() == 2);
-  CHECK(news->what.rows[1]->stream == "logs");
-  CHECK(news->lost == 0);
+  durable_rows_ptr update;
+  REQUIRE(take(reader, update));
+  REQUIRE(update->what.rows.size() == 2);
+  CHECK(update->what.rows[0]->stream == "errors");
+  CHECK(update->what.rows[0]->size() == 2);
+  CHECK(update->what.rows[1]->stream == "logs");
+  CHECK(update->lost == 0);
   CHECK(window->held_bytes() > 0);
-  news.reset();
+  update.reset();
   CHECK(window->held_bytes() == 0);
 
   store_events("others", 4);
-  CHECK_FALSE(take(reader, news));
+  CHECK_FALSE(take(reader, update));
   CHECK(window->lost() == 0);
 }
 
@@ -69,21 +69,21 @@ TEST_CASE_METHOD(subscriber_world, "a subscriber that is behind loses events, an
   CHECK(metrics->events.value() == stored + 2); // the journal took them all
 
   std::size_t told_of = 0;
-  durable_rows_ptr news;
-  while (take(reader, news)) {
-    CHECK(news->lost == 0);
-    for (const auto& row : news->what.rows)
+  durable_rows_ptr update;
+  while (take(reader, update)) {
+    CHECK(update->lost == 0);
+    for (const auto& row : update->what.rows)
       told_of += row->size();
   }
-  news.reset();
+  update.reset();
   CHECK(told_of == stored - 1);
   CHECK(window->held_bytes() == 0);
   store_events("errors", 1);
-  REQUIRE(take(reader, news));
-  CHECK(news->lost == 3);
+  REQUIRE(take(reader, update));
+  CHECK(update->lost == 3);
   store_events("errors", 1);
-  REQUIRE(take(reader, news));
-  CHECK(news->lost == 0); // told once
+  REQUIRE(take(reader, update));
+  CHECK(update->lost == 0); // told once
 }
 
 TEST_CASE_METHOD(subscriber_world, "a subscriber that is gone holds nothing", "[journal]") {
@@ -93,9 +93,9 @@ TEST_CASE_METHOD(subscriber_world, "a subscriber that is gone holds nothing", "[
                    subscribe_rows{stand_in(gone), window, [](const std::string&) { return true; }});
     run();
   }
-  durable_rows_ptr news;
+  durable_rows_ptr update;
   store_events("errors", 1);
-  REQUIRE(take(reader, news));
-  news.reset();
+  REQUIRE(take(reader, update));
+  update.reset();
   CHECK(window->held_bytes() == 0);
 }

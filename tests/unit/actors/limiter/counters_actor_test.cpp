@@ -47,8 +47,8 @@ class counters_fixture : public actor_fixture {
     run();
   }
   bool told() {
-    counters_saved news;
-    return take(self, news);
+    counters_saved update;
+    return take(self, update);
   }
   ~counters_fixture() {
     self->send(counters, drain{});

@@ -51,13 +51,13 @@ class limiter_fixture : public actor_fixture {
     pass(time, sweep_interval);
   }
 
-  struct wish {
+  struct unit_request {
     std::uint64_t client;
     std::uint32_t events;
   };
-  std::vector<verdict> ask(const caf::actor& who, const std::vector<wish>& wishes) {
+  std::vector<verdict> ask(const caf::actor& who, const std::vector<unit_request>& unit_requests) {
     std::vector<admit_item> items;
-    for (const wish& each : wishes)
+    for (const unit_request& each : unit_requests)
       items.push_back(item(each.client, each.events));
     return ask(who, std::move(items), {});
   }
@@ -144,7 +144,7 @@ TEST_CASE_METHOD(limiter_fixture, "three front ends together get exactly 100 of 
 TEST_CASE_METHOD(limiter_fixture, "a reply has a verdict for each item, in order", "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute());
   const std::vector<verdict> answer =
-      ask(deciding, std::vector<wish>{{7, 60}, {8, 1}, {7, 60}, {7, 1}});
+      ask(deciding, std::vector<unit_request>{{7, 60}, {8, 1}, {7, 60}, {7, 1}});
   REQUIRE(answer.size() == 4);
   const std::uint16_t rules = plan_digest(hundred_a_minute());
   CHECK(answer[0] ==
@@ -159,16 +159,16 @@ TEST_CASE_METHOD(limiter_fixture, "a reply has a verdict for each item, in order
   CHECK(metrics->units_granted.value() == 101);
   CHECK(metrics->refused_by_limit[0].value() == 1);
   CHECK(metrics->refused_by_reason[1].value() == 1);
-  CHECK(ask(deciding, std::vector<wish>{}).empty());
+  CHECK(ask(deciding, std::vector<unit_request>{}).empty());
   self->send(deciding, drain{});
 }
 
 TEST_CASE_METHOD(limiter_fixture, "idle clients are forgotten as time passes", "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute());
-  std::vector<wish> wishes(5000);
-  for (std::uint64_t i = 0; i < wishes.size(); ++i)
-    wishes[i] = {i, 1};
-  ask(deciding, wishes);
+  std::vector<unit_request> unit_requests(5000);
+  for (std::uint64_t i = 0; i < unit_requests.size(); ++i)
+    unit_requests[i] = {i, 1};
+  ask(deciding, unit_requests);
   pass_both(sweep_interval);
   CHECK(metrics->live_clients.value() == 5000);
   CHECK(metrics->table_bytes.value() > 5000 * 16);
@@ -179,19 +179,19 @@ TEST_CASE_METHOD(limiter_fixture, "idle clients are forgotten as time passes", "
   pass_both(1s);
   CHECK(metrics->live_clients.value() == 0);
   CHECK(metrics->clients_forgotten.value() == 5000);
-  CHECK(ask(deciding, std::vector<wish>{{3, 1}})[0].remaining == 99);
+  CHECK(ask(deciding, std::vector<unit_request>{{3, 1}})[0].remaining == 99);
   self->send(deciding, drain{});
 }
 
 TEST_CASE_METHOD(limiter_fixture, "a changed plan keeps what was spent", "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute());
-  ask(deciding, std::vector<wish>{{1, 70}});
+  ask(deciding, std::vector<unit_request>{{1, 70}});
   plan changed = hundred_a_minute();
   changed.limits[0].amount = 90;
   changed.limits.insert(changed.limits.begin(),
                         {.name = "day", .kind = algorithm::calendar, .amount = 1000});
   self->send(deciding, plans_changed{only(changed)});
-  const std::vector<verdict> answer = ask(deciding, std::vector<wish>{{1, 50}, {2, 200}});
+  const std::vector<verdict> answer = ask(deciding, std::vector<unit_request>{{1, 50}, {2, 200}});
   CHECK(answer[0] == verdict{.granted = 20,
                              .remaining = 0,
                              .reset_s = 60,
@@ -200,8 +200,8 @@ TEST_CASE_METHOD(limiter_fixture, "a changed plan keeps what was spent", "[limit
   CHECK(answer[1].granted == 90);
   // Without limits everything passes, and nothing is remembered.
   self->send(deciding, plans_changed{only({the_plan, {}})});
-  CHECK(ask(deciding, std::vector<wish>{{1, 500}})[0].granted == 500);
-  CHECK(ask(deciding, std::vector<wish>{{1, 500}})[0].limit == verdict::no_limit);
+  CHECK(ask(deciding, std::vector<unit_request>{{1, 500}})[0].granted == 500);
+  CHECK(ask(deciding, std::vector<unit_request>{{1, 500}})[0].limit == verdict::no_limit);
   self->send(deciding, drain{});
 }
 
@@ -209,7 +209,7 @@ TEST_CASE_METHOD(limiter_fixture, "a full table refuses new clients and serves t
                  "[limiter]") {
   const caf::actor deciding = spawn_limiter(hundred_a_minute(), 2);
   const std::vector<verdict> answer =
-      ask(deciding, std::vector<wish>{{1, 1}, {2, 1}, {3, 1}, {1, 1}});
+      ask(deciding, std::vector<unit_request>{{1, 1}, {2, 1}, {3, 1}, {1, 1}});
   CHECK(answer[1].granted == 1);
   CHECK(answer[2].granted == 0);
   CHECK(answer[2].reason == static_cast<std::uint8_t>(refusal::table_full));
@@ -218,7 +218,7 @@ TEST_CASE_METHOD(limiter_fixture, "a full table refuses new clients and serves t
   CHECK(metrics->refused_by_reason[2].value() == 1);
   // Room again once the others are idle.
   pass_both(61s);
-  CHECK(ask(deciding, std::vector<wish>{{3, 1}})[0].granted == 1);
+  CHECK(ask(deciding, std::vector<unit_request>{{3, 1}})[0].granted == 1);
   self->send(deciding, drain{});
 }
 
@@ -258,7 +258,7 @@ TEST_CASE_METHOD(limiter_fixture, "limits are told, and shadows counted", "[limi
                           .window_ns = 60 * one_second_ns,
                           .shadow = true});
   const caf::actor deciding = spawn_limiter(rules);
-  CHECK(ask(deciding, std::vector<wish>{{1, 3}, {1, 1}, {2, 1}})[1].granted == 1);
+  CHECK(ask(deciding, std::vector<unit_request>{{1, 3}, {1, 1}, {2, 1}})[1].granted == 1);
   CHECK(metrics->shadowed_by_limit[labels->slot_of(the_plan, "new")].value() == 2);
   CHECK(metrics->refused_by_limit[labels->slot_of(the_plan, "new")].value() == 0);
   self->send(deciding, limits_query{5, 1, 0, plan_id(the_plan), 0});
@@ -278,27 +278,27 @@ TEST_CASE_METHOD(limiter_fixture, "what survives is handed over, one hand-over a
   const caf::actor store = caf::actor_cast<caf::actor>(self);
   const caf::actor deciding = spawn_limiter(hundred_a_minute(), 10'000, store);
   pass_both(save_interval);
-  counters_changed news;
-  CHECK_FALSE(take(self, news)); // nothing changed
-  ask(deciding, std::vector<wish>{{1, 3}, {2, 4}});
+  counters_changed update;
+  CHECK_FALSE(take(self, update)); // nothing changed
+  ask(deciding, std::vector<unit_request>{{1, 3}, {2, 4}});
   pass_both(save_interval);
-  REQUIRE(take(self, news));
-  REQUIRE(news.rows->size() == 2);
-  CHECK(news.rows->at(0).used + news.rows->at(1).used == 7);
+  REQUIRE(take(self, update));
+  REQUIRE(update.rows->size() == 2);
+  CHECK(update.rows->at(0).used + update.rows->at(1).used == 7);
   // Not another before that one is durable, however long it takes.
-  ask(deciding, std::vector<wish>{{1, 1}});
+  ask(deciding, std::vector<unit_request>{{1, 1}});
   pass_both(10 * save_interval);
-  CHECK_FALSE(take(self, news));
+  CHECK_FALSE(take(self, update));
   self->send(deciding, counters_saved{});
   CHECK(metrics->rows_saved.value() == 0);
   pass_both(save_interval);
   CHECK(metrics->rows_saved.value() == 2);
-  REQUIRE(take(self, news));
-  REQUIRE(news.rows->size() == 1);
-  CHECK(news.rows->at(0).client == 1);
-  CHECK(news.rows->at(0).used == 4);
+  REQUIRE(take(self, update));
+  REQUIRE(update.rows->size() == 1);
+  CHECK(update.rows->at(0).client == 1);
+  CHECK(update.rows->at(0).used == 4);
   // A drain saves the rest, and only then is it done.
-  ask(deciding, std::vector<wish>{{3, 1}});
+  ask(deciding, std::vector<unit_request>{{3, 1}});
   self->monitor(deciding);
   self->send(deciding, drain{});
   run();
@@ -307,8 +307,8 @@ TEST_CASE_METHOD(limiter_fixture, "what survives is handed over, one hand-over a
   CHECK_FALSE(take(self, down));
   self->send(deciding, counters_saved{});
   run();
-  REQUIRE(take(self, news));
-  CHECK(news.rows->at(0).client == 3);
+  REQUIRE(take(self, update));
+  CHECK(update.rows->at(0).client == 3);
   CHECK_FALSE(take(self, done));
   self->send(deciding, counters_saved{});
   run();
@@ -321,11 +321,11 @@ TEST_CASE_METHOD(limiter_fixture,
                  "[limiter]") {
   const caf::actor store = caf::actor_cast<caf::actor>(self);
   const caf::actor deciding = spawn_limiter(hundred_a_minute(), 10'000, store);
-  ask(deciding, std::vector<wish>{{1, 3}});
+  ask(deciding, std::vector<unit_request>{{1, 3}});
   self->send(deciding, drain{});
   run();
-  counters_changed news;
-  REQUIRE(take(self, news));
+  counters_changed update;
+  REQUIRE(take(self, update));
   // The disk is slow: meanwhile its own timers ring, and others ask.
   pass_both(10 * save_interval);
   self->send(deciding, admit_request{1, {item(2, 1)}, {}});

@@ -105,8 +105,8 @@ class limiter_world : public actor_fixture {
     parts.saved &= ~found.handed_over;
     parts.handed_over = found.handed_over;
     stores.push_back(system.spawn([&back](caf::event_based_actor*) -> caf::behavior {
-      return {[&back](const counters_changed& news) {
-        back.marks.insert(back.marks.end(), news.marks.begin(), news.marks.end());
+      return {[&back](const counters_changed& update) {
+        back.marks.insert(back.marks.end(), update.marks.begin(), update.marks.end());
         return counters_saved{};
       }};
     }));

@@ -49,7 +49,7 @@ void run_randomly(const limit& rule, std::uint64_t seed,
       while (!answers[who].empty()) {
         const auto got = answers[who].front();
         answers[who].pop_front();
-        if (!got.wished) continue;
+        if (!got.wanted) continue;
         if (random.between(0, 20) == 0) { // lost with its link
           cache.lost(world.key, got.token);
           cache.give_up(world.key);

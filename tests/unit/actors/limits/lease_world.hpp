@@ -52,7 +52,7 @@ class lease_world {
   };
   struct answered {
     std::int64_t asked_ns = 0;
-    bool wished = false;
+    bool wanted = false;
     verdict told;
     lease_answer lease;
     std::uint64_t token = 0;

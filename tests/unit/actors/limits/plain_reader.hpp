@@ -12,8 +12,8 @@ struct plain_reader : journal_reader {
     return error{errc::invalid, "nobody asks for it here"};
   }
   result<std::uint64_t> seq_before_time(const std::string&, std::int64_t) override { return 0; }
-  result<event_volume> count_owed(const std::string&, std::uint64_t, std::uint64_t,
-                                  const owed_events&) override {
+  result<event_volume> count_backlog(const std::string&, std::uint64_t, std::uint64_t,
+                                     const backlog_events&) override {
     return event_volume{};
   }
   result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {

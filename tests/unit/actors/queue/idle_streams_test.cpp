@@ -163,7 +163,7 @@ TEST_CASE("streams that can't be named any more: their events become dead letter
 TEST_CASE("streams that can't be named any more: as many are kept as there is room for") {
   world w;
   w.journal.append("..", 100);
-  w.most_buried = 7;
+  w.most_dead_letters = 7;
   w.start();
   upkeeps(w, 30s);
   CHECK(w.letters.size() == 100);

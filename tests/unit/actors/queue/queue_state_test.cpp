@@ -76,6 +76,37 @@ TEST_CASE("the bytes that wait are those of what is not acknowledged") {
   CHECK(q.unacked_bytes_in_window() == 4);
 }
 
+TEST_CASE("of rows that overlap each event comes once, and under its own receipt") {
+  auto q = make();
+  CHECK(q.add({block_of(1, 3)}).events == 3);
+  CHECK(q.add({block_of(1, 5)}).events == 2); // from the same number on
+  CHECK(q.add({block_of(4, 5)}).events == 3); // 6 to 8
+  const auto all = q.receive(99, any_bytes, 100, 0);
+  CHECK(seqs(all) == seq_list{1, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(q.in_flight() == 8);
+  CHECK(q.nack(all[5].ticket) == receipt_outcome::done);
+  CHECK(seqs(q.receive(99, any_bytes, 100, 0)) == seq_list{6});
+  for (const auto& each : all) {
+    const bool is_out_again = each.ticket.seq == 6;
+    CHECK(q.ack(each.ticket) == (is_out_again ? receipt_outcome::stale : receipt_outcome::done));
+    CHECK(q.confirmed() == std::min<std::uint64_t>(each.ticket.seq, 5)); // 6 is out again
+  }
+  CHECK(q.expire(200) == 1);
+  const auto last = q.receive(99, any_bytes, 100, 200);
+  CHECK(seqs(last) == seq_list{6});
+  CHECK(q.ack(last[0].ticket) == receipt_outcome::done);
+  CHECK(q.confirmed() == 8);
+  CHECK(q.unacked_in_window() == 0);
+  CHECK(q.window_bytes() == 0);
+}
+
+TEST_CASE("what lies in a row before a position that was passed over does not come again") {
+  auto q = make();
+  q.pass_over(3);
+  CHECK(q.add({block_of(1, 5)}).events == 2);
+  CHECK(seqs(q.receive(99, any_bytes, 100, 0)) == seq_list{4, 5});
+}
+
 TEST_CASE("a receive is bounded by the bytes of its bodies") {
   auto q = make();
   q.add({block_of(1, 9)});

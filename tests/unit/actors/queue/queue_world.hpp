@@ -83,15 +83,16 @@ struct fake_reader final : journal_reader {
   result<std::uint64_t> count_between(const std::string&, std::uint64_t, std::uint64_t) override {
     return std::uint64_t{0}; // only replays ask for it
   }
-  result<event_volume> count_owed(const std::string& stream, std::uint64_t after_seq,
-                                  std::uint64_t up_to_seq, const owed_events& owed) override {
+  result<event_volume> count_backlog(const std::string& stream, std::uint64_t after_seq,
+                                     std::uint64_t up_to_seq,
+                                     const backlog_events& remaining) override {
     event_volume count;
     if (!journal.can_count) return error{errc::unavailable, "events are being moved"};
     for (const auto& block : journal.after(stream, after_seq))
       for (std::size_t i = 0; i < block->size(); ++i)
         if (const auto seq = block->first_seq + i;
             seq > after_seq && seq <= up_to_seq &&
-            owed.is_owed(stream, seq, block->events[i].client))
+            remaining.is_in_backlog(stream, seq, block->events[i].client))
           count += {1, block->event_bytes(i)};
     return count;
   }
@@ -142,7 +143,7 @@ struct world {
   std::int64_t wall = 1'000'000;
   std::vector<dead_letter> letters;
   bool graveyard_full = false;
-  std::size_t most_buried = ~std::size_t{0}; // at once
+  std::size_t most_dead_letters = ~std::size_t{0}; // at once
   caf::actor journal_actor, keeper, graveyard, queue;
   std::shared_ptr<memory_budget> budget; // null: none
 
@@ -160,17 +161,17 @@ struct world {
               [this](const sink_backlog_ptr& told) { backlog = told; }};
     });
     keeper = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const confirmed_up_to& news) {
-        CHECK(news.sink == "queue");
-        confirmed.push_back(news.seq);
+      return {[this](const confirmed_up_to& update) {
+        CHECK(update.sink == "queue");
+        confirmed.push_back(update.seq);
       }};
     });
     graveyard = sys.spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](const bury_ptr& wish) {
-        if (graveyard_full || wish->letters.size() > most_buried)
-          return buried{false, {errc::disk_full, "no room"}};
-        letters.insert(letters.end(), wish->letters.begin(), wish->letters.end());
-        return buried{};
+      return {[this](const store_dead_letters_ptr& command) {
+        if (graveyard_full || command->letters.size() > most_dead_letters)
+          return dead_letters_stored{false, {errc::disk_full, "no room"}};
+        letters.insert(letters.end(), command->letters.begin(), command->letters.end());
+        return dead_letters_stored{};
       }};
     });
   }

@@ -87,10 +87,10 @@ TEST_CASE_METHOD(replica_fixture, "nothing is kept after a gap", "[replica]") {
   offer(5, {6});
   offer(9, {10});
   run();
-  replica_held news;
-  REQUIRE(take(self, news));
-  CHECK_FALSE(news.ok);
-  CHECK(news.settled_seq == 6);
+  replica_held update;
+  REQUIRE(take(self, update));
+  CHECK_FALSE(update.ok);
+  CHECK(update.settled_seq == 6);
   CHECK(one->held() == std::vector<std::uint64_t>{5, 6});
   // A gap that the sinks have filled is none.
   offer(20, {21}, 20);
@@ -104,14 +104,14 @@ TEST_CASE_METHOD(replica_fixture, "a failure is told, and what follows it is not
   offer(0, {1});
   CHECK(answer().settled_seq == 1);
   std::uint64_t last = 1;
-  replica_held news{.ok = true};
-  for (int i = 0; i < 20 && news.ok; ++i, ++last) {
+  replica_held update{.ok = true};
+  for (int i = 0; i < 20 && update.ok; ++i, ++last) {
     offer(last, {last + 1}, 0, 200'000);
-    news = answer();
+    update = answer();
   }
-  CHECK_FALSE(news.ok);
-  CHECK_FALSE(news.why.empty());
-  const auto settled = news.settled_seq;
+  CHECK_FALSE(update.ok);
+  CHECK_FALSE(update.why.empty());
+  const auto settled = update.settled_seq;
   CHECK(settled == one->held().back());
   offer(last, {last + 1});
   CHECK_FALSE(answer().ok);
@@ -152,18 +152,18 @@ TEST_CASE_METHOD(replica_fixture, "a node that does not come back is adopted onc
   start(10s);
   offer(0, {5, 6});
   CHECK(answer().ok);
-  adopt_replica wish;
+  adopt_replica request;
   pass(8s, 1s);
   self->send(one->actor, replica_news{.tag = origin_tag}); // it lives
   pass(9s, 1s);
-  CHECK_FALSE(take(self, wish));
+  CHECK_FALSE(take(self, request));
   pass(2s, 1s);
-  REQUIRE(take(self, wish));
-  CHECK(wish.tag == origin_tag);
-  CHECK(wish.node == "a");
+  REQUIRE(take(self, request));
+  CHECK(request.tag == origin_tag);
+  CHECK(request.node == "a");
   CHECK(one->store->list().empty()); // let go of, so that the journal can be opened
   pass(30s, 1s);
-  CHECK_FALSE(take(self, wish));
+  CHECK_FALSE(take(self, request));
   offer(6, {7}); // it comes back in between
   CHECK_FALSE(answer().ok);
 
@@ -171,9 +171,9 @@ TEST_CASE_METHOD(replica_fixture, "a node that does not come back is adopted onc
   run();
   CHECK(one->held() == std::vector<std::uint64_t>{5, 6});
   pass(55s, 1s);
-  CHECK_FALSE(take(self, wish));
+  CHECK_FALSE(take(self, request));
   pass(10s, 1s);
-  REQUIRE(take(self, wish));
+  REQUIRE(take(self, request));
   self->send(one->actor,
              replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
   run();
@@ -188,8 +188,8 @@ TEST_CASE_METHOD(replica_fixture, "what an adoption leaves is set aside", "[repl
   offer(0, {5, 6});
   CHECK(answer().ok);
   pass(5s, 1s);
-  adopt_replica wish;
-  REQUIRE(take(self, wish));
+  adopt_replica request;
+  REQUIRE(take(self, request));
   self->send(one->actor, replica_adopted{.tag = origin_tag, .node = "a", .is_done = true});
   run();
   CHECK(std::filesystem::exists(replica_dir(one->dir.path(), origin_tag + ".adopted")));
@@ -201,13 +201,13 @@ TEST_CASE_METHOD(replica_fixture, "who owes nothing makes room, and who slept ad
   start(10s);
   offer(0, {5});
   CHECK(answer().ok);
-  adopt_replica wish;
+  adopt_replica request;
   pass(1h, 1h); // this holder was stopped
-  CHECK_FALSE(take(self, wish));
+  CHECK_FALSE(take(self, request));
   CHECK(one->store->list().size() == 1);
   self->send(one->actor, replica_news{.tag = origin_tag, .confirmed_seq = 5});
   pass(20s, 1s);
-  CHECK_FALSE(take(self, wish));
+  CHECK_FALSE(take(self, request));
   CHECK(one->store->list().empty());
   CHECK_FALSE(std::filesystem::exists(replica_dir(one->dir.path(), origin_tag)));
 }
@@ -245,7 +245,7 @@ class room_fixture : public replica_fixture {
     CHECK(held.settled_seq == last);
     return held.ok;
   }
-  replica_news news() const {
+  replica_news update() const {
     replica_news out{.version = delivered_wire_version, .tag = origin_tag};
     out.as_of_seq = last;
     out.delivered = {{"default", poison - 1, {{poison + 1, last}}}, {"unread", 0, {}}};
@@ -269,8 +269,8 @@ TEST_CASE_METHOD(room_fixture, "what is delivered does not wait for what is not"
                  "[replica][space]") {
   for (int i = 0; i < 20; ++i) { // five times what may be held
     REQUIRE(fill());
-    tell(news());
-    tell(news());
+    tell(update());
+    tell(update());
     CHECK(held_bytes() < max_bytes / 4 * 3);
   }
   CHECK(one->held(origin_tag, "unread") == unread);
@@ -296,8 +296,8 @@ TEST_CASE_METHOD(room_fixture, "a restart knows how far it held all, though the 
     offer(last, {last + 1}, 0, 30'000);
     CHECK(answer().settled_seq == ++last);
   }
-  tell(news());
-  tell(news());
+  tell(update());
+  tell(update());
   CHECK(one->held(origin_tag, "unread") == unread);
   CHECK(held_bytes() < max_bytes / 2);
   const auto options = one->store->options();
@@ -313,7 +313,7 @@ TEST_CASE_METHOD(room_fixture, "who is told nothing, or nonsense, lets go of not
                  "[replica][space]") {
   REQUIRE(fill());
   REQUIRE(fill());
-  auto what = news();
+  auto what = update();
   SECTION("by a peer of an earlier version") {
     what.version = delivered_wire_version - 1;
   }
@@ -326,8 +326,8 @@ TEST_CASE_METHOD(room_fixture, "who is told nothing, or nonsense, lets go of not
   tell(what);
   tell(what);
   CHECK(one->held().size() == 2 * 49);
-  tell(news());
-  tell(news());
+  tell(update());
+  tell(update());
   CHECK(one->held().size() < 2 * 49);
   CHECK(one->held(origin_tag, "unread") == unread);
 }
@@ -336,19 +336,19 @@ TEST_CASE_METHOD(room_fixture, "who adopts is given what the origin told last",
                  "[replica][space]") {
   REQUIRE(fill());
   REQUIRE(fill());
-  tell(news());
+  tell(update());
   pass(11s, 1s);
-  adopt_replica wish;
-  REQUIRE(take(self, wish));
-  REQUIRE(wish.told);
-  CHECK(wish.told->is_owed("default", poison, 0));
-  CHECK_FALSE(wish.told->is_owed("default", last, 0));
-  tell(news()); // it lives after all, but its directory is the adopter's
+  adopt_replica request;
+  REQUIRE(take(self, request));
+  REQUIRE(request.told);
+  CHECK(request.told->is_in_backlog("default", poison, 0));
+  CHECK_FALSE(request.told->is_in_backlog("default", last, 0));
+  tell(update()); // it lives after all, but its directory is the adopter's
   self->send(one->actor, replica_adopted{.tag = origin_tag, .node = "a", .why = "sink is away"});
   run();
   const auto before = held_bytes();
-  tell(news());
-  tell(news());
+  tell(update());
+  tell(update());
   CHECK(held_bytes() <= before);
   CHECK(fill());
   CHECK(one->held(origin_tag, "unread") == unread);

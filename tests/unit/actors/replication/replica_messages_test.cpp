@@ -97,30 +97,30 @@ TEST_CASE_METHOD(replica_wire, "replica_held and replica_news", "[messages][repl
   CHECK(held.settled_seq == 2);
   CHECK_FALSE(held.ok);
   CHECK(held.why == "no room");
-  const auto news = round_trip(replica_news{.tag = "bbbbbbbb", .confirmed_seq = 12});
-  CHECK(news.tag == "bbbbbbbb");
-  CHECK(news.confirmed_seq == 12);
+  const auto update = round_trip(replica_news{.tag = "bbbbbbbb", .confirmed_seq = 12});
+  CHECK(update.tag == "bbbbbbbb");
+  CHECK(update.confirmed_seq == 12);
 }
 
 namespace {
 
 /// News as version 7 has them.
-struct news_7 {
+struct update_7 {
   std::uint8_t version = replicas_wire_version;
   std::string tag;
   std::uint64_t confirmed_seq = 0;
 };
 template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, news_7& x) {
+typename Inspector::result_type inspect(Inspector& f, update_7& x) {
   return f(x.version, x.tag, x.confirmed_seq);
 }
 
 } // namespace
 
 TEST_CASE_METHOD(replica_wire, "what was delivered is told since version 8", "[messages][wire]") {
-  replica_news news{.tag = "bbbbbbbb", .confirmed_seq = 12};
-  news.as_of_seq = 20;
-  news.delivered = {{"a", 12, {{14, 15}, {17, UINT64_MAX}}}, {"b", 0, {}}};
+  replica_news update{.tag = "bbbbbbbb", .confirmed_seq = 12};
+  update.as_of_seq = 20;
+  update.delivered = {{"a", 12, {{14, 15}, {17, UINT64_MAX}}}, {"b", 0, {}}};
   const auto plain = [this](auto& value) {
     std::vector<char> bytes;
     caf::binary_serializer sink{system, bytes};
@@ -128,21 +128,21 @@ TEST_CASE_METHOD(replica_wire, "what was delivered is told since version 8", "[m
     return bytes;
   };
   SECTION("an earlier program reads, to the byte, what it always did") {
-    news_7 before{.tag = "bbbbbbbb", .confirmed_seq = 12};
-    CHECK(plain(news) == plain(before));
-    const auto got = round_trip(news);
+    update_7 before{.tag = "bbbbbbbb", .confirmed_seq = 12};
+    CHECK(plain(update) == plain(before));
+    const auto got = round_trip(update);
     CHECK(got.as_of_seq == 0);
     CHECK(got.delivered.empty());
   }
   SECTION("who knows it reads it") {
-    news.version = delivered_wire_version;
-    const auto got = round_trip(news);
+    update.version = delivered_wire_version;
+    const auto got = round_trip(update);
     CHECK(got.confirmed_seq == 12);
     CHECK(got.as_of_seq == 20);
     REQUIRE(got.delivered.size() == 2);
     CHECK(got.delivered[0].stream == "a");
     CHECK(got.delivered[0].floor == 12);
-    CHECK(got.delivered[0].beyond == news.delivered[0].beyond);
+    CHECK(got.delivered[0].beyond == update.delivered[0].beyond);
     CHECK(got.delivered[1].stream == "b");
     CHECK(got.delivered[1].beyond.empty());
   }

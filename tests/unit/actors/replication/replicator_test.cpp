@@ -50,12 +50,12 @@ class replicator_fixture : public actor_fixture {
 
   void up(std::uint16_t member) { up(member, peers[member]->actor); }
   void up(std::uint16_t member, const caf::actor& replicas, std::uint32_t version = wire_version) {
-    peer_up news;
-    news.version = version;
-    news.member = member;
-    news.replicas = stand_in(replicas);
-    news.address = addresses[member];
-    self->send(actor, news);
+    peer_up update;
+    update.version = version;
+    update.member = member;
+    update.replicas = stand_in(replicas);
+    update.address = addresses[member];
+    self->send(actor, update);
     run();
   }
   void down(std::uint16_t member) {
@@ -89,9 +89,9 @@ class replicator_fixture : public actor_fixture {
   /// Token → whether it is on two nodes.
   std::map<std::uint64_t, bool> told() {
     std::map<std::uint64_t, bool> all;
-    published_news news;
-    while (take(self, news))
-      for (const auto& item : news.items)
+    published_update update;
+    while (take(self, update))
+      for (const auto& item : update.items)
         all[item.token] = item.published;
     return all;
   }
@@ -319,10 +319,10 @@ TEST_CASE_METHOD(replicator_fixture, "all peers hear that it lives and what it n
   self->send(actor, confirmed_up_to{write(), "out"});
   run();
   pass(1s, 1s);
-  replica_news news;
-  REQUIRE(take(self, news));
-  CHECK(news.tag == store->tag());
-  CHECK(news.confirmed_seq == next - 1);
+  replica_news update;
+  REQUIRE(take(self, update));
+  CHECK(update.tag == store->tag());
+  CHECK(update.confirmed_seq == next - 1);
 }
 
 TEST_CASE_METHOD(replicator_fixture, "peers that know it hear what of each stream was delivered",
@@ -336,37 +336,37 @@ TEST_CASE_METHOD(replicator_fixture, "peers that know it hear what of each strea
       {{"default", lane_cursor_name("out", 0, 1), read + 1, {{read + 3, read + 4}}}}));
   self->send(actor, confirmed_up_to{unread - 1, "out"});
   run();
-  const auto last_news = [this] {
-    replica_news news;
-    while (take(self, news)) {
+  const auto last_update = [this] {
+    replica_news update;
+    while (take(self, update)) {
     }
-    return news;
+    return update;
   };
   pass(1s, 1s);
-  auto news = last_news();
-  CHECK(news.version == delivered_wire_version);
-  CHECK(news.confirmed_seq == unread - 1);
-  CHECK(news.as_of_seq == next - 1);
-  REQUIRE(news.delivered.size() == 2);
-  CHECK(news.delivered[0].stream == "default");
-  CHECK(news.delivered[0].floor == read + 1);
-  CHECK(news.delivered[0].beyond == std::vector<seq_ranges::range>{{read + 3, read + 4}});
-  CHECK(news.delivered[1].stream == "unread");
-  CHECK(news.delivered[1].floor == 0);
+  auto update = last_update();
+  CHECK(update.version == delivered_wire_version);
+  CHECK(update.confirmed_seq == unread - 1);
+  CHECK(update.as_of_seq == next - 1);
+  REQUIRE(update.delivered.size() == 2);
+  CHECK(update.delivered[0].stream == "default");
+  CHECK(update.delivered[0].floor == read + 1);
+  CHECK(update.delivered[0].beyond == std::vector<seq_ranges::range>{{read + 3, read + 4}});
+  CHECK(update.delivered[1].stream == "unread");
+  CHECK(update.delivered[1].floor == 0);
   SECTION("where all is delivered one number says it") {
     self->send(actor, confirmed_up_to{next - 1, "out"});
     pass(1s, 1s);
-    news = last_news();
-    CHECK(news.version == replicas_wire_version);
-    CHECK(news.confirmed_seq == next - 1);
+    update = last_update();
+    CHECK(update.version == replicas_wire_version);
+    CHECK(update.confirmed_seq == next - 1);
   }
   SECTION("a peer of an earlier version hears what it knows") {
     down(0);
     up(0, self, delivered_wire_version - 1);
     pass(1s, 1s);
-    news = last_news();
-    CHECK(news.version == replicas_wire_version);
-    CHECK(news.confirmed_seq == unread - 1);
-    CHECK(news.delivered.empty());
+    update = last_update();
+    CHECK(update.version == replicas_wire_version);
+    CHECK(update.confirmed_seq == unread - 1);
+    CHECK(update.delivered.empty());
   }
 }

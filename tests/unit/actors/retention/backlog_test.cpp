@@ -38,10 +38,10 @@ struct listed_blocks final : plain_reader {
   std::uint64_t fails_after = ~0ull;
 };
 
-event_volume owed_after(listed_blocks& journal, const std::vector<cursor>& saved) {
-  const auto owed = count_owed(journal, "jobs", {saved, "queue", "jobs"}, nullptr);
-  REQUIRE(owed.has_value());
-  return *owed;
+event_volume backlog_after(listed_blocks& journal, const std::vector<cursor>& saved) {
+  const auto backlog = count_backlog(journal, "jobs", {saved, "queue", "jobs"}, nullptr);
+  REQUIRE(backlog.has_value());
+  return *backlog;
 }
 
 } // namespace
@@ -50,21 +50,21 @@ TEST_CASE("owed is what was neither delivered nor acknowledged", "[owed]") {
   listed_blocks journal;
   journal.add(1, {0, 1, 0, 1});
   journal.add(5, {0, 1, 2});
-  CHECK(owed_after(journal, {}) == event_volume{7, 21});
-  CHECK(owed_after(journal, {{"jobs", "queue#0/1", 2, {}}}) == event_volume{5, 15});
-  CHECK(owed_after(journal, {{"jobs", "queue#0/1", 7, {}}}) == event_volume{});
-  CHECK(owed_after(journal, {{"jobs", "other#0/1", 7, {}}}) == event_volume{7, 21});
+  CHECK(backlog_after(journal, {}) == event_volume{7, 21});
+  CHECK(backlog_after(journal, {{"jobs", "queue#0/1", 2, {}}}) == event_volume{5, 15});
+  CHECK(backlog_after(journal, {{"jobs", "queue#0/1", 7, {}}}) == event_volume{});
+  CHECK(backlog_after(journal, {{"jobs", "other#0/1", 7, {}}}) == event_volume{7, 21});
 
   SECTION("by lane: clients 0 and 2 are in the first") {
-    CHECK(owed_after(journal, {{"jobs", "queue#0/2", 7, {}}, {"jobs", "queue#1/2", 1, {}}}) ==
+    CHECK(backlog_after(journal, {{"jobs", "queue#0/2", 7, {}}, {"jobs", "queue#1/2", 1, {}}}) ==
           event_volume{3, 9});
   }
   SECTION("what can't be read is told") {
     std::vector<std::string> damage;
-    REQUIRE(count_owed(journal, "jobs", {{}, "queue", "jobs"}, &damage).has_value());
+    REQUIRE(count_backlog(journal, "jobs", {{}, "queue", "jobs"}, &damage).has_value());
     CHECK(damage == std::vector<std::string>{"a row before 5 is lost"});
     journal.fails_after = 4;
-    CHECK_FALSE(count_owed(journal, "jobs", {{}, "queue", "jobs"}, nullptr).has_value());
+    CHECK_FALSE(count_backlog(journal, "jobs", {{}, "queue", "jobs"}, nullptr).has_value());
   }
 }
 
@@ -73,20 +73,21 @@ TEST_CASE("a publisher takes over where the queue's consumers stopped", "[owed]"
   journal.add(1, {0, 1, 0, 1, 0, 1});
   const std::vector<cursor> saved{{"jobs", "queue", 2, {{4, 4}, {6, 6}}},
                                   {"jobs", "bus#0/4", 6, {}}};
-  CHECK(owed_after(journal, saved) == event_volume{6, 18}); // the queue's own cursor is no lane's
+  CHECK(backlog_after(journal, saved) ==
+        event_volume{6, 18}); // the queue's own cursor is no lane's
   auto all = with_queue_as_lane(saved, "queue");
-  CHECK(owed_after(journal, all) == event_volume{2, 6});
+  CHECK(backlog_after(journal, all) == event_volume{2, 6});
   CHECK(with_queue_as_lane(saved, "").size() == saved.size());
 
   // What an adopt before this one published adds to that.
   all.push_back({"jobs", "queue#0/2", 3, {}});
   all.push_back({"jobs", "queue#1/2", 0, {}});
-  CHECK(owed_after(journal, all) == event_volume{1, 3});
+  CHECK(backlog_after(journal, all) == event_volume{1, 3});
   // A sink of one lane goes by the same name: neither makes the other forget.
   all.push_back({"jobs", "queue#0/1", 5, {}});
-  CHECK(owed_after(journal, all) == event_volume{});
+  CHECK(backlog_after(journal, all) == event_volume{});
   std::reverse(all.begin(), all.end());
-  CHECK(owed_after(journal, all) == event_volume{});
+  CHECK(backlog_after(journal, all) == event_volume{});
 }
 
 TEST_CASE("a sink has stalled when it settled nothing for as long as it may", "[owed]") {

@@ -33,10 +33,11 @@ struct fake_segments final : segment_keeper {
   result<std::size_t> retire_these(const std::vector<segment_info>&) override {
     return std::size_t{0};
   }
-  result<std::uint64_t> measure(const segment_info&, const owed_events&, std::uint64_t) override {
+  result<std::uint64_t> measure(const segment_info&, const backlog_events&,
+                                std::uint64_t) override {
     return std::uint64_t{0};
   }
-  result<void> move(std::vector<segment_info>, const owed_events&, std::uint64_t) override {
+  result<void> move(std::vector<segment_info>, const backlog_events&, std::uint64_t) override {
     return {};
   }
   std::uint64_t moved_bytes() const override { return 0; }

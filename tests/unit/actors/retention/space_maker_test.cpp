@@ -44,7 +44,7 @@ class space_world {
   space_maker maker() {
     return space_maker{
         {segment_keeper::make(*log, options), log->catalog(),
-         owed_by_cursors(cursors, {{"queue", [](const std::string&) { return true; }}}, "queue"),
+         backlog_by_cursors(cursors, {{"queue", [](const std::string&) { return true; }}}, "queue"),
          max_bytes, options.segment_max_bytes, pass_max_bytes}};
   }
   space_maker::outcome pass(space_maker& by, std::int64_t before_ms = far_future_ms) {

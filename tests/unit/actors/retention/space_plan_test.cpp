@@ -12,8 +12,8 @@ namespace {
 constexpr std::uint64_t mib = 1u << 20;
 using moves = std::vector<std::vector<std::uint64_t>>;
 
-segment_share full(std::uint64_t number, std::uint64_t owed_bytes) {
-  return {number, 64 * mib, owed_bytes, true, true};
+segment_share full(std::uint64_t number, std::uint64_t backlog_bytes) {
+  return {number, 64 * mib, backlog_bytes, true, true};
 }
 
 /// What a move has left of one.
@@ -93,7 +93,7 @@ TEST_CASE("nothing is planned from which nothing is gained", "[space]") {
     many.push_back({number, 4 * mib, 4 * mib - least_segment_bytes, true, true});
   CHECK(plan_moves(many, used(99)).empty());
   // Nor are they written again for the sake of a neighbour from which there is.
-  many[3].owed_bytes = 100;
+  many[3].backlog_bytes = 100;
   CHECK(plan_moves(many, used(10)) == moves{{4}});
-  CHECK(most_owed(least_segment_bytes, used(99)) == 0);
+  CHECK(most_backlog(least_segment_bytes, used(99)) == 0);
 }

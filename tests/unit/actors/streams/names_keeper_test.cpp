@@ -16,7 +16,7 @@ class names_world : public actor_fixture {
     run();
   }
   void start() {
-    keeper = system.spawn(names_keeper, names_keeper_parts{names, [this] { return owed; }});
+    keeper = system.spawn(names_keeper, names_keeper_parts{names, [this] { return backlog; }});
     run();
   }
   void take(const std::string& name) {
@@ -27,7 +27,7 @@ class names_world : public actor_fixture {
       names->use(got.place);
   }
   std::shared_ptr<stream_names> names = std::make_shared<stream_names>();
-  std::vector<std::string> owed;
+  std::vector<std::string> backlog;
   names_keeper_handle keeper;
 };
 
@@ -38,7 +38,7 @@ TEST_CASE_METHOD(names_world,
   start();
   for (const auto* name : {"idle", "owed", "used"})
     take(name);
-  owed = {"owed"};
+  backlog = {"owed"};
   pass(595s, names_interval);
   CHECK(names->used() == 3);
   take("used");
@@ -46,7 +46,7 @@ TEST_CASE_METHOD(names_world,
   CHECK(names->used() == 2);
   pass(600s, names_interval);
   CHECK(names->used() == 1); // nobody reads it, however long
-  owed.clear();
+  backlog.clear();
   pass(2s, names_interval);
   CHECK(names->used() == 0);
   CHECK(names->forgotten() == 3);

@@ -31,9 +31,9 @@ struct names_of_test : stream_names {
     return got.what == outcome::known;
   }
   std::size_t forget(std::int64_t now_s, std::int64_t idle_s = 10,
-                     const std::set<std::string>& owed = {}) {
+                     const std::set<std::string>& backlog = {}) {
     std::set<std::uint64_t> hashes;
-    for (const auto& name : owed)
+    for (const auto& name : backlog)
       hashes.insert(hash_of(name));
     return forget_unused(now_s, idle_s, [&](std::uint64_t each) { return hashes.contains(each); });
   }
@@ -155,10 +155,10 @@ TEST_CASE("stream names: forgotten when nothing came for the time and nothing is
 TEST_CASE("stream names: what was there before the time was known was used then") {
   stream_names names{4};
   names.adopt(names.hash_of("of the journal"));
-  const auto nothing_owed = [](auto) { return false; };
-  CHECK(names.forget_unused(100'000, 10, nothing_owed) == 0);
-  CHECK(names.forget_unused(100'009, 10, nothing_owed) == 0);
-  CHECK(names.forget_unused(100'010, 10, nothing_owed) == 1);
+  const auto no_backlog = [](auto) { return false; };
+  CHECK(names.forget_unused(100'000, 10, no_backlog) == 0);
+  CHECK(names.forget_unused(100'009, 10, no_backlog) == 0);
+  CHECK(names.forget_unused(100'010, 10, no_backlog) == 1);
 }
 
 TEST_CASE("stream names: a place that went to another name is not the first one's") {

@@ -24,7 +24,7 @@ struct unread_world {
                             {.last_seq = journal.next_seq - 1, .added = {{"s", {count, count}}}});
   }
   std::uint64_t refresh() {
-    return unread.refresh(*journal.catalog, reader, "s", position, all_owed{});
+    return unread.refresh(*journal.catalog, reader, "s", position, whole_backlog{});
   }
   std::uint64_t events() const { return unread.volume().events; }
 };

@@ -1,10 +1,13 @@
 // Keys of extensions are read and checked as all others are.
 #include "cli/config/extension_options.hpp"
+#include "config_support.hpp"
 
 #include <catch2/catch.hpp>
 #include <toml++/toml.h>
 
 using namespace penstock;
+using namespace penstock::test;
+using Catch::Contains;
 
 namespace {
 
@@ -59,6 +62,40 @@ TEST_CASE("wrong values of an extension's keys are told", "[config]") {
   CHECK(set_option(rows[2], "\"much\"").find("is not") != std::string::npos);
   CHECK(set_option(rows[3], "1").find("is not a text") != std::string::npos);
   CHECK(set_option(rows[4], "\"yes\"").find("neither true nor false") != std::string::npos);
+}
+
+TEST_CASE("a file, the environment and --set give an extension's keys their values", "[config]") {
+  const scratch_directory directory;
+  config_sources sources;
+  const auto load = [&](const std::string& text) {
+    sources.file = directory.write("node.toml", text);
+    return load_config(sources, sample_extensions());
+  };
+  const auto defaults = load("");
+  REQUIRE(defaults.has_value());
+  CHECK(defaults->extensions.at("sample").at("every").duration_ms == std::chrono::seconds{10});
+
+  sources.environment = {{"PENSTOCK_EXTENSIONS_SAMPLE_MOST", "9"}};
+  sources.sets = {"extensions.sample.on=false"};
+  const auto given = load("[extensions.sample]\nevery = '1m'\nmost = 8\nword = 'hello'\n");
+  REQUIRE(given.has_value());
+  const auto& sample = given->extensions.at("sample");
+  CHECK(sample.at("every").duration_ms == std::chrono::minutes{1});
+  CHECK(sample.at("most").number == 9);
+  CHECK(sample.at("word").text == "hello");
+  CHECK_FALSE(sample.at("on").flag);
+  CHECK(sample.at("room").number == 1024);
+
+  sources = {};
+  const auto fault = [&](const std::string& text) {
+    const auto loaded = load(text);
+    return loaded ? "" : loaded.error().message;
+  };
+  CHECK_THAT(fault("[extensions.sample]\nmost = 10\n"),
+             Contains("node.toml:2: extensions.sample.most"));
+  CHECK_THAT(fault("[extensions.sample]\nmots = 8\n"), Contains("did you mean"));
+  CHECK_THAT(fault("[extensions.other]\nmost = 8\n"),
+             Contains("extensions.other") && Contains("there is no such key"));
 }
 
 TEST_CASE("the reference says what each extension is for", "[config]") {

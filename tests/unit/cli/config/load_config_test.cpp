@@ -13,6 +13,7 @@
 using namespace penstock;
 using namespace penstock::test;
 using namespace std::chrono_literals;
+using Catch::Contains;
 
 namespace {
 
@@ -259,6 +260,20 @@ TEST_CASE("what a published stream waits for, and which streams go first") {
   CHECK_FALSE(orders.expendable);
   CHECK(loaded->streams.at("traces").expendable);
   CHECK(loaded->streams.at("default").publish_timeout_ms == std::chrono::seconds{5});
+}
+
+TEST_CASE("a fixed list of peers has as many as a cluster may have members") {
+  const auto listed = [](std::size_t first, std::size_t last) {
+    std::string out = "[cluster]\ndirectory = 'static'\nlisten = '127.0.0.1:4200'\npeers = [";
+    for (std::size_t i = first; i <= last; ++i)
+      out += "'127.0.0.1:" + std::to_string(4200 + i) + "', ";
+    return out + "]\n";
+  };
+  // All of a list that the nodes share, with this one, which leaves itself out.
+  CHECK(load_text(listed(0, 255)).value().cluster.peers.size() == 255);
+  CHECK(load_text(listed(1, 255)).value().cluster.peers.size() == 255);
+  CHECK_THAT(errors_of(listed(1, 256)), Contains("there are 256 other nodes"));
+  CHECK_THAT(errors_of(listed(0, 256)), Contains("256"));
 }
 
 TEST_CASE("a node leaves itself out of a shared list of peers") {

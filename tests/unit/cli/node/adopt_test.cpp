@@ -24,18 +24,18 @@ config two_sinks() {
 }
 
 result<adopt_report> look_at(const std::filesystem::path& dir) {
-  adopt_wish wish;
-  wish.dir = dir;
-  wish.dry_run = true;
-  return adopt(two_sinks(), wish, false, [](const progress&) {});
+  adopt_request request;
+  request.dir = dir;
+  request.dry_run = true;
+  return adopt(two_sinks(), request, false, [](const progress&) {});
 }
 
-using owed_by = std::map<std::pair<std::string, std::string>, std::uint64_t>;
+using backlog_by = std::map<std::pair<std::string, std::string>, std::uint64_t>;
 
-owed_by owed_in(const adopt_report& report) {
-  owed_by all;
+backlog_by backlog_in(const adopt_report& report) {
+  backlog_by all;
   for (const auto& one : report.streams)
-    all[{one.sink, one.stream}] = one.owed.events;
+    all[{one.sink, one.stream}] = one.backlog.events;
   return all;
 }
 
@@ -66,8 +66,8 @@ TEST_CASE("a replica is adopted like a node's own directory, after what its orig
   REQUIRE(report.has_value());
   CHECK(report->tag == tag);
   CHECK(report->node == "gone");
-  CHECK(owed_in(*report) ==
-        owed_by{{{"next", "default"}, 7}, {{"queue", "default"}, 7}, {{"next", "errors"}, 5}});
+  CHECK(backlog_in(*report) ==
+        backlog_by{{{"next", "default"}, 7}, {{"queue", "default"}, 7}, {{"next", "errors"}, 5}});
 }
 
 TEST_CASE("adopt goes by the cursors of each sink and of the queue", "[adopt]") {
@@ -83,7 +83,7 @@ TEST_CASE("adopt goes by the cursors of each sink and of the queue", "[adopt]") 
   const auto report = look_at(dir.path());
   REQUIRE(report.has_value());
   CHECK(report->node == "alive"); // not noted there
-  CHECK(owed_in(*report) == owed_by{{{"next", "default"}, 1}, {{"queue", "default"}, 4}});
+  CHECK(backlog_in(*report) == backlog_by{{{"next", "default"}, 1}, {{"queue", "default"}, 4}});
 }
 
 TEST_CASE("adopt takes nothing for a data directory that is none", "[adopt]") {

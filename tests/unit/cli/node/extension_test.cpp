@@ -36,18 +36,18 @@ using heard_handle = drainable_handle::extend_with<rows_listener_handle, verdict
 heard_handle::behavior_type heard_actor(heard_handle::stateful_pointer<heard_state> self,
                                         const std::shared_ptr<heard_metrics>& metrics) {
   return {
-      [metrics](const durable_rows_ptr& news) {
-        for (const auto& row : news->what.rows)
+      [metrics](const durable_rows_ptr& update) {
+        for (const auto& row : update->what.rows)
           metrics->events.add(row->stream, row->size());
       },
-      [metrics](const turn_verdicts_ptr& news) {
-        for (const auto& one : news->what.requests) {
+      [metrics](const turn_verdicts_ptr& update) {
+        for (const auto& one : update->what.requests) {
           metrics->requests.add();
           metrics->granted.add(one.granted);
         }
       },
-      [metrics](const drain_entered& news) {
-        metrics->stage.set(static_cast<std::int64_t>(news.stage));
+      [metrics](const drain_entered& update) {
+        metrics->stage.set(static_cast<std::int64_t>(update.stage));
       },
       [self](const drain&) {
         heard_drained = true;

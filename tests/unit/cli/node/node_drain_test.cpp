@@ -75,7 +75,7 @@ TEST_CASE_METHOD(drain_world, "units hear of the stages of a drain, in order", "
     if (step == drain_step::announce) CHECK(stage == drain_stage::announcing);
     if (step == drain_step::answer) CHECK(stage == drain_stage::answering);
     if (step == drain_step::hand_over) CHECK(stage == drain_stage::handing_over);
-    if (step == drain_step::count_owed) CHECK(stage == drain_stage::handing_over);
+    if (step == drain_step::count_backlog) CHECK(stage == drain_stage::handing_over);
     if (step == drain_step::publish) CHECK(stage == drain_stage::publishing);
     if (step >= drain_step::tell_holders) CHECK(stage == drain_stage::closing);
   };

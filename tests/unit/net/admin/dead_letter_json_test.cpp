@@ -7,7 +7,7 @@ using namespace penstock;
 namespace json = boost::json;
 
 TEST_CASE("a letter is told in JSON that always parses", "[letters]") {
-  kept_letter kept{.number = 12, .body_bytes = 3, .letter = {}};
+  kept_dead_letter kept{.number = 12, .body_bytes = 3, .letter = {}};
   kept.letter.sink = "bus";
   kept.letter.stream = "default";
   kept.letter.tag = "abcdefgh";

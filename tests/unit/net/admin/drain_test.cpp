@@ -70,12 +70,12 @@ TEST_CASE("a drain is asked for once, and its progress told", "[drain]") {
   CHECK(asked == 202);
   CHECK(answer.at("stage") == "announcing");
   CHECK(s.begun == 1);
-  CHECK(s.board->wish().timeout_ms == 2500ms);
-  CHECK(s.board->wish().wait_for_queue);
+  CHECK(s.board->request().timeout_ms == 2500ms);
+  CHECK(s.board->request().wait_for_queue);
 
   CHECK(s.send(http::verb::post, R"({"timeout_s":900})").first == 202);
   CHECK(s.begun == 1);
-  CHECK(s.board->wish().timeout_ms == 2500ms);
+  CHECK(s.board->request().timeout_ms == 2500ms);
 }
 
 TEST_CASE("what a drain can't be told is refused by name", "[drain]") {

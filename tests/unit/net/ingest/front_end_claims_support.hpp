@@ -35,9 +35,9 @@ class claims_fixture : public front_end_fixture {
   }
   std::vector<claim_outcome> settled() {
     std::vector<claim_outcome> out;
-    claims_settled news;
-    while (take(index_0, news) || take(index_1, news))
-      out.insert(out.end(), news.outcomes.begin(), news.outcomes.end());
+    claims_settled update;
+    while (take(index_0, update) || take(index_1, update))
+      out.insert(out.end(), update.outcomes.begin(), update.outcomes.end());
     return out;
   }
   static std::string keyed(std::string_view key, std::string_view body,

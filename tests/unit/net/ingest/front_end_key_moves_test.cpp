@@ -35,7 +35,7 @@ class moving_fixture : public front_end_fixture {
     reply(asked(limiter_0), {granted(0)});
     return client;
   }
-  forward_request wish(std::uint64_t epoch) {
+  forward_request forwarded(std::uint64_t epoch) {
     forward_request request{5,
                             client_of("c"),
                             0,
@@ -66,7 +66,7 @@ class moving_fixture : public front_end_fixture {
 
 TEST_CASE_METHOD(moving_fixture, "key moves: who asks by an older view is passed on to the owner") {
   place(7, 2);
-  peer_0->send(front_end, wish(6));
+  peer_0->send(front_end, forwarded(6));
   turn();
   CHECK_FALSE(claimed());
   caf::actor asker;
@@ -88,7 +88,7 @@ TEST_CASE_METHOD(moving_fixture, "key moves: who asks by an older view is passed
 
 TEST_CASE_METHOD(moving_fixture, "key moves: who asks by a later view is believed") {
   place(7, 2);
-  peer_0->send(front_end, wish(8));
+  peer_0->send(front_end, forwarded(8));
   turn();
   CHECK_FALSE(forwarded_to(peer_1));
   auto question = claimed();
@@ -98,7 +98,7 @@ TEST_CASE_METHOD(moving_fixture, "key moves: who asks by a later view is believe
 
 TEST_CASE_METHOD(moving_fixture, "key moves: nothing goes round for ever") {
   place(7, 2);
-  auto request = wish(6);
+  auto request = forwarded(6);
   request.hops = max_forward_hops;
   peer_0->send(front_end, request);
   turn();
@@ -115,7 +115,7 @@ TEST_CASE_METHOD(moving_fixture, "key moves: keys of several owners are not pass
   for (std::uint32_t shard = 0; shard < shard_count; ++shard)
     to.shards[shard] = {.owner = static_cast<std::uint16_t>(1 + shard % 2)};
   tell(placement_changed{std::make_shared<const placement>(to)});
-  auto request = wish(6);
+  auto request = forwarded(6);
   request.claims = {{0, 1, 0, 2, 30}, {1, 1, std::uint64_t{1} << 56, 2, 30}};
   request.ends = {1, 3};
   peer_0->send(front_end, request);

@@ -195,15 +195,15 @@ TEST_CASE_METHOD(names_fixture, "names: what one lane took is known on all") {
 TEST_CASE_METHOD(names_fixture,
                  "names: what is used is not forgotten, what is refused is not used") {
   start(options);
-  const auto nothing_owed = [](auto) { return false; };
-  names->forget_unused(0, 10, nothing_owed);
-  names->forget_unused(100, 10, nothing_owed);
+  const auto no_backlog = [](auto) { return false; };
+  names->forget_unused(0, 10, no_backlog);
+  names->forget_unused(100, 10, no_backlog);
   CHECK(status_of("used") == 202);
   CHECK(status_of("refused") == 202);
-  names->forget_unused(105, 10, nothing_owed);
+  names->forget_unused(105, 10, no_backlog);
   CHECK(status_of("used") == 202);
   CHECK(status_of("refused", "a", false) == 429);
-  CHECK(names->forget_unused(112, 10, nothing_owed) == 1);
+  CHECK(names->forget_unused(112, 10, no_backlog) == 1);
   CHECK(names->find_or_reserve(names->hash_of("used"), 0).what == stream_names::outcome::known);
 }
 

@@ -110,12 +110,12 @@ TEST_CASE_METHOD(published_claims, "published: the node that owns a key says whe
   forward_request sent;
   REQUIRE(take(peer_1, sent));
   reply(asked(limiter_0), {granted(0)});
-  const auto answer = [&](unpublished lack) {
+  const auto answer = [&](unpublished shortfall) {
     tell(forward_reply{sent.token,
                        "zzzzzzzz",
                        {{0, claim_state::accepted, 9, 1, 0, 0}},
                        granted(1),
-                       static_cast<std::uint8_t>(lack)});
+                       static_cast<std::uint8_t>(shortfall)});
   };
   SECTION("it did") {
     answer(unpublished::no);
@@ -166,14 +166,14 @@ TEST_CASE_METHOD(published_claims, "published: events of a peer wait here") {
     settle(awaited(bus));
     auto got = answered();
     REQUIRE(got);
-    CHECK(got->lack == 0);
+    CHECK(got->shortfall == 0);
     CHECK(got->verdicts[0].state == claim_state::accepted);
   }
   SECTION("late") {
     pass(1'000 * ms);
     auto got = answered();
     REQUIRE(got);
-    CHECK(got->lack == static_cast<std::uint8_t>(unpublished::late));
+    CHECK(got->shortfall == static_cast<std::uint8_t>(unpublished::late));
     CHECK(got->verdicts[0].state == claim_state::accepted);
   }
   SECTION("a drain here does not wait") {
@@ -181,6 +181,6 @@ TEST_CASE_METHOD(published_claims, "published: events of a peer wait here") {
     turn();
     auto got = answered();
     REQUIRE(got);
-    CHECK(got->lack == static_cast<std::uint8_t>(unpublished::draining));
+    CHECK(got->shortfall == static_cast<std::uint8_t>(unpublished::draining));
   }
 }

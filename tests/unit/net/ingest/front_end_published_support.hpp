@@ -38,10 +38,10 @@ class published_fixture : public front_end_fixture {
   /// A publisher's word on all items of a question.
   void settle(const await_published_ptr& question, bool published = true) {
     REQUIRE(question);
-    published_news news;
+    published_update update;
     for (auto& item : question->items)
-      news.items.push_back({item.token, published});
-    tell(news);
+      update.items.push_back({item.token, published});
+    tell(update);
   }
   /// Sends a request of client_for(0), and has it on the disk.
   void store(test_client& client, const std::string& request) {

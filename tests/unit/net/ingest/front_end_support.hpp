@@ -226,8 +226,8 @@ class front_end_fixture : public stepped_loop {
     return metrics.barred[static_cast<std::size_t>(why)].value();
   }
   template <class T>
-  void tell(T news) {
-    caf::anon_send(front_end, std::move(news));
+  void tell(T update) {
+    caf::anon_send(front_end, std::move(update));
     turn();
   }
 

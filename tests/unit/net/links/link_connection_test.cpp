@@ -246,7 +246,7 @@ TEST_CASE("a link to a peer that reads nothing is lost when too much waits", "[l
   self->monitor(not_there);
   for (int i = 0; i < 60; ++i)
     caf::anon_send(not_there, text_of(1'000'000, 0));
-  self->receive([&](const caf::down_msg& news) { CHECK(news.source == not_there.address()); },
+  self->receive([&](const caf::down_msg& update) { CHECK(update.source == not_there.address()); },
                 caf::after(60s) >> [&] { FAIL("the link holds"); });
   check_echoes(a, there, {1, 100'000, 2});
   go_on.set_value();
@@ -260,7 +260,7 @@ TEST_CASE("who announces a message that is too long is cut off before it comes",
   caf::scoped_actor self{a.system};
   self->monitor(there);
   self->send(there, text_of(200'000, 0));
-  self->receive([&](const caf::down_msg& news) { CHECK(news.source == there.address()); },
+  self->receive([&](const caf::down_msg& update) { CHECK(update.source == there.address()); },
                 caf::after(60s) >> [&] { FAIL("the link holds"); });
   // While the other end has not noticed that the first is gone, it takes a second for one that
   // crosses it, and closes it. A peer link would connect again, too.
@@ -302,7 +302,7 @@ TEST_CASE("links share what may wait for peers: two that take nothing get a thir
     caf::anon_send(second, text_of(1'000'000, 0));
   for (int i = 0; i < 60; ++i)
     caf::anon_send(first, text_of(1'000'000, 0));
-  self->receive([&](const caf::down_msg& news) { CHECK(news.source == first.address()); },
+  self->receive([&](const caf::down_msg& update) { CHECK(update.source == first.address()); },
                 caf::after(60s) >> [&] { FAIL("the link holds"); });
   CHECK(link_multiplexer::of(a.system).unsent_bytes() <= 60'000'000);
   // The other one would be told of first, had it been cut.

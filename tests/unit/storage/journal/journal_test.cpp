@@ -209,12 +209,12 @@ TEST_CASE("a backlog is known in bytes, also of sealed segments and after a reop
 }
 
 TEST_CASE("only what is owed is counted, exactly, also within rows", "[reader]") {
-  struct by_number final : owed_events {
+  struct by_number final : backlog_events {
     portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
       if (last < 30) return portion::none;
       return first > 40 ? portion::all : portion::some;
     }
-    bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+    bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
       return seq % 2 == 0 && seq >= 30;
     }
   };
@@ -229,10 +229,10 @@ TEST_CASE("only what is owed is counted, exactly, also within rows", "[reader]")
   }
   const auto reader = journal_reader::make(log->catalog());
   // 30; 32, 34, …, 40; all from 41 on
-  CHECK(*reader->count_owed("default", 0, 60, by_number{}) == event_volume{26, 26 * each});
-  CHECK(*reader->count_owed("default", 31, 45, by_number{}) == event_volume{10, 10 * each});
-  CHECK(*reader->count_owed("default", 0, 29, by_number{}) == event_volume{});
-  CHECK(*reader->count_owed("other", 0, 60, by_number{}) == event_volume{});
+  CHECK(*reader->count_backlog("default", 0, 60, by_number{}) == event_volume{26, 26 * each});
+  CHECK(*reader->count_backlog("default", 31, 45, by_number{}) == event_volume{10, 10 * each});
+  CHECK(*reader->count_backlog("default", 0, 29, by_number{}) == event_volume{});
+  CHECK(*reader->count_backlog("other", 0, 60, by_number{}) == event_volume{});
 }
 
 TEST_CASE("of a row that can't be read all events count as owed", "[reader]") {

@@ -214,12 +214,12 @@ TEST_CASE("a replica whose directory is taken away holds nothing until it is bac
 namespace {
 
 /// Of the stream "default" nothing is owed.
-class others_owed final : public owed_events {
+class others_backlog final : public backlog_events {
  public:
   portion between(const std::string& stream, std::uint64_t, std::uint64_t) const override {
     return stream == "default" ? portion::none : portion::all;
   }
-  bool is_owed(const std::string& stream, std::uint64_t, std::uint64_t) const override {
+  bool is_in_backlog(const std::string& stream, std::uint64_t, std::uint64_t) const override {
     return stream != "default";
   }
 };
@@ -239,7 +239,7 @@ TEST_CASE("segments of a replica go from the middle, and are moved", "[replica][
       hold(*store, first_tag, numbered_block(++seq, 1, "default", 8 << 10));
     const auto keeper = store->keeper(first_tag);
     const auto segments = store->catalog(first_tag)->list();
-    require_ok(keeper->move({segments[0]}, others_owed{}, options.segment_max_bytes));
+    require_ok(keeper->move({segments[0]}, others_backlog{}, options.segment_max_bytes));
     CHECK(keeper->retire_these({segments[1]}).value() == 1);
     CHECK(keeper->retire_these({segments[2]}).value() == 1);
     CHECK(store->settled_seq(first_tag) == seq);

@@ -16,14 +16,14 @@ using namespace penstock::test;
 namespace {
 
 /// Owes the events of these numbers.
-class owed_numbers final : public owed_events {
+class backlog_numbers final : public backlog_events {
  public:
-  explicit owed_numbers(std::set<std::uint64_t> numbers) : numbers_(std::move(numbers)) {}
+  explicit backlog_numbers(std::set<std::uint64_t> numbers) : numbers_(std::move(numbers)) {}
   portion between(const std::string&, std::uint64_t first, std::uint64_t last) const override {
     const auto at = numbers_.lower_bound(first);
     return at == numbers_.end() || *at > last ? portion::none : portion::some;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
     return numbers_.contains(seq);
   }
   std::vector<std::uint64_t> all() const { return {numbers_.begin(), numbers_.end()}; }
@@ -63,13 +63,13 @@ TEST_CASE("what is owed of a segment is moved, with its numbers and in its order
   temporary_dir dir;
   const auto options = options_in(dir.path());
   make_three_segments(options);
-  const owed_numbers owed{{3, 4, 5, 17, 200, 201, 333}};
-  const auto expected = joined(owed.all(), from_last_segment());
+  const backlog_numbers backlog{{3, 4, 5, 17, 200, 201, 333}};
+  const auto expected = joined(backlog.all(), from_last_segment());
   {
     auto log = open_journal(options);
     const auto keeper = segment_keeper::make(*log, options);
     const auto before = log->bytes();
-    require_ok(keeper->move(complete(*log), owed, any_size));
+    require_ok(keeper->move(complete(*log), backlog, any_size));
     CHECK(numbers(read_all(*log)) == expected);
     const auto segments = log->catalog()->list();
     REQUIRE(segments.size() == 2);
@@ -100,10 +100,10 @@ TEST_CASE("moved segments are moved again, with their neighbours", "[move]") {
   make_three_segments(options);
   auto log = open_journal(options);
   const auto keeper = segment_keeper::make(*log, options);
-  require_ok(keeper->move({complete(*log)[0]}, owed_numbers{{1, 100, 150}}, any_size));
-  require_ok(keeper->move({complete(*log)[1]}, owed_numbers{{222}}, any_size));
+  require_ok(keeper->move({complete(*log)[0]}, backlog_numbers{{1, 100, 150}}, any_size));
+  require_ok(keeper->move({complete(*log)[1]}, backlog_numbers{{222}}, any_size));
   CHECK(complete(*log).size() == 2);
-  require_ok(keeper->move(complete(*log), owed_numbers{{100, 222}}, any_size));
+  require_ok(keeper->move(complete(*log), backlog_numbers{{100, 222}}, any_size));
   CHECK(complete(*log).size() == 1);
   CHECK(numbers(read_all(*log)) == joined({100, 222}, from_last_segment()));
 }
@@ -118,15 +118,15 @@ TEST_CASE("what takes more than it may is not moved, and leaves nothing behind",
   for (std::uint64_t seq = 1; seq <= events_per_segment; ++seq)
     all.insert(seq);
   const auto before = names_in(options.dir);
-  const auto moved = keeper->move({complete(*log)[0]}, owed_numbers{all}, 1);
+  const auto moved = keeper->move({complete(*log)[0]}, backlog_numbers{all}, 1);
   REQUIRE_FALSE(moved);
   CHECK(moved.error().code == errc::invalid);
   CHECK(names_in(options.dir) == before);
   CHECK(numbers(read_all(*log)) == range(1, 3 * events_per_segment));
-  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{all}, any_size) >
+  CHECK(*keeper->measure(complete(*log)[0], backlog_numbers{all}, any_size) >
         events_per_segment * event_overhead_bytes);
-  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{{7}}, any_size) < 200);
-  CHECK(*keeper->measure(complete(*log)[0], owed_numbers{{}}, any_size) == 0);
+  CHECK(*keeper->measure(complete(*log)[0], backlog_numbers{{7}}, any_size) < 200);
+  CHECK(*keeper->measure(complete(*log)[0], backlog_numbers{{}}, any_size) == 0);
 }
 
 TEST_CASE("a reader that has a segment open goes on when it is moved", "[move]") {
@@ -137,7 +137,7 @@ TEST_CASE("a reader that has a segment open goes on when it is moved", "[move]")
   const auto keeper = segment_keeper::make(*log, options);
   const auto reader = journal_reader::make(log->catalog());
   CHECK(numbers(*reader->read("default", 0, 1)).size() == 10); // a row of the first segment
-  require_ok(keeper->move(complete(*log), owed_numbers{{9, 250, 399}}, any_size));
+  require_ok(keeper->move(complete(*log), backlog_numbers{{9, 250, 399}}, any_size));
   // The next read is of what is there now: nothing is left out, nothing comes twice.
   CHECK(numbers(*reader->read("default", 10, any_size)) == joined({250, 399}, from_last_segment()));
   CHECK(*reader->count_between("default", 0, 400) == 3);
@@ -147,13 +147,13 @@ TEST_CASE("a reader that has a segment open goes on when it is moved", "[move]")
 TEST_CASE("readers and moves work beside each other", "[move][slow]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
-  std::set<std::uint64_t> owed;
+  std::set<std::uint64_t> backlog;
   {
     auto log = open_journal(options);
     for (std::uint64_t segment = 0; segment < 40; ++segment) {
       append_and_commit(*log, numbered_block(segment * 10 + 1, 10));
       require_ok(log->rotate());
-      owed.insert(segment * 10 + 5);
+      backlog.insert(segment * 10 + 5);
     }
   }
   auto log = open_journal(options);
@@ -174,17 +174,17 @@ TEST_CASE("readers and moves work beside each other", "[move][slow]") {
             break;
           }
           for (const auto seq : numbers(*read))
-            if (owed.contains(seq)) found.push_back(seq);
+            if (backlog.contains(seq)) found.push_back(seq);
           after = read->back()->last_seq();
         }
-        if (found != std::vector<std::uint64_t>{owed.begin(), owed.end()}) ++faults;
-        if (reader->count_after("default", 0)->events < owed.size()) ++faults;
+        if (found != std::vector<std::uint64_t>{backlog.begin(), backlog.end()}) ++faults;
+        if (reader->count_after("default", 0)->events < backlog.size()) ++faults;
       }
     });
   while (complete(*log).size() > 1) {
     auto some = complete(*log);
     some.resize(std::min<std::size_t>(some.size(), 2));
-    require_ok(keeper->move(some, owed_numbers{owed}, any_size));
+    require_ok(keeper->move(some, backlog_numbers{backlog}, any_size));
   }
   ends = true;
   for (auto& reader : readers)
@@ -199,14 +199,14 @@ TEST_CASE("a move that is cut short anywhere loses nothing", "[move]") {
   make_three_segments(options);
   const auto first = segment_path(options.dir, 1), second = segment_path(options.dir, 2);
   const auto moved = moved_path(first);
-  const owed_numbers owed{{8, 250}};
+  const backlog_numbers backlog{{8, 250}};
   const auto all = range(1, 3 * events_per_segment);
-  const auto left = joined(owed.all(), from_last_segment());
+  const auto left = joined(backlog.all(), from_last_segment());
   {
     auto log = open_journal(options);
     const auto catalog = log->catalog();
     segment_mover mover{catalog, listed_in(options.dir), log->tag(), wal_vfs({}, true)};
-    REQUIRE(mover.make(complete(*log), owed, any_size).value());
+    REQUIRE(mover.make(complete(*log), backlog, any_size).value());
     // make() was whole; finish() is done by hand below.
   }
   struct step {
@@ -254,10 +254,10 @@ TEST_CASE("what has not got its name yet is not moved over itself", "[move]") {
   make_three_segments(options);
   auto log = open_journal(options);
   segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
-  auto made = mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value();
+  auto made = mover.make({complete(*log)[0]}, backlog_numbers{{8}}, any_size).value();
   REQUIRE(made);
   log->catalog()->put(made->to); // as a finish() leaves it that could not rename
-  auto again = mover.make({made->to}, owed_numbers{{8}}, any_size);
+  auto again = mover.make({made->to}, backlog_numbers{{8}}, any_size);
   REQUIRE_FALSE(again.has_value());
   CHECK(again.error().code == errc::invalid);
   CHECK(fs::exists(made->to.path));
@@ -299,7 +299,7 @@ TEST_CASE("a move that can't be read any more is set aside, and said", "[move]")
   {
     auto log = open_journal(options);
     segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
-    REQUIRE(mover.make({complete(*log)[0]}, owed_numbers{{8}}, any_size).value());
+    REQUIRE(mover.make({complete(*log)[0]}, backlog_numbers{{8}}, any_size).value());
   }
   const auto first = segment_path(options.dir, 1);
   remove_segment(first);

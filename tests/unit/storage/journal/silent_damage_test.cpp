@@ -46,12 +46,12 @@ recovered open_once(const journal_options& options) {
   return found;
 }
 
-class owed_number final : public owed_events {
+class backlog_number final : public backlog_events {
  public:
   portion between(const std::string&, std::uint64_t, std::uint64_t) const override {
     return portion::some;
   }
-  bool is_owed(const std::string&, std::uint64_t seq, std::uint64_t) const override {
+  bool is_in_backlog(const std::string&, std::uint64_t seq, std::uint64_t) const override {
     return seq == 8;
   }
 };
@@ -64,7 +64,7 @@ fs::path make_half_a_move(const journal_options& options) {
   segment_mover mover{log->catalog(), listed_in(options.dir), log->tag(), wal_vfs({}, true)};
   auto from = log->catalog()->list();
   from.resize(1);
-  REQUIRE(mover.make(std::move(from), owed_number{}, 1u << 30).value());
+  REQUIRE(mover.make(std::move(from), backlog_number{}, 1u << 30).value());
   log.reset();
   fs::copy_file(wal_path(segment_path(options.dir, 1)), options.dir.parent_path() / "old-log");
   remove_segment(segment_path(options.dir, 1));

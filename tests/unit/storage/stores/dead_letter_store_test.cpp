@@ -39,7 +39,7 @@ dead_letter some_letter(std::uint64_t seq, const std::string& sink = "next",
   return letter;
 }
 
-std::vector<std::uint64_t> seqs(const std::vector<kept_letter>& letters) {
+std::vector<std::uint64_t> seqs(const std::vector<kept_dead_letter>& letters) {
   std::vector<std::uint64_t> found;
   for (const auto& kept : letters)
     found.push_back(kept.letter.seq);
@@ -53,7 +53,7 @@ std::vector<std::uint64_t> listed(dead_letter_store& store, const dead_letter_fi
   return seqs(*found);
 }
 
-std::uint64_t letters_counted(dead_letter_store& store) {
+std::uint64_t dead_letters_counted(dead_letter_store& store) {
   std::uint64_t letters = 0, bytes = 0;
   for (const auto& tally : *store.tallies()) {
     letters += tally.letters;
@@ -101,7 +101,7 @@ TEST_CASE("burying the same event again replaces it", "[letters]") {
   require_ok(store->add({again, some_letter(1, "other")}));
   CHECK(listed(*store) == std::vector<std::uint64_t>{1, 2, 1});
   CHECK(store->list({}, 0, 1, false)->front().letter.reason == "longer than before");
-  CHECK(letters_counted(*store) == 3);
+  CHECK(dead_letters_counted(*store) == 3);
   CHECK(store->bytes() > before);
 }
 
@@ -152,7 +152,7 @@ TEST_CASE("a letter that no store of this size holds is told apart from a full s
   CHECK_THAT(alone.error().message, Catch::Matchers::Contains("0000000000000001-") &&
                                         Catch::Matchers::Contains("dead_letters.max_size"));
   CHECK(store->add({large, some_letter(2)}).error().code == errc::disk_full);
-  CHECK(letters_counted(*store) == 0);
+  CHECK(dead_letters_counted(*store) == 0);
 }
 
 TEST_CASE("a full store takes nothing, says what to do, and has room again later", "[letters]") {
@@ -164,12 +164,12 @@ TEST_CASE("a full store takes nothing, says what to do, and has room again later
   CHECK(full.error().code == errc::disk_full);
   CHECK_THAT(full.error().message, Catch::Matchers::Contains("dead_letters.max_size") &&
                                        Catch::Matchers::Contains("penstock dead-letters"));
-  CHECK(letters_counted(*store) == 2);
+  CHECK(dead_letters_counted(*store) == 2);
   // As after a crash: they are there already.
   require_ok(letters_in(dir.path(), 300)->add({some_letter(2), some_letter(1)}));
   CHECK(*store->remove({.ids = {{1, letter_tag}}}) == 1);
   require_ok(store->add({some_letter(3)}));
-  CHECK(letters_counted(*letters_in(dir.path(), 1000)) == 2);
+  CHECK(dead_letters_counted(*letters_in(dir.path(), 1000)) == 2);
 }
 
 TEST_CASE("counts are kept by sink and stream", "[letters]") {
@@ -231,7 +231,7 @@ TEST_CASE("a retry goes by sink and stream, and goes on after a reopen", "[lette
   CHECK(left[0].letter.reason == "still no");
   CHECK(left[0].letter.tries == 6);
   CHECK(left[0].letter.body == some_letter(4).body);
-  CHECK(letters_counted(*store) == 1);
+  CHECK(dead_letters_counted(*store) == 1);
 }
 
 TEST_CASE("letters of a retry that ended can be retried by another", "[letters]") {
@@ -271,7 +271,7 @@ TEST_CASE("what was confirmed is there after the process is killed", "[letters]"
   ::close(ready[1]);
   CHECK(outcome == 'y');
   auto store = letters_in(dir.path());
-  CHECK(letters_counted(*store) == 2);
+  CHECK(dead_letters_counted(*store) == 2);
   CHECK(seqs(store->next_chunk(1, 10, 100)->letters) == std::vector<std::uint64_t>{2});
 }
 
@@ -341,7 +341,7 @@ TEST_CASE("streams that share a bound fill no more than that", "[letters]") {
   REQUIRE(full.has_error());
   CHECK(full.error().code == errc::disk_full);
   CHECK_THAT(full.error().message, Catch::Matchers::Contains("not configured"));
-  CHECK(letters_counted(*store) == 2);
+  CHECK(dead_letters_counted(*store) == 2);
   // Others go on, and what is there may be replaced.
   require_ok(store->add({letter(5, "orders"), letter(6, "orders"), letter(7, "orders")}));
   require_ok(store->add({letter(1, "a")}, share));

@@ -1,5 +1,5 @@
 // Which letters are sent to be kept, and when again.
-#include "actors/delivery/burial_queue.hpp"
+#include "actors/delivery/unstored_dead_letters.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -12,8 +12,8 @@ namespace {
 const error without_room{errc::disk_full, "no room"};
 const error beyond_all{errc::invalid, "larger than all"};
 
-burial_queue with_letters(std::uint64_t count) {
-  burial_queue out;
+unstored_dead_letters with_letters(std::uint64_t count) {
+  unstored_dead_letters out;
   for (std::uint64_t seq = 1; seq <= count; ++seq) {
     dead_letter letter;
     letter.seq = seq;
@@ -24,18 +24,20 @@ burial_queue with_letters(std::uint64_t count) {
 
 } // namespace
 
-TEST_CASE("burials: one group is under way, and no larger than a message", "[burials]") {
-  auto queue = with_letters(max_buried_at_once + 10);
-  CHECK(queue.next(0).size() == max_buried_at_once);
+TEST_CASE("dead letters to store: one group is under way, and no larger than a message",
+          "[unstored_dead_letters]") {
+  auto queue = with_letters(max_dead_letters_at_once + 10);
+  CHECK(queue.next(0).size() == max_dead_letters_at_once);
   CHECK(queue.next(0).empty());
-  CHECK(queue.kept().size() == max_buried_at_once);
+  CHECK(queue.kept().size() == max_dead_letters_at_once);
   CHECK(queue.next(0).size() == 10);
-  CHECK(queue.kept().front().seq == max_buried_at_once + 1);
+  CHECK(queue.kept().front().seq == max_dead_letters_at_once + 1);
   CHECK(queue.empty());
   CHECK(queue.next(0).empty());
 }
 
-TEST_CASE("burials: what there is room for is kept, down to the last letter", "[burials]") {
+TEST_CASE("dead letters to store: what there is room for is kept, down to the last letter",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(200);
   std::size_t room = 77, kept = 0;
   int tries = 0;
@@ -53,19 +55,21 @@ TEST_CASE("burials: what there is room for is kept, down to the last letter", "[
   CHECK_FALSE(queue.empty());
 }
 
-TEST_CASE("burials: the next try waits, and is told once", "[burials]") {
+TEST_CASE("dead letters to store: the next try waits, and is told once",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(1);
   CHECK(queue.next(1000).size() == 1);
   CHECK(queue.failed(without_room, 1000) == "no room");
-  CHECK(queue.next(1000 + burial_retry_interval.count() - 1).empty());
-  CHECK(queue.next(1000 + burial_retry_interval.count()).size() == 1);
+  CHECK(queue.next(1000 + dead_letter_retry_interval.count() - 1).empty());
+  CHECK(queue.next(1000 + dead_letter_retry_interval.count()).size() == 1);
   CHECK_FALSE(queue.failed(without_room, 2000));
   CHECK(queue.next(3000).size() == 1);
   queue.kept();
   CHECK_FALSE(queue.is_stuck());
 }
 
-TEST_CASE("burials: a letter that never fits holds none up, and is told clearly", "[burials]") {
+TEST_CASE("dead letters to store: a letter that never fits holds none up, and is told clearly",
+          "[unstored_dead_letters]") {
   auto queue = with_letters(3);
   std::vector<std::uint64_t> kept;
   std::vector<std::string> told;

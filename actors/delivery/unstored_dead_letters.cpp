@@ -1,4 +1,4 @@
-#include "actors/delivery/burial_queue.hpp"
+#include "actors/delivery/unstored_dead_letters.hpp"
 
 #include "storage/base/assert.hpp"
 
@@ -8,24 +8,24 @@
 
 namespace penstock {
 
-std::vector<dead_letter> burial_queue::next(std::int64_t now_ms) {
+std::vector<dead_letter> unstored_dead_letters::next(std::int64_t now_ms) {
   if (under_way_ > 0 || now_ms < next_ms_) return {};
   under_way_ = std::min(letters_.size(), group_);
   return {letters_.begin(), letters_.begin() + static_cast<std::ptrdiff_t>(under_way_)};
 }
 
-std::vector<dead_letter> burial_queue::kept() {
+std::vector<dead_letter> unstored_dead_letters::kept() {
   PENSTOCK_ASSERT(under_way_ > 0 && under_way_ <= letters_.size());
   const auto end = letters_.begin() + static_cast<std::ptrdiff_t>(std::exchange(under_way_, 0));
   std::vector<dead_letter> out{std::make_move_iterator(letters_.begin()),
                                std::make_move_iterator(end)};
   letters_.erase(letters_.begin(), end);
-  group_ = std::min(group_ * 2, max_buried_at_once);
+  group_ = std::min(group_ * 2, max_dead_letters_at_once);
   is_stuck_ = false;
   return out;
 }
 
-std::optional<std::string> burial_queue::failed(const error& why, std::int64_t now_ms) {
+std::optional<std::string> unstored_dead_letters::failed(const error& why, std::int64_t now_ms) {
   const auto count = std::exchange(under_way_, 0);
   PENSTOCK_ASSERT(count > 0 && count <= letters_.size());
   if (count > 1) {
@@ -33,7 +33,7 @@ std::optional<std::string> burial_queue::failed(const error& why, std::int64_t n
     return std::nullopt;
   }
   group_ = 1;
-  next_ms_ = now_ms + burial_retry_interval.count();
+  next_ms_ = now_ms + dead_letter_retry_interval.count();
   if (why.code == errc::invalid) {
     too_large_.push_back(std::move(letters_.front()));
     letters_.pop_front();
@@ -44,7 +44,7 @@ std::optional<std::string> burial_queue::failed(const error& why, std::int64_t n
   return std::exchange(is_stuck_, true) ? std::nullopt : std::optional{why.message};
 }
 
-event_volume burial_queue::waiting_of(const std::string& stream) const {
+event_volume unstored_dead_letters::waiting_of(const std::string& stream) const {
   event_volume out;
   const auto add = [&](const dead_letter& one) {
     if (one.stream == stream) out += {1, one.body.size() + one.attributes.size()};

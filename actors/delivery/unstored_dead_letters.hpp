@@ -15,9 +15,9 @@
 namespace penstock {
 
 /// Dead letters in one message.
-inline constexpr std::size_t max_buried_at_once = 256;
+inline constexpr std::size_t max_dead_letters_at_once = 256;
 /// A dead letter that could not be kept alone is followed by the next try this much later.
-inline constexpr std::chrono::milliseconds burial_retry_interval{1000};
+inline constexpr std::chrono::milliseconds dead_letter_retry_interval{1000};
 
 /// Pure. One group is under way at a time, and is kept as a whole or not at all. One that was not
 /// kept is halved and sent at once, so that as many are kept as there is room for; a letter that
@@ -28,10 +28,10 @@ inline constexpr std::chrono::milliseconds burial_retry_interval{1000};
 ///   waiting ───────────► under way ─────────► waiting; the next group may be twice as large
 ///      ▲                     │ failed()
 ///      ├─────────────────────┤ of several: half as many, at once
-///      └─────────────────────┘ of one: the next one, after burial_retry_interval
+///      └─────────────────────┘ of one: the next one, after dead_letter_retry_interval
 ///
 /// Not synchronised.
-class burial_queue {
+class unstored_dead_letters {
  public:
   void add(dead_letter letter) { letters_.push_back(std::move(letter)); }
   /// Nothing is to be sent; what was put apart does not count.
@@ -53,7 +53,7 @@ class burial_queue {
   std::deque<dead_letter> letters_;
   std::vector<dead_letter> too_large_; // no more than there are events under way
   std::size_t under_way_ = 0;          // the first so many
-  std::size_t group_ = max_buried_at_once;
+  std::size_t group_ = max_dead_letters_at_once;
   std::int64_t next_ms_ = 0;
   bool is_stuck_ = false;
 };

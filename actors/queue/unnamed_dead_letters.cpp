@@ -1,4 +1,4 @@
-#include "actors/queue/unnamed_burials.hpp"
+#include "actors/queue/unnamed_dead_letters.hpp"
 
 #include "actors/queue/queue_messages.hpp"
 #include "storage/base/assert.hpp"
@@ -11,14 +11,14 @@
 
 namespace penstock {
 
-void unnamed_burials::send(queue_stream& of) {
+void unnamed_dead_letters::send(queue_stream& of) {
   const auto& parts = context_.parts;
   if (!parts.is_name || parts.is_name(of.name) || of.unnamed.is_under_way) return;
   reader_.read_if_empty(of);
   const auto messages =
       of.state.receive(of.unnamed.group, max_receive_bytes, max_lease_ms, context_.now_ms());
   if (messages.empty()) return;
-  auto wish = std::make_shared<bury>();
+  auto request = std::make_shared<store_dead_letters>();
   std::vector<receipt> which;
   for (const auto& message : messages) {
     auto letter = letter_of(*message.block, message.index);
@@ -26,21 +26,25 @@ void unnamed_burials::send(queue_stream& of) {
     letter.tag = parts.tag;
     letter.reason = "no consumer can ask for a stream of this name";
     letter.died_ms = parts.wall_ms();
-    wish->letters.push_back(std::move(letter));
+    request->letters.push_back(std::move(letter));
     which.push_back(message.ticket);
   }
   of.unnamed.is_under_way = true;
-  context_.self->request(parts.dead_letters, caf::infinite, bury_ptr{std::move(wish)})
+  context_.self
+      ->request(parts.dead_letters, caf::infinite, store_dead_letters_ptr{std::move(request)})
       .then(
-          [this, name = of.name, which](const buried& outcome) { on_buried(name, which, outcome); },
+          [this, name = of.name, which](const dead_letters_stored& outcome) {
+            on_dead_letters_stored(name, which, outcome);
+          },
           [this, name = of.name, which](const caf::error& why) {
-            on_buried(name, which, {false, {errc::unavailable, to_string(why)}});
+            on_dead_letters_stored(name, which, {false, {errc::unavailable, to_string(why)}});
           });
 }
 
 // What could not be kept is tried again at the next upkeep, half as many: a part may have room.
-void unnamed_burials::on_buried(const std::string& name, const std::vector<receipt>& which,
-                                const buried& outcome) {
+void unnamed_dead_letters::on_dead_letters_stored(const std::string& name,
+                                                  const std::vector<receipt>& which,
+                                                  const dead_letters_stored& outcome) {
   PENSTOCK_ASSERT(!which.empty());
   auto* const found = streams_.find(name);
   if (!found) return;
