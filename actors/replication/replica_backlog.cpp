@@ -62,6 +62,20 @@ bool is_sound(const replica_news& news) {
 
 } // namespace
 
+std::uint64_t count_at_most(const std::vector<segment_info>& segments,
+                            const std::function<bool(const std::string& stream)>& wanted,
+                            std::uint64_t seq) {
+  std::uint64_t sum = 0;
+  for (const auto& segment : segments) {
+    if (segment.last_seq <= seq) continue;
+    std::uint64_t here = 0;
+    for (const auto& [stream, events] : segment.events)
+      if (wanted(stream)) here += events;
+    sum += std::min(here, segment.last_seq - seq);
+  }
+  return sum;
+}
+
 void tell_delivered(replica_news& news, const segments_at& there, const owed_book& book) {
   auto told = news;
   told.version = delivered_wire_version;
@@ -84,6 +98,11 @@ std::shared_ptr<const told_owed> told_owed::make(const replica_news& news) {
 
 told_owed::told_owed(const replica_news& news)
     : streams_(news.delivered), all_others_{{}, news.as_of_seq, {}} {}
+
+void told_owed::tell(replica_news& to) const {
+  to.as_of_seq = all_others_.floor;
+  to.delivered = streams_;
+}
 
 const delivered_stream& told_owed::delivered(const std::string& stream) const {
   const auto at = std::ranges::lower_bound(streams_, stream, {}, &delivered_stream::stream);

@@ -8,6 +8,7 @@
 #include "actors/delivery/publish_watches.hpp"
 #include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
+#include "actors/replication/replica_choice.hpp"
 #include "actors/replication/replica_messages.hpp"
 #include "actors/retention/backlog_book.hpp"
 #include "storage/journal/journal_reader.hpp"
@@ -27,9 +28,6 @@ namespace penstock {
 /// Rows that wait for room on the way to the holder; beyond it they are read from the journal
 /// again.
 inline constexpr std::size_t max_replica_pending_bytes = 16u << 20;
-/// A holder that says nothing for so long is taken for gone. One that refused, or was taken for
-/// gone, is not asked for as long again.
-inline constexpr std::chrono::milliseconds holder_patience{3000};
 
 /// What an origin counts; see metrics.hpp for who may write and read.
 struct alignas(64) replicator_metrics {
@@ -42,6 +40,7 @@ struct alignas(64) replicator_metrics {
   gauge waiting_bytes;    ///< sent, and not known to be held
   gauge waits;            ///< requests that wait
   gauge held_seq;         ///< the holder has all up to here
+  gauge single_events;    ///< of replicated streams, owed and not known to be held: at most so many
   gauge lag_us;           ///< age of the oldest batch that is not known to be held; 0: none
 };
 
@@ -82,6 +81,7 @@ class replicator_state {
   void on_peer_down(const peer_down& peer);
   void on_held(const replica_held& news);
   void on_down(const caf::actor_addr& who);
+  void on_indexes(const key_indexes& of) { indexes_ = of.indexes; }
   void on_tick();
   void tell_peers();
 
@@ -99,6 +99,7 @@ class replicator_state {
   struct sent_batch {
     std::uint64_t last_seq = 0;
     std::size_t bytes = 0;
+    std::uint64_t events = 0;
     time_point at{};
   };
 
@@ -114,6 +115,8 @@ class replicator_state {
   void tell(const std::vector<publish_watches::answer>& answers);
   time_point now() const { return self_->clock().now(); }
   std::int64_t now_ms() const;
+  void drop_pending();
+  void show_owed();
   void show();
 
   self_ptr self_;
@@ -123,6 +126,8 @@ class replicator_state {
   stage at_ = stage::idle;
   std::optional<std::uint16_t> holder_; // a member among the peers
   replica_handle holder_actor_;
+  std::uint32_t holder_version_ = 0;
+  std::vector<idempotency_handle> indexes_; // none: keys are not kept
   std::uint64_t session_ = 0;
   time_point idle_since_{};
   time_point answered_at_{}; // the holder said something, or was asked with nothing under way
@@ -131,8 +136,10 @@ class replicator_state {
   bool is_reading_ = true;     // from the journal; else what comes from the journal actor is sent
   std::deque<const_block_ptr> pending_;
   std::size_t pending_bytes_ = 0;
+  std::uint64_t pending_events_ = 0;
   std::deque<sent_batch> under_way_;
   std::size_t under_way_bytes_ = 0;
+  std::uint64_t under_way_events_ = 0;
   bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink
   publish_watches watches_{1};
