@@ -14,7 +14,8 @@ namespace penstock {
 ///   8  holders are told what of each stream was delivered, so that they keep what is owed alone
 ///   9  a node is told whether the other has the same cluster.secret
 ///   10 nodes that start with saved counters offer them to the owners, and who sends counters says
-///      whether they are all
+///      whether they are all; holders pass on what they hold, and say so; idempotency keys go with
+///      replicated events
 /// Each message says by `version` which form it has: that of the version that changed it last, or
 /// an earlier one where the peer knows no later. A new field goes to the end and is written by
 /// since(); who reads an earlier form leaves it at its default. A new message is sent to nobody who
@@ -29,6 +30,7 @@ inline constexpr std::uint32_t delivered_wire_version = 8;
 inline constexpr std::uint32_t secret_wire_version = 9;
 inline constexpr std::uint32_t partial_wire_version = 10;
 inline constexpr std::uint32_t offers_wire_version = 10;
+inline constexpr std::uint32_t passing_wire_version = 10;
 
 /// A field at the end of a message that version `First` brought. For inspect(): it is written and
 /// read only in messages that are of that version or a later one.

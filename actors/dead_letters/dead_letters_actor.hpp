@@ -73,7 +73,7 @@ class dead_letters_state {
 /// retry sends letters with the ids that they had: a sink that refused an event does not take its
 /// id for a duplicate, and one that a crash repeats is dropped by sinks that deduplicate. At
 /// `drain` it starts no more, and answers drained when nothing is under way; it still keeps what
-/// publishers bury. It blocks on the disk: spawn it detached.
+/// publishers store. It blocks on the disk: spawn it detached.
 dead_letters_self::behavior_type
 dead_letters_actor(dead_letters_self::stateful_pointer<dead_letters_state> self,
                    dead_letters_parts parts);

@@ -67,6 +67,12 @@ struct claims_settled {
 /// An index's timer: forget what has left the window.
 struct expiry_tick {};
 
+/// Another node holds this one's replicated events from now on: it is to know the keys of this
+/// node's journal, too.
+struct held_by {
+  std::uint16_t member = 0;
+};
+
 /// To itself: go on with sending keys to their new owners.
 struct move_keys {};
 
@@ -170,6 +176,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::claim_reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::claims_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::expiry_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::move_keys)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::held_by)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_claims, caf::first_custom_type_id + 150)
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::claim_state))
@@ -188,4 +195,5 @@ CAF_ADD_TYPE_ID(penstock_claims, (penstock::moved_key))
 CAF_ADD_TYPE_ID(penstock_claims, (std::vector<penstock::moved_key>))
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::key_rows))
 CAF_ADD_TYPE_ID(penstock_claims, (penstock::keys_taken))
+CAF_ADD_TYPE_ID(penstock_claims, (penstock::held_by))
 CAF_END_TYPE_ID_BLOCK(penstock_claims)

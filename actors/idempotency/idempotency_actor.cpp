@@ -207,6 +207,10 @@ auto key_moves_handlers(idempotency_pointer self) {
         moves->on_taken(done);
         self->state.go_on();
       },
+      [=](const held_by& holder) {
+        moves->copy_to(holder.member);
+        self->state.go_on();
+      },
       [=](move_keys) { self->state.go_on(); },
       [=](leave_shards) -> caf::result<shards_gone> {
         self->state.left = self->make_response_promise();

@@ -61,13 +61,17 @@ bool key_moves::is_all_here(std::uint32_t shard) const {
     const auto found = complete_.find(places_->members[member]);
     return found != complete_.end() && found->second[shard] > waiting_after_[shard];
   };
-  const std::uint16_t source = places_->shards[shard].source;
-  if (source == no_member) return true;
-  if (source != parts_.self) return source < places_->members.size() && has_told(source);
+  const auto& place = places_->shards[shard];
+  const bool is_backup = place.source != no_member && !place.source_owned;
+  const bool has_died = places_->epoch > 0 && (place.lost || is_backup); // a fixed list stays
+  if (place.source == no_member && !has_died) return true;
+  if (place.source != parts_.self && !has_died)
+    return place.source < places_->members.size() && has_told(place.source);
   // This node had it by the view before this one. If it knew that view nobody else has it now;
-  // else, or if it was waiting already, whoever had it is among the others: all are heard.
+  // else, or if it was waiting already, whoever had it is among the others: all are heard. So they
+  // are where the owner died: one of them holds its replicated events, and has their keys.
   const bool knew = waiting_after_[shard] == 0 || waiting_after_[shard] + 1 >= places_->epoch;
-  if (waiting_epoch_[shard] == places_->epoch && knew) return true;
+  if (waiting_epoch_[shard] == places_->epoch && knew && !has_died) return true;
   for (std::uint16_t member = 0; member < places_->members.size(); ++member)
     if (member != parts_.self && !places_->members[member].empty() && !has_told(member))
       return false;
@@ -120,7 +124,42 @@ bool key_moves::is_under_way() const {
 }
 
 bool key_moves::send_next() {
-  if (!passing_ || !asked_.empty() || moving_.none() || !places_) return false;
+  if (!asked_.empty() || !places_) return false;
+  return passing_ && moving_.any() ? send_moving() : send_copies();
+}
+
+void key_moves::copy_to(std::uint16_t member) {
+  copies_to_ = member;
+  copy_position_ = with_.index->begin();
+}
+
+// What was claimed before it was known who holds the events; of all others the events bring them.
+bool key_moves::send_copies() {
+  if (!copies_to_ || *copies_to_ >= peers_.size() || peers_[*copies_to_].empty()) return false;
+  const auto lanes = static_cast<std::uint32_t>(peers_[*copies_to_].size());
+  std::map<lane_of_peer, key_rows> pieces;
+  const bool at_end = with_.index->visit(
+      copy_position_, max_keys_a_piece,
+      [&](const idempotency_record& record, std::string_view tag) {
+        if (tag.empty()) add(pieces, {*copies_to_, shard_of(record.key.high) % lanes}, record, tag);
+      });
+  send(pieces);
+  if (at_end) copies_to_.reset();
+  return !at_end;
+}
+
+void key_moves::add(std::map<lane_of_peer, key_rows>& pieces, lane_of_peer where,
+                    const idempotency_record& record, std::string_view tag) {
+  auto& piece = pieces[where];
+  const std::string_view journal = tag.empty() ? std::string_view{parts_.tag} : tag;
+  auto known = std::ranges::find(piece.tags, journal);
+  if (known == piece.tags.end()) known = piece.tags.emplace(known, journal);
+  piece.keys.push_back({record.key.high, record.key.low, record.content, record.seq, record.count,
+                        static_cast<std::uint16_t>(known - piece.tags.begin()), record.time_ms});
+  ++sent_;
+}
+
+bool key_moves::send_moving() {
   std::map<lane_of_peer, key_rows> pieces;
   const bool at_end = with_.index->visit(
       position_, max_keys_a_piece, [&](const idempotency_record& record, std::string_view tag) {
@@ -128,14 +167,7 @@ bool key_moves::send_next() {
         lane_of_peer where;
         // Who is out of reach is told all when it is back.
         if (!moving_[shard] || !target_of(shard, &where)) return;
-        auto& piece = pieces[where];
-        const std::string_view journal = tag.empty() ? std::string_view{parts_.tag} : tag;
-        auto known = std::ranges::find(piece.tags, journal);
-        if (known == piece.tags.end()) known = piece.tags.emplace(known, journal);
-        piece.keys.push_back({record.key.high, record.key.low, record.content, record.seq,
-                              record.count, static_cast<std::uint16_t>(known - piece.tags.begin()),
-                              record.time_ms});
-        ++sent_;
+        add(pieces, where, record, tag);
       });
   send(pieces);
   // What is under way will be a record soon, behind the others.
@@ -185,6 +217,7 @@ void key_moves::on_peer_up(const peer_up& peer) {
 
 void key_moves::on_peer_down(const peer_down& peer) {
   if (peer.member < peers_.size()) peers_[peer.member].clear();
+  if (copies_to_ == peer.member) copies_to_.reset();
   std::erase_if(asked_, [&](const auto& each) { return each.second == peer.member; });
 }
 

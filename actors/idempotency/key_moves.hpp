@@ -18,7 +18,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -68,9 +70,12 @@ class key_moves {
   void on_taken(const keys_taken& done);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
+  /// That node is told the keys of this one's journal, whoever owns them: it holds its events.
+  void copy_to(std::uint16_t member);
   /// About ten times a second: ends waiting that took too long, and goes on with sending.
   void tick();
-  /// Sends the next piece, if nothing is under way. True: there is more to look at, call again.
+  /// Sends the next piece, if nothing is under way: of shards that move before copies. True: there
+  /// is more to look at, call again.
   bool send_next();
   /// Nothing is this node's any more, and the others have what it knows.
   bool has_left() const;
@@ -90,6 +95,10 @@ class key_moves {
   void send_all_of(std::uint32_t shard);
   const front_end_handle* target_of(std::uint32_t shard, lane_of_peer* where) const;
   bool is_under_way() const;
+  bool send_moving();
+  bool send_copies();
+  void add(std::map<lane_of_peer, key_rows>& pieces, lane_of_peer where,
+           const idempotency_record& record, std::string_view tag);
   void send(std::map<lane_of_peer, key_rows>& pieces);
   void finish_pass();
 
@@ -106,7 +115,9 @@ class key_moves {
   std::map<std::string, std::array<std::uint64_t, shard_count>> complete_;
   std::bitset<shard_count> moving_; // to be sent to their owners
   bool passing_ = false;
-  std::uint32_t position_ = 0; // of the next record to look at
+  std::uint32_t position_ = 0;             // of the next record to look at
+  std::optional<std::uint16_t> copies_to_; // a member that is told this journal's keys
+  std::uint32_t copy_position_ = 0;
   std::uint64_t next_token_ = 1;
   std::map<std::uint64_t, std::uint16_t> asked_; // pieces under way: their tokens, to which member
   std::uint64_t sent_ = 0, received_ = 0, incomplete_ = 0;

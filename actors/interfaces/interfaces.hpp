@@ -68,12 +68,15 @@ struct forward_reply;
 struct forward_request;
 struct get_job;
 struct get_plans;
+struct held_by;
+struct held_passed_on;
 struct hello;
 struct job_answer;
 struct job_list;
 struct joined_cluster;
 struct journal_rows;
 struct key_created;
+struct key_indexes;
 struct key_list;
 struct key_rows;
 struct keys_taken;
@@ -94,6 +97,7 @@ struct list_keys;
 struct list_dead_letters;
 struct member_epoch;
 struct membership_partners;
+struct pass_on_held;
 struct owner_reply;
 struct owner_request;
 struct peer_down;
@@ -220,6 +224,8 @@ using idempotency_handle = caf::typed_actor<
     caf::reacts_to<claim_request>, caf::reacts_to<claims_settled>,
     // of other nodes, by way of front ends: keys that moved here, and those that arrived there
     caf::replies_to<key_rows>::with<keys_taken>, caf::reacts_to<keys_taken>,
+    // of the replicator
+    caf::reacts_to<held_by>,
     // of the links and of membership
     caf::reacts_to<peer_up>, caf::reacts_to<peer_down>, caf::reacts_to<placement_changed>,
     // of a drain: when all keys are with other nodes; and the end
@@ -252,6 +258,9 @@ using retention_handle = confirmations_handle::extend<
     // of a drain
     caf::reacts_to<drain>>;
 
+/// Is told what is held of the events that it sent: a replicator, or a holder that passes on.
+using held_listener_handle = caf::typed_actor<caf::reacts_to<replica_held>>;
+
 /// Sends this node's events to the node that holds them, too.
 using replicator_handle = confirmations_handle::extend<
     // of the journal
@@ -262,17 +271,25 @@ using replicator_handle = confirmations_handle::extend<
     caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
     // of another node's replica actor
     caf::reacts_to<replica_held>,
+    // of the node's start: who tells the holder of keys
+    caf::reacts_to<key_indexes>,
     // of a drain
     caf::replies_to<drain>::with<drained>>;
 
 /// Holds events of other nodes.
 using replica_handle = caf::typed_actor<
-    // of another node's replicator; it answers replica_held
+    // of another node's replicator, or of one that passes on what it holds; it answers replica_held
     caf::reacts_to<replica_batch>, caf::reacts_to<replica_news>,
+    // of another node's replica actor, to which it passes on
+    caf::reacts_to<replica_held>,
+    // of the links
+    caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
     // of the adopter
     caf::reacts_to<replica_adopted>,
+    // of the node's start: who is told the keys of what is held
+    caf::reacts_to<key_indexes>,
     // of a drain
-    caf::replies_to<drain>::with<drained>>;
+    caf::replies_to<pass_on_held>::with<held_passed_on>, caf::replies_to<drain>::with<drained>>;
 
 /// Publishes what a node that did not come back has owed.
 using adopter_handle = caf::typed_actor<

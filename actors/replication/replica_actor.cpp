@@ -4,16 +4,25 @@
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/interfaces/handles.hpp"
 #include "actors/journal/journal_messages.hpp"
+#include "actors/replication/replica_keys.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace penstock {
 
+namespace {
+
+constexpr const char* ending_node = "that node ends and holds nothing new";
+
+} // namespace
+
 void replica_state::start(replica_parts parts) {
   parts_ = std::move(parts);
+  passer_.emplace(parts_.store);
   last_tick_ = self_->clock().now();
   for (const auto& held : parts_.store->list())
     origins_[held.tag] = {.node = held.node,
@@ -26,8 +35,15 @@ void replica_state::start(replica_parts parts) {
 // -- taking ---------------------------------------------------------------------------------------
 
 void replica_state::on_batch(const replica_batch& batch) {
-  const auto sender = sender_as<replicator_handle>(self_);
+  const auto sender = sender_as<held_listener_handle>(self_);
   if (!sender) return;
+  const char* const why = is_ending_                ? ending_node
+                          : batch.tag == parts_.tag ? "these are its own events"
+                                                    : nullptr;
+  if (why) {
+    parts_.metrics->refusals.add();
+    return self_->send(sender, replica_held{.session = batch.session, .ok = false, .why = why});
+  }
   const auto known = origins_.find(batch.tag);
   const bool is_new = known == origins_.end();
   if (is_new || (!known->second.is_adopted && known->second.node != batch.node))
@@ -39,8 +55,15 @@ void replica_state::on_batch(const replica_batch& batch) {
     }
   auto& from = origins_[batch.tag];
   if (is_new) from.appended_seq = parts_.store->settled_seq(batch.tag);
+  if (from.asks && from.asks != sender) settle(batch.tag, from); // each gets its own answer
   from.node = batch.node;
-  from.heard = self_->clock().now();
+  if (!batch.is_passed_on) {
+    note_life(from, sender);
+    from.from_session = batch.session;
+  } else if (is_new) {
+    from.heard = self_->clock().now();
+    from.is_gone = true; // until it says something itself
+  }
   from.confirmed_seq = std::max(from.confirmed_seq, batch.confirmed_seq);
   from.asks = sender;
   from.session = batch.session;
@@ -64,11 +87,13 @@ result<void> replica_state::take(origin& from, const replica_batch& batch) {
 
 result<void> replica_state::append(origin& to, const replica_batch& batch) {
   std::uint64_t bytes = 0, events = 0;
-  for (const auto& [block] : batch.rows) {
-    if (!block || !is_consistent(*block)) return error{errc::corrupt, "a row contradicts itself"};
+  const auto rows = rows_with_keys(batch);
+  if (!rows) return rows.error();
+  for (const auto& block : *rows) {
     to.is_dirty = true;
     if (auto done = parts_.store->append(batch.tag, *block); !done) return done;
     to.appended_seq = std::max(to.appended_seq, block->last_seq());
+    if (!block->keys.empty() && !indexes_.empty()) to.keyed.push_back(block);
     bytes += block->bodies.size();
     events += block->size();
   }
@@ -85,6 +110,7 @@ void replica_state::refuse(origin& from, const replica_batch& batch, const error
     if (from.is_dirty) (void)parts_.store->commit(batch.tag);
     from.is_dirty = false;
     from.appended_seq = parts_.store->settled_seq(batch.tag);
+    tell_keys(batch.tag, from);
   }
   self_->send(from.asks, replica_held{.session = batch.session,
                                       .settled_seq = from.is_adopted ? 0 : from.appended_seq,
@@ -113,8 +139,20 @@ void replica_state::settle(const std::string& tag, origin& of) {
     }
   }
   answer.settled_seq = of.appended_seq = parts_.store->settled_seq(tag);
+  tell_keys(tag, of);
   self_->send(of.asks, std::move(answer));
   of.asks = nullptr;
+}
+
+// Before the origin hears that its events are held, so that no repeat comes sooner; of those alone.
+void replica_state::tell_keys(const std::string& tag, origin& of) const {
+  auto rows = std::exchange(of.keyed, {});
+  std::erase_if(rows, [&](const auto& row) { return row->last_seq() > of.appended_seq; });
+  if (rows.empty()) return;
+  auto all = told_to_indexes(tag, rows, indexes_.size());
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (auto& piece : all[i])
+      caf::anon_send(indexes_[i], std::move(piece)); // no answer is wanted
 }
 
 // -- forgetting -----------------------------------------------------------------------------------
@@ -123,11 +161,45 @@ void replica_state::on_update(const replica_news& update) {
   const auto at = origins_.find(update.tag);
   if (at == origins_.end()) return;
   auto& of = at->second;
-  of.heard = self_->clock().now();
+  if (update.version >= passing_wire_version && !update.by.empty()) return on_update_of_holder(update, of);
+  note_life(of, sender_as<held_listener_handle>(self_));
   of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
   // What was told before is still true.
   if (auto told = told_backlog::make(update)) of.told = std::move(told);
   make_room(update.tag, of);
+}
+
+void replica_state::note_life(origin& of, const held_listener_handle& from) {
+  of.heard = self_->clock().now();
+  of.is_gone = false;
+  if (!from || from == of.from) return;
+  if (of.from) self_->demonitor(of.from.address());
+  of.from = from;
+  of.from_session = 0;
+  self_->monitor(from);
+}
+
+// A node that ends closes its actors before its links, one that is killed with them.
+void replica_state::on_down(const caf::actor_addr& who) {
+  for (auto& [tag, of] : origins_)
+    if (of.from && of.from.address() == who) of.is_gone = true;
+  go_on_passing();
+}
+
+// Of those that hold something of an origin that is away the one with most speaks for it.
+void replica_state::on_update_of_holder(const replica_news& update, origin& of) {
+  const bool has_as_much = update.held_seq >= of.appended_seq;
+  if (update.is_published) {
+    if (!has_as_much || of.is_adopted) return;
+    of.room.reset();
+    if (parts_.store->remove(update.tag)) origins_.erase(update.tag);
+    return go_on_passing();
+  }
+  const bool is_better = update.held_seq > of.appended_seq || (has_as_much && update.by < parts_.tag);
+  if (is_better) of.spoken_for = self_->clock().now();
+  of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
+  // What the origin itself told is newer.
+  if (!of.told) of.told = told_backlog::make(update);
 }
 
 // As the keeper does in the node's own journal. Of one origin at a time, so that batches of others
@@ -177,20 +249,27 @@ void replica_state::on_tick() {
   last_tick_ = now;
   for (const auto& held : parts_.store->list())
     look_after(held.tag, held, origins_[held.tag]);
+  go_on_passing();
+  for (const auto& [tag, of] : origins_)
+    if (of.speaks_for) tell_peers(tag, of, false);
   show();
   self_->delayed_send(self_, replica_interval, replica_tick{});
 }
 
 void replica_state::look_after(const std::string& tag, const replica_info& held, origin& of) {
   if (of.confirmed_seq > held.forgotten_seq && !forget(tag, of)) return;
-  const auto silent = self_->clock().now() - of.heard;
+  const auto now = self_->clock().now();
+  const auto silent = now - std::max(of.heard, of.spoken_for);
   if (parts_.adopt_after_ms.count() == 0 || silent < parts_.adopt_after_ms || of.asks) return;
   if (held.settled_seq <= std::max(held.forgotten_seq, of.confirmed_seq)) {
     of.room.reset();
     if (parts_.store->remove(tag)) origins_.erase(tag); // nothing is owed
     return;
   }
-  if (!parts_.adopter || self_->clock().now() < of.adopt_again) return;
+  if (!parts_.adopter || is_ending_ || now < of.adopt_again) return;
+  // First it is held twice, if that can be.
+  if (const auto what = to_pass_on(held, of))
+    if (!passer_->is_passed_on(*what) && passer_->has_target(*what, now)) return;
   of.room.reset();
   if (auto released = parts_.store->release(tag); !released) return;
   spdlog::warn("replicas: node {} has not been heard of for {} s; its events are published here",
@@ -202,6 +281,7 @@ void replica_state::look_after(const std::string& tag, const replica_info& held,
 void replica_state::on_adopted(const replica_adopted& update) {
   if (update.is_done) {
     parts_.metrics->adopted.add();
+    tell_peers(update.tag, origins_[update.tag], true);
     const auto gone =
         update.is_empty ? parts_.store->remove(update.tag) : parts_.store->set_aside(update.tag);
     if (gone)
@@ -229,6 +309,97 @@ void replica_state::on_adopted(const replica_adopted& update) {
   of.appended_seq = parts_.store->settled_seq(update.tag);
 }
 
+// -- passing on -----------------------------------------------------------------------------------
+
+/// Nothing: nobody needs any of it, or its node has it and stays.
+std::optional<held_origin> replica_state::to_pass_on(const replica_info& held,
+                                                     const origin& of) const {
+  const auto confirmed = std::max(held.forgotten_seq, of.confirmed_seq);
+  const bool is_away = of.is_gone || self_->clock().now() - of.heard >= away_after;
+  if (held.settled_seq <= confirmed || !(is_away || is_ending_)) return std::nullopt;
+  held_origin out{held.tag, of.node, confirmed, held.settled_seq, std::nullopt, of.told};
+  // Its own node is no second one.
+  if (!is_away && of.from && of.from.node() != self_->node())
+    for (const auto& one : passer_->targets())
+      if (one.replicas.node() == of.from.node()) out.member = one.member;
+  return out;
+}
+
+void replica_state::go_on_passing() {
+  std::vector<held_origin> all;
+  for (const auto& held : parts_.store->list())
+    if (const auto at = origins_.find(held.tag); at != origins_.end())
+      if (auto what = to_pass_on(held, at->second)) all.push_back(std::move(*what));
+  if (auto next = passer_->next(all, self_->clock().now())) {
+    std::uint64_t events = 0, bytes = 0;
+    for (const auto& [block] : next->batch.rows)
+      events += block->size(), bytes += block->bodies.size();
+    parts_.metrics->passed_events.add(events);
+    parts_.metrics->passed_bytes.add(bytes);
+    self_->send(next->to, std::move(next->batch));
+  }
+  show_single(all);
+  if (is_ending_) end_passing(all);
+}
+
+void replica_state::show_single(const std::vector<held_origin>& all) {
+  std::uint64_t events = 0;
+  for (auto& [tag, of] : origins_) {
+    const auto what = std::ranges::find(all, tag, &held_origin::tag);
+    of.speaks_for = parts_.adopter && !is_ending_ && (what != all.end() || of.is_adopted);
+    if (what != all.end())
+      of.single_events = passer_->single_events(*what);
+    else if (!of.is_adopted)
+      of.single_events = 0;
+    events += of.single_events;
+  }
+  parts_.metrics->single_events.set(static_cast<std::int64_t>(events));
+}
+
+// Origins look for another holder at once; what is held here goes there from here, too, as they may
+// be away.
+void replica_state::pass_on_all() {
+  if (!is_ending_)
+    for (auto& [tag, of] : origins_)
+      if (of.from && of.from_session > 0)
+        self_->send(of.from,
+                    replica_held{.session = of.from_session, .ok = false, .why = ending_node});
+  if (!is_ending_) ending_since_ = self_->clock().now();
+  is_ending_ = true;
+  go_on_passing();
+}
+
+void replica_state::end_passing(const std::vector<held_origin>& all) {
+  if (!passed_on.pending()) return;
+  if (std::ranges::any_of(origins_, [](const auto& each) { return each.second.is_adopted; }))
+    return; // the adopter was told to end, and has a part
+  std::uint64_t left = 0;
+  for (const auto& what : all)
+    left += passer_->single_events(what);
+  if (left == 0)
+    passed_on.deliver(held_passed_on{});
+  else if (passer_->is_stuck(all, ending_since_, self_->clock().now()))
+    passed_on.deliver(held_passed_on{left, "no other node takes them"});
+}
+
+// That what it holds of a node that is away is safe with it, or is published. Who knows neither
+// takes the first for a sign of life, and by the second lets go of it.
+void replica_state::tell_peers(const std::string& tag, const origin& of, bool is_published) const {
+  replica_news news{.tag = tag, .confirmed_seq = of.confirmed_seq};
+  if (of.told) of.told->tell(news);
+  news.by = parts_.tag;
+  news.held_seq = of.appended_seq;
+  news.is_published = is_published;
+  for (const auto& one : passer_->targets()) {
+    auto told = news;
+    if (one.version >= passing_wire_version)
+      told.version = passing_wire_version;
+    else if (is_published)
+      told.confirmed_seq = of.appended_seq;
+    self_->send(one.replicas, std::move(told));
+  }
+}
+
 void replica_state::show() {
   const auto all = parts_.store->list();
   std::uint64_t bytes = 0;
@@ -241,11 +412,31 @@ void replica_state::show() {
 replica_self::behavior_type replica_actor(replica_self::stateful_pointer<replica_state> self,
                                           replica_parts parts) {
   end_process_on_exception(self);
+  self->set_down_handler([self](const caf::down_msg& down) { self->state.on_down(down.source); });
   self->state.start(std::move(parts));
   self->delayed_send(self, replica_interval, replica_tick{});
   return {
       [self](const replica_batch& batch) { self->state.on_batch(batch); },
       [self](const replica_news& update) { self->state.on_update(update); },
+      [self](const replica_held& held) {
+        self->state.passer().on_held(held, self->clock().now());
+        self->state.go_on_passing();
+      },
+      [self](const peer_up& peer) {
+        self->state.passer().on_peer_up(peer);
+        self->state.go_on_passing();
+      },
+      [self](const peer_down& peer) {
+        self->state.passer().on_peer_down(peer);
+        self->state.go_on_passing();
+      },
+      [self](pass_on_held) -> caf::result<held_passed_on> {
+        self->state.passed_on = self->make_response_promise();
+        const auto promise = self->state.passed_on;
+        self->state.pass_on_all();
+        return promise;
+      },
+      [self](const key_indexes& of) { self->state.on_indexes(of); },
       [self](commit_due) { self->state.commit(); },
       [self](replica_tick) { self->state.on_tick(); },
       [self](const replica_adopted& update) { self->state.on_adopted(update); },

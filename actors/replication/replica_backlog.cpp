@@ -62,6 +62,20 @@ bool is_sound(const replica_news& update) {
 
 } // namespace
 
+std::uint64_t count_at_most(const std::vector<segment_info>& segments,
+                            const std::function<bool(const std::string& stream)>& wanted,
+                            std::uint64_t seq) {
+  std::uint64_t sum = 0;
+  for (const auto& segment : segments) {
+    if (segment.last_seq <= seq) continue;
+    std::uint64_t here = 0;
+    for (const auto& [stream, events] : segment.events)
+      if (wanted(stream)) here += events;
+    sum += std::min(here, segment.last_seq - seq);
+  }
+  return sum;
+}
+
 void tell_delivered(replica_news& update, const segments_at& there, const backlog_book& book) {
   auto told = update;
   told.version = delivered_wire_version;
@@ -84,6 +98,11 @@ std::shared_ptr<const told_backlog> told_backlog::make(const replica_news& updat
 
 told_backlog::told_backlog(const replica_news& update)
     : streams_(update.delivered), all_others_{{}, update.as_of_seq, {}} {}
+
+void told_backlog::tell(replica_news& to) const {
+  to.as_of_seq = all_others_.floor;
+  to.delivered = streams_;
+}
 
 const delivered_stream& told_backlog::delivered(const std::string& stream) const {
   const auto at = std::ranges::lower_bound(streams_, stream, {}, &delivered_stream::stream);

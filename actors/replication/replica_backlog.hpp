@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,12 @@ inline constexpr std::size_t max_told_streams = std::size_t{2} * max_stream_name
 inline constexpr std::size_t max_told_ranges = 16'384;
 inline constexpr std::size_t max_told_ranges_per_stream = max_done_ranges_per_lane;
 inline constexpr std::size_t max_told_name_bytes = 256;
+
+/// How many events of streams that are `wanted` lie after `seq`: never too few, and by no more than
+/// what other streams have in the segment that `seq` is in. Pure.
+std::uint64_t count_at_most(const std::vector<segment_info>& segments,
+                            const std::function<bool(const std::string& stream)>& wanted,
+                            std::uint64_t seq);
 
 /// Adds what was delivered to the news. `there` was looked at before the cursors of `book` were
 /// read. What is too much is left out so that more counts as owed than is: of ranges the last, and
@@ -40,6 +47,8 @@ class told_backlog final : public backlog_events {
   bool is_in_backlog(const std::string& stream, std::uint64_t seq,
                      std::uint64_t client) const override;
   const delivered_stream& delivered(const std::string& stream) const;
+  /// Says the same in other news.
+  void tell(replica_news& to) const;
 
  private:
   explicit told_backlog(const replica_news& update);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/wire_version.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
 
 #include <cstdint>
@@ -15,8 +16,8 @@ namespace penstock {
 
 // -- between nodes, from wire version 5 on --------------------------------------------------------
 
-/// A row of a journal as it travels: without its idempotency keys, which only its own node looks
-/// up. Whoever reads one asks is_consistent().
+/// A row of a journal as it travels: without its idempotency keys, which the batch has. Whoever
+/// reads one asks is_consistent().
 struct wire_block {
   const_block_ptr block;
 };
@@ -28,8 +29,15 @@ inline constexpr std::size_t max_replica_in_flight_bytes = 4u << 20;
 /// Rows in one, and what a holder reads of one.
 inline constexpr std::size_t max_replica_batch_rows = 1024;
 
+/// An idempotency key of a batch, and which of its events were accepted under it.
+struct row_key {
+  std::uint32_t row = 0; ///< index into replica_batch::rows
+  block_key key{};
+};
+
 /// From a node to its holder: keep these. The first of a session has no rows and asks what is held.
-/// Answered with replica_held, once for several batches.
+/// Answered with replica_held, once for several batches. A holder sends what it holds of a node
+/// that is away in the same way, in its name.
 struct replica_batch {
   std::uint8_t version = replicas_wire_version;
   std::uint64_t session = 0; ///< comes back: the origin's number for its choice of this holder
@@ -38,6 +46,9 @@ struct replica_batch {
   std::uint64_t confirmed_seq = 0; ///< its sinks have all up to here
   std::uint64_t after_seq = 0;     ///< only for a holder that has all up to here
   std::vector<wire_block> rows;
+  /// From here on of passing_wire_version. In the order of their events.
+  std::vector<row_key> keys{};
+  bool is_passed_on = false; ///< by a holder, not by the origin itself
 };
 
 /// Up to `settled_seq` the origin's events are durable here, or nobody needs them. Not `ok`: what
@@ -68,6 +79,11 @@ struct replica_news {
   /// told_backlog.
   std::uint64_t as_of_seq = 0;
   std::vector<delivered_stream> delivered{};
+  /// From here on of passing_wire_version. Not empty: a holder says it of an origin that is away,
+  /// and this is the tag of its own journal.
+  std::string by{};
+  std::uint64_t held_seq = 0; ///< it holds all up to here
+  bool is_published = false;  ///< it has published all of that: nobody need hold it any more
 };
 
 template <class Inspector>
@@ -90,8 +106,15 @@ typename Inspector::result_type inspect(Inspector& f, wire_block& x) {
   }
 }
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, row_key& x) {
+  return f(x.row, x.key.key.high, x.key.key.low, x.key.content, x.key.first, x.key.count);
+}
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_batch& x) {
-  return f(x.version, x.session, x.tag, x.node, x.confirmed_seq, x.after_seq, x.rows);
+  auto keys = since<passing_wire_version>(x.version, x.keys);
+  auto is_passed_on = since<passing_wire_version>(x.version, x.is_passed_on);
+  return f(x.version, x.session, x.tag, x.node, x.confirmed_seq, x.after_seq, x.rows, keys,
+           is_passed_on);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_held& x) {
@@ -105,7 +128,10 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_news& x) {
   auto as_of_seq = since<delivered_wire_version>(x.version, x.as_of_seq);
   auto delivered = since<delivered_wire_version>(x.version, x.delivered);
-  return f(x.version, x.tag, x.confirmed_seq, as_of_seq, delivered);
+  auto by = since<passing_wire_version>(x.version, x.by);
+  auto held_seq = since<passing_wire_version>(x.version, x.held_seq);
+  auto is_published = since<passing_wire_version>(x.version, x.is_published);
+  return f(x.version, x.tag, x.confirmed_seq, as_of_seq, delivered, by, held_seq, is_published);
 }
 
 // -- within a node --------------------------------------------------------------------------------
@@ -127,6 +153,20 @@ struct replica_adopted {
   std::string why{};     ///< if it is not done
 };
 
+/// From a node that ends to its replica actor: hold nothing new, and have other nodes hold what is
+/// held here. Answered with held_passed_on when they do, or nobody is left who could.
+struct pass_on_held {};
+struct held_passed_on {
+  std::uint64_t left_events = 0; ///< at most so many are on no other node that holds them
+  std::string why{};             ///< if there are any
+};
+
+/// This node's indexes of keys: key shard s is with indexes[s % size]. They are told the keys of
+/// what is held here, so that the owner of a key hears of it if the node that has it is away.
+struct key_indexes {
+  std::vector<idempotency_handle> indexes;
+};
+
 /// The timer of either side.
 struct replica_tick {};
 
@@ -135,6 +175,9 @@ struct replica_tick {};
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::adopt_replica)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::replica_adopted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::replica_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::key_indexes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::pass_on_held)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::held_passed_on)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_replicas, caf::first_custom_type_id + 270)
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::event_meta))
@@ -150,4 +193,9 @@ CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_news))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::adopt_replica))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_adopted))
 CAF_ADD_TYPE_ID(penstock_replicas, (penstock::replica_tick))
+CAF_ADD_TYPE_ID(penstock_replicas, (penstock::row_key))
+CAF_ADD_TYPE_ID(penstock_replicas, (std::vector<penstock::row_key>))
+CAF_ADD_TYPE_ID(penstock_replicas, (penstock::pass_on_held))
+CAF_ADD_TYPE_ID(penstock_replicas, (penstock::held_passed_on))
+CAF_ADD_TYPE_ID(penstock_replicas, (penstock::key_indexes))
 CAF_END_TYPE_ID_BLOCK(penstock_replicas)

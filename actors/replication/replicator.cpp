@@ -2,9 +2,10 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/idempotency/claim_messages.hpp"
 #include "actors/replication/replica_actor.hpp"
 #include "actors/replication/replica_backlog.hpp"
-#include "actors/replication/replica_choice.hpp"
+#include "actors/replication/replica_keys.hpp"
 #include "storage/base/assert.hpp"
 
 #include <spdlog/spdlog.h>
@@ -16,6 +17,7 @@ namespace penstock {
 
 void replicator_state::start(replicator_parts parts) {
   parts_ = std::move(parts);
+  parts_.reader->want_keys();
   idle_since_ = now();
 }
 
@@ -41,13 +43,19 @@ void replicator_state::on_rows(const journal_rows& durable) {
     if (at_ != stage::sending || is_reading_ || row->last_seq() <= sent_seq_) continue;
     pending_.push_back(row);
     pending_bytes_ += row->bodies.size();
+    pending_events_ += row->size();
   }
   if (pending_bytes_ > parts_.max_pending_bytes) {
-    pending_.clear();
-    pending_bytes_ = 0;
+    drop_pending();
     is_reading_ = true;
   }
   pump();
+}
+
+void replicator_state::drop_pending() {
+  pending_.clear();
+  pending_bytes_ = 0;
+  pending_events_ = 0;
 }
 
 void replicator_state::on_confirmed(const confirmed_up_to& update) {
@@ -97,6 +105,7 @@ void replicator_state::choose() {
   parts_.metrics->holder_changes.add();
   holder_ = to.member;
   holder_actor_ = to.replicas;
+  holder_version_ = to.version;
   at_ = stage::asking;
   ++session_;
   answered_at_ = now();
@@ -113,9 +122,9 @@ void replicator_state::end_session() {
   holder_actor_ = nullptr;
   held_seq_ = 0;
   is_reading_ = true;
-  pending_.clear();
-  pending_bytes_ = 0;
+  drop_pending();
   under_way_.clear();
+  show_single();
 }
 
 void replicator_state::set_aside_holder() {
@@ -145,6 +154,9 @@ void replicator_state::on_held(const replica_held& update) {
     at_ = stage::sending;
     held_seq_ = std::max(held_seq_, confirmed());
     sent_seq_ = held_seq_;
+    // Those of events that are published, too, which are not sent any more.
+    for (const auto& index : indexes_)
+      self_->send(index, held_by{*holder_});
   }
   if (under_way_.drop_until(held_seq_)) is_refused_ = false;
   std::vector<publish_watches::answer> answers;
@@ -195,7 +207,9 @@ void replicator_state::take_pending(std::vector<wire_block>& rows, std::size_t& 
     if (!rows.empty() && bytes + size > max_replica_batch_bytes) break;
     bytes += size;
     PENSTOCK_ASSERT(pending_bytes_ >= size);
+    PENSTOCK_ASSERT(pending_events_ >= pending_.front()->size());
     pending_bytes_ -= size;
+    pending_events_ -= pending_.front()->size();
     rows.push_back({std::move(pending_.front())});
     pending_.pop_front();
   }
@@ -210,13 +224,19 @@ void replicator_state::send(std::vector<wire_block> rows, std::size_t bytes) {
   if (!rows.empty()) {
     batch.after_seq = std::exchange(sent_seq_, rows.back().block->last_seq());
     if (under_way_.is_empty()) answered_at_ = now();
-    under_way_.add(sent_seq_, bytes, now());
+    std::uint64_t events = 0;
     for (const auto& row : rows)
-      parts_.metrics->events.add(row.block->size());
+      events += row.block->size();
+    under_way_.add(sent_seq_, bytes, events, now());
+    parts_.metrics->events.add(events);
     parts_.metrics->bytes.add(bytes);
     parts_.metrics->batches.add();
   }
   batch.rows = std::move(rows);
+  if (holder_version_ >= passing_wire_version) {
+    batch.version = passing_wire_version;
+    batch.keys = keys_of(batch.rows);
+  }
   self_->send(holder_actor_, std::move(batch));
 }
 
@@ -264,6 +284,7 @@ void replicator_state::on_tick() {
   }
   tell_peers();
   pump();
+  show_single();
   self_->delayed_send(self_, replica_interval, replica_tick{});
 }
 
@@ -287,6 +308,16 @@ replica_news replicator_state::with_delivered(replica_news update) const {
   return update;
 }
 
+// While there is no holder that has all but what is under way: by the catalog, which is looked at
+// once a second.
+void replicator_state::show_single() {
+  if (at_ == stage::sending && !is_reading_) return;
+  std::uint64_t events = under_way_.events();
+  const auto known = std::max(at_ == stage::sending ? sent_seq_ : 0, confirmed());
+  if (streams_.wanted) events += count_at_most(parts_.catalog->list(), streams_.wanted, known);
+  parts_.metrics->single_events.set(static_cast<std::int64_t>(events));
+}
+
 void replicator_state::show() {
   auto& m = *parts_.metrics;
   // One that took nothing when it was asked last has yet to show that it does.
@@ -296,6 +327,8 @@ void replicator_state::show() {
   m.waiting_bytes.set(static_cast<std::int64_t>(under_way_.bytes()));
   m.waits.set(static_cast<std::int64_t>(watches_.size()));
   m.held_seq.set(static_cast<std::int64_t>(held_seq_));
+  if (at_ == stage::sending && !is_reading_)
+    m.single_events.set(static_cast<std::int64_t>(under_way_.events() + pending_events_));
   m.lag_us.set(under_way_.is_empty() ? 0
                                      : std::chrono::duration_cast<std::chrono::microseconds>(
                                            now() - under_way_.oldest())
@@ -316,6 +349,7 @@ replicator_self::behavior_type replicator(replicator_self::stateful_pointer<repl
       [self](const peer_up& peer) { self->state.on_peer_up(peer); },
       [self](const peer_down& peer) { self->state.on_peer_down(peer); },
       [self](const replica_held& update) { self->state.on_held(update); },
+      [self](const key_indexes& of) { self->state.on_indexes(of); },
       [self](replica_tick) { self->state.on_tick(); },
       [self](drain) {
         self->state.tell_peers();

@@ -8,6 +8,7 @@
 #include "actors/delivery/publish_watches.hpp"
 #include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
+#include "actors/replication/replica_choice.hpp"
 #include "actors/replication/replica_messages.hpp"
 #include "actors/replication/rows_under_way.hpp"
 #include "actors/retention/backlog_book.hpp"
@@ -28,9 +29,6 @@ namespace penstock {
 /// Rows that wait for room on the way to the holder; beyond it they are read from the journal
 /// again.
 inline constexpr std::size_t max_replica_pending_bytes = 16u << 20;
-/// A holder that says nothing for so long is taken for gone. One that refused, or was taken for
-/// gone, is not asked for as long again.
-inline constexpr std::chrono::milliseconds holder_patience{3000};
 
 /// What an origin counts; see metrics.hpp for who may write and read.
 struct alignas(64) replicator_metrics {
@@ -43,6 +41,7 @@ struct alignas(64) replicator_metrics {
   gauge waiting_bytes;    ///< sent, and not known to be held
   gauge waits;            ///< requests that wait
   gauge held_seq;         ///< the holder has all up to here
+  gauge single_events;    ///< of replicated streams, owed and not known to be held: at most so many
   gauge lag_us;           ///< age of the oldest batch that is not known to be held; 0: none
 };
 
@@ -83,6 +82,7 @@ class replicator_state {
   void on_peer_down(const peer_down& peer);
   void on_held(const replica_held& update);
   void on_down(const caf::actor_addr& who);
+  void on_indexes(const key_indexes& of) { indexes_ = of.indexes; }
   void on_tick();
   void tell_peers();
 
@@ -110,6 +110,8 @@ class replicator_state {
   void tell(const std::vector<publish_watches::answer>& answers);
   time_point now() const { return self_->clock().now(); }
   std::int64_t now_ms() const;
+  void drop_pending();
+  void show_single();
   void show();
 
   self_ptr self_;
@@ -119,6 +121,8 @@ class replicator_state {
   stage at_ = stage::idle;
   std::optional<std::uint16_t> holder_; // a member among the peers
   replica_handle holder_actor_;
+  std::uint32_t holder_version_ = 0;
+  std::vector<idempotency_handle> indexes_; // none: keys are not kept
   std::uint64_t session_ = 0;
   time_point idle_since_{};
   time_point answered_at_{}; // the holder said something, or was asked with nothing under way
@@ -127,6 +131,7 @@ class replicator_state {
   bool is_reading_ = true;     // from the journal; else what comes from the journal actor is sent
   std::deque<const_block_ptr> pending_;
   std::size_t pending_bytes_ = 0;
+  std::uint64_t pending_events_ = 0;
   rows_under_way under_way_;
   bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink

@@ -166,6 +166,7 @@ void cluster_unit::start_links(const peer_up& here, const std::vector<std::strin
   append(told_of_peers, needs_.lanes.indexes());
   told_of_peers.push_back(here.accounts);
   told_of_peers.push_back(needs_.replication.replicator());
+  told_of_peers.push_back(needs_.replication.replicas());
   if (membership_) told_of_peers.push_back(membership_);
   append(told_of_peers, needs_.extensions.wanting_members());
   auto settings = core_.settings.cluster;

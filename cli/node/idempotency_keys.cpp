@@ -44,6 +44,22 @@ result<void> idempotency_keys::start() {
   return {};
 }
 
+void idempotency_keys::read_held(const replica_store& store) const {
+  if (indexes_.empty()) return;
+  const auto now_ms = wall_ms();
+  const auto since_ms = now_ms - core_.settings.idempotency.window_ms.count();
+  for (const auto& held : store.list()) {
+    const auto add = [&](const idempotency_record& record) {
+      indexes_[shard_of(record.key.high) % indexes_.size()]->take_in(record, held.tag, now_ms);
+    };
+    for (const auto& segment : store.catalog(held.tag)->list()) {
+      if (segment.keys == 0 || segment.last_time_ms < since_ms) continue;
+      if (auto read = visit_records(segment.path, since_ms, add); !read)
+        spdlog::error("replicas: idempotency keys can't be read: {}", read.error().message);
+    }
+  }
+}
+
 std::shared_ptr<idempotency_index> idempotency_keys::index(std::size_t lane) const {
   return lane < indexes_.size() ? indexes_[lane] : nullptr;
 }

@@ -7,6 +7,7 @@
 #include "cli/node/storage_unit.hpp"
 #include "cli/node/unit.hpp"
 #include "storage/journal/idempotency_store.hpp"
+#include "storage/journal/replica_store.hpp"
 
 #include <memory>
 #include <string_view>
@@ -26,6 +27,9 @@ class idempotency_keys final : public unit {
 
   /// Null: no keys are remembered.
   std::shared_ptr<idempotency_index> index(std::size_t lane) const;
+  /// Adds the keys of events that are held for other nodes. Before the lanes' actors have the
+  /// indexes.
+  void read_held(const replica_store& store) const;
   const std::shared_ptr<idempotency_store>& kept() const { return kept_; }
 
  private:

@@ -10,7 +10,7 @@ namespace penstock {
 node_units::node_units(node_core& core, std::shared_ptr<drain_status> board,
                        const std::vector<extension>& extra)
     : seat(core.settings), storage(core), usage(core, storage), account_data(core, storage),
-      sockets(core), keys(core, storage, sockets), sinks(core), replication(core, storage),
+      sockets(core), keys(core, storage, sockets), sinks(core), replication(core, storage, keys),
       journal(core, storage, keys, replication), delivery(core, storage, sinks, journal),
       names(core, storage, sinks, delivery),
       lanes(core, {storage, usage, account_data, sockets, keys, sinks, replication, journal, names,

@@ -25,8 +25,8 @@ node_drain::node_drain(node_core& core, const std::vector<unit*>& units, drain_s
     : core_(core), units_(units), board_(board) {}
 
 //   serving ─ begin ─► announcing ─ announce, the delay ─► answering ─ answer ─► handing_over
-//     ─ hand_over, commit, count_backlog ─► publishing ─ publish ─► closing ─ tell_holders, leave,
-//     save_… ─► ended
+//     ─ hand_over, pass_on, commit, count_backlog ─► publishing ─ publish ─► closing ─ tell_holders,
+//     leave, save_… ─► ended
 bool node_drain::run() {
   begin();
   enter(drain_stage::announcing);
@@ -38,6 +38,7 @@ bool node_drain::run() {
   take(drain_step::answer);
   enter(drain_stage::handing_over);
   take(drain_step::hand_over);
+  take(drain_step::pass_on);
   take(drain_step::commit);
   take(drain_step::count_backlog);
   enter(drain_stage::publishing);

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace penstock {
 
@@ -70,10 +71,12 @@ result<void> replication_unit::start_replicas() {
     spdlog::warn("replicas: {}", sentence);
   if (!store) return store.error();
   storage_.metrics()->damaged_stores.add(static_cast<std::int64_t>(problems.size()));
+  keys_.read_held(**store);
   replica_parts holder;
   holder.store = std::move(*store);
   holder.adopt_after_ms = settings.cluster.adopt_after_ms;
   holder.metrics = replica_metrics_;
+  holder.tag = storage_.events()->tag();
   if (holder.adopt_after_ms.count() > 0)
     adopter_ = core_.system.spawn<caf::detached>(
         adopter, [this](const adopt_replica& what) { return publish_replica_of(what); });
@@ -97,8 +100,27 @@ void replication_unit::start_replicator() {
   replicator_ = core_.system.spawn<caf::detached>(penstock::replicator, std::move(origin));
 }
 
+// Before the links close, and beside all that comes before that.
+void replication_unit::pass_on(node_drain& by) {
+  if (!replicas_) return;
+  std::optional<held_passed_on> passed;
+  caf::scoped_actor self{core_.system};
+  self->request(replicas_, time_until(by.deadline()), pass_on_held{})
+      .receive([&](const held_passed_on& done) { passed = done; }, [](caf::error&) {});
+  if (!passed)
+    by.leave_over("not all events that are held for other nodes could be passed on in time");
+  else if (passed->left_events > 0)
+    by.leave_over(fmt::format("up to {} events that are held for other nodes are held by no node "
+                              "that stays: {}",
+                              passed->left_events, passed->why));
+}
+
 void replication_unit::drain(drain_step step, node_drain& by) {
-  if (step == drain_step::begin) adoption_stops_->store(true);
+  if (step == drain_step::begin) {
+    adoption_stops_->store(true);
+    if (replicas_) caf::anon_send(replicas_, pass_on_held{});
+  }
+  if (step == drain_step::pass_on) pass_on(by);
   // What is published by now need not be held for this node.
   if (step == drain_step::tell_holders && !by.ask_to_drain(replicator_, by.soon(announce_time)))
     by.leave_over("holders of this node's events were not told which of them are published");

@@ -71,6 +71,10 @@ result<void> request_lanes::start() {
     start_limiter(i, restored->at(i));
   }
   start_front_ends(rules);
+  if (const auto& replicas = needs_.replication.replicas())
+    caf::anon_send(replicas, key_indexes{indexes()});
+  if (const auto& replicator = needs_.replication.replicator())
+    caf::anon_send(replicator, key_indexes{indexes()});
   return {};
 }
 

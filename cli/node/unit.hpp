@@ -19,6 +19,7 @@ enum class drain_step : std::uint8_t {
   announce,        ///< the cluster is told that this node leaves
   answer,          ///< nobody new is let in; requests under way are answered
   hand_over,       ///< leases and shards go to other nodes
+  pass_on,         ///< what is held for other nodes, to nodes that stay
   commit,          ///< what is in the journal's mailbox becomes durable
   count_backlog,   ///< what consumers are owed goes on the board
   publish,         ///< what sinks are owed is published

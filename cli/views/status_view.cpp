@@ -93,6 +93,9 @@ std::string replication_of(const json::object& status) {
   if (const auto nodes = count_at(of, "holds_nodes"); nodes > 0)
     out += fmt::format("{}holds events of {} other{}, {}", out.empty() ? "" : "; ", nodes,
                        nodes == 1 ? "" : "s", size_text(count_at(of, "holds_bytes")));
+  if (const auto single = count_at(of, "single_events"); single > 0)
+    out += fmt::format("{}up to {} event{} on one node only", out.empty() ? "" : "; ", single,
+                       single == 1 ? "" : "s");
   return out;
 }
 

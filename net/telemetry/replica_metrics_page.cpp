@@ -50,6 +50,15 @@ void add_replicator(prometheus_page& out, const replicator_metrics& m) {
       .value(static_cast<double>(m.lag_us.value()) / us_a_second);
 }
 
+void add_single(prometheus_page& out, const replicator_metrics& origin,
+                const replica_metrics* holder) {
+  out.gauge("penstock_replication_single_events",
+            "Events of ack = replicated, not published yet, that no other node is known to hold: "
+            "this node's, and those that it holds for nodes that are away. At most so many; where "
+            "all nodes say 0 any one of them may be lost.")
+      .value(origin.single_events.value() + (holder ? holder->single_events.value() : 0));
+}
+
 void add_held(prometheus_page& out, const replica_metrics& m) {
   out.gauge("penstock_replica_origins", "Nodes whose events are held here.")
       .value(m.origins.value());
@@ -65,6 +74,11 @@ void add_held(prometheus_page& out, const replica_metrics& m) {
   out.counter("penstock_replica_moved_bytes_total",
               "Bytes written to make room, with what is owed of segments that were given up.")
       .value(m.moved_bytes.value());
+  out.counter("penstock_replica_passed_events_total",
+              "Events held for nodes that are away, sent to another node to be held there, too.")
+      .value(m.passed_events.value());
+  out.counter("penstock_replica_passed_bytes_total", "Bytes of their bodies.")
+      .value(m.passed_bytes.value());
   out.counter("penstock_replica_adopted_total",
               "Nodes that did not come back, and whose events were published here.")
       .value(m.adopted.value());
@@ -76,6 +90,7 @@ void add_replicas(prometheus_page& out, const metrics_sources& from) {
   if (!from.replicator) return;
   add_replicated_answers(out, from);
   add_replicator(out, *from.replicator);
+  add_single(out, *from.replicator, from.replicas.get());
   if (from.replicas) add_held(out, *from.replicas);
 }
 

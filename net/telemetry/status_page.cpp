@@ -45,6 +45,7 @@ json::array refused_of(const node_totals& totals) {
 json::object replication_of(const replicator_metrics& origin, const replica_metrics& holder) {
   return {{"has_holder", origin.has_holder.value() > 0},
           {"waiting_bytes", origin.waiting_bytes.value()},
+          {"single_events", origin.single_events.value() + holder.single_events.value()},
           {"lag_s", static_cast<double>(origin.lag_us.value()) / 1e6},
           {"holds_nodes", holder.origins.value()},
           {"holds_bytes", holder.held_bytes.value()}};

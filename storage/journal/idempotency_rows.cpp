@@ -51,19 +51,23 @@ result<void> visit_rows(sqlite_database& db, std::int64_t since_ms, const record
   auto rows = db.prepare(select_records);
   if (!rows) return rows.error();
   rows->bind(1, since_ms);
+  return visit_rows(*rows, visit);
+}
+
+result<void> visit_rows(sqlite_statement& rows, const record_visitor& visit) {
   for (;;) {
-    auto row = rows->step();
+    auto row = rows.step();
     if (!row) return row.error();
     if (!*row) return {};
-    const auto key = rows->bytes(3);
-    const auto content = rows->bytes(4);
+    const auto key = rows.bytes(3);
+    const auto content = rows.bytes(4);
     if (key.size() != key_bytes || content.size() != content_bytes)
       return error{errc::corrupt, "a row of the table idempotency is damaged"};
     visit({.key = {read_number(key.data()), read_number(key.data() + 8)},
            .content = read_number(content.data()),
-           .seq = static_cast<std::uint64_t>(rows->integer(0)),
-           .count = static_cast<std::uint32_t>(rows->integer(1)),
-           .time_ms = rows->integer(2)});
+           .seq = static_cast<std::uint64_t>(rows.integer(0)),
+           .count = static_cast<std::uint32_t>(rows.integer(1)),
+           .time_ms = rows.integer(2)});
   }
 }
 

@@ -31,6 +31,8 @@ class idempotency_inserter {
   sqlite_statement insert_;
 };
 
+/// Of these columns, which are bound: seq, n, time_ms, key, content.
+result<void> visit_rows(sqlite_statement& rows, const record_visitor& visit);
 result<void> visit_rows(sqlite_database& db, std::int64_t since_ms, const record_visitor& visit);
 
 /// Visits the records of a segment that are not older than `since_ms`, in journal order. A segment

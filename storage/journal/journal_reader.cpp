@@ -1,6 +1,7 @@
 #include "storage/journal/journal_reader.hpp"
 
 #include "storage/events/block_codec.hpp"
+#include "storage/journal/idempotency_rows.hpp"
 #include "storage/journal/segment.hpp"
 
 #include <algorithm>
@@ -30,7 +31,7 @@ class open_segment_reader {
     return reader;
   }
   ~open_segment_reader() {
-    find_ = {}, next_ = {}, load_ = {}, count_ = {};
+    find_ = {}, next_ = {}, load_ = {}, count_ = {}, keys_ = {};
     db_.reset();
     catalog_->unpin(info_.number);
   }
@@ -97,6 +98,25 @@ class open_segment_reader {
     return block;
   }
 
+  /// Adds the keys of its events.
+  result<void> load_keys(event_block& block) {
+    if (!has_keys_) {
+      auto prepared = prepare_keys();
+      if (!prepared) return prepared;
+    }
+    if (!*has_keys_) return {};
+    keys_.reset();
+    keys_.bind(1, block.first_seq);
+    keys_.bind(2, block.last_seq());
+    auto read = visit_rows(keys_, [&](const idempotency_record& record) {
+      const auto first = static_cast<std::uint32_t>(record.seq - block.first_seq);
+      if (record.count > block.size() - first) return; // damage
+      block.keys.push_back({record.key, record.content, first, record.count});
+    });
+    keys_.reset();
+    return read;
+  }
+
   /// Adds to `count` what is owed of `stream` from `first` to `last`: of the rows that can be read
   /// one by one, as those do who read them.
   result<void> count(const std::string& stream, std::uint64_t first, std::uint64_t last,
@@ -154,6 +174,23 @@ class open_segment_reader {
     return prepare();
   }
 
+  /// A segment of the first format version has no such table.
+  result<void> prepare_keys() {
+    auto table = db_->prepare("SELECT 1 FROM sqlite_schema WHERE name = 'idempotency'");
+    if (!table) return table.error();
+    const auto found = table->step();
+    if (!found) return found.error();
+    if (*found) {
+      auto prepared = db_->prepare("SELECT seq, n, time_ms, key, content FROM idempotency "
+                                   "WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq",
+                                   true);
+      if (!prepared) return prepared.error();
+      keys_ = std::move(*prepared);
+    }
+    has_keys_ = *found;
+    return {};
+  }
+
   result<void> prepare() {
     const std::pair<sqlite_statement*, const char*> statements[] = {
         {&find_, "SELECT max(seq) FROM block WHERE seq <= ?1 + 1"},
@@ -174,7 +211,8 @@ class open_segment_reader {
   std::shared_ptr<segment_catalog> catalog_;
   segment_info info_;
   std::optional<sqlite_database> db_;
-  sqlite_statement find_, next_, load_, count_;
+  sqlite_statement find_, next_, load_, count_, keys_;
+  std::optional<bool> has_keys_; // once it was looked for
 };
 
 class segment_journal_reader final : public journal_reader {
@@ -186,14 +224,17 @@ class segment_journal_reader final : public journal_reader {
   read(const std::string& stream, std::uint64_t after_seq, std::size_t max_bytes,
        std::vector<std::string>* damage) override {
     return read_rows(
-        stream, [](const std::string&) { return true; }, after_seq, {max_bytes, SIZE_MAX}, damage);
+        stream, [](const std::string&) { return true; }, after_seq, {max_bytes, SIZE_MAX, false},
+        damage);
   }
 
   result<std::vector<std::shared_ptr<const event_block>>>
   read_wanted(const stream_filter& wanted, std::uint64_t after_seq, std::size_t max_bytes,
               std::size_t max_blocks, std::vector<std::string>* damage) override {
-    return read_rows({}, wanted, after_seq, {max_bytes, max_blocks}, damage);
+    return read_rows({}, wanted, after_seq, {max_bytes, max_blocks, wants_keys_}, damage);
   }
+
+  void want_keys() override { wants_keys_ = true; }
 
   result<std::uint64_t> seq_before_time(const std::string& stream, std::int64_t time_ms) override {
     return between_moves([&] { return seq_before_time_once(stream, time_ms); });
@@ -305,6 +346,7 @@ class segment_journal_reader final : public journal_reader {
   struct read_bounds {
     std::size_t bytes;
     std::size_t blocks;
+    bool with_keys;
   };
 
   /// Of one stream, or of all that are wanted if it is empty.
@@ -386,6 +428,9 @@ class segment_journal_reader final : public journal_reader {
              block.error());
         continue;
       }
+      if (most.with_keys)
+        if (auto loaded = held_->load_keys(*block); !loaded)
+          tell("keys of the events from " + std::to_string((*row)->seq) + " on", loaded.error());
       bytes += block->bodies.size();
       blocks.push_back(std::make_shared<const event_block>(std::move(*block)));
       wants_more = bytes <= most.bytes && blocks.size() < most.blocks;
@@ -396,6 +441,7 @@ class segment_journal_reader final : public journal_reader {
 
   std::shared_ptr<segment_catalog> catalog_;
   std::string vfs_;
+  bool wants_keys_ = false;
   std::unique_ptr<open_segment_reader> held_;
 };
 

@@ -38,6 +38,10 @@ class journal_reader {
   read_wanted(const stream_filter& wanted, std::uint64_t after_seq, std::size_t max_bytes,
               std::size_t max_blocks, std::vector<std::string>* damage = nullptr) = 0;
 
+  /// From now on read_wanted() gives the idempotency keys of blocks, too, those that their segment
+  /// has. Keys that can't be read are told as damage, and left out.
+  virtual void want_keys() {}
+
   /// The sequence number just before the first event of `stream` accepted at or after `time_ms`.
   virtual result<std::uint64_t> seq_before_time(const std::string& stream,
                                                 std::int64_t time_ms) = 0;

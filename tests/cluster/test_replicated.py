@@ -33,7 +33,7 @@ from redis_server import RedisServer  # noqa: E402
 
 LOSSES = int(os.environ.get("PENSTOCK_LOSSES", "3"))
 CLIENTS_A_NODE = 2
-WIRE_VERSION = 9
+WIRE_VERSION = 10
 
 
 class Sender(threading.Thread):
@@ -257,6 +257,112 @@ class Replicated(Cluster):
         time.sleep(0.5)
         self.stop(senders)
         self.check_arrived(senders)
+
+
+class PassedOn(Cluster):
+    """What is held is held twice again, as soon as its origin or its holder has gone: nodes go one
+    after the other, each when all that is left say that no event is on one node only."""
+
+    def single(self, nodes):
+        return sum(n.metrics().get("penstock_replication_single_events") for n in nodes)
+
+    def wait_held_twice(self, nodes):
+        wait_for(lambda: self.single(nodes) == 0, "everything is held twice", 20)
+
+    def owing(self, **more):
+        """Three nodes, of which the first owes events that its holder has, as the sink is away."""
+        nodes = self.start(3, **{"cluster.adopt_after": "8s", **more})
+        senders = self.senders(nodes[:1])
+        time.sleep(0.3)
+        self.redis.freeze()
+        time.sleep(0.5)
+        holder = wait_for(lambda: [n for n in nodes[1:]
+                                   if n.metrics().get("penstock_replica_events_total") > 0],
+                          "somebody holds events")[0]
+        other = next(n for n in nodes[1:] if n is not holder)
+        return nodes[0], holder, other, senders
+
+    def finish(self, senders):
+        self.redis.thaw()
+        self.stop(senders)
+        owed = len(self.missing({id_: body for one in senders for id_, body in one.promised.items()}))
+        self.check_arrived(senders)
+        return owed
+
+    def test_the_origin_is_lost_then_its_holder(self):
+        origin, holder, other, senders = self.owing()
+        self.lose(origin)
+        self.wait_held_twice([holder, other])
+        self.assertGreater(holder.metrics().get("penstock_replica_passed_events_total"), 0)
+        self.lose(holder)
+        wait_for(lambda: self.single([other]) > 0, "it knows that it is the last")
+        self.finish(senders)
+
+    def test_the_origin_is_drained_then_its_holder(self):
+        """Both leave with their disks: nothing is killed, and nothing is published."""
+        origin, holder, other, senders = self.owing(**{"node.drain_timeout": "5s"})
+        self.stop(senders)
+        origin.stop()
+        wait_for(lambda: holder.metrics().get("penstock_replica_passed_events_total") > 0, "passed on")
+        self.wait_held_twice([holder, other])
+        shutil.rmtree(origin.data_dir)
+        holder.stop()
+        shutil.rmtree(holder.data_dir)
+        self.assertNotIn("held for other nodes", holder.log())
+        self.finish(senders)
+
+    def test_the_holder_is_drained_then_the_origin_lost(self):
+        origin, holder, other, senders = self.owing()
+        holder.stop()
+        self.assertNotIn("held for other nodes", holder.log())
+        self.wait_held_twice([origin, other])
+        self.lose(origin)
+        self.finish(senders)
+
+    def test_a_holder_that_nobody_relieves_says_so(self):
+        nodes = self.start(2)
+        self.redis.freeze()
+        nodes[0].post(b"x")
+        nodes[1].stop()
+        self.assertIn("1 events that are held for other nodes are held by no node that stays",
+                      nodes[1].log())
+        wait_for(lambda: self.single(nodes[:1]) == 1, "it is told")
+
+
+class Keys(Cluster):
+    """A repeat is answered as the first request was, while the node that stored it is away."""
+
+    def again(self, node, key, body):
+        """A client that comes again while nodes learn of a change."""
+        def answered():
+            reply = node.post(body, headers={"Idempotency-Key": key, "X-Client": "one"})
+            return reply if reply.status != 503 else None
+        reply = wait_for(answered, "an answer", 20)
+        self.assertEqual(reply.status, 202, reply)
+        return reply
+
+    def check_repeats(self, node, first):
+        for key, id_ in first.items():
+            reply = self.again(node, key, key.encode())
+            self.assertEqual((reply.json()["id"], reply.headers.get("idempotent-replayed")), (id_, "true"), key)
+
+    def test_keys_are_known_while_their_node_is_away(self):
+        nodes = self.start(3)
+        first = {f"key-{n}": None for n in range(150)}
+        for key in first:
+            reply = self.again(nodes[0], key, key.encode())
+            self.assertNotIn("ack", reply.json())
+            first[key] = reply.json()["id"]
+        self.assertEqual(len({id_[-8:] for id_ in first.values()}), 3, "each node stored some")
+        nodes[2].kill()
+        for node in nodes[:2]:
+            self.check_repeats(node, first)
+        nodes[2].start()
+        self.wait_for_holders(nodes)
+        for node in nodes:
+            self.check_repeats(node, first)
+        wait_for(lambda: len(self.redis.read_all()) >= len(first), "all arrive", 20)
+        self.assertEqual(sorted(event[0] for event in self.redis.read_all()), sorted(first.values()))
 
 
 class Space(Cluster):

@@ -66,14 +66,25 @@ class key_world : public actor_fixture {
   void unlink(std::size_t from, std::size_t to) {
     caf::anon_send(nodes[from].actor, peer_down{static_cast<std::uint16_t>(to)});
   }
-  static placement_ptr all_to(std::uint64_t epoch, std::uint16_t owner, std::uint16_t source,
-                              bool confirmed = true) {
+  static placement_ptr all_to(std::uint64_t epoch, std::uint16_t owner, std::uint16_t source) {
+    return std::make_shared<const placement>(places(epoch, owner, source));
+  }
+  static placement places(std::uint64_t epoch, std::uint16_t owner, std::uint16_t source) {
     placement made;
     made.epoch = epoch;
     made.members = three;
+    for (auto& shard : made.shards)
+      shard = {.owner = owner, .source = source, .source_owned = source != no_member};
+    return made;
+  }
+  /// The owner has died, and its backup has its shards.
+  static placement_ptr heir(std::uint64_t epoch, std::uint16_t owner, std::uint16_t dead,
+                            bool confirmed = true) {
+    auto made = places(epoch, owner, owner);
+    made.members[dead].clear();
     made.confirmed = confirmed;
     for (auto& shard : made.shards)
-      shard = {.owner = owner, .source = source};
+      shard.source_owned = false;
     return std::make_shared<const placement>(made);
   }
   void tell(std::size_t node, const placement_ptr& places) {
@@ -215,15 +226,67 @@ TEST_CASE_METHOD(key_world, "keys: an owner that died is not waited for, but its
   // The second dies; the third, to which the view gives its shards, is not sure yet.
   unlink(2, 1), unlink(0, 1);
   for (std::size_t node : {0u, 2u})
-    tell(node, all_to(3, 2, 2, false));
+    tell(node, heir(3, 2, 1, false));
   ask(2, 7, 3);
   CHECK_FALSE(answer());
-  tell(2, all_to(3, 2, 2, true));
+  tell(2, heir(3, 2, 1));
   // What the first knows has come, although it was not the owner before.
   const auto told = answer();
   REQUIRE(told);
   CHECK(told->state == claim_state::repeat);
   CHECK(told->tag == tag_of_node(0));
+}
+
+TEST_CASE_METHOD(key_world, "keys: who held a dead owner's events is waited for", "[keys]") {
+  tell_all(all_to(1, 0, no_member));
+  store(0, 7, 70, 1);
+  nodes[2].index->take_in({nth_key(7), 1, 70, 1, moves_start_ms + 1'000}, tag_of_node(0),
+                          moves_start_ms + 1'000);
+  unlink(1, 0), unlink(2, 0);
+  tell(1, heir(2, 1, 0));
+  ask(1, 7, 2);
+  ask(1, 8, 2);
+  CHECK_FALSE(answer());
+  SECTION("it tells") {
+    tell(2, heir(2, 1, 0));
+    const auto told = answer();
+    REQUIRE(told);
+    CHECK(told->state == claim_state::repeat);
+    CHECK(told->seq == 70);
+    CHECK(told->tag == tag_of_node(0));
+    CHECK(answer()->state == claim_state::fresh);
+  }
+  SECTION("it does not, for long") {
+    wait(std::chrono::milliseconds{5'100});
+    CHECK(answer()->state == claim_state::fresh);
+    CHECK(nodes[1].metrics->moves_incomplete.value() == shard_count);
+  }
+}
+
+TEST_CASE_METHOD(key_world, "keys: a new holder is told all of this node's journal", "[keys]") {
+  tell_all(all_to(1, 0, no_member));
+  constexpr std::uint64_t many = 2 * max_keys_a_piece + 10;
+  for (std::uint64_t n = 0; n < many; ++n)
+    nodes[0].index->insert({nth_key(n), 1, n + 1, 1, moves_start_ms + 1'000},
+                           moves_start_ms + 1'000);
+  nodes[0].index->take_in({nth_key(many), 1, 5, 1, moves_start_ms + 1'000}, "zzzzzzzz",
+                          moves_start_ms + 1'000);
+  caf::anon_send(nodes[0].actor, held_by{2});
+  run();
+  for (std::uint64_t n = 0; n < many; n += 97) {
+    const auto known = nodes[2].index->find(nth_key(n), moves_start_ms + 1'000);
+    REQUIRE(known);
+    CHECK(known->seq == n + 1);
+    CHECK(known->tag == tag_of_node(0));
+  }
+  CHECK(nodes[2].index->size() == many); // those of other journals come with these
+  CHECK(nodes[1].index->size() == 0);
+  // Shards that move come first, and nothing is lost of either.
+  caf::anon_send(nodes[0].actor, held_by{1});
+  tell_all(all_to(2, 2, 0));
+  CHECK(nodes[1].index->size() == many);
+  CHECK(nodes[2].index->size() == many + 1);
+  CHECK(asked(2, 7, 2).state == claim_state::repeat);
 }
 
 TEST_CASE_METHOD(key_world, "keys: what does not come is not waited for for ever", "[keys]") {

@@ -1,8 +1,11 @@
 // The holder's side of ack = "replicated".
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/replication/replica_keys.hpp"
 #include "tests/unit/actors/replication/replica_world.hpp"
 
 #include <catch2/catch.hpp>
+
+#include <algorithm>
 
 using namespace penstock;
 using namespace penstock::test;
@@ -210,6 +213,49 @@ TEST_CASE_METHOD(replica_fixture, "who owes nothing makes room, and who slept ad
   CHECK_FALSE(take(self, request));
   CHECK(one->store->list().empty());
   CHECK_FALSE(std::filesystem::exists(replica_dir(one->dir.path(), origin_tag)));
+}
+
+TEST_CASE_METHOD(replica_fixture, "the keys of what is held are told before it is said to be held",
+                 "[replica][keys]") {
+  start();
+  key_indexes lanes;
+  lanes.indexes = {stand_in(self), stand_in(self)};
+  self->send(one->actor, lanes);
+  auto block = numbered_block(5, 3);
+  block.keys = {{{0, 2}, 3, 0, 1}, {{UINT64_MAX, 5}, 6, 1, 2}};
+  auto batch = batch_of(origin_tag);
+  batch.version = passing_wire_version;
+  batch.rows = {{std::make_shared<const event_block>(block)}};
+  batch.keys = keys_of(batch.rows);
+  self->send(one->actor, batch);
+  run();
+  std::vector<std::uint64_t> told;
+  bool is_held = false;
+  for (int i = 0; i < 3; ++i)
+    self->receive(
+        [&](const key_rows& rows) {
+          CHECK_FALSE(is_held);
+          CHECK(rows.tags == std::vector{origin_tag});
+          CHECK(rows.complete.empty());
+          for (const auto& key : rows.keys)
+            told.push_back(key.seq);
+        },
+        [&](const replica_held& held) { is_held = held.ok && held.settled_seq == 7; },
+        caf::after(0s) >> [] {});
+  CHECK(is_held);
+  std::ranges::sort(told);
+  CHECK(told == std::vector<std::uint64_t>{5, 6});
+  // And they are on the disk: for the next start, and for who it is passed on to.
+  auto reader = journal_reader::make(one->store->catalog(origin_tag));
+  reader->want_keys();
+  const auto all = [](const std::string&) { return true; };
+  const auto read = reader->read_wanted(all, 0, no_limit_bytes, 10);
+  REQUIRE(read.has_value());
+  REQUIRE(read->size() == 1);
+  REQUIRE(read->at(0)->keys.size() == 2);
+  CHECK(read->at(0)->keys[1].key == idempotency_key{UINT64_MAX, 5});
+  CHECK(read->at(0)->keys[1].first == 1);
+  CHECK(read->at(0)->keys[1].count == 2);
 }
 
 // -- room -----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // What nodes say about replicas survives CAF's binary serialiser; who speaks an earlier version of
 // the wire reads and writes nothing that it does not know.
 #include "actors/cluster/link_messages.hpp"
+#include "actors/replication/replica_keys.hpp"
 #include "actors/replication/replica_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
 #include "tests/unit/storage/support.hpp"
@@ -78,7 +79,7 @@ TEST_CASE_METHOD(replica_wire, "replica_batch", "[messages][replica]") {
     CHECK(row.block->bodies == block.bodies);
     CHECK(row.block->content_types == block.content_types);
     CHECK(row.block->attributes == block.attributes);
-    CHECK(row.block->keys.empty()); // they stay where they are looked up
+    CHECK(row.block->keys.empty()); // the batch has them
     REQUIRE(row.block->size() == 3);
     for (std::size_t i = 0; i < 3; ++i) {
       CHECK(row.block->events[i].end == block.events[i].end);
@@ -88,6 +89,71 @@ TEST_CASE_METHOD(replica_wire, "replica_batch", "[messages][replica]") {
     }
   }
   CHECK(round_trip(replica_batch{}).rows.empty());
+}
+
+TEST_CASE_METHOD(replica_wire, "keys go with a batch since version 10", "[messages][wire]") {
+  auto block = mixed_block();
+  block.keys = {{{1, 2}, 3, 0, 1}, {{UINT64_MAX, 5}, 6, 1, 2}};
+  replica_batch batch;
+  batch.tag = "aaaaaaaa";
+  batch.rows = {{std::make_shared<const event_block>(mixed_block())},
+                {std::make_shared<const event_block>(block)}};
+  batch.keys = keys_of(batch.rows);
+  batch.is_passed_on = true;
+  REQUIRE(batch.keys.size() == 2);
+  SECTION("an earlier program gets none") {
+    const auto got = round_trip(batch);
+    CHECK(got.keys.empty());
+    CHECK_FALSE(got.is_passed_on);
+  }
+  SECTION("who knows them gets them with their rows") {
+    batch.version = passing_wire_version;
+    const auto got = round_trip(batch);
+    CHECK(got.is_passed_on);
+    const auto rows = rows_with_keys(got);
+    REQUIRE(rows.has_value());
+    CHECK(rows->at(0)->keys.empty());
+    REQUIRE(rows->at(1)->keys.size() == 2);
+    CHECK(rows->at(1)->keys[1].key == idempotency_key{UINT64_MAX, 5});
+    CHECK(rows->at(1)->keys[1].content == 6);
+    CHECK(rows->at(1)->keys[1].first == 1);
+    CHECK(rows->at(1)->keys[1].count == 2);
+  }
+  SECTION("keys that are of no event are refused") {
+    auto& key = batch.keys.back();
+    SECTION("of no row") {
+      key.row = 2;
+    }
+    SECTION("out of order") {
+      std::swap(batch.keys[0], batch.keys[1]);
+    }
+    SECTION("beyond the row's end") {
+      key.key.count = 3;
+    }
+    SECTION("overlapping") {
+      key.key.first = 0;
+    }
+    SECTION("of nothing") {
+      key.key.count = 0;
+    }
+    const auto rows = rows_with_keys(batch);
+    REQUIRE_FALSE(rows.has_value());
+    CHECK(rows.error().code == errc::corrupt);
+  }
+}
+
+TEST_CASE_METHOD(replica_wire, "who speaks for a node that is away says so since version 10",
+                 "[messages][wire]") {
+  replica_news news{.tag = "bbbbbbbb", .confirmed_seq = 12};
+  news.by = "cccccccc";
+  news.held_seq = 20;
+  news.is_published = true;
+  CHECK(round_trip(news).by.empty());
+  news.version = passing_wire_version;
+  const auto got = round_trip(news);
+  CHECK(got.by == "cccccccc");
+  CHECK(got.held_seq == 20);
+  CHECK(got.is_published);
 }
 
 TEST_CASE_METHOD(replica_wire, "replica_held and replica_news", "[messages][replica]") {

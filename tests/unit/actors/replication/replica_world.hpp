@@ -18,7 +18,8 @@ inline const std::string origin_tag = "aaaaaaaa";
 /// A node that holds events, in a directory of its own.
 struct holder {
   holder(caf::actor_system& system, std::chrono::milliseconds adopt_after = {},
-         const caf::actor& adopter = {}, std::uint64_t max_bytes = 64u << 20) {
+         const caf::actor& adopter = {}, std::uint64_t max_bytes = 64u << 20,
+         const std::string& own_tag = "hhhhhhhh") {
     replica_options options;
     options.dir = dir.path();
     options.preallocate = false;
@@ -27,8 +28,8 @@ struct holder {
     auto opened = replica_store::open(options);
     if (!opened) FAIL(opened.error().message);
     store = std::move(*opened);
-    actor = plain_actor(
-        system.spawn(replica_actor, replica_parts{store, adopt_after, stand_in(adopter), metrics}));
+    actor = plain_actor(system.spawn(
+        replica_actor, replica_parts{store, adopt_after, stand_in(adopter), metrics, own_tag}));
   }
   ~holder() { caf::anon_send(actor, drain{}); }
 

@@ -370,3 +370,74 @@ TEST_CASE_METHOD(replicator_fixture, "peers that know it hear what of each strea
     CHECK(update.delivered.empty());
   }
 }
+
+TEST_CASE_METHOD(replicator_fixture, "events that no other node is known to have are counted",
+                 "[replica]") {
+  const auto single = [this] { return metrics->single_events.value(); };
+  write(3);
+  write(1, "logs"); // not replicated
+  pass(1s, 1s);
+  CHECK(single() >= 3); // by segments
+  up(0);
+  CHECK(single() == 0);
+  up(1, self); // the next holder, which says nothing yet
+  const auto last = write(2);
+  run();
+  CHECK(single() == 0);
+  down(0);
+  replica_batch question;
+  REQUIRE(take(self, question));
+  CHECK(single() >= 5);
+  self->send(actor, replica_held{.session = question.session, .settled_seq = 0});
+  run();
+  CHECK(single() == 5); // under way
+  self->send(actor, replica_held{.session = question.session, .settled_seq = last + 1});
+  run();
+  CHECK(single() == 0);
+  write();
+  run();
+  CHECK(single() == 1);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "keys go with their events, also when they are read again",
+                 "[replica][keys]") {
+  auto block = numbered_block(next, 2);
+  block.keys = {{{1, 2}, 3, 0, 2}};
+  const auto row = std::make_shared<const event_block>(block);
+  require_ok(store->append(*row));
+  require_ok(store->commit());
+  next += 2;
+  const auto next_batch = [this] {
+    replica_batch batch;
+    REQUIRE(take(self, batch));
+    return batch;
+  };
+  SECTION("to a holder that knows them") {
+    up(0, self);
+    const auto session = next_batch().session;
+    self->send(actor, replica_held{.session = session});
+    run();
+    const auto read = next_batch();
+    REQUIRE(read.keys.size() == 1);
+    CHECK(read.keys[0].row == 0);
+    CHECK(read.keys[0].key.key == idempotency_key{1, 2});
+    CHECK(read.keys[0].key.count == 2);
+    block.first_seq = next;
+    const auto more = std::make_shared<const event_block>(block);
+    require_ok(store->append(*more));
+    require_ok(store->commit());
+    self->send(actor, journal_rows{{more}});
+    run();
+    CHECK(next_batch().keys.size() == 1);
+  }
+  SECTION("not to one of an earlier version") {
+    up(0, self, passing_wire_version - 1);
+    const auto session = next_batch().session;
+    self->send(actor, replica_held{.session = session});
+    run();
+    const auto read = next_batch();
+    CHECK(read.version == replicas_wire_version);
+    CHECK(read.rows.size() == 1);
+    CHECK(read.keys.empty());
+  }
+}

@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Blocks of one stream; a read gives one of them. Only what count_owed() uses.
+/// Blocks of one stream; a read gives one of them. Only what count_backlog() uses.
 struct listed_blocks final : plain_reader {
   using blocks = std::vector<std::shared_ptr<const event_block>>;
   result<blocks> read(const std::string& stream, std::uint64_t after_seq, std::size_t,

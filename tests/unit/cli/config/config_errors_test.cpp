@@ -64,7 +64,7 @@ TEST_CASE("replicated needs a second node that speaks of it") {
       stream + "[cluster]\ndirectory = 'static'\npeers = ['127.0.0.1:4201']\n";
   CHECK_THAT(errors_of(peers + "max_wire_version = 4\n"),
              Contains("needs cluster.max_wire_version = 5 or later"));
-  CHECK_THAT(errors_of(peers + "max_wire_version = 10\n"), Contains("from 4 to 9"));
+  CHECK_THAT(errors_of(peers + "max_wire_version = 11\n"), Contains("from 4 to 10"));
   CHECK(errors_of(peers).empty());
 }
 

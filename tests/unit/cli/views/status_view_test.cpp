@@ -37,6 +37,18 @@ TEST_CASE("a status is a few lines and tables") {
         "orders           4        1          2.0 KiB  2 min\n");
 }
 
+TEST_CASE("events of replicated streams that are on one node only are told") {
+  auto status = status_of();
+  status["replication"] = {{"has_holder", true},
+                           {"waiting_bytes", 0},
+                           {"single_events", 3},
+                           {"holds_nodes", 0},
+                           {"holds_bytes", 0}};
+  CHECK_THAT(*status_text(status), Contains("; up to 3 events on one node only\n"));
+  status["replication"].as_object()["single_events"] = 0;
+  CHECK_THAT(*status_text(status), !Contains("one node only"));
+}
+
 TEST_CASE("a sink has a row a stream, its error once and shortened") {
   const auto long_error = std::string(150, 'e');
   const auto text = status_text(

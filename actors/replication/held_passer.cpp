@@ -1,0 +1,182 @@
+#include "actors/replication/held_passer.hpp"
+
+#include "actors/replication/replica_keys.hpp"
+#include "storage/base/assert.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock {
+
+// -- targets --------------------------------------------------------------------------------------
+
+void held_passer::on_peer_up(const peer_up& peer) {
+  on_peer_down({peer.member}); // another life of it
+  if (peer.replicas) targets_.push_back({peer.member, peer.address, peer.replicas, peer.version});
+}
+
+void held_passer::on_peer_down(const peer_down& peer) {
+  std::erase_if(targets_, [&](const target& known) { return known.member == peer.member; });
+  std::erase_if(passed_, [&](const auto& each) { return each.second.member == peer.member; });
+  if (turn_ && turn_->to == peer.member) turn_.reset();
+}
+
+const held_passer::target* held_passer::find(const held_origin& of, time_point now) const {
+  std::vector<std::string> candidates;
+  std::vector<const target*> those;
+  for (const auto& one : targets_) {
+    if (one.not_before > now || one.member == of.member) continue;
+    candidates.push_back(one.address);
+    those.push_back(&one);
+  }
+  const auto chosen = holder_of(of.tag, candidates);
+  return chosen ? those[*chosen] : nullptr;
+}
+
+void held_passer::set_aside(time_point now) {
+  for (auto& one : targets_)
+    if (one.member == turn_->to) one.not_before = now + holder_patience;
+  turn_.reset();
+}
+
+// -- turns ----------------------------------------------------------------------------------------
+
+//   begin: a question ─► on_held: what is there ─► go_on: a batch ─► on_held ─► … ─► all is there
+std::optional<held_passer::message> held_passer::next(const std::vector<held_origin>& origins,
+                                                      time_point now) {
+  std::erase_if(passed_, [&](const auto& each) {
+    return std::ranges::find(origins, each.first, &held_origin::tag) == origins.end();
+  });
+  if (turn_) {
+    const auto of = std::ranges::find(origins, turn_->tag, &held_origin::tag);
+    if (of == origins.end())
+      turn_.reset(); // the origin is back, or nothing is owed
+    else if (turn_->is_waiting && now - turn_->since < holder_patience)
+      return std::nullopt;
+    else if (turn_->is_waiting)
+      set_aside(now);
+    else if (auto batch = go_on(*of, now))
+      return batch;
+  }
+  for (const auto& of : origins)
+    if (!is_passed_on(of))
+      if (auto question = begin(of, now)) return question;
+  return std::nullopt;
+}
+
+std::optional<held_passer::message> held_passer::begin(const held_origin& of, time_point now) {
+  const auto* to = find(of, now);
+  auto catalog = store_->catalog(of.tag);
+  if (!to || !catalog) return std::nullopt;
+  turn_ = std::make_unique<turn>();
+  turn_->tag = of.tag;
+  turn_->to = to->member;
+  turn_->session = ++session_;
+  turn_->since = now;
+  turn_->reader = journal_reader::make(std::move(catalog), store_->options().vfs);
+  turn_->reader->want_keys();
+  return to_target(of, {});
+}
+
+// Nothing: the turn is over.
+std::optional<held_passer::message> held_passer::go_on(const held_origin& of, time_point now) {
+  turn_->held_seq = std::max(turn_->held_seq, of.confirmed_seq);
+  auto rows = read(of);
+  if (!rows) {
+    spdlog::error("replicas: what is held of node {} can't be read: {}", of.node,
+                  rows.error().message);
+    set_aside(now);
+    return std::nullopt;
+  }
+  if (rows->empty()) {
+    spdlog::info("replicas: another node holds the events of node {}, too", of.node);
+    passed_[of.tag] = {turn_->to, of.settled_seq};
+    turn_.reset();
+    return std::nullopt;
+  }
+  turn_->sent_seq = rows->back().block->last_seq();
+  turn_->is_waiting = true;
+  turn_->since = now;
+  return to_target(of, std::move(*rows));
+}
+
+// Streams of which nothing is owed are left out.
+result<std::vector<wire_block>> held_passer::read(const held_origin& of) {
+  const auto is_owed = [&](const std::string& stream) {
+    using enum owed_events::portion;
+    return !of.told || of.told->between(stream, turn_->held_seq + 1, of.settled_seq) != none;
+  };
+  std::vector<std::string> damage;
+  auto read = turn_->reader->read_wanted(is_owed, turn_->held_seq, max_replica_batch_bytes,
+                                         max_replica_batch_rows, &damage);
+  turn_->reader->release(); // an open segment can't be retired
+  for (const auto& sentence : damage)
+    spdlog::error("replicas: {}", sentence);
+  if (!read) return read.error();
+  std::vector<wire_block> rows;
+  for (auto& block : *read)
+    rows.push_back({std::move(block)});
+  return rows;
+}
+
+held_passer::message held_passer::to_target(const held_origin& of,
+                                            std::vector<wire_block> rows) const {
+  const auto to = std::ranges::find(targets_, turn_->to, &target::member);
+  PENSTOCK_ASSERT(to != targets_.end());
+  replica_batch batch;
+  if (to->version >= passing_wire_version) batch.version = passing_wire_version;
+  batch.session = turn_->session;
+  batch.tag = of.tag;
+  batch.node = of.node;
+  batch.confirmed_seq = of.confirmed_seq;
+  batch.after_seq = turn_->held_seq;
+  batch.rows = std::move(rows);
+  if (batch.version >= passing_wire_version) batch.keys = keys_of(batch.rows);
+  batch.is_passed_on = true;
+  return {to->replicas, std::move(batch)};
+}
+
+void held_passer::on_held(const replica_held& held, time_point now) {
+  if (!turn_ || !turn_->is_waiting || held.session != turn_->session) return;
+  if (!held.ok || held.settled_seq < turn_->sent_seq) {
+    spdlog::warn("replicas: another node does not take what is to be passed on: {}",
+                 held.ok ? "it lost some of it" : held.why);
+    return set_aside(now);
+  }
+  taken_at_ = now;
+  turn_->is_waiting = false;
+  turn_->held_seq = std::max(turn_->held_seq, held.settled_seq);
+}
+
+// -- what is known --------------------------------------------------------------------------------
+
+bool held_passer::is_passed_on(const held_origin& of) const {
+  return passed_up_to(of) >= of.settled_seq;
+}
+
+std::uint64_t held_passer::passed_up_to(const held_origin& of) const {
+  const auto at = passed_.find(of.tag);
+  const auto passed = at == passed_.end() ? 0 : at->second.up_to;
+  const auto passing = turn_ && turn_->tag == of.tag ? turn_->held_seq : 0;
+  return std::max({of.confirmed_seq, passed, passing});
+}
+
+std::uint64_t held_passer::single_events(const held_origin& of) const {
+  const auto catalog = store_->catalog(of.tag);
+  if (!catalog || is_passed_on(of)) return 0;
+  const auto all_streams = [](const std::string&) { return true; };
+  return count_at_most(catalog->list(), all_streams, passed_up_to(of));
+}
+
+bool held_passer::is_stuck(const std::vector<held_origin>& origins, time_point since,
+                           time_point now) const {
+  if (now - std::max(since, taken_at_) >= 2 * holder_patience) return true;
+  return std::ranges::any_of(origins, [&](const held_origin& of) {
+    const auto is_itself = [&](const target& one) { return one.member == of.member; };
+    return !is_passed_on(of) && std::ranges::all_of(targets_, is_itself);
+  });
+}
+
+} // namespace penstock
