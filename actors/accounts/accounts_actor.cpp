@@ -22,14 +22,16 @@ key_record without_hash(key_record record) {
 error no_such_plan(const std::string& name, const plan_set& plans) {
   constexpr std::size_t max_named = 20;
   std::string known;
-  for (std::size_t i = 0; i < plans.all().size() && i < max_named; ++i)
-    known += (i > 0 ? ", " : "") + plans.all()[i].rules.name;
-  if (plans.all().size() > max_named) known += ", …";
+  std::size_t named = 0;
+  for (const auto& entry : plans.all()) {
+    if (entry.missing) continue;
+    if (named++ == max_named) {
+      known += ", …";
+      break;
+    }
+    known += (known.empty() ? "" : ", ") + entry.rules.name;
+  }
   return {errc::invalid, "plan: there is no plan " + quote(name) + "; there are: " + known};
-}
-
-account_done failed(error why) {
-  return {false, std::move(why)};
 }
 
 } // namespace
@@ -41,6 +43,8 @@ void accounts_state::start(accounts_parts parts) {
                   "force",
                   unread);
   if (parts_->directory) debt_.owe_all(*parts_->book);
+  bring_back(parts_->book->revived(now_ms()));
+  tell_missing();
   sweep();
 }
 
@@ -74,7 +78,7 @@ result<void> accounts_state::change(account_records changed) {
   put_some();
   for (auto& portion : in_portions(std::move(changed)))
     for (const auto& [member, peer] : peers_)
-      self_->send(peer, accounts_records{portion});
+      self_->send(peer.accounts, accounts_records{portion});
   return {};
 }
 
@@ -93,7 +97,9 @@ key_created accounts_state::create(const create_key& wish) {
   const auto refuse = [](error why) { return key_created{false, std::move(why), {}, {}}; };
   const auto& book = *parts_->book;
   const auto plans = book.plans();
-  if (!plans->by_name(wish.plan)) return refuse(no_such_plan(wish.plan, *plans));
+  const auto* rules = plans->by_name(wish.plan);
+  if (!rules || rules->missing) return refuse(no_such_plan(wish.plan, *plans));
+  if (deletions_.is_going(wish.plan)) return refuse(plan_is_going(wish.plan));
   if (book.key_count() >= max_keys)
     return refuse({errc::unavailable,
                    fmt::format("this cluster has {} keys, revoked ones of the last 30 days among "
@@ -132,58 +138,13 @@ key_list_ptr accounts_state::list(const list_keys& wish) const {
 
 account_done accounts_state::revoke(const revoke_key& wish) {
   const auto* known = parts_->book->key(wish.id);
-  if (!known) return failed({errc::not_found, "there is no key with this id"});
+  if (!known) return account_done{false, {errc::not_found, "there is no key with this id"}};
   if (known->revoked_ms != 0) return {};
   auto record = *known;
   record.version = parts_->book->next_version(parts_->wall_us());
   record.revoked_ms = now_ms();
-  if (auto done = change({{record}, {}}); !done) return failed(done.error());
+  if (auto done = change({{record}, {}}); !done) return account_done{false, done.error()};
   spdlog::info("revoked key {} of account {}", record.id, record.account);
-  return {};
-}
-
-account_done accounts_state::put(const put_plan& wish) {
-  const auto& wanted = wish.rules.name;
-  const auto plans = parts_->book->plans();
-  if (const auto* other = plans->by_id(plan_id(wanted)); other && other->rules.name != wanted)
-    return failed({errc::invalid, "the names " + quote(wanted) + " and " +
-                                      quote(other->rules.name) +
-                                      " have the same 32-bit hash; take another one"});
-  const auto* known = plans->by_name(wanted);
-  if (!(known && known->stored) && parts_->book->stored_plan_count() >= max_stored_plans)
-    return failed(
-        {errc::invalid, fmt::format("there are {} plans; delete one first", max_stored_plans)});
-  plan_record record;
-  record.name = wanted;
-  record.version = parts_->book->next_version(parts_->wall_us());
-  record.limits = limits_text(wish.rules.limits);
-  record.changed_ms = now_ms();
-  if (auto done = change({{}, {record}}); !done) return failed(done.error());
-  spdlog::info("set plan {}: {}", record.name, record.limits);
-  return {};
-}
-
-account_done accounts_state::remove(const delete_plan& wish) {
-  const auto plans = parts_->book->plans();
-  const auto* known = plans->by_name(wish.name);
-  if (!known) return failed({errc::not_found, "there is no plan " + quote(wish.name)});
-  if (!known->stored)
-    return failed({errc::invalid, "the plan " + quote(wish.name) +
-                                      " comes from the configuration; remove it there"});
-  if (!known->configured) {
-    const auto counts = parts_->book->keys_by_plan(now_ms());
-    if (const auto used = counts.find(wish.name); used != counts.end())
-      return failed(
-          {errc::invalid, fmt::format("the plan {} is used by {} key{}; revoke {} first",
-                                      quote(wish.name), used->second, used->second == 1 ? "" : "s",
-                                      used->second == 1 ? "it" : "them")});
-  }
-  plan_record record;
-  record.name = wish.name;
-  record.version = parts_->book->next_version(parts_->wall_us());
-  record.changed_ms = record.deleted_ms = now_ms();
-  if (auto done = change({{}, {record}}); !done) return failed(done.error());
-  spdlog::info("deleted plan {}", record.name);
   return {};
 }
 
@@ -199,6 +160,8 @@ plan_listing accounts_state::list_plans() const {
 
 void accounts_state::configure(const plans_configured& news) {
   parts_->book->configure(news.plans);
+  bring_back(parts_->book->revived(now_ms()));
+  tell_missing();
   publish();
 }
 
@@ -206,12 +169,16 @@ void accounts_state::configure(const plans_configured& news) {
 
 void accounts_state::peer_came(const peer_up& peer) {
   if (!peer.accounts) return;
-  peers_[peer.member] = peer.accounts;
+  peers_[peer.member] = {peer.accounts, peer.address, peer.version};
   self_->send(peer.accounts, accounts_digest{parts_->book->digest()});
 }
 
 void accounts_state::peer_went(const peer_down& peer) {
-  peers_.erase(peer.member);
+  const auto gone = peers_.extract(peer.member);
+  if (gone.empty()) return;
+  deletions_.release_all_of(caf::to_string(gone.mapped().accounts.address()));
+  for (auto& ended : deletions_.went(peer.member))
+    end_deletion(std::move(ended));
 }
 
 void accounts_state::compare(const accounts_digest& theirs, const accounts_handle& sender) {
@@ -238,7 +205,11 @@ account_records accounts_state::take(account_records theirs) {
     unsaved_.keys.insert(unsaved_.keys.end(), news.keys.begin(), news.keys.end());
     unsaved_.plans.insert(unsaved_.plans.end(), news.plans.begin(), news.plans.end());
   }
+  const auto before = parts_->book->live_plans_of(news);
   parts_->book->apply(news);
+  for (const auto& rules : news.plans)
+    deletions_.release(rules.name);
+  bring_back(parts_->book->revived(news, before, now_ms()));
   publish();
   return news;
 }
@@ -248,7 +219,11 @@ void accounts_state::tick() {
     spdlog::info("accounts: all that other nodes told is kept now");
   if (!heard_records_)
     for (const auto& [member, peer] : peers_)
-      self_->send(peer, accounts_digest{parts_->book->digest()});
+      self_->send(peer.accounts, accounts_digest{parts_->book->digest()});
+  if (parts_->book->note_missing(false)) {
+    tell_missing();
+    publish();
+  }
   heard_records_ = false;
   if (++ticks_ % accounts_sweep_every == 0) sweep();
   debt_.tick();
@@ -284,6 +259,17 @@ accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<acco
         self->state.compare(theirs, sender_as<accounts_handle>(self));
       },
       [&state](const accounts_records& theirs) { state.take_over(theirs); },
+      [self](const plan_question& asked) {
+        self->state.say_use(asked, sender_as<accounts_handle>(self));
+      },
+      [self](const plan_answer& told) {
+        self->state.use_is_said(told, sender_as<accounts_handle>(self));
+      },
+      [self](const plan_kept& told) {
+        self->state.plan_is_kept(told, sender_as<accounts_handle>(self));
+      },
+      [&state](const plan_answers_due& due) { state.answers_are_due(due); },
+      [&state](const plan_release_due& due) { state.release_is_due(due); },
       [&state](records_told& news) { state.records_are_told(std::move(news)); },
       [&state](records_due) { state.take_told(); },
       [&state](records_watched) { state.directory_watches(); },

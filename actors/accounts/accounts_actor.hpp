@@ -5,6 +5,7 @@
 #include "actors/accounts/account_book.hpp"
 #include "actors/accounts/account_messages.hpp"
 #include "actors/accounts/directory_debt.hpp"
+#include "actors/accounts/plan_deletions.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
 #include "actors/interfaces/interfaces.hpp"
@@ -33,6 +34,11 @@ inline constexpr std::uint64_t accounts_sweep_every = 360;
 inline constexpr std::size_t max_unsaved_records = 10'000;
 /// Names of records in the directory that can't be read, or put, of which the log tells.
 inline constexpr std::size_t max_record_complaints = 64;
+/// A plan is deleted when all peers have said that it may be; one that does not say so for that long
+/// is an error.
+inline constexpr std::chrono::seconds plan_answer_timeout{2};
+/// A peer has then had so long to tell the deletion, beyond the time it had for it.
+inline constexpr std::chrono::seconds plan_reserved_for{10};
 
 struct accounts_parts {
   std::shared_ptr<account_store> store;
@@ -46,7 +52,8 @@ struct accounts_parts {
 
 /// With its own reminders.
 using accounts_self =
-    accounts_handle::extend<caf::reacts_to<records_due>, caf::reacts_to<accounts_tick>>;
+    accounts_handle::extend<caf::reacts_to<records_due>, caf::reacts_to<accounts_tick>,
+                            caf::reacts_to<plan_answers_due>, caf::reacts_to<plan_release_due>>;
 
 class accounts_state {
  public:
@@ -62,10 +69,18 @@ class accounts_state {
   key_created create(const create_key& wish);
   key_list_ptr list(const list_keys& wish) const;
   account_done revoke(const revoke_key& wish);
-  account_done put(const put_plan& wish);
-  account_done remove(const delete_plan& wish);
   plan_listing list_plans() const;
   account_names_ptr list_names() const;
+
+  // -- plans that are set and deleted: accounts_plans.cpp -----------------------------------------
+
+  account_done put(const put_plan& wish);
+  caf::result<account_done> remove(const delete_plan& wish);
+  void say_use(const plan_question& asked, const accounts_handle& sender);
+  void use_is_said(const plan_answer& told, const accounts_handle& sender);
+  void plan_is_kept(const plan_kept& told, const accounts_handle& sender);
+  void answers_are_due(const plan_answers_due& due);
+  void release_is_due(const plan_release_due& due);
 
   // -- the configuration --------------------------------------------------------------------------
 
@@ -100,10 +115,21 @@ class accounts_state {
   void note_told(const Record& record);
   void note_taken_out(const std::string& key);
   void complain(const std::string& key, std::string_view why);
+  result<void> may_go(const std::string& plan) const;
+  account_done erase(const std::string& plan);
+  void end_deletion(plan_deletions::outcome ended);
+  error objection_of(const plan_deletions::outcome& ended) const;
+  void bring_back(std::vector<plan_record> plans);
+  void tell_missing();
 
   self_ptr self_;
   std::optional<accounts_parts> parts_;
-  std::map<std::uint16_t, accounts_handle> peers_;
+  struct peer {
+    accounts_handle accounts;
+    std::string address;
+    std::uint32_t version = 0;
+  };
+  std::map<std::uint16_t, peer> peers_;
   account_records unsaved_;
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
@@ -111,7 +137,13 @@ class accounts_state {
   directory_debt debt_;
   std::vector<directory_record> told_; ///< and not taken yet
   std::set<std::string> complaints_;
+  plan_deletions deletions_;
+  std::map<std::uint64_t, caf::response_promise> deleting_; // whom to answer, by deletion
+  std::set<std::string> told_missing_;
 };
+
+/// For whoever wants to use or set a plan that is being deleted.
+error plan_is_going(const std::string& name);
 
 /// Blocks on the disk, so a node spawns it detached. It does not tell subscribers the first
 /// snapshot: the composition has it from the book and gives it out before anything runs. In a

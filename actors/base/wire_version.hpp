@@ -13,11 +13,12 @@ namespace penstock {
 ///   7  backups are told when they have all of a shard, and who returns leases that they came
 ///   8  holders are told what of each stream was delivered, so that they keep what is owed alone
 ///   9  a node is told whether the other has the same cluster.secret
+///  10  a node asks before it deletes a plan, and keeps a copy of another's usage
 /// Each message says by `version` which form it has: that of the version that changed it last, or
 /// an earlier one where the peer knows no later. A new field goes to the end and is written by
 /// since(); who reads an earlier form leaves it at its default. A new message is sent to nobody who
 /// speaks an earlier version.
-inline constexpr std::uint32_t wire_version = 9;
+inline constexpr std::uint32_t wire_version = 10;
 inline constexpr std::uint32_t oldest_wire_version = 4;
 inline constexpr std::uint32_t replicas_wire_version = 5;
 inline constexpr std::uint32_t settlements_wire_version = 6;
@@ -25,6 +26,8 @@ inline constexpr std::uint32_t whole_wire_version = 7;
 inline constexpr std::uint32_t returns_wire_version = 7;
 inline constexpr std::uint32_t delivered_wire_version = 8;
 inline constexpr std::uint32_t secret_wire_version = 9;
+inline constexpr std::uint32_t plan_questions_wire_version = 10;
+inline constexpr std::uint32_t usage_wire_version = 10;
 
 /// A field at the end of a message that version `First` brought. For inspect(): it is written and
 /// read only in messages that are of that version or a later one.

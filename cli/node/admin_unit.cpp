@@ -16,7 +16,7 @@ result<void> admin_unit::start() {
   auto started =
       admin_server::start({core_.settings.admin, core_.system, needs_.delivery.queue(), core_.state,
                            needs_.figures, needs_.accounts.actor(), needs_.usage.reader(),
-                           needs_.usage_rebuild.actor(), needs_.usage_rebuild.board(),
+                           needs_.usage.gatherer(), needs_.usage_rebuild.actor(), needs_.usage_rebuild.board(),
                            needs_.delivery.dead_letters(), needs_.delivery.replays(), needs_.drain,
                            // A drain that is asked for is one that a signal asks for.
                            [] { ::kill(::getpid(), SIGTERM); }});

@@ -9,7 +9,7 @@ namespace penstock {
 
 node_units::node_units(node_core& core, std::shared_ptr<drain_status> board,
                        const std::vector<extension>& extra)
-    : seat(core.settings), storage(core), usage(core, storage), account_data(core, storage),
+    : seat(core.settings), storage(core), usage(core, storage, seat.members()), account_data(core, storage),
       sockets(core), keys(core, storage, sockets), sinks(core), replication(core, storage),
       journal(core, storage, keys, replication), delivery(core, storage, sinks, journal),
       names(core, storage, sinks, delivery),
@@ -18,7 +18,7 @@ node_units::node_units(node_core& core, std::shared_ptr<drain_status> board,
       directory(core), accounts(core, account_data, lanes, directory),
       usage_rebuild(core, storage, usage, account_data, accounts),
       more(core, journal, lanes, extra),
-      cluster(core, {seat, lanes, directory, accounts, replication, more, figures}),
+      cluster(core, {seat, lanes, directory, accounts, replication, usage, more, figures}),
       admin(core, {usage, delivery, accounts, usage_rebuild, all_, figures, std::move(board)}),
       all_{&storage,     &usage,         &account_data, &sockets, &keys,  &sinks,
            &replication, &journal,       &delivery,     &names,   &lanes, &directory,

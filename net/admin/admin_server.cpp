@@ -94,7 +94,7 @@ class server final : public admin_server {
         acceptor_{std::move(acceptor)}, port_{acceptor_.local_endpoint().port()},
         token_{parts.settings.token}, gatekeeper_{parts.settings.hosts}, actors_{parts.sys, *io_},
         context_{actors_, parts.queue, parts.accounts,        parts.node,         parts.metrics,
-                 token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
+                 token_,  parts.usage, parts.cluster_usage, parts.usage_rebuilder, parts.usage_rebuild} {
     context_.dead_letters = parts.dead_letters;
     context_.replays = parts.replays;
     context_.drain = std::move(parts.drain);
