@@ -33,9 +33,9 @@ struct accounts_records {
   account_records records;
 };
 
-/// May this plan go? Asked of each peer by a node that is to delete it; from version 10 on. Answered
-/// with plan_answer. Whoever says plan_use::none has reserved the plan: until a record of it comes,
-/// or plan_kept, or plan_reserved_for has passed.
+/// May this plan go? Asked of each peer by a node that is to delete it; from version 10 on.
+/// Answered with plan_answer. Whoever says plan_use::none has reserved the plan: until a record of
+/// it comes, or plan_kept, or plan_reserved_for has passed.
 struct plan_question {
   std::string name;
   std::uint64_t version = 0; ///< of the record of it that the asking node has

@@ -34,8 +34,8 @@ inline constexpr std::uint64_t accounts_sweep_every = 360;
 inline constexpr std::size_t max_unsaved_records = 10'000;
 /// Names of records in the directory that can't be read, or put, of which the log tells.
 inline constexpr std::size_t max_record_complaints = 64;
-/// A plan is deleted when all peers have said that it may be; one that does not say so for that long
-/// is an error.
+/// A plan is deleted when all peers have said that it may be; one that does not say so for that
+/// long is an error.
 inline constexpr std::chrono::seconds plan_answer_timeout{2};
 /// A peer has then had so long to tell the deletion, beyond the time it had for it.
 inline constexpr std::chrono::seconds plan_reserved_for{10};

@@ -19,9 +19,9 @@ account_done failed(error why) {
 }
 
 error used_by(const std::string& plan, std::uint64_t keys, const std::string& where) {
-  return {errc::invalid, fmt::format("the plan {} is used by {} key{}{}; revoke {} first",
-                                     quote(plan), keys, keys == 1 ? "" : "s", where,
-                                     keys == 1 ? "it" : "them")};
+  return {errc::invalid,
+          fmt::format("the plan {} is used by {} key{}{}; revoke {} first", quote(plan), keys,
+                      keys == 1 ? "" : "s", where, keys == 1 ? "it" : "them")};
 }
 
 } // namespace
@@ -79,11 +79,10 @@ caf::result<account_done> accounts_state::remove(const delete_plan& wish) {
 result<void> accounts_state::may_go(const std::string& plan) const {
   const auto plans = parts_->book->plans();
   const auto* known = plans->by_name(plan);
-  if (!known || known->missing)
-    return error{errc::not_found, "there is no plan " + quote(plan)};
+  if (!known || known->missing) return error{errc::not_found, "there is no plan " + quote(plan)};
   if (!known->stored)
-    return error{errc::invalid, "the plan " + quote(plan) +
-                                    " comes from the configuration; remove it there"};
+    return error{errc::invalid,
+                 "the plan " + quote(plan) + " comes from the configuration; remove it there"};
   if (known->configured) return {};
   const auto keys = parts_->book->keys_by_plan(now_ms());
   if (const auto used = keys.find(plan); used != keys.end()) return used_by(plan, used->second, "");

@@ -11,6 +11,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 namespace penstock {
 
 // -- writing --------------------------------------------------------------------------------------
@@ -55,10 +57,16 @@ void usage_actor_state::trim() {
     if (!more) note(more.error());
     if (!more || !*more) break;
   }
-  if (parts_.copies)
-    if (const auto done = parts_.copies->trim(parts_.keep, parts_.wall_ms(), usage_trim_rows); !done)
-      note(done.error());
+  if (parts_.copies && ++trims_ % usage_copies_trim_every == 0) trim_copies();
   parts_.metrics->rows.set(static_cast<std::int64_t>(parts_.store->rows()));
+}
+
+void usage_actor_state::trim_copies() {
+  const auto count = std::min<std::size_t>(parts_.copies->all().size(), max_usage_trims);
+  for (std::size_t i = 0; i < count; ++i)
+    if (const auto done = parts_.copies->trim(parts_.keep, parts_.wall_ms(), usage_trim_rows);
+        !done)
+      note(done.error());
 }
 
 void usage_actor_state::note(const result<void>& outcome) {
@@ -117,8 +125,7 @@ namespace {
 std::function<bool()> give_up_of(const usage_reader_parts& parts) {
   const auto deadline = std::chrono::steady_clock::now() + max_usage_report_time;
   return [&stopping = *parts.stopping, deadline] {
-    return stopping.load(std::memory_order_relaxed) ||
-           std::chrono::steady_clock::now() >= deadline;
+    return stopping.load(std::memory_order_relaxed) || std::chrono::steady_clock::now() >= deadline;
   };
 }
 

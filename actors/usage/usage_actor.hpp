@@ -2,8 +2,8 @@
 #pragma once
 
 #include "actors/base/memory_budget.hpp"
-#include "actors/interfaces/interfaces.hpp"
 #include "actors/cluster/link_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
 #include "actors/usage/usage_copying.hpp"
 #include "actors/usage/usage_messages.hpp"
 #include "actors/usage/usage_metrics.hpp"
@@ -30,6 +30,9 @@ inline constexpr std::uint64_t bytes_per_pending_usage = 384;
 /// Rows deleted in one transaction, and transactions after each write.
 inline constexpr std::size_t usage_trim_rows = 4096;
 inline constexpr int max_usage_trims = 32;
+/// So often copies of other nodes' usage are trimmed, in those intervals: each may have to be
+/// opened.
+inline constexpr std::uint64_t usage_copies_trim_every = 60;
 /// A report that takes longer is given up.
 inline constexpr std::chrono::seconds max_usage_report_time{600};
 
@@ -74,12 +77,14 @@ class usage_actor_state {
 
  private:
   void note(const result<void>& outcome);
+  void trim_copies();
 
   self_ptr self_;
   usage_parts parts_;
   std::optional<usage_copying> copying_; // none: no other node
   std::map<std::uint16_t, usage_handle> peers_;
   std::optional<caf::response_promise> handing_over_;
+  std::uint64_t trims_ = 0;
   std::vector<usage_batch_ptr> pending_;
   std::size_t pending_entries_ = 0;
   std::string last_problem_; // told once, not every second
@@ -97,7 +102,7 @@ usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_s
 
 struct usage_reader_parts {
   std::shared_ptr<usage_reader> reader;
-  std::string origin{};                  ///< of what it reads
+  std::string origin{}; ///< of what it reads
   /// Opens the copy of another node's usage, by its origin; null: there are none.
   std::function<result<std::unique_ptr<usage_reader>>(const std::string&)> open_copy{};
   /// Set by another thread: the report under way is given up, and all that follow.

@@ -15,9 +15,10 @@ namespace penstock {
 
 // -- between nodes: these are serialised; tests/actors round-trips each ---------------------------
 
-/// To each peer whose link comes up: whose counts this node makes.
+/// To each peer whose link comes up: whose counts this node makes. And when it is about to leave.
 struct usage_greeting {
   std::string origin;
+  bool leaves = false; ///< it takes no copies any more
 };
 
 /// Rows of a node's usage as they are, for the node that keeps a copy; answered with usage_copied.
@@ -36,9 +37,9 @@ struct usage_copied {
 /// Whose counts does this node have? Answered with usage_sources.
 struct usage_sources_question {};
 struct usage_source {
-  usage_about about;        ///< of the node's own: known_ms is the present
+  usage_about about; ///< of the node's own: known_ms is the present
   bool is_copy = false;
-  std::uint64_t names = 0;  ///< no less than the ids in it
+  std::uint64_t names = 0; ///< no less than the ids in it
 };
 struct usage_sources {
   std::vector<usage_source> all;
@@ -81,7 +82,7 @@ typename Inspector::result_type inspect(Inspector& f, usage_row& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, usage_greeting& x) {
-  return f(x.origin);
+  return f(x.origin, x.leaves);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, usage_copy& x) {

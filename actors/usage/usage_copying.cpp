@@ -10,7 +10,7 @@ namespace penstock {
 // -- peers ----------------------------------------------------------------------------------------
 
 void usage_copying::peer_came(std::uint16_t member, const std::string& address) {
-  peers_[member] = {address, {}};
+  peers_[member] = {address, {}, false};
   choose();
 }
 
@@ -23,11 +23,15 @@ void usage_copying::peer_went(std::uint16_t member, std::int64_t now_ms) {
   choose();
 }
 
-void usage_copying::greeted(std::uint16_t member, const std::string& origin) {
+void usage_copying::greeted(std::uint16_t member, const usage_greeting& says) {
   const auto found = peers_.find(member);
-  if (found == peers_.end() || !is_usage_origin(origin)) return;
-  found->second.origin = origin;
-  went_ms_.erase(origin);
+  if (found == peers_.end() || !is_usage_origin(says.origin)) return;
+  found->second.origin = says.origin;
+  found->second.leaves = says.leaves;
+  went_ms_.erase(says.origin);
+  if (!says.leaves || holder_ != member) return;
+  holder_.reset();
+  choose();
 }
 
 // Nodes that are new to each other choose alike whatever the order in which links come up, so that
@@ -40,7 +44,7 @@ void usage_copying::choose() {
                                 XXH3_64bits(origin.data(), origin.size()));
   };
   for (const auto& [member, one] : peers_)
-    if (!holder_ || weight(one) > weight(peers_.at(*holder_))) holder_ = member;
+    if (!one.leaves && (!holder_ || weight(one) > weight(peers_.at(*holder_)))) holder_ = member;
   begin_anew();
 }
 
@@ -111,9 +115,8 @@ std::optional<std::string> usage_copying::next_copy(std::int64_t now_ms) const {
   return std::nullopt;
 }
 
-result<std::optional<usage_copy>>
-usage_copying::send_scan(usage_about about, std::int64_t known_ms,
-                         result<std::vector<usage_state>> rows) {
+result<std::optional<usage_copy>> usage_copying::send_scan(usage_about about, std::int64_t known_ms,
+                                                           result<std::vector<usage_state>> rows) {
   if (!rows) return rows.error();
   auto& sent = *under_way_;
   sent.is_scan = true;
@@ -136,8 +139,8 @@ result<std::optional<usage_copy>> usage_copying::send_own(std::int64_t now_ms) {
     begin();
     under_way_->before = at_;
     auto at = at_;
-    auto message = send_scan(std::move(about), scan_began_ms_,
-                             own_.states_after(at, usage_copy_rows));
+    auto message =
+        send_scan(std::move(about), scan_began_ms_, own_.states_after(at, usage_copy_rows));
     if (message) at_ = at;
     return or_none(std::move(message));
   }
@@ -149,9 +152,8 @@ result<std::optional<usage_copy>> usage_copying::send_own(std::int64_t now_ms) {
   }
   begin();
   auto& sent = *under_way_;
-  const auto end =
-      std::next(sending_.begin(), static_cast<std::ptrdiff_t>(
-                                      std::min(usage_copy_rows, sending_.size())));
+  const auto end = std::next(
+      sending_.begin(), static_cast<std::ptrdiff_t>(std::min(usage_copy_rows, sending_.size())));
   sent.rows.assign(sending_.begin(), end);
   auto rows = own_.states(sent.rows);
   if (!rows) {
@@ -169,7 +171,8 @@ result<std::optional<usage_copy>> usage_copying::send_copy(const std::string& or
   under_way_ = under_way{++last_number_, origin};
   under_way_->before = copy_at_;
   auto at = copy_at_;
-  auto message = send_scan(about, about.known_ms, copies_.states_after(origin, at, usage_copy_rows));
+  auto message =
+      send_scan(about, about.known_ms, copies_.states_after(origin, at, usage_copy_rows));
   if (message)
     copy_at_ = at;
   else

@@ -45,8 +45,8 @@ class usage_copying {
 
   void peer_came(std::uint16_t member, const std::string& address);
   void peer_went(std::uint16_t member, std::int64_t now_ms);
-  /// What it says of itself.
-  void greeted(std::uint16_t member, const std::string& origin);
+  /// What it says of itself. One that leaves is nobody's holder.
+  void greeted(std::uint16_t member, const usage_greeting& says);
   /// Null while there is none.
   std::optional<std::uint16_t> holder() const { return holder_; }
 
@@ -66,6 +66,7 @@ class usage_copying {
   bool copied(const usage_copied& outcome);
   /// It drains: whoever is not linked is taken for gone.
   void leave() { is_leaving_ = true; }
+  bool is_leaving() const { return is_leaving_; }
   /// The holder has all that it is to have; or there is none.
   bool is_settled(std::int64_t now_ms) const;
   /// Rows that changed and are to be sent.
@@ -85,6 +86,7 @@ class usage_copying {
   struct peer {
     std::string address;
     std::string origin; ///< empty: it has not said
+    bool leaves = false;
   };
 
   void choose();

@@ -43,7 +43,7 @@ void usage_actor_state::peer_came(const peer_up& peer) {
   if (!copying_ || !peer.usage || peer.version < usage_wire_version) return;
   peers_[peer.member] = peer.usage;
   copying_->peer_came(peer.member, peer.address);
-  self_->send(peer.usage, usage_greeting{parts_.store->about().origin});
+  self_->send(peer.usage, usage_greeting{parts_.store->about().origin, copying_->is_leaving()});
 }
 
 void usage_actor_state::peer_went(const peer_down& peer) {
@@ -54,13 +54,15 @@ void usage_actor_state::peer_went(const peer_down& peer) {
 
 void usage_actor_state::is_greeted(const usage_greeting& by, const usage_handle& sender) {
   for (const auto& [member, peer] : peers_)
-    if (peer == sender) copying_->greeted(member, by.origin);
+    if (peer == sender) copying_->greeted(member, by);
+  send_copies();
 }
 
 void usage_actor_state::take_copy(const usage_copy& theirs, const usage_handle& sender) {
   if (!sender) return;
   usage_copied outcome{theirs.number, true};
-  if (!copying_ || !is_usable(theirs)) {
+  // Who leaves would take it along.
+  if (!copying_ || copying_->is_leaving() || !is_usable(theirs)) {
     outcome.ok = false;
   } else if (theirs.about.origin != parts_.store->about().origin) {
     const auto kept = parts_.copies->raise(theirs.rows, theirs.about);
@@ -72,7 +74,8 @@ void usage_actor_state::take_copy(const usage_copy& theirs, const usage_handle& 
 }
 
 void usage_actor_state::is_copied(const usage_copied& outcome) {
-  if (copying_ && copying_->copied(outcome) && outcome.ok) send_copies(); // if not, at the next tick
+  if (copying_ && copying_->copied(outcome) && outcome.ok)
+    send_copies(); // if not, at the next tick
 }
 
 void usage_actor_state::send_copies() {
@@ -102,6 +105,8 @@ caf::result<usage_handed_over> usage_actor_state::hand_over() {
   (void)write();
   if (!copying_) return usage_handed_over{};
   copying_->leave();
+  for (const auto& [member, peer] : peers_)
+    self_->send(peer, usage_greeting{parts_.store->about().origin, true});
   handing_over_ = self_->make_response_promise();
   caf::response_promise promise = *handing_over_;
   send_copies();

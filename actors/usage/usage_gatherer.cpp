@@ -74,16 +74,15 @@ void usage_gatherer_state::have_sources(std::uint64_t number) {
 void usage_gatherer_state::ask_part() {
   auto& now = *work_;
   const auto questions = now.gathering->next_part();
-  if (questions.empty())
-    return end({true, {}, now.gathering->report(), now.gathering->coverage()});
+  if (questions.empty()) return end({true, {}, now.gathering->report(), now.gathering->coverage()});
   now.awaited = questions.size();
   for (const auto& [member, question] : questions)
     self_->request(now.asked.at(member).reader, max_usage_report_time, question)
-        .then([this, number = now.number,
-               from = member](const usage_part& part) { have_part(number, from, part); },
-              [this, number = now.number, from = member](const caf::error&) {
-                lost(number, from);
-              });
+        .then(
+            [this, number = now.number, from = member](const usage_part& part) {
+              have_part(number, from, part);
+            },
+            [this, number = now.number, from = member](const caf::error&) { lost(number, from); });
 }
 
 void usage_gatherer_state::have_part(std::uint64_t number, std::uint16_t from,

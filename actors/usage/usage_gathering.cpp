@@ -34,8 +34,8 @@ void usage_gathering::add_sources(node from, const usage_sources& theirs) {
 
 void usage_gathering::choose() {
   for (const auto& [origin, sources] : by_origin_) {
-    const auto best = std::max_element(
-        sources.begin(), sources.end(), [](const source& a, const source& b) {
+    const auto best =
+        std::max_element(sources.begin(), sources.end(), [](const source& a, const source& b) {
           return std::tuple{!a.what.is_copy, a.what.about.known_ms, b.at} <
                  std::tuple{!b.what.is_copy, b.what.about.known_ms, a.at};
         });
@@ -45,9 +45,9 @@ void usage_gathering::choose() {
   for (const auto& one : chosen_)
     names += std::min<std::uint64_t>(one.what.names, usage_ids_a_part * max_usage_parts);
   const auto parts = (names + usage_ids_a_part - 1) / usage_ids_a_part;
-  parts_ = query_.id ? 1
-                     : static_cast<std::uint32_t>(
-                           std::clamp<std::uint64_t>(parts, 1, max_usage_parts));
+  parts_ = query_.id
+               ? 1
+               : static_cast<std::uint32_t>(std::clamp<std::uint64_t>(parts, 1, max_usage_parts));
 }
 
 std::map<usage_gathering::node, usage_part_question> usage_gathering::next_part() {

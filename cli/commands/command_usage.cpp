@@ -21,7 +21,8 @@ constexpr std::chrono::minutes report_timeout{50};
 
 struct usage_arguments {
   admin_options admin;
-  std::string by = "account", per = "hour", from = "-24h", to = "now", id, order = "requests", scope = "cluster";
+  std::string by = "account", per = "hour", from = "-24h", to = "now", id, order = "requests",
+              scope = "cluster";
   std::uint32_t top = 10;
   bool json = false, csv = false;
 };
@@ -101,7 +102,8 @@ void add_usage_command(CLI::App& app, int& exit) {
       ->check(CLI::IsMember({"requests", "events", "bytes", "refused"}));
   command->add_option("--id", arguments->id, "This one over time, rather than the top")
       ->type_name("ID");
-  option("--scope", arguments->scope, "Of which nodes: all of the cluster, or the one asked", "WHAT")
+  option("--scope", arguments->scope, "Of which nodes: all of the cluster, or the one asked",
+         "WHAT")
       ->check(CLI::IsMember({"cluster", "node"}));
   auto* json = command->add_flag("--json", arguments->json, "Print what the admin plane answers");
   command->add_flag("--csv", arguments->csv, "Print comma-separated values")->excludes(json);

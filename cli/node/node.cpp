@@ -9,10 +9,10 @@ namespace penstock {
 
 node_units::node_units(node_core& core, std::shared_ptr<drain_status> board,
                        const std::vector<extension>& extra)
-    : seat(core.settings), storage(core), usage(core, storage, seat.members()), account_data(core, storage),
-      sockets(core), keys(core, storage, sockets), sinks(core), replication(core, storage),
-      journal(core, storage, keys, replication), delivery(core, storage, sinks, journal),
-      names(core, storage, sinks, delivery),
+    : seat(core.settings), storage(core), usage(core, storage, seat.members()),
+      account_data(core, storage), sockets(core), keys(core, storage, sockets), sinks(core),
+      replication(core, storage), journal(core, storage, keys, replication),
+      delivery(core, storage, sinks, journal), names(core, storage, sinks, delivery),
       lanes(core, {storage, usage, account_data, sockets, keys, sinks, replication, journal, names,
                    seat}),
       directory(core), accounts(core, account_data, lanes, directory),

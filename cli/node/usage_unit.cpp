@@ -30,8 +30,7 @@ result<void> usage_unit::start() {
   parts.max_pending_entries = core_.settings.memory.usage_pending_entries;
   parts.pending = budget_;
   writer_ = core_.system.spawn<caf::detached>(usage_actor, std::move(parts));
-  reader_ = core_.system.spawn<caf::detached>(
-      usage_reader_actor, std::move(reading));
+  reader_ = core_.system.spawn<caf::detached>(usage_reader_actor, std::move(reading));
   if (core_.has_peers())
     gatherer_ = core_.system.spawn(
         usage_gatherer,

@@ -26,8 +26,8 @@ struct usage_request {
 /// For who reads CSV, which has no place for them.
 inline constexpr const char* usage_missing_header = "Penstock-Usage-Missing";
 
-/// Reads by, per, from, to, top, id, order, format and scope; `now_ms` is what relative times are relative
-/// to. Errors: invalid, naming the parameter and what would do.
+/// Reads by, per, from, to, top, id, order, format and scope; `now_ms` is what relative times are
+/// relative to. Errors: invalid, naming the parameter and what would do.
 result<usage_request> parse_usage_request(std::string_view query, std::int64_t now_ms);
 
 /// {"by":…,"per":…,"from":…,"to":…,"total":{…},"ids":n,"top":[{"id":…,"requests":…,…}]}, or with an

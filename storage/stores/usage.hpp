@@ -91,10 +91,10 @@ struct usage_about {
   /// Of this one store, from its making on: 32 hexadecimal digits, at random. A node that begins
   /// anew has another one.
   std::string origin;
-  std::string node;           ///< node.name of who counted
-  std::string address;        ///< its cluster.listen; "" on a node alone
-  std::int64_t known_ms = 0;  ///< of a copy: all that the node had written by then is in it
-  std::string given_by;       ///< of a copy: the origin of the node that it came from
+  std::string node;          ///< node.name of who counted
+  std::string address;       ///< its cluster.listen; "" on a node alone
+  std::int64_t known_ms = 0; ///< of a copy: all that the node had written by then is in it
+  std::string given_by;      ///< of a copy: the origin of the node that it came from
 
   bool operator==(const usage_about&) const = default;
 };

@@ -19,9 +19,9 @@ std::filesystem::path usage_copies::file_of(const std::filesystem::path& dir,
   return dir / copies_directory / (origin + std::string{copy_ending});
 }
 
-result<std::unique_ptr<usage_copies>> usage_copies::open(const std::filesystem::path& dir,
-                                                         store_report* report) {
-  std::unique_ptr<usage_copies> copies{new usage_copies{dir}};
+result<std::unique_ptr<usage_copies>>
+usage_copies::open(const std::filesystem::path& dir, store_report* report, std::size_t max_copies) {
+  std::unique_ptr<usage_copies> copies{new usage_copies{dir, max_copies}};
   const auto place = dir / copies_directory;
   if (auto made = make_directory(place); !made) return made.error();
   std::error_code failed;
@@ -56,8 +56,8 @@ void usage_copies::note(const std::string& origin, const usage_store& store) {
 
 result<void> usage_copies::raise(std::span<const usage_state> rows, const usage_about& about) {
   if (!is_usage_origin(about.origin)) return error{errc::invalid, "this is no origin of usage"};
-  if (!all_.contains(about.origin) && all_.size() >= max_usage_copies)
-    return error{errc::unavailable, "the usage of " + std::to_string(max_usage_copies) +
+  if (!all_.contains(about.origin) && all_.size() >= max_copies_)
+    return error{errc::unavailable, "the usage of " + std::to_string(max_copies_) +
                                         " nodes is kept here, and of no more"};
   auto store = store_of(about.origin);
   if (!store) return store.error();

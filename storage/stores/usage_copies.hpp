@@ -29,7 +29,8 @@ class usage_copies {
  public:
   /// Makes the directory if it is not there. Of a damaged copy is kept what can be read.
   static result<std::unique_ptr<usage_copies>> open(const std::filesystem::path& dir,
-                                                    store_report* report = nullptr);
+                                                    store_report* report = nullptr,
+                                                    std::size_t max_copies = max_usage_copies);
 
   struct copy {
     usage_about about;
@@ -40,7 +41,7 @@ class usage_copies {
   const std::map<std::string, copy>& all() const { return all_; }
 
   /// See usage_store::raise(); makes the copy if there is none. Errors: invalid for what is no
-  /// origin, unavailable beyond max_usage_copies.
+  /// origin, unavailable beyond max_copies.
   result<void> raise(std::span<const usage_state> rows, const usage_about& about);
   /// See usage_store::states_after(). Errors: not_found.
   result<std::vector<usage_state>> states_after(const std::string& origin, usage_key& last,
@@ -52,11 +53,13 @@ class usage_copies {
   static std::filesystem::path file_of(const std::filesystem::path& dir, const std::string& origin);
 
  private:
-  explicit usage_copies(std::filesystem::path dir) : dir_(std::move(dir)) {}
+  usage_copies(std::filesystem::path dir, std::size_t max_copies)
+      : dir_(std::move(dir)), max_copies_(max_copies) {}
   result<usage_store*> store_of(const std::string& origin, store_report* report = nullptr);
   void note(const std::string& origin, const usage_store& store);
 
   std::filesystem::path dir_; // the data directory
+  std::size_t max_copies_;
   std::map<std::string, copy> all_;
   std::list<std::pair<std::string, std::unique_ptr<usage_store>>> open_; // the latest used first
   std::string trimmed_;                                                  // the last

@@ -259,9 +259,10 @@ result<void> sqlite_usage_reader::sum_names(const usage_query& query, std::int64
 
 // -- a part ---------------------------------------------------------------------------------------
 
-result<std::vector<usage_row>>
-sqlite_usage_reader::run_part(const usage_query& query, std::uint32_t part, std::uint32_t parts,
-                              const std::function<bool()>& give_up) {
+result<std::vector<usage_row>> sqlite_usage_reader::run_part(const usage_query& query,
+                                                             std::uint32_t part,
+                                                             std::uint32_t parts,
+                                                             const std::function<bool()>& give_up) {
   auto aligned = query;
   aligned.from_s = bucket_start_s(query.per, query.from_s);
   give_up_ = &give_up;
@@ -276,9 +277,8 @@ sqlite_usage_reader::run_part(const usage_query& query, std::uint32_t part, std:
   return rows;
 }
 
-result<std::vector<usage_row>> sqlite_usage_reader::sum_part(const usage_query& query,
-                                                             std::uint32_t part,
-                                                             std::uint32_t parts) {
+result<std::vector<usage_row>>
+sqlite_usage_reader::sum_part(const usage_query& query, std::uint32_t part, std::uint32_t parts) {
   std::vector<usage_row> rows;
   boost::unordered_flat_map<std::int64_t, std::size_t> place_of; // by name
   auto more = all_names_.step();

@@ -154,8 +154,9 @@ result<void> sqlite_usage_store::prepare(sqlite_database& db) {
     make(copy.one, "SELECT requests, events, bytes, refused FROM " + table +
                        " WHERE dimension = ?1 AND start = ?2 AND name = ?3");
     make(copy.after, "SELECT dimension, start, name, requests, events, bytes, refused FROM " +
-                         table + " WHERE (dimension, start, name) > (?1, ?2, ?3)"
-                                 " ORDER BY dimension, start, name LIMIT ?4");
+                         table +
+                         " WHERE (dimension, start, name) > (?1, ?2, ?3)"
+                         " ORDER BY dimension, start, name LIMIT ?4");
     make(copy.raise, "UPDATE " + table +
                          " SET requests = max(requests, ?4), events = max(events, ?5),"
                          " bytes = max(bytes, ?6), refused = max(refused, ?7)"
@@ -362,8 +363,7 @@ usage_counts counts_from(sqlite_statement& row, int column) {
   return {number(0), number(1), number(2), number(3)};
 }
 
-result<std::vector<usage_state>>
-sqlite_usage_store::states(std::span<const usage_key> keys) {
+result<std::vector<usage_state>> sqlite_usage_store::states(std::span<const usage_key> keys) {
   std::vector<usage_state> out;
   for (const auto& key : keys) {
     auto& one = copy_of_[static_cast<std::size_t>(key.period)].one;

@@ -38,11 +38,11 @@ TEST_CASE_METHOD(conflicts_fixture, "a plan goes while another node makes a key 
   account_done gone;
   key_created made;
   if (key_first)
-    std::tie(made, gone) = ask_both<key_created, account_done>(b, gold_key(), a,
-                                                               delete_plan{"gold"});
+    std::tie(made, gone) =
+        ask_both<key_created, account_done>(b, gold_key(), a, delete_plan{"gold"});
   else
-    std::tie(gone, made) = ask_both<account_done, key_created>(a, delete_plan{"gold"}, b,
-                                                               gold_key());
+    std::tie(gone, made) =
+        ask_both<account_done, key_created>(a, delete_plan{"gold"}, b, gold_key());
   CHECK(gone.ok != made.ok);
   if (gone.ok) {
     CHECK(made.why.code == errc::unavailable);
@@ -264,8 +264,8 @@ TEST_CASE_METHOD(conflicts_fixture, "a plan that an earlier version deleted come
   CHECK(has_plan(b));
 }
 
-TEST_CASE_METHOD(conflicts_fixture, "a key whose plan is nowhere is served as anonymous clients are",
-                 "[accounts]") {
+TEST_CASE_METHOD(conflicts_fixture,
+                 "a key whose plan is nowhere is served as anonymous clients are", "[accounts]") {
   accounts_node b{*this, {{"anonymous", {silver_limit}}, {"pro", {}}}};
   key_record key;
   key.id = "key_a";

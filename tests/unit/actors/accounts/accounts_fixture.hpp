@@ -32,7 +32,9 @@ struct account_news {
   const access_table& access() const { return *snapshots.back().access; }
 };
 
-inline caf::behavior news_listener(caf::event_based_actor* self, std::shared_ptr<account_news> all) {
+inline caf::behavior news_listener(caf::event_based_actor* self,
+                                   std::shared_ptr<account_news> all) {
+  self->set_default_handler(ignore_message); // as a peer that says nothing
   const auto note_sender = [self, all] {
     all->sender = caf::actor_cast<caf::actor>(self->current_sender());
   };
@@ -107,9 +109,7 @@ class accounts_fixture : public actor_fixture {
                   [](const caf::error&) { FAIL("no answer"); });
     return replies;
   }
-  void link(const accounts_node& a, const accounts_node& b) {
-    link(a, 0, b, 1);
-  }
+  void link(const accounts_node& a, const accounts_node& b) { link(a, 0, b, 1); }
   /// By the numbers that they have among the members.
   void link(const accounts_node& a, std::uint16_t a_number, const accounts_node& b,
             std::uint16_t b_number, std::uint32_t version = wire_version) {

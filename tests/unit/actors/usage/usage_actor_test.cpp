@@ -155,8 +155,9 @@ TEST_CASE_METHOD(usage_world, "a drain writes what is left before it answers", "
 
 TEST_CASE_METHOD(actor_fixture, "the reader answers, and gives up when the node stops", "[usage]") {
   auto stopping = std::make_shared<std::atomic<bool>>(false);
-  auto reader = system.spawn(usage_reader_actor,
-                             usage_reader_parts{std::make_shared<fake_reader>(), {}, {}, stopping, false});
+  auto reader =
+      system.spawn(usage_reader_actor,
+                   usage_reader_parts{std::make_shared<fake_reader>(), {}, {}, stopping, false});
   usage_query query;
   query.id = "x";
   const auto ask = [&] {

@@ -74,9 +74,8 @@ class usage_cluster : public actor_fixture {
     reading.yields = false;
     made.writer = system.spawn(usage_actor, parts);
     made.reader = system.spawn(usage_reader_actor, reading);
-    made.gatherer = system.spawn(
-        usage_gatherer,
-        usage_gatherer_parts{made.writer, made.reader, address_of(number), members});
+    made.gatherer = system.spawn(usage_gatherer, usage_gatherer_parts{made.writer, made.reader,
+                                                                      address_of(number), members});
     run();
     return nodes[number] = std::move(made);
   }
@@ -111,13 +110,16 @@ class usage_cluster : public actor_fixture {
 
   /// Ends the process; what it had not written is lost. Gives its directory.
   std::shared_ptr<usage_disk> kill(std::uint16_t number) {
-    for (const auto other : std::set<std::uint16_t>{nodes[number].linked})
-      part(number, other);
     const auto ended = std::move(nodes[number]);
     nodes.erase(number);
-    for (const auto& one : {plain_actor(ended.writer), plain_actor(ended.reader),
-                            plain_actor(ended.gatherer)})
+    for (const auto& one :
+         {plain_actor(ended.writer), plain_actor(ended.reader), plain_actor(ended.gatherer)})
       caf::anon_send_exit(one, caf::exit_reason::kill);
+    run();
+    for (const auto other : ended.linked) {
+      nodes[other].linked.erase(number);
+      tell(other, peer_down{number});
+    }
     run();
     return ended.disk;
   }
@@ -148,6 +150,12 @@ class usage_cluster : public actor_fixture {
       *now_ms += 1000;
       pass(std::chrono::seconds{1}, std::chrono::seconds{1});
     }
+  }
+
+  /// Long enough for nodes that are away to be taken for gone.
+  void pass_until_gone() {
+    *now_ms += usage_gone_after_ms;
+    pass_s(3);
   }
 
   usage_answer ask(std::uint16_t number, std::optional<std::string> id = {}) {

@@ -118,9 +118,9 @@ TEST_CASE("reports as JSON and CSV", "[usage]") {
   CHECK(usage_csv(query, report) ==
         "time,requests,events,bytes,refused\r\n2026-11-21T20:00:00.000Z,1,1,1,1\r\n");
   CHECK_FALSE(series.as_object().contains("nodes")); // it is of one node
-  const usage_coverage coverage{{{"a", "10.0.0.1:4200", false, 1'795'291'200'000},
-                                 {"b\"", "10.0.0.2:4200", true, 0}},
-                                {"10.0.0.3:4200"}};
+  const usage_coverage coverage{
+      {{"a", "10.0.0.1:4200", false, 1'795'291'200'000}, {"b\"", "10.0.0.2:4200", true, 0}},
+      {"10.0.0.3:4200"}};
   const auto all = json::parse(usage_json(query, report, coverage));
   CHECK(json::serialize(all.at("nodes").at(0)) ==
         R"({"node":"a","address":"10.0.0.1:4200","source":"node",)"

@@ -76,7 +76,8 @@ TEST_CASE("rows that were written are told, and read as they are then", "[usage]
   temporary_dir dir;
   const auto store = *usage_store::open(dir.path());
   std::vector<usage_key> changed;
-  const std::vector<usage_batch_ptr> both{traffic(copies_t0_s, "a", 1), traffic(copies_t0_s, "b", 2)};
+  const std::vector<usage_batch_ptr> both{traffic(copies_t0_s, "a", 1),
+                                          traffic(copies_t0_s, "b", 2)};
   REQUIRE(store->write(both, changed).has_value());
   CHECK(changed.size() == 2 * usage_periods);
   REQUIRE(store->write(std::vector<usage_batch_ptr>{traffic(copies_t0_s, "a", 5)}).has_value());
@@ -100,8 +101,8 @@ TEST_CASE("states of rows come in any order, and again: the copy is the same", "
     std::vector<usage_key> changed;
     const auto at = copies_t0_s + static_cast<std::int64_t>(random() % 100'000);
     REQUIRE(store
-                ->write(std::vector<usage_batch_ptr>{
-                            traffic(at, "s" + std::to_string(random() % 5), 1 + random() % 9)},
+                ->write(std::vector<usage_batch_ptr>{traffic(at, "s" + std::to_string(random() % 5),
+                                                             1 + random() % 9)},
                         changed)
                 .has_value());
     messages.push_back(*store->states(changed));
@@ -121,14 +122,14 @@ TEST_CASE("states of rows come in any order, and again: the copy is the same", "
   const auto reader = *usage_reader::open(of_node.path());
   const auto copy =
       *usage_reader::open_copy(usage_copies::file_of(of_other.path(), copy_origin(1)));
-  const auto never = [] { return false; };
-  const auto whole = *reader->run(query, never);
-  CHECK(copy->run(query, never)->total == whole.total);
+  const auto go_on = [] { return false; };
+  const auto whole = *reader->run(query, go_on);
+  CHECK(copy->run(query, go_on)->total == whole.total);
   // In parts, each id is in one of them.
   usage_counts sum;
   std::uint64_t ids = 0;
   for (std::uint32_t part = 0; part < 3; ++part) {
-    const auto rows = *copy->run_part(query, part, 3, never);
+    const auto rows = *copy->run_part(query, part, 3, go_on);
     for (const auto& row : rows) {
       CHECK(usage_part_of(row.id, 3) == part);
       sum += row.counts;
@@ -170,7 +171,7 @@ TEST_CASE("copies are so many, and have so many rows", "[usage]") {
     REQUIRE(copies->raise(rows, about_copy(n)).has_value());
   usage_retention keep;
   keep.max_rows = 10 * 2 * max_open_usage_copies;
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < 30; ++i)
     REQUIRE(copies->trim(keep, copies_t0_s * 1000, 100).has_value());
   std::uint64_t left = 0;
   for (const auto& [origin, copy] : copies->all())
@@ -179,12 +180,13 @@ TEST_CASE("copies are so many, and have so many rows", "[usage]") {
   CHECK(left > 0);
 }
 
-TEST_CASE("beyond so many copies no new one is taken", "[usage][slow]") {
+TEST_CASE("beyond so many copies no new one is taken", "[usage]") {
   temporary_dir dir;
-  const auto copies = *usage_copies::open(dir.path());
-  for (std::size_t n = 1; n <= max_usage_copies; ++n)
+  constexpr std::size_t max_copies = 3;
+  const auto copies = *usage_copies::open(dir.path(), nullptr, max_copies);
+  for (std::size_t n = 1; n <= max_copies; ++n)
     REQUIRE(copies->raise({}, about_copy(n)).has_value());
-  CHECK(copies->raise({}, about_copy(max_usage_copies + 1)).error().code == errc::unavailable);
+  CHECK(copies->raise({}, about_copy(max_copies + 1)).error().code == errc::unavailable);
   CHECK(copies->raise({}, about_copy(1)).has_value());
-  CHECK(copies->all().size() == max_usage_copies);
+  CHECK(copies->all().size() == max_copies);
 }
