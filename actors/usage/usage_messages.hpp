@@ -1,6 +1,7 @@
 // Messages of the usage actors, all within a node.
 #pragma once
 
+#include "actors/base/compat.hpp"
 #include "actors/usage/usage_rebuild.hpp"
 #include "storage/stores/usage_reader.hpp"
 #include "storage/stores/usage_store.hpp"

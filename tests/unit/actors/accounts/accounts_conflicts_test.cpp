@@ -127,6 +127,7 @@ TEST_CASE_METHOD(conflicts_fixture, "a peer that does not say keeps a plan from 
   SECTION("for some seconds") {
     self->send(a.actor, up);
     auto pending = begin();
+    run(); // the question is out
     pass(plan_answer_timeout, 100ms);
     pending.receive([&](account_done& got) { done = std::move(got); },
                     [](const caf::error&) { FAIL("no answer"); });

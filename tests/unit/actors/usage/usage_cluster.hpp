@@ -1,6 +1,7 @@
 // Nodes of a cluster as far as usage goes, on virtual time, with stores on the disk.
 #pragma once
 
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/usage/usage_actor.hpp"
 #include "actors/usage/usage_gatherer.hpp"
 #include "storage/stores/usage_copies.hpp"
