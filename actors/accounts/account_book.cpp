@@ -250,13 +250,6 @@ std::vector<plan_record> account_book::live_plans_of(const account_records& chan
   return out;
 }
 
-std::vector<plan_record> account_book::revived(std::int64_t now_ms) const {
-  std::set<std::string> names;
-  for (const auto& [name, rules] : stored_plans_)
-    names.insert(name);
-  return revived_of(std::move(names), {}, now_ms);
-}
-
 std::vector<plan_record> account_book::revived(const account_records& changed,
                                                const std::vector<plan_record>& before,
                                                std::int64_t now_ms) const {
@@ -265,12 +258,6 @@ std::vector<plan_record> account_book::revived(const account_records& changed,
     names.insert(rules.name);
   for (const auto& key : changed.keys)
     names.insert(key.plan);
-  return revived_of(std::move(names), before, now_ms);
-}
-
-std::vector<plan_record> account_book::revived_of(std::set<std::string> names,
-                                                  const std::vector<plan_record>& before,
-                                                  std::int64_t now_ms) const {
   std::erase_if(names, [this](const std::string& name) {
     const auto* rules = stored_plan(name);
     const auto* in_force = plans_->by_name(name);

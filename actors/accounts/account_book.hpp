@@ -78,9 +78,8 @@ class account_book {
   /// Plans that were deleted while live keys use them, at nodes that did not know of each other, as
   /// they come back: for whoever knows the tombstone and a key the same record, just later than the
   /// tombstone, with the limits that the plan had. Not those that the configuration has, nor those
-  /// whose limits neither the tombstone keeps nor `before` has. Of all tombstones, or of those that
-  /// `changed` has or has keys of.
-  std::vector<plan_record> revived(std::int64_t now_ms) const;
+  /// whose limits neither the tombstone keeps nor `before` has. Looks at
+  /// those that `changed` has or has keys of.
   std::vector<plan_record> revived(const account_records& changed,
                                    const std::vector<plan_record>& before,
                                    std::int64_t now_ms) const;
@@ -108,9 +107,6 @@ class account_book {
   void count(const key_record& key, int by);
   void set_plans();
   bool is_nowhere(const std::string& plan) const;
-  std::vector<plan_record> revived_of(std::set<std::string> names,
-                                      const std::vector<plan_record>& before,
-                                      std::int64_t now_ms) const;
 
   std::map<std::string, key_record> keys_;
   std::map<std::string, plan_record> stored_plans_;

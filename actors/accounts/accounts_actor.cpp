@@ -43,7 +43,6 @@ void accounts_state::start(accounts_parts parts) {
                   "force",
                   unread);
   if (parts_->directory) debt_.owe_all(*parts_->book);
-  bring_back(parts_->book->revived(now_ms()));
   tell_missing();
   sweep();
 }
@@ -160,7 +159,6 @@ plan_listing accounts_state::list_plans() const {
 
 void accounts_state::configure(const plans_configured& news) {
   parts_->book->configure(news.plans);
-  bring_back(parts_->book->revived(now_ms()));
   tell_missing();
   publish();
 }

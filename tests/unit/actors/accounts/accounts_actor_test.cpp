@@ -102,7 +102,10 @@ TEST_CASE_METHOD(accounts_fixture, "plans: set, used, deleted", "[accounts]") {
 
   self->send(node.actor, plans_configured{{{"anonymous", {daily}}}});
   run();
-  CHECK(node.news->snapshots.back().plans->by_name("pro") == nullptr);
+  // A key has it: it is served as anonymous clients are.
+  REQUIRE(node.news->snapshots.back().plans->by_name("pro") != nullptr);
+  CHECK(node.news->snapshots.back().plans->by_name("pro")->missing);
+  CHECK(node.news->snapshots.back().plans->by_name("pro")->rules.limits.size() == 1);
   CHECK(node.news->snapshots.back().plans->by_name("anonymous")->rules.limits.size() == 1);
 }
 
