@@ -191,8 +191,8 @@ void accounts_state::release_is_due(const plan_release_due& due) {
 
 // -- plans that are gone and used -----------------------------------------------------------------
 
-// On a full disk they are in force all the same, and saved later. Peers make them, too, so that what
-// a crash loses here comes from them.
+// On a full disk they are in force all the same, and saved later. Peers make them, too, so that
+// what a crash loses here comes from them.
 void accounts_state::bring_back(std::vector<plan_record> plans) {
   if (plans.empty()) return;
   for (const auto& rules : plans)
