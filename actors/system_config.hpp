@@ -8,6 +8,7 @@
 #include "actors/limiter/peer_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
 #include "actors/replication/replica_messages.hpp"
+#include "actors/usage/usage_copy_messages.hpp"
 
 #include <caf/io/middleman.hpp>
 
@@ -31,10 +32,12 @@ class system_config : public caf::actor_system_config {
     add_message_types<caf::id_block::penstock_limit_queries>();
     add_message_types<caf::id_block::penstock_claims>();
     add_message_types<caf::id_block::penstock_accounts>();
+    add_message_types<caf::id_block::penstock_plan_deletions>();
     add_message_types<caf::id_block::penstock_peers>();
     add_message_types<caf::id_block::penstock_membership>();
     add_message_types<caf::id_block::penstock_lease_returns>();
     add_message_types<caf::id_block::penstock_replicas>();
+    add_message_types<caf::id_block::penstock_usage_copies>();
     // Stealing, the default, starts at least four threads that poll.
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", threads);

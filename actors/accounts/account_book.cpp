@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace penstock {
 
@@ -113,6 +114,7 @@ account_book::account_book(account_records records, std::vector<plan> configured
   for (auto& key : records.keys) {
     if (key.revoked_ms == 0) rows.push_back({key.hash, make_access_entry(key, hash_)});
     note(key);
+    count(key, 1);
     auto id = key.id;
     keys_.insert_or_assign(keys_.end(), std::move(id), std::move(key));
   }
@@ -123,13 +125,14 @@ account_book::account_book(account_records records, std::vector<plan> configured
   }
   access_ = std::make_shared<const access_table>(rows);
   set_plans();
+  note_missing(true);
 }
 
 void account_book::set_plans() {
   std::vector<plan_record> stored;
   for (const auto& [name, rules] : stored_plans_)
     stored.push_back(rules);
-  plans_ = std::make_shared<const plan_set>(configured_, stored);
+  plans_ = std::make_shared<const plan_set>(configured_, stored, missing_);
 }
 
 // Adds a record to the digest, or takes it out again: the same thing.
@@ -137,6 +140,13 @@ template <class Record>
 void account_book::note(const Record& record) {
   digest_[bucket_of(name_of(record))] ^= fingerprint(record);
   last_version_ = std::max(last_version_, record.version);
+}
+
+void account_book::count(const key_record& key, int by) {
+  if (key.revoked_ms != 0) return;
+  auto& keys = unrevoked_[key.plan];
+  keys += static_cast<std::uint64_t>(by);
+  if (keys == 0) unrevoked_.erase(key.plan);
 }
 
 // -- what is in force -----------------------------------------------------------------------------
@@ -205,10 +215,12 @@ void account_book::apply(const account_records& changed) {
   for (const auto& key : changed.keys) {
     auto [at, fresh] = keys_.try_emplace(key.id);
     if (!fresh) note(at->second);
+    if (!fresh) count(at->second, -1);
     // The hash of a record never changes; if a damaged store says otherwise, no old one stays.
     if (!fresh && at->second.hash != key.hash) rows.push_back({at->second.hash, nullptr});
     at->second = key;
     note(key);
+    count(key, 1);
     rows.push_back({key.hash, key.revoked_ms == 0 ? make_access_entry(key, hash_) : nullptr});
   }
   if (!rows.empty()) access_ = std::make_shared<const access_table>(access_->with(rows));
@@ -224,6 +236,67 @@ void account_book::apply(const account_records& changed) {
 void account_book::configure(std::vector<plan> plans) {
   configured_ = std::move(plans);
   set_plans();
+  note_missing(true);
+}
+
+// -- plans that are gone and used -----------------------------------------------------------------
+
+std::vector<plan_record> account_book::live_plans_of(const account_records& changed) const {
+  std::vector<plan_record> out;
+  for (const auto& rules : changed.plans)
+    if (const auto* ours = stored_plan(rules.name);
+        rules.deleted_ms != 0 && ours && ours->deleted_ms == 0)
+      out.push_back(*ours);
+  return out;
+}
+
+std::vector<plan_record> account_book::revived(const account_records& changed,
+                                               const std::vector<plan_record>& before,
+                                               std::int64_t now_ms) const {
+  std::set<std::string> names;
+  for (const auto& rules : changed.plans)
+    names.insert(rules.name);
+  for (const auto& key : changed.keys)
+    names.insert(key.plan);
+  std::erase_if(names, [this](const std::string& name) {
+    const auto* rules = stored_plan(name);
+    const auto* in_force = plans_->by_name(name);
+    return !rules || rules->deleted_ms == 0 || rules->version >= max_record_version ||
+           !unrevoked_.contains(name) || (in_force && in_force->configured);
+  });
+  std::vector<plan_record> out;
+  if (names.empty()) return out;
+  const auto used = keys_by_plan(now_ms);
+  for (const auto& name : names) {
+    if (!used.contains(name)) continue;
+    auto back = *stored_plan(name);
+    const auto known = std::find_if(before.begin(), before.end(),
+                                    [&](const auto& rules) { return rules.name == name; });
+    if (!keeps_limits(back) && known == before.end()) continue;
+    if (!keeps_limits(back)) back.limits = known->limits;
+    ++back.version;
+    back.changed_ms = std::exchange(back.deleted_ms, 0);
+    out.push_back(std::move(back));
+  }
+  return out;
+}
+
+bool account_book::is_nowhere(const std::string& plan) const {
+  const auto* found = plans_->by_name(plan);
+  return !found || found->missing;
+}
+
+bool account_book::note_missing(bool at_once) {
+  std::set<std::string> nowhere, missing;
+  for (const auto& [plan, keys] : unrevoked_)
+    if (nowhere.size() < max_stored_plans && is_nowhere(plan)) nowhere.insert(plan);
+  for (const auto& plan : nowhere)
+    if (at_once || nowhere_.contains(plan)) missing.insert(plan);
+  nowhere_ = std::move(nowhere);
+  if (missing == missing_) return false;
+  missing_ = std::move(missing);
+  set_plans();
+  return true;
 }
 
 bool account_book::is_older(const key_record& theirs) const {

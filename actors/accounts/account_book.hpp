@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,6 +75,20 @@ class account_book {
   /// Takes over records that newer() gave, or that were made here.
   void apply(const account_records& changed);
   void configure(std::vector<plan> plans);
+  /// Plans that were deleted while live keys use them, at nodes that did not know of each other, as
+  /// they come back: for whoever knows the tombstone and a key the same record, just later than the
+  /// tombstone, with the limits that the plan had. Not those that the configuration has, nor those
+  /// whose limits neither the tombstone keeps nor `before` has. Looks at
+  /// those that `changed` has or has keys of.
+  std::vector<plan_record> revived(const account_records& changed,
+                                   const std::vector<plan_record>& before,
+                                   std::int64_t now_ms) const;
+  /// Our live records of the plans that are deleted in `changed`.
+  std::vector<plan_record> live_plans_of(const account_records& changed) const;
+  /// To be called now and then: a plan that keys have and that is nowhere at two calls is missing
+  /// from then on, so that one which comes later than its keys is none; all such at once with
+  /// `at_once`. At most max_stored_plans. True: plans() are others now.
+  bool note_missing(bool at_once);
   /// True when ours of that name is the one that is right, and another one.
   bool is_older(const key_record& theirs) const;
   bool is_older(const plan_record& theirs) const;
@@ -89,7 +104,9 @@ class account_book {
  private:
   template <class Record>
   void note(const Record& record);
+  void count(const key_record& key, int by);
   void set_plans();
+  bool is_nowhere(const std::string& plan) const;
 
   std::map<std::string, key_record> keys_;
   std::map<std::string, plan_record> stored_plans_;
@@ -97,6 +114,9 @@ class account_book {
   name_hasher hash_;
   std::array<std::uint64_t, digest_buckets> digest_{};
   std::uint64_t last_version_ = 0;
+  std::map<std::string, std::uint64_t> unrevoked_; // keys, by plan
+  std::set<std::string> nowhere_;                  // plans, at the last note_missing()
+  std::set<std::string> missing_;
   access_table_ptr access_;
   plan_set_ptr plans_;
 };

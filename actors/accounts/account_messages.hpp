@@ -3,6 +3,7 @@
 
 #include "actors/accounts/access_table.hpp"
 #include "actors/accounts/account_json.hpp"
+#include "actors/accounts/plan_deletions.hpp"
 #include "actors/base/compat.hpp"
 #include "actors/limits/plan_set.hpp"
 #include "storage/base/result.hpp"
@@ -32,6 +33,25 @@ struct accounts_records {
   account_records records;
 };
 
+/// May this plan go? Asked of each peer by a node that is to delete it; from version 10 on.
+/// Answered with plan_answer. Whoever says plan_use::none has reserved the plan: until a record of
+/// it comes, or plan_kept, or plan_reserved_for has passed.
+struct plan_question {
+  std::string name;
+  std::uint64_t version = 0; ///< of the record of it that the asking node has
+  std::uint64_t number = 0;  ///< the asking node's own
+};
+struct plan_answer {
+  std::uint64_t number = 0;
+  plan_use what = plan_use::unsaid;
+  std::uint64_t keys = 0; ///< with plan_use::keys: how many
+};
+/// It is not deleted: the reservation ends.
+struct plan_kept {
+  std::string name;
+  std::uint64_t number = 0;
+};
+
 /// What CAF would print of a message that nobody takes must not hold a hash.
 template <class Inspector>
 inline constexpr bool is_printing =
@@ -56,6 +76,18 @@ typename Inspector::result_type inspect(Inspector& f, accounts_digest& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, accounts_records& x) {
   return f(x.records.keys, x.records.plans);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, plan_question& x) {
+  return f(x.name, x.version, x.number);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, plan_answer& x) {
+  return f(x.number, x.what, x.keys);
+}
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, plan_kept& x) {
+  return f(x.name, x.number);
 }
 
 // -- within a node: never serialised --------------------------------------------------------------
@@ -139,6 +171,17 @@ struct accounts_tick {};
 /// it, which is saved in one transaction.
 struct records_due {};
 
+/// Reminders of the accounts actor: a deletion has waited long enough for the peers' answers, and a
+/// plan was reserved long enough.
+struct plan_answers_due {
+  std::uint64_t number = 0;
+};
+struct plan_release_due {
+  std::string name;
+  std::string asker;
+  std::uint64_t number = 0;
+};
+
 } // namespace penstock
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::accounts_changed)
@@ -157,6 +200,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::accounts_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::list_accounts)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::account_names_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::records_due)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_answers_due)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(penstock::plan_release_due)
 
 CAF_BEGIN_TYPE_ID_BLOCK(penstock_accounts, caf::first_custom_type_id + 200)
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::key_record))
@@ -182,3 +227,11 @@ CAF_ADD_TYPE_ID(penstock_accounts, (penstock::list_accounts))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::account_names_ptr))
 CAF_ADD_TYPE_ID(penstock_accounts, (penstock::records_due))
 CAF_END_TYPE_ID_BLOCK(penstock_accounts)
+
+CAF_BEGIN_TYPE_ID_BLOCK(penstock_plan_deletions, caf::first_custom_type_id + 300)
+CAF_ADD_TYPE_ID(penstock_plan_deletions, (penstock::plan_question))
+CAF_ADD_TYPE_ID(penstock_plan_deletions, (penstock::plan_answer))
+CAF_ADD_TYPE_ID(penstock_plan_deletions, (penstock::plan_kept))
+CAF_ADD_TYPE_ID(penstock_plan_deletions, (penstock::plan_answers_due))
+CAF_ADD_TYPE_ID(penstock_plan_deletions, (penstock::plan_release_due))
+CAF_END_TYPE_ID_BLOCK(penstock_plan_deletions)

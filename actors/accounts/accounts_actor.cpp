@@ -22,14 +22,16 @@ key_record without_hash(key_record record) {
 error no_such_plan(const std::string& name, const plan_set& plans) {
   constexpr std::size_t max_named = 20;
   std::string known;
-  for (std::size_t i = 0; i < plans.all().size() && i < max_named; ++i)
-    known += (i > 0 ? ", " : "") + plans.all()[i].rules.name;
-  if (plans.all().size() > max_named) known += ", …";
+  std::size_t named = 0;
+  for (const auto& entry : plans.all()) {
+    if (entry.missing) continue;
+    if (named++ == max_named) {
+      known += ", …";
+      break;
+    }
+    known += (known.empty() ? "" : ", ") + entry.rules.name;
+  }
   return {errc::invalid, "plan: there is no plan " + quote(name) + "; there are: " + known};
-}
-
-account_done failed(error why) {
-  return {false, std::move(why)};
 }
 
 } // namespace
@@ -47,6 +49,13 @@ void accounts_state::start(accounts_parts parts) {
       .take = [this](account_records theirs) { take(std::move(theirs)); },
       .take_soon = [this] { self_->send(self_, records_due{}); },
       .put = [this](records_changed some) { self_->send(parts_->directory, std::move(some)); }});
+  plans_.emplace(accounts_plans_parts{
+      .self = self_,
+      .book = parts_->book,
+      .wall_us = parts_->wall_us,
+      .change = [this](account_records changed) { return change(std::move(changed)); },
+      .peers = &peers_});
+  plans_->tell_missing();
   sweep();
 }
 
@@ -80,7 +89,7 @@ result<void> accounts_state::change(account_records changed) {
   directory_->put_some();
   for (auto& portion : in_portions(std::move(changed)))
     for (const auto& [member, peer] : peers_)
-      self_->send(peer, accounts_records{portion});
+      self_->send(peer.accounts, accounts_records{portion});
   return {};
 }
 
@@ -99,7 +108,9 @@ key_created accounts_state::create(const create_key& request) {
   const auto refuse = [](error why) { return key_created{false, std::move(why), {}, {}}; };
   const auto& book = *parts_->book;
   const auto plans = book.plans();
-  if (!plans->by_name(request.plan)) return refuse(no_such_plan(request.plan, *plans));
+  const auto* rules = plans->by_name(request.plan);
+  if (!rules || rules->missing) return refuse(no_such_plan(request.plan, *plans));
+  if (plans_->is_going(request.plan)) return refuse(plan_is_going(request.plan));
   if (book.key_count() >= max_keys)
     return refuse({errc::unavailable,
                    fmt::format("this cluster has {} keys, revoked ones of the last 30 days among "
@@ -138,58 +149,13 @@ key_list_ptr accounts_state::list(const list_keys& request) const {
 
 account_done accounts_state::revoke(const revoke_key& request) {
   const auto* known = parts_->book->key(request.id);
-  if (!known) return failed({errc::not_found, "there is no key with this id"});
+  if (!known) return account_done{false, {errc::not_found, "there is no key with this id"}};
   if (known->revoked_ms != 0) return {};
   auto record = *known;
   record.version = parts_->book->next_version(parts_->wall_us());
   record.revoked_ms = now_ms();
-  if (auto done = change({{record}, {}}); !done) return failed(done.error());
+  if (auto done = change({{record}, {}}); !done) return account_done{false, done.error()};
   spdlog::info("revoked key {} of account {}", record.id, record.account);
-  return {};
-}
-
-account_done accounts_state::put(const put_plan& request) {
-  const auto& wanted = request.rules.name;
-  const auto plans = parts_->book->plans();
-  if (const auto* other = plans->by_id(plan_id(wanted)); other && other->rules.name != wanted)
-    return failed({errc::invalid, "the names " + quote(wanted) + " and " +
-                                      quote(other->rules.name) +
-                                      " have the same 32-bit hash; take another one"});
-  const auto* known = plans->by_name(wanted);
-  if (!(known && known->stored) && parts_->book->stored_plan_count() >= max_stored_plans)
-    return failed(
-        {errc::invalid, fmt::format("there are {} plans; delete one first", max_stored_plans)});
-  plan_record record;
-  record.name = wanted;
-  record.version = parts_->book->next_version(parts_->wall_us());
-  record.limits = limits_text(request.rules.limits);
-  record.changed_ms = now_ms();
-  if (auto done = change({{}, {record}}); !done) return failed(done.error());
-  spdlog::info("set plan {}: {}", record.name, record.limits);
-  return {};
-}
-
-account_done accounts_state::remove(const delete_plan& request) {
-  const auto plans = parts_->book->plans();
-  const auto* known = plans->by_name(request.name);
-  if (!known) return failed({errc::not_found, "there is no plan " + quote(request.name)});
-  if (!known->stored)
-    return failed({errc::invalid, "the plan " + quote(request.name) +
-                                      " comes from the configuration; remove it there"});
-  if (!known->configured) {
-    const auto counts = parts_->book->keys_by_plan(now_ms());
-    if (const auto used = counts.find(request.name); used != counts.end())
-      return failed({errc::invalid,
-                     fmt::format("the plan {} is used by {} key{}; revoke {} first",
-                                 quote(request.name), used->second, used->second == 1 ? "" : "s",
-                                 used->second == 1 ? "it" : "them")});
-  }
-  plan_record record;
-  record.name = request.name;
-  record.version = parts_->book->next_version(parts_->wall_us());
-  record.changed_ms = record.deleted_ms = now_ms();
-  if (auto done = change({{}, {record}}); !done) return failed(done.error());
-  spdlog::info("deleted plan {}", record.name);
   return {};
 }
 
@@ -205,6 +171,7 @@ plan_listing accounts_state::list_plans() const {
 
 void accounts_state::configure(const plans_configured& update) {
   parts_->book->configure(update.plans);
+  plans_->tell_missing();
   publish();
 }
 
@@ -212,12 +179,14 @@ void accounts_state::configure(const plans_configured& update) {
 
 void accounts_state::peer_came(const peer_up& peer) {
   if (!peer.accounts) return;
-  peers_[peer.member] = peer.accounts;
+  peers_[peer.member] = {peer.accounts, peer.address, peer.version};
   self_->send(peer.accounts, accounts_digest{parts_->book->digest()});
 }
 
 void accounts_state::peer_went(const peer_down& peer) {
-  peers_.erase(peer.member);
+  const auto gone = peers_.extract(peer.member);
+  if (gone.empty()) return;
+  plans_->peer_went(peer.member, gone.mapped().accounts);
 }
 
 void accounts_state::compare(const accounts_digest& theirs, const accounts_handle& sender) {
@@ -244,9 +213,28 @@ account_records accounts_state::take(account_records theirs) {
     unsaved_.keys.insert(unsaved_.keys.end(), update.keys.begin(), update.keys.end());
     unsaved_.plans.insert(unsaved_.plans.end(), update.plans.begin(), update.plans.end());
   }
+  const auto before = parts_->book->live_plans_of(update);
   parts_->book->apply(update);
+  for (const auto& rules : update.plans)
+    plans_->release(rules.name);
+  bring_back(parts_->book->revived(update, before, now_ms()));
   publish();
   return update;
+}
+
+// On a full disk they are in force all the same, and saved later. Peers make them, too, so that
+// what a crash loses here comes from them.
+void accounts_state::bring_back(std::vector<plan_record> plans) {
+  if (plans.empty()) return;
+  for (const auto& rules : plans)
+    spdlog::warn("accounts: the deleted plan {} is back: keys use it, which were made on a node "
+                 "that did not know that it was deleted; its limits are {}",
+                 rules.name, rules.limits);
+  const account_records back{{}, std::move(plans)};
+  if (!keep(back) && unsaved_.size() + back.size() <= max_unsaved_records)
+    unsaved_.plans.insert(unsaved_.plans.end(), back.plans.begin(), back.plans.end());
+  parts_->book->apply(back);
+  directory_->heard(back);
 }
 
 void accounts_state::tick() {
@@ -254,7 +242,11 @@ void accounts_state::tick() {
     spdlog::info("accounts: all that other nodes told is kept now");
   if (!heard_records_)
     for (const auto& [member, peer] : peers_)
-      self_->send(peer, accounts_digest{parts_->book->digest()});
+      self_->send(peer.accounts, accounts_digest{parts_->book->digest()});
+  if (parts_->book->note_missing(false)) {
+    plans_->tell_missing();
+    publish();
+  }
   heard_records_ = false;
   if (++ticks_ % accounts_sweep_every == 0) sweep();
   directory_->tick();
@@ -278,8 +270,8 @@ accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<acco
       [&state](const create_key& request) { return state.create(request); },
       [&state](const list_keys& request) { return state.list(request); },
       [&state](const revoke_key& request) { return state.revoke(request); },
-      [&state](const put_plan& request) { return state.put(request); },
-      [&state](const delete_plan& request) { return state.remove(request); },
+      [&state](const put_plan& request) { return state.plans().put(request); },
+      [&state](const delete_plan& request) { return state.plans().remove(request); },
       [&state](get_plans) { return state.list_plans(); },
       [&state](list_accounts) { return state.list_names(); },
       [&state](const plans_configured& update) { state.configure(update); },
@@ -289,6 +281,17 @@ accounts_self::behavior_type accounts_actor(accounts_self::stateful_pointer<acco
         self->state.compare(theirs, sender_as<accounts_handle>(self));
       },
       [&state](const accounts_records& theirs) { state.take_over(theirs); },
+      [self](const plan_question& asked) {
+        self->state.plans().say_use(asked, sender_as<accounts_handle>(self));
+      },
+      [self](const plan_answer& told) {
+        self->state.plans().use_is_said(told, sender_as<accounts_handle>(self));
+      },
+      [self](const plan_kept& told) {
+        self->state.plans().plan_is_kept(told, sender_as<accounts_handle>(self));
+      },
+      [&state](const plan_answers_due& due) { state.plans().answers_are_due(due); },
+      [&state](const plan_release_due& due) { state.plans().release_is_due(due); },
       [&state](records_told& update) { state.directory().on_records(std::move(update)); },
       [&state](records_due) { state.directory().take_heard(); },
       [&state](records_watched) { state.directory().on_watching(); },

@@ -5,6 +5,7 @@
 #include "actors/accounts/account_book.hpp"
 #include "actors/accounts/account_messages.hpp"
 #include "actors/accounts/accounts_directory.hpp"
+#include "actors/accounts/accounts_plans.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/directory/directory_messages.hpp"
 #include "actors/interfaces/interfaces.hpp"
@@ -40,10 +41,6 @@ struct accounts_parts {
   directory_writer_handle directory{};    ///< told records_changed; null: there is no directory
 };
 
-/// With its own reminders.
-using accounts_self =
-    accounts_handle::extend<caf::reacts_to<records_due>, caf::reacts_to<accounts_tick>>;
-
 class accounts_state {
  public:
   static constexpr const char* name = "accounts"; // CAF shows it
@@ -58,8 +55,6 @@ class accounts_state {
   key_created create(const create_key& request);
   key_list_ptr list(const list_keys& request) const;
   account_done revoke(const revoke_key& request);
-  account_done put(const put_plan& request);
-  account_done remove(const delete_plan& request);
   plan_listing list_plans() const;
   account_names_ptr list_names() const;
 
@@ -76,6 +71,7 @@ class accounts_state {
 
   /// Once started.
   accounts_directory& directory() { return *directory_; }
+  accounts_plans& plans() { return *plans_; }
 
   void tick();
 
@@ -86,15 +82,17 @@ class accounts_state {
   account_records take(account_records theirs);
   void publish();
   void sweep();
+  void bring_back(std::vector<plan_record> plans);
 
   self_ptr self_;
   std::optional<accounts_parts> parts_;
-  std::map<std::uint16_t, accounts_handle> peers_;
+  std::map<std::uint16_t, account_peer> peers_;
   account_records unsaved_;
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
   std::uint64_t ticks_ = 0;
   std::optional<accounts_directory> directory_;
+  std::optional<accounts_plans> plans_;
 };
 
 /// Blocks on the disk, so a node spawns it detached. It does not tell subscribers the first

@@ -34,6 +34,8 @@ struct welcome {
   caf::actor directory{};     ///< null: its members are a fixed list
   caf::actor replicas{};      ///< holds other nodes' events; from version 5 on
   std::string secret_check{}; ///< see cluster_settings; from version 9 on, before that empty
+  caf::actor usage{};         ///< null: it counts none; from version 10 on, as the next
+  caf::actor usage_reader{};
 };
 
 template <class Inspector>
@@ -44,7 +46,10 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, welcome& x) {
   auto replicas = since<replicas_wire_version>(x.version, x.replicas);
   auto secret_check = since<secret_wire_version>(x.version, x.secret_check);
-  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory, replicas, secret_check);
+  auto usage = since<usage_wire_version>(x.version, x.usage);
+  auto usage_reader = since<usage_wire_version>(x.version, x.usage_reader);
+  return f(x.version, x.limiters, x.front_ends, x.accounts, x.directory, replicas, secret_check,
+           usage, usage_reader);
 }
 
 // -- within a node: never serialised --------------------------------------------------------------
@@ -60,6 +65,8 @@ struct peer_up {
   replica_handle replicas{}; ///< null: it holds no events of others
   std::string address{};
   std::uint32_t version = wire_version; ///< that both speak
+  usage_handle usage{};                 ///< null: it counts none, as the next
+  usage_reader_handle usage_reader{};
 };
 struct peer_down {
   std::uint16_t member = 0;

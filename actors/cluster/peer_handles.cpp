@@ -26,7 +26,9 @@ peer_up peer_up_of(const welcome& answer, std::uint16_t member, const std::strin
           .directory = caf::actor_cast<membership_handle>(answer.directory),
           .replicas = caf::actor_cast<replica_handle>(answer.replicas),
           .address = address,
-          .version = answer.version};
+          .version = answer.version,
+          .usage = caf::actor_cast<usage_handle>(answer.usage),
+          .usage_reader = caf::actor_cast<usage_reader_handle>(answer.usage_reader)};
 }
 
 welcome welcome_of(const peer_up& here) {
@@ -35,7 +37,10 @@ welcome welcome_of(const peer_up& here) {
           .front_ends = cast_all<caf::actor>(here.front_ends),
           .accounts = caf::actor_cast<caf::actor>(here.accounts),
           .directory = caf::actor_cast<caf::actor>(here.directory),
-          .replicas = caf::actor_cast<caf::actor>(here.replicas)};
+          .replicas = caf::actor_cast<caf::actor>(here.replicas),
+          .secret_check = {},
+          .usage = caf::actor_cast<caf::actor>(here.usage),
+          .usage_reader = caf::actor_cast<caf::actor>(here.usage_reader)};
 }
 
 } // namespace penstock

@@ -103,7 +103,10 @@ struct owner_request;
 struct peer_down;
 struct peer_up;
 struct placement_changed;
+struct plan_answer;
+struct plan_kept;
 struct plan_listing;
+struct plan_question;
 struct plans_changed;
 struct plans_configured;
 struct publish_left;
@@ -147,8 +150,17 @@ struct turn_verdicts;
 struct upkeep_tick;
 struct usage_answer;
 struct usage_batch;
+struct usage_copied;
+struct usage_copy;
+struct usage_greeting;
+struct usage_hand_over;
+struct usage_handed_over;
+struct usage_part;
+struct usage_part_question;
 struct usage_query;
 struct usage_rebuild_request;
+struct usage_sources;
+struct usage_sources_question;
 struct usage_write;
 struct usage_written;
 struct watch_space;
@@ -378,6 +390,8 @@ using accounts_handle = caf::typed_actor<
     caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
     // of other nodes' accounts actors; a digest is answered with accounts_records
     caf::reacts_to<accounts_digest>, caf::reacts_to<accounts_records>,
+    // and what they ask before they delete a plan; it answers plan_answer
+    caf::reacts_to<plan_question>, caf::reacts_to<plan_answer>, caf::reacts_to<plan_kept>,
     // of the directory
     caf::reacts_to<records_told>, caf::reacts_to<records_watched>, caf::reacts_to<records_away>,
     caf::reacts_to<records_put>>;
@@ -388,13 +402,30 @@ using usage_handle = caf::typed_actor<
     caf::reacts_to<std::shared_ptr<const usage_batch>>,
     // of the rebuilder
     caf::replies_to<usage_write>::with<usage_written>,
+    // of the links
+    caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
+    // of other nodes' usage actors: their rows, of which it keeps a copy; it answers usage_copied
+    caf::reacts_to<usage_greeting>, caf::reacts_to<usage_copy>, caf::reacts_to<usage_copied>,
+    // of gatherers, also of other nodes
+    caf::replies_to<usage_sources_question>::with<usage_sources>,
     // of a drain
+    caf::replies_to<usage_hand_over>::with<usage_handed_over>,
     caf::replies_to<drain>::with<drained>>;
 
-/// Makes reports of usage: of the admin plane.
-using usage_reader_handle = caf::typed_actor<
+/// Makes reports of usage: of the admin plane, over this node alone or over all nodes.
+using usage_reports_handle = caf::typed_actor<
     caf::replies_to<std::shared_ptr<const usage_query>>::with<std::shared_ptr<const usage_answer>>,
     caf::reacts_to<drain>>;
+
+/// Reads this node's usage, and the copies that it keeps; parts of reports for gatherers, also of
+/// other nodes.
+using usage_reader_handle =
+    usage_reports_handle::extend<caf::replies_to<usage_part_question>::with<usage_part>>;
+
+/// Asks all nodes for what a report over them adds up.
+using usage_gatherer_handle = usage_reports_handle::extend<
+    // of the links and of membership
+    caf::reacts_to<peer_up>, caf::reacts_to<peer_down>, caf::reacts_to<placement_changed>>;
 
 /// Counts usage again from the journal: of the admin plane.
 using usage_rebuilder_handle = caf::typed_actor<caf::reacts_to<usage_rebuild_request>>;

@@ -7,10 +7,11 @@
 
 namespace penstock {
 
-plan_set::plan_set(const std::vector<plan>& configured, const std::vector<plan_record>& stored) {
+plan_set::plan_set(const std::vector<plan>& configured, const std::vector<plan_record>& stored,
+                   const std::set<std::string>& missing) {
   std::map<std::string_view, plan_entry> all;
   for (const auto& rules : configured)
-    all[rules.name] = {rules, plan_id(rules.name), false, true, 0};
+    all[rules.name] = {rules, plan_id(rules.name), false, true, 0, false};
   for (const auto& record : stored) {
     if (record.deleted_ms != 0) continue;
     auto limits = parse_limits(record.limits);
@@ -23,6 +24,11 @@ plan_set::plan_set(const std::vector<plan>& configured, const std::vector<plan_r
     entry.id = plan_id(record.name);
     entry.stored = true;
     entry.changed_ms = record.changed_ms;
+  }
+  if (const auto anonymous = all.find(anonymous_plan_name); anonymous != all.end()) {
+    const auto limits = anonymous->second.rules.limits;
+    for (const auto& name : missing)
+      all.try_emplace(name, plan_entry{{name, limits}, plan_id(name), false, false, 0, true});
   }
   entries_.reserve(all.size());
   for (auto& [name, entry] : all)

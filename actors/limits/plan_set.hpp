@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@ struct plan_entry {
   bool stored = false;         ///< set through the admin API; else from the configuration
   bool configured = false;     ///< the configuration has one of this name
   std::int64_t changed_ms = 0; ///< of a stored plan
+  bool missing = false;        ///< keys have it, and it is nowhere: its limits are anonymous's
 };
 
 /// A snapshot. Immutable; any number of threads may read. Pointers live as long as it does.
@@ -28,7 +30,9 @@ class plan_set {
   plan_set() = default;
   /// A stored plan whose limits can't be read (another version's, say) is left out, and with it
   /// the configuration's of its name wins again; its name is in `unreadable`.
-  plan_set(const std::vector<plan>& configured, const std::vector<plan_record>& stored);
+  /// Those of `missing` that are neither configured nor stored get the limits of anonymous clients.
+  plan_set(const std::vector<plan>& configured, const std::vector<plan_record>& stored,
+           const std::set<std::string>& missing = {});
 
   /// Null when there is none. Of plans whose ids are equal the first by name is found by id.
   const plan_entry* by_name(std::string_view name) const;

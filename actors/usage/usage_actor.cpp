@@ -2,10 +2,16 @@
 
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/interfaces/handles.hpp"
+#include "storage/base/told.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+
+#include <algorithm>
 
 namespace penstock {
 
@@ -25,9 +31,11 @@ void usage_actor_state::take(const usage_batch_ptr& batch) {
 
 result<void> usage_actor_state::write() {
   if (pending_.empty()) return {};
-  const auto written = parts_.store->write(pending_);
+  std::vector<usage_key> changed;
+  const auto written = parts_.store->write(pending_, changed);
   note(written);
   if (!written) return written; // all of it again with the next
+  if (copying_) copying_->changed(changed);
   pending_.clear();
   if (parts_.pending) parts_.pending->sub(pending_entries_ * bytes_per_pending_usage);
   pending_entries_ = 0;
@@ -36,8 +44,10 @@ result<void> usage_actor_state::write() {
 
 usage_written usage_actor_state::write_now(const usage_write& more) {
   auto done = write();
-  if (done && !more.batches.empty()) done = parts_.store->write(more.batches);
+  std::vector<usage_key> changed;
+  if (done && !more.batches.empty()) done = parts_.store->write(more.batches, changed);
   if (!done) return {false, done.error()};
+  if (copying_) copying_->changed(changed);
   return {};
 }
 
@@ -47,7 +57,16 @@ void usage_actor_state::trim() {
     if (!more) note(more.error());
     if (!more || !*more) break;
   }
+  if (parts_.copies && ++trims_ % usage_copies_trim_every == 0) trim_copies();
   parts_.metrics->rows.set(static_cast<std::int64_t>(parts_.store->rows()));
+}
+
+void usage_actor_state::trim_copies() {
+  const auto count = std::min<std::size_t>(parts_.copies->all().size(), max_usage_trims);
+  for (std::size_t i = 0; i < count; ++i)
+    if (const auto done = parts_.copies->trim(parts_.keep, parts_.wall_ms(), usage_trim_rows);
+        !done)
+      note(done.error());
 }
 
 void usage_actor_state::note(const result<void>& outcome) {
@@ -69,9 +88,21 @@ usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_s
   return {
       [self](const usage_batch_ptr& batch) { self->state.take(batch); },
       [self](const usage_write& more) { return self->state.write_now(more); },
+      [self](const peer_up& peer) { self->state.peer_came(peer); },
+      [self](const peer_down& peer) { self->state.peer_went(peer); },
+      [self](const usage_greeting& by) {
+        self->state.is_greeted(by, sender_as<usage_handle>(self));
+      },
+      [self](const usage_copy& theirs) {
+        self->state.take_copy(theirs, sender_as<usage_handle>(self));
+      },
+      [self](const usage_copied& outcome) { self->state.is_copied(outcome); },
+      [self](const usage_sources_question&) { return self->state.sources(); },
+      [self](usage_hand_over) { return self->state.hand_over(); },
       [self](caf::tick_atom) {
         (void)self->state.write();
         self->state.trim();
+        self->state.send_copies();
         self->delayed_send(self, usage_write_interval, caf::tick_atom::value);
       },
       [self](const drain&) {
@@ -91,14 +122,69 @@ void lower_thread_priority() {
 
 namespace {
 
-usage_answer answer_to(const usage_reader_parts& parts, const usage_query& query) {
+std::function<bool()> give_up_of(const usage_reader_parts& parts) {
   const auto deadline = std::chrono::steady_clock::now() + max_usage_report_time;
-  auto report = parts.reader->run(query, [&] {
-    return parts.stopping->load(std::memory_order_relaxed) ||
-           std::chrono::steady_clock::now() >= deadline;
-  });
+  return [&stopping = *parts.stopping, deadline] {
+    return stopping.load(std::memory_order_relaxed) || std::chrono::steady_clock::now() >= deadline;
+  };
+}
+
+usage_answer answer_to(const usage_reader_parts& parts, const usage_query& query) {
+  auto report = parts.reader->run(query, give_up_of(parts));
   if (!report) return {false, report.error(), {}};
   return {true, {}, std::move(*report)};
+}
+
+// Ids as they are, or buckets where the query names an id.
+using usage_sums = boost::unordered_flat_map<std::string, usage_row>;
+
+usage_query query_of(const usage_part_question& question) {
+  usage_query query{question.by, question.per, question.from_s, question.to_s};
+  if (!question.id.empty()) query.id = question.id;
+  return query;
+}
+
+result<void> add_part(const usage_reader_parts& parts, const usage_part_question& question,
+                      const std::string& origin, usage_sums& to) {
+  std::unique_ptr<usage_reader> copy;
+  auto* reader = parts.reader.get();
+  if (origin != parts.origin) {
+    if (!parts.open_copy) return error{errc::not_found, "this node has no such copy"};
+    auto opened = parts.open_copy(origin);
+    if (!opened) return opened.error();
+    copy = std::move(*opened);
+    reader = copy.get();
+  }
+  const auto query = query_of(question);
+  auto rows = reader->run_part(query, question.part, question.parts, give_up_of(parts));
+  if (!rows) return rows.error();
+  for (auto& row : *rows) {
+    const auto key = query.id ? std::to_string(row.start_s) : row.id;
+    const auto [at, fresh] = to.try_emplace(key, row);
+    if (!fresh) at->second.counts += row.counts;
+  }
+  return {};
+}
+
+usage_part part_of(const usage_reader_parts& parts, const usage_part_question& question) {
+  if (static_cast<std::size_t>(question.by) >= usage_dimensions ||
+      static_cast<std::size_t>(question.per) >= usage_periods)
+    return {false, true, "this node knows no such usage", {}};
+  usage_sums sums;
+  for (const auto& origin : question.origins)
+    if (auto added = add_part(parts, question, origin, sums); !added)
+      return {false, added.error().code == errc::invalid, told_to_clients(added.error()), {}};
+  usage_part out{true, false, {}, {}};
+  out.rows.reserve(sums.size());
+  for (auto& [key, row] : sums)
+    out.rows.push_back(std::move(row));
+  return out;
+}
+
+void begin_reading(usage_reader_parts& parts) {
+  // In the handler rather than at the start, where it might still be the thread that spawns.
+  if (parts.yields) lower_thread_priority();
+  parts.yields = false;
 }
 
 } // namespace
@@ -111,10 +197,12 @@ usage_reader_actor(usage_reader_handle::stateful_pointer<usage_reader_state> sel
   return {
       [self](const usage_query_ptr& query) -> usage_answer_ptr {
         auto& own = self->state.parts;
-        // Here rather than above, where it might still be the thread that spawns.
-        if (own.yields) lower_thread_priority();
-        own.yields = false;
+        begin_reading(own);
         return std::make_shared<const usage_answer>(answer_to(own, *query));
+      },
+      [self](const usage_part_question& question) {
+        begin_reading(self->state.parts);
+        return part_of(self->state.parts, question);
       },
       [self](const drain&) { self->quit(); },
   };

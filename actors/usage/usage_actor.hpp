@@ -2,7 +2,9 @@
 #pragma once
 
 #include "actors/base/memory_budget.hpp"
+#include "actors/cluster/link_messages.hpp"
 #include "actors/interfaces/interfaces.hpp"
+#include "actors/usage/usage_copying.hpp"
 #include "actors/usage/usage_messages.hpp"
 #include "actors/usage/usage_metrics.hpp"
 
@@ -11,7 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +30,9 @@ inline constexpr std::uint64_t bytes_per_pending_usage = 384;
 /// Rows deleted in one transaction, and transactions after each write.
 inline constexpr std::size_t usage_trim_rows = 4096;
 inline constexpr int max_usage_trims = 32;
+/// So often copies of other nodes' usage are trimmed, in those intervals: each may have to be
+/// opened.
+inline constexpr std::uint64_t usage_copies_trim_every = 60;
 /// A report that takes longer is given up.
 inline constexpr std::chrono::seconds max_usage_report_time{600};
 
@@ -36,6 +43,8 @@ struct usage_parts {
   std::function<std::int64_t()> wall_ms; ///< milliseconds since the Unix epoch
   std::size_t max_pending_entries = max_pending_usage_entries;
   std::shared_ptr<memory_budget> pending; ///< is told what waits; may be null
+  /// What other nodes counted; null: this node is alone, and hears of no peer.
+  std::shared_ptr<usage_copies> copies{};
 };
 
 /// With its own reminder to write.
@@ -44,17 +53,38 @@ using usage_self = usage_handle::extend<caf::reacts_to<caf::tick_atom>>;
 class usage_actor_state {
  public:
   static constexpr const char* name = "usage"; // CAF shows it
+  using self_ptr = usage_self::stateful_pointer<usage_actor_state>;
 
-  void start(usage_parts parts) { parts_ = std::move(parts); }
+  explicit usage_actor_state(self_ptr self) : self_(self) {}
+
+  void start(usage_parts parts);
   void take(const usage_batch_ptr& batch);
   result<void> write();
   usage_written write_now(const usage_write& more);
   void trim();
 
+  // -- other nodes: usage_exchange.cpp ------------------------------------------------------------
+
+  void peer_came(const peer_up& peer);
+  void peer_went(const peer_down& peer);
+  void is_greeted(const usage_greeting& by, const usage_handle& sender);
+  void take_copy(const usage_copy& theirs, const usage_handle& sender);
+  void is_copied(const usage_copied& outcome);
+  usage_sources sources();
+  caf::result<usage_handed_over> hand_over();
+  /// Sends what is to be sent, and answers a drain that waits for it.
+  void send_copies();
+
  private:
   void note(const result<void>& outcome);
+  void trim_copies();
 
+  self_ptr self_;
   usage_parts parts_;
+  std::optional<usage_copying> copying_; // none: no other node
+  std::map<std::uint16_t, usage_handle> peers_;
+  std::optional<caf::response_promise> handing_over_;
+  std::uint64_t trims_ = 0;
   std::vector<usage_batch_ptr> pending_;
   std::size_t pending_entries_ = 0;
   std::string last_problem_; // told once, not every second
@@ -72,6 +102,9 @@ usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_s
 
 struct usage_reader_parts {
   std::shared_ptr<usage_reader> reader;
+  std::string origin{}; ///< of what it reads
+  /// Opens the copy of another node's usage, by its origin; null: there are none.
+  std::function<result<std::unique_ptr<usage_reader>>(const std::string&)> open_copy{};
   /// Set by another thread: the report under way is given up, and all that follow.
   std::shared_ptr<const std::atomic<bool>> stopping;
   bool yields = true; ///< run at the lowest priority; for an actor with a thread of its own
@@ -83,8 +116,8 @@ class usage_reader_state {
   usage_reader_parts parts;
 };
 
-/// Answers usage_query_ptr with usage_answer_ptr, one after the other; quits at `drain`. A report
-/// may read for minutes: spawn it detached.
+/// Answers usage_query_ptr with usage_answer_ptr and usage_part_question with usage_part, one after
+/// the other; quits at `drain`. A report may read for minutes: spawn it detached.
 usage_reader_handle::behavior_type
 usage_reader_actor(usage_reader_handle::stateful_pointer<usage_reader_state> self,
                    usage_reader_parts parts);

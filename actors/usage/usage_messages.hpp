@@ -1,11 +1,15 @@
 // Messages of the usage actors, all within a node.
 #pragma once
 
+#include "actors/base/compat.hpp"
 #include "actors/usage/usage_rebuild.hpp"
 #include "storage/stores/usage_reader.hpp"
 #include "storage/stores/usage_store.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace penstock {
@@ -15,10 +19,22 @@ namespace penstock {
 /// Answered by the usage reader with usage_answer_ptr.
 using usage_query_ptr = std::shared_ptr<const usage_query>;
 
+/// Whose counts a report over the cluster has.
+struct usage_origin {
+  std::string node;
+  std::string address;       ///< its cluster.listen
+  bool is_copy = false;      ///< the node was not reached: another one kept them
+  std::int64_t known_ms = 0; ///< all that it had counted by then is there; 0: not yet all
+};
+struct usage_coverage {
+  std::vector<usage_origin> nodes;  ///< by name and address
+  std::vector<std::string> missing; ///< addresses of members that nobody knows the counts of
+};
 struct usage_answer {
   bool ok = true;
   error why;
   usage_report report;
+  std::optional<usage_coverage> coverage{}; ///< none: it is of one node
 };
 using usage_answer_ptr = std::shared_ptr<const usage_answer>;
 

@@ -21,7 +21,8 @@ constexpr std::chrono::minutes report_timeout{50};
 
 struct usage_arguments {
   admin_options admin;
-  std::string by = "account", per = "hour", from = "-24h", to = "now", id, order = "requests";
+  std::string by = "account", per = "hour", from = "-24h", to = "now", id, order = "requests",
+              scope = "cluster";
   std::uint32_t top = 10;
   bool json = false, csv = false;
 };
@@ -39,6 +40,7 @@ std::string target_of(const usage_arguments& arguments) {
   add("to", arguments.to);
   add("top", std::to_string(arguments.top));
   add("order", arguments.order);
+  if (arguments.scope != "cluster") add("scope", arguments.scope);
   if (!arguments.id.empty()) add("id", arguments.id);
   if (arguments.csv) add("format", "csv");
   return target;
@@ -70,6 +72,8 @@ int run_usage(const usage_arguments& arguments) {
   if (arguments.json) return print(response->body + '\n');
   const auto view = parse_usage(response->body);
   if (view.has_error()) return complain({errc::unavailable, view.error().message});
+  for (const auto& gap : view->gaps)
+    std::fprintf(stderr, "%s\n", gap.c_str());
   return print(usage_table(*view, arguments.order, shape_of_stdout()));
 }
 
@@ -98,6 +102,9 @@ void add_usage_command(CLI::App& app, int& exit) {
       ->check(CLI::IsMember({"requests", "events", "bytes", "refused"}));
   command->add_option("--id", arguments->id, "This one over time, rather than the top")
       ->type_name("ID");
+  option("--scope", arguments->scope, "Of which nodes: all of the cluster, or the one asked",
+         "WHAT")
+      ->check(CLI::IsMember({"cluster", "node"}));
   auto* json = command->add_flag("--json", arguments->json, "Print what the admin plane answers");
   command->add_flag("--csv", arguments->csv, "Print comma-separated values")->excludes(json);
   add_admin_options(*command, arguments->admin);

@@ -13,13 +13,13 @@ namespace penstock {
 result<void> admin_unit::start() {
   for (auto* each : needs_.all_units)
     each->add_figures(needs_.figures);
-  auto started =
-      admin_server::start({core_.settings.admin, core_.system, needs_.delivery.queue(), core_.state,
-                           needs_.figures, needs_.accounts.actor(), needs_.usage.reader(),
-                           needs_.usage_rebuild.actor(), needs_.usage_rebuild.board(),
-                           needs_.delivery.dead_letters(), needs_.delivery.replays(), needs_.drain,
-                           // A drain that is asked for is one that a signal asks for.
-                           [] { ::kill(::getpid(), SIGTERM); }});
+  auto started = admin_server::start(
+      {core_.settings.admin, core_.system, needs_.delivery.queue(), core_.state, needs_.figures,
+       needs_.accounts.actor(), needs_.usage.reader(), needs_.usage.gatherer(),
+       needs_.usage_rebuild.actor(), needs_.usage_rebuild.board(), needs_.delivery.dead_letters(),
+       needs_.delivery.replays(), needs_.drain,
+       // A drain that is asked for is one that a signal asks for.
+       [] { ::kill(::getpid(), SIGTERM); }});
   if (!started) return started.error();
   server_ = std::move(*started);
   return {};

@@ -89,6 +89,8 @@ result<void> cluster_unit::start() {
   here.version = cluster.max_wire_version;
   here.accounts = needs_.accounts.actor();
   here.replicas = needs_.replication.replicas();
+  here.usage = needs_.usage.writer();
+  here.usage_reader = needs_.usage.reader();
   here.limiters = needs_.lanes.limiters();
   append(here.front_ends, needs_.lanes.front_ends());
   if (!is_fixed) {
@@ -129,6 +131,7 @@ void cluster_unit::start_membership(const peer_up& here) {
   append(parts.placed, here.limiters);
   append(parts.placed, needs_.lanes.indexes());
   append(parts.placed, needs_.extensions.wanting_members());
+  if (needs_.usage.gatherer()) parts.placed.push_back(needs_.usage.gatherer());
   parts.limiters = here.limiters;
   parts.metrics = membership_metrics_;
   parts.board = board_;
@@ -167,6 +170,8 @@ void cluster_unit::start_links(const peer_up& here, const std::vector<std::strin
   told_of_peers.push_back(here.accounts);
   told_of_peers.push_back(needs_.replication.replicator());
   told_of_peers.push_back(needs_.replication.replicas());
+  if (needs_.usage.writer()) told_of_peers.push_back(needs_.usage.writer());
+  if (needs_.usage.gatherer()) told_of_peers.push_back(needs_.usage.gatherer());
   if (membership_) told_of_peers.push_back(membership_);
   append(told_of_peers, needs_.extensions.wanting_members());
   auto settings = core_.settings.cluster;

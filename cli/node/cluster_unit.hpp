@@ -11,6 +11,7 @@
 #include "cli/node/replication_unit.hpp"
 #include "cli/node/request_lanes.hpp"
 #include "cli/node/unit.hpp"
+#include "cli/node/usage_unit.hpp"
 #include "net/links/cluster_tls.hpp"
 
 #include <memory>
@@ -27,6 +28,7 @@ struct cluster_needs {
   const directory_unit& directory;
   const accounts_unit& accounts;
   const replication_unit& replication;
+  const usage_unit& usage;
   const extensions_unit& extensions;
   const metrics_sources& figures; ///< what it tells others of this node's load
 };

@@ -18,6 +18,10 @@ result<void> usage_unit::start() {
   if (!opened) return opened.error();
   usage_parts parts;
   parts.store = std::move(*store);
+  usage_reader_parts reading{std::move(*opened), parts.store->about().origin, {}, stopping_, true};
+  if (core_.has_peers()) {
+    if (auto kept = keep_copies(parts, reading); !kept) return kept;
+  }
   parts.keep.keep_ms = {settings.minute_retention_ms, settings.hour_retention_ms,
                         settings.day_retention_ms, 0ms};
   parts.keep.max_rows = settings.max_rows;
@@ -26,12 +30,39 @@ result<void> usage_unit::start() {
   parts.max_pending_entries = core_.settings.memory.usage_pending_entries;
   parts.pending = budget_;
   writer_ = core_.system.spawn<caf::detached>(usage_actor, std::move(parts));
-  reader_ = core_.system.spawn<caf::detached>(
-      usage_reader_actor, usage_reader_parts{std::move(*opened), stopping_, true});
+  reader_ = core_.system.spawn<caf::detached>(usage_reader_actor, std::move(reading));
+  if (core_.has_peers())
+    gatherer_ = core_.system.spawn(
+        usage_gatherer,
+        usage_gatherer_parts{writer_, reader_, core_.settings.cluster.listen, members_});
   return {};
 }
 
+result<void> usage_unit::keep_copies(usage_parts& parts, usage_reader_parts& reading) {
+  store_report found;
+  auto copies = usage_copies::open(core_.settings.data_dir, &found);
+  storage_.tell_damage(found);
+  if (!copies) return copies.error();
+  parts.copies = std::move(*copies);
+  auto about = parts.store->about();
+  about.node = core_.settings.node_name;
+  about.address = core_.settings.cluster.listen;
+  reading.open_copy = [dir = core_.settings.data_dir](const std::string& origin) {
+    return usage_reader::open_copy(usage_copies::file_of(dir, origin));
+  };
+  return parts.store->describe(about);
+}
+
+// The last counts of the front ends came before: what they answered is counted.
+void usage_unit::hand_over(node_drain& by) {
+  if (!gatherer_) return;
+  if (!by.ask<usage_handed_over>(writer_, by.soon(usage_hand_over_time), usage_hand_over{}))
+    by.leave_over("not all of this node's usage could be handed over to another node in time; it "
+                  "is kept here, and counted again when a node runs on this directory");
+}
+
 void usage_unit::drain(drain_step step, node_drain& by) {
+  if (step == drain_step::tell_holders) hand_over(by);
   if (step == drain_step::save_usage) by.save(writer_, "usage");
 }
 
@@ -39,6 +70,7 @@ void usage_unit::stop() {
   stopping_->store(true);
   end_actor(writer_);
   end_actor(reader_);
+  end_actor(gatherer_);
 }
 
 void usage_unit::add_figures(metrics_sources& to) {

@@ -60,6 +60,30 @@ std::vector<usage_view::row> all_buckets(const json::array& given, std::int64_t 
   return rows;
 }
 
+// An id may come from a header: nothing in it may move the cursor or change colours.
+std::string printable(std::string text) {
+  for (auto& c : text)
+    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte >= 0x7f) c = '?';
+  return text;
+}
+
+// Of a node that was reached there is nothing to say.
+void read_gaps(const json::object& report, std::vector<std::string>& gaps) {
+  if (!report.contains("nodes")) return;
+  for (const auto& one : report.at("nodes").as_array()) {
+    const auto& node = one.as_object();
+    if (node.at("source").as_string() != "copy") continue;
+    const auto name = printable(text_at(node, "node")) + " (" + printable(text_at(node, "address"));
+    gaps.push_back(node.at("known_to").is_null()
+                       ? name + ") was not reached; what is known of its usage is not whole"
+                       : name + ") was not reached; its usage is known up to " +
+                             text_at(node, "known_to"));
+  }
+  for (const auto& address : report.at("missing").as_array())
+    gaps.push_back(printable(std::string{address.as_string()}) +
+                   " was not reached; its usage is missing here");
+}
+
 usage_view read(const json::object& report) {
   usage_view view;
   view.by = text_at(report, "by");
@@ -67,6 +91,7 @@ usage_view read(const json::object& report) {
   view.from = text_at(report, "from");
   view.to = text_at(report, "to");
   view.total = counts_at(report.at("total").as_object());
+  read_gaps(report, view.gaps);
   if (report.contains("id")) {
     view.id = text_at(report, "id");
     const auto from = parse_rfc3339(view.from), to = parse_rfc3339(view.to);
@@ -79,13 +104,6 @@ usage_view read(const json::object& report) {
   for (const auto& one : report.at("top").as_array())
     view.rows.push_back({text_at(one.as_object(), "id"), counts_at(one.as_object())});
   return view;
-}
-
-// An id may come from a header: nothing in it may move the cursor or change colours.
-std::string printable(std::string text) {
-  for (auto& c : text)
-    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte >= 0x7f) c = '?';
-  return text;
 }
 
 using cells = std::array<std::string, number_columns>;

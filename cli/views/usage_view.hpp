@@ -23,6 +23,8 @@ struct usage_view {
   usage_counts total;
   std::uint64_t ids = 0;
   std::vector<row> rows;
+  /// Of a cluster, a sentence each: nodes whose counts are missing, or known up to a time only.
+  std::vector<std::string> gaps;
 };
 
 /// Reads what GET /v1/admin/usage answers. Errors: unavailable when it is something else.

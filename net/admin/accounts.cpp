@@ -157,7 +157,9 @@ json::object plan_json(const plan_entry& entry, const plan_listing& all) {
   const auto keys = all.keys.find(entry.rules.name);
   return {{"name", entry.rules.name},
           {"limits", json::parse(limits_text(entry.rules.limits))},
-          {"source", entry.stored ? "admin" : "configuration"},
+          {"source", entry.stored    ? "admin"
+                     : entry.missing ? "missing"
+                                     : "configuration"},
           {"keys", keys == all.keys.end() ? 0 : keys->second},
           {"changed", time_or_null(entry.changed_ms)}};
 }

@@ -38,7 +38,8 @@ struct admin_context {
   const node_state& node;
   const metrics_sources& metrics;
   const bearer_token& token;
-  usage_reader_handle usage{}; ///< answers usage_query_ptr; null: usage is not counted
+  usage_reports_handle usage{};         ///< of this node; null: usage is not counted
+  usage_reports_handle cluster_usage{}; ///< of all nodes; null: this one is alone
   usage_rebuilder_handle usage_rebuilder{};
   std::shared_ptr<usage_rebuild_status> usage_rebuild{}; ///< what it is doing
   /// Reports under way; those waited for when the server ends outlive this context.

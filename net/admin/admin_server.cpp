@@ -93,8 +93,16 @@ class server final : public admin_server {
         operator_answers_{parts.settings.max_answers_bytes / 2}, io_{std::move(io)},
         acceptor_{std::move(acceptor)}, port_{acceptor_.local_endpoint().port()},
         token_{parts.settings.token}, gatekeeper_{parts.settings.hosts}, actors_{parts.sys, *io_},
-        context_{actors_, parts.queue, parts.accounts,        parts.node,         parts.metrics,
-                 token_,  parts.usage, parts.usage_rebuilder, parts.usage_rebuild} {
+        context_{actors_,
+                 parts.queue,
+                 parts.accounts,
+                 parts.node,
+                 parts.metrics,
+                 token_,
+                 parts.usage,
+                 parts.cluster_usage,
+                 parts.usage_rebuilder,
+                 parts.usage_rebuild} {
     context_.dead_letters = parts.dead_letters;
     context_.replays = parts.replays;
     context_.drain = std::move(parts.drain);

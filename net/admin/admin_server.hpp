@@ -39,8 +39,9 @@ struct admin_parts {
   queue_handle queue; ///< see queue_actor.hpp
   const node_state& node;
   const metrics_sources& metrics;
-  accounts_handle accounts{};  ///< see accounts_actor.hpp; without one keys and plans are a 503
-  usage_reader_handle usage{}; ///< see usage_actor.hpp; null: usage is not counted
+  accounts_handle accounts{};   ///< see accounts_actor.hpp; without one keys and plans are a 503
+  usage_reports_handle usage{}; ///< of this node; null: usage is not counted
+  usage_reports_handle cluster_usage{};     ///< see usage_gatherer.hpp; null: this node is alone
   usage_rebuilder_handle usage_rebuilder{}; ///< see usage_rebuilder.hpp; null likewise
   std::shared_ptr<usage_rebuild_status> usage_rebuild{};
   dead_letters_handle dead_letters{};    ///< see dead_letters_actor.hpp; null: 503

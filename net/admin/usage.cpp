@@ -30,8 +30,8 @@ constexpr std::string_view time_rule =
 using parameters = std::map<std::string, std::string, std::less<>>;
 
 result<parameters> parameters_of(std::string_view query) {
-  constexpr std::array<std::string_view, 8> known{"by",  "per", "from",  "to",
-                                                  "top", "id",  "order", "format"};
+  constexpr std::array<std::string_view, 9> known{"by", "per",   "from",   "to",   "top",
+                                                  "id", "order", "format", "scope"};
   parameters out;
   while (!query.empty()) {
     const auto end = query.find('&');
@@ -42,8 +42,8 @@ result<parameters> parameters_of(std::string_view query) {
     const auto name = pair.substr(0, equals);
     if (std::find(known.begin(), known.end(), name) == known.end())
       return error{errc::invalid, "'" + std::string{name} +
-                                      "' is not known; by, per, from, to, top, id, order and "
-                                      "format are"};
+                                      "' is not known; by, per, from, to, top, id, order, "
+                                      "format and scope are"};
     const auto value = percent_decode(pair.substr(std::min(equals + 1, pair.size())));
     if (!value) return wrong(name, "percent-encoded: % and two hexadecimal digits");
     out.insert_or_assign(std::string{name}, *value);
@@ -122,6 +122,8 @@ result<usage_request> parse_usage_request(std::string_view text, std::int64_t no
   if (order == order_names.end()) return wrong("order", "requests, events, bytes or refused");
   const auto format = value("format", "json");
   if (format != "json" && format != "csv") return wrong("format", "json or csv");
+  const auto scope = value("scope", "cluster");
+  if (scope != "cluster" && scope != "node") return wrong("scope", "cluster or node");
   query.by = *by;
   query.per = *per;
   // A range that ends within a second takes it in.
@@ -132,10 +134,45 @@ result<usage_request> parse_usage_request(std::string_view text, std::int64_t no
   if (given->contains("id")) query.id = given->find("id")->second;
   if (query.id && query.id->empty()) return wrong("id", "an id as a report without it names them");
   out.as_csv = format == "csv";
+  out.of_node = scope == "node";
   return out;
 }
 
-std::string usage_json(const usage_query& query, const usage_report& report) {
+namespace {
+
+void append_coverage(std::string& out, const usage_coverage& coverage) {
+  out += ",\"nodes\":[";
+  bool first = true;
+  for (const auto& node : coverage.nodes) {
+    out += first ? "{\"node\":" : ",{\"node\":";
+    first = false;
+    append_json_any(out, node.node);
+    out += ",\"address\":";
+    append_json_any(out, node.address);
+    out.append(",\"source\":\"").append(node.is_copy ? "copy" : "node");
+    out += "\",\"known_to\":";
+    out += node.known_ms > 0 ? '"' + rfc3339(node.known_ms) + '"' : "null";
+    out += '}';
+  }
+  out += "],\"missing\":[";
+  for (std::size_t i = 0; i < coverage.missing.size(); ++i) {
+    if (i > 0) out += ',';
+    append_json_any(out, coverage.missing[i]);
+  }
+  out += ']';
+}
+
+std::string list_of(const std::vector<std::string>& addresses) {
+  std::string out;
+  for (const auto& address : addresses)
+    out += (out.empty() ? "" : ", ") + address;
+  return out;
+}
+
+} // namespace
+
+std::string usage_json(const usage_query& query, const usage_report& report,
+                       const std::optional<usage_coverage>& coverage) {
   std::string out = "{\"by\":\"";
   out.append(name_of(query.by)).append("\",\"per\":\"").append(name_of(query.per));
   out.append("\",\"from\":\"").append(rfc3339(report.from_s * 1000));
@@ -164,7 +201,9 @@ std::string usage_json(const usage_query& query, const usage_report& report) {
     append_counts(out, row.counts);
     out += '}';
   }
-  return out + "]}";
+  out += ']';
+  if (coverage) append_coverage(out, *coverage);
+  return out + '}';
 }
 
 std::string usage_csv(const usage_query& query, const usage_report& report) {
@@ -195,15 +234,20 @@ boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_req
         problem{.status = 503, .detail = "as many usage reports are under way as may be at once"});
   const under_way counted{context.usage_reports};
   usage_query_ptr query = std::make_shared<const usage_query>(command->query);
+  const bool of_node = command->of_node || !context.cluster_usage;
   const auto answer = co_await context.actors.ask<usage_answer_ptr>(
-      context.usage, query, (max_usage_reports + 1) * max_usage_report_time);
+      of_node ? context.usage : context.cluster_usage, query,
+      (max_usage_reports + 1) * max_usage_report_time);
   if (!answer) co_return answer_of(answer.error());
   const auto& got = **answer;
   if (!got.ok) co_return answer_of(got.why);
-  if (command->as_csv)
-    co_return admin_answer{.content_type = "text/csv; charset=utf-8; header=present",
-                           .body = usage_csv(*query, got.report)};
-  co_return admin_answer{.body = usage_json(*query, got.report)};
+  admin_answer out;
+  if (got.coverage && !got.coverage->missing.empty())
+    out.headers.emplace_back(usage_missing_header, list_of(got.coverage->missing));
+  if (command->as_csv) out.content_type = "text/csv; charset=utf-8; header=present";
+  out.body =
+      command->as_csv ? usage_csv(*query, got.report) : usage_json(*query, got.report, got.coverage);
+  co_return out;
 }
 
 constexpr admin_route routes_of_usage[] = {

@@ -26,12 +26,24 @@ constexpr std::string_view error_type = "@error";
 
 // Those that nodes say to each other, without "penstock::". All others stay within a node, and
 // some of these do no harm but to who sends them.
-constexpr std::array<std::string_view, 23> messages_of_peers{
-    "accounts_digest", "accounts_records", "away_answer",     "away_question", "backup_rows",
-    "backup_taken",    "forward_reply",    "forward_request", "hello",         "key_rows",
-    "keys_taken",      "leases_returned",  "limits_query",    "limits_reply",  "owner_reply",
-    "owner_request",   "replica_batch",    "replica_held",    "replica_news",  "returns_taken",
-    "shard_rows",      "shard_taken",      "welcome"};
+constexpr std::array<std::string_view, 33> messages_of_peers{
+    "accounts_digest", "accounts_records",
+    "away_answer",     "away_question",
+    "backup_rows",     "backup_taken",
+    "forward_reply",   "forward_request",
+    "hello",           "key_rows",
+    "keys_taken",      "leases_returned",
+    "limits_query",    "limits_reply",
+    "owner_reply",     "owner_request",
+    "plan_answer",     "plan_kept",
+    "plan_question",   "replica_batch",
+    "replica_held",    "replica_news",
+    "returns_taken",   "shard_rows",
+    "shard_taken",     "usage_copied",
+    "usage_copy",      "usage_greeting",
+    "usage_part",      "usage_part_question",
+    "usage_sources",   "usage_sources_question",
+    "welcome"};
 constexpr std::string_view own_namespace = "penstock::";
 
 // A node's id: the name of its form, a process number of 32 bits, 20 bytes of the host.

@@ -15,6 +15,7 @@
 #include "storage/stores/dead_letter_store.hpp"
 #include "storage/stores/replay_store.hpp"
 #include "storage/stores/store_opening.hpp"
+#include "storage/stores/usage_copies.hpp"
 #include "storage/stores/usage_store.hpp"
 
 #include <algorithm>
@@ -214,7 +215,9 @@ class data_dir_check {
 
   result<void> check_usage() {
     if (!is_there("usage.db")) return {};
-    return noted(usage_store::open(dir_, &stores_));
+    if (auto own = usage_store::open(dir_, &stores_); !own) return noted(own);
+    if (!is_there("usage-copies")) return {};
+    return noted(usage_copies::open(dir_, &stores_));
   }
 
   result<void> check_accounts() {

@@ -38,10 +38,16 @@ struct plan_record {
   std::uint64_t version = 0;
   std::string limits = "[]"; ///< JSON, as the admin API shows it
   std::int64_t changed_ms = 0;
-  std::int64_t deleted_ms = 0; ///< a deleted plan is kept as a tombstone
+  std::int64_t deleted_ms = 0; ///< a deleted plan is kept as a tombstone, see keeps_limits()
 
   bool operator==(const plan_record&) const = default;
 };
+
+/// Whether a tombstone has the limits that its plan had: those of version 9 of the wire and before
+/// do not, and say that the plan was changed when it was deleted.
+inline bool keeps_limits(const plan_record& tombstone) {
+  return tombstone.deleted_ms > tombstone.changed_ms;
+}
 
 /// Keys and plans that belong together: all there are, or those that changed.
 struct account_records {

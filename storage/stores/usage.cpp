@@ -48,6 +48,21 @@ std::int64_t next_bucket_s(usage_period period, std::int64_t start_s) {
   return start_s + width_s(period);
 }
 
+bool is_usage_origin(std::string_view text) {
+  return text.size() == usage_origin_size &&
+         text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+// FNV-1a, with the end of MurmurHash3: it needs no secret, since an id that was aimed at a part
+// makes that part larger, and no more.
+std::uint32_t usage_part_of(std::string_view id, std::uint32_t parts) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : id)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
+  return parts == 0 ? 0 : static_cast<std::uint32_t>((hash ^ hash >> 33) % parts);
+}
+
 std::string_view name_of(usage_dimension dimension) {
   return dimension_names[static_cast<std::size_t>(dimension)];
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -61,6 +62,47 @@ inline constexpr std::size_t usage_periods = 4;
 std::int64_t bucket_start_s(usage_period period, std::int64_t time_s);
 /// When the next one begins.
 std::int64_t next_bucket_s(usage_period period, std::int64_t start_s);
+
+/// A row of a usage store: what was counted of an id in one bucket. Counts only grow. So of two
+/// states of one row the greater is the later, and to take the greater over is right however often
+/// and in whatever order states come.
+struct usage_state {
+  usage_period period = usage_period::minute;
+  usage_dimension by = usage_dimension::account;
+  std::int64_t start_s = 0;
+  std::string id;
+  usage_counts counts;
+
+  bool operator==(const usage_state&) const = default;
+};
+
+/// Where a row is in its store; they sort as the store holds its rows.
+struct usage_key {
+  usage_period period = usage_period::minute;
+  usage_dimension by = usage_dimension::account;
+  std::int64_t start_s = 0;
+  std::int64_t name = 0; ///< the store's own number of the id
+
+  auto operator<=>(const usage_key&) const = default;
+};
+
+/// Whose counts a store has.
+struct usage_about {
+  /// Of this one store, from its making on: 32 hexadecimal digits, at random. A node that begins
+  /// anew has another one.
+  std::string origin;
+  std::string node;          ///< node.name of who counted
+  std::string address;       ///< its cluster.listen; "" on a node alone
+  std::int64_t known_ms = 0; ///< of a copy: all that the node had written by then is in it
+  std::string given_by;      ///< of a copy: the origin of the node that it came from
+
+  bool operator==(const usage_about&) const = default;
+};
+inline constexpr std::size_t usage_origin_size = 32;
+bool is_usage_origin(std::string_view text);
+
+/// Reports over more ids than fit are made in parts: in which an id is, the same on all nodes.
+std::uint32_t usage_part_of(std::string_view id, std::uint32_t parts);
 
 std::string_view name_of(usage_dimension dimension);
 std::string_view name_of(usage_period period);

@@ -3,6 +3,8 @@
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/usage_schema.hpp"
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -72,6 +74,9 @@ class sqlite_usage_reader final : public usage_reader {
       : db_(std::move(db)), names_a_pass_{names_a_pass} {}
   result<void> prepare();
   result<usage_report> run(const usage_query& query, const std::function<bool()>& give_up) override;
+  result<std::vector<usage_row>> run_part(const usage_query& query, std::uint32_t part,
+                                          std::uint32_t parts,
+                                          const std::function<bool()>& give_up) override;
   result<void> visit(usage_dimension by, usage_period per, std::int64_t from_s, std::int64_t to_s,
                      const std::function<void(const usage_row&)>& visit,
                      const std::function<bool()>& give_up) override;
@@ -82,6 +87,9 @@ class sqlite_usage_reader final : public usage_reader {
   };
   result<usage_report> run_top(const usage_query& query);
   result<usage_report> run_one(const usage_query& query);
+  result<std::vector<usage_row>> sum_part(const usage_query& query, std::uint32_t part,
+                                          std::uint32_t parts);
+  error given_up_or(const error& why, const std::function<bool()>& give_up) const;
   template <class MayBegin, class Row>
   result<void> scan_slices(usage_dimension by, usage_period per, std::int64_t from_s,
                            std::int64_t to_s, MayBegin may_begin_slice, Row take);
@@ -93,7 +101,7 @@ class sqlite_usage_reader final : public usage_reader {
   sqlite_database db_; // before the statements
   std::int64_t names_a_pass_;
   std::array<period_statements, usage_periods> of_;
-  sqlite_statement last_name_, find_name_, text_of_name_;
+  sqlite_statement last_name_, find_name_, text_of_name_, all_names_;
   const std::function<bool()>* give_up_ = nullptr;
 };
 
@@ -111,6 +119,7 @@ result<void> sqlite_usage_reader::prepare() {
   make(last_name_, "SELECT max(id) FROM name");
   make(find_name_, "SELECT id FROM name WHERE text = ?1");
   make(text_of_name_, "SELECT text FROM name WHERE id = ?1");
+  make(all_names_, "SELECT id, text FROM name");
   if (!make.outcome()) return make.outcome();
   sqlite3_progress_handler(
       db_.raw(), steps_between_questions,
@@ -130,15 +139,17 @@ result<usage_report> sqlite_usage_reader::run(const usage_query& query,
   give_up_ = &give_up;
   auto report = query.id ? run_one(aligned) : run_top(aligned);
   give_up_ = nullptr;
-  if (!report) {
-    if (give_up())
-      return error{errc::unavailable, "the report was given up: it took too long, or the node is "
-                                      "stopping; take a coarser period or a shorter range"};
-    return report;
-  }
+  if (!report) return given_up_or(report.error(), give_up);
   report->from_s = aligned.from_s;
   report->to_s = aligned.to_s;
   return report;
+}
+
+error sqlite_usage_reader::given_up_or(const error& why,
+                                       const std::function<bool()>& give_up) const {
+  if (!give_up()) return why;
+  return {errc::unavailable, "the report was given up: it took too long, or the node is "
+                             "stopping; take a coarser period or a shorter range"};
 }
 
 // The single number that a statement gives; 0 when it gives none.
@@ -246,6 +257,51 @@ result<void> sqlite_usage_reader::sum_names(const usage_query& query, std::int64
       });
 }
 
+// -- a part ---------------------------------------------------------------------------------------
+
+result<std::vector<usage_row>> sqlite_usage_reader::run_part(const usage_query& query,
+                                                             std::uint32_t part,
+                                                             std::uint32_t parts,
+                                                             const std::function<bool()>& give_up) {
+  auto aligned = query;
+  aligned.from_s = bucket_start_s(query.per, query.from_s);
+  give_up_ = &give_up;
+  auto rows = [&]() -> result<std::vector<usage_row>> {
+    if (!query.id) return sum_part(aligned, part, parts);
+    auto report = run_one(aligned);
+    if (!report) return report.error();
+    return std::move(report->rows);
+  }();
+  give_up_ = nullptr;
+  if (!rows) return given_up_or(rows.error(), give_up);
+  return rows;
+}
+
+result<std::vector<usage_row>>
+sqlite_usage_reader::sum_part(const usage_query& query, std::uint32_t part, std::uint32_t parts) {
+  std::vector<usage_row> rows;
+  boost::unordered_flat_map<std::int64_t, std::size_t> place_of; // by name
+  auto more = all_names_.step();
+  for (; more && *more; more = all_names_.step()) {
+    const auto text = all_names_.bytes(1);
+    if (usage_part_of(text, parts) != part) continue;
+    place_of.emplace(all_names_.integer(0), rows.size());
+    rows.push_back({std::string{text}, 0, {}});
+  }
+  all_names_.reset();
+  if (!more) return more.error();
+  auto summed = scan_slices(
+      query.by, query.per, query.from_s, query.to_s, [] { return result<void>{}; },
+      [&](std::int64_t, std::int64_t name, sqlite_statement& row) {
+        const auto place = place_of.find(name);
+        if (place != place_of.end()) rows[place->second].counts += counts_at(row, 2);
+        return result<void>{};
+      });
+  if (!summed) return summed.error();
+  std::erase_if(rows, [](const usage_row& row) { return row.counts == usage_counts{}; });
+  return rows;
+}
+
 // -- one id ---------------------------------------------------------------------------------------
 
 // A look-up a bucket: the key has the bucket before the name.
@@ -276,15 +332,24 @@ result<usage_report> sqlite_usage_reader::run_one(const usage_query& query) {
   return report;
 }
 
-} // namespace
-
-result<std::unique_ptr<usage_reader>> usage_reader::open(const std::filesystem::path& dir,
-                                                         std::int64_t names_a_pass) {
-  auto db = sqlite_database::open(dir / usage_file_name, sqlite_mode::read_only);
+result<std::unique_ptr<usage_reader>> open_usage_reader(const std::filesystem::path& file,
+                                                        std::int64_t names_a_pass) {
+  auto db = sqlite_database::open(file, sqlite_mode::read_only);
   if (!db) return db.error();
   auto reader = std::make_unique<sqlite_usage_reader>(std::move(*db), names_a_pass);
   if (auto done = reader->prepare(); !done) return done.error();
   return std::unique_ptr<usage_reader>{std::move(reader)};
+}
+
+} // namespace
+
+result<std::unique_ptr<usage_reader>> usage_reader::open(const std::filesystem::path& dir,
+                                                         std::int64_t names_a_pass) {
+  return open_usage_reader(dir / usage_file_name, names_a_pass);
+}
+
+result<std::unique_ptr<usage_reader>> usage_reader::open_copy(const std::filesystem::path& file) {
+  return open_usage_reader(file, usage_names_a_pass);
 }
 
 } // namespace penstock

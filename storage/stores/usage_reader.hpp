@@ -58,12 +58,21 @@ class usage_reader {
   /// Opens `dir`/usage.db, which a usage_store has made.
   static result<std::unique_ptr<usage_reader>> open(const std::filesystem::path& dir,
                                                     std::int64_t names_a_pass = usage_names_a_pass);
+  /// The same for the copy of another node's.
+  static result<std::unique_ptr<usage_reader>> open_copy(const std::filesystem::path& file);
   virtual ~usage_reader() = default;
 
   /// `give_up` is asked every few thousand steps; true ends the report with errc::unavailable.
   /// Errors: invalid for a range of too many buckets.
   virtual result<usage_report> run(const usage_query& query,
                                    const std::function<bool()>& give_up) = 0;
+
+  /// What a report over several stores adds up: of the ids in that part (see usage_part_of) the
+  /// sums over the range; or, where the query names an id, its buckets. `top` and `order` count for
+  /// nothing. Errors as above.
+  virtual result<std::vector<usage_row>> run_part(const usage_query& query, std::uint32_t part,
+                                                  std::uint32_t parts,
+                                                  const std::function<bool()>& give_up) = 0;
 
   /// Calls `visit` with each row of a dimension in the buckets that begin in [from_s, to_s), by
   /// time; not in one transaction. `give_up` as above.

@@ -7,13 +7,16 @@ inline constexpr const char* usage_file_name = "usage.db";
 
 /// A period's table is read and written by (dimension, start): what is written now lies together,
 /// so does what is deleted, and a report reads nothing but its own range. `size` counts the rows,
-/// so that nobody has to. `name.last_month` tells when a name is no longer needed.
+/// so that nobody has to. `name.last_month` tells when a name is no longer needed. `about` says
+/// whose counts these are: see usage_about.
 inline constexpr const char* usage_schema = R"sql(
 CREATE TABLE IF NOT EXISTS name(
   id INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE,
   last_month INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS about(item TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO about VALUES ('origin', lower(hex(randomblob(16))));
 CREATE TABLE IF NOT EXISTS size(period INTEGER PRIMARY KEY, rows INTEGER NOT NULL);
 INSERT OR IGNORE INTO size VALUES (0, 0), (1, 0), (2, 0), (3, 0);
 CREATE TABLE IF NOT EXISTS minute(

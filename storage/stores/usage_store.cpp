@@ -6,9 +6,12 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace penstock {
@@ -30,6 +33,12 @@ constexpr std::string_view select_usage_sizes = "SELECT period, rows FROM size";
 constexpr store_kind usage_kind{
     .mark = store_mark('u', 's'),
     .holds = "usage; 'penstock usage rebuild' counts again what the journal still has",
+    .remedy = {},
+    .is_synced = false};
+
+constexpr store_kind usage_copy_kind{
+    .mark = store_mark('u', 'c'),
+    .holds = "the usage of another node; where that node runs, it is copied again",
     .remedy = {},
     .is_synced = false};
 
@@ -56,6 +65,11 @@ void merge(std::vector<sum_row>& rows) {
   rows.resize(kept);
 }
 
+/// Of what goes to copies, and into them.
+struct copy_statements {
+  sqlite_statement one, after, raise;
+};
+
 struct period_statements {
   sqlite_statement update, insert, oldest, boundary, remove, remove_to;
 };
@@ -65,7 +79,16 @@ class sqlite_usage_store final : public usage_store {
   /// Statements only; without start() they come to nothing.
   result<void> prepare(sqlite_database& db);
   result<void> start(sqlite_database db);
-  result<void> write(std::span<const usage_batch_ptr> batches) override;
+  result<void> write(std::span<const usage_batch_ptr> batches,
+                     std::vector<usage_key>& changed) override;
+  usage_about about() const override { return about_; }
+  result<void> describe(const usage_about& about) override;
+  result<std::vector<usage_state>> states(std::span<const usage_key> keys) override;
+  result<std::vector<usage_state>> states_after(usage_key& last, std::size_t max) override;
+  result<void> raise(std::span<const usage_state> rows, const usage_about& about) override;
+  std::uint64_t names() const override { return names_; }
+  /// Of a copy that was made now.
+  result<void> adopt(const std::string& origin);
   result<bool> trim(const usage_retention& keep, std::int64_t now_ms,
                     std::size_t max_rows) override;
   std::uint64_t rows() const override {
@@ -79,7 +102,11 @@ class sqlite_usage_store final : public usage_store {
   template <class Work>
   auto in_transaction(Work&& work) -> decltype(work());
 
-  result<void> add_all(std::span<const usage_batch_ptr> batches);
+  result<void> add_all(std::span<const usage_batch_ptr> batches, std::vector<usage_key>& changed);
+  result<void> raise_row(const usage_state& row);
+  result<void> save_about(const usage_about& about);
+  result<void> read_about();
+  result<std::string> text_of(std::int64_t name);
   result<std::int64_t> name_id(const std::string& text);
   result<void> add(usage_period period, const sum_row& row);
   result<void> save_sizes(const std::array<std::uint64_t, usage_periods>& before);
@@ -92,9 +119,13 @@ class sqlite_usage_store final : public usage_store {
 
   std::optional<sqlite_database> db_; // before the statements
   std::array<period_statements, usage_periods> of_;
+  std::array<copy_statements, usage_periods> copy_of_;
+  sqlite_statement text_of_name_, read_about_, save_about_;
   sqlite_statement find_name_, insert_name_, touch_name_, last_name_, remove_names_, save_size_;
   boost::unordered_flat_map<std::string, std::int64_t> name_ids_;
   std::array<std::uint64_t, usage_periods> rows_{};
+  usage_about about_;
+  std::uint64_t names_ = 0;
   std::int64_t swept_names_to_ = 0; // ids up to here were looked at since months last went
 };
 
@@ -119,10 +150,24 @@ result<void> sqlite_usage_store::prepare(sqlite_database& db) {
     make(of.boundary, "SELECT start, name FROM " + table +
                           " WHERE dimension = ?1 AND start < ?2 ORDER BY start, name"
                           " LIMIT 1 OFFSET ?3");
+    auto& copy = copy_of_[p];
+    make(copy.one, "SELECT requests, events, bytes, refused FROM " + table +
+                       " WHERE dimension = ?1 AND start = ?2 AND name = ?3");
+    make(copy.after, "SELECT dimension, start, name, requests, events, bytes, refused FROM " +
+                         table +
+                         " WHERE (dimension, start, name) > (?1, ?2, ?3)"
+                         " ORDER BY dimension, start, name LIMIT ?4");
+    make(copy.raise, "UPDATE " + table +
+                         " SET requests = max(requests, ?4), events = max(events, ?5),"
+                         " bytes = max(bytes, ?6), refused = max(refused, ?7)"
+                         " WHERE dimension = ?1 AND start = ?2 AND name = ?3");
     make(of.remove, "DELETE FROM " + table + " WHERE dimension = ?1 AND start < ?2");
     make(of.remove_to,
          "DELETE FROM " + table + " WHERE dimension = ?1 AND (start, name) <= (?2, ?3)");
   }
+  make(text_of_name_, "SELECT text FROM name WHERE id = ?1");
+  make(read_about_, "SELECT item, value FROM about");
+  make(save_about_, "INSERT OR REPLACE INTO about VALUES (?1, ?2)");
   make(find_name_, "SELECT id FROM name WHERE text = ?1");
   make(insert_name_, "INSERT INTO name(text) VALUES (?1)");
   make(touch_name_, "UPDATE name SET last_month = max(last_month, ?2) WHERE id = ?1");
@@ -140,7 +185,7 @@ result<void> sqlite_usage_store::start(sqlite_database db) {
   for (;;) {
     const auto row = sizes->step();
     if (!row) return row.error();
-    if (!*row) return {};
+    if (!*row) return read_about();
     const auto period = static_cast<std::size_t>(sizes->integer(0));
     if (period < usage_periods) rows_[period] = static_cast<std::uint64_t>(sizes->integer(1));
   }
@@ -164,11 +209,13 @@ auto sqlite_usage_store::in_transaction(Work&& work) -> decltype(work()) {
 
 // -- writing --------------------------------------------------------------------------------------
 
-result<void> sqlite_usage_store::write(std::span<const usage_batch_ptr> batches) {
-  return in_transaction([&] { return add_all(batches); });
+result<void> sqlite_usage_store::write(std::span<const usage_batch_ptr> batches,
+                                       std::vector<usage_key>& changed) {
+  return in_transaction([&] { return add_all(batches, changed); });
 }
 
-result<void> sqlite_usage_store::add_all(std::span<const usage_batch_ptr> batches) {
+result<void> sqlite_usage_store::add_all(std::span<const usage_batch_ptr> batches,
+                                         std::vector<usage_key>& changed) {
   std::vector<sum_row> rows;
   for (const auto& batch : batches) {
     const auto minute = bucket_start_s(usage_period::minute, batch->time_ms / 1000);
@@ -184,8 +231,11 @@ result<void> sqlite_usage_store::add_all(std::span<const usage_batch_ptr> batche
     for (auto& row : rows)
       row.start_s = bucket_start_s(period, row.start_s);
     merge(rows);
-    for (const auto& row : rows)
+    for (const auto& row : rows) {
       if (auto done = add(period, row); !done) return done;
+      changed.push_back(
+          {period, static_cast<usage_dimension>(row.dimension), row.start_s, row.name});
+    }
   }
   return {};
 }
@@ -201,6 +251,7 @@ result<std::int64_t> sqlite_usage_store::name_id(const std::string& text) {
     insert_name_.bind_text(1, text);
     if (auto done = insert_name_.run(); !done) return done.error();
     id = sqlite3_last_insert_rowid(db_->raw());
+    names_ = std::max(names_, static_cast<std::uint64_t>(id));
   }
   if (name_ids_.size() >= max_cached_usage_names) name_ids_.clear();
   name_ids_.emplace(text, id);
@@ -238,6 +289,158 @@ sqlite_usage_store::save_sizes(const std::array<std::uint64_t, usage_periods>& b
     if (auto done = save_size_.run(); !done) return done;
   }
   return {};
+}
+
+// -- copies ---------------------------------------------------------------------------------------
+
+result<void> sqlite_usage_store::read_about() {
+  about_ = {};
+  for (;;) {
+    const auto row = read_about_.step();
+    if (!row || !*row) {
+      read_about_.reset();
+      if (!row) return row.error();
+      break;
+    }
+    const std::string item{read_about_.bytes(0)}, value{read_about_.bytes(1)};
+    if (item == "origin") about_.origin = value;
+    if (item == "node") about_.node = value;
+    if (item == "address") about_.address = value;
+    if (item == "given_by") about_.given_by = value;
+    if (item == "known_ms")
+      std::from_chars(value.data(), value.data() + value.size(), about_.known_ms);
+  }
+  const auto last = last_name_.step();
+  names_ = last && *last ? static_cast<std::uint64_t>(last_name_.integer(0)) : 0;
+  last_name_.reset();
+  if (!last) return last.error();
+  return {};
+}
+
+result<void> sqlite_usage_store::save_about(const usage_about& about) {
+  const std::array<std::pair<std::string_view, std::string>, 4> items{
+      {{"node", about.node},
+       {"address", about.address},
+       {"given_by", about.given_by},
+       {"known_ms", std::to_string(about.known_ms)}}};
+  for (const auto& [item, value] : items) {
+    save_about_.bind_text(1, item);
+    save_about_.bind_text(2, value);
+    if (auto done = save_about_.run(); !done) return done;
+  }
+  return {};
+}
+
+result<void> sqlite_usage_store::describe(const usage_about& about) {
+  auto wanted = about;
+  wanted.origin = about_.origin;
+  if (wanted == about_) return {};
+  auto done = in_transaction([&] { return save_about(wanted); });
+  if (done) about_ = std::move(wanted);
+  return done;
+}
+
+result<void> sqlite_usage_store::adopt(const std::string& origin) {
+  if (about_.origin == origin) return {};
+  save_about_.bind_text(1, "origin");
+  save_about_.bind_text(2, origin);
+  auto done = save_about_.run();
+  if (done) about_.origin = origin;
+  return done;
+}
+
+result<std::string> sqlite_usage_store::text_of(std::int64_t name) {
+  text_of_name_.bind(1, name);
+  const auto found = text_of_name_.step();
+  std::string text{found && *found ? text_of_name_.bytes(0) : std::string_view{}};
+  text_of_name_.reset();
+  if (!found) return found.error();
+  return text;
+}
+
+usage_counts counts_from(sqlite_statement& row, int column) {
+  const auto number = [&](int i) { return static_cast<std::uint64_t>(row.integer(column + i)); };
+  return {number(0), number(1), number(2), number(3)};
+}
+
+result<std::vector<usage_state>> sqlite_usage_store::states(std::span<const usage_key> keys) {
+  std::vector<usage_state> out;
+  for (const auto& key : keys) {
+    auto& one = copy_of_[static_cast<std::size_t>(key.period)].one;
+    one.bind(1, static_cast<std::int64_t>(key.by));
+    one.bind(2, key.start_s);
+    one.bind(3, key.name);
+    const auto found = one.step();
+    const auto counts = found && *found ? counts_from(one, 0) : usage_counts{};
+    one.reset();
+    if (!found) return found.error();
+    if (!*found) continue;
+    auto id = text_of(key.name);
+    if (!id) return id.error();
+    if (!id->empty()) out.push_back({key.period, key.by, key.start_s, std::move(*id), counts});
+  }
+  return out;
+}
+
+result<std::vector<usage_state>> sqlite_usage_store::states_after(usage_key& last,
+                                                                  std::size_t max) {
+  std::vector<usage_state> out;
+  for (auto p = static_cast<std::size_t>(last.period); p < usage_periods; ++p) {
+    const auto period = static_cast<usage_period>(p);
+    if (period != last.period) last = {.period = period};
+    auto& after = copy_of_[p].after;
+    after.bind(1, static_cast<std::int64_t>(last.by));
+    after.bind(2, last.start_s);
+    after.bind(3, last.name);
+    after.bind(4, static_cast<std::int64_t>(max - out.size()));
+    auto more = after.step();
+    for (; more && *more; more = after.step()) {
+      last = {period, static_cast<usage_dimension>(after.integer(0)), after.integer(1),
+              after.integer(2)};
+      auto id = text_of(last.name);
+      if (!id) {
+        after.reset();
+        return id.error();
+      }
+      out.push_back({period, last.by, last.start_s, std::move(*id), counts_from(after, 3)});
+    }
+    after.reset();
+    if (!more) return more.error();
+    if (out.size() >= max) break;
+  }
+  return out;
+}
+
+result<void> sqlite_usage_store::raise(std::span<const usage_state> rows,
+                                       const usage_about& about) {
+  auto known = about_;
+  known.node = about.node;
+  known.address = about.address;
+  if (about.known_ms > known.known_ms || known.given_by.empty()) known.given_by = about.given_by;
+  known.known_ms = std::max(known.known_ms, about.known_ms);
+  auto done = in_transaction([&]() -> result<void> {
+    for (const auto& row : rows)
+      if (auto raised = raise_row(row); !raised) return raised;
+    return known == about_ ? result<void>{} : save_about(known);
+  });
+  if (done) about_ = std::move(known);
+  return done;
+}
+
+result<void> sqlite_usage_store::raise_row(const usage_state& row) {
+  const auto name = name_id(row.id);
+  if (!name) return name.error();
+  auto& raise = copy_of_[static_cast<std::size_t>(row.period)].raise;
+  raise.bind(1, static_cast<std::int64_t>(row.by));
+  raise.bind(2, row.start_s);
+  raise.bind(3, *name);
+  raise.bind(4, row.counts.requests);
+  raise.bind(5, row.counts.events);
+  raise.bind(6, row.counts.bytes);
+  raise.bind(7, row.counts.refused);
+  if (auto done = raise.run(); !done) return done;
+  if (sqlite3_changes(db_->raw()) > 0) return {};
+  return add(row.period, {static_cast<std::uint8_t>(row.by), row.start_s, *name, row.counts});
 }
 
 // -- forgetting -----------------------------------------------------------------------------------
@@ -362,6 +565,17 @@ result<std::unique_ptr<usage_store>> usage_store::open(const std::filesystem::pa
   if (!db) return db.error();
   auto store = std::make_unique<sqlite_usage_store>();
   if (auto done = store->start(std::move(*db)); !done) return done.error();
+  return std::unique_ptr<usage_store>{std::move(store)};
+}
+
+result<std::unique_ptr<usage_store>> usage_store::open_copy(const std::filesystem::path& file,
+                                                            const std::string& origin,
+                                                            store_report* report) {
+  auto db = open_store(file, usage_copy_kind, make_usage_tables, report);
+  if (!db) return db.error();
+  auto store = std::make_unique<sqlite_usage_store>();
+  if (auto done = store->start(std::move(*db)); !done) return done.error();
+  if (auto done = store->adopt(origin); !done) return done.error();
   return std::unique_ptr<usage_store>{std::move(store)};
 }
 

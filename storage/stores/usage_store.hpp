@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace penstock {
 
@@ -40,11 +42,39 @@ class usage_store {
   /// `report`.
   static result<std::unique_ptr<usage_store>> open(const std::filesystem::path& dir,
                                                    store_report* report = nullptr);
+  /// The same for the copy of another node's, in a file of its own. `origin`: of a file that is
+  /// made now.
+  static result<std::unique_ptr<usage_store>> open_copy(const std::filesystem::path& file,
+                                                        const std::string& origin,
+                                                        store_report* report = nullptr);
   virtual ~usage_store() = default;
 
   /// Adds the batches to the minutes, hours, days and months they belong to: all or, on an error,
   /// nothing of them.
-  virtual result<void> write(std::span<const usage_batch_ptr> batches) = 0;
+  result<void> write(std::span<const usage_batch_ptr> batches) {
+    std::vector<usage_key> changed;
+    return write(batches, changed);
+  }
+  /// The same; `changed` gets the rows that it was added to, and on an error means nothing.
+  virtual result<void> write(std::span<const usage_batch_ptr> batches,
+                             std::vector<usage_key>& changed) = 0;
+
+  // -- copies: of this store elsewhere, or this one of another ------------------------------------
+
+  /// As it is on the disk.
+  virtual usage_about about() const = 0;
+  /// Takes over all but the origin, which stays.
+  virtual result<void> describe(const usage_about& about) = 0;
+  /// These rows as they are now, those that have gone left out.
+  virtual result<std::vector<usage_state>> states(std::span<const usage_key> keys) = 0;
+  /// The rows behind `last`, at most `max`, which is 1 or more; `last` becomes the last of them.
+  /// The key before all: the default one.
+  virtual result<std::vector<usage_state>> states_after(usage_key& last, std::size_t max) = 0;
+  /// Of each row keeps whichever counts are greater, and what `about` says if it has a later
+  /// known_ms: all or, on an error, nothing.
+  virtual result<void> raise(std::span<const usage_state> rows, const usage_about& about) = 0;
+  /// No less than the ids that it knows.
+  virtual std::uint64_t names() const = 0;
 
   /// Deletes rows past their time or beyond the cap, at most `max_rows` of them in one short
   /// transaction. True when there may be more to delete.

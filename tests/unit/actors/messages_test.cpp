@@ -4,6 +4,7 @@
 #include "actors/cluster/membership_messages.hpp"
 #include "actors/limiter/peer_messages.hpp"
 #include "actors/limits/limit_messages.hpp"
+#include "actors/usage/usage_copy_messages.hpp"
 #include "tests/unit/actors/fixture.hpp"
 
 #include <caf/binary_deserializer.hpp>
@@ -133,6 +134,59 @@ TEST_CASE_METHOD(wire_fixture, "accounts_records and accounts_digest", "[message
   CHECK(round_trip(accounts_records{}).records.empty());
   const std::vector<std::uint64_t> buckets{0, 1, UINT64_MAX};
   CHECK(round_trip(accounts_digest{buckets}).buckets == buckets);
+}
+
+TEST_CASE_METHOD(wire_fixture, "plan_question, plan_answer and plan_kept", "[messages]") {
+  const plan_question asked = round_trip(plan_question{"gold", UINT64_MAX, 7});
+  CHECK(asked.name == "gold");
+  CHECK(asked.version == UINT64_MAX);
+  CHECK(asked.number == 7);
+  const plan_answer told = round_trip(plan_answer{8, plan_use::keys, UINT64_MAX});
+  CHECK(told.number == 8);
+  CHECK(told.what == plan_use::keys);
+  CHECK(told.keys == UINT64_MAX);
+  const plan_kept kept = round_trip(plan_kept{"gold", 9});
+  CHECK(kept.name == "gold");
+  CHECK(kept.number == 9);
+}
+
+TEST_CASE_METHOD(wire_fixture, "usage: copies, sources and parts", "[messages]") {
+  CHECK(round_trip(usage_greeting{"o", true}).origin == "o");
+  CHECK(round_trip(usage_greeting{"o", true}).leaves);
+  const usage_about about{"o", "n", "h:1", INT64_MAX, "g"};
+  const usage_state row{
+      usage_period::month, usage_dimension::stream, -1, "x", {UINT64_MAX, 2, 3, 4}};
+  const usage_copy copy = round_trip(usage_copy{about, 5, {row, {}}});
+  CHECK(copy.about == about);
+  CHECK(copy.number == 5);
+  CHECK(copy.rows == std::vector<usage_state>{row, {}});
+  const usage_copied copied = round_trip(usage_copied{6, true});
+  CHECK(copied.number == 6);
+  CHECK(copied.ok);
+  (void)round_trip(usage_sources_question{});
+  const usage_sources sources = round_trip(usage_sources{{{about, true, 7}}});
+  REQUIRE(sources.all.size() == 1);
+  CHECK(sources.all[0].about == about);
+  CHECK(sources.all[0].is_copy);
+  CHECK(sources.all[0].names == 7);
+  const usage_part_question asked = round_trip(usage_part_question{
+      usage_dimension::referer, usage_period::day, -5, INT64_MAX, "id", {"o", "p"}, 2, 3});
+  CHECK(asked.by == usage_dimension::referer);
+  CHECK(asked.per == usage_period::day);
+  CHECK(asked.from_s == -5);
+  CHECK(asked.to_s == INT64_MAX);
+  CHECK(asked.id == "id");
+  CHECK(asked.origins == std::vector<std::string>{"o", "p"});
+  CHECK(asked.part == 2);
+  CHECK(asked.parts == 3);
+  const usage_part part = round_trip(usage_part{true, true, "why", {{"x", 1, {1, 2, 3, 4}}}});
+  CHECK(part.ok);
+  CHECK(part.is_invalid);
+  CHECK(part.why == "why");
+  REQUIRE(part.rows.size() == 1);
+  CHECK(part.rows[0].id == "x");
+  CHECK(part.rows[0].start_s == 1);
+  CHECK(part.rows[0].counts == usage_counts{1, 2, 3, 4});
 }
 
 TEST_CASE_METHOD(wire_fixture, "forward_request and forward_reply", "[messages]") {

@@ -1,127 +1,10 @@
-#include "actors/accounts/accounts_actor.hpp"
-#include "actors/cluster/link_messages.hpp"
-#include "tests/unit/actors/accounts/memory_account_store.hpp"
-#include "tests/unit/actors/fixture.hpp"
-#include "tests/unit/actors/stand_in.hpp"
-
-#include <catch2/catch.hpp>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
+#include "tests/unit/actors/accounts/accounts_fixture.hpp"
 
 #include <set>
-#include <sstream>
 
 using namespace penstock;
 using namespace std::chrono_literals;
 using Catch::Matchers::Contains;
-
-namespace {
-
-constexpr std::int64_t start_us = 1'790'000'000'000'000;
-
-std::uint64_t fake_hash(std::string_view kind, std::string_view name) {
-  return std::hash<std::string>{}(std::string{kind} + '\0' + std::string{name});
-}
-
-// What was told to a subscriber or a peer.
-struct account_updates {
-  std::vector<accounts_changed> snapshots;
-  std::vector<accounts_records> records;
-  std::vector<accounts_digest> digests;
-  caf::actor sender;
-
-  const access_table& access() const { return *snapshots.back().access; }
-};
-
-caf::behavior update_listener(caf::event_based_actor* self, std::shared_ptr<account_updates> all) {
-  const auto note_sender = [self, all] {
-    all->sender = caf::actor_cast<caf::actor>(self->current_sender());
-  };
-  return {[all](const accounts_changed& update) { all->snapshots.push_back(update); },
-          [all](const accounts_records& update) { all->records.push_back(update); },
-          [all, note_sender](const accounts_digest& update) {
-            all->digests.push_back(update);
-            note_sender();
-          }};
-}
-
-// A node as far as accounts go.
-struct accounts_node {
-  accounts_node(actor_fixture& world, std::vector<plan> plans = {{"anonymous", {}}, {"pro", {}}})
-      : system(world.system), update(std::make_shared<account_updates>()),
-        store(std::make_shared<memory_account_store>()),
-        book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
-        subscriber(world.system.spawn(update_listener, update)),
-        actor(plain_actor(world.system.spawn(
-            accounts_actor,
-            accounts_parts{store, book, hasher, {stand_in(subscriber)}, [now = now_us] {
-                             return (*now)++;
-                           }}))) {}
-  ~accounts_node() {
-    update->sender = nullptr;
-    for (const auto& one : {actor, subscriber})
-      caf::anon_send_exit(one, caf::exit_reason::kill);
-  }
-  const access_key* find(const std::string& key) const {
-    return update->snapshots.empty() ? nullptr : update->access().find(hasher(key));
-  }
-
-  caf::actor_system& system;
-  key_hasher hasher{"secret"};
-  std::shared_ptr<std::int64_t> now_us = std::make_shared<std::int64_t>(start_us);
-  std::shared_ptr<account_updates> update;
-  std::shared_ptr<memory_account_store> store;
-  std::shared_ptr<account_book> book;
-  caf::actor subscriber, actor;
-};
-
-class accounts_fixture : public actor_fixture {
- public:
-  template <class Reply, class Request>
-  Reply ask(const accounts_node& node, Request request) {
-    Reply reply;
-    auto pending = self->request(node.actor, caf::infinite, std::move(request));
-    run();
-    pending.receive([&](Reply& got) { reply = std::move(got); },
-                    [](const caf::error&) { FAIL("no answer"); });
-    run();
-    return reply;
-  }
-  key_created make(const accounts_node& node, const std::string& account = "acme",
-                   const std::string& plan = "pro") {
-    return ask<key_created>(node, create_key{account, plan, {}, {}, {}, 0});
-  }
-  account_done revoke(const accounts_node& node, const std::string& id) {
-    return ask<account_done>(node, revoke_key{id});
-  }
-  void link(const accounts_node& a, const accounts_node& b) {
-    self->send(a.actor, peer_up{1, {}, {}, stand_in(b.actor)});
-    self->send(b.actor, peer_up{0, {}, {}, stand_in(a.actor)});
-    run();
-  }
-};
-
-/// Everything that is logged while it lives.
-class log_catcher {
- public:
-  log_catcher() : before_(spdlog::default_logger()) {
-    auto logger = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
-    logger->set_level(spdlog::level::trace);
-    spdlog::set_default_logger(logger);
-  }
-  ~log_catcher() { spdlog::set_default_logger(before_); }
-  std::string text() {
-    spdlog::default_logger()->flush();
-    return text_.str();
-  }
-
- private:
-  std::ostringstream text_;
-  std::shared_ptr<spdlog::logger> before_;
-};
-
-} // namespace
 
 TEST_CASE_METHOD(accounts_fixture, "a key is saved, told and found; revoked, it is not",
                  "[accounts]") {
@@ -131,7 +14,7 @@ TEST_CASE_METHOD(accounts_fixture, "a key is saved, told and found; revoked, it 
   CHECK(is_api_key(made.key));
   CHECK(made.record.shown == made.key.substr(0, 11));
   CHECK(made.record.hash == key_hash{});
-  CHECK(made.record.created_ms == start_us / 1000);
+  CHECK(made.record.created_ms == accounts_start_us / 1000);
   REQUIRE(node.find(made.key) != nullptr);
   CHECK(node.find(made.key)->entry->id == made.record.id);
   CHECK(node.find(made.key)->client == fake_hash("account", "acme"));
@@ -219,7 +102,10 @@ TEST_CASE_METHOD(accounts_fixture, "plans: set, used, deleted", "[accounts]") {
 
   self->send(node.actor, plans_configured{{{"anonymous", {daily}}}});
   run();
-  CHECK(node.update->snapshots.back().plans->by_name("pro") == nullptr);
+  // A key has it: it is served as anonymous clients are.
+  REQUIRE(node.update->snapshots.back().plans->by_name("pro") != nullptr);
+  CHECK(node.update->snapshots.back().plans->by_name("pro")->missing);
+  CHECK(node.update->snapshots.back().plans->by_name("pro")->rules.limits.size() == 1);
   CHECK(node.update->snapshots.back().plans->by_name("anonymous")->rules.limits.size() == 1);
 }
 

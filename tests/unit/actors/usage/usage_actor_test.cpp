@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct memory_usage_store final : usage_store {
-  result<void> write(std::span<const usage_batch_ptr> batches) override {
+  result<void> write(std::span<const usage_batch_ptr> batches, std::vector<usage_key>&) override {
     ++tries;
     if (fails) return error{errc::disk_full, "no room"};
     transactions.push_back(0);
@@ -29,6 +29,16 @@ struct memory_usage_store final : usage_store {
     return slices_left > 0 && slices_left-- > 0;
   }
   std::uint64_t rows() const override { return 42; }
+  usage_about about() const override { return {}; }
+  result<void> describe(const usage_about&) override { return {}; }
+  result<std::vector<usage_state>> states(std::span<const usage_key>) override {
+    return std::vector<usage_state>{};
+  }
+  result<std::vector<usage_state>> states_after(usage_key&, std::size_t) override {
+    return std::vector<usage_state>{};
+  }
+  result<void> raise(std::span<const usage_state>, const usage_about&) override { return {}; }
+  std::uint64_t names() const override { return 0; }
 
   int tries = 0, trims = 0, slices_left = 0;
   bool fails = false;
@@ -36,6 +46,10 @@ struct memory_usage_store final : usage_store {
 };
 
 struct fake_reader final : usage_reader {
+  result<std::vector<usage_row>> run_part(const usage_query&, std::uint32_t, std::uint32_t,
+                                          const std::function<bool()>&) override {
+    return std::vector<usage_row>{};
+  }
   result<void> visit(usage_dimension, usage_period, std::int64_t, std::int64_t,
                      const std::function<void(const usage_row&)>&,
                      const std::function<bool()>&) override {
@@ -141,8 +155,9 @@ TEST_CASE_METHOD(usage_world, "a drain writes what is left before it answers", "
 
 TEST_CASE_METHOD(actor_fixture, "the reader answers, and gives up when the node stops", "[usage]") {
   auto stopping = std::make_shared<std::atomic<bool>>(false);
-  auto reader = system.spawn(usage_reader_actor,
-                             usage_reader_parts{std::make_shared<fake_reader>(), stopping, false});
+  auto reader =
+      system.spawn(usage_reader_actor,
+                   usage_reader_parts{std::make_shared<fake_reader>(), {}, {}, stopping, false});
   usage_query query;
   query.id = "x";
   const auto ask = [&] {

@@ -43,6 +43,8 @@ TEST_CASE("a usage query: defaults and every parameter", "[usage]") {
   CHECK(plain.from_s == now_ms / 1000 - 86'400);
   CHECK(plain.to_s == now_ms / 1000 + 1);
   CHECK_FALSE(plain.id.has_value());
+  CHECK_FALSE(parse_usage_request("", now_ms)->of_node);
+  CHECK(parse_usage_request("scope=node", now_ms)->of_node);
   const auto full = query_of("by=ip&per=minute&from=-1h&to=2026-11-21T20:30:00Z&top=1000&"
                              "order=refused&id=2001%3Adb8%3A%3A%2F64&format=csv");
   CHECK(full.by == usage_dimension::ip);
@@ -77,7 +79,8 @@ TEST_CASE("a wrong parameter is named, with what would do", "[usage]") {
   refused("format=xml", "format", "json or csv");
   refused("id=", "id", "names them");
   refused("id=%zz", "id", "percent");
-  refused("limit=5", "limit", "by, per, from, to, top, id, order and format");
+  refused("limit=5", "limit", "by, per, from, to, top, id, order, format and scope");
+  refused("scope=all", "scope", "cluster or node");
 }
 
 TEST_CASE("reports as JSON and CSV", "[usage]") {
@@ -114,6 +117,17 @@ TEST_CASE("reports as JSON and CSV", "[usage]") {
   CHECK_FALSE(series.as_object().contains("top"));
   CHECK(usage_csv(query, report) ==
         "time,requests,events,bytes,refused\r\n2026-11-21T20:00:00.000Z,1,1,1,1\r\n");
+  CHECK_FALSE(series.as_object().contains("nodes")); // it is of one node
+  const usage_coverage coverage{
+      {{"a", "10.0.0.1:4200", false, 1'795'291'200'000}, {"b\"", "10.0.0.2:4200", true, 0}},
+      {"10.0.0.3:4200"}};
+  const auto all = json::parse(usage_json(query, report, coverage));
+  CHECK(json::serialize(all.at("nodes").at(0)) ==
+        R"({"node":"a","address":"10.0.0.1:4200","source":"node",)"
+        R"("known_to":"2026-11-21T20:00:00.000Z"})");
+  CHECK(all.at("nodes").at(1).at("source").as_string() == "copy");
+  CHECK(all.at("nodes").at(1).at("known_to").is_null());
+  CHECK(all.at("missing").at(0).as_string() == "10.0.0.3:4200");
   report.rows.clear();
   CHECK(json::parse(usage_json(query, report)).at("buckets").as_array().empty());
 }

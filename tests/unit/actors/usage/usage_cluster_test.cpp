@@ -1,0 +1,360 @@
+// Usage over a cluster: the sums are exact whoever leaves, dies, comes back or begins anew, and
+// whichever node is asked.
+#include "tests/unit/actors/usage/usage_cluster.hpp"
+
+#include <random>
+
+using namespace penstock;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const usage_origin* found(const usage_answer& answer, const std::string& node) {
+  for (const auto& one : answer.coverage->nodes)
+    if (one.node == node) return &one;
+  return nullptr;
+}
+
+// The copies that a node has, by the name of whose they are.
+std::map<std::string, std::int64_t> copies_at(usage_cluster& world, std::uint16_t number) {
+  usage_sources got;
+  auto pending =
+      world.self->request(world.nodes[number].writer, caf::infinite, usage_sources_question{});
+  world.run();
+  pending.receive([&](usage_sources& all) { got = std::move(all); },
+                  [](const caf::error&) { FAIL("no answer"); });
+  std::map<std::string, std::int64_t> out;
+  for (const auto& one : got.all)
+    if (one.is_copy) out[one.about.node] = one.about.known_ms;
+  return out;
+}
+
+} // namespace
+
+TEST_CASE_METHOD(usage_cluster, "a report has what all nodes counted, whichever is asked",
+                 "[usage]") {
+  members = {address_of(1), address_of(2), address_of(3)};
+  for (const std::uint16_t number : {1, 2, 3})
+    start(number);
+  link_all();
+  count(1, "x", 5);
+  count(2, "x", 7);
+  count(3, "y", 4);
+  count(3, "x", 1); // not written yet: it is before anybody is asked
+  for (const std::uint16_t number : {1, 2, 3}) {
+    const auto answer = ask(number);
+    REQUIRE(answer.ok);
+    CHECK(answer.report.total.requests == 17);
+    CHECK(answer.report.total.bytes == 170);
+    CHECK(answer.report.ids == 2);
+    REQUIRE(answer.report.rows.size() == 2);
+    CHECK(answer.report.rows[0].id == "x");
+    CHECK(answer.report.rows[0].counts.requests == 13);
+    CHECK(of_stream(number, "x") == 13);
+    REQUIRE(answer.coverage->nodes.size() == 3);
+    for (const auto& one : answer.coverage->nodes) {
+      CHECK_FALSE(one.is_copy);
+      CHECK(one.known_ms == *now_ms);
+    }
+    CHECK(answer.coverage->missing.empty());
+  }
+}
+
+TEST_CASE_METHOD(usage_cluster, "of a node that left as planned nothing is gone", "[usage]") {
+  for (const std::uint16_t number : {1, 2, 3})
+    start(number);
+  link_all();
+  count(1, "x", 5);
+  pass_s(1);
+  count(1, "x", 2); // neither written nor copied
+  count(2, "y", 1);
+  CHECK(leave(1)); // and its disk is gone, too
+  for (const std::uint16_t number : {2, 3})
+    CHECK(total(number) == counted);
+  const auto answer = ask(3);
+  REQUIRE(found(answer, "node-1") != nullptr);
+  CHECK(found(answer, "node-1")->is_copy);
+  CHECK(found(answer, "node-1")->known_ms == *now_ms);
+  // One after the other, until one is left.
+  count(2, "z", 3);
+  CHECK(leave(2));
+  CHECK(total(3) == counted);
+  CHECK(ask(3).coverage->nodes.size() == 3);
+}
+
+TEST_CASE_METHOD(usage_cluster, "of a node that was killed another one knows", "[usage]") {
+  members = {address_of(1), address_of(2), address_of(3), address_of(4)};
+  for (const std::uint16_t number : {1, 2, 3})
+    start(number);
+  link_all();
+  count(1, "x", 5);
+  pass_s(2);
+  const auto known_ms = *now_ms;
+  auto disk = kill(1);
+  pass_s(10);
+  for (const std::uint16_t number : {2, 3}) {
+    const auto answer = ask(number);
+    CHECK(answer.report.total.requests == 5);
+    REQUIRE(found(answer, "node-1") != nullptr);
+    CHECK(found(answer, "node-1")->is_copy);
+    CHECK(found(answer, "node-1")->known_ms <= known_ms);
+    CHECK(found(answer, "node-1")->known_ms >= known_ms - 2000);
+    CHECK(answer.coverage->missing == std::vector<std::string>{address_of(4)});
+  }
+  SECTION("and when it is back nothing is counted twice") {
+    start(1, disk);
+    CHECK(total(2) == 5); // not linked yet
+    CHECK(total(1) == 5);
+    link_all();
+    count(1, "x", 3);
+    for (const std::uint16_t number : {1, 2, 3})
+      CHECK(total(number) == counted);
+    CHECK_FALSE(found(ask(2), "node-1")->is_copy);
+    pass_s(3);
+    kill(1);
+    CHECK(total(3) == counted);
+  }
+  SECTION("also when a new one takes its name and address") {
+    start(1);
+    link_all();
+    count(1, "x", 4);
+    for (const std::uint16_t number : {1, 2, 3})
+      CHECK(total(number) == counted);
+    pass_s(3);
+    kill(1);
+    CHECK(total(2) == counted);
+    CHECK(ask(2).coverage->nodes.size() == 4);
+  }
+  SECTION("and for good, and then who knew, too: there is a third") {
+    const std::uint16_t holder = copies_at(*this, 2).contains("node-1") ? 2 : 3;
+    const std::uint16_t other = holder == 2 ? 3 : 2;
+    CHECK_FALSE(copies_at(*this, other).contains("node-1"));
+    pass_until_gone();
+    CHECK(copies_at(*this, other).contains("node-1"));
+    kill(holder);
+    CHECK(total(other) == counted);
+  }
+}
+
+TEST_CASE_METHOD(usage_cluster, "a node that leaves hands on what it keeps of those that are gone",
+                 "[usage]") {
+  for (const std::uint16_t number : {1, 2, 3, 4})
+    start(number);
+  link_all();
+  for (const std::uint16_t number : {1, 2, 3, 4})
+    count(number, "x", number);
+  for (const std::uint16_t number : {1, 2, 3}) {
+    CHECK(leave(number)); // with no time in between
+    for (const auto& [other, node] : nodes)
+      CHECK(total(other) == counted);
+  }
+}
+
+TEST_CASE_METHOD(usage_cluster, "who leaves at the same time is nobody's holder", "[usage]") {
+  for (const std::uint16_t number : {1, 2, 3})
+    start(number);
+  link_all();
+  for (const std::uint16_t number : {1, 2, 3})
+    count(number, "x", number);
+  pass_s(2);
+  for (const std::uint16_t number : {1, 2})
+    count(number, "y", number);
+  int handed_over = 0;
+  const auto leave_at_once = [&](std::uint16_t number) {
+    return self->request(nodes[number].writer, caf::infinite, usage_hand_over{});
+  };
+  auto first = leave_at_once(1);
+  auto second = leave_at_once(2);
+  run();
+  for (auto* pending : {&first, &second})
+    pending->receive([&](usage_handed_over) { ++handed_over; },
+                     [](const caf::error&) { FAIL("no answer"); });
+  CHECK(handed_over == 2);
+  kill(1);
+  kill(2);
+  CHECK(total(3) == counted);
+  // The whole cluster at once: there is nobody to take it, and nobody waits.
+  count(3, "z", 1);
+  const auto disk = nodes[3].disk;
+  CHECK(leave(3));
+  start(3, disk);
+  CHECK(total(3) == counted);
+}
+
+TEST_CASE_METHOD(usage_cluster, "what is left alone is kept on its disk", "[usage]") {
+  start(1);
+  count(1, "x", 5);
+  CHECK(leave(1)); // nobody is there: it does not wait
+  start(1);
+  CHECK(total(1) == 0);
+}
+
+TEST_CASE_METHOD(usage_cluster, "while a node restarts its copy stands for it", "[usage]") {
+  for (const std::uint16_t number : {1, 2})
+    start(number);
+  link_all();
+  for (int round = 0; round < 5; ++round) {
+    count(1, "x", 3);
+    count(2, "y", 1);
+    pass_s(2);
+    const auto disk = kill(1);
+    CHECK(total(2) == counted);
+    start(1, disk);
+    CHECK(total(2) == counted);
+    CHECK(total(1) == counted); // by its own, and what it keeps of the other
+    link_all();
+    CHECK(total(2) == counted);
+  }
+}
+
+TEST_CASE_METHOD(usage_cluster, "a node that goes while it is asked: its copy, or it, not both",
+                 "[usage]") {
+  for (const std::uint16_t number : {1, 2, 3})
+    start(number);
+  link_all();
+  count(1, "x", 3);
+  count(2, "x", 1);
+  pass_s(2);
+  usage_query query{.by = usage_dimension::stream, .per = usage_period::month};
+  query.from_s = usage_start_ms / 1000;
+  query.to_s = *now_ms / 1000 + 1;
+  auto pending = self->request(nodes[3].gatherer, caf::infinite,
+                               usage_query_ptr{std::make_shared<const usage_query>(query)});
+  for (int step = 0; step < 4; ++step)
+    scheduler.run_once();
+  kill(1);
+  pending.receive([&](usage_answer_ptr& got) { CHECK(got->report.total.requests == 4); },
+                  [](const caf::error&) { FAIL("no answer"); });
+}
+
+TEST_CASE_METHOD(usage_cluster, "more rows than a message takes, changing while they go",
+                 "[usage]") {
+  start(1);
+  for (int i = 0; i < 3000; ++i) // four rows each
+    count(1, "s" + std::to_string(i), 1);
+  pass_s(1);
+  start(2);
+  link(1, 2);
+  CHECK(leave(1));
+  CHECK(total(2) == counted);
+  CHECK(ask(2).report.ids == 3000);
+}
+
+TEST_CASE_METHOD(usage_cluster, "rows that changed and wait are so many; then all are sent again",
+                 "[usage]") {
+  const test::temporary_dir dir;
+  const auto store = open(usage_store::open(dir.path()));
+  const auto copies = open(usage_copies::open(dir.path()));
+  usage_copying copying{*store, *copies};
+  copying.peer_came(2, address_of(2));
+  auto first = copying.next(usage_start_ms);
+  REQUIRE(first.has_value());
+  REQUIRE(first->has_value());
+  CHECK(copying.copied({(*first)->number, true}));
+  std::vector<usage_key> rows(1);
+  for (std::size_t i = 0; i < max_changed_usage_rows; ++i) {
+    rows[0].name = static_cast<std::int64_t>(i + 1);
+    copying.changed(rows);
+  }
+  CHECK(copying.waiting() == max_changed_usage_rows);
+  rows[0].name = 0;
+  copying.changed(rows);
+  CHECK(copying.waiting() == 0);
+  CHECK_FALSE(copying.is_settled(usage_start_ms));
+  auto again = copying.next(usage_start_ms);
+  REQUIRE((again.has_value() && again->has_value()));
+  CHECK((*again)->about.known_ms == usage_start_ms); // it is empty: one message is all of it
+}
+
+TEST_CASE_METHOD(usage_cluster, "a peer of an earlier wire version is missing", "[usage]") {
+  members = {address_of(1), address_of(2)};
+  start(1);
+  start(2);
+  link(1, 2, usage_wire_version - 1);
+  count(1, "x", 5);
+  count(2, "x", 1);
+  pass_s(2);
+  const auto answer = ask(1);
+  CHECK(answer.report.total.requests == 5);
+  CHECK(answer.coverage->missing == std::vector<std::string>{address_of(2)});
+}
+
+TEST_CASE_METHOD(usage_cluster, "what is no copy is refused, and told so", "[usage]") {
+  start(1);
+  const auto outcomes = std::make_shared<std::vector<bool>>();
+  const auto giver = system.spawn([outcomes](caf::event_based_actor*) -> caf::behavior {
+    return {[outcomes](const usage_copied& one) { outcomes->push_back(one.ok); }};
+  });
+  const std::string origin(usage_origin_size, 'a');
+  usage_copy good{{origin, "n", "h:1", 5, origin}, 1, {{}}};
+  good.rows[0].id = "x";
+  auto bad = std::vector<usage_copy>(7, good);
+  bad[0].about.origin = "../../" + origin;
+  bad[1].about.origin = std::string(usage_origin_size, '/');
+  bad[2].about.given_by.clear();
+  bad[3].rows[0].id.assign(max_copied_usage_id_bytes + 1, 'x');
+  bad[4].rows[0].period = static_cast<usage_period>(usage_periods);
+  bad[5].rows[0].counts.bytes = UINT64_MAX;
+  bad[6].rows.resize(usage_copy_rows + 1, good.rows[0]);
+  for (const auto& one : bad)
+    caf::send_as(giver, plain_actor(nodes[1].writer), one);
+  caf::send_as(giver, plain_actor(nodes[1].writer), good);
+  run();
+  CHECK(*outcomes == std::vector<bool>{false, false, false, false, false, false, false, true});
+  caf::anon_send_exit(giver, caf::exit_reason::kill);
+}
+
+TEST_CASE_METHOD(usage_cluster, "whatever happens, in the end the sums are exact", "[usage]") {
+  const auto seed = GENERATE(range(1u, 5u));
+  std::mt19937 random{seed};
+  INFO("seed " << seed);
+  const auto pick = [&](unsigned n) {
+    return std::uniform_int_distribution<unsigned>{0, n - 1}(random);
+  };
+  std::map<std::uint16_t, std::shared_ptr<usage_disk>> down;
+  for (const std::uint16_t number : {1, 2, 3, 4})
+    start(number);
+  link_all();
+  pass_s(1);
+  std::uint16_t next_number = 5;
+  for (int step = 0; step < 40; ++step) {
+    auto at = nodes.begin();
+    std::advance(at, pick(static_cast<unsigned>(nodes.size())));
+    const auto number = at->first;
+    switch (pick(8)) {
+    case 0: // back, or a new one in its place
+      if (!down.empty()) {
+        start(down.begin()->first, down.begin()->second);
+        down.erase(down.begin());
+      } else {
+        start(next_number++);
+      }
+      link_all();
+      break;
+    case 1: // killed, with what it wrote; it comes back
+      if (nodes.size() < 3) break;
+      pass_s(1);
+      down[number] = kill(number);
+      break;
+    case 2: // leaves for good, with its disk
+      if (nodes.size() < 3) break;
+      CHECK(leave(number));
+      break;
+    case 3: // killed for good: all was copied
+      if (nodes.size() < 3) break;
+      pass_until_gone();
+      kill(number);
+      pass_until_gone();
+      break;
+    default:
+      count(number, "s" + std::to_string(pick(5)), 1 + pick(9));
+      if (pick(2) == 0) pass_s(1);
+    }
+  }
+  for (const auto& [number, disk] : down)
+    start(number, disk);
+  link_all();
+  for (const auto& [number, node] : nodes)
+    CHECK(total(number) == counted);
+}

@@ -1,0 +1,192 @@
+// Copies of other nodes' usage: rows that only grow, whatever order their states come in.
+#include "storage/stores/usage_copies.hpp"
+#include "storage/stores/usage_reader.hpp"
+#include "tests/unit/storage/support.hpp"
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+using namespace penstock;
+using penstock::test::temporary_dir;
+
+namespace {
+
+constexpr std::int64_t copies_t0_s = 1'796'083'200; // 2026-12-01T00:00:00Z
+
+std::string copy_origin(std::size_t n) {
+  auto digits = std::to_string(n);
+  return std::string(usage_origin_size - digits.size(), '0') + digits;
+}
+
+usage_about about_copy(std::size_t n, std::int64_t known_ms = 1) {
+  return {copy_origin(n), "n" + std::to_string(n), "h:" + std::to_string(n), known_ms,
+          copy_origin(n)};
+}
+
+usage_batch_ptr traffic(std::int64_t at_s, const std::string& stream, std::uint64_t requests) {
+  auto batch = std::make_shared<usage_batch>();
+  batch->time_ms = at_s * 1000;
+  batch->entries[static_cast<std::size_t>(usage_dimension::stream)].push_back(
+      {stream, {requests, 2 * requests, 3 * requests, 4 * requests}});
+  return batch;
+}
+
+std::vector<usage_state> all_states(usage_store& store, std::size_t a_message = 7) {
+  std::vector<usage_state> out;
+  usage_key last;
+  for (;;) {
+    auto more = store.states_after(last, a_message);
+    REQUIRE(more.has_value());
+    out.insert(out.end(), more->begin(), more->end());
+    if (more->size() < a_message) return out;
+  }
+}
+
+std::vector<usage_state> all_states(usage_copies& copies, const std::string& origin) {
+  usage_key last;
+  auto all = copies.states_after(origin, last, 100'000);
+  REQUIRE(all.has_value());
+  return std::move(*all);
+}
+
+auto in_order(std::vector<usage_state> rows) {
+  std::map<std::tuple<usage_period, usage_dimension, std::int64_t, std::string>, std::uint64_t> out;
+  for (const auto& row : rows)
+    out[{row.period, row.by, row.start_s, row.id}] = row.counts.requests;
+  return out;
+}
+
+} // namespace
+
+TEST_CASE("a store says whose it is, and another one is another's", "[usage]") {
+  temporary_dir dir, other;
+  const auto first = *usage_store::open(dir.path());
+  const auto about = first->about();
+  CHECK(is_usage_origin(about.origin));
+  CHECK((*usage_store::open(other.path()))->about().origin != about.origin);
+  REQUIRE(first->describe({"ignored", "a", "h:1", 0, {}}).has_value());
+  const auto again = *usage_store::open(dir.path());
+  CHECK(again->about().origin == about.origin);
+  CHECK(again->about().node == "a");
+  CHECK(again->about().address == "h:1");
+}
+
+TEST_CASE("rows that were written are told, and read as they are then", "[usage]") {
+  temporary_dir dir;
+  const auto store = *usage_store::open(dir.path());
+  std::vector<usage_key> changed;
+  const std::vector<usage_batch_ptr> both{traffic(copies_t0_s, "a", 1),
+                                          traffic(copies_t0_s, "b", 2)};
+  REQUIRE(store->write(both, changed).has_value());
+  CHECK(changed.size() == 2 * usage_periods);
+  REQUIRE(store->write(std::vector<usage_batch_ptr>{traffic(copies_t0_s, "a", 5)}).has_value());
+  auto states = store->states(changed);
+  REQUIRE(states.has_value());
+  CHECK(in_order(*states) == in_order(all_states(*store)));
+  for (const auto& row : *states)
+    CHECK(row.counts.requests == (row.id == "a" ? 6 : 2));
+  changed.push_back({.name = 99}); // has gone meanwhile
+  CHECK(store->states(changed)->size() == states->size());
+  CHECK(store->names() == 2);
+}
+
+TEST_CASE("states of rows come in any order, and again: the copy is the same", "[usage]") {
+  temporary_dir of_node, of_other;
+  const auto store = *usage_store::open(of_node.path());
+  const auto copies = *usage_copies::open(of_other.path());
+  std::mt19937 random{7};
+  std::vector<std::vector<usage_state>> messages;
+  for (int i = 0; i < 40; ++i) {
+    std::vector<usage_key> changed;
+    const auto at = copies_t0_s + static_cast<std::int64_t>(random() % 100'000);
+    REQUIRE(store
+                ->write(std::vector<usage_batch_ptr>{traffic(at, "s" + std::to_string(random() % 5),
+                                                             1 + random() % 9)},
+                        changed)
+                .has_value());
+    messages.push_back(*store->states(changed));
+  }
+  auto twice = messages;
+  twice.insert(twice.end(), messages.begin(), messages.end());
+  std::shuffle(twice.begin(), twice.end(), random);
+  for (const auto& rows : twice)
+    REQUIRE(copies->raise(rows, about_copy(1)).has_value());
+  CHECK(in_order(all_states(*copies, copy_origin(1))) == in_order(all_states(*store)));
+  CHECK(copies->all().at(copy_origin(1)).names == store->names());
+
+  usage_query query{.by = usage_dimension::stream, .per = usage_period::day};
+  query.from_s = copies_t0_s;
+  query.to_s = copies_t0_s + 200'000;
+  query.top = 1000;
+  const auto reader = *usage_reader::open(of_node.path());
+  const auto copy =
+      *usage_reader::open_copy(usage_copies::file_of(of_other.path(), copy_origin(1)));
+  const auto go_on = [] { return false; };
+  const auto whole = *reader->run(query, go_on);
+  CHECK(copy->run(query, go_on)->total == whole.total);
+  // In parts, each id is in one of them.
+  usage_counts sum;
+  std::uint64_t ids = 0;
+  for (std::uint32_t part = 0; part < 3; ++part) {
+    const auto rows = *copy->run_part(query, part, 3, go_on);
+    for (const auto& row : rows) {
+      CHECK(usage_part_of(row.id, 3) == part);
+      sum += row.counts;
+      ++ids;
+    }
+  }
+  CHECK(sum == whole.total);
+  CHECK(ids == whole.ids);
+}
+
+TEST_CASE("a copy knows what it is said to know, never less", "[usage]") {
+  temporary_dir dir;
+  const auto rows = std::vector<usage_state>{
+      {usage_period::month, usage_dimension::stream, copies_t0_s, "x", {1, 1, 1, 1}}};
+  {
+    const auto copies = *usage_copies::open(dir.path());
+    REQUIRE(copies->raise(rows, about_copy(1, 500)).has_value());
+    auto relayed = about_copy(1, 400);
+    relayed.given_by = copy_origin(2);
+    REQUIRE(copies->raise(rows, relayed).has_value());
+    CHECK(copies->all().at(copy_origin(1)).about == about_copy(1, 500));
+  }
+  const auto copies = *usage_copies::open(dir.path());
+  REQUIRE(copies->all().size() == 1);
+  CHECK(copies->all().at(copy_origin(1)).about == about_copy(1, 500));
+  CHECK(copies->all().at(copy_origin(1)).rows == 1);
+  CHECK(copies->raise(rows, {.origin = "../x"}).error().code == errc::invalid);
+  usage_key last;
+  CHECK(copies->states_after(copy_origin(7), last, 10).error().code == errc::not_found);
+}
+
+TEST_CASE("copies are so many, and have so many rows", "[usage]") {
+  temporary_dir dir;
+  const auto copies = *usage_copies::open(dir.path());
+  std::vector<usage_state> rows;
+  for (std::int64_t i = 0; i < 40; ++i)
+    rows.push_back({usage_period::minute, usage_dimension::stream, copies_t0_s + 60 * i, "x", {1}});
+  for (std::size_t n = 1; n <= 2 * max_open_usage_copies; ++n) // more than are open at once
+    REQUIRE(copies->raise(rows, about_copy(n)).has_value());
+  usage_retention keep;
+  keep.max_rows = 10 * 2 * max_open_usage_copies;
+  for (int i = 0; i < 30; ++i)
+    REQUIRE(copies->trim(keep, copies_t0_s * 1000, 100).has_value());
+  std::uint64_t left = 0;
+  for (const auto& [origin, copy] : copies->all())
+    left += copy.rows;
+  CHECK(left <= keep.max_rows);
+  CHECK(left > 0);
+}
+
+TEST_CASE("beyond so many copies no new one is taken", "[usage]") {
+  temporary_dir dir;
+  constexpr std::size_t max_copies = 3;
+  const auto copies = *usage_copies::open(dir.path(), nullptr, max_copies);
+  for (std::size_t n = 1; n <= max_copies; ++n)
+    REQUIRE(copies->raise({}, about_copy(n)).has_value());
+  CHECK(copies->raise({}, about_copy(max_copies + 1)).error().code == errc::unavailable);
+  CHECK(copies->raise({}, about_copy(1)).has_value());
+  CHECK(copies->all().size() == max_copies);
+}
