@@ -70,8 +70,9 @@ caf::result<account_done> accounts_plans::remove(const delete_plan& request) {
   const auto number = deletions_.begin(request.name, version, asked);
   if (!number) return failed(plan_is_going(request.name));
   for (const auto member : asked)
-    parts_.self->send(parts_.peers->at(member).accounts, plan_question{request.name, version, *number});
-  parts_.self->delayed_send(self_, plan_answer_timeout, plan_answers_due{*number});
+    parts_.self->send(parts_.peers->at(member).accounts,
+                      plan_question{request.name, version, *number});
+  parts_.self->delayed_send(parts_.self, plan_answer_timeout, plan_answers_due{*number});
   return deleting_[*number] = parts_.self->make_response_promise();
 }
 
@@ -140,7 +141,8 @@ void accounts_plans::end_deletion(plan_deletions::outcome ended) {
 
 error accounts_plans::objection_of(const plan_deletions::outcome& ended) const {
   const auto peer = parts_.peers->find(ended.by);
-  const auto where = peer == parts_.peers->end() ? std::string{"another node"} : peer->second.address;
+  const auto where =
+      peer == parts_.peers->end() ? std::string{"another node"} : peer->second.address;
   const auto plan = "the plan " + quote(ended.what.name);
   switch (ended.objection) {
   case plan_use::keys:
@@ -175,8 +177,8 @@ void accounts_plans::say_use(const plan_question& asked, const accounts_handle& 
            !deletions_.reserve(asked.name, asker, asked.number))
     answer.what = plan_use::unsaid;
   else
-    parts_.self->delayed_send(self_, plan_reserved_for,
-                        plan_release_due{asked.name, asker, asked.number});
+    parts_.self->delayed_send(parts_.self, plan_reserved_for,
+                              plan_release_due{asked.name, asker, asked.number});
   parts_.self->send(sender, answer);
 }
 

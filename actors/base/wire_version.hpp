@@ -15,7 +15,8 @@ namespace penstock {
 ///   9  a node is told whether the other has the same cluster.secret
 ///   10 nodes that start with saved counters offer them to the owners, and who sends counters says
 ///      whether they are all; holders pass on what they hold, and say so; idempotency keys go with
-///      replicated events; a node asks before it deletes a plan, and keeps a copy of another's usage
+///      replicated events; a node asks before it deletes a plan, and keeps a copy of another's
+///      usage
 /// Each message says by `version` which form it has: that of the version that changed it last, or
 /// an earlier one where the peer knows no later. A new field goes to the end and is written by
 /// since(); who reads an earlier form leaves it at its default. A new message is sent to nobody who

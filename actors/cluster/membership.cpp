@@ -280,7 +280,11 @@ bool membership::knows_views_of(const std::string& address) const {
   const auto found = heard_.find(address);
   if (found == heard_.end() || !found->second.by_itself) return false;
   PENSTOCK_ASSERT(!history_.empty()); // they are of the view
-  return history_.front().epoch <= std::max<std::uint64_t>(found->second.record.epoch, 1);
+  const auto& record = found->second.record;
+  // Who took no view yet decides by none that does not name its process.
+  const auto* oldest = find_member(history_.front().members, address);
+  if (record.epoch == 0 && (!oldest || oldest->incarnation != record.incarnation)) return true;
+  return history_.front().epoch <= std::max<std::uint64_t>(record.epoch, 1);
 }
 
 membership::wanted_members membership::wanted(std::int64_t now_ns) {

@@ -104,12 +104,12 @@ std::optional<held_passer::message> held_passer::go_on(const held_origin& of, ti
 
 // Streams of which nothing is owed are left out.
 result<std::vector<wire_block>> held_passer::read(const held_origin& of) {
-  const auto is_owed = [&](const std::string& stream) {
-    using enum owed_events::portion;
+  const auto is_wanted = [&](const std::string& stream) {
+    using enum backlog_events::portion;
     return !of.told || of.told->between(stream, turn_->held_seq + 1, of.settled_seq) != none;
   };
   std::vector<std::string> damage;
-  auto read = turn_->reader->read_wanted(is_owed, turn_->held_seq, max_replica_batch_bytes,
+  auto read = turn_->reader->read_wanted(is_wanted, turn_->held_seq, max_replica_batch_bytes,
                                          max_replica_batch_rows, &damage);
   turn_->reader->release(); // an open segment can't be retired
   for (const auto& sentence : damage)

@@ -24,9 +24,9 @@ namespace penstock {
 struct held_origin {
   std::string tag;
   std::string node;
-  std::uint64_t confirmed_seq = 0;         ///< nobody needs those up to here
-  std::uint64_t settled_seq = 0;           ///< all others up to here are held here
-  std::optional<std::uint16_t> member{};   ///< the origin itself, where it has a link
+  std::uint64_t confirmed_seq = 0;            ///< nobody needs those up to here
+  std::uint64_t settled_seq = 0;              ///< all others up to here are held here
+  std::optional<std::uint16_t> member{};      ///< the origin itself, where it has a link
   std::shared_ptr<const told_backlog> told{}; ///< what of it is owed; null: all
 };
 

@@ -161,7 +161,8 @@ void replica_state::on_update(const replica_news& update) {
   const auto at = origins_.find(update.tag);
   if (at == origins_.end()) return;
   auto& of = at->second;
-  if (update.version >= passing_wire_version && !update.by.empty()) return on_update_of_holder(update, of);
+  if (update.version >= passing_wire_version && !update.by.empty())
+    return on_update_of_holder(update, of);
   note_life(of, sender_as<held_listener_handle>(self_));
   of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
   // What was told before is still true.
@@ -195,7 +196,8 @@ void replica_state::on_update_of_holder(const replica_news& update, origin& of) 
     if (parts_.store->remove(update.tag)) origins_.erase(update.tag);
     return go_on_passing();
   }
-  const bool is_better = update.held_seq > of.appended_seq || (has_as_much && update.by < parts_.tag);
+  const bool is_better =
+      update.held_seq > of.appended_seq || (has_as_much && update.by < parts_.tag);
   if (is_better) of.spoken_for = self_->clock().now();
   of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
   // What the origin itself told is newer.

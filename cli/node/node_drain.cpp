@@ -25,8 +25,8 @@ node_drain::node_drain(node_core& core, const std::vector<unit*>& units, drain_s
     : core_(core), units_(units), board_(board) {}
 
 //   serving ─ begin ─► announcing ─ announce, the delay ─► answering ─ answer ─► handing_over
-//     ─ hand_over, pass_on, commit, count_backlog ─► publishing ─ publish ─► closing ─ tell_holders,
-//     leave, save_… ─► ended
+//     ─ hand_over, pass_on, commit, count_backlog ─► publishing ─ publish ─► closing ─
+//     tell_holders, leave, save_… ─► ended
 bool node_drain::run() {
   begin();
   enter(drain_stage::announcing);

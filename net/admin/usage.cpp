@@ -245,8 +245,8 @@ boost::asio::awaitable<admin_answer> get_usage(admin_context& context, admin_req
   if (got.coverage && !got.coverage->missing.empty())
     out.headers.emplace_back(usage_missing_header, list_of(got.coverage->missing));
   if (command->as_csv) out.content_type = "text/csv; charset=utf-8; header=present";
-  out.body =
-      command->as_csv ? usage_csv(*query, got.report) : usage_json(*query, got.report, got.coverage);
+  out.body = command->as_csv ? usage_csv(*query, got.report)
+                             : usage_json(*query, got.report, got.coverage);
   co_return out;
 }
 

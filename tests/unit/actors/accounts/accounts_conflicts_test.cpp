@@ -117,8 +117,8 @@ TEST_CASE_METHOD(conflicts_fixture, "a plan that was refused to be deleted is fr
 TEST_CASE_METHOD(conflicts_fixture, "a peer that does not say keeps a plan from being deleted",
                  "[accounts]") {
   accounts_node a{*this};
-  const auto peer = std::make_shared<account_news>();
-  const auto silent = system.spawn(news_listener, peer);
+  const auto peer = std::make_shared<account_updates>();
+  const auto silent = system.spawn(update_listener, peer);
   REQUIRE(set(a).ok);
   peer_up up{1, {}, {}, stand_in(silent)};
   up.address = "node-1";
@@ -161,7 +161,7 @@ TEST_CASE_METHOD(conflicts_fixture, "a question that leads to nothing reserves a
   accounts_node b{*this};
   REQUIRE(set(b).ok);
   const auto version = b.book->stored_plan("gold")->version;
-  const auto asking = system.spawn(news_listener, std::make_shared<account_news>());
+  const auto asking = system.spawn(update_listener, std::make_shared<account_updates>());
   peer_up up{0, {}, {}, stand_in(asking)};
   self->send(b.actor, up);
   run();
@@ -280,7 +280,7 @@ TEST_CASE_METHOD(conflicts_fixture,
   CHECK(b.book->plans()->by_name("gold") == nullptr); // it may be on its way
   pass(3 * accounts_sync_interval, 1s);
   CHECK(has_plan(b, silver_limit));
-  CHECK(b.news->snapshots.back().plans->by_name("gold")->missing);
+  CHECK(b.update->snapshots.back().plans->by_name("gold")->missing);
   CHECK_THAT(log.text(), Contains("keys have the plan gold, which is nowhere"));
   // It is no plan of which keys could be made, or that could be deleted.
   CHECK_THAT(make(b, "acme", "gold").why.message, Contains("there is no plan \"gold\""));

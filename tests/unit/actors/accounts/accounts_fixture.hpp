@@ -23,7 +23,7 @@ namespace penstock {
 inline constexpr std::int64_t accounts_start_us = 1'790'000'000'000'000;
 
 // What was told to a subscriber or a peer.
-struct account_news {
+struct account_updates {
   std::vector<accounts_changed> snapshots;
   std::vector<accounts_records> records;
   std::vector<accounts_digest> digests;
@@ -32,16 +32,16 @@ struct account_news {
   const access_table& access() const { return *snapshots.back().access; }
 };
 
-inline caf::behavior news_listener(caf::event_based_actor* self,
-                                   std::shared_ptr<account_news> all) {
+inline caf::behavior update_listener(caf::event_based_actor* self,
+                                     std::shared_ptr<account_updates> all) {
   self->set_default_handler(ignore_message); // as a peer that says nothing
   const auto note_sender = [self, all] {
     all->sender = caf::actor_cast<caf::actor>(self->current_sender());
   };
-  return {[all](const accounts_changed& news) { all->snapshots.push_back(news); },
-          [all](const accounts_records& news) { all->records.push_back(news); },
-          [all, note_sender](const accounts_digest& news) {
-            all->digests.push_back(news);
+  return {[all](const accounts_changed& update) { all->snapshots.push_back(update); },
+          [all](const accounts_records& update) { all->records.push_back(update); },
+          [all, note_sender](const accounts_digest& update) {
+            all->digests.push_back(update);
             note_sender();
           }};
 }
@@ -49,28 +49,28 @@ inline caf::behavior news_listener(caf::event_based_actor* self,
 // A node as far as accounts go.
 struct accounts_node {
   accounts_node(actor_fixture& world, std::vector<plan> plans = {{"anonymous", {}}, {"pro", {}}})
-      : system(world.system), news(std::make_shared<account_news>()),
+      : system(world.system), update(std::make_shared<account_updates>()),
         store(std::make_shared<memory_account_store>()),
         book(std::make_shared<account_book>(account_records{}, std::move(plans), fake_hash)),
-        subscriber(world.system.spawn(news_listener, news)),
+        subscriber(world.system.spawn(update_listener, update)),
         actor(plain_actor(world.system.spawn(
             accounts_actor,
             accounts_parts{store, book, hasher, {stand_in(subscriber)}, [now = now_us] {
                              return (*now)++;
                            }}))) {}
   ~accounts_node() {
-    news->sender = nullptr;
+    update->sender = nullptr;
     for (const auto& one : {actor, subscriber})
       caf::anon_send_exit(one, caf::exit_reason::kill);
   }
   const access_key* find(const std::string& key) const {
-    return news->snapshots.empty() ? nullptr : news->access().find(hasher(key));
+    return update->snapshots.empty() ? nullptr : update->access().find(hasher(key));
   }
 
   caf::actor_system& system;
   key_hasher hasher{"secret"};
   std::shared_ptr<std::int64_t> now_us = std::make_shared<std::int64_t>(accounts_start_us);
-  std::shared_ptr<account_news> news;
+  std::shared_ptr<account_updates> update;
   std::shared_ptr<memory_account_store> store;
   std::shared_ptr<account_book> book;
   caf::actor subscriber, actor;
@@ -114,10 +114,10 @@ class accounts_fixture : public actor_fixture {
   void link(const accounts_node& a, std::uint16_t a_number, const accounts_node& b,
             std::uint16_t b_number, std::uint32_t version = wire_version) {
     const auto up = [version](const accounts_node& node, std::uint16_t number) {
-      peer_up news{number, {}, {}, stand_in(node.actor)};
-      news.address = "node-" + std::to_string(number);
-      news.version = version;
-      return news;
+      peer_up update{number, {}, {}, stand_in(node.actor)};
+      update.address = "node-" + std::to_string(number);
+      update.version = version;
+      return update;
     };
     self->send(a.actor, up(b, b_number));
     self->send(b.actor, up(a, a_number));

@@ -258,6 +258,29 @@ TEST_CASE_METHOD(after_an_end, "membership: who started anew says that its proce
   CHECK(next->members == std::vector<view_member>{{"a", "2", false}, {"b", "1", false}});
 }
 
+TEST_CASE("membership: who died before it took a view is soon taken out, by whoever is new as well",
+          "[membership]") {
+  std::int64_t now = 1000 * member_ms;
+  std::uint64_t revision = 8;
+  membership a{{"a", "2", false}};
+  REQUIRE(a.on_view({7, {{"a", "2", false}, {"b", "1", false}}, {}, {}}, revision, now));
+  const auto pass = [&](std::int64_t time_ms, bool with_c) {
+    for (const auto end = now + time_ms * member_ms; now < end; now += 100 * member_ms) {
+      a.on_renewed(now, revision);
+      for (auto each : {record_for("a", "2"), record_for("b")}) {
+        each.epoch = a.view().epoch;
+        a.on_record(each, now);
+      }
+      if (with_c) a.on_record(record_for("c"), now);
+      if (const auto next = a.proposal(now)) REQUIRE(a.on_view(*next, ++revision, now));
+    }
+  };
+  pass(500, true);
+  REQUIRE(addresses_in(a.view().members) == names{"a", "b", "c"});
+  pass(1500, false);
+  CHECK(addresses_in(a.view().members) == names{"a", "b"});
+}
+
 TEST_CASE_METHOD(one_member, "membership: the dead leave room for others", "[membership]") {
   pass(100, {"a"});
   for (std::size_t i = 0; i < max_heard_records + 20; ++i)

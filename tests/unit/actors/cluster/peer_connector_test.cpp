@@ -290,8 +290,8 @@ TEST_CASE("a node with another secret is refused and never up", "[peer_link]") {
   test_node b("dev", second, {loopback(first)}, wire_version, "theirs");
   REQUIRE(eventually(
       [&] { return a.metrics->refusals.value() >= 1 && b.metrics->refusals.value() >= 1; }));
-  CHECK(a.news->read([](heard& all) { return all.ups; }) == 0);
-  CHECK(b.news->read([](heard& all) { return all.ups; }) == 0);
+  CHECK(a.update->read([](heard& all) { return all.ups; }) == 0);
+  CHECK(b.update->read([](heard& all) { return all.ups; }) == 0);
 }
 
 TEST_CASE("a node of before there was a secret to check is linked", "[peer_link][wire]") {

@@ -61,7 +61,8 @@ class passing_fixture : public actor_fixture {
   }
 
   /// The origin has its holder keep events.
-  void hold(std::size_t at, std::uint64_t after, const held_seqs& rows, std::size_t body_bytes = 0) {
+  void hold(std::size_t at, std::uint64_t after, const held_seqs& rows,
+            std::size_t body_bytes = 0) {
     replica_batch batch;
     batch.session = 3;
     batch.tag = origin_tag;

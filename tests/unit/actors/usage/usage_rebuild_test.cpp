@@ -33,6 +33,10 @@ struct stored_counts final : usage_reader {
   result<usage_report> run(const usage_query&, const std::function<bool()>&) override {
     return usage_report{};
   }
+  result<std::vector<usage_row>> run_part(const usage_query&, std::uint32_t, std::uint32_t,
+                                          const std::function<bool()>&) override {
+    return std::vector<usage_row>{};
+  }
   result<void> visit(usage_dimension by, usage_period per, std::int64_t from_s, std::int64_t to_s,
                      const std::function<void(const usage_row&)>& visit,
                      const std::function<bool()>&) override {
