@@ -18,6 +18,17 @@ namespace {
 
 constexpr const char* ending_node = "that node ends and holds nothing new";
 
+// Before the origin hears that its events are held, so that no repeat comes sooner; of those alone.
+void tell_keys(const std::string& tag, std::vector<const_block_ptr> rows, std::uint64_t settled_seq,
+               const std::vector<idempotency_handle>& indexes) {
+  std::erase_if(rows, [&](const auto& row) { return row->last_seq() > settled_seq; });
+  if (rows.empty()) return;
+  auto all = told_to_indexes(tag, rows, indexes.size());
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (auto& piece : all[i])
+      caf::anon_send(indexes[i], std::move(piece)); // no answer is wanted
+}
+
 } // namespace
 
 void replica_state::start(replica_parts parts) {
@@ -110,7 +121,7 @@ void replica_state::refuse(origin& from, const replica_batch& batch, const error
     if (from.is_dirty) (void)parts_.store->commit(batch.tag);
     from.is_dirty = false;
     from.appended_seq = parts_.store->settled_seq(batch.tag);
-    tell_keys(batch.tag, from);
+    tell_keys(batch.tag, std::exchange(from.keyed, {}), from.appended_seq, indexes_);
   }
   self_->send(from.asks, replica_held{.session = batch.session,
                                       .settled_seq = from.is_adopted ? 0 : from.appended_seq,
@@ -139,20 +150,9 @@ void replica_state::settle(const std::string& tag, origin& of) {
     }
   }
   answer.settled_seq = of.appended_seq = parts_.store->settled_seq(tag);
-  tell_keys(tag, of);
+  tell_keys(tag, std::exchange(of.keyed, {}), of.appended_seq, indexes_);
   self_->send(of.asks, std::move(answer));
   of.asks = nullptr;
-}
-
-// Before the origin hears that its events are held, so that no repeat comes sooner; of those alone.
-void replica_state::tell_keys(const std::string& tag, origin& of) const {
-  auto rows = std::exchange(of.keyed, {});
-  std::erase_if(rows, [&](const auto& row) { return row->last_seq() > of.appended_seq; });
-  if (rows.empty()) return;
-  auto all = told_to_indexes(tag, rows, indexes_.size());
-  for (std::size_t i = 0; i < all.size(); ++i)
-    for (auto& piece : all[i])
-      caf::anon_send(indexes_[i], std::move(piece)); // no answer is wanted
 }
 
 // -- forgetting -----------------------------------------------------------------------------------

@@ -117,7 +117,6 @@ class replica_state {
   result<void> forget(const std::string& tag, origin& of);
   void refuse(origin& from, const replica_batch& batch, const error& why);
   void settle(const std::string& tag, origin& of);
-  void tell_keys(const std::string& tag, origin& of) const;
   void make_room(const std::string& tag, origin& of);
   void look_after(const std::string& tag, const replica_info& held, origin& of);
   void note_life(origin& of, const held_listener_handle& from);

@@ -41,21 +41,13 @@ void replicator_state::on_rows(const journal_rows& durable) {
   for (const auto& row : durable.rows) {
     // What is durable is in the journal, which a session begins with.
     if (at_ != stage::sending || is_reading_ || row->last_seq() <= sent_seq_) continue;
-    pending_.push_back(row);
-    pending_bytes_ += row->bodies.size();
-    pending_events_ += row->size();
+    pending_.add(row);
   }
-  if (pending_bytes_ > parts_.max_pending_bytes) {
-    drop_pending();
+  if (pending_.bytes() > parts_.max_pending_bytes) {
+    pending_.clear();
     is_reading_ = true;
   }
   pump();
-}
-
-void replicator_state::drop_pending() {
-  pending_.clear();
-  pending_bytes_ = 0;
-  pending_events_ = 0;
 }
 
 void replicator_state::on_confirmed(const confirmed_up_to& update) {
@@ -77,14 +69,14 @@ std::uint64_t replicator_state::confirmed() const {
 
 void replicator_state::on_peer_up(const peer_up& up) {
   std::erase_if(peers_, [&](const peer& known) { return known.member == up.member; });
-  if (holder_ == up.member) end_session(); // another life of it
+  if (holder_.member == up.member) end_session(); // another life of it
   if (up.replicas) peers_.push_back({up.member, up.address, up.replicas, up.version});
   if (at_ == stage::idle) choose();
 }
 
 void replicator_state::on_peer_down(const peer_down& down) {
   std::erase_if(peers_, [&](const peer& known) { return known.member == down.member; });
-  if (holder_ != down.member) return;
+  if (holder_.member != down.member) return;
   end_session();
   choose();
 }
@@ -103,13 +95,11 @@ void replicator_state::choose() {
   const auto& to = *those[*chosen];
   spdlog::info("the node at {} holds what this one replicates", to.address);
   parts_.metrics->holder_changes.add();
-  holder_ = to.member;
-  holder_actor_ = to.replicas;
-  holder_version_ = to.version;
+  holder_ = {to.member, to.replicas, to.version};
   at_ = stage::asking;
   ++session_;
   answered_at_ = now();
-  self_->monitor(holder_actor_);
+  self_->monitor(holder_.replicas);
   send({}, 0);
 }
 
@@ -117,26 +107,25 @@ void replicator_state::end_session() {
   if (at_ == stage::idle) return;
   at_ = stage::idle;
   idle_since_ = now();
-  self_->demonitor(holder_actor_.address());
-  holder_.reset();
-  holder_actor_ = nullptr;
+  self_->demonitor(holder_.replicas.address());
+  holder_ = {};
   held_seq_ = 0;
   is_reading_ = true;
-  drop_pending();
+  pending_.clear();
   under_way_.clear();
   show_single();
 }
 
 void replicator_state::set_aside_holder() {
   for (auto& one : peers_)
-    if (one.member == holder_) one.not_before = now() + holder_patience;
+    if (one.member == holder_.member) one.not_before = now() + holder_patience;
   end_session();
   choose();
 }
 
 // A node that ends closes its replicas before its links.
 void replicator_state::on_down(const caf::actor_addr& who) {
-  if (at_ != stage::idle && holder_actor_.address() == who) set_aside_holder();
+  if (at_ != stage::idle && holder_.replicas.address() == who) set_aside_holder();
 }
 
 void replicator_state::on_held(const replica_held& update) {
@@ -156,7 +145,7 @@ void replicator_state::on_held(const replica_held& update) {
     sent_seq_ = held_seq_;
     // Those of events that are published, too, which are not sent any more.
     for (const auto& index : indexes_)
-      self_->send(index, held_by{*holder_});
+      self_->send(index, held_by{*holder_.member});
   }
   if (under_way_.drop_until(held_seq_)) is_refused_ = false;
   std::vector<publish_watches::answer> answers;
@@ -202,16 +191,11 @@ bool replicator_state::take_from_journal(std::vector<wire_block>& rows, std::siz
 }
 
 void replicator_state::take_pending(std::vector<wire_block>& rows, std::size_t& bytes) {
-  while (!pending_.empty() && rows.size() < max_replica_batch_rows) {
+  while (!pending_.is_empty() && rows.size() < max_replica_batch_rows) {
     const auto size = pending_.front()->bodies.size();
     if (!rows.empty() && bytes + size > max_replica_batch_bytes) break;
     bytes += size;
-    PENSTOCK_ASSERT(pending_bytes_ >= size);
-    PENSTOCK_ASSERT(pending_events_ >= pending_.front()->size());
-    pending_bytes_ -= size;
-    pending_events_ -= pending_.front()->size();
-    rows.push_back({std::move(pending_.front())});
-    pending_.pop_front();
+    rows.push_back({pending_.take()});
   }
 }
 
@@ -233,11 +217,11 @@ void replicator_state::send(std::vector<wire_block> rows, std::size_t bytes) {
     parts_.metrics->batches.add();
   }
   batch.rows = std::move(rows);
-  if (holder_version_ >= passing_wire_version) {
+  if (holder_.version >= passing_wire_version) {
     batch.version = passing_wire_version;
     batch.keys = keys_of(batch.rows);
   }
-  self_->send(holder_actor_, std::move(batch));
+  self_->send(holder_.replicas, std::move(batch));
 }
 
 // -- who waits ------------------------------------------------------------------------------------
@@ -322,13 +306,13 @@ void replicator_state::show() {
   auto& m = *parts_.metrics;
   // One that took nothing when it was asked last has yet to show that it does.
   const bool is_proven =
-      !is_refused_ || (under_way_.is_empty() && pending_.empty() && !is_reading_);
+      !is_refused_ || (under_way_.is_empty() && pending_.is_empty() && !is_reading_);
   m.has_holder.set(at_ == stage::sending && is_proven ? 1 : 0);
   m.waiting_bytes.set(static_cast<std::int64_t>(under_way_.bytes()));
   m.waits.set(static_cast<std::int64_t>(watches_.size()));
   m.held_seq.set(static_cast<std::int64_t>(held_seq_));
   if (at_ == stage::sending && !is_reading_)
-    m.single_events.set(static_cast<std::int64_t>(under_way_.events() + pending_events_));
+    m.single_events.set(static_cast<std::int64_t>(under_way_.events() + pending_.events()));
   m.lag_us.set(under_way_.is_empty() ? 0
                                      : std::chrono::duration_cast<std::chrono::microseconds>(
                                            now() - under_way_.oldest())

@@ -8,6 +8,7 @@
 #include "actors/delivery/publish_watches.hpp"
 #include "actors/interfaces/interfaces.hpp"
 #include "actors/journal/journal_messages.hpp"
+#include "actors/replication/pending_rows.hpp"
 #include "actors/replication/replica_choice.hpp"
 #include "actors/replication/replica_messages.hpp"
 #include "actors/replication/rows_under_way.hpp"
@@ -98,6 +99,13 @@ class replicator_state {
     time_point not_before{}; // it refused, or hung
   };
 
+  /// One of the peers.
+  struct holding_node {
+    std::optional<std::uint16_t> member{};
+    replica_handle replicas{};
+    std::uint32_t version = 0;
+  };
+
   void choose();
   void end_session();
   void set_aside_holder();
@@ -110,7 +118,6 @@ class replicator_state {
   void tell(const std::vector<publish_watches::answer>& answers);
   time_point now() const { return self_->clock().now(); }
   std::int64_t now_ms() const;
-  void drop_pending();
   void show_single();
   void show();
 
@@ -119,9 +126,7 @@ class replicator_state {
   replicated_streams streams_;
   std::vector<peer> peers_; // with a link, that can hold events
   stage at_ = stage::idle;
-  std::optional<std::uint16_t> holder_; // a member among the peers
-  replica_handle holder_actor_;
-  std::uint32_t holder_version_ = 0;
+  holding_node holder_;
   std::vector<idempotency_handle> indexes_; // none: keys are not kept
   std::uint64_t session_ = 0;
   time_point idle_since_{};
@@ -129,9 +134,7 @@ class replicator_state {
   std::uint64_t sent_seq_ = 0;
   std::uint64_t held_seq_ = 0; // the present holder has all up to here
   bool is_reading_ = true;     // from the journal; else what comes from the journal actor is sent
-  std::deque<const_block_ptr> pending_;
-  std::size_t pending_bytes_ = 0;
-  std::uint64_t pending_events_ = 0;
+  pending_rows pending_;
   rows_under_way under_way_;
   bool is_refused_ = false; // a holder took nothing when it was sent some last
   std::map<std::string, std::uint64_t> confirmed_; // by sink

@@ -63,7 +63,7 @@ class usage_actor_state {
   usage_written write_now(const usage_write& more);
   void trim();
 
-  // -- other nodes: usage_exchange.cpp ------------------------------------------------------------
+  // -- other nodes --------------------------------------------------------------------------------
 
   void peer_came(const peer_up& peer);
   void peer_went(const peer_down& peer);

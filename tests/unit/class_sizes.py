@@ -26,6 +26,7 @@ MAX_MEMBERS = 20
 LARGE = {
     "link_multiplexer": "11 of its methods are those that CAF asks of a multiplexer, most of which fail",
     "membership": "pure; half of its methods are questions about one set of records, and it is searched as one",
+    "shard_mover": "one machine, drawn above its code; half of its methods are questions about one view",
     "session": "one path through a request's bytes that calls its handler in between; its machines are objects",
 }
 
