@@ -193,6 +193,11 @@ void accounts_state::compare(const accounts_digest& theirs, const accounts_handl
   if (!sender) return;
   for (auto& portion : parts_->book->lacking(theirs.buckets))
     self_->send(sender, accounts_records{std::move(portion)});
+  // The sender may have what this node lacks, and was not a peer yet when it was told of this
+  // one's.
+  auto own = parts_->book->digest();
+  if (own != theirs.buckets && digests_answered_.insert(sender.address()).second)
+    self_->send(sender, accounts_digest{std::move(own)});
 }
 
 void accounts_state::take_over(const accounts_records& theirs) {
@@ -248,6 +253,7 @@ void accounts_state::tick() {
     publish();
   }
   heard_records_ = false;
+  digests_answered_.clear();
   if (++ticks_ % accounts_sweep_every == 0) sweep();
   directory_->tick();
 }

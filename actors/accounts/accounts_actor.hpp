@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,7 @@ class accounts_state {
   account_records unsaved_;
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
+  std::set<caf::actor_addr> digests_answered_; // by peer, since the last tick: so that it ends
   std::uint64_t ticks_ = 0;
   std::optional<accounts_directory> directory_;
   std::optional<accounts_plans> plans_;

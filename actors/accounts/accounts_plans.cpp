@@ -171,7 +171,9 @@ void accounts_plans::say_use(const plan_question& asked, const accounts_handle& 
   const auto used = keys.find(asked.name);
   if (used != keys.end() && !(in_force && in_force->configured))
     answer = {asked.number, plan_use::keys, used->second};
-  else if (record && record->deleted_ms == 0 && record->version > asked.version)
+  else if (record && record->deleted_ms != 0)
+    answer.what = plan_use::none; // and there is nothing to reserve
+  else if (record && record->version > asked.version)
     answer.what = plan_use::changed;
   else if (const auto asker = caf::to_string(sender.address());
            !deletions_.reserve(asked.name, asker, asked.number))

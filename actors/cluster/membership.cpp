@@ -83,10 +83,14 @@ void membership::on_gone(const std::string& address, std::int64_t) {
 void membership::on_watching(std::int64_t now_ns) {
   watching_ns_ = now_ns;
   const auto has_own_record = [this](const view_member& member) {
+    if (strangers_.contains(member.address)) return true;
     const auto known = heard_.find(member.address);
     return known != heard_.end() && known->second.by_itself;
   };
   const auto lives = [&](const view_member& member) {
+    // Of another secret than this node: that is what keeps it out.
+    if (const auto found = strangers_.find(member.address); found != strangers_.end())
+      return found->second.incarnation == member.incarnation;
     return has_own_record(member) && record_of(member.address)->incarnation == member.incarnation;
   };
   if (std::ranges::any_of(view_.members, lives)) return;

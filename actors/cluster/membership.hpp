@@ -119,6 +119,8 @@ class membership {
   bool is_other(const std::string& address) const { return strangers_.contains(address); }
   /// Such a node is a member, and lives, and this node is none: it is the one that is not let in.
   bool is_stranger(std::int64_t now_ns) const;
+  /// A member that took its record out: it has left, and the view does not say so yet.
+  bool has_gone(const std::string& address) const { return gone_.contains(address); }
   /// There is no room for another.
   bool is_full() const { return view_.members.size() >= max_members; }
   /// In the view with this incarnation, so that it may own shards.

@@ -349,6 +349,7 @@ void membership_state::show(std::int64_t now_ns) {
     row.record.address = member.address;
     row.record.leaving = member.leaving;
     if (const auto* record = members_->record_of(member.address)) row.record = *record;
+    if (members_->has_gone(member.address)) row.record.leaving = true;
     row.in_view = true;
     row.heard_s_ago = members_->silent_s(member.address, now_ns);
     if (places_)

@@ -36,6 +36,7 @@ class shard_copies {
     if (whole_[shard]) ended_of_[shard] = owner;
     whole_.reset(shard);
   }
+  void forget_ended(std::uint32_t shard) { ended_of_[shard] = no_member; }
   /// Whether it knows all that the owner did while this node was its backup.
   bool had_whole_of(std::uint32_t shard, std::uint16_t owner) const {
     return ended_of_[shard] == owner;

@@ -76,6 +76,8 @@ shard_mover::way_here shard_mover::way_of(std::uint32_t shard, const placement* 
   // Who had them is gone; the backup has what it streamed.
   if (waits && coming.what != awaited::better_copy && was_here && has_backup)
     return way_here::from_backup_of_lost;
+  if (is_foreign && had_it && arrived_epoch_[shard] > (before ? before->epoch : 0))
+    return way_here::came_before_view; // by one that this node did not see
   if (is_foreign && had_it && view.was_shared) return way_here::by_unseen_view;
   if (is_foreign && was_here && has_backup && !copies_.has_whole(shard, before))
     return way_here::from_better_copy;
@@ -308,6 +310,9 @@ void shard_mover::note_copy(std::uint32_t shard, const placement* before) {
     copies_.set_whole(shard, false);
   else if (was_backup && !is_backup)
     copies_.end(shard, before->shards[shard].owner);
+  // Of the same owner it is told anew from now on, and may not have all.
+  if (is_backup && !was_backup && copies_.had_whole_of(shard, view.shards[shard].owner))
+    copies_.forget_ended(shard);
 }
 
 void shard_mover::note_last_copy(std::uint32_t shard, std::uint16_t of) {

@@ -20,6 +20,7 @@ void held_passer::on_peer_up(const peer_up& peer) {
 void held_passer::on_peer_down(const peer_down& peer) {
   std::erase_if(targets_, [&](const target& known) { return known.member == peer.member; });
   std::erase_if(passed_, [&](const auto& each) { return each.second.member == peer.member; });
+  std::erase_if(refused_until_, [&](const auto& each) { return each.first.first == peer.member; });
   if (turn_ && turn_->to == peer.member) turn_.reset();
 }
 
@@ -27,12 +28,20 @@ const held_passer::target* held_passer::find(const held_origin& of, time_point n
   std::vector<std::string> candidates;
   std::vector<const target*> those;
   for (const auto& one : targets_) {
-    if (one.not_before > now || one.member == of.member) continue;
+    const auto refused = refused_until_.find({one.member, of.tag});
+    const bool is_refused = refused != refused_until_.end() && refused->second > now;
+    if (is_refused || one.not_before > now || one.member == of.member) continue;
     candidates.push_back(one.address);
     those.push_back(&one);
   }
   const auto chosen = holder_of(of.tag, candidates);
   return chosen ? those[*chosen] : nullptr;
+}
+
+// It may take another origin's, or another node this one's.
+void held_passer::refuse(time_point now) {
+  refused_until_[{turn_->to, turn_->tag}] = now + holder_patience;
+  turn_.reset();
 }
 
 void held_passer::set_aside(time_point now) {
@@ -49,6 +58,7 @@ std::optional<held_passer::message> held_passer::next(const std::vector<held_ori
   std::erase_if(passed_, [&](const auto& each) {
     return std::ranges::find(origins, each.first, &held_origin::tag) == origins.end();
   });
+  std::erase_if(refused_until_, [now](const auto& each) { return each.second <= now; });
   if (turn_) {
     const auto of = std::ranges::find(origins, turn_->tag, &held_origin::tag);
     if (of == origins.end())
@@ -87,12 +97,13 @@ std::optional<held_passer::message> held_passer::go_on(const held_origin& of, ti
   if (!rows) {
     spdlog::error("replicas: what is held of node {} can't be read: {}", of.node,
                   rows.error().message);
-    set_aside(now);
+    refuse(now);
     return std::nullopt;
   }
   if (rows->empty()) {
     spdlog::info("replicas: another node holds the events of node {}, too", of.node);
     passed_[of.tag] = {turn_->to, of.settled_seq};
+    taken_at_ = now;
     turn_.reset();
     return std::nullopt;
   }
@@ -143,9 +154,9 @@ void held_passer::on_held(const replica_held& held, time_point now) {
   if (!held.ok || held.settled_seq < turn_->sent_seq) {
     spdlog::warn("replicas: another node does not take what is to be passed on: {}",
                  held.ok ? "it lost some of it" : held.why);
-    return set_aside(now);
+    return refuse(now);
   }
-  taken_at_ = now;
+  if (turn_->sent_seq > 0) taken_at_ = now; // a full node answers the question, and takes nothing
   turn_->is_waiting = false;
   turn_->held_seq = std::max(turn_->held_seq, held.settled_seq);
 }
@@ -173,9 +184,10 @@ std::uint64_t held_passer::single_events(const held_origin& of) const {
 bool held_passer::is_stuck(const std::vector<held_origin>& origins, time_point since,
                            time_point now) const {
   if (now - std::max(since, taken_at_) >= 2 * holder_patience) return true;
-  return std::ranges::any_of(origins, [&](const held_origin& of) {
-    const auto is_itself = [&](const target& one) { return one.member == of.member; };
-    return !is_passed_on(of) && std::ranges::all_of(targets_, is_itself);
+  // As long as one of them may still go somewhere, it is worth to wait.
+  return std::ranges::none_of(origins, [&](const held_origin& of) {
+    const auto is_other = [&](const target& one) { return one.member != of.member; };
+    return !is_passed_on(of) && std::ranges::any_of(targets_, is_other);
   });
 }
 

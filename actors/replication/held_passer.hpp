@@ -43,7 +43,7 @@ class held_passer {
     std::string address;
     replica_handle replicas;
     std::uint32_t version = 0;
-    time_point not_before{}; // it refused, or hung
+    time_point not_before{}; // it said nothing
   };
   struct message {
     replica_handle to;
@@ -93,14 +93,17 @@ class held_passer {
   std::optional<message> go_on(const held_origin& of, time_point now);
   result<std::vector<wire_block>> read(const held_origin& of);
   message to_target(const held_origin& of, std::vector<wire_block> rows) const;
+  void refuse(time_point now);
   void set_aside(time_point now);
 
   std::shared_ptr<replica_store> store_;
   std::vector<target> targets_; // with a link
   std::unique_ptr<turn> turn_;
   std::map<std::string, place> passed_; // by tag; of origins that the store has
+  /// By target and tag; of origins and targets that there are.
+  std::map<std::pair<std::uint16_t, std::string>, time_point> refused_until_;
   std::uint64_t session_ = 0;
-  time_point taken_at_{}; // a target took something, or said what it has
+  time_point taken_at_{}; // a target took something, or has all of an origin
 };
 
 } // namespace penstock

@@ -183,7 +183,11 @@ void replica_state::note_life(origin& of, const held_listener_handle& from) {
 // A node that ends closes its actors before its links, one that is killed with them.
 void replica_state::on_down(const caf::actor_addr& who) {
   for (auto& [tag, of] : origins_)
-    if (of.from && of.from.address() == who) of.is_gone = true;
+    if (of.from && of.from.address() == who) {
+      of.is_gone = true;
+      of.from = nullptr; // after another break, the same handle is monitored anew
+      of.from_session = 0;
+    }
   go_on_passing();
 }
 
@@ -246,11 +250,14 @@ void replica_state::on_tick() {
   const auto now = self_->clock().now();
   // Who slept heard nobody, and does not know yet who lives.
   if (now - last_tick_ > 3 * replica_interval)
-    for (auto& [tag, of] : origins_)
+    for (auto& [tag, of] : origins_) {
       of.heard += now - last_tick_;
+      if (of.spoken_for != time_point{}) of.spoken_for += now - last_tick_;
+    }
   last_tick_ = now;
   for (const auto& held : parts_.store->list())
-    look_after(held.tag, held, origins_[held.tag]);
+    if (held.tag != parts_.tag) // an earlier program took its own
+      look_after(held.tag, held, origins_[held.tag]);
   go_on_passing();
   for (const auto& [tag, of] : origins_)
     if (of.speaks_for) tell_peers(tag, of, false);

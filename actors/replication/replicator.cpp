@@ -95,7 +95,7 @@ void replicator_state::choose() {
   const auto& to = *those[*chosen];
   spdlog::info("the node at {} holds what this one replicates", to.address);
   parts_.metrics->holder_changes.add();
-  holder_ = {to.member, to.replicas, to.version};
+  holder_ = {to.member, to.replicas, to.version, false};
   at_ = stage::asking;
   ++session_;
   answered_at_ = now();
@@ -143,11 +143,12 @@ void replicator_state::on_held(const replica_held& update) {
     at_ = stage::sending;
     held_seq_ = std::max(held_seq_, confirmed());
     sent_seq_ = held_seq_;
-    // Those of events that are published, too, which are not sent any more.
-    for (const auto& index : indexes_)
-      self_->send(index, held_by{*holder_.member});
   }
   if (under_way_.drop_until(held_seq_)) is_refused_ = false;
+  // Those of events that are published, too, which are not sent any more. Not to who takes nothing.
+  if (!is_refused_ && !std::exchange(holder_.has_keys, true))
+    for (const auto& index : indexes_)
+      self_->send(index, held_by{*holder_.member});
   std::vector<publish_watches::answer> answers;
   watches_.advance(0, held_seq_, answers);
   tell(answers);

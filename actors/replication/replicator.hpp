@@ -104,6 +104,7 @@ class replicator_state {
     std::optional<std::uint16_t> member{};
     replica_handle replicas{};
     std::uint32_t version = 0;
+    bool has_keys = false; // or is told them
   };
 
   void choose();

@@ -24,7 +24,7 @@ constexpr std::uint64_t max_usage_count = std::numeric_limits<std::int64_t>::max
 bool is_usable(const usage_state& row) {
   const auto& counts = row.counts;
   return static_cast<std::size_t>(row.period) < usage_periods &&
-         static_cast<std::size_t>(row.by) < usage_dimensions && !row.id.empty() &&
+         static_cast<std::size_t>(row.by) < usage_dimensions &&
          row.id.size() <= max_copied_usage_id_bytes && counts.requests <= max_usage_count &&
          counts.events <= max_usage_count && counts.bytes <= max_usage_count &&
          counts.refused <= max_usage_count;
@@ -151,6 +151,9 @@ void usage_actor_state::peer_came(const peer_up& peer) {
   if (!copying_ || !peer.usage || peer.version < usage_wire_version) return;
   peers_[peer.member] = peer.usage;
   copying_->peer_came(peer.member, peer.address);
+  // Who connected first greets before this node knows that it is linked.
+  if (const auto early = early_greetings_.extract(peer.usage.address()))
+    copying_->greeted(peer.member, early.mapped());
   self_->send(peer.usage, usage_greeting{parts_.store->about().origin, copying_->is_leaving()});
 }
 
@@ -161,8 +164,13 @@ void usage_actor_state::peer_went(const peer_down& peer) {
 }
 
 void usage_actor_state::is_greeted(const usage_greeting& by, const usage_handle& sender) {
-  for (const auto& [member, peer] : peers_)
-    if (peer == sender) copying_->greeted(member, by);
+  if (!copying_ || !sender) return;
+  const auto known =
+      std::ranges::find_if(peers_, [&](const auto& each) { return each.second == sender; });
+  if (known != peers_.end())
+    copying_->greeted(known->first, by);
+  else if (early_greetings_.size() < max_early_greetings)
+    early_greetings_.insert_or_assign(sender.address(), by);
   send_copies();
 }
 
@@ -174,9 +182,11 @@ void usage_actor_state::take_copy(const usage_copy& theirs, const usage_handle& 
     outcome.ok = false;
   } else if (theirs.about.origin != parts_.store->about().origin) {
     const auto kept = parts_.copies->raise(theirs.rows, theirs.about);
-    note(kept);
+    note(kept ? result<void>{} : result<void>{kept.error()});
     outcome.ok = kept.has_value();
-    if (!theirs.rows.empty()) copying_->copy_came(theirs.about.origin);
+    // What says nothing new is not passed on: else two nodes that keep it would tell each other for
+    // ever.
+    if (kept && *kept) copying_->copy_came(theirs.about.origin);
   } // else it is this node's own, which has all of it
   self_->send(sender, outcome);
 }

@@ -36,6 +36,9 @@ inline constexpr std::uint64_t usage_copies_trim_every = 60;
 /// A report that takes longer is given up.
 inline constexpr std::chrono::seconds max_usage_report_time{600};
 
+/// Greetings that are kept of nodes which are not linked yet.
+inline constexpr std::size_t max_early_greetings = 256;
+
 struct usage_parts {
   std::shared_ptr<usage_store> store;
   usage_retention keep;
@@ -83,6 +86,7 @@ class usage_actor_state {
   usage_parts parts_;
   std::optional<usage_copying> copying_; // none: no other node
   std::map<std::uint16_t, usage_handle> peers_;
+  std::map<caf::actor_addr, usage_greeting> early_greetings_; // of nodes that are linked soon
   std::optional<caf::response_promise> handing_over_;
   std::uint64_t trims_ = 0;
   std::vector<usage_batch_ptr> pending_;

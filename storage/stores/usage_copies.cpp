@@ -54,7 +54,7 @@ void usage_copies::note(const std::string& origin, const usage_store& store) {
   all_[origin] = {store.about(), store.names(), store.rows()};
 }
 
-result<void> usage_copies::raise(std::span<const usage_state> rows, const usage_about& about) {
+result<bool> usage_copies::raise(std::span<const usage_state> rows, const usage_about& about) {
   if (!is_usage_origin(about.origin)) return error{errc::invalid, "this is no origin of usage"};
   if (!all_.contains(about.origin) && all_.size() >= max_copies_)
     return error{errc::unavailable, "the usage of " + std::to_string(max_copies_) +

@@ -42,7 +42,7 @@ class usage_copies {
 
   /// See usage_store::raise(); makes the copy if there is none. Errors: invalid for what is no
   /// origin, unavailable beyond max_copies.
-  result<void> raise(std::span<const usage_state> rows, const usage_about& about);
+  result<bool> raise(std::span<const usage_state> rows, const usage_about& about);
   /// See usage_store::states_after(). Errors: not_found.
   result<std::vector<usage_state>> states_after(const std::string& origin, usage_key& last,
                                                 std::size_t max);

@@ -85,7 +85,7 @@ class sqlite_usage_store final : public usage_store {
   result<void> describe(const usage_about& about) override;
   result<std::vector<usage_state>> states(std::span<const usage_key> keys) override;
   result<std::vector<usage_state>> states_after(usage_key& last, std::size_t max) override;
-  result<void> raise(std::span<const usage_state> rows, const usage_about& about) override;
+  result<bool> raise(std::span<const usage_state> rows, const usage_about& about) override;
   std::uint64_t names() const override { return names_; }
   /// Of a copy that was made now.
   result<void> adopt(const std::string& origin);
@@ -103,7 +103,7 @@ class sqlite_usage_store final : public usage_store {
   auto in_transaction(Work&& work) -> decltype(work());
 
   result<void> add_all(std::span<const usage_batch_ptr> batches, std::vector<usage_key>& changed);
-  result<void> raise_row(const usage_state& row);
+  result<bool> raise_row(const usage_state& row);
   result<void> save_about(const usage_about& about);
   result<void> read_about();
   result<std::string> text_of(std::int64_t name);
@@ -160,7 +160,8 @@ result<void> sqlite_usage_store::prepare(sqlite_database& db) {
     make(copy.raise, "UPDATE " + table +
                          " SET requests = max(requests, ?4), events = max(events, ?5),"
                          " bytes = max(bytes, ?6), refused = max(refused, ?7)"
-                         " WHERE dimension = ?1 AND start = ?2 AND name = ?3");
+                         " WHERE dimension = ?1 AND start = ?2 AND name = ?3"
+                         " AND (requests < ?4 OR events < ?5 OR bytes < ?6 OR refused < ?7)");
     make(of.remove, "DELETE FROM " + table + " WHERE dimension = ?1 AND start < ?2");
     make(of.remove_to,
          "DELETE FROM " + table + " WHERE dimension = ?1 AND (start, name) <= (?2, ?3)");
@@ -411,23 +412,31 @@ result<std::vector<usage_state>> sqlite_usage_store::states_after(usage_key& las
   return out;
 }
 
-result<void> sqlite_usage_store::raise(std::span<const usage_state> rows,
+result<bool> sqlite_usage_store::raise(std::span<const usage_state> rows,
                                        const usage_about& about) {
   auto known = about_;
   known.node = about.node;
   known.address = about.address;
   if (about.known_ms > known.known_ms || known.given_by.empty()) known.given_by = about.given_by;
   known.known_ms = std::max(known.known_ms, about.known_ms);
-  auto done = in_transaction([&]() -> result<void> {
-    for (const auto& row : rows)
-      if (auto raised = raise_row(row); !raised) return raised;
-    return known == about_ ? result<void>{} : save_about(known);
+  auto done = in_transaction([&]() -> result<bool> {
+    bool is_news = false;
+    for (const auto& row : rows) {
+      const result<bool> raised = raise_row(row);
+      if (!raised) return raised;
+      is_news |= *raised;
+    }
+    if (known != about_)
+      if (auto saved = save_about(known); !saved) return saved.error();
+    return is_news;
   });
   if (done) about_ = std::move(known);
   return done;
 }
 
-result<void> sqlite_usage_store::raise_row(const usage_state& row) {
+// True: it says more than what is here.
+result<bool> sqlite_usage_store::raise_row(const usage_state& row) {
+  if (row.id.empty()) return false; // its store had lost the name
   const auto name = name_id(row.id);
   if (!name) return name.error();
   auto& raise = copy_of_[static_cast<std::size_t>(row.period)].raise;
@@ -438,9 +447,25 @@ result<void> sqlite_usage_store::raise_row(const usage_state& row) {
   raise.bind(5, row.counts.events);
   raise.bind(6, row.counts.bytes);
   raise.bind(7, row.counts.refused);
-  if (auto done = raise.run(); !done) return done;
-  if (sqlite3_changes(db_->raw()) > 0) return {};
-  return add(row.period, {static_cast<std::uint8_t>(row.by), row.start_s, *name, row.counts});
+  if (auto done = raise.run(); !done) return done.error();
+  if (sqlite3_changes(db_->raw()) == 0) {
+    auto& one = copy_of_[static_cast<std::size_t>(row.period)].one;
+    one.bind(1, static_cast<std::int64_t>(row.by));
+    one.bind(2, row.start_s);
+    one.bind(3, *name);
+    const auto found = one.step();
+    const bool is_there = found && *found;
+    one.reset();
+    if (!found) return found.error();
+    if (is_there) return false;
+    const sum_row fresh{static_cast<std::uint8_t>(row.by), row.start_s, *name, row.counts};
+    if (auto done = add(row.period, fresh); !done) return done.error();
+  }
+  // The row of the month may come much later; the name is needed until then, too.
+  touch_name_.bind(1, *name);
+  touch_name_.bind(2, bucket_start_s(usage_period::month, row.start_s));
+  if (auto done = touch_name_.run(); !done) return done.error();
+  return true;
 }
 
 // -- forgetting -----------------------------------------------------------------------------------
@@ -541,11 +566,14 @@ result<void> sqlite_usage_store::remove_names(std::int64_t now_s, std::size_t& l
   if (!found) return found.error();
   if (swept_names_to_ >= last || left == 0) return {};
   auto first_month = bucket_start_s(usage_period::month, now_s);
-  for (std::size_t d = 0; d < usage_dimensions; ++d) {
-    const auto start = oldest(usage_period::month, d);
-    if (!start) return start.error();
-    first_month = std::min(first_month, *start);
-  }
+  // In a copy rows of a day may come long before those of their month.
+  for (std::size_t p = 0; p < usage_periods; ++p)
+    for (std::size_t d = 0; d < usage_dimensions; ++d) {
+      const auto start = oldest(static_cast<usage_period>(p), d);
+      if (!start) return start.error();
+      if (*start != no_time)
+        first_month = std::min(first_month, bucket_start_s(usage_period::month, *start));
+    }
   const auto to = std::min(last, swept_names_to_ + static_cast<std::int64_t>(left));
   remove_names_.bind(1, swept_names_to_);
   remove_names_.bind(2, to);

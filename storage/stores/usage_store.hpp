@@ -71,8 +71,8 @@ class usage_store {
   /// The key before all: the default one.
   virtual result<std::vector<usage_state>> states_after(usage_key& last, std::size_t max) = 0;
   /// Of each row keeps whichever counts are greater, and what `about` says if it has a later
-  /// known_ms: all or, on an error, nothing.
-  virtual result<void> raise(std::span<const usage_state> rows, const usage_about& about) = 0;
+  /// known_ms: all or, on an error, nothing. True: a row says more than what was here.
+  virtual result<bool> raise(std::span<const usage_state> rows, const usage_about& about) = 0;
   /// No less than the ids that it knows.
   virtual std::uint64_t names() const = 0;
 

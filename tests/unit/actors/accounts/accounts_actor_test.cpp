@@ -6,6 +6,18 @@ using namespace penstock;
 using namespace std::chrono_literals;
 using Catch::Matchers::Contains;
 
+TEST_CASE_METHOD(accounts_fixture, "accounts: what was made before the link was known gets over it",
+                 "[accounts]") {
+  accounts_node a(*this), b(*this);
+  self->send(b.actor, peer_up{0, {}, {}, stand_in(a.actor)}); // b was linked first
+  run();
+  const auto made = make(a);
+  REQUIRE(b.find(made.key) == nullptr);
+  self->send(a.actor, peer_up{1, {}, {}, stand_in(b.actor)});
+  run();
+  CHECK(b.find(made.key) != nullptr);
+}
+
 TEST_CASE_METHOD(accounts_fixture, "a key is saved, told and found; revoked, it is not",
                  "[accounts]") {
   accounts_node node{*this};

@@ -258,6 +258,25 @@ TEST_CASE_METHOD(after_an_end, "membership: who started anew says that its proce
   CHECK(next->members == std::vector<view_member>{{"a", "2", false}, {"b", "1", false}});
 }
 
+TEST_CASE("membership: members of another secret have not ended", "[membership]") {
+  std::int64_t now = 1000 * member_ms;
+  membership b{{"b", "1", false}, {}, "theirs"};
+  auto a = record_for("a");
+  a.secret_check = "ours";
+  b.on_record(a, now); // before the view that names it
+  REQUIRE(b.on_view({7, {{"a", "1", false}}, {}, {}}, 1, now));
+  b.on_watching(now);
+  for (int i = 0; i < 20; ++i, now += 100 * member_ms) {
+    b.on_renewed(now, 1);
+    auto own = record_for("b");
+    own.secret_check = "theirs";
+    b.on_record(own, now);
+    b.on_record(a, now);
+    CHECK_FALSE(b.proposal(now));
+  }
+  CHECK(b.is_stranger(now));
+}
+
 TEST_CASE("membership: who died before it took a view is soon taken out, by whoever is new as well",
           "[membership]") {
   std::int64_t now = 1000 * member_ms;

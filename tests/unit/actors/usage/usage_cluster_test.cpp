@@ -280,6 +280,23 @@ TEST_CASE_METHOD(usage_cluster, "a peer of an earlier wire version is missing", 
   CHECK(answer.coverage->missing == std::vector<std::string>{address_of(2)});
 }
 
+TEST_CASE_METHOD(usage_cluster, "who is linked first greets before the other knows", "[usage]") {
+  start(1);
+  start(2);
+  caf::send_as(plain_actor(nodes[1].writer), plain_actor(nodes[2].writer),
+               usage_greeting{std::string(usage_origin_size, 'a'), true}); // it leaves
+  run();
+  peer_up up{.member = 1};
+  up.address = address_of(1);
+  up.version = wire_version;
+  up.usage = nodes[1].writer;
+  tell(2, up);
+  run();
+  count(2, "x", 5);
+  pass_s(3);
+  CHECK(copies_at(*this, 1).empty()); // who leaves is nobody's holder
+}
+
 TEST_CASE_METHOD(usage_cluster, "what is no copy is refused, and told so", "[usage]") {
   start(1);
   const auto outcomes = std::make_shared<std::vector<bool>>();

@@ -180,6 +180,38 @@ TEST_CASE("copies are so many, and have so many rows", "[usage]") {
   CHECK(left > 0);
 }
 
+TEST_CASE("a copy keeps the names of rows whose month is still to come", "[usage]") {
+  temporary_dir dir;
+  const auto copies = *usage_copies::open(dir.path());
+  const auto raise = [&](usage_period period, std::int64_t start_s, const std::string& id) {
+    REQUIRE(
+        copies
+            ->raise(std::vector<usage_state>{{period, usage_dimension::stream, start_s, id, {1}}},
+                    about_copy(1))
+            .has_value());
+  };
+  raise(usage_period::day, copies_t0_s, "x");
+  raise(usage_period::day, copies_t0_s - 90 * 86'400, "old"); // of an earlier month
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(copies->trim({}, copies_t0_s * 1000, 100).has_value());
+  raise(usage_period::day, copies_t0_s, "y"); // gets no id of theirs
+  const auto rows = in_order(all_states(*copies, copy_origin(1)));
+  for (const auto* id : {"x", "y"})
+    CHECK(rows.at({usage_period::day, usage_dimension::stream, copies_t0_s, id}) == 1);
+  CHECK(rows.contains(
+      {usage_period::day, usage_dimension::stream, copies_t0_s - 90 * 86'400, "old"}));
+}
+
+TEST_CASE("a row without a name is passed over, and holds up nothing", "[usage]") {
+  temporary_dir dir;
+  const auto copies = *usage_copies::open(dir.path());
+  std::vector<usage_state> rows(2,
+                                {usage_period::day, usage_dimension::stream, copies_t0_s, "", {1}});
+  rows[1].id = "x";
+  REQUIRE(copies->raise(rows, about_copy(1)).has_value());
+  CHECK(all_states(*copies, copy_origin(1)).size() == 1);
+}
+
 TEST_CASE("beyond so many copies no new one is taken", "[usage]") {
   temporary_dir dir;
   constexpr std::size_t max_copies = 3;
