@@ -1,28 +1,12 @@
 #include "actors/usage/usage_gathering.hpp"
 
+#include "storage/stores/usage_reader.hpp"
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
 namespace penstock {
-
-namespace {
-
-std::uint64_t measure_of(const usage_counts& counts, usage_order order) {
-  switch (order) {
-  case usage_order::requests:
-    return counts.requests;
-  case usage_order::events:
-    return counts.events;
-  case usage_order::bytes:
-    return counts.bytes;
-  case usage_order::refused:
-    return counts.refused;
-  }
-  return 0;
-}
-
-} // namespace
 
 void usage_gathering::add_sources(node from, const usage_sources& theirs) {
   std::size_t taken = 0;
@@ -80,7 +64,7 @@ void usage_gathering::add_rows(const std::vector<usage_row>& rows) {
 
 // The name breaks a tie, so that a report is the same whichever node makes it.
 bool usage_gathering::is_before(const usage_row& a, const usage_row& b) const {
-  const auto left = measure_of(a.counts, query_.order), right = measure_of(b.counts, query_.order);
+  const auto left = count_of(a.counts, query_.order), right = count_of(b.counts, query_.order);
   return left != right ? left > right : a.id < b.id;
 }
 

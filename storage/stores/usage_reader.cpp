@@ -16,25 +16,6 @@ namespace {
 constexpr int steps_between_questions = 4096; // of SQLite's machine: well under a millisecond
 constexpr const char* reader_pragmas = "PRAGMA busy_timeout = 1000; PRAGMA cache_size = -2048;";
 
-std::uint64_t value_of(const usage_counts& counts, usage_order order) {
-  switch (order) {
-  case usage_order::requests:
-    return counts.requests;
-  case usage_order::events:
-    return counts.events;
-  case usage_order::bytes:
-    return counts.bytes;
-  case usage_order::refused:
-    return counts.refused;
-  }
-  return 0;
-}
-
-usage_counts counts_at(sqlite_statement& row, int column) {
-  const auto number = [&](int i) { return static_cast<std::uint64_t>(row.integer(column + i)); };
-  return {number(0), number(1), number(2), number(3)};
-}
-
 struct ranked {
   std::uint64_t value = 0;
   std::int64_t name = 0;
@@ -162,12 +143,7 @@ result<std::int64_t> sqlite_usage_reader::find_number(sqlite_statement& statemen
 }
 
 result<std::string> sqlite_usage_reader::text_of(std::int64_t name) {
-  text_of_name_.bind(1, name);
-  const auto found = text_of_name_.step();
-  std::string text{found && *found ? text_of_name_.bytes(0) : std::string_view{}};
-  text_of_name_.reset();
-  if (!found) return found.error();
-  return text;
+  return text_of_name(text_of_name_, name);
 }
 
 // Reads the range row by row. Each slice is a read transaction of its own: one over the whole range
@@ -234,7 +210,7 @@ result<usage_report> sqlite_usage_reader::run_top(const usage_query& query) {
       if (sums[i] == usage_counts{}) continue;
       ++report.ids;
       report.total += sums[i];
-      top.offer({value_of(sums[i], query.order), first + static_cast<std::int64_t>(i), sums[i]});
+      top.offer({count_of(sums[i], query.order), first + static_cast<std::int64_t>(i), sums[i]});
     }
   }
   for (const auto& one : top.take()) {
@@ -342,6 +318,20 @@ result<std::unique_ptr<usage_reader>> open_usage_reader(const std::filesystem::p
 }
 
 } // namespace
+
+std::uint64_t count_of(const usage_counts& counts, usage_order order) {
+  switch (order) {
+  case usage_order::requests:
+    return counts.requests;
+  case usage_order::events:
+    return counts.events;
+  case usage_order::bytes:
+    return counts.bytes;
+  case usage_order::refused:
+    return counts.refused;
+  }
+  return 0;
+}
 
 result<std::unique_ptr<usage_reader>> usage_reader::open(const std::filesystem::path& dir,
                                                          std::int64_t names_a_pass) {

@@ -25,6 +25,8 @@ inline constexpr std::int64_t usage_rows_a_slice = 20'000;
 /// What the top is ordered by.
 enum class usage_order : std::uint8_t { requests, events, bytes, refused };
 
+std::uint64_t count_of(const usage_counts& counts, usage_order order);
+
 /// The buckets that begin in [from_s, to_s); from_s is cut down to a bucket's beginning.
 struct usage_query {
   usage_dimension by = usage_dimension::ip;

@@ -1,6 +1,13 @@
 // What the two sides of usage.db share.
 #pragma once
 
+#include "storage/base/result.hpp"
+#include "storage/sqlite/sqlite.hpp"
+#include "storage/stores/usage.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
 namespace penstock {
 
 inline constexpr const char* usage_file_name = "usage.db";
@@ -44,5 +51,23 @@ CREATE TABLE IF NOT EXISTS month(
   PRIMARY KEY (dimension, start, name)
 ) WITHOUT ROWID;
 )sql";
+
+// -- what the store and the reader read alike -----------------------------------------------------
+
+/// The four counts of a row, from that column on.
+inline usage_counts counts_at(sqlite_statement& row, int column) {
+  const auto number = [&](int i) { return static_cast<std::uint64_t>(row.integer(column + i)); };
+  return {number(0), number(1), number(2), number(3)};
+}
+
+/// `select` gives the text of the name that is bound to it; empty: there is no such name.
+inline result<std::string> text_of_name(sqlite_statement& select, std::int64_t name) {
+  select.bind(1, name);
+  const auto found = select.step();
+  std::string text{found && *found ? select.bytes(0) : std::string_view{}};
+  select.reset();
+  if (!found) return found.error();
+  return text;
+}
 
 } // namespace penstock

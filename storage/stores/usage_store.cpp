@@ -351,17 +351,7 @@ result<void> sqlite_usage_store::adopt(const std::string& origin) {
 }
 
 result<std::string> sqlite_usage_store::text_of(std::int64_t name) {
-  text_of_name_.bind(1, name);
-  const auto found = text_of_name_.step();
-  std::string text{found && *found ? text_of_name_.bytes(0) : std::string_view{}};
-  text_of_name_.reset();
-  if (!found) return found.error();
-  return text;
-}
-
-usage_counts counts_from(sqlite_statement& row, int column) {
-  const auto number = [&](int i) { return static_cast<std::uint64_t>(row.integer(column + i)); };
-  return {number(0), number(1), number(2), number(3)};
+  return text_of_name(text_of_name_, name);
 }
 
 result<std::vector<usage_state>> sqlite_usage_store::states(std::span<const usage_key> keys) {
@@ -372,7 +362,7 @@ result<std::vector<usage_state>> sqlite_usage_store::states(std::span<const usag
     one.bind(2, key.start_s);
     one.bind(3, key.name);
     const auto found = one.step();
-    const auto counts = found && *found ? counts_from(one, 0) : usage_counts{};
+    const auto counts = found && *found ? counts_at(one, 0) : usage_counts{};
     one.reset();
     if (!found) return found.error();
     if (!*found) continue;
@@ -403,7 +393,7 @@ result<std::vector<usage_state>> sqlite_usage_store::states_after(usage_key& las
         after.reset();
         return id.error();
       }
-      out.push_back({period, last.by, last.start_s, std::move(*id), counts_from(after, 3)});
+      out.push_back({period, last.by, last.start_s, std::move(*id), counts_at(after, 3)});
     }
     after.reset();
     if (!more) return more.error();

@@ -333,6 +333,13 @@ TEST_CASE_METHOD(wire_fixture, "what limiters of different nodes say", "[message
   CHECK(round_trip(rows).origins.empty());
   rows.version = settlements_wire_version;
   CHECK(round_trip(rows).origins == rows.origins);
+  rows.is_offer = rows.is_partial = true;
+  CHECK_FALSE(round_trip(rows).is_offer); // an earlier program would not know what these say
+  CHECK_FALSE(round_trip(rows).is_partial);
+  rows.version = partial_wire_version;
+  CHECK(round_trip(rows).is_offer);
+  CHECK(round_trip(rows).is_partial);
+  CHECK(round_trip(rows).origins == rows.origins);
   shard_taken taken;
   taken.epoch = 6;
   taken.shard = 3;

@@ -258,6 +258,28 @@ TEST_CASE_METHOD(after_an_end, "membership: who started anew says that its proce
   CHECK(next->members == std::vector<view_member>{{"a", "2", false}, {"b", "1", false}});
 }
 
+TEST_CASE_METHOD(one_member, "membership: who leaves with all others proposes nothing",
+                 "[membership]") {
+  const bool b_leaves = GENERATE(true, false);
+  pass(1000, {"a", "b"});
+  REQUIRE(views.back() == names{"a", "b"});
+  const auto before = views.size();
+  auto a = record_for("a", "1", true), b = record_for("b", "1", b_leaves);
+  a.epoch = b.epoch = members.view().epoch;
+  for (int i = 0; i < 10; ++i, now += 100 * member_ms) {
+    members.on_renewed(now, revision);
+    members.on_record(a, now);
+    members.on_record(b, now);
+    settle();
+  }
+  // Where somebody stays the shards go there; else they stay, and so does the view.
+  CHECK((views.size() == before) == b_leaves);
+  members.on_gone("b", now);
+  CHECK(members.has_gone("b"));
+  settle();
+  CHECK((views.size() == before) == b_leaves);
+}
+
 TEST_CASE("membership: members of another secret have not ended", "[membership]") {
   std::int64_t now = 1000 * member_ms;
   membership b{{"b", "1", false}, {}, "theirs"};

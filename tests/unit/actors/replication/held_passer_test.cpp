@@ -61,11 +61,11 @@ class passing_fixture : public actor_fixture {
   }
 
   /// The origin has its holder keep events.
-  void hold(std::size_t at, std::uint64_t after, const held_seqs& rows,
-            std::size_t body_bytes = 0) {
+  void hold(std::size_t at, std::uint64_t after, const held_seqs& rows, std::size_t body_bytes = 0,
+            const std::string& tag = origin_tag) {
     replica_batch batch;
     batch.session = 3;
-    batch.tag = origin_tag;
+    batch.tag = tag;
     batch.node = "a";
     batch.after_seq = after;
     for (const auto seq : rows)
@@ -353,4 +353,59 @@ TEST_CASE_METHOD(passing_fixture, "nobody holds its own events for itself", "[re
   REQUIRE(take(self, said));
   CHECK_FALSE(said.ok);
   CHECK(nodes[0]->store->list().empty());
+}
+
+TEST_CASE_METHOD(passing_fixture, "an origin that a node refuses holds up no other",
+                 "[replica][passing]") {
+  hold(0, 0, {5});
+  hold(0, 0, {7}, 0, "bbbbbbbb");
+  up(0, 1, self);
+  lose_origin();
+  held_seqs got;
+  replica_batch batch;
+  while (take(self, batch)) {
+    replica_held answer{.session = batch.session};
+    answer.ok = batch.tag != origin_tag; // the first in order is never taken
+    for (const auto& [row] : batch.rows)
+      got.push_back(answer.settled_seq = row->first_seq);
+    self->send(nodes[0]->actor, answer);
+    run();
+  }
+  CHECK(got == held_seqs{7});
+  CHECK(single(0) == 1);
+}
+
+TEST_CASE_METHOD(passing_fixture, "a full node that answers questions is not waited for for ever",
+                 "[replica][passing][drain]") {
+  hold(0, 0, {5, 6});
+  up(0, 1, self);
+  self->send(nodes[0]->actor, pass_on_held{});
+  run();
+  std::optional<held_passed_on> said;
+  for (int i = 0; i < 12 && !said; ++i) {
+    replica_batch batch;
+    while (take(self, batch)) {
+      self->send(nodes[0]->actor, replica_held{.session = batch.session, .ok = batch.rows.empty()});
+      run();
+    }
+    pass(1s, 1s);
+    said = passed_on();
+  }
+  REQUIRE(said);
+  CHECK(said->left_events == 2);
+}
+
+TEST_CASE_METHOD(actor_fixture, "it is worth to wait while one origin may still go somewhere",
+                 "[replica][passing]") {
+  held_passer passer{nullptr};
+  peer_up up;
+  up.member = 1;
+  up.replicas = stand_in(self);
+  passer.on_peer_up(up);
+  const held_passer::time_point now{};
+  const held_origin of_peer{.tag = "a", .node = "n", .settled_seq = 5, .member = 1};
+  const held_origin of_other{.tag = "b", .node = "m", .settled_seq = 5};
+  CHECK(passer.is_stuck({of_peer}, now, now));
+  CHECK_FALSE(passer.is_stuck({of_peer, of_other}, now, now));
+  CHECK(passer.is_stuck({of_peer, of_other}, now, now + 2 * holder_patience));
 }

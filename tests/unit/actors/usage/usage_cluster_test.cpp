@@ -297,6 +297,35 @@ TEST_CASE_METHOD(usage_cluster, "who is linked first greets before the other kno
   CHECK(copies_at(*this, 1).empty()); // who leaves is nobody's holder
 }
 
+TEST_CASE_METHOD(usage_cluster, "so many greetings of nodes that are not linked are kept",
+                 "[usage][bounds]") {
+  start(1);
+  start(2);
+  std::vector<caf::actor> strangers;
+  for (std::size_t i = 0; i < max_early_greetings; ++i) {
+    strangers.push_back(
+        system.spawn([](caf::event_based_actor*) -> caf::behavior { return {[](int) {}}; }));
+    caf::send_as(strangers.back(), plain_actor(nodes[2].writer),
+                 usage_greeting{std::string(usage_origin_size, 'b'), false});
+  }
+  run();
+  caf::send_as(plain_actor(nodes[1].writer), plain_actor(nodes[2].writer),
+               usage_greeting{std::string(usage_origin_size, 'a'), true}); // one too many
+  run();
+  peer_up up{.member = 1};
+  up.address = address_of(1);
+  up.version = wire_version;
+  up.usage = nodes[1].writer;
+  tell(2, up);
+  run();
+  count(2, "x", 5);
+  pass_s(3);
+  CHECK_FALSE(copies_at(*this, 1).empty()); // that it leaves was not kept
+  for (const auto& each : strangers)
+    caf::anon_send_exit(each, caf::exit_reason::kill);
+  run();
+}
+
 TEST_CASE_METHOD(usage_cluster, "what is no copy is refused, and told so", "[usage]") {
   start(1);
   const auto outcomes = std::make_shared<std::vector<bool>>();
