@@ -3,6 +3,7 @@
 #include "actors/cluster/peer_connector.hpp"
 #include "actors/system_config.hpp"
 #include "net/links/link_connection.hpp"
+#include "net/links/peers_broker.hpp"
 #include "net/links/tls_handshakes.hpp"
 #include "net/loop/tcp_probe.hpp"
 

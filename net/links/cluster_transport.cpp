@@ -2,6 +2,7 @@
 
 #include "actors/system_config.hpp"
 #include "net/links/link_connection.hpp"
+#include "net/links/peers_broker.hpp"
 #include "net/loop/tcp_probe.hpp"
 
 #include <caf/io/basp_broker.hpp>
@@ -37,10 +38,6 @@ class plain_middleman final : public caf::io::middleman_actor_impl {
 };
 
 } // namespace
-
-caf::actor broker_of_peers(caf::actor_system& system) {
-  return system.middleman().named_broker<caf::io::basp_broker>(caf::atom("BASP"));
-}
 
 void count_as_heard(caf::io::scribe& connection) {
   auto& broker = dynamic_cast<caf::io::basp_broker&>(*connection.parent());

@@ -34,9 +34,6 @@ class cluster_transport {
   caf::io::middleman_actor middleman_;
 };
 
-/// CAF's broker that speaks to peers: heartbeats and time limits are its work, whatever is below.
-caf::actor broker_of_peers(caf::actor_system& system);
-
 /// Tells that broker that a connection it made was heard of just now; of others it does nothing. To
 /// be called when the connection begins to read, on the broker's thread. Without it CAF 0.17.6
 /// takes a connection that it made as silent since the clock began, until its peer's first word is

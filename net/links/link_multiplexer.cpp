@@ -1,6 +1,7 @@
 #include "net/links/link_multiplexer.hpp"
 
 #include "net/links/link_connection.hpp"
+#include "net/links/peers_broker.hpp"
 
 #include <caf/io/datagram_servant.hpp>
 #include <caf/io/middleman.hpp>
@@ -55,8 +56,10 @@ void link_multiplexer::exec_later(caf::resumable* job) {
   });
 }
 
-// The loop runs until this is gone, and what was posted before.
+// The loop runs until this is gone, and what was posted before. Here the middleman starts, before
+// it makes a broker of its own.
 caf::io::network::multiplexer::supervisor_ptr link_multiplexer::make_supervisor() {
+  (void)broker_of_peers(system());
   struct ending final : supervisor {
     explicit ending(event_loop& of) : loop(of) {}
     ~ending() override {

@@ -8,6 +8,7 @@
 #include "actors/cluster/peer_connector.hpp"
 #include "net/links/cluster_transport.hpp"
 #include "net/links/link_multiplexer.hpp"
+#include "net/links/peers_broker.hpp"
 #include "net/loop/tcp_probe.hpp"
 #include "tests/unit/actors/stand_in.hpp"
 
@@ -15,9 +16,12 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
+#include <caf/io/middleman.hpp>
 #include <catch2/catch.hpp>
 
 #include <array>
+#include <functional>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -159,4 +163,29 @@ TEST_CASE("nodes whose connections cross link up all the same", "[cluster_transp
   relay to_a{300ms}, to_b{300ms};
   far_node a{to_a, to_b}, b{to_b, to_a};
   CHECK(are_linked(a, b));
+}
+
+// As the middleman ends it when the system ends. What comes later must not stay in a mailbox that
+// nobody reads: it keeps its sender, and a system waits for its detached actors.
+TEST_CASE("the broker of peers closes its mailbox when it ends", "[transport]") {
+  linked_system_config config{1, true};
+  caf::actor_system system{config};
+  const auto broker = broker_of_peers(system);
+  auto& itself = dynamic_cast<peers_broker&>(*caf::actor_cast<caf::abstract_actor*>(broker));
+  auto& loop = system.middleman().backend();
+  const auto on_loop = [&loop](std::function<void()> job) {
+    std::promise<void> done;
+    loop.post([&] {
+      job();
+      done.set_value();
+    });
+    done.get_future().wait();
+  };
+  on_loop([&] {
+    itself.context(&loop);
+    itself.quit();
+    REQUIRE(itself.finalize());
+  });
+  caf::anon_send(broker, drain{});
+  on_loop([&] { CHECK(itself.mailbox().closed()); });
 }
