@@ -19,7 +19,7 @@ FORBIDDEN = {
 # Headers that have plain actors, and why.
 PLAIN_ACTORS = {
     "actors/cluster/link_messages.hpp": "they cross the wire, which has no types of actors",
-    "net/links/cluster_transport.hpp": "CAF's own broker",
+    "net/links/peers_broker.hpp": "CAF's own broker",
     "net/loop/ask.hpp": "the bridge, which only this room knows",
 }
 # Where a plain actor becomes a handle, and why.
