@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
 
 namespace penstock {
 namespace {
@@ -51,8 +52,12 @@ std::uint32_t seconds_rounded_up(std::int64_t ns) {
   return static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, UINT32_MAX));
 }
 
-std::size_t limits_of(const plan& rules) {
-  return std::min(rules.limits.size(), max_limits_per_plan);
+// Taken once a decision: the compiler takes each state that is written for what might have changed
+// the plan.
+using limit_list = std::span<const limit>;
+
+limit_list limits_of(const plan& rules) {
+  return {rules.limits.data(), std::min(rules.limits.size(), max_limits_per_plan)};
 }
 
 constexpr unsigned bit(std::size_t i) {
@@ -66,15 +71,15 @@ struct opinion {
   unsigned nearest = 0; // the limits that speak: those nearest to refusing, or that refused
 };
 
-opinion ask(const plan& rules, const limit_states& states, std::int64_t now_ns,
+opinion ask(limit_list limits, const limit_states& states, std::int64_t now_ns,
             const request_cost& cost) {
   opinion found;
   found.granted = cost.events;
   unsigned having_a_say = 0;
   std::uint32_t least = UINT32_MAX;
-  for (std::size_t i = 0; i < limits_of(rules); ++i) {
+  for (std::size_t i = 0; i < limits.size(); ++i) {
     if (!states[i]) continue;
-    const limit& rule = rules.limits[i];
+    const limit& rule = limits[i];
     const std::uint32_t available = available_units(rule, *states[i], now_ns);
     const bool by_event = rule.cost == limit_cost::event;
     const std::uint32_t fit =
@@ -98,14 +103,14 @@ opinion ask(const plan& rules, const limit_states& states, std::int64_t now_ns,
 }
 
 // Fills in what the verdict tells of the limit that speaks; gives the time told, in ns.
-std::int64_t tell(verdict& answer, const plan& rules, const limit_states& states,
+std::int64_t tell(verdict& answer, limit_list limits, const limit_states& states,
                   std::int64_t now_ns, const request_cost& cost, unsigned nearest) {
   const bool refused = answer.granted < cost.events;
   std::int64_t longest = -1;
   std::int64_t told = 0;
   for (; nearest != 0; nearest &= nearest - 1) {
     const auto i = static_cast<std::size_t>(std::countr_zero(nearest));
-    const limit& rule = rules.limits[i];
+    const limit& rule = limits[i];
     const limit_view view = look(rule, *states[i], now_ns);
     std::int64_t wait = view.available == 0 ? view.retry_ns : view.reset_ns;
     if (refused) // there is an event that was not granted
@@ -127,20 +132,21 @@ std::int64_t tell(verdict& answer, const plan& rules, const limit_states& states
 
 admission admit(const plan& rules, const limit_states& states, std::int64_t now_ns,
                 const request_cost& cost) {
-  const opinion found = ask(rules, states, now_ns, cost);
+  const limit_list limits = limits_of(rules);
+  const opinion found = ask(limits, states, now_ns, cost);
   admission result;
   result.answer.granted = found.granted;
   result.answer.remaining = UINT32_MAX;
-  for (std::size_t i = 0; found.granted != 0 && i < limits_of(rules); ++i) {
+  for (std::size_t i = 0; found.granted != 0 && i < limits.size(); ++i) {
     if (!states[i]) continue;
-    const limit& rule = rules.limits[i];
+    const limit& rule = limits[i];
     const std::uint32_t events = std::min(found.granted, found.admitted[i]);
     PENSTOCK_ASSERT(rule.shadow || events == found.granted);
     if (events < found.granted) result.shadowed |= static_cast<limit_mask>(bit(i));
     *states[i] = charge(rule, *states[i], now_ns, units_of_first(rule, cost, events));
   }
   if (found.nearest != 0)
-    result.retry_ns = tell(result.answer, rules, states, now_ns, cost, found.nearest);
+    result.retry_ns = tell(result.answer, limits, states, now_ns, cost, found.nearest);
   return result;
 }
 
