@@ -235,8 +235,9 @@ segment_writer::open(segment_info info, const std::string& vfs, std::uint64_t wa
   if (!db) return db.error();
   auto writer =
       std::unique_ptr<segment_writer>(new segment_writer(std::move(info), std::move(*db)));
-  // Room for a large transaction's pages; what exceeds it is written to the WAL early.
-  auto done = writer->db_.exec("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;");
+  // A transaction's pages that exceed it are written to the WAL early, which costs less than the
+  // memory of more (decision 062).
+  auto done = writer->db_.exec("PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;");
   if (!done) return done.error();
 
   const auto& path = writer->info_.path;
