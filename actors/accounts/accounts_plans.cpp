@@ -1,6 +1,7 @@
 #include "actors/accounts/accounts_plans.hpp"
 
 #include "actors/base/error_text.hpp"
+#include "actors/base/wire_version.hpp"
 #include "actors/interfaces/handles.hpp"
 #include "actors/limits/limit_text.hpp"
 

@@ -34,8 +34,8 @@ void row_fetches::forget(const std::string& stream) {
   seen_.erase(stream);
   const auto found = waiters_.extract(stream);
   if (found.empty()) return;
-  for (auto& waiter : found.mapped())
-    waiter.promise.deliver(fetch_reply{stream, false, {}});
+  for (auto& each : found.mapped())
+    each.promise.deliver(fetch_reply{stream, false, {}});
 }
 
 void row_fetches::publish(const std::vector<const_block_ptr>& rows) {
@@ -50,10 +50,10 @@ void row_fetches::publish(const std::vector<const_block_ptr>& rows) {
   for (const auto& row : rows) {
     const auto found = waiters_.find(row->stream);
     if (found == waiters_.end()) continue;
-    for (auto& waiter : found->second) {
-      fetch_reply reply{row->stream, !recent_.covers(waiter.after_seq), {}};
-      if (!reply.read_segments) reply.blocks = recent_.read(row->stream, waiter.after_seq);
-      waiter.promise.deliver(std::move(reply));
+    for (auto& each : found->second) {
+      fetch_reply reply{row->stream, !recent_.covers(each.after_seq), {}};
+      if (!reply.read_segments) reply.blocks = recent_.read(row->stream, each.after_seq);
+      each.promise.deliver(std::move(reply));
     }
     waiters_.erase(found);
   }

@@ -1,4 +1,5 @@
 // The membership actor on virtual time; the directory's writer is the test's.
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership_actor.hpp"
 #include "actors/directory/directory_messages.hpp"

@@ -1,5 +1,6 @@
 // Replays on virtual time: which events, at what rate, and what a crash, a cancel or a refusal
 // does.
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/dead_letters/pacing.hpp"
 #include "tests/unit/actors/dead_letters/jobs_world.hpp"
 

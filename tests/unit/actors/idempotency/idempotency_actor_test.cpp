@@ -1,4 +1,5 @@
 // First requests, repeats, and those that come while the first is under way.
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/idempotency/idempotency_actor.hpp"
 #include "tests/unit/actors/fixture.hpp"
 #include "tests/unit/actors/stand_in.hpp"

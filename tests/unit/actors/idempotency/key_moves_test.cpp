@@ -1,4 +1,5 @@
 // Idempotency keys follow their shards from node to node.
+#include "actors/base/lifecycle_messages.hpp"
 #include "actors/base/shards.hpp"
 #include "actors/cluster/link_messages.hpp"
 #include "actors/cluster/membership_messages.hpp"
