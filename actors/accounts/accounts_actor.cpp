@@ -196,7 +196,8 @@ void accounts_state::compare(const accounts_digest& theirs, const accounts_handl
   // The sender may have what this node lacks, and was not a peer yet when it was told of this
   // one's.
   auto own = parts_->book->digest();
-  if (own != theirs.buckets && digests_answered_.insert(sender.address()).second)
+  if (own != theirs.buckets && digests_answered_.size() < max_answered_digests &&
+      digests_answered_.insert(sender.address()).second)
     self_->send(sender, accounts_digest{std::move(own)});
 }
 

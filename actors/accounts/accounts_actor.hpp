@@ -31,6 +31,9 @@ inline constexpr std::uint64_t accounts_sweep_every = 360;
 /// Records of peers that are in force, but that the disk did not take yet; what comes beyond is
 /// not taken over, and asked for again later.
 inline constexpr std::size_t max_unsaved_records = 10'000;
+/// Senders of digests that are answered with this node's own, in one of those intervals; the others
+/// in the next.
+inline constexpr std::size_t max_answered_digests = 256;
 
 struct accounts_parts {
   std::shared_ptr<account_store> store;
@@ -91,7 +94,8 @@ class accounts_state {
   account_records unsaved_;
   plan_set_ptr told_plans_;
   bool heard_records_ = false; // since the last tick: a comparison is still under way
-  std::set<caf::actor_addr> digests_answered_; // by peer, since the last tick: so that it ends
+  // By sender, since the last tick: so that it ends. No more than max_answered_digests.
+  std::set<caf::actor_addr> digests_answered_;
   std::uint64_t ticks_ = 0;
   std::optional<accounts_directory> directory_;
   std::optional<accounts_plans> plans_;

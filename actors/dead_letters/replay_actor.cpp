@@ -3,9 +3,9 @@
 #include "actors/base/error_text.hpp"
 #include "actors/base/fail_fast.hpp"
 #include "actors/base/lifecycle_messages.hpp"
+#include "actors/base/utc_time.hpp"
 #include "storage/events/event_id.hpp"
 
-#include <fmt/chrono.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -19,10 +19,6 @@ std::optional<segment_info> journal_begin(const segment_catalog& catalog) {
   for (auto& segment : catalog.list())
     if (segment.first_seq > 0) return segment;
   return std::nullopt;
-}
-
-std::string utc_time(std::int64_t time_ms) {
-  return fmt::format("{:%FT%TZ}", fmt::gmtime(static_cast<std::time_t>(time_ms / 1000)));
 }
 
 } // namespace

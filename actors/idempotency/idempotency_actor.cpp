@@ -215,7 +215,8 @@ auto key_moves_handlers(idempotency_pointer self) {
       [=](leave_shards) -> caf::result<shards_gone> {
         self->state.left = self->make_response_promise();
         const auto promise = self->state.left;
-        self->state.try_to_leave();
+        moves->leave();
+        self->state.go_on(); // shards may have waited for a copy
         return promise;
       },
   };

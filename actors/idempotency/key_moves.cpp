@@ -129,8 +129,15 @@ bool key_moves::send_next() {
 }
 
 void key_moves::copy_to(std::uint16_t member) {
+  if (is_leaving_) return;
   copies_to_ = member;
   copy_position_ = with_.index->begin();
+}
+
+void key_moves::leave() {
+  is_leaving_ = true;
+  copies_to_.reset();
+  std::erase_if(asked_, [](const auto& each) { return each.second.is_copy; });
 }
 
 // What was claimed before it was known who holds the events; of all others the events bring them.
@@ -143,7 +150,7 @@ bool key_moves::send_copies() {
       [&](const idempotency_record& record, std::string_view tag) {
         if (tag.empty()) add(pieces, {*copies_to_, shard_of(record.key.high) % lanes}, record, tag);
       });
-  send(pieces);
+  send(pieces, true);
   if (at_end) copies_to_.reset();
   return !at_end;
 }
@@ -169,19 +176,19 @@ bool key_moves::send_moving() {
         if (!moving_[shard] || !target_of(shard, &where)) return;
         add(pieces, where, record, tag);
       });
-  send(pieces);
+  send(pieces, false);
   // What is under way will be a record soon, behind the others.
   if (at_end && asked_.empty() && !is_under_way()) finish_pass();
   return !at_end;
 }
 
-void key_moves::send(std::map<lane_of_peer, key_rows>& pieces) {
+void key_moves::send(std::map<lane_of_peer, key_rows>& pieces, bool is_copy) {
   for (auto& [where, piece] : pieces) {
     const front_end_handle& to = peers_[where.first][where.second];
     piece.epoch = places_->epoch;
     piece.from = parts_.self < places_->members.size() ? places_->members[parts_.self] : "";
     piece.token = next_token_++;
-    asked_.emplace(piece.token, where.first);
+    asked_.emplace(piece.token, piece_under_way{where.first, is_copy});
     with_.send(to, std::move(piece));
   }
 }
@@ -193,14 +200,14 @@ void key_moves::finish_pass() {
     lane_of_peer where;
     if (moving_[shard] && target_of(shard, &where)) pieces[where].complete.push_back(shard);
   }
-  send(pieces);
+  send(pieces, false);
 }
 
 void key_moves::on_taken(const keys_taken& done) {
   const auto who = asked_.find(done.token);
   if (who == asked_.end()) return;
   for (const std::uint32_t shard : done.complete)
-    if (shard < shard_count && places_->shards[shard].owner == who->second && !passing_)
+    if (shard < shard_count && places_->shards[shard].owner == who->second.member && !passing_)
       moving_.reset(shard);
   asked_.erase(who);
 }
@@ -218,7 +225,7 @@ void key_moves::on_peer_up(const peer_up& peer) {
 void key_moves::on_peer_down(const peer_down& peer) {
   if (peer.member < peers_.size()) peers_[peer.member].clear();
   if (copies_to_ == peer.member) copies_to_.reset();
-  std::erase_if(asked_, [&](const auto& each) { return each.second == peer.member; });
+  std::erase_if(asked_, [&](const auto& each) { return each.second.member == peer.member; });
 }
 
 void key_moves::tick() {

@@ -70,8 +70,11 @@ class key_moves {
   void on_taken(const keys_taken& done);
   void on_peer_up(const peer_up& peer);
   void on_peer_down(const peer_down& peer);
-  /// That node is told the keys of this one's journal, whoever owns them: it holds its events.
+  /// That node is told the keys of this one's journal, whoever owns them: it holds its events. Not
+  /// when this node leaves.
   void copy_to(std::uint16_t member);
+  /// From now on only shards that move are told of: no copy is begun, gone on with or waited for.
+  void leave();
   /// About ten times a second: ends waiting that took too long, and goes on with sending.
   void tick();
   /// Sends the next piece, if nothing is under way: of shards that move before copies. True: there
@@ -99,7 +102,7 @@ class key_moves {
   bool send_copies();
   void add(std::map<lane_of_peer, key_rows>& pieces, lane_of_peer where,
            const idempotency_record& record, std::string_view tag);
-  void send(std::map<lane_of_peer, key_rows>& pieces);
+  void send(std::map<lane_of_peer, key_rows>& pieces, bool is_copy);
   void finish_pass();
 
   key_moves_parts parts_;
@@ -119,7 +122,12 @@ class key_moves {
   std::optional<std::uint16_t> copies_to_; // a member that is told this journal's keys
   std::uint32_t copy_position_ = 0;
   std::uint64_t next_token_ = 1;
-  std::map<std::uint64_t, std::uint16_t> asked_; // pieces under way: their tokens, to which member
+  struct piece_under_way {
+    std::uint16_t member = 0;
+    bool is_copy = false;
+  };
+  std::map<std::uint64_t, piece_under_way> asked_; // by token
+  bool is_leaving_ = false;
   std::uint64_t sent_ = 0, received_ = 0, incomplete_ = 0;
 };
 

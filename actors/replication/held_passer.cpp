@@ -58,7 +58,10 @@ std::optional<held_passer::message> held_passer::next(const std::vector<held_ori
   std::erase_if(passed_, [&](const auto& each) {
     return std::ranges::find(origins, each.first, &held_origin::tag) == origins.end();
   });
-  std::erase_if(refused_until_, [now](const auto& each) { return each.second <= now; });
+  std::erase_if(refused_until_, [&](const auto& each) {
+    return each.second <= now ||
+           std::ranges::find(origins, each.first.second, &held_origin::tag) == origins.end();
+  });
   if (turn_) {
     const auto of = std::ranges::find(origins, turn_->tag, &held_origin::tag);
     if (of == origins.end())

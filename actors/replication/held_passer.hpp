@@ -70,6 +70,8 @@ class held_passer {
   /// in reach that could hold it, or none took anything for twice holder_patience.
   bool is_stuck(const std::vector<held_origin>& origins, time_point since, time_point now) const;
   const std::vector<target>& targets() const { return targets_; }
+  /// Refusals that are remembered.
+  std::size_t refusals() const { return refused_until_.size(); }
 
  private:
   struct turn {

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace penstock {
@@ -133,6 +134,7 @@ usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_s
         (void)self->state.write();
         self->state.trim();
         self->state.send_copies();
+        self->state.show_copies();
         self->delayed_send(self, usage_write_interval, caf::tick_atom::value);
       },
       [self](const drain&) {
@@ -181,14 +183,25 @@ void usage_actor_state::take_copy(const usage_copy& theirs, const usage_handle& 
   if (!copying_ || copying_->is_leaving() || !is_usable(theirs)) {
     outcome.ok = false;
   } else if (theirs.about.origin != parts_.store->about().origin) {
-    const auto kept = parts_.copies->raise(theirs.rows, theirs.about);
-    note(kept ? result<void>{} : result<void>{kept.error()});
-    outcome.ok = kept.has_value();
-    // What says nothing new is not passed on: else two nodes that keep it would tell each other for
-    // ever.
-    if (kept && *kept) copying_->copy_came(theirs.about.origin);
+    outcome.ok = keep_copy(theirs);
   } // else it is this node's own, which has all of it
   self_->send(sender, outcome);
+}
+
+bool usage_actor_state::keep_copy(const usage_copy& theirs) {
+  const auto kept = parts_.copies->raise(theirs.rows, theirs.about);
+  if (!kept && kept.error().code == errc::unavailable) {
+    parts_.metrics->copies_refused.add();
+    if (!std::exchange(is_full_told_, true))
+      spdlog::error("usage: {}; what a further one counted is kept by no second node",
+                    kept.error().message);
+    return false;
+  }
+  note(kept ? result<void>{} : result<void>{kept.error()});
+  // What says nothing new is not passed on: else two nodes that keep it would tell each other for
+  // ever.
+  if (kept && *kept) copying_->copy_came(theirs.about.origin);
+  return kept.has_value();
 }
 
 void usage_actor_state::is_copied(const usage_copied& outcome) {
@@ -204,6 +217,14 @@ void usage_actor_state::send_copies() {
   if (!handing_over_ || !copying_->is_settled(parts_.wall_ms())) return;
   handing_over_->deliver(usage_handed_over{});
   handing_over_.reset();
+}
+
+void usage_actor_state::show_copies() {
+  if (!copying_) return;
+  is_full_told_ = is_full_told_ && parts_.copies->is_full();
+  parts_.metrics->copies.set(static_cast<std::int64_t>(parts_.copies->all().size()));
+  parts_.metrics->copies_waiting.set(
+      static_cast<std::int64_t>(copying_->waiting_copies(parts_.wall_ms())));
 }
 
 // What waits is written first, so that a report lacks nothing that was handed over here.
@@ -261,18 +282,9 @@ usage_query query_of(const usage_part_question& question) {
 }
 
 result<void> add_part(const usage_reader_parts& parts, const usage_part_question& question,
-                      const std::string& origin, usage_sums& to) {
-  std::unique_ptr<usage_reader> copy;
-  auto* reader = parts.reader.get();
-  if (origin != parts.origin) {
-    if (!parts.open_copy) return error{errc::not_found, "this node has no such copy"};
-    auto opened = parts.open_copy(origin);
-    if (!opened) return opened.error();
-    copy = std::move(*opened);
-    reader = copy.get();
-  }
+                      usage_reader& from, usage_sums& to) {
   const auto query = query_of(question);
-  auto rows = reader->run_part(query, question.part, question.parts, give_up_of(parts));
+  auto rows = from.run_part(query, question.part, question.parts, give_up_of(parts));
   if (!rows) return rows.error();
   for (auto& row : *rows) {
     const auto key = query.id ? std::to_string(row.start_s) : row.id;
@@ -282,14 +294,26 @@ result<void> add_part(const usage_reader_parts& parts, const usage_part_question
   return {};
 }
 
+result<void> add_parts(const usage_reader_parts& parts, const usage_part_question& question,
+                       usage_sums& to) {
+  std::vector<std::string> copies;
+  std::ranges::remove_copy(question.origins, std::back_inserter(copies), parts.origin);
+  if (copies.size() < question.origins.size())
+    if (auto added = add_part(parts, question, *parts.reader, to); !added) return added;
+  if (copies.empty()) return {};
+  if (!parts.open_copies) return error{errc::not_found, "this node has no such copy"};
+  const auto opened = parts.open_copies(copies);
+  if (!opened) return opened.error();
+  return add_part(parts, question, **opened, to);
+}
+
 usage_part part_of(const usage_reader_parts& parts, const usage_part_question& question) {
   if (static_cast<std::size_t>(question.by) >= usage_dimensions ||
       static_cast<std::size_t>(question.per) >= usage_periods)
     return {false, true, "this node knows no such usage", {}};
   usage_sums sums;
-  for (const auto& origin : question.origins)
-    if (auto added = add_part(parts, question, origin, sums); !added)
-      return {false, added.error().code == errc::invalid, told_to_clients(added.error()), {}};
+  if (auto added = add_parts(parts, question, sums); !added)
+    return {false, added.error().code == errc::invalid, told_to_clients(added.error()), {}};
   usage_part out{true, false, {}, {}};
   out.rows.reserve(sums.size());
   for (auto& [key, row] : sums)

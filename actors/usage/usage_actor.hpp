@@ -77,10 +77,12 @@ class usage_actor_state {
   caf::result<usage_handed_over> hand_over();
   /// Sends what is to be sent, and answers a drain that waits for it.
   void send_copies();
+  void show_copies();
 
  private:
   void note(const result<void>& outcome);
   void trim_copies();
+  bool keep_copy(const usage_copy& theirs);
 
   self_ptr self_;
   usage_parts parts_;
@@ -91,7 +93,8 @@ class usage_actor_state {
   std::uint64_t trims_ = 0;
   std::vector<usage_batch_ptr> pending_;
   std::size_t pending_entries_ = 0;
-  std::string last_problem_; // told once, not every second
+  std::string last_problem_;  // told once, not every second
+  bool is_full_told_ = false; // that no further copy is taken
 };
 
 /// Runs where nothing else wants to; where the kernel does not have that, at the end of the queue.
@@ -107,8 +110,9 @@ usage_self::behavior_type usage_actor(usage_self::stateful_pointer<usage_actor_s
 struct usage_reader_parts {
   std::shared_ptr<usage_reader> reader;
   std::string origin{}; ///< of what it reads
-  /// Opens the copy of another node's usage, by its origin; null: there are none.
-  std::function<result<std::unique_ptr<usage_reader>>(const std::string&)> open_copy{};
+  /// Opens copies of other nodes' usage, by their origins; null: there are none.
+  std::function<result<std::unique_ptr<usage_reader>>(const std::vector<std::string>&)>
+      open_copies{};
   /// Set by another thread: the report under way is given up, and all that follow.
   std::shared_ptr<const std::atomic<bool>> stopping;
   bool yields = true; ///< run at the lowest priority; for an actor with a thread of its own

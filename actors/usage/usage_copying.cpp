@@ -17,6 +17,9 @@ void usage_copying::peer_came(std::uint16_t member, const std::string& address) 
 void usage_copying::peer_went(std::uint16_t member, std::int64_t now_ms) {
   const auto gone = peers_.extract(member);
   if (gone.empty()) return;
+  // Those are gone, whether it is known since when or not.
+  std::erase_if(went_ms_,
+                [now_ms](const auto& each) { return now_ms - each.second >= usage_gone_after_ms; });
   if (!gone.mapped().origin.empty()) went_ms_[gone.mapped().origin] = now_ms;
   if (holder_ != member) return;
   holder_.reset();
@@ -95,6 +98,9 @@ result<std::optional<usage_copy>> usage_copying::next(std::int64_t now_ms) {
   if (began_ms_ < 0) began_ms_ = now_ms;
   if (!holder_ || under_way_) return std::nullopt;
   if (auto own = send_own(now_ms); !own || *own) return own;
+  if (!copies_.all().contains(copy_)) copy_.clear(); // its last row is past its time
+  if (copied_.size() > copies_.all().size())
+    std::erase_if(copied_, [&](const auto& origin) { return !copies_.all().contains(origin); });
   if (copy_.empty()) {
     copy_ = next_copy(now_ms).value_or("");
     copy_at_ = {};
@@ -104,15 +110,25 @@ result<std::optional<usage_copy>> usage_copying::next(std::int64_t now_ms) {
   return send_copy(copy_);
 }
 
+bool usage_copying::is_to_go(const std::string& origin, const usage_copies::copy& copy,
+                             std::int64_t now_ms) const {
+  if (copied_.contains(origin) || origin == own_.about().origin || !is_gone(origin, now_ms))
+    return false;
+  // Whoever gave it has it, too; unless that was its own node.
+  const auto& giver = copy.about.given_by;
+  return giver.empty() || is_gone(giver, now_ms);
+}
+
 std::optional<std::string> usage_copying::next_copy(std::int64_t now_ms) const {
-  const auto& own = own_.about().origin;
-  for (const auto& [origin, copy] : copies_.all()) {
-    const auto& giver = copy.about.given_by;
-    if (copied_.contains(origin) || origin == own || !is_gone(origin, now_ms)) continue;
-    // Whoever gave it has it, too; unless that was its own node.
-    if (giver.empty() || is_gone(giver, now_ms)) return origin;
-  }
+  for (const auto& [origin, copy] : copies_.all())
+    if (is_to_go(origin, copy, now_ms)) return origin;
   return std::nullopt;
+}
+
+std::size_t usage_copying::waiting_copies(std::int64_t now_ms) const {
+  const auto others = std::ranges::count_if(
+      copies_.all(), [&](const auto& each) { return is_to_go(each.first, each.second, now_ms); });
+  return static_cast<std::size_t>(others) + (holder_ && scanned_ ? 0 : 1);
 }
 
 result<std::optional<usage_copy>> usage_copying::send_scan(usage_about about, std::int64_t known_ms,

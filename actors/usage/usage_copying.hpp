@@ -71,6 +71,11 @@ class usage_copying {
   bool is_settled(std::int64_t now_ms) const;
   /// Rows that changed and are to be sent.
   std::size_t waiting() const { return sending_.size() + changed_.size(); }
+  /// Origins of which this node has counts that go to its holder, and are not all there: its own,
+  /// and those that are gone.
+  std::size_t waiting_copies(std::int64_t now_ms) const;
+  /// Nodes of which it is known when their links were lost.
+  std::size_t remembered_losses() const { return went_ms_.size(); }
 
  private:
   /// What the message under way has, to be sent again if it was not taken.
@@ -93,6 +98,8 @@ class usage_copying {
   void begin_anew();
   bool is_linked(const std::string& origin) const;
   bool is_gone(const std::string& origin, std::int64_t now_ms) const;
+  bool is_to_go(const std::string& origin, const usage_copies::copy& copy,
+                std::int64_t now_ms) const;
   std::optional<std::string> next_copy(std::int64_t now_ms) const;
   result<std::optional<usage_copy>> send_scan(usage_about about, std::int64_t known_ms,
                                               result<std::vector<usage_state>> rows);
@@ -102,7 +109,7 @@ class usage_copying {
   usage_store& own_;
   usage_copies& copies_;
   std::map<std::uint16_t, peer> peers_;
-  std::map<std::string, std::int64_t> went_ms_; // by origin: when its link was lost
+  std::map<std::string, std::int64_t> went_ms_; // by origin: when its link was lost, and lately
   std::optional<std::uint16_t> holder_;
   std::uint64_t last_number_ = 0;
   std::optional<under_way> under_way_;

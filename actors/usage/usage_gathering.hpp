@@ -3,6 +3,7 @@
 
 #include "actors/usage/usage_copy_messages.hpp"
 #include "actors/usage/usage_messages.hpp"
+#include "storage/stores/usage_copies.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
@@ -19,8 +20,8 @@ namespace penstock {
 /// made in parts, each of other ids.
 inline constexpr std::uint64_t usage_ids_a_part = 65'536;
 inline constexpr std::uint32_t max_usage_parts = 4096;
-/// Sources that one node may tell of.
-inline constexpr std::size_t max_usage_sources = 2048;
+/// Sources that one node may tell of: its own counts, and its copies.
+inline constexpr std::size_t max_usage_sources = max_usage_copies + 1;
 
 /// First each node says whose counts it has; then of each origin one source is chosen, and no
 /// other asked: the node itself where it was reached, else the copy that knows most. So what an

@@ -11,6 +11,10 @@ struct alignas(64) usage_metrics {
   counter lost;     ///< entries given up, as usage.db could not be written for too long
   counter failures; ///< transactions that were rolled back
   gauge rows;       ///< in usage.db
+  gauge copies;     ///< of other nodes' usage, that this node keeps
+  /// Of this node's usage, and of nodes that are gone: those that no other node has taken whole.
+  gauge copies_waiting;
+  counter copies_refused; ///< messages with rows of a node of which there was no room for a copy
 };
 
 } // namespace penstock

@@ -1,5 +1,7 @@
 #include "actors/usage/usage_rebuild.hpp"
 
+#include "actors/base/utc_time.hpp"
+
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include <algorithm>
@@ -242,6 +244,28 @@ result<void> compare_ids(usage_dimension by, const volumes_by_id& all_proven,
   return {};
 }
 
+// The minute in which the counts were begun has events of before, too.
+result<void> may_count_again(const usage_rebuild_request& request,
+                             const usage_rebuild_sources& from, std::int64_t from_s) {
+  if (!from.is_cluster || request.despite_copies || from_s * 1000 >= from.begun_ms) return {};
+  const auto segments = from.catalog.list();
+  const bool has_earlier = std::ranges::any_of(segments, [&](const segment_info& segment) {
+    return segment.first_seq != 0 && segment.first_time_ms < from.begun_ms &&
+           segment.last_time_ms >= from_s * 1000;
+  });
+  if (!has_earlier) return {};
+  const auto first_s = next_bucket_s(usage_period::minute,
+                                     bucket_start_s(usage_period::minute, from.begun_ms / 1000));
+  return error{errc::invalid,
+               "usage.db was begun at " + utc_time(from.begun_ms) +
+                   ", and the journal has events from before. If there was an earlier one, another "
+                   "node may have a copy of it, which reports add: these events would be counted "
+                   "twice. Take a range from " +
+                   utc_time(first_s * 1000) +
+                   " on; or, if reports of the cluster show no copy with this node's address, ask "
+                   "with --despite-copies (despite_copies)"};
+}
+
 } // namespace
 
 minute_volumes shortfall(const minute_volumes& proven, const minute_volumes& counted,
@@ -272,6 +296,7 @@ result<usage_rebuilt> rebuild_usage(const usage_rebuild_request& request,
   out.dry_run = request.dry_run;
   if (from.catalog.streams().empty() || out.covered_from_s >= out.to_s)
     return error{errc::not_found, "the journal has no whole minute of this range any more"};
+  if (auto may = may_count_again(request, from, out.covered_from_s); !may) return may.error();
   usage_prover prover{from, out.covered_from_s, out.to_s};
   if (auto done = prover.run(); !done) return done.error();
   out.damaged_blocks = prover.damaged;

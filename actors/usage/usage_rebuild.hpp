@@ -27,6 +27,9 @@ struct usage_rebuild_request {
   std::int64_t from_s = 0; ///< cut down to a minute
   std::int64_t to_s = 0;   ///< and up
   bool dry_run = false;    ///< tell what would be corrected
+  /// Also in a cluster what came before usage.db was begun, which copies of an earlier one may
+  /// have.
+  bool despite_copies = false;
 };
 
 /// Volumes by the second in which their minute begins.
@@ -74,6 +77,10 @@ struct usage_rebuild_sources {
   /// In a cluster an event with an idempotency key is counted where the client is and stored where
   /// the key is: a range with such events can't be rebuilt.
   bool is_cluster = false;
+  /// When the counts were begun, milliseconds since the Unix epoch; 0: with the journal. In a
+  /// cluster what came before is not counted again: another node may have a copy of what an earlier
+  /// usage.db said of it, and reports add it.
+  std::int64_t begun_ms = 0;
   /// What lies behind it may not be counted yet.
   std::uint64_t up_to_seq = 0;
   std::function<void(std::uint64_t done_bytes, std::uint64_t all_bytes)> progress;

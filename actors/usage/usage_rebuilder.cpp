@@ -80,6 +80,7 @@ result<usage_rebuilt> usage_rebuilder_state::run(std::vector<usage_batch_ptr>& c
       .accounts = *accounts_,
       .hash = parts_.hash,
       .is_cluster = parts_.is_cluster,
+      .begun_ms = parts_.begun_ms,
       .up_to_seq = up_to_seq_,
       .progress = [this](std::uint64_t done,
                          std::uint64_t all) { parts_.board->progress(done, all); },

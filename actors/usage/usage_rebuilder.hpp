@@ -54,6 +54,7 @@ struct usage_rebuilder_parts {
   accounts_handle accounts; ///< knows the accounts
   name_hasher hash;
   bool is_cluster = false;
+  std::int64_t begun_ms = 0; ///< see usage_store::begun_ms()
   std::shared_ptr<usage_rebuild_status> board;
   std::shared_ptr<const std::atomic<bool>> stopping; ///< true: give up
   std::size_t max_sums = max_rebuild_sums;

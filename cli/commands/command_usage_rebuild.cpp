@@ -28,6 +28,7 @@ struct usage_rebuild_arguments {
   admin_options admin;
   std::string from = "-1h", to = "now";
   bool dry_run = false;
+  bool despite_copies = false;
   bool json = false;
 };
 
@@ -94,8 +95,10 @@ result<json::value> await_rebuild(const admin_options& admin) {
 }
 
 int rebuild(const usage_rebuild_arguments& arguments) {
-  const auto body = json::serialize(
-      json::object{{"from", arguments.from}, {"to", arguments.to}, {"dry_run", arguments.dry_run}});
+  json::object wish{{"from", arguments.from}, {"to", arguments.to}, {"dry_run", arguments.dry_run}};
+  // A node of an earlier version knows no such member, and has no copies either.
+  if (arguments.despite_copies) wish["despite_copies"] = true;
+  const auto body = json::serialize(wish);
   const auto begun =
       call_admin(arguments.admin, boost::beast::http::verb::post, rebuild_target, body);
   if (!begun) return complain(begun.error());
@@ -137,6 +140,10 @@ void add_usage_rebuild_command(CLI::App& app, int& exit) {
       ->capture_default_str();
   command->add_option("--to", arguments->to, "The end")->type_name("TIME")->capture_default_str();
   command->add_flag("--dry-run", arguments->dry_run, "Tell what would be added, and add nothing");
+  command->add_flag(
+      "--despite-copies", arguments->despite_copies,
+      "In a cluster: also what came before this node's usage.db was begun; if another\n"
+      "node has a copy of an earlier one, that is then counted twice");
   command->add_flag("--json", arguments->json, "Print the result as JSON");
   add_admin_options(*command, arguments->admin);
   command->callback([arguments, &exit] { exit = rebuild(*arguments); });

@@ -13,6 +13,7 @@ result<void> usage_rebuild_unit::start() {
   parts.accounts = accounts_.actor();
   parts.hash = name_hasher_of(files_.secret());
   parts.is_cluster = core_.has_peers();
+  parts.begun_ms = usage_.begun_ms();
   parts.board = board_;
   parts.stopping = usage_.stopping();
   parts.max_sums = core_.settings.memory.usage_sums;

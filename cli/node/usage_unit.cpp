@@ -18,6 +18,7 @@ result<void> usage_unit::start() {
   if (!opened) return opened.error();
   usage_parts parts;
   parts.store = std::move(*store);
+  begun_ms_ = parts.store->begun_ms();
   usage_reader_parts reading{std::move(*opened), parts.store->about().origin, {}, stopping_, true};
   if (core_.has_peers()) {
     if (auto kept = keep_copies(parts, reading); !kept) return kept;
@@ -47,8 +48,8 @@ result<void> usage_unit::keep_copies(usage_parts& parts, usage_reader_parts& rea
   auto about = parts.store->about();
   about.node = core_.settings.node_name;
   about.address = core_.settings.cluster.listen;
-  reading.open_copy = [dir = core_.settings.data_dir](const std::string& origin) {
-    return usage_reader::open_copy(usage_copies::file_of(dir, origin));
+  reading.open_copies = [dir = core_.settings.data_dir](const std::vector<std::string>& origins) {
+    return usage_reader::open_copies(dir, origins);
   };
   return parts.store->describe(about);
 }

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,6 +39,8 @@ class usage_unit final : public unit {
   const usage_reader_handle& reader() const { return reader_; }
   /// Null on a node that is alone.
   const usage_gatherer_handle& gatherer() const { return gatherer_; }
+  /// See usage_store::begun_ms(); once started.
+  std::int64_t begun_ms() const { return begun_ms_; }
   /// Set once the node ends: long reports and rebuilds look at it.
   const std::shared_ptr<std::atomic<bool>>& stopping() const { return stopping_; }
 
@@ -53,6 +56,7 @@ class usage_unit final : public unit {
   std::shared_ptr<memory_budget> budget_ =
       std::make_shared<memory_budget>(core_.settings.memory.of(memory_use::usage));
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
+  std::int64_t begun_ms_ = 0;
   usage_handle writer_;
   usage_reader_handle reader_;
   usage_gatherer_handle gatherer_;

@@ -33,6 +33,14 @@ result<std::int64_t> rebuild_time(const json::object& body, std::string_view nam
                  "now like -24h (s, m, h or d)");
 }
 
+// False where it is not given.
+result<bool> rebuild_flag(const json::object& body, std::string_view name) {
+  const auto* value = body.if_contains(name);
+  if (value == nullptr) return false;
+  if (!value->is_bool()) return invalid("'" + std::string{name} + "' must be true or false");
+  return value->get_bool();
+}
+
 json::object volume_json(const event_volume& volume) {
   return {{"events", volume.events}, {"bytes", volume.bytes}};
 }
@@ -70,18 +78,22 @@ result<usage_rebuild_request> parse_rebuild_request(std::string_view text, std::
   const auto body = json_object_of(text.empty() ? "{}" : text, rebuild_example);
   if (!body) return body.error();
   for (const auto& [name, value] : *body)
-    if (name != "from" && name != "to" && name != "dry_run")
-      return invalid("'" + std::string{name} + "' is not known; from, to and dry_run are");
+    if (name != "from" && name != "to" && name != "dry_run" && name != "despite_copies")
+      return invalid("'" + std::string{name} +
+                     "' is not known; from, to, dry_run and despite_copies are");
   const auto to = rebuild_time(*body, "to", now_ms, now_ms);
   if (!to) return to.error();
   const auto from = rebuild_time(*body, "from", *to - default_rebuild_ms, now_ms);
   if (!from) return from.error();
   if (*from >= *to) return invalid("'from' must be before 'to'");
-  const auto* dry_run = body->if_contains("dry_run");
-  if (dry_run != nullptr && !dry_run->is_bool()) return invalid("'dry_run' must be true or false");
+  const auto dry_run = rebuild_flag(*body, "dry_run");
+  if (!dry_run) return dry_run.error();
+  const auto despite_copies = rebuild_flag(*body, "despite_copies");
+  if (!despite_copies) return despite_copies.error();
   return usage_rebuild_request{.from_s = *from / 1000,
                                .to_s = (std::min(*to, now_ms) + 999) / 1000,
-                               .dry_run = dry_run != nullptr && dry_run->get_bool()};
+                               .dry_run = *dry_run,
+                               .despite_copies = *despite_copies};
 }
 
 std::string rebuild_json(const usage_rebuild_status::update& update) {

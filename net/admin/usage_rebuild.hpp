@@ -10,8 +10,8 @@
 
 namespace penstock {
 
-/// Reads {"from":…,"to":…,"dry_run":…}: times as in reports, from -1h to now unless given. Errors:
-/// invalid, naming the member and what would do.
+/// Reads {"from":…,"to":…,"dry_run":…,"despite_copies":…}: times as in reports, from -1h to now
+/// unless given. Errors: invalid, naming the member and what would do.
 result<usage_rebuild_request> parse_rebuild_request(std::string_view body, std::int64_t now_ms);
 
 /// {"state":"none|running|done|failed","done_bytes":…,"all_bytes":…,"result":{…},"error":…}; the

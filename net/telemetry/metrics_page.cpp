@@ -251,6 +251,17 @@ void add_queue(page& out, const queue_metrics& q, const stream_test& is_configur
   out.gauge("penstock_queue_waiters", "Receives held open.").value(q.waiters.value());
 }
 
+void add_usage_copies(page& out, const usage_metrics& usage) {
+  out.gauge("penstock_usage_copies", "Nodes whose usage this node has a copy of.")
+      .value(usage.copies.value());
+  out.gauge("penstock_usage_copies_waiting",
+            "This node and nodes that are gone, whose usage no other node has taken whole yet.")
+      .value(usage.copies_waiting.value());
+  out.counter("penstock_usage_copies_refused_total",
+              "Messages with usage of a further node, for which there was no room.")
+      .value(usage.copies_refused.value());
+}
+
 void add_process(page& out) {
   const auto self = read_process_figures();
   out.counter("process_cpu_seconds_total", "User and system CPU time.").value(self.cpu_seconds);
@@ -299,6 +310,7 @@ std::string metrics_page(const metrics_sources& from) {
         .value(from.usage->lost.value());
     out.counter("penstock_usage_failures_total", "Writes to usage.db that failed; tried again.")
         .value(from.usage->failures.value());
+    if (from.links) add_usage_copies(out, *from.usage);
   }
   if (from.links) {
     out.gauge("penstock_cluster_peers_up", "Peers within reach.")

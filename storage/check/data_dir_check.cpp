@@ -216,7 +216,7 @@ class data_dir_check {
   result<void> check_usage() {
     if (!is_there("usage.db")) return {};
     if (auto own = usage_store::open(dir_, &stores_); !own) return noted(own);
-    if (!is_there("usage-copies")) return {};
+    if (!is_there("usage-copies.db")) return {};
     return noted(usage_copies::open(dir_, &stores_));
   }
 

@@ -1,96 +1,88 @@
 #include "storage/stores/usage_copies.hpp"
 
-#include "storage/base/files.hpp"
+#include "storage/stores/usage_schema.hpp"
 
 #include <algorithm>
-#include <system_error>
 
 namespace penstock {
 
 namespace {
 
-constexpr const char* copies_directory = "usage-copies";
-constexpr std::string_view copy_ending = ".db";
+constexpr store_kind usage_copies_kind{
+    .mark = store_mark('u', 'c'),
+    .holds = "the usage of other nodes; where such a node runs, it is copied again",
+    .remedy = {},
+    .is_synced = false};
 
 } // namespace
 
-std::filesystem::path usage_copies::file_of(const std::filesystem::path& dir,
-                                            const std::string& origin) {
-  return dir / copies_directory / (origin + std::string{copy_ending});
-}
-
 result<std::unique_ptr<usage_copies>>
 usage_copies::open(const std::filesystem::path& dir, store_report* report, std::size_t max_copies) {
-  std::unique_ptr<usage_copies> copies{new usage_copies{dir, max_copies}};
-  const auto place = dir / copies_directory;
-  if (auto made = make_directory(place); !made) return made.error();
-  std::error_code failed;
-  std::filesystem::directory_iterator files{place, failed};
-  if (failed) return error{errc::io, place.string() + ": " + failed.message()};
-  for (const auto& file : files) {
-    const auto origin = file.path().stem().string();
-    if (file.path().extension() != copy_ending || !is_usage_origin(origin)) continue;
-    if (auto store = copies->store_of(origin, report); !store) return store.error();
+  const auto make = [](sqlite_database& db) { return make_usage_tables(db, false); };
+  auto db = open_store(dir / usage_copies_file_name, usage_copies_kind, make, report);
+  if (!db) return db.error();
+  std::unique_ptr<usage_copies> copies{new usage_copies{max_copies}};
+  if (auto done = copies->tables_.start(std::move(*db)); !done) return done.error();
+  auto slots = copies->tables_.load();
+  if (!slots) return slots.error();
+  for (const auto& slot : *slots) {
+    copies->note(slot);
+    copies->slots_.emplace(slot.about.origin, slot);
   }
   return copies;
 }
 
-result<usage_store*> usage_copies::store_of(const std::string& origin, store_report* report) {
-  const auto known = std::find_if(open_.begin(), open_.end(),
-                                  [&](const auto& one) { return one.first == origin; });
-  if (known != open_.end()) {
-    open_.splice(open_.begin(), open_, known);
-    return open_.front().second.get();
-  }
-  auto store = usage_store::open_copy(file_of(dir_, origin), origin, report);
-  if (!store) return store.error();
-  if (open_.size() >= max_open_usage_copies) open_.pop_back();
-  open_.emplace_front(origin, std::move(*store));
-  note(origin, *open_.front().second);
-  return open_.front().second.get();
+void usage_copies::note(const usage_slot& slot) {
+  auto& one = all_[slot.about.origin];
+  rows_ += slot.rows() - one.rows;
+  // Names are those of the whole file.
+  one = {slot.about, std::min(tables_.names(), slot.rows()), slot.rows()};
 }
 
-void usage_copies::note(const std::string& origin, const usage_store& store) {
-  all_[origin] = {store.about(), store.names(), store.rows()};
+result<usage_slot*> usage_copies::slot_of(const std::string& origin) {
+  if (const auto known = slots_.find(origin); known != slots_.end()) return &known->second;
+  if (!is_usage_origin(origin)) return error{errc::invalid, "this is no origin of usage"};
+  if (is_full())
+    return error{errc::unavailable, "the usage of " + std::to_string(max_copies_) +
+                                        " nodes is kept here, and of no more"};
+  auto made = tables_.add(origin);
+  if (!made) return made.error();
+  return &slots_.emplace(origin, std::move(*made)).first->second;
 }
 
 result<bool> usage_copies::raise(std::span<const usage_state> rows, const usage_about& about) {
-  if (!is_usage_origin(about.origin)) return error{errc::invalid, "this is no origin of usage"};
-  if (!all_.contains(about.origin) && all_.size() >= max_copies_)
-    return error{errc::unavailable, "the usage of " + std::to_string(max_copies_) +
-                                        " nodes is kept here, and of no more"};
-  auto store = store_of(about.origin);
-  if (!store) return store.error();
-  auto raised = (*store)->raise(rows, about);
-  if (raised) note(about.origin, **store);
+  const auto slot = slot_of(about.origin);
+  if (!slot) return slot.error();
+  auto raised = tables_.raise(**slot, rows, about);
+  note(**slot);
   return raised;
 }
 
 result<std::vector<usage_state>> usage_copies::states_after(const std::string& origin,
                                                             usage_key& last, std::size_t max) {
-  if (!all_.contains(origin)) return error{errc::not_found, "there is no such copy"};
-  auto store = store_of(origin);
-  if (!store) return store.error();
-  return (*store)->states_after(last, max);
+  const auto known = slots_.find(origin);
+  if (known == slots_.end()) return error{errc::not_found, "there is no such copy"};
+  return tables_.states_after(known->second, last, max);
 }
 
 result<bool> usage_copies::trim(const usage_retention& keep, std::int64_t now_ms,
                                 std::size_t max_rows) {
-  if (all_.empty()) return false;
-  auto next = all_.upper_bound(trimmed_);
-  if (next == all_.end()) next = all_.begin();
-  const auto origin = trimmed_ = next->first;
-  auto store = store_of(origin);
-  if (!store) return store.error();
+  if (slots_.empty()) return false;
+  auto next = slots_.upper_bound(trimmed_);
+  const bool begins = next == slots_.end();
+  if (begins) next = slots_.begin();
+  auto& slot = next->second;
+  trimmed_ = next->first;
   auto share = keep;
-  std::uint64_t rows = 0;
-  for (const auto& [one, copy] : all_)
-    rows += copy.rows;
   // Only when all together are too many do those that have more than their share give some up.
-  if (rows > keep.max_rows) share.max_rows = keep.max_rows / all_.size();
-  auto more = (*store)->trim(share, now_ms, max_rows);
+  if (rows_ > keep.max_rows) share.max_rows = keep.max_rows / slots_.size();
+  auto more = tables_.trim(slot, share, now_ms, max_rows, begins);
   if (!more) return more.error();
-  note(origin, **store);
+  note(slot);
+  if (slot.rows() > 0 || now_ms - slot.about.known_ms < usage_empty_copy_ms) return *more;
+  if (auto done = tables_.remove(slot); !done) return done.error();
+  all_.erase(trimmed_);
+  slots_.erase(next);
   return *more;
 }
 

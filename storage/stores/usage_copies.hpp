@@ -4,11 +4,11 @@
 #include "storage/base/result.hpp"
 #include "storage/stores/store_opening.hpp"
 #include "storage/stores/usage_store.hpp"
+#include "storage/stores/usage_tables.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <list>
 #include <map>
 #include <memory>
 #include <span>
@@ -18,16 +18,17 @@
 
 namespace penstock {
 
-/// Copies that a node keeps: of nodes that are there, and of all that ever left.
-inline constexpr std::size_t max_usage_copies = 1024;
-/// Of these files so many are open.
-inline constexpr std::size_t max_open_usage_copies = 8;
+/// Copies that a node keeps: of nodes that are there, and of all that ever left and of which there
+/// are rows still.
+inline constexpr std::size_t max_usage_copies = 16'384;
+/// A copy without rows goes when nothing was heard of its node for so long.
+inline constexpr std::int64_t usage_empty_copy_ms = 24 * 3'600'000;
 
-/// `dir`/usage-copies/ORIGIN.db, each as usage.db is. One thread uses it at a time; it blocks on
-/// the disk. Nothing but trim() takes anything away.
+/// All in `dir`/usage-copies.db, whose tables are those of usage.db. One thread uses it at a time;
+/// it blocks on the disk. Nothing but trim() takes anything away.
 class usage_copies {
  public:
-  /// Makes the directory if it is not there. Of a damaged copy is kept what can be read.
+  /// Makes the file if it is not there. Of a damaged one is kept what can be read.
   static result<std::unique_ptr<usage_copies>> open(const std::filesystem::path& dir,
                                                     store_report* report = nullptr,
                                                     std::size_t max_copies = max_usage_copies);
@@ -39,30 +40,32 @@ class usage_copies {
   };
   /// By origin.
   const std::map<std::string, copy>& all() const { return all_; }
+  /// Another one is not taken.
+  bool is_full() const { return all_.size() >= max_copies_; }
 
-  /// See usage_store::raise(); makes the copy if there is none. Errors: invalid for what is no
-  /// origin, unavailable beyond max_copies.
+  /// Of each row keeps whichever counts are greater, and what `about` says if it has a later
+  /// known_ms: all or, on an error, nothing. Makes the copy if there is none. True: a row says more
+  /// than what was here. Errors: invalid for what is no origin, unavailable beyond max_copies.
   result<bool> raise(std::span<const usage_state> rows, const usage_about& about);
   /// See usage_store::states_after(). Errors: not_found.
   result<std::vector<usage_state>> states_after(const std::string& origin, usage_key& last,
                                                 std::size_t max);
   /// See usage_store::trim(), of one copy after the other; all together have as many rows as the
-  /// node's own usage may have.
+  /// node's own usage may have. One that has none left, and whose node is not heard of, is given
+  /// up.
   result<bool> trim(const usage_retention& keep, std::int64_t now_ms, std::size_t max_rows);
 
-  static std::filesystem::path file_of(const std::filesystem::path& dir, const std::string& origin);
-
  private:
-  usage_copies(std::filesystem::path dir, std::size_t max_copies)
-      : dir_(std::move(dir)), max_copies_(max_copies) {}
-  result<usage_store*> store_of(const std::string& origin, store_report* report = nullptr);
-  void note(const std::string& origin, const usage_store& store);
+  explicit usage_copies(std::size_t max_copies) : max_copies_(max_copies) {}
+  result<usage_slot*> slot_of(const std::string& origin);
+  void note(const usage_slot& slot);
 
-  std::filesystem::path dir_; // the data directory
   std::size_t max_copies_;
+  usage_tables tables_;
+  std::map<std::string, usage_slot> slots_; // by origin, as the next
   std::map<std::string, copy> all_;
-  std::list<std::pair<std::string, std::unique_ptr<usage_store>>> open_; // the latest used first
-  std::string trimmed_;                                                  // the last
+  std::uint64_t rows_ = 0; // of all together
+  std::string trimmed_;    // the last
 };
 
 } // namespace penstock

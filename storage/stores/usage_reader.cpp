@@ -54,6 +54,8 @@ class sqlite_usage_reader final : public usage_reader {
   sqlite_usage_reader(sqlite_database db, std::int64_t names_a_pass)
       : db_(std::move(db)), names_a_pass_{names_a_pass} {}
   result<void> prepare();
+  /// Those of these origins, rather than the node's own.
+  result<void> choose(const std::vector<std::string>& origins);
   result<usage_report> run(const usage_query& query, const std::function<bool()>& give_up) override;
   result<std::vector<usage_row>> run_part(const usage_query& query, std::uint32_t part,
                                           std::uint32_t parts,
@@ -74,6 +76,9 @@ class sqlite_usage_reader final : public usage_reader {
   template <class MayBegin, class Row>
   result<void> scan_slices(usage_dimension by, usage_period per, std::int64_t from_s,
                            std::int64_t to_s, MayBegin may_begin_slice, Row take);
+  template <class MayBegin, class Row>
+  result<void> scan_slot(std::int64_t dimension, usage_period per, std::int64_t from_s,
+                         std::int64_t to_s, MayBegin may_begin_slice, Row take);
   result<void> sum_names(const usage_query& query, std::int64_t first_name,
                          std::vector<usage_counts>& sums);
   result<std::int64_t> find_number(sqlite_statement& statement);
@@ -81,6 +86,7 @@ class sqlite_usage_reader final : public usage_reader {
 
   sqlite_database db_; // before the statements
   std::int64_t names_a_pass_;
+  std::vector<std::int64_t> slots_{0}; // what is added up; see usage_schema
   std::array<period_statements, usage_periods> of_;
   sqlite_statement last_name_, find_name_, text_of_name_, all_names_;
   const std::function<bool()>* give_up_ = nullptr;
@@ -109,6 +115,20 @@ result<void> sqlite_usage_reader::prepare() {
         return asked && (*asked)() ? 1 : 0;
       },
       this);
+  return {};
+}
+
+result<void> sqlite_usage_reader::choose(const std::vector<std::string>& origins) {
+  slots_.clear();
+  auto find = db_.prepare("SELECT slot FROM origin WHERE origin = ?1");
+  if (!find) return find.error();
+  for (const auto& origin : origins) {
+    find->bind_text(1, origin);
+    const auto slot = find_number(*find);
+    if (!slot) return slot.error();
+    if (*slot == 0) return error{errc::not_found, "this node has no such copy"};
+    slots_.push_back(*slot);
+  }
   return {};
 }
 
@@ -146,19 +166,32 @@ result<std::string> sqlite_usage_reader::text_of(std::int64_t name) {
   return text_of_name(text_of_name_, name);
 }
 
-// Reads the range row by row. Each slice is a read transaction of its own: one over the whole range
-// would keep the log from being cut back. `may_begin_slice` and `take`, which gets the statement at
-// the row, give a result<void> whose error ends it.
+// Of all slots, one after the other.
 template <class MayBegin, class Row>
 result<void> sqlite_usage_reader::scan_slices(usage_dimension by, usage_period per,
                                               std::int64_t from_s, std::int64_t to_s,
                                               MayBegin may_begin_slice, Row take) {
+  for (const auto slot : slots_)
+    if (auto done =
+            scan_slot(usage_dimension_key(slot, by), per, from_s, to_s, may_begin_slice, take);
+        !done)
+      return done;
+  return {};
+}
+
+// Reads the range row by row. Each slice is a read transaction of its own: one over the whole range
+// would keep the log from being cut back. `may_begin_slice` and `take`, which gets the statement at
+// the row, give a result<void> whose error ends it.
+template <class MayBegin, class Row>
+result<void> sqlite_usage_reader::scan_slot(std::int64_t dimension, usage_period per,
+                                            std::int64_t from_s, std::int64_t to_s,
+                                            MayBegin may_begin_slice, Row take) {
   auto& scan = of_[static_cast<std::size_t>(per)].scan;
   std::int64_t start = from_s, name = 0;
   std::int64_t rows = usage_rows_a_slice;
   while (rows == usage_rows_a_slice) {
     if (auto may = may_begin_slice(); !may) return may;
-    scan.bind(1, static_cast<std::int64_t>(by));
+    scan.bind(1, dimension);
     scan.bind(2, to_s);
     scan.bind(3, start);
     scan.bind(4, name);
@@ -280,7 +313,7 @@ sqlite_usage_reader::sum_part(const usage_query& query, std::uint32_t part, std:
 
 // -- one id ---------------------------------------------------------------------------------------
 
-// A look-up a bucket: the key has the bucket before the name.
+// A look-up a bucket and slot: the key has the bucket before the name.
 result<usage_report> sqlite_usage_reader::run_one(const usage_query& query) {
   usage_report report;
   find_name_.bind_text(1, *query.id);
@@ -293,28 +326,33 @@ result<usage_report> sqlite_usage_reader::run_one(const usage_query& query) {
       return error{errc::invalid, "the range has more than " + std::to_string(max_usage_buckets) +
                                       " buckets; take a coarser period or a shorter range"};
     if (*name == 0) continue;
-    one.bind(1, static_cast<std::int64_t>(query.by));
-    one.bind(2, start);
-    one.bind(3, *name);
-    const auto found = one.step();
-    const auto counts = found && *found ? counts_at(one, 0) : usage_counts{};
-    one.reset();
-    if (!found) return found.error();
-    if (!*found) continue;
-    report.rows.push_back({*query.id, start, counts});
-    report.total += counts;
+    usage_counts sum;
+    bool has_any = false;
+    for (const auto slot : slots_) {
+      one.bind(1, usage_dimension_key(slot, query.by));
+      one.bind(2, start);
+      one.bind(3, *name);
+      const auto found = one.step();
+      if (found && *found) sum += counts_at(one, 0);
+      one.reset();
+      if (!found) return found.error();
+      has_any |= *found;
+    }
+    if (!has_any) continue;
+    report.rows.push_back({*query.id, start, sum});
+    report.total += sum;
   }
   report.ids = report.rows.empty() ? 0 : 1;
   return report;
 }
 
-result<std::unique_ptr<usage_reader>> open_usage_reader(const std::filesystem::path& file,
-                                                        std::int64_t names_a_pass) {
+result<std::unique_ptr<sqlite_usage_reader>> open_usage_reader(const std::filesystem::path& file,
+                                                               std::int64_t names_a_pass) {
   auto db = sqlite_database::open(file, sqlite_mode::read_only);
   if (!db) return db.error();
   auto reader = std::make_unique<sqlite_usage_reader>(std::move(*db), names_a_pass);
   if (auto done = reader->prepare(); !done) return done.error();
-  return std::unique_ptr<usage_reader>{std::move(reader)};
+  return reader;
 }
 
 } // namespace
@@ -335,11 +373,18 @@ std::uint64_t count_of(const usage_counts& counts, usage_order order) {
 
 result<std::unique_ptr<usage_reader>> usage_reader::open(const std::filesystem::path& dir,
                                                          std::int64_t names_a_pass) {
-  return open_usage_reader(dir / usage_file_name, names_a_pass);
+  auto reader = open_usage_reader(dir / usage_file_name, names_a_pass);
+  if (!reader) return reader.error();
+  return std::unique_ptr<usage_reader>{std::move(*reader)};
 }
 
-result<std::unique_ptr<usage_reader>> usage_reader::open_copy(const std::filesystem::path& file) {
-  return open_usage_reader(file, usage_names_a_pass);
+result<std::unique_ptr<usage_reader>>
+usage_reader::open_copies(const std::filesystem::path& dir,
+                          const std::vector<std::string>& origins) {
+  auto reader = open_usage_reader(dir / usage_copies_file_name, usage_names_a_pass);
+  if (!reader) return reader.error();
+  if (auto done = (*reader)->choose(origins); !done) return done.error();
+  return std::unique_ptr<usage_reader>{std::move(*reader)};
 }
 
 } // namespace penstock

@@ -60,8 +60,10 @@ class usage_reader {
   /// Opens `dir`/usage.db, which a usage_store has made.
   static result<std::unique_ptr<usage_reader>> open(const std::filesystem::path& dir,
                                                     std::int64_t names_a_pass = usage_names_a_pass);
-  /// The same for the copy of another node's.
-  static result<std::unique_ptr<usage_reader>> open_copy(const std::filesystem::path& file);
+  /// The same for copies of other nodes' in `dir`/usage-copies.db, added up: of these origins.
+  /// Errors: not_found when one of them is not there.
+  static result<std::unique_ptr<usage_reader>> open_copies(const std::filesystem::path& dir,
+                                                           const std::vector<std::string>& origins);
   virtual ~usage_reader() = default;
 
   /// `give_up` is asked every few thousand steps; true ends the report with errc::unavailable.

@@ -42,11 +42,6 @@ class usage_store {
   /// `report`.
   static result<std::unique_ptr<usage_store>> open(const std::filesystem::path& dir,
                                                    store_report* report = nullptr);
-  /// The same for the copy of another node's, in a file of its own. `origin`: of a file that is
-  /// made now.
-  static result<std::unique_ptr<usage_store>> open_copy(const std::filesystem::path& file,
-                                                        const std::string& origin,
-                                                        store_report* report = nullptr);
   virtual ~usage_store() = default;
 
   /// Adds the batches to the minutes, hours, days and months they belong to: all or, on an error,
@@ -59,10 +54,13 @@ class usage_store {
   virtual result<void> write(std::span<const usage_batch_ptr> batches,
                              std::vector<usage_key>& changed) = 0;
 
-  // -- copies: of this store elsewhere, or this one of another ------------------------------------
+  // -- of its copy elsewhere ----------------------------------------------------------------------
 
   /// As it is on the disk.
   virtual usage_about about() const = 0;
+  /// When the file was made: what was counted before is not in it. 0: by an earlier program, before
+  /// there were copies.
+  virtual std::int64_t begun_ms() const = 0;
   /// Takes over all but the origin, which stays.
   virtual result<void> describe(const usage_about& about) = 0;
   /// These rows as they are now, those that have gone left out.
@@ -70,9 +68,6 @@ class usage_store {
   /// The rows behind `last`, at most `max`, which is 1 or more; `last` becomes the last of them.
   /// The key before all: the default one.
   virtual result<std::vector<usage_state>> states_after(usage_key& last, std::size_t max) = 0;
-  /// Of each row keeps whichever counts are greater, and what `about` says if it has a later
-  /// known_ms: all or, on an error, nothing. True: a row says more than what was here.
-  virtual result<bool> raise(std::span<const usage_state> rows, const usage_about& about) = 0;
   /// No less than the ids that it knows.
   virtual std::uint64_t names() const = 0;
 

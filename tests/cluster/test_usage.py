@@ -135,6 +135,37 @@ class Usage(unittest.TestCase):
         self.assert_exact(a, b, c)
         self.assertEqual(sorted(self.source_of(c, "n1")), ["copy", "node"])
 
+    def rebuild(self, node, **more):
+        """What became of it."""
+        begun = node.admin("POST", "/v1/admin/usage/rebuild", more)
+        self.assertEqual(begun.status, 202, begun.body)
+        return wait_for(lambda: (update := node.admin("GET", "/v1/admin/usage/rebuild").json())["state"] !=
+                        "running" and update, "the rebuild is over")
+
+    def test_a_rebuild_beside_the_copy_of_a_lost_usage_db(self):
+        self.sent = {}
+        a, b = start(self, 2)
+        self.send(a, "all", 20)
+        self.wait_until_copied(a, "n0", b)
+        for path in pathlib.Path(a.data_dir).glob("usage.db*"):
+            path.unlink()
+        a.start()
+        wait_for_links([a, b], 1)
+        self.send(a, "all", 3)
+        self.assert_exact(a, b)
+        self.assertEqual(sorted(self.source_of(b, "n0")), ["copy", "node"])
+        over = self.rebuild(a)
+        self.assert_exact(a, b)  # nothing was counted twice
+        self.assertEqual(over["state"], "failed")
+        self.assertIn("another node may have a copy of it", over["error"])
+        # Who says that there is none is believed.
+        over = self.rebuild(a, despite_copies=True, dry_run=True)
+        self.assertEqual(over["result"]["added_to_streams"], {"events": 20, "bytes": 200})
+        # A node that lost nothing is asked no such thing.
+        self.send(b, "all", 2)
+        self.assertEqual(self.rebuild(b)["result"]["added_to_streams"], {"events": 0, "bytes": 0})
+        self.assert_exact(a, b)
+
 
 if __name__ == "__main__":
     harness.main()

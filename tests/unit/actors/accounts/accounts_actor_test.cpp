@@ -253,6 +253,37 @@ TEST_CASE_METHOD(accounts_fixture, "a peer's records that the disk does not take
   CHECK(node.book->key_count() == max_unsaved_records + 10);
 }
 
+TEST_CASE_METHOD(accounts_fixture, "so many digests are answered with this node's own in a while",
+                 "[accounts][bounds]") {
+  accounts_node a{*this};
+  make(a);
+  const accounts_digest nothing{std::vector<std::uint64_t>(digest_buckets)};
+  std::vector<std::shared_ptr<account_updates>> told;
+  std::vector<caf::actor> senders;
+  for (std::size_t i = 0; i <= max_answered_digests; ++i) {
+    told.push_back(std::make_shared<account_updates>());
+    senders.push_back(system.spawn(update_listener, told.back()));
+  }
+  const auto answered = [&](std::size_t which) {
+    told[which]->digests.clear();
+    caf::send_as(senders[which], a.actor, nothing);
+    run();
+    return !told[which]->digests.empty();
+  };
+  CHECK(answered(0));
+  CHECK_FALSE(answered(0)); // so that two that differ do not answer each other for ever
+  for (std::size_t i = 1; i < max_answered_digests; ++i)
+    REQUIRE(answered(i));
+  CHECK_FALSE(answered(max_answered_digests));
+  CHECK_FALSE(told.back()->records.empty()); // what it lacks it gets all the same
+  pass(accounts_sync_interval, accounts_sync_interval);
+  CHECK(answered(max_answered_digests));
+  for (const auto& one : told)
+    one->sender = nullptr;
+  for (const auto& one : senders)
+    caf::anon_send_exit(one, caf::exit_reason::kill);
+}
+
 TEST_CASE_METHOD(accounts_fixture, "thousands of records go in bounded messages", "[accounts]") {
   accounts_node a{*this};
   const auto peer = std::make_shared<account_updates>();

@@ -368,6 +368,39 @@ TEST_CASE_METHOD(key_world, "keys: a node leaves when the others have its keys",
   CHECK(asked(1, 7, 2).state == claim_state::repeat);
 }
 
+TEST_CASE_METHOD(key_world, "keys: a node that leaves waits for no copy that it began", "[keys]") {
+  tell_all(all_to(1, 0, no_member));
+  store(0, 7, 70, 1);
+  // The new holder takes its time with what it is told.
+  const auto slow = system.spawn(
+      [](caf::event_based_actor*) -> caf::behavior { return {[](const key_rows&) {}}; });
+  unlink(0, 2);
+  caf::anon_send(nodes[0].actor, peer_up{2, {}, {stand_in(slow)}});
+  caf::anon_send(nodes[0].actor, held_by{2});
+  run();
+  CHECK(nodes[0].metrics->moved_away.value() == 1);
+  SECTION("not with its shards") {
+    self->send(nodes[0].actor, leave_shards{});
+    tell_all(all_to(2, 1, 0));
+  }
+  SECTION("nor when it is asked for later") {
+    self->send(nodes[0].actor, leave_shards{});
+    run();
+    caf::anon_send(nodes[0].actor, held_by{2});
+    tell_all(all_to(2, 1, 0));
+  }
+  SECTION("nor when the shards are waiting for it") {
+    tell_all(all_to(2, 1, 0));
+    self->send(nodes[0].actor, leave_shards{});
+    run();
+  }
+  shards_gone gone;
+  CHECK(take(self, gone));
+  CHECK(asked(1, 7, 2).state == claim_state::repeat);
+  caf::anon_send_exit(slow, caf::exit_reason::kill);
+  run();
+}
+
 TEST_CASE_METHOD(key_world, "keys: so many requests wait, no more", "[keys]") {
   tell_all(all_to(1, 0, no_member));
   tell(1, all_to(2, 1, 0));

@@ -468,6 +468,34 @@ TEST_CASE_METHOD(played_heirs, "limiters: a shard that came back is not sent onc
   CHECK(take_shards() == 0);
 }
 
+TEST_CASE_METHOD(played_heirs, "limiters: an answer to an earlier move ends no later one",
+                 "[limiter_cluster]") {
+  REQUIRE(take_shards() == 1);
+  const shard_rows earlier = last_came; // that it came is still to be said
+  nodes[had]->leaving = false;
+  next_view({had});
+  last_came.epoch = view.epoch;
+  last_came.from = nodes[heir]->address;
+  send(last_came);
+  nodes[had]->leaving = true;
+  next_view({had});
+  REQUIRE(owner() == heir);
+  REQUIRE(take_shards() == 1);
+  REQUIRE(last_came.epoch > earlier.epoch);
+  const auto comes_again_after = [&](std::uint64_t epoch) {
+    shard_taken done;
+    done.epoch = epoch;
+    done.shard = earlier.shard;
+    played->send(nodes[had]->limiter, done);
+    run();
+    tell(had, peer_down{static_cast<std::uint16_t>(heir)});
+    link_to(heir);
+    return take_shards() == 1;
+  };
+  CHECK(comes_again_after(earlier.epoch));
+  CHECK_FALSE(comes_again_after(last_came.epoch));
+}
+
 namespace {
 
 /// All of three nodes have ended. Of the client's limit of 10, 6 were used, and one node's disk

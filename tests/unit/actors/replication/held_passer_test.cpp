@@ -409,3 +409,49 @@ TEST_CASE_METHOD(actor_fixture, "it is worth to wait while one origin may still 
   CHECK_FALSE(passer.is_stuck({of_peer, of_other}, now, now));
   CHECK(passer.is_stuck({of_peer, of_other}, now, now + 2 * holder_patience));
 }
+
+TEST_CASE_METHOD(passing_fixture, "refusals are remembered of origins and targets that there are",
+                 "[replica][passing][bounds]") {
+  held_passer passer{nodes[0]->store};
+  held_passer::time_point now{1h};
+  constexpr std::uint16_t targets = 3;
+  const auto max_origins = nodes[0]->store->options().max_origins;
+  for (std::uint16_t member = 1; member <= targets; ++member) {
+    peer_up up{.member = member};
+    up.address = "10.0.0." + std::to_string(member) + ":1";
+    up.replicas = stand_in(self);
+    passer.on_peer_up(up);
+  }
+  // Asks until nobody is left who has not refused.
+  const auto ask_all = [&](const std::vector<held_origin>& origins) {
+    std::size_t asked = 0;
+    while (const auto question = passer.next(origins, now)) {
+      ++asked;
+      passer.on_held(replica_held{.session = question->batch.session, .ok = false}, now);
+    }
+    return asked;
+  };
+  std::vector<held_origin> origins;
+  for (std::size_t i = 0; i < max_origins; ++i) {
+    const std::string tag(8, "abcdefgijklmnopq"[i]); // 'h' is the node's own
+    hold(0, 0, {5}, 0, tag);
+    origins.push_back({.tag = tag, .node = "n", .settled_seq = 5});
+  }
+  CHECK(ask_all(origins) == targets * max_origins);
+  CHECK(passer.refusals() == targets * max_origins);
+  CHECK(ask_all(origins) == 0);
+  SECTION("an origin goes, and another comes before the refusals are over") {
+    origins.erase(origins.begin());
+    CHECK(ask_all(origins) == 0);
+    CHECK(passer.refusals() == targets * (max_origins - 1));
+  }
+  SECTION("a target goes") {
+    passer.on_peer_down({1});
+    CHECK(passer.refusals() == (targets - 1) * max_origins);
+  }
+  SECTION("they are over") {
+    now += holder_patience;
+    CHECK(ask_all({}) == 0);
+    CHECK(passer.refusals() == 0);
+  }
+}

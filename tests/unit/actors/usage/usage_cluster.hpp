@@ -37,6 +37,7 @@ class usage_cluster : public actor_fixture {
     usage_handle writer;
     usage_reader_handle reader;
     usage_gatherer_handle gatherer;
+    std::shared_ptr<usage_metrics> metrics = std::make_shared<usage_metrics>();
     std::set<std::uint16_t> linked{};
   };
 
@@ -58,8 +59,8 @@ class usage_cluster : public actor_fixture {
     const auto& dir = made.disk->dir.path();
     usage_parts parts;
     parts.store = open(usage_store::open(dir));
-    parts.copies = open(usage_copies::open(dir));
-    parts.metrics = std::make_shared<usage_metrics>();
+    parts.copies = open(usage_copies::open(dir, nullptr, max_copies));
+    parts.metrics = made.metrics;
     parts.wall_ms = [now = now_ms] { return *now; };
     auto about = parts.store->about();
     about.node = made.name;
@@ -68,8 +69,8 @@ class usage_cluster : public actor_fixture {
     usage_reader_parts reading;
     reading.reader = open(usage_reader::open(dir));
     reading.origin = about.origin;
-    reading.open_copy = [dir](const std::string& origin) {
-      return usage_reader::open_copy(usage_copies::file_of(dir, origin));
+    reading.open_copies = [dir](const std::vector<std::string>& origins) {
+      return usage_reader::open_copies(dir, origins);
     };
     reading.stopping = std::make_shared<std::atomic<bool>>(false);
     reading.yields = false;
@@ -197,6 +198,7 @@ class usage_cluster : public actor_fixture {
   }
 
   std::vector<std::string> members; ///< of those that are started from now on
+  std::size_t max_copies = max_usage_copies;
   std::shared_ptr<std::int64_t> now_ms = std::make_shared<std::int64_t>(usage_start_ms);
   std::map<std::uint16_t, node> nodes;
   std::uint64_t counted = 0; ///< requests, at all nodes

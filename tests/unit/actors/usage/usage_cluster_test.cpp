@@ -1,5 +1,6 @@
 // Usage over a cluster: the sums are exact whoever leaves, dies, comes back or begins anew, and
 // whichever node is asked.
+#include "tests/unit/actors/accounts/accounts_fixture.hpp"
 #include "tests/unit/actors/usage/usage_cluster.hpp"
 
 #include <random>
@@ -267,6 +268,65 @@ TEST_CASE_METHOD(usage_cluster, "rows that changed and wait are so many; then al
   CHECK((*again)->about.known_ms == usage_start_ms); // it is empty: one message is all of it
 }
 
+TEST_CASE_METHOD(usage_cluster, "a copy whose last row goes while it is sent holds up no other",
+                 "[usage]") {
+  const test::temporary_dir dir;
+  const auto store = open(usage_store::open(dir.path()));
+  const auto copies = open(usage_copies::open(dir.path()));
+  const auto keep = [&](char digit, usage_period period) {
+    const std::string origin(usage_origin_size, digit);
+    std::vector<usage_state> rows(usage_copy_rows + 1); // more than a message takes
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i] = {period, usage_dimension::stream, 0, "s" + std::to_string(i), {1}};
+    REQUIRE(copies->raise(rows, {origin, "n", "h:1", 1, origin}).has_value());
+  };
+  keep('a', usage_period::minute);
+  keep('b', usage_period::month);
+  usage_copying copying{*store, *copies};
+  copying.peer_came(2, address_of(2));
+  auto now = usage_start_ms;
+  std::set<std::string> sent;
+  const auto send_next = [&] {
+    const auto message = copying.next(now);
+    REQUIRE(message.has_value());
+    if (!*message) return false;
+    sent.insert((*message)->about.origin);
+    CHECK(copying.copied({(*message)->number, true}));
+    return true;
+  };
+  send_next(); // of its own: it has none
+  now += usage_gone_after_ms;
+  while (!sent.contains(std::string(usage_origin_size, 'a')))
+    REQUIRE(send_next());
+  for (int i = 0; i < 4; ++i)
+    REQUIRE(copies->trim({}, now, 1'000'000).has_value());
+  REQUIRE(copies->all().size() == 1);
+  while (send_next())
+    ;
+  CHECK(sent.contains(std::string(usage_origin_size, 'b')));
+  CHECK(copying.is_settled(now));
+  CHECK(copying.waiting_copies(now) == 0);
+}
+
+TEST_CASE_METHOD(usage_cluster, "when links were lost is remembered for as long as it matters",
+                 "[usage][bounds]") {
+  const test::temporary_dir dir;
+  const auto store = open(usage_store::open(dir.path()));
+  const auto copies = open(usage_copies::open(dir.path()));
+  usage_copying copying{*store, *copies};
+  auto now = usage_start_ms;
+  std::size_t most = 0;
+  for (int i = 0; i < 1000; ++i, now += 1000) { // another node each second
+    auto origin = std::to_string(i);
+    origin.insert(0, usage_origin_size - origin.size(), '0');
+    copying.peer_came(2, address_of(2));
+    copying.greeted(2, {origin, false});
+    copying.peer_went(2, now);
+    most = std::max(most, copying.remembered_losses());
+  }
+  CHECK(most == usage_gone_after_ms / 1000);
+}
+
 TEST_CASE_METHOD(usage_cluster, "a peer of an earlier wire version is missing", "[usage]") {
   members = {address_of(1), address_of(2)};
   start(1);
@@ -349,6 +409,66 @@ TEST_CASE_METHOD(usage_cluster, "what is no copy is refused, and told so", "[usa
   run();
   CHECK(*outcomes == std::vector<bool>{false, false, false, false, false, false, false, true});
   caf::anon_send_exit(giver, caf::exit_reason::kill);
+}
+
+TEST_CASE_METHOD(usage_cluster, "what no other node has whole is told", "[usage]") {
+  const auto waiting = [&](std::uint16_t number) {
+    return nodes[number].metrics->copies_waiting.value();
+  };
+  start(1);
+  count(1, "x", 5);
+  pass_s(2);
+  CHECK(waiting(1) == 1); // nobody is there
+  start(2);
+  link(1, 2);
+  count(2, "x", 3);
+  pass_s(3);
+  for (const std::uint16_t number : {1, 2}) {
+    CHECK(waiting(number) == 0);
+    CHECK(nodes[number].metrics->copies.value() == 1);
+  }
+  kill(2);
+  pass_s(1);
+  CHECK(waiting(1) == 1);
+  pass_until_gone();
+  CHECK(waiting(1) == 2); // the other's, too: it does not come back
+  start(3);
+  link(1, 3);
+  pass_s(3);
+  CHECK(waiting(1) == 0);
+  CHECK(nodes[3].metrics->copies.value() == 2);
+}
+
+TEST_CASE_METHOD(usage_cluster, "that there is no room for a copy is told once", "[usage]") {
+  max_copies = 1;
+  start(1);
+  std::vector<bool> taken;
+  const auto giver = system.spawn([&taken](caf::event_based_actor*) -> caf::behavior {
+    return {[&taken](const usage_copied& one) { taken.push_back(one.ok); }};
+  });
+  const auto give = [&](char digit) {
+    const std::string origin(usage_origin_size, digit);
+    usage_copy copy{{origin, "n", "h:1", *now_ms, origin}, 1, {{}}};
+    copy.rows[0].id = "x";
+    caf::send_as(giver, plain_actor(nodes[1].writer), copy);
+    run();
+  };
+  log_catcher log;
+  give('a');
+  for (int i = 0; i < 3; ++i) {
+    give('b');
+    count(1, "x", 1); // what is written all the same takes nothing of it back
+    pass_s(1);
+  }
+  CHECK(taken == std::vector<bool>{true, false, false, false});
+  CHECK(nodes[1].metrics->copies_refused.value() == 3);
+  CHECK(nodes[1].metrics->failures.value() == 0); // the disk is well
+  const auto text = log.text();
+  const auto first = text.find("is kept here, and of no more");
+  REQUIRE(first != std::string::npos);
+  CHECK(text.find("is kept here, and of no more", first + 1) == std::string::npos);
+  caf::anon_send_exit(giver, caf::exit_reason::kill);
+  run();
 }
 
 TEST_CASE_METHOD(usage_cluster, "whatever happens, in the end the sums are exact", "[usage]") {

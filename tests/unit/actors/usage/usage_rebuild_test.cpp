@@ -1,5 +1,7 @@
 // Usage counted again: what is added, and above all what is not.
 #include "actors/usage/usage_rebuild.hpp"
+
+#include "actors/base/utc_time.hpp"
 #include "tests/unit/actors/limits/plain_reader.hpp"
 
 #include <catch2/catch.hpp>
@@ -62,6 +64,8 @@ struct rebuild_world {
   };
   segment_info segment;
   bool is_cluster = false;
+  std::int64_t begun_ms = 0;
+  bool despite_copies = false;
   std::vector<usage_batch_ptr> corrections;
 
   rebuild_world() { segment.number = 1; }
@@ -84,8 +88,8 @@ struct rebuild_world {
   }
   result<usage_rebuilt> rebuild(std::int64_t from_s = minute_s(0), std::int64_t to_s = minute_s(60),
                                 std::uint64_t up_to = 1'000'000) {
-    return rebuild_usage({from_s, to_s, false},
-                         {journal, catalog, counts, accounts, hash, is_cluster, up_to,
+    return rebuild_usage({from_s, to_s, false, despite_copies},
+                         {journal, catalog, counts, accounts, hash, is_cluster, begun_ms, up_to,
                           [](std::uint64_t, std::uint64_t) {}, [] { return false; }},
                          corrections);
   }
@@ -197,6 +201,41 @@ TEST_CASE("in a cluster, events that other nodes may have counted stop a rebuild
   CHECK(w.rebuild().error().code == errc::invalid);
 }
 
+TEST_CASE("in a cluster, what an earlier usage.db may have counted is not counted again") {
+  rebuild_world w;
+  w.is_cluster = true;
+  w.accept(minute_s(5), {7});
+  w.begun_ms = minute_s(6) * 1000 + 30'000; // the earlier one was lost
+  w.accept(minute_s(7), {7});
+  w.accept(minute_s(8), {7});
+  const auto refused = w.rebuild();
+  REQUIRE(refused.has_error());
+  CHECK(refused.error().code == errc::invalid);
+  // When it began, and from when on it may be asked for.
+  CHECK(refused.error().message.find(utc_time(w.begun_ms)) != std::string::npos);
+  CHECK(refused.error().message.find(utc_time(minute_s(7) * 1000)) != std::string::npos);
+  CHECK(w.corrections.empty());
+  SECTION("from that time on") {
+    REQUIRE(w.rebuild(minute_s(7)).has_value());
+    CHECK(w.added(usage_dimension::stream, "s") == 2);
+  }
+  SECTION("as somebody says that there is no copy") {
+    w.despite_copies = true;
+    REQUIRE(w.rebuild().has_value());
+    CHECK(w.added(usage_dimension::stream, "s") == 3);
+  }
+  SECTION("on a node alone") {
+    w.is_cluster = false;
+    REQUIRE(w.rebuild().has_value());
+    CHECK(w.added(usage_dimension::stream, "s") == 3);
+  }
+  SECTION("a new node's journal has nothing from before") {
+    w.begun_ms = minute_s(5) * 1000;
+    REQUIRE(w.rebuild().has_value());
+    CHECK(w.added(usage_dimension::stream, "s") == 3);
+  }
+}
+
 TEST_CASE("a rebuild holds so many sums, and refuses a range with more") {
   rebuild_world w;
   for (int i = 0; i < 40; ++i)
@@ -209,6 +248,7 @@ TEST_CASE("a rebuild holds so many sums, and refuses a range with more") {
                           .accounts = w.accounts,
                           .hash = w.hash,
                           .is_cluster = false,
+                          .begun_ms = 0,
                           .up_to_seq = 1'000'000,
                           .progress = [](std::uint64_t, std::uint64_t) {},
                           .give_up = [] { return false; },

@@ -1,9 +1,21 @@
 // What a link lets pass to CAF's broker, byte by byte as BASP writes it.
 #include "net/links/link_guard.hpp"
 
+#include "actors/base/lifecycle_messages.hpp"
+#include "actors/delivery/delivery_messages.hpp"
+#include "actors/directory/directory_messages.hpp"
+#include "actors/idempotency/claim_messages.hpp"
+#include "actors/interfaces/interfaces.hpp"
+#include "actors/journal/journal_messages.hpp"
+#include "actors/limiter/limiter_messages.hpp"
+#include "actors/system_config.hpp"
+#include "actors/usage/usage_messages.hpp"
+
 #include <catch2/catch.hpp>
 
+#include <set>
 #include <string>
+#include <type_traits>
 
 namespace penstock::link_guard_test {
 
@@ -107,6 +119,62 @@ TEST_CASE("link_guard: messages that nodes say to each other, and no others") {
   CHECK_FALSE(admits(direct, number(0, 3) + "\xff\xff\xff\xff\xff\xff\xff"));
   CHECK_FALSE(admits(direct, "abc"));
   CHECK_FALSE(admits(direct, ""));
+}
+
+namespace {
+
+using message_names = std::set<std::string>;
+
+// A message that only goes within a node can't be written.
+template <class T>
+void add_message(message_names& to) {
+  if constexpr (!std::is_void_v<T> && !caf::is_allowed_unsafe_message_type<T>::value)
+    to.insert(caf::type_name<T>::value);
+}
+
+template <class>
+struct messages_of;
+template <class... In, class... Out>
+struct messages_of<caf::typed_mpi<caf::detail::type_list<In...>, caf::output_tuple<Out...>>> {
+  static void add(message_names& to) {
+    (add_message<In>(to), ...);
+    (add_message<Out>(to), ...);
+  }
+};
+template <class... Each>
+struct messages_of<caf::typed_actor<Each...>> {
+  static void add(message_names& to) { (messages_of<Each>::add(to), ...); }
+};
+
+/// Of all actors that a peer has a handle of: the gate, those that `peer_up` names, and those that
+/// ask them and are answered.
+template <class... Handles>
+message_names messages_to() {
+  message_names out;
+  (messages_of<Handles>::add(out), ...);
+  return out;
+}
+
+} // namespace
+
+TEST_CASE("link_guard: each message that an actor takes from a peer may come, and no other") {
+  auto said =
+      messages_to<handshake_acceptor_handle, limiter_handle, front_end_handle, idempotency_handle,
+                  accounts_handle, membership_handle, replica_handle, replicator_handle,
+                  usage_handle, usage_reader_handle, usage_gatherer_handle>();
+  // A front end asks the limiters of its own node alone.
+  for (const auto* within : {"penstock::admit_request", "penstock::admit_reply"})
+    CHECK(said.erase(within) == 1);
+  CHECK(said.size() > 30);
+  for (const auto& name : said) {
+    INFO(name);
+    CHECK(admits(direct, message("+" + name)));
+  }
+  for (const auto& [name, factory] : system_config{1}.value_factories_by_name) {
+    INFO(name);
+    if (name.starts_with("penstock::") && admits(direct, message("+" + name)))
+      CHECK(said.contains(name));
+  }
 }
 
 TEST_CASE("link_guard: what a node passes on for another one") {

@@ -1,9 +1,12 @@
 // Copies of other nodes' usage: rows that only grow, whatever order their states come in.
+#include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/usage_copies.hpp"
 #include "storage/stores/usage_reader.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <map>
 #include <random>
 
@@ -68,8 +71,28 @@ TEST_CASE("a store says whose it is, and another one is another's", "[usage]") {
   REQUIRE(first->describe({"ignored", "a", "h:1", 0, {}}).has_value());
   const auto again = *usage_store::open(dir.path());
   CHECK(again->about().origin == about.origin);
+  CHECK(again->begun_ms() == first->begun_ms());
+  const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count();
+  CHECK(std::abs(now_ms - first->begun_ms()) < 60'000);
   CHECK(again->about().node == "a");
   CHECK(again->about().address == "h:1");
+}
+
+TEST_CASE("a store of a program that knew no origins gets one, begun nobody knows when",
+          "[usage]") {
+  temporary_dir dir;
+  const std::vector<usage_batch_ptr> batch{traffic(copies_t0_s, "a", 1)};
+  REQUIRE((*usage_store::open(dir.path()))->write(batch).has_value());
+  {
+    auto db = *sqlite_database::open(dir.path() / "usage.db", sqlite_mode::create);
+    REQUIRE(db.exec("DROP TABLE origin").has_value());
+  }
+  const auto store = *usage_store::open(dir.path());
+  CHECK(is_usage_origin(store->about().origin));
+  CHECK(store->begun_ms() == 0);
+  CHECK(store->rows() == usage_periods);
 }
 
 TEST_CASE("rows that were written are told, and read as they are then", "[usage]") {
@@ -95,6 +118,11 @@ TEST_CASE("states of rows come in any order, and again: the copy is the same", "
   temporary_dir of_node, of_other;
   const auto store = *usage_store::open(of_node.path());
   const auto copies = *usage_copies::open(of_other.path());
+  // In one file with others', before it and behind it.
+  const std::vector<usage_state> of_another{
+      {usage_period::day, usage_dimension::stream, copies_t0_s, "s1", {7}}};
+  for (const std::size_t n : {0, 2})
+    REQUIRE(copies->raise(of_another, about_copy(n)).has_value());
   std::mt19937 random{7};
   std::vector<std::vector<usage_state>> messages;
   for (int i = 0; i < 40; ++i) {
@@ -113,15 +141,14 @@ TEST_CASE("states of rows come in any order, and again: the copy is the same", "
   for (const auto& rows : twice)
     REQUIRE(copies->raise(rows, about_copy(1)).has_value());
   CHECK(in_order(all_states(*copies, copy_origin(1))) == in_order(all_states(*store)));
-  CHECK(copies->all().at(copy_origin(1)).names == store->names());
+  CHECK(copies->all().at(copy_origin(1)).names >= store->names());
 
   usage_query query{.by = usage_dimension::stream, .per = usage_period::day};
   query.from_s = copies_t0_s;
   query.to_s = copies_t0_s + 200'000;
   query.top = 1000;
   const auto reader = *usage_reader::open(of_node.path());
-  const auto copy =
-      *usage_reader::open_copy(usage_copies::file_of(of_other.path(), copy_origin(1)));
+  const auto copy = *usage_reader::open_copies(of_other.path(), {copy_origin(1)});
   const auto go_on = [] { return false; };
   const auto whole = *reader->run(query, go_on);
   CHECK(copy->run(query, go_on)->total == whole.total);
@@ -138,6 +165,21 @@ TEST_CASE("states of rows come in any order, and again: the copy is the same", "
   }
   CHECK(sum == whole.total);
   CHECK(ids == whole.ids);
+  // Several are added up.
+  const auto three =
+      *usage_reader::open_copies(of_other.path(), {copy_origin(2), copy_origin(1), copy_origin(0)});
+  usage_counts all;
+  for (const auto& row : *three->run_part(query, 0, 1, go_on))
+    all += row.counts;
+  CHECK(all.requests == whole.total.requests + 14);
+  query.id = "s1";
+  const auto of_id = reader->run(query, go_on)->total.requests;
+  all = {};
+  for (const auto& row : *three->run_part(query, 0, 1, go_on))
+    all += row.counts;
+  CHECK(all.requests == of_id + 14);
+  CHECK(usage_reader::open_copies(of_other.path(), {copy_origin(7)}).error().code ==
+        errc::not_found);
 }
 
 TEST_CASE("a copy knows what it is said to know, never less", "[usage]") {
@@ -167,10 +209,11 @@ TEST_CASE("copies are so many, and have so many rows", "[usage]") {
   std::vector<usage_state> rows;
   for (std::int64_t i = 0; i < 40; ++i)
     rows.push_back({usage_period::minute, usage_dimension::stream, copies_t0_s + 60 * i, "x", {1}});
-  for (std::size_t n = 1; n <= 2 * max_open_usage_copies; ++n) // more than are open at once
+  constexpr std::size_t nodes = 16;
+  for (std::size_t n = 1; n <= nodes; ++n)
     REQUIRE(copies->raise(rows, about_copy(n)).has_value());
   usage_retention keep;
-  keep.max_rows = 10 * 2 * max_open_usage_copies;
+  keep.max_rows = 10 * nodes;
   for (int i = 0; i < 30; ++i)
     REQUIRE(copies->trim(keep, copies_t0_s * 1000, 100).has_value());
   std::uint64_t left = 0;
@@ -221,4 +264,40 @@ TEST_CASE("beyond so many copies no new one is taken", "[usage]") {
   CHECK(copies->raise({}, about_copy(max_copies + 1)).error().code == errc::unavailable);
   CHECK(copies->raise({}, about_copy(1)).has_value());
   CHECK(copies->all().size() == max_copies);
+  CHECK(copies->is_full());
+}
+
+TEST_CASE("a copy goes when its last row has gone and its node is not heard of", "[usage]") {
+  temporary_dir dir;
+  constexpr std::size_t max_copies = 3;
+  const auto now_ms = copies_t0_s * 1000;
+  const std::vector<usage_state> minute{
+      {usage_period::minute, usage_dimension::stream, copies_t0_s - 90 * 86'400, "x", {1}}};
+  const std::vector<usage_state> month{
+      {usage_period::month, usage_dimension::stream, copies_t0_s - 90 * 86'400, "y", {1}}};
+  const auto copies = *usage_copies::open(dir.path(), nullptr, max_copies);
+  REQUIRE(copies->raise(minute, about_copy(1, now_ms - 90 * 86'400'000LL)).has_value());
+  REQUIRE(copies->raise(minute, about_copy(2, now_ms - usage_empty_copy_ms + 1)).has_value());
+  REQUIRE(copies->raise(month, about_copy(3, now_ms - 90 * 86'400'000LL)).has_value());
+  CHECK(copies->raise({}, about_copy(4)).has_error());
+  const auto trim_all = [&](usage_copies& which, std::int64_t at_ms) {
+    for (std::size_t i = 0; i <= max_copies; ++i)
+      REQUIRE(which.trim({}, at_ms, 100).has_value());
+  };
+  trim_all(*copies, now_ms);
+  CHECK_FALSE(copies->all().contains(copy_origin(1)));
+  CHECK(copies->all().contains(copy_origin(2))); // its node may count on
+  CHECK(copies->all().contains(copy_origin(3))); // months are for ever
+  CHECK(copies->raise(month, about_copy(4)).has_value());
+  SECTION("and is taken again, should the node come back") {
+    trim_all(*copies, now_ms + 1);
+    CHECK_FALSE(copies->all().contains(copy_origin(2)));
+    REQUIRE(copies->raise(month, about_copy(2, now_ms)).has_value());
+    CHECK(copies->all().at(copy_origin(2)).rows == 1);
+  }
+  const auto again = *usage_copies::open(dir.path(), nullptr, max_copies);
+  CHECK(again->all().size() == copies->all().size());
+  CHECK(all_states(*again, copy_origin(3)).size() == 1);
+  for (const auto& [origin, copy] : copies->all())
+    CHECK(again->all().at(origin).rows == copy.rows);
 }
