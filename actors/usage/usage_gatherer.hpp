@@ -43,7 +43,7 @@ class usage_gatherer_state {
 
   void start(usage_gatherer_parts parts);
   void peer_came(const peer_up& peer);
-  void peer_went(const peer_down& peer) { peers_.erase(peer.member); }
+  void peer_went(const peer_down& gone) { peers_.erase(gone.member); }
   void placed(const placement_changed& change) { parts_.members = change.to->members; }
   caf::result<usage_answer_ptr> report(const usage_query_ptr& query);
 
