@@ -45,6 +45,12 @@ void idempotency_index::insert(const idempotency_record& record, std::int64_t no
   add(record, 0);
 }
 
+void idempotency_index::restore(const idempotency_record& record, std::int64_t now_ms) {
+  const auto known = by_key_.find(record.key);
+  const auto is_same = [&](const entry& e) { return e.journal == 0 && e.seq == record.seq; };
+  if (known == by_key_.end() || !is_same(at(*known))) insert(record, now_ms);
+}
+
 void idempotency_index::take_in(const idempotency_record& record, std::string_view tag,
                                 std::int64_t now_ms) {
   expire(now_ms, visits_per_call);

@@ -42,6 +42,10 @@ class idempotency_index {
   /// Records come in about the order of their times. One of a key that is known replaces it.
   void insert(const idempotency_record& record, std::int64_t now_ms);
 
+  /// At a start, when records are read from several places: one that is known already, with the
+  /// same events, changes nothing and takes no room. Otherwise as insert().
+  void restore(const idempotency_record& record, std::int64_t now_ms);
+
   /// A record of the journal with that tag, of another node or an earlier owner of the key. One of
   /// a key that is known changes nothing: who was told of it first was told the truth.
   void take_in(const idempotency_record& record, std::string_view tag, std::int64_t now_ms);

@@ -12,9 +12,12 @@ namespace penstock {
 
 // -- targets --------------------------------------------------------------------------------------
 
-void held_passer::on_peer_up(const peer_up& peer) {
+void held_passer::on_peer_up(const peer_up& peer, time_point now) {
   on_peer_down({peer.member}); // another life of it
-  if (peer.replicas) targets_.push_back({peer.member, peer.address, peer.replicas, peer.version});
+  if (!peer.replicas) return;
+  targets_.push_back({peer.member, peer.address, peer.replicas, peer.version});
+  // An earlier program takes its own events, too: it is asked when it has told which those are.
+  if (peer.version < passing_wire_version) targets_.back().not_before = now + holder_patience;
 }
 
 void held_passer::on_peer_down(const peer_down& peer) {
@@ -24,13 +27,21 @@ void held_passer::on_peer_down(const peer_down& peer) {
   if (turn_ && turn_->to == peer.member) turn_.reset();
 }
 
+void held_passer::on_tag(const caf::node_id& of, const std::string& tag) {
+  for (auto& one : targets_) {
+    if (one.replicas.node() != of) continue;
+    if (one.tag.empty() && one.version < passing_wire_version) one.not_before = {};
+    one.tag = tag;
+  }
+}
+
 const held_passer::target* held_passer::find(const held_origin& of, time_point now) const {
   std::vector<std::string> candidates;
   std::vector<const target*> those;
   for (const auto& one : targets_) {
     const auto refused = refused_until_.find({one.member, of.tag});
     const bool is_refused = refused != refused_until_.end() && refused->second > now;
-    if (is_refused || one.not_before > now || one.member == of.member) continue;
+    if (is_refused || one.not_before > now || one.tag == of.tag) continue;
     candidates.push_back(one.address);
     those.push_back(&one);
   }
@@ -103,8 +114,13 @@ std::optional<held_passer::message> held_passer::go_on(const held_origin& of, ti
     refuse(now);
     return std::nullopt;
   }
+  if (turn_->is_damaged)
+    note_partial(of, rows->empty() ? of.settled_seq : rows->back().block->last_seq());
   if (rows->empty()) {
-    spdlog::info("replicas: another node holds the events of node {}, too", of.node);
+    spdlog::info("replicas: another node holds the events of node {}, too{}", of.node,
+                 of.partial_seq > of.confirmed_seq || turn_->is_damaged
+                     ? ", but for those that can't be read here"
+                     : "");
     passed_[of.tag] = {turn_->to, of.settled_seq};
     taken_at_ = now;
     turn_.reset();
@@ -128,11 +144,19 @@ result<std::vector<wire_block>> held_passer::read(const held_origin& of) {
   turn_->reader->release(); // an open segment can't be retired
   for (const auto& sentence : damage)
     spdlog::error("replicas: {}", sentence);
+  turn_->is_damaged = !damage.empty();
   if (!read) return read.error();
   std::vector<wire_block> rows;
   for (auto& block : *read)
     rows.push_back({std::move(block)});
   return rows;
+}
+
+// Whoever gets them must not count them as all, nor may this node.
+void held_passer::note_partial(const held_origin& of, std::uint64_t seq) {
+  if (auto noted = store_->note_partial(of.tag, seq); !noted)
+    spdlog::error("replicas: that events of node {} can't be read is not noted: {}", of.node,
+                  noted.error().message);
 }
 
 held_passer::message held_passer::to_target(const held_origin& of,
@@ -149,6 +173,8 @@ held_passer::message held_passer::to_target(const held_origin& of,
   batch.rows = std::move(rows);
   if (batch.version >= passing_wire_version) batch.keys = keys_of(batch.rows);
   batch.is_passed_on = true;
+  batch.is_partial =
+      turn_->is_damaged || of.partial_seq > std::max(turn_->held_seq, of.confirmed_seq);
   return {to->replicas, std::move(batch)};
 }
 
@@ -179,9 +205,15 @@ std::uint64_t held_passer::passed_up_to(const held_origin& of) const {
 
 std::uint64_t held_passer::single_events(const held_origin& of) const {
   const auto catalog = store_->catalog(of.tag);
-  if (!catalog || is_passed_on(of)) return 0;
+  if (!catalog) return 0;
+  const auto segments = catalog->list();
   const auto all_streams = [](const std::string&) { return true; };
-  return count_at_most(catalog->list(), all_streams, passed_up_to(of));
+  const auto passed = passed_up_to(of);
+  const auto left = is_passed_on(of) ? 0 : count_at_most(segments, all_streams, passed);
+  const auto unread_end = std::min(of.partial_seq, passed);
+  if (unread_end <= of.confirmed_seq) return left;
+  const auto most = count_at_most(segments, all_streams, of.confirmed_seq);
+  return left + std::clamp<std::uint64_t>(most, 1, unread_end - of.confirmed_seq);
 }
 
 bool held_passer::is_stuck(const std::vector<held_origin>& origins, time_point since,
@@ -189,7 +221,7 @@ bool held_passer::is_stuck(const std::vector<held_origin>& origins, time_point s
   if (now - std::max(since, taken_at_) >= 2 * holder_patience) return true;
   // As long as one of them may still go somewhere, it is worth to wait.
   return std::ranges::none_of(origins, [&](const held_origin& of) {
-    const auto is_other = [&](const target& one) { return one.member != of.member; };
+    const auto is_other = [&](const target& one) { return one.tag != of.tag; };
     return !is_passed_on(of) && std::ranges::any_of(targets_, is_other);
   });
 }

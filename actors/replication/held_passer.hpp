@@ -26,7 +26,7 @@ struct held_origin {
   std::string node;
   std::uint64_t confirmed_seq = 0;            ///< nobody needs those up to here
   std::uint64_t settled_seq = 0;              ///< all others up to here are held here
-  std::optional<std::uint16_t> member{};      ///< the origin itself, where it has a link
+  std::uint64_t partial_seq = 0;              ///< but some up to here may be missing; 0: none is
   std::shared_ptr<const told_backlog> told{}; ///< what of it is owed; null: all
 };
 
@@ -44,6 +44,7 @@ class held_passer {
     replica_handle replicas;
     std::uint32_t version = 0;
     time_point not_before{}; // it said nothing
+    std::string tag{};       // of its own events, once it has told
   };
   struct message {
     replica_handle to;
@@ -53,18 +54,22 @@ class held_passer {
   /// `store` is the caller's, which calls from the store's thread.
   explicit held_passer(std::shared_ptr<replica_store> store) : store_(std::move(store)) {}
 
-  void on_peer_up(const peer_up& peer);
+  void on_peer_up(const peer_up& peer, time_point now);
   void on_peer_down(const peer_down& peer);
+  /// The node of that replica actor's process has the journal with that tag: it is not asked to
+  /// hold those.
+  void on_tag(const caf::node_id& of, const std::string& tag);
   /// What is to be sent now; nothing while an answer is awaited, or all of `origins` is passed on
   /// as far as it can be.
   std::optional<message> next(const std::vector<held_origin>& origins, time_point now);
   void on_held(const replica_held& held, time_point now);
 
-  /// Another node that is in reach holds all of it.
+  /// Another node that is in reach holds all of it that can be read here.
   bool is_passed_on(const held_origin& of) const;
   /// There is a node that may be asked to.
   bool has_target(const held_origin& of, time_point now) const { return find(of, now) != nullptr; }
-  /// How many events of it no other node is known to hold; by the catalog, never too few.
+  /// How many events of it no other node is known to hold; by the catalog, never too few. Those
+  /// that can't be read here are among them.
   std::uint64_t single_events(const held_origin& of) const;
   /// Of what is to be passed on since then something is not, and it is no use to wait: no node is
   /// in reach that could hold it, or none took anything for twice holder_patience.
@@ -81,6 +86,7 @@ class held_passer {
     std::uint64_t held_seq = 0; // by the target
     std::uint64_t sent_seq = 0;
     bool is_waiting = true;
+    bool is_damaged = false; // what was read last
     time_point since{};
     std::unique_ptr<journal_reader> reader{};
   };
@@ -94,6 +100,7 @@ class held_passer {
   std::optional<message> begin(const held_origin& of, time_point now);
   std::optional<message> go_on(const held_origin& of, time_point now);
   result<std::vector<wire_block>> read(const held_origin& of);
+  void note_partial(const held_origin& of, std::uint64_t seq);
   message to_target(const held_origin& of, std::vector<wire_block> rows) const;
   void refuse(time_point now);
   void set_aside(time_point now);

@@ -29,17 +29,33 @@ void tell_keys(const std::string& tag, std::vector<const_block_ptr> rows, std::u
       caf::anon_send(indexes[i], std::move(piece)); // no answer is wanted
 }
 
+// Which of the nodes in reach is the origin itself. A holder's replica actor speaks for others, and
+// to those of an earlier version it says so without `by`.
+void note_tag(held_passer& to, const caf::node_id& here, const held_listener_handle& from,
+              const std::string& tag) {
+  if (!from || from.node() == here) return;
+  const auto is_sender = [&](const auto& one) { return one.replicas.address() == from.address(); };
+  if (std::ranges::none_of(to.targets(), is_sender)) to.on_tag(from.node(), tag);
+}
+
 } // namespace
 
 void replica_state::start(replica_parts parts) {
   parts_ = std::move(parts);
   passer_.emplace(parts_.store);
   last_tick_ = self_->clock().now();
-  for (const auto& held : parts_.store->list())
+  for (const auto& held : parts_.store->list()) {
+    if (held.tag == parts_.tag) { // an earlier program took its own: its journal has them
+      if (auto removed = parts_.store->remove(held.tag); !removed)
+        spdlog::error("replicas: {}", removed.error().message);
+      continue;
+    }
     origins_[held.tag] = {.node = held.node,
                           .heard = last_tick_,
                           .appended_seq = held.settled_seq,
-                          .confirmed_seq = held.forgotten_seq};
+                          .confirmed_seq = held.forgotten_seq,
+                          .partial_seq = held.partial_seq};
+  }
   show();
 }
 
@@ -69,6 +85,7 @@ void replica_state::on_batch(const replica_batch& batch) {
   if (from.asks && from.asks != sender) settle(batch.tag, from); // each gets its own answer
   from.node = batch.node;
   if (!batch.is_passed_on) {
+    note_tag(*passer_, self_->node(), sender, batch.tag);
     note_life(from, sender);
     from.from_session = batch.session;
   } else if (is_new) {
@@ -87,6 +104,9 @@ void replica_state::on_batch(const replica_batch& batch) {
 result<void> replica_state::take(origin& from, const replica_batch& batch) {
   if (from.is_adopted)
     return error{errc::unavailable, "it is publishing what it holds of this node"};
+  // Else who has all of it would take this for a second copy.
+  if (batch.is_passed_on && batch.rows.empty() && !batch.is_partial && from.is_partial())
+    return error{errc::unavailable, "what it holds of this node is not all that it took"};
   // A session begins, or went on elsewhere: what its sinks have since then need not come.
   if (batch.after_seq > from.appended_seq || batch.rows.empty())
     if (from.confirmed_seq > from.appended_seq)
@@ -100,6 +120,11 @@ result<void> replica_state::append(origin& to, const replica_batch& batch) {
   std::uint64_t bytes = 0, events = 0;
   const auto rows = rows_with_keys(batch);
   if (!rows) return rows.error();
+  // Before they are held, so that no end of this process comes in between.
+  if (batch.is_partial && !rows->empty() && rows->back()->last_seq() > to.appended_seq) {
+    to.partial_seq = std::max(to.partial_seq, rows->back()->last_seq());
+    if (auto noted = parts_.store->note_partial(batch.tag, to.partial_seq); !noted) return noted;
+  }
   for (const auto& block : *rows) {
     to.is_dirty = true;
     if (auto done = parts_.store->append(batch.tag, *block); !done) return done;
@@ -158,12 +183,14 @@ void replica_state::settle(const std::string& tag, origin& of) {
 // -- forgetting -----------------------------------------------------------------------------------
 
 void replica_state::on_update(const replica_news& update) {
+  const auto sender = sender_as<held_listener_handle>(self_);
+  if (update.by.empty()) note_tag(*passer_, self_->node(), sender, update.tag);
   const auto at = origins_.find(update.tag);
   if (at == origins_.end()) return;
   auto& of = at->second;
   if (update.version >= passing_wire_version && !update.by.empty())
     return on_update_of_holder(update, of);
-  note_life(of, sender_as<held_listener_handle>(self_));
+  note_life(of, sender);
   of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
   // What was told before is still true.
   if (auto told = told_backlog::make(update)) of.told = std::move(told);
@@ -191,17 +218,20 @@ void replica_state::on_down(const caf::actor_addr& who) {
   go_on_passing();
 }
 
-// Of those that hold something of an origin that is away the one with most speaks for it.
+// Of those that hold something of an origin that is away the one with most speaks for it. A copy
+// that is not all speaks for none that is: both are published, and have the same ids.
 void replica_state::on_update_of_holder(const replica_news& update, origin& of) {
   const bool has_as_much = update.held_seq >= of.appended_seq;
   if (update.is_published) {
-    if (!has_as_much || of.is_adopted) return;
+    if (!has_as_much || of.is_adopted || update.is_partial) return;
     of.room.reset();
     if (parts_.store->remove(update.tag)) origins_.erase(update.tag);
     return go_on_passing();
   }
   const bool is_better =
-      update.held_seq > of.appended_seq || (has_as_much && update.by < parts_.tag);
+      update.is_partial != of.is_partial()
+          ? has_as_much && !update.is_partial
+          : update.held_seq > of.appended_seq || (has_as_much && update.by < parts_.tag);
   if (is_better) of.spoken_for = self_->clock().now();
   of.confirmed_seq = std::max(of.confirmed_seq, update.confirmed_seq);
   // What the origin itself told is newer.
@@ -256,8 +286,7 @@ void replica_state::on_tick() {
     }
   last_tick_ = now;
   for (const auto& held : parts_.store->list())
-    if (held.tag != parts_.tag) // an earlier program took its own
-      look_after(held.tag, held, origins_[held.tag]);
+    look_after(held.tag, held, origins_[held.tag]);
   go_on_passing();
   for (const auto& [tag, of] : origins_)
     if (of.speaks_for) tell_peers(tag, of, false);
@@ -290,16 +319,21 @@ void replica_state::look_after(const std::string& tag, const replica_info& held,
 void replica_state::on_adopted(const replica_adopted& update) {
   if (update.is_done) {
     parts_.metrics->adopted.add();
-    tell_peers(update.tag, origins_[update.tag], true);
+    const auto& of = origins_[update.tag];
+    const bool is_whole = !update.is_partial && !of.is_partial();
+    // Others may have what is missing here: then they publish all that they hold.
+    if (is_whole) tell_peers(update.tag, of, true);
+    const bool is_unused = update.is_empty && is_whole;
     const auto gone =
-        update.is_empty ? parts_.store->remove(update.tag) : parts_.store->set_aside(update.tag);
+        is_unused ? parts_.store->remove(update.tag) : parts_.store->set_aside(update.tag);
     if (gone)
-      spdlog::info("replicas: the events of node {} are published{}", update.node,
-                   update.is_empty
-                       ? std::string{}
-                       : fmt::format("; dead letters, and what consumers of its queue did "
-                                     "not have, are left in replicas/{}.adopted",
-                                     update.tag));
+      spdlog::info("replicas: the events of node {} are published{}{}", update.node,
+                   is_whole ? "" : ", but for those that can't be read or never came here",
+                   is_unused ? std::string{}
+                             : fmt::format("; what can't be read, dead letters, and what consumers "
+                                           "of its queue did not have, are left in "
+                                           "replicas/{}.adopted",
+                                           update.tag));
     else
       spdlog::error("replicas: {}", gone.error().message);
     origins_.erase(update.tag);
@@ -316,6 +350,12 @@ void replica_state::on_adopted(const replica_adopted& update) {
     return;
   }
   of.appended_seq = parts_.store->settled_seq(update.tag);
+  // Another attempt may not find it again, as a start puts it right.
+  if (!update.is_partial) return;
+  of.partial_seq = std::max(of.partial_seq, of.appended_seq);
+  if (auto noted = parts_.store->note_partial(update.tag, of.partial_seq); !noted)
+    spdlog::error("replicas: that events of node {} can't be read is not noted: {}", of.node,
+                  noted.error().message);
 }
 
 // -- passing on -----------------------------------------------------------------------------------
@@ -326,19 +366,16 @@ std::optional<held_origin> replica_state::to_pass_on(const replica_info& held,
   const auto confirmed = std::max(held.forgotten_seq, of.confirmed_seq);
   const bool is_away = of.is_gone || self_->clock().now() - of.heard >= away_after;
   if (held.settled_seq <= confirmed || !(is_away || is_ending_)) return std::nullopt;
-  held_origin out{held.tag, of.node, confirmed, held.settled_seq, std::nullopt, of.told};
-  // Its own node is no second one.
-  if (!is_away && of.from && of.from.node() != self_->node())
-    for (const auto& one : passer_->targets())
-      if (one.replicas.node() == of.from.node()) out.member = one.member;
-  return out;
+  return held_origin{held.tag, of.node, confirmed, held.settled_seq, held.partial_seq, of.told};
 }
 
 void replica_state::go_on_passing() {
   std::vector<held_origin> all;
   for (const auto& held : parts_.store->list())
-    if (const auto at = origins_.find(held.tag); at != origins_.end())
+    if (const auto at = origins_.find(held.tag); at != origins_.end()) {
+      at->second.partial_seq = std::max(at->second.partial_seq, held.partial_seq);
       if (auto what = to_pass_on(held, at->second)) all.push_back(std::move(*what));
+    }
   if (auto next = passer_->next(all, self_->clock().now())) {
     std::uint64_t events = 0, bytes = 0;
     for (const auto& [block] : next->batch.rows)
@@ -388,7 +425,8 @@ void replica_state::end_passing(const std::vector<held_origin>& all) {
   if (left == 0)
     passed_on.deliver(held_passed_on{});
   else if (passer_->is_stuck(all, ending_since_, self_->clock().now()))
-    passed_on.deliver(held_passed_on{left, "no other node takes them"});
+    passed_on.deliver(
+        held_passed_on{left, "no other node takes them, or not all can be read here"});
 }
 
 // That what it holds of a node that is away is safe with it, or is published. Who knows neither
@@ -399,6 +437,7 @@ void replica_state::tell_peers(const std::string& tag, const origin& of, bool is
   news.by = parts_.tag;
   news.held_seq = of.appended_seq;
   news.is_published = is_published;
+  news.is_partial = of.is_partial();
   for (const auto& one : passer_->targets()) {
     auto told = news;
     if (one.version >= passing_wire_version)
@@ -432,7 +471,7 @@ replica_self::behavior_type replica_actor(replica_self::stateful_pointer<replica
         self->state.go_on_passing();
       },
       [self](const peer_up& peer) {
-        self->state.passer().on_peer_up(peer);
+        self->state.passer().on_peer_up(peer, self->clock().now());
         self->state.go_on_passing();
       },
       [self](const peer_down& peer) {

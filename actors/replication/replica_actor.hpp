@@ -102,6 +102,7 @@ class replica_state {
     std::uint64_t single_events = 0;
     std::uint64_t appended_seq = 0;  // in the open transaction, or settled
     std::uint64_t confirmed_seq = 0; // by its sinks: to be forgotten
+    std::uint64_t partial_seq = 0;   // up to here some may be missing
     bool is_dirty = false;           // there is an open transaction
     bool is_adopted = false;         // its directory is the adopter's for now
     time_point adopt_again{};
@@ -110,6 +111,8 @@ class replica_state {
     std::shared_ptr<const told_backlog> told{}; // the last that it said in this life of the holder
     std::optional<space_maker> room{};          // while the store has its journal
     std::string room_problem{};                 // told once, not every second
+
+    bool is_partial() const { return partial_seq > confirmed_seq; }
   };
 
   result<void> take(origin& from, const replica_batch& batch);

@@ -49,6 +49,8 @@ struct replica_batch {
   /// From here on of passing_wire_version. In the order of their events.
   std::vector<row_key> keys{};
   bool is_passed_on = false; ///< by a holder, not by the origin itself
+  /// Events that whoever sends could not read may be missing among these, or before them.
+  bool is_partial = false;
 };
 
 /// Up to `settled_seq` the origin's events are durable here, or nobody needs them. Not `ok`: what
@@ -84,6 +86,7 @@ struct replica_news {
   std::string by{};
   std::uint64_t held_seq = 0; ///< it holds all up to here
   bool is_published = false;  ///< it has published all of that: nobody need hold it any more
+  bool is_partial = false;    ///< but for events that can't be read, or never reached it
 };
 
 template <class Inspector>
@@ -113,8 +116,9 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_batch& x) {
   auto keys = since<passing_wire_version>(x.version, x.keys);
   auto is_passed_on = since<passing_wire_version>(x.version, x.is_passed_on);
+  auto is_partial = since<passing_wire_version>(x.version, x.is_partial);
   return f(x.version, x.session, x.tag, x.node, x.confirmed_seq, x.after_seq, x.rows, keys,
-           is_passed_on);
+           is_passed_on, is_partial);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, replica_held& x) {
@@ -131,7 +135,9 @@ typename Inspector::result_type inspect(Inspector& f, replica_news& x) {
   auto by = since<passing_wire_version>(x.version, x.by);
   auto held_seq = since<passing_wire_version>(x.version, x.held_seq);
   auto is_published = since<passing_wire_version>(x.version, x.is_published);
-  return f(x.version, x.tag, x.confirmed_seq, as_of_seq, delivered, by, held_seq, is_published);
+  auto is_partial = since<passing_wire_version>(x.version, x.is_partial);
+  return f(x.version, x.tag, x.confirmed_seq, as_of_seq, delivered, by, held_seq, is_published,
+           is_partial);
 }
 
 // -- within a node --------------------------------------------------------------------------------
@@ -148,9 +154,10 @@ struct adopt_replica {
 struct replica_adopted {
   std::string tag{};
   std::string node{};
-  bool is_done = false;  ///< its sinks have all of it, but for the embedded queue
-  bool is_empty = false; ///< which got all, too, and there are no dead letters
-  std::string why{};     ///< if it is not done
+  bool is_done = false;    ///< its sinks have all of it, but for the embedded queue
+  bool is_empty = false;   ///< which got all, too, and there are no dead letters
+  bool is_partial = false; ///< not all of it could be read
+  std::string why{};       ///< if it is not done
 };
 
 /// From a node that ends to its replica actor: hold nothing new, and have other nodes hold what is

@@ -111,6 +111,7 @@ void replicator_state::end_session() {
   holder_ = {};
   held_seq_ = 0;
   is_reading_ = true;
+  is_partial_ = false;
   pending_.clear();
   under_way_.clear();
   show_single();
@@ -178,6 +179,7 @@ bool replicator_state::take_from_journal(std::vector<wire_block>& rows, std::siz
                                          max_replica_batch_rows, &damage);
   for (const auto& sentence : damage)
     spdlog::error("replicator: {}", sentence);
+  is_partial_ |= !damage.empty();
   if (!read) {
     spdlog::error("replicator: the journal can't be read: {}", read.error().message);
     return false;
@@ -216,6 +218,8 @@ void replicator_state::send(std::vector<wire_block> rows, std::size_t bytes) {
     parts_.metrics->events.add(events);
     parts_.metrics->bytes.add(bytes);
     parts_.metrics->batches.add();
+    // An earlier holder may have them, and must not let go of them for this one.
+    batch.is_partial = std::exchange(is_partial_, false);
   }
   batch.rows = std::move(rows);
   if (holder_.version >= passing_wire_version) {

@@ -135,6 +135,7 @@ class replicator_state {
   std::uint64_t sent_seq_ = 0;
   std::uint64_t held_seq_ = 0; // the present holder has all up to here
   bool is_reading_ = true;     // from the journal; else what comes from the journal actor is sent
+  bool is_partial_ = false;    // some of what comes before the next row to send can't be read
   pending_rows pending_;
   rows_under_way under_way_;
   bool is_refused_ = false; // a holder took nothing when it was sent some last

@@ -27,7 +27,7 @@ result<void> idempotency_keys::start() {
   const auto since_ms = now_ms - settings.window_ms.count();
   std::size_t count = 0;
   const auto add = [&](const idempotency_record& record) {
-    indexes_[shard_of(record.key.high) % lanes]->insert(record, now_ms);
+    indexes_[shard_of(record.key.high) % lanes]->restore(record, now_ms);
     ++count;
   };
   if (auto read = kept_->visit(since_ms, add); !read) return read;

@@ -44,6 +44,7 @@ replica_adopted replication_unit::publish_replica_of(const adopt_replica& what) 
   for (const auto& one : report->streams)
     (one.kind == "embedded" ? left_for_queue : left) += one.left;
   out.is_done = left == 0 && !report->interrupted;
+  out.is_partial = !report->damaged.empty();
   out.is_empty = left_for_queue == 0 && report->refused == 0 && report->dead_letters == 0;
   if (!out.is_done) out.why = why_left(*report);
   return out;

@@ -98,7 +98,8 @@ class open_segment_reader {
     return block;
   }
 
-  /// Adds the keys of its events.
+  /// Adds the keys of its events. Of a row that was moved, a key may have begun before what is left
+  /// of it, and have ended after.
   result<void> load_keys(event_block& block) {
     if (!has_keys_) {
       auto prepared = prepare_keys();
@@ -109,9 +110,13 @@ class open_segment_reader {
     keys_.bind(1, block.first_seq);
     keys_.bind(2, block.last_seq());
     auto read = visit_rows(keys_, [&](const idempotency_record& record) {
-      const auto first = static_cast<std::uint32_t>(record.seq - block.first_seq);
-      if (record.count > block.size() - first) return; // damage
-      block.keys.push_back({record.key, record.content, first, record.count});
+      if (record.count > max_events_per_block) return; // damage
+      const auto first = std::max(record.seq, block.first_seq);
+      const auto end = std::min(record.seq + record.count, block.first_seq + block.size());
+      if (first >= end) return; // of the row before
+      block.keys.push_back({record.key, record.content,
+                            static_cast<std::uint32_t>(first - block.first_seq),
+                            static_cast<std::uint32_t>(end - first)});
     });
     keys_.reset();
     return read;
@@ -182,7 +187,8 @@ class open_segment_reader {
     if (!found) return found.error();
     if (*found) {
       auto prepared = db_->prepare("SELECT seq, n, time_ms, key, content FROM idempotency "
-                                   "WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq",
+                                   "WHERE seq >= coalesce((SELECT max(seq) FROM idempotency "
+                                   "WHERE seq <= ?1), ?1) AND seq <= ?2 ORDER BY seq",
                                    true);
       if (!prepared) return prepared.error();
       keys_ = std::move(*prepared);

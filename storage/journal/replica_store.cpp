@@ -19,6 +19,7 @@ namespace {
 
 constexpr const char* replicas_dir_name = "replicas";
 constexpr const char* forgotten_file = "forgotten";
+constexpr const char* partial_file = "partial";
 constexpr const char* adopted_suffix = ".adopted";
 constexpr std::int64_t any_time_ms = std::numeric_limits<std::int64_t>::max();
 
@@ -54,6 +55,7 @@ struct origin {
   std::shared_ptr<segment_keeper> keeper;
   std::uint64_t appended_seq = 0; // of the last event, durable or in the open transaction
   std::uint64_t forgotten_seq = 0;
+  std::uint64_t partial_seq = 0;
 
   /// Up to here all is durable or not needed any more.
   std::uint64_t settled_seq() const {
@@ -133,6 +135,15 @@ class journals_of_origins final : public replica_store {
     return {};
   }
 
+  result<void> note_partial(const std::string& tag, std::uint64_t seq) override {
+    const auto at = origins_.find(tag);
+    if (at == origins_.end()) return unknown(tag);
+    auto& of = at->second;
+    if (seq <= of.partial_seq) return {};
+    of.partial_seq = seq; // also where it can't be noted
+    return write_number(replica_dir(options_.dir, tag) / partial_file, seq);
+  }
+
   result<void> forget_up_to(const std::string& tag, std::uint64_t seq) override {
     const auto at = origins_.find(tag);
     if (at == origins_.end()) return unknown(tag);
@@ -157,6 +168,7 @@ class journals_of_origins final : public replica_store {
     for (const auto& [tag, of] : origins_) {
       replica_info info{.tag = tag, .node = of.node, .forgotten_seq = of.forgotten_seq};
       info.settled_seq = of.settled_seq();
+      if (of.partial_seq > of.forgotten_seq) info.partial_seq = of.partial_seq;
       info.bytes = of.log->bytes();
       for (const auto& segment : of.log->catalog()->list()) {
         if (info.first_seq == 0) info.first_seq = segment.first_seq;
@@ -246,7 +258,23 @@ class journals_of_origins final : public replica_store {
     // So that the next start does not tell it again; where it fails, it does.
     if (problems.size() > told) (void)write_number(dir / forgotten_file, of.forgotten_seq);
     of.appended_seq = of.settled_seq();
+    read_partial(tag, !found.damaged.empty(), problems);
     return {};
+  }
+
+  /// What recovery finds it tells once, so that it is noted.
+  void read_partial(const std::string& tag, bool is_damaged, std::vector<std::string>& problems) {
+    auto& of = origins_.at(tag);
+    const auto file = replica_dir(options_.dir, tag) / partial_file;
+    const auto stored = read_number(file);
+    if (stored && *stored) of.partial_seq = (*stored)->value;
+    const bool is_unreadable = stored && !*stored;
+    if (is_unreadable)
+      problems.push_back(file.string() + " is damaged: all that is held of its node counts as not "
+                                         "whole, so that others keep what they hold of it");
+    if (is_damaged || is_unreadable)
+      if (auto noted = note_partial(tag, of.settled_seq()); !noted)
+        problems.push_back(noted.error().message);
   }
 
   replica_options options_;

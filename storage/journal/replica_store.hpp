@@ -31,6 +31,7 @@ struct replica_info {
   std::uint64_t first_seq = 0;     ///< of the first event held; 0: none
   std::uint64_t settled_seq = 0;   ///< as replica_store::settled_seq()
   std::uint64_t forgotten_seq = 0; ///< nobody needs those up to here
+  std::uint64_t partial_seq = 0;   ///< of those up to here some may be missing; 0: all are held
   std::uint64_t events = 0;        ///< those that are forgotten and not retired yet among them
   std::uint64_t bytes = 0;         ///< of the segment files
 };
@@ -72,6 +73,11 @@ class replica_store {
   /// Every sink of the origin has confirmed up to `seq`: durably noted, and segments that hold
   /// nothing else are retired. Works on a full disk. Costs a sync: once a second will do.
   virtual result<void> forget_up_to(const std::string& tag, std::uint64_t seq) = 0;
+
+  /// Of the origin's events up to `seq` some may be missing, though they count as held: they can't
+  /// be read, or whoever sent them could not. Noted until all up to there are forgotten; so is
+  /// damage that open() or add_origin() finds.
+  virtual result<void> note_partial(const std::string& tag, std::uint64_t seq) = 0;
 
   /// Up to here the origin's events are durable here, or nobody needs them: it need not send them
   /// again. 0: none are, or it is unknown.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 
 #include <fcntl.h>
 
@@ -315,6 +316,32 @@ result<void> segment_writer::append(const event_block& block, const block_encode
     if (auto inserted = keys_.insert(record); !inserted) return inserted;
   }
   return {};
+}
+
+result<std::uint64_t> segment_writer::take_keys_of(const fs::path& other, const std::string& vfs) {
+  auto row_before =
+      db_.prepare("SELECT seq + n FROM block WHERE seq < ?1 ORDER BY seq DESC LIMIT 1");
+  if (!row_before) return row_before.error();
+  if (!in_transaction())
+    if (auto begun = begin_.run(); !begun) return begun.error();
+  std::uint64_t taken = 0;
+  result<void> done;
+  const auto take = [&](const idempotency_record& record) {
+    if (!done || record.count > max_events_per_block) return;
+    row_before->bind(1, record.seq + record.count);
+    const auto found = row_before->step();
+    const bool is_here =
+        found && *found && static_cast<std::uint64_t>(row_before->integer(0)) > record.seq;
+    row_before->reset();
+    if (!found) done = found.error();
+    if (!is_here) return;
+    done = keys_.insert(record);
+    ++taken;
+  };
+  constexpr auto any_time_ms = std::numeric_limits<std::int64_t>::min();
+  if (auto read = visit_records(other, any_time_ms, take, vfs); !read) return read.error();
+  if (!done) return done.error();
+  return taken;
 }
 
 result<void> segment_writer::commit() {

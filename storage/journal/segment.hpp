@@ -77,6 +77,8 @@ class segment_writer {
 
   /// Adds a row to the open transaction, beginning one if need be.
   result<void> append(const event_block& block, const block_encoder& columns);
+  /// Adds the keys of another segment of which an event is in this one, each whole; says how many.
+  result<std::uint64_t> take_keys_of(const std::filesystem::path& other, const std::string& vfs);
   result<void> commit();
   void rollback();
   bool in_transaction() const { return sqlite3_get_autocommit(db_.raw()) == 0; }

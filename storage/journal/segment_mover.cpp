@@ -190,6 +190,10 @@ result<void> segment_mover::write_backlog(const move& what, segment_info& to,
           return error{errc::invalid, "more is owed than is worth moving"};
         });
     if (!read) return read;
+    if (segment.keys == 0 || to.first_seq == 0) continue;
+    const auto keys = (*writer)->take_keys_of(segment.path, vfs_);
+    if (!keys) return keys.error();
+    to.keys += *keys;
   }
   if (to.first_seq == 0) return {};
   return (*writer)->seal(to, numbers_of(what.from));

@@ -319,6 +319,22 @@ class PassedOn(Cluster):
         self.lose(origin)
         self.finish(senders)
 
+    def test_damage_on_the_copy_that_is_published_first(self):
+        """The other holder has kept its copy, and publishes what is missing."""
+        origin, holder, other, senders = self.owing()
+        self.stop(senders)
+        self.lose(origin)
+        self.wait_held_twice([holder, other])
+        first = min([holder, other],
+                    key=lambda node: pathlib.Path(node.data_dir, "journal", "tag").read_text())
+        segment = max(pathlib.Path(first.data_dir, "replicas").glob("*/journal/*.db"))
+        with contextlib.closing(sqlite3.connect(segment)) as db:
+            with db:
+                db.execute("UPDATE block SET ends = 'x' WHERE seq = (SELECT max(seq) FROM block)")
+        self.finish(senders)
+        self.assertIn("but for those that can't be read", first.log())
+        self.assertTrue(list(pathlib.Path(first.data_dir, "replicas").glob("*.adopted")))
+
     def test_a_holder_that_nobody_relieves_says_so(self):
         nodes = self.start(2)
         self.redis.freeze()

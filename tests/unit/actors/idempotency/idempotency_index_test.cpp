@@ -70,6 +70,15 @@ TEST_CASE("idempotency index: a key used again replaces the old record") {
   CHECK(index.size() == 3);
 }
 
+// At a start the journal and idempotency.db tell the same of segments that were moved.
+TEST_CASE("idempotency index: a record that comes twice takes no room") {
+  idempotency_index index{4, day_ms};
+  for (std::uint64_t n : {1, 2, 3, 4, 3})
+    index.restore(record(n, index_start_ms), index_start_ms);
+  for (std::uint64_t n : {1, 2, 3, 4})
+    CHECK(index.find(record(n, 0).key, index_start_ms));
+}
+
 TEST_CASE("idempotency index: the same as a plain map over any sequence") {
   std::mt19937_64 random{11};
   constexpr std::int64_t window_ms = 5'000;

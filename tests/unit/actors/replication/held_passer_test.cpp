@@ -288,6 +288,7 @@ TEST_CASE_METHOD(passing_fixture, "one batch is under way, whatever is to be pas
     version = passing_wire_version - 1;
   }
   up(0, 1, self, version);
+  if (version != wire_version) pass(holder_patience, 1s); // it does not say whose events it has
   lose_origin();
   held_seqs got;
   std::uint64_t after = 0;
@@ -395,15 +396,234 @@ TEST_CASE_METHOD(passing_fixture, "a full node that answers questions is not wai
   CHECK(said->left_events == 2);
 }
 
+// -- damage ---------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(passing_fixture, "what can't be read is not passed on, and counts as on one node",
+                 "[replica][passing][damage]") {
+  hold(0, 0, {5, 6, 7});
+  hold(0, 7, {8, 9});
+  damage_row(*nodes[0]->store->catalog(origin_tag), 6);
+  link(0, 1);
+  lose_origin();
+  CHECK(nodes[1]->held() == held_seqs{5, 7, 8, 9});
+  CHECK(nodes[0]->partial_seq() == 9);
+  CHECK(nodes[1]->partial_seq() == 9);
+  CHECK(single(0) >= 1);
+  const auto sent = nodes[0]->metrics->passed_events.value();
+  pass(3 * holder_patience, 1s);
+  CHECK(nodes[0]->metrics->passed_events.value() == sent); // once
+  CHECK(single(0) >= 1);
+  // Who takes the node away hears of it, without a wait for what will not come.
+  self->send(nodes[0]->actor, pass_on_held{});
+  run();
+  const auto said = passed_on();
+  REQUIRE(said);
+  CHECK(said->left_events >= 1);
+  CHECK_FALSE(said->why.empty());
+}
+
+TEST_CASE_METHOD(passing_fixture, "a copy that is not all is no second one",
+                 "[replica][passing][damage]") {
+  hold(1, 0, {5, 6, 7});
+  require_ok(nodes[1]->store->note_partial(origin_tag, 7));
+  hold(0, 0, {5, 6, 7});
+  link(0, 1);
+  lose_origin();
+  CHECK(single(0) == 3);
+  link(0, 2);
+  CHECK(nodes[2]->held() == held_seqs{5, 6, 7});
+  CHECK(nodes[2]->partial_seq() == 0);
+  CHECK(single(0) == 0);
+}
+
+TEST_CASE_METHOD(passing_fixture, "who has all of it publishes before who has not",
+                 "[replica][passing][damage]") {
+  hold(0, 0, {5, 6, 7}); // whose tag is less
+  hold(1, 0, {5, 6, 7});
+  damage_row(*nodes[0]->store->catalog(origin_tag), 6);
+  link(0, 1);
+  lose_origin();
+  require_ok(nodes[0]->store->note_partial(origin_tag, 7));
+  pass(adopt_after + 5s, 1s);
+  CHECK(adopted().size() == 1);
+  REQUIRE(nodes[1]->store->list().empty()); // it is the adopter's
+  self->send(nodes[1]->actor,
+             replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
+  run();
+  CHECK(nodes[0]->store->list().empty());
+}
+
+TEST_CASE_METHOD(passing_fixture, "who could not publish all has nobody let go of it",
+                 "[replica][passing][damage]") {
+  hold(0, 0, {5, 6, 7}); // whose tag is less
+  hold(1, 0, {5, 6, 7});
+  link(0, 1);
+  lose_origin();
+  pass(adopt_after + 3s, 1s);
+  CHECK(adopted().size() == 1);
+  REQUIRE(nodes[0]->store->list().empty());
+  replica_adopted said{.tag = origin_tag, .node = "a", .is_partial = true};
+  SECTION("at once") {
+    said.is_done = said.is_empty = true;
+    self->send(nodes[0]->actor, said);
+    run();
+    CHECK(nodes[0]->store->list().empty());
+    // Of what can't be read people may read more.
+    CHECK(std::filesystem::exists(replica_dir(nodes[0]->dir.path(), origin_tag + ".adopted")));
+  }
+  SECTION("a part, and the rest another time, when nothing more is said of damage") {
+    self->send(nodes[0]->actor, said);
+    run();
+    CHECK(nodes[0]->partial_seq() == 7);
+    lose(1); // so that it goes on itself
+    pass(adopt_again_interval + 2s, 1s);
+    CHECK(adopted().size() == 1);
+    origin = system.spawn(an_origin);
+    link(0, 2);
+    hold(2, 0, {5, 6, 7});
+    self->send(nodes[0]->actor,
+               replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
+    run();
+    CHECK(nodes[2]->held() == held_seqs{5, 6, 7});
+    return;
+  }
+  CHECK(nodes[1]->held() == held_seqs{5, 6, 7});
+  pass(2 * adopt_after, 1s);
+  CHECK(adopted().size() == 1); // what both published has the same ids
+  self->send(nodes[1]->actor,
+             replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
+  run();
+  pass(2 * adopt_after, 1s);
+  CHECK(adopted().empty());
+  for (const auto& one : nodes)
+    CHECK(one->store->list().empty());
+}
+
+TEST_CASE_METHOD(passing_fixture, "what reaches a holder in part is not told as all",
+                 "[replica][passing][damage]") {
+  replica_batch batch;
+  batch.version = passing_wire_version;
+  batch.tag = origin_tag;
+  batch.node = "a";
+  batch.is_partial = true;
+  batch.rows = {{std::make_shared<const event_block>(numbered_block(5, 2))}};
+  self->send(origin, nodes[0]->actor, batch);
+  run();
+  CHECK(nodes[0]->partial_seq() == 6);
+  up(0, 1, self);
+  lose_origin();
+  pass(1s, 1s);
+  replica_news news;
+  REQUIRE(take(self, news));
+  CHECK(news.by == tags[0]);
+  CHECK(news.is_partial);
+  CHECK_FALSE(news.is_published);
+  while (take(self, news))
+    ;
+  pass(adopt_after + 8s, 1s);
+  CHECK(adopted().size() == 1);
+  self->send(nodes[0]->actor,
+             replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
+  run();
+  while (take(self, news))
+    CHECK_FALSE(news.is_published);
+  CHECK(nodes[0]->store->list().empty());
+}
+
+// -- an origin that comes back --------------------------------------------------------------------
+
+namespace {
+
+/// What is held of a node that is away, and how the passer asks.
+class asking_fixture : public passing_fixture {
+ public:
+  asking_fixture() : passer(nodes[0]->store) { hold(0, 0, {5, 6}); }
+
+  void link_up(std::uint32_t version) {
+    peer_up up;
+    up.member = 1;
+    up.address = "10.0.0.1:1";
+    up.replicas = stand_in(self);
+    up.version = version;
+    passer.on_peer_up(up, now);
+  }
+  bool asks() { return passer.next({of}, now).has_value(); }
+
+  held_passer passer;
+  held_passer::time_point now{1h};
+  held_origin of{.tag = origin_tag, .node = "a", .settled_seq = 6};
+};
+
+} // namespace
+
+TEST_CASE_METHOD(asking_fixture, "an origin that comes back is not asked to hold its own events",
+                 "[replica][passing]") {
+  SECTION("that has told whose events it has") {
+    link_up(wire_version);
+    passer.on_tag(self->node(), origin_tag);
+    CHECK_FALSE(asks());
+    CHECK_FALSE(passer.has_target(of, now));
+  }
+  // Such a one would take them.
+  SECTION("of an earlier version, before it has told") {
+    link_up(passing_wire_version - 1);
+    CHECK_FALSE(asks());
+    passer.on_tag(self->node(), origin_tag);
+    now += 2 * holder_patience;
+    CHECK_FALSE(asks());
+  }
+  SECTION("another of an earlier version is asked when it has told") {
+    link_up(passing_wire_version - 1);
+    passer.on_tag(self->node(), "bbbbbbbb");
+    CHECK(asks());
+  }
+  SECTION("or says nothing") {
+    link_up(passing_wire_version - 1);
+    now += holder_patience;
+    CHECK(asks());
+  }
+}
+
+TEST_CASE_METHOD(passing_fixture, "a node's own events, which an earlier program took, go nowhere",
+                 "[replica][passing]") {
+  nodes[0].reset();
+  run();
+  temporary_dir dir;
+  replica_options options;
+  options.dir = dir.path();
+  options.preallocate = false;
+  std::shared_ptr<replica_store> store = replica_store::open(options).value();
+  require_ok(store->add_origin(tags[0], "h"));
+  require_ok(store->append(tags[0], numbered_block(5, 2)));
+  require_ok(store->commit(tags[0]));
+  const auto metrics = std::make_shared<replica_metrics>();
+  const auto again = plain_actor(system.spawn(
+      replica_actor, replica_parts{store, adopt_after, stand_in(self), metrics, tags[0]}));
+  run();
+  peer_up up;
+  up.member = 1;
+  up.address = "10.0.0.1:1";
+  up.replicas = stand_in(nodes[1]->actor);
+  self->send(again, up);
+  pass(adopt_after + 5s, 1s);
+  CHECK(nodes[1]->store->list().empty());
+  CHECK(metrics->single_events.value() == 0);
+  CHECK(adopted().empty());
+  CHECK(store->list().empty()); // its journal has them
+  caf::anon_send(again, drain{});
+  run();
+}
+
 TEST_CASE_METHOD(actor_fixture, "it is worth to wait while one origin may still go somewhere",
                  "[replica][passing]") {
   held_passer passer{nullptr};
   peer_up up;
   up.member = 1;
   up.replicas = stand_in(self);
-  passer.on_peer_up(up);
   const held_passer::time_point now{};
-  const held_origin of_peer{.tag = "a", .node = "n", .settled_seq = 5, .member = 1};
+  passer.on_peer_up(up, now);
+  const held_origin of_peer{.tag = "a", .node = "n", .settled_seq = 5};
+  passer.on_tag(up.replicas.node(), "a");
   const held_origin of_other{.tag = "b", .node = "m", .settled_seq = 5};
   CHECK(passer.is_stuck({of_peer}, now, now));
   CHECK_FALSE(passer.is_stuck({of_peer, of_other}, now, now));

@@ -99,10 +99,11 @@ TEST_CASE_METHOD(replica_wire, "keys go with a batch since version 10", "[messag
   batch.rows = {{std::make_shared<const event_block>(mixed_block())},
                 {std::make_shared<const event_block>(block)}};
   batch.keys = keys_of(batch.rows);
-  batch.is_passed_on = true;
+  batch.is_passed_on = batch.is_partial = true;
   REQUIRE(batch.keys.size() == 2);
   SECTION("an earlier program gets none") {
     const auto got = round_trip(batch);
+    CHECK_FALSE(got.is_partial);
     CHECK(got.keys.empty());
     CHECK_FALSE(got.is_passed_on);
   }
@@ -110,6 +111,7 @@ TEST_CASE_METHOD(replica_wire, "keys go with a batch since version 10", "[messag
     batch.version = passing_wire_version;
     const auto got = round_trip(batch);
     CHECK(got.is_passed_on);
+    CHECK(got.is_partial);
     const auto rows = rows_with_keys(got);
     REQUIRE(rows.has_value());
     CHECK(rows->at(0)->keys.empty());
@@ -147,13 +149,14 @@ TEST_CASE_METHOD(replica_wire, "who speaks for a node that is away says so since
   replica_news news{.tag = "bbbbbbbb", .confirmed_seq = 12};
   news.by = "cccccccc";
   news.held_seq = 20;
-  news.is_published = true;
+  news.is_published = news.is_partial = true;
   CHECK(round_trip(news).by.empty());
   news.version = passing_wire_version;
   const auto got = round_trip(news);
   CHECK(got.by == "cccccccc");
   CHECK(got.held_seq == 20);
   CHECK(got.is_published);
+  CHECK(got.is_partial);
 }
 
 TEST_CASE_METHOD(replica_wire, "replica_held and replica_news", "[messages][replica]") {

@@ -3,6 +3,7 @@
 
 #include "actors/base/lifecycle_messages.hpp"
 #include "actors/replication/replica_actor.hpp"
+#include "storage/journal/segment.hpp"
 #include "tests/unit/actors/fixture.hpp"
 #include "tests/unit/actors/stand_in.hpp"
 #include "tests/unit/storage/support.hpp"
@@ -14,6 +15,16 @@
 namespace penstock::test {
 
 inline const std::string origin_tag = "aaaaaaaa";
+
+/// The row that begins with that number can't be read any more.
+inline void damage_row(const segment_catalog& in, std::uint64_t seq) {
+  const auto segment = in.find(seq);
+  REQUIRE(segment);
+  auto db = open_segment(segment->path, sqlite_mode::read_write, {});
+  require_ok(db);
+  const auto sql = "UPDATE block SET ends = 'x' WHERE seq = " + std::to_string(seq);
+  require_ok(db->exec(sql.c_str()));
+}
 
 /// A node that holds events, in a directory of its own.
 struct holder {
@@ -41,6 +52,13 @@ struct holder {
     auto read = journal_reader::make(catalog)->read(stream, 0, no_limit_bytes);
     if (!read) FAIL(read.error().message);
     return numbers(*read);
+  }
+
+  /// Up to where some of it may be missing.
+  std::uint64_t partial_seq(const std::string& tag = origin_tag) const {
+    for (const auto& one : store->list())
+      if (one.tag == tag) return one.partial_seq;
+    return 0;
   }
 
   temporary_dir dir;

@@ -441,3 +441,55 @@ TEST_CASE_METHOD(replicator_fixture, "keys go with their events, also when they 
     CHECK(read.keys.empty());
   }
 }
+
+// A holder takes events in their order, so that a new one comes behind all that is owed.
+TEST_CASE_METHOD(replicator_fixture, "a new event waits a round trip for each 4 MiB that are owed",
+                 "[replica]") {
+  constexpr std::size_t backlog = 32;
+  for (std::size_t i = 0; i < backlog; ++i)
+    write(1, "default", 1u << 20);
+  run();
+  constexpr auto round_trip = 10ms;
+  up(0, self);
+  const auto fresh = write();
+  await(1, fresh);
+  auto waited = 0ms;
+  while (told().empty() && waited < 1s) {
+    replica_held held;
+    replica_batch batch;
+    while (take(self, batch)) {
+      held.session = batch.session;
+      if (!batch.rows.empty()) held.settled_seq = batch.rows.back().block->last_seq();
+    }
+    pass(round_trip, round_trip);
+    waited += round_trip;
+    self->send(actor, held);
+    run();
+  }
+  const auto rounds = waited / round_trip;
+  CHECK(rounds >= static_cast<long>((backlog << 20) / max_replica_in_flight_bytes));
+  CHECK(rounds <= static_cast<long>((backlog << 20) / max_replica_in_flight_bytes) + 2);
+}
+
+TEST_CASE_METHOD(replicator_fixture, "what the origin itself can't read is said to be missing",
+                 "[replica][damage]") {
+  write();
+  const auto damaged = write();
+  const auto last = write();
+  damage_row(*store->catalog(), damaged);
+  up(0, self);
+  replica_batch batch;
+  REQUIRE(take(self, batch));
+  CHECK_FALSE(batch.is_partial);
+  self->send(actor, replica_held{.session = batch.session});
+  run();
+  REQUIRE(take(self, batch));
+  CHECK(batch.rows.size() == 2);
+  CHECK(batch.is_partial);
+  self->send(actor, replica_held{.session = batch.session, .settled_seq = last});
+  write();
+  run();
+  REQUIRE(take(self, batch));
+  CHECK(batch.rows.size() == 1);
+  CHECK_FALSE(batch.is_partial); // what comes after it is all there
+}

@@ -1,5 +1,8 @@
 // Journals of other nodes: what is held, let go, refused and recovered.
 #include "storage/journal/replica_store.hpp"
+
+#include "storage/journal/idempotency_rows.hpp"
+#include "storage/journal/segment.hpp"
 #include "tests/unit/storage/support.hpp"
 
 using namespace penstock;
@@ -211,6 +214,71 @@ TEST_CASE("a replica whose directory is taken away holds nothing until it is bac
   CHECK(held(*store, first_tag) == range(1, 15));
 }
 
+TEST_CASE("that not all is held is known until it is forgotten", "[replica][damage]") {
+  temporary_dir dir;
+  auto options = replicas_in(dir.path());
+  const auto partial_seq = [](const replica_store& store) {
+    REQUIRE(store.list().size() == 1);
+    return store.list().front().partial_seq;
+  };
+  {
+    auto store = open_replicas(options);
+    require_ok(store->add_origin(first_tag, "a"));
+    hold(*store, first_tag, numbered_block(1, 10));
+    CHECK(partial_seq(*store) == 0);
+    require_ok(store->note_partial(first_tag, 7));
+    require_ok(store->note_partial(first_tag, 3));
+    CHECK(partial_seq(*store) == 7);
+    CHECK(store->note_partial(second_tag, 1).error().code == errc::not_found);
+  }
+  auto store = open_replicas(options);
+  CHECK(partial_seq(*store) == 7);
+  require_ok(store->release(first_tag)); // as for an adoption
+  require_ok(store->add_origin(first_tag, "a"));
+  CHECK(partial_seq(*store) == 7);
+  SECTION("it is forgotten") {
+    require_ok(store->forget_up_to(first_tag, 6));
+    CHECK(partial_seq(*store) == 7);
+    require_ok(store->forget_up_to(first_tag, 7));
+    CHECK(partial_seq(*store) == 0);
+  }
+  SECTION("the note is damaged: all counts as partial") {
+    store.reset();
+    flip_bit(replica_dir(dir.path(), first_tag) / "partial", 15);
+    std::vector<std::string> problems;
+    CHECK(partial_seq(*open_replicas(options, &problems)) == 10);
+    CHECK(problems.size() == 1);
+    CHECK(partial_seq(*open_replicas(options, &problems)) == 10);
+    CHECK(problems.size() == 1); // told once
+  }
+}
+
+TEST_CASE("a replica that was found damaged is not all that was held", "[replica][damage]") {
+  temporary_dir dir;
+  auto options = replicas_in(dir.path());
+  options.segment_max_bytes = 256u << 10;
+  std::uint64_t seq = 0;
+  std::filesystem::path second;
+  {
+    auto store = open_replicas(options);
+    require_ok(store->add_origin(first_tag, "a"));
+    while (store->catalog(first_tag)->list().size() < 3)
+      hold(*store, first_tag, numbered_block(++seq, 1, "default", 8 << 10));
+    second = store->catalog(first_tag)->list()[1].path;
+  }
+  std::filesystem::remove(second);
+  std::filesystem::remove(wal_path(second));
+  std::vector<std::string> problems;
+  {
+    const auto store = open_replicas(options, &problems);
+    REQUIRE(problems.size() == 1);
+    CHECK(store->list().front().partial_seq == store->settled_seq(first_tag));
+  }
+  const auto store = open_replicas(options, &problems); // what is gone is told once
+  CHECK(problems.size() == 1);
+  CHECK(store->list().front().partial_seq > 0);
+}
+
 namespace {
 
 /// Of the stream "default" nothing is owed.
@@ -264,4 +332,29 @@ TEST_CASE("segments of a replica go from the middle, and are moved", "[replica][
   as_a_node.preallocate = false;
   auto log = open_journal(as_a_node);
   CHECK(numbers(read_all(*log, "unread")) == range(1, 1));
+}
+
+TEST_CASE("what is moved in a replica keeps its keys over a restart", "[replica][space][keys]") {
+  temporary_dir dir;
+  auto options = replicas_in(dir.path());
+  options.segment_max_bytes = 256u << 10;
+  std::uint64_t seq = 1;
+  {
+    auto store = open_replicas(options);
+    require_ok(store->add_origin(first_tag, "a"));
+    auto keyed = numbered_block(seq, 1, "unread");
+    keyed.keys = {{{7, 8}, 9, 0, 1}};
+    hold(*store, first_tag, keyed);
+    while (store->catalog(first_tag)->list().size() < 2)
+      hold(*store, first_tag, numbered_block(++seq, 1, "default", 8 << 10));
+    require_ok(store->keeper(first_tag)->move({store->catalog(first_tag)->list()[0]},
+                                              others_backlog{}, options.segment_max_bytes));
+  }
+  auto store = open_replicas(options);
+  const auto moved = store->catalog(first_tag)->list().front();
+  CHECK(moved.events.size() == 1);
+  REQUIRE(moved.keys > 0);
+  std::vector<idempotency_key> found;
+  require_ok(visit_records(moved.path, 0, [&](const auto& one) { found.push_back(one.key); }));
+  CHECK(found == std::vector<idempotency_key>{{7, 8}});
 }

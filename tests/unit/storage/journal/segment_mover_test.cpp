@@ -2,10 +2,12 @@
 // short.
 #include "storage/journal/segment_mover.hpp"
 
+#include "storage/journal/idempotency_rows.hpp"
 #include "storage/journal/segment_keeper.hpp"
 #include "storage/sqlite/wal_vfs.hpp"
 #include "tests/unit/storage/journal/damage_support.hpp"
 
+#include <array>
 #include <atomic>
 #include <set>
 #include <thread>
@@ -106,6 +108,58 @@ TEST_CASE("moved segments are moved again, with their neighbours", "[move]") {
   require_ok(keeper->move(complete(*log), backlog_numbers{{100, 222}}, any_size));
   CHECK(complete(*log).size() == 1);
   CHECK(numbers(read_all(*log)) == joined({100, 222}, from_last_segment()));
+}
+
+TEST_CASE("what is moved keeps its idempotency keys", "[move][idempotency]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  const auto key = [](std::uint64_t n, std::uint32_t first, std::uint32_t count) {
+    return block_key{{n, ~n}, n + 1, first, count};
+  };
+  auto log = open_journal(options);
+  auto one = numbered_block(1, 10), other = numbered_block(11, 5), last = numbered_block(16, 5);
+  one.keys = {key(1, 0, 2), key(2, 2, 1), key(3, 3, 5), key(4, 8, 2)};
+  other.keys = {key(5, 0, 5)};
+  last.keys = {key(6, 0, 1)};
+  append_and_commit(*log, one);
+  append_and_commit(*log, other);
+  require_ok(log->rotate());
+  append_and_commit(*log, last);
+  const auto keeper = segment_keeper::make(*log, options);
+  // Of the third key's events one in the middle and the last, of the fourth's the first.
+  require_ok(keeper->move(complete(*log), backlog_numbers{{3, 5, 8, 9}}, any_size));
+  SECTION("moved once") {}
+  SECTION("moved again") {
+    require_ok(keeper->move(complete(*log), backlog_numbers{{3, 5, 8, 9}}, any_size));
+  }
+  // Whole, since a repeat is answered with all its events' ids.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> records;
+  REQUIRE(complete(*log).size() == 1);
+  CHECK(complete(*log)[0].keys == 3);
+  require_ok(visit_records(complete(*log)[0].path, 0, [&](const idempotency_record& record) {
+    CHECK(record.content == record.key.high + 1);
+    records.emplace_back(record.seq, record.count);
+  }));
+  CHECK(records == std::vector<std::pair<std::uint64_t, std::uint32_t>>{{3, 1}, {4, 5}, {9, 2}});
+  // A reader gives those of the events that are there.
+  const auto reader = journal_reader::make(log->catalog());
+  reader->want_keys();
+  const auto all = [](const std::string&) { return true; };
+  const auto blocks = reader->read_wanted(all, 0, no_limit_bytes, 100);
+  require_ok(blocks);
+  REQUIRE(blocks->size() == 4);
+  const auto keys_of = [&](std::size_t row) {
+    std::vector<std::array<std::uint64_t, 3>> out;
+    for (const auto& one_key : blocks->at(row)->keys)
+      out.push_back({one_key.key.high, one_key.first, one_key.count});
+    return out;
+  };
+  using keys = std::vector<std::array<std::uint64_t, 3>>;
+  CHECK(numbers(*blocks) == std::vector<std::uint64_t>{3, 5, 8, 9, 16, 17, 18, 19, 20});
+  CHECK(keys_of(0) == keys{{2, 0, 1}});
+  CHECK(keys_of(1) == keys{{3, 0, 1}});
+  CHECK(keys_of(2) == keys{{3, 0, 1}, {4, 1, 1}});
+  CHECK(keys_of(3) == keys{{6, 0, 1}});
 }
 
 TEST_CASE("what takes more than it may is not moved, and leaves nothing behind", "[move]") {
