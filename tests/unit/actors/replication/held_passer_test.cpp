@@ -640,7 +640,7 @@ TEST_CASE_METHOD(passing_fixture, "refusals are remembered of origins and target
     peer_up up{.member = member};
     up.address = "10.0.0." + std::to_string(member) + ":1";
     up.replicas = stand_in(self);
-    passer.on_peer_up(up);
+    passer.on_peer_up(up, now);
   }
   // Asks until nobody is left who has not refused.
   const auto ask_all = [&](const std::vector<held_origin>& origins) {
