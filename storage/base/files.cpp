@@ -67,6 +67,12 @@ void keep_private(const fs::path& path) {
     (void)::chmod(path.c_str(), info.st_mode & 07777 & ~rights_of_others);
 }
 
+bool has_damaged_files(const fs::path& dir) {
+  std::error_code fault;
+  const fs::directory_iterator first{dir / damaged_dir_name, fault};
+  return !fault && first != fs::directory_iterator{};
+}
+
 void keep_contents_private(const fs::path& dir) {
   std::error_code fault;
   for (fs::recursive_directory_iterator at{dir, fault}, end; !fault && at != end;

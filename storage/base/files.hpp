@@ -13,6 +13,8 @@ namespace penstock {
 
 /// Where damaged files are put, in the directory that they were found in.
 inline constexpr const char* damaged_dir_name = "damaged";
+/// Whether damaged files were put aside in a directory, and are still there.
+bool has_damaged_files(const std::filesystem::path& dir);
 
 /// Owns a file descriptor.
 class unique_fd {

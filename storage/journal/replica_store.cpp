@@ -56,6 +56,7 @@ struct origin {
   std::uint64_t appended_seq = 0; // of the last event, durable or in the open transaction
   std::uint64_t forgotten_seq = 0;
   std::uint64_t partial_seq = 0;
+  std::uint64_t noted_partial_seq = 0; // on disk
 
   /// Up to here all is durable or not needed any more.
   std::uint64_t settled_seq() const {
@@ -139,9 +140,11 @@ class journals_of_origins final : public replica_store {
     const auto at = origins_.find(tag);
     if (at == origins_.end()) return unknown(tag);
     auto& of = at->second;
-    if (seq <= of.partial_seq) return {};
-    of.partial_seq = seq; // also where it can't be noted
-    return write_number(replica_dir(options_.dir, tag) / partial_file, seq);
+    of.partial_seq = std::max(of.partial_seq, seq); // also where it can't be noted
+    if (seq <= of.noted_partial_seq) return {};
+    auto noted = write_number(replica_dir(options_.dir, tag) / partial_file, of.partial_seq);
+    if (noted) of.noted_partial_seq = of.partial_seq;
+    return noted;
   }
 
   result<void> forget_up_to(const std::string& tag, std::uint64_t seq) override {
@@ -267,12 +270,17 @@ class journals_of_origins final : public replica_store {
     auto& of = origins_.at(tag);
     const auto file = replica_dir(options_.dir, tag) / partial_file;
     const auto stored = read_number(file);
-    if (stored && *stored) of.partial_seq = (*stored)->value;
-    const bool is_unreadable = stored && !*stored;
+    if (stored && *stored) of.partial_seq = of.noted_partial_seq = (*stored)->value;
+    const bool is_not_noted = !stored && stored.error().code == errc::not_found;
+    // What an adoption found, and could not say, is known by what it put there.
+    const bool is_untold =
+        is_not_noted && has_damaged_files(replica_dir(options_.dir, tag) / "journal");
+    const bool is_unreadable = stored ? !*stored : !is_not_noted;
     if (is_unreadable)
-      problems.push_back(file.string() + " is damaged: all that is held of its node counts as not "
-                                         "whole, so that others keep what they hold of it");
-    if (is_damaged || is_unreadable)
+      problems.push_back(file.string() +
+                         " can't be read: all that is held of its node counts as not "
+                         "whole, so that others keep what they hold of it");
+    if (is_damaged || is_untold || is_unreadable)
       if (auto noted = note_partial(tag, of.settled_seq()); !noted)
         problems.push_back(noted.error().message);
   }

@@ -1,6 +1,7 @@
 // Journals of other nodes: what is held, let go, refused and recovered.
 #include "storage/journal/replica_store.hpp"
 
+#include "storage/base/files.hpp"
 #include "storage/journal/idempotency_rows.hpp"
 #include "storage/journal/segment.hpp"
 #include "tests/unit/storage/support.hpp"
@@ -251,6 +252,47 @@ TEST_CASE("that not all is held is known until it is forgotten", "[replica][dama
     CHECK(partial_seq(*open_replicas(options, &problems)) == 10);
     CHECK(problems.size() == 1); // told once
   }
+}
+
+TEST_CASE("a note that could not be written is not taken for one", "[replica][damage]") {
+  temporary_dir dir;
+  const auto options = replicas_in(dir.path());
+  const auto note = replica_dir(dir.path(), first_tag) / "partial";
+  auto store = open_replicas(options);
+  require_ok(store->add_origin(first_tag, "a"));
+  hold(*store, first_tag, numbered_block(1, 10));
+  std::filesystem::create_directory(note); // nothing can be written there
+  CHECK_FALSE(store->note_partial(first_tag, 7));
+  CHECK_FALSE(store->note_partial(first_tag, 7)); // the same batch again
+  CHECK(store->list().front().partial_seq == 7);
+  SECTION("it is written when it can be") {
+    std::filesystem::remove(note);
+    require_ok(store->note_partial(first_tag, 7));
+    store.reset();
+    CHECK(open_replicas(options)->list().front().partial_seq == 7);
+  }
+  SECTION("a note that can't be read counts as damaged") {
+    store.reset();
+    std::vector<std::string> problems;
+    CHECK(open_replicas(options, &problems)->list().front().partial_seq == 10);
+    CHECK_FALSE(problems.empty());
+  }
+}
+
+TEST_CASE("damage that another found in a replica is not forgotten", "[replica][damage]") {
+  temporary_dir dir;
+  const auto options = replicas_in(dir.path());
+  const auto damaged = replica_dir(dir.path(), first_tag) / "journal" / damaged_dir_name;
+  {
+    const auto store = open_replicas(options);
+    require_ok(store->add_origin(first_tag, "a"));
+    hold(*store, first_tag, numbered_block(1, 10));
+  }
+  // As an adoption leaves it that ends before it can say what it found.
+  std::filesystem::create_directory(damaged);
+  CHECK(open_replicas(options)->list().front().partial_seq == 0); // it holds nothing
+  require_ok(write_file(damaged / "1.db", "x"));
+  CHECK(open_replicas(options)->list().front().partial_seq == 10);
 }
 
 TEST_CASE("a replica that was found damaged is not all that was held", "[replica][damage]") {
