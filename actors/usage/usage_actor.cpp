@@ -88,16 +88,17 @@ void usage_actor_state::trim() {
     if (!more) note(more.error());
     if (!more || !*more) break;
   }
-  if (parts_.copies && ++trims_ % usage_copies_trim_every == 0) trim_copies();
+  if (parts_.copies) trim_copies();
   parts_.metrics->rows.set(static_cast<std::int64_t>(parts_.store->rows()));
 }
 
 void usage_actor_state::trim_copies() {
-  const auto count = std::min<std::size_t>(parts_.copies->all().size(), max_usage_trims);
-  for (std::size_t i = 0; i < count; ++i)
-    if (const auto done = parts_.copies->trim(parts_.keep, parts_.wall_ms(), usage_trim_rows);
-        !done)
-      note(done.error());
+  auto to_visit = parts_.copies->all().size();
+  for (int i = 0; i < max_usage_trims && to_visit > 0; ++i) {
+    const auto more = parts_.copies->trim(parts_.keep, parts_.wall_ms(), usage_trim_rows);
+    if (!more) note(more.error());
+    if (!more || !*more) --to_visit;
+  }
 }
 
 void usage_actor_state::note(const result<void>& outcome) {
@@ -234,9 +235,10 @@ usage_sources usage_actor_state::sources() {
   about.known_ms = parts_.wall_ms();
   usage_sources out;
   out.all.push_back({std::move(about), false, parts_.store->names()});
-  if (parts_.copies)
-    for (const auto& [origin, copy] : parts_.copies->all())
-      out.all.push_back({copy.about, true, copy.names});
+  if (!parts_.copies) return out;
+  out.copy_names = parts_.copies->names();
+  for (const auto& [origin, copy] : parts_.copies->all())
+    out.all.push_back({copy.about, true, copy.names});
   return out;
 }
 

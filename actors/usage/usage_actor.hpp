@@ -27,12 +27,10 @@ inline constexpr std::chrono::milliseconds usage_write_interval{1000};
 inline constexpr std::size_t max_pending_usage_entries = 400'000;
 /// What such an entry takes, with its id.
 inline constexpr std::uint64_t bytes_per_pending_usage = 384;
-/// Rows deleted in one transaction, and transactions after each write.
+/// Rows deleted in one transaction, and transactions after each write: of the node's own, and as
+/// many of all copies together.
 inline constexpr std::size_t usage_trim_rows = 4096;
 inline constexpr int max_usage_trims = 32;
-/// So often copies of other nodes' usage are trimmed, in those intervals: each may have to be
-/// opened.
-inline constexpr std::uint64_t usage_copies_trim_every = 60;
 /// A report that takes longer is given up.
 inline constexpr std::chrono::seconds max_usage_report_time{600};
 
@@ -90,7 +88,6 @@ class usage_actor_state {
   std::map<std::uint16_t, usage_handle> peers_;
   std::map<caf::actor_addr, usage_greeting> early_greetings_; // of nodes that are linked soon
   std::optional<caf::response_promise> handing_over_;
-  std::uint64_t trims_ = 0;
   std::vector<usage_batch_ptr> pending_;
   std::size_t pending_entries_ = 0;
   std::string last_problem_;  // told once, not every second

@@ -43,6 +43,7 @@ struct usage_source {
 };
 struct usage_sources {
   std::vector<usage_source> all;
+  std::uint64_t copy_names = 0; ///< no less than the ids in all copies together, which share them
 };
 
 /// To a node's usage reader: what a part of a report has of these origins, added up. Answered with
@@ -102,7 +103,7 @@ typename Inspector::result_type inspect(Inspector& f, usage_source& x) {
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, usage_sources& x) {
-  return f(x.all);
+  return f(x.all, x.copy_names);
 }
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, usage_part_question& x) {

@@ -10,6 +10,7 @@ namespace penstock {
 
 void usage_gathering::add_sources(node from, const usage_sources& theirs) {
   std::size_t taken = 0;
+  copy_names_[from] = theirs.copy_names;
   for (const auto& one : theirs.all) {
     if (!is_usage_origin(one.about.origin) || ++taken > max_usage_sources) continue;
     by_origin_[one.about.origin].push_back({from, one});
@@ -26,8 +27,13 @@ void usage_gathering::choose() {
     chosen_.push_back(*best);
   }
   std::uint64_t names = 0;
-  for (const auto& one : chosen_)
-    names += std::min<std::uint64_t>(one.what.names, usage_ids_a_part * max_usage_parts);
+  std::map<node, std::uint64_t> of_copies; // a node's share their names
+  for (const auto& one : chosen_) {
+    auto& sum = one.what.is_copy ? of_copies[one.at] : names;
+    sum += std::min<std::uint64_t>(one.what.names, usage_ids_a_part * max_usage_parts);
+  }
+  for (const auto& [at, sum] : of_copies)
+    names += std::min(sum, copy_names_[at]);
   const auto parts = (names + usage_ids_a_part - 1) / usage_ids_a_part;
   parts_ = query_.id
                ? 1

@@ -56,6 +56,7 @@ class usage_gathering {
   usage_query query_;
   std::vector<std::string> members_; ///< addresses
   std::map<std::string, std::vector<source>> by_origin_;
+  std::map<node, std::uint64_t> copy_names_; // see usage_sources
   std::vector<source> chosen_;
   std::uint32_t parts_ = 1, part_ = 0;
   boost::unordered_flat_map<std::string, usage_counts> sums_; // of a part

@@ -3,6 +3,7 @@
 #include "storage/stores/usage_schema.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock {
 
@@ -68,21 +69,40 @@ result<std::vector<usage_state>> usage_copies::states_after(const std::string& o
 result<bool> usage_copies::trim(const usage_retention& keep, std::int64_t now_ms,
                                 std::size_t max_rows) {
   if (slots_.empty()) return false;
+  if (rows_ > keep.max_rows) return trim_largest(keep, now_ms, max_rows);
   auto next = slots_.upper_bound(trimmed_);
   const bool begins = next == slots_.end();
   if (begins) next = slots_.begin();
   auto& slot = next->second;
-  trimmed_ = next->first;
-  auto share = keep;
-  // Only when all together are too many do those that have more than their share give some up.
-  if (rows_ > keep.max_rows) share.max_rows = keep.max_rows / slots_.size();
-  auto more = tables_.trim(slot, share, now_ms, max_rows, begins);
+  const auto before = std::exchange(trimmed_, next->first);
+  auto more = tables_.trim(slot, keep, now_ms, max_rows, begins);
   if (!more) return more.error();
   note(slot);
+  if (*more) trimmed_ = before; // it is its turn again
   if (slot.rows() > 0 || now_ms - slot.about.known_ms < usage_empty_copy_ms) return *more;
-  if (auto done = tables_.remove(slot); !done) return done.error();
-  all_.erase(trimmed_);
+  const auto removed = tables_.remove(slot);
+  if (!removed) return removed.error();
+  note(slot);
+  if (!*removed) return *more;
+  all_.erase(next->first);
   slots_.erase(next);
+  return *more;
+}
+
+// All together are too many: who has most is above its share, and gives some up.
+result<bool> usage_copies::trim_largest(const usage_retention& keep, std::int64_t now_ms,
+                                        std::size_t max_rows) {
+  auto& slot = std::ranges::max_element(slots_, {}, [](const auto& each) {
+                 return each.second.rows();
+               })->second;
+  auto share = keep;
+  share.max_rows = keep.max_rows / slots_.size();
+  auto more = tables_.trim(slot, share, now_ms, max_rows, false);
+  if (!more) return more.error();
+  // There are fewer than the file told: else it would be the largest for ever.
+  if (!*more && slot.rows() > share.max_rows)
+    if (auto counted = tables_.count(slot); !counted) return counted.error();
+  note(slot);
   return *more;
 }
 

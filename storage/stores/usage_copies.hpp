@@ -40,6 +40,8 @@ class usage_copies {
   };
   /// By origin.
   const std::map<std::string, copy>& all() const { return all_; }
+  /// No less than the ids in all together, which share them.
+  std::uint64_t names() const { return tables_.names(); }
   /// Another one is not taken.
   bool is_full() const { return all_.size() >= max_copies_; }
 
@@ -50,14 +52,16 @@ class usage_copies {
   /// See usage_store::states_after(). Errors: not_found.
   result<std::vector<usage_state>> states_after(const std::string& origin, usage_key& last,
                                                 std::size_t max);
-  /// See usage_store::trim(), of one copy after the other; all together have as many rows as the
-  /// node's own usage may have. One that has none left, and whose node is not heard of, is given
-  /// up.
+  /// See usage_store::trim(), of one copy, and of the same again while there may be more to delete;
+  /// then of the next. All together have as many rows as the node's own usage may have: beyond it
+  /// the one with most rows comes first. One that has none left, and whose node is not heard of, is
+  /// given up.
   result<bool> trim(const usage_retention& keep, std::int64_t now_ms, std::size_t max_rows);
 
  private:
   explicit usage_copies(std::size_t max_copies) : max_copies_(max_copies) {}
   result<usage_slot*> slot_of(const std::string& origin);
+  result<bool> trim_largest(const usage_retention& keep, std::int64_t now_ms, std::size_t max_rows);
   void note(const usage_slot& slot);
 
   std::size_t max_copies_;

@@ -20,6 +20,7 @@ inline constexpr const char* usage_copies_file_name = "usage-copies.db";
 /// so that nobody has to. `name.last_month` tells when a name is no longer needed. `origin` says
 /// whose counts these are: see usage_about. A file of copies has several: the slot of each is in
 /// the column `dimension` of its rows, and in `size.period`; a node's own has slot 0.
+/// `last_slot` has one row: which number was given out last.
 inline constexpr const char* usage_schema = R"sql(
 CREATE TABLE IF NOT EXISTS name(
   id INTEGER PRIMARY KEY,
@@ -35,6 +36,7 @@ CREATE TABLE IF NOT EXISTS origin(
   known_ms INTEGER NOT NULL DEFAULT 0,
   begun_ms INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS last_slot(id INTEGER PRIMARY KEY, number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS size(period INTEGER PRIMARY KEY, rows INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS minute(
   dimension INTEGER NOT NULL, start INTEGER NOT NULL, name INTEGER NOT NULL,
@@ -72,6 +74,8 @@ INSERT OR IGNORE INTO origin(slot, origin, begun_ms) VALUES (
 )sql";
 
 inline constexpr std::int64_t usage_slot_dimensions = 8; // of which 5 are used
+/// Slots are numbered up to here; a number is given out once. Keys of the last one fit, too.
+inline constexpr std::int64_t max_usage_slot = (std::int64_t{1} << 60) - 2;
 
 /// What `dimension` is in the rows of a slot; and what it says.
 constexpr std::int64_t usage_dimension_key(std::int64_t slot, usage_dimension by) {

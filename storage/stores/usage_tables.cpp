@@ -21,8 +21,53 @@ PRAGMA cache_size = -8192;
 PRAGMA journal_size_limit = 33554432;
 )sql";
 
+/// Until it was read how many rows there are.
+constexpr std::uint64_t untold = std::numeric_limits<std::uint64_t>::max();
+
+/// A row takes more, whatever it holds.
+constexpr std::uint64_t least_row_bytes = 8;
+
+/// Also behind rows whose origin was lost: they are nobody else's. 8: usage_slot_dimensions.
+constexpr const char* add_origin = R"sql(
+WITH used(slot) AS (
+  SELECT max(slot) FROM origin UNION ALL SELECT max(number) FROM last_slot
+  UNION ALL SELECT max(dimension) / 8 FROM minute UNION ALL SELECT max(dimension) / 8 FROM hour
+  UNION ALL SELECT max(dimension) / 8 FROM day UNION ALL SELECT max(dimension) / 8 FROM month
+), last(slot) AS (SELECT max(0, coalesce(max(slot), 0)) FROM used)
+INSERT INTO origin(slot, origin) SELECT slot + 1, ?1 FROM last WHERE slot < ?2
+)sql";
+static_assert(usage_slot_dimensions == 8);
+
 std::int64_t dimension_of(const usage_slot& slot, usage_dimension by) {
   return usage_dimension_key(slot.number, by);
+}
+
+// That the file has room for.
+result<std::uint64_t> most_rows(sqlite_database& db) {
+  auto size = db.prepare("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+  if (!size) return size.error();
+  if (const auto found = size->step(); !found) return found.error();
+  return static_cast<std::uint64_t>(size->integer(0)) / least_row_bytes;
+}
+
+result<std::uint64_t> count_rows(sqlite_statement& count, const usage_slot& slot) {
+  const auto first = dimension_of(slot, usage_dimension{});
+  count.bind(1, first);
+  count.bind(2, first + static_cast<std::int64_t>(usage_dimensions));
+  const auto found = count.step();
+  const auto rows = found && *found ? static_cast<std::uint64_t>(count.integer(0)) : 0;
+  count.reset();
+  if (!found) return found.error();
+  return rows;
+}
+
+result<std::int64_t> oldest_start(sqlite_statement& oldest, std::int64_t dimension) {
+  oldest.bind(1, dimension);
+  const auto found = oldest.step();
+  const auto start = found && *found ? oldest.integer(0) : no_time;
+  oldest.reset();
+  if (!found) return found.error();
+  return start;
 }
 
 } // namespace
@@ -78,6 +123,7 @@ result<void> usage_tables::prepare(sqlite_database& db) {
                        " bytes = max(bytes, ?6), refused = max(refused, ?7)"
                        " WHERE dimension = ?1 AND start = ?2 AND name = ?3"
                        " AND (requests < ?4 OR events < ?5 OR bytes < ?6 OR refused < ?7)");
+    make(of.count, "SELECT count(*) FROM " + table + " WHERE dimension >= ?1 AND dimension < ?2");
     make(of.remove, "DELETE FROM " + table + " WHERE dimension = ?1 AND start < ?2");
     make(of.remove_to,
          "DELETE FROM " + table + " WHERE dimension = ?1 AND (start, name) <= (?2, ?3)");
@@ -85,7 +131,8 @@ result<void> usage_tables::prepare(sqlite_database& db) {
   make(text_of_name_, "SELECT text FROM name WHERE id = ?1");
   make(load_, "SELECT slot, origin, node, address, given_by, known_ms, begun_ms FROM origin"
               " ORDER BY slot");
-  make(add_, "INSERT INTO origin(origin) VALUES (?1)");
+  make(add_, add_origin);
+  make(save_last_slot_, "INSERT OR REPLACE INTO last_slot VALUES (0, ?1)");
   make(remove_, "DELETE FROM origin WHERE slot = ?1");
   make(save_about_, "UPDATE origin SET node = ?2, address = ?3, given_by = ?4, known_ms = ?5"
                     " WHERE slot = ?1");
@@ -116,16 +163,20 @@ result<std::vector<usage_slot>> usage_tables::load() {
   std::vector<usage_slot> out;
   auto more = load_.step();
   for (; more && *more; more = load_.step()) {
+    const auto number = load_.integer(0);
+    if (number < 0 || number > max_usage_slot) continue; // its keys would be another's
     auto& one = out.emplace_back();
-    one.number = load_.integer(0);
+    one.number = number;
     one.about = {std::string{load_.bytes(1)}, std::string{load_.bytes(2)},
                  std::string{load_.bytes(3)}, load_.integer(5), std::string{load_.bytes(4)}};
     one.begun_ms = load_.integer(6);
+    one.rows_of.fill(untold);
   }
   load_.reset();
   if (!more) return more.error();
   more = load_sizes_.step();
   for (; more && *more; more = load_sizes_.step()) {
+    if (load_sizes_.integer(0) < 0) continue; // is of no slot
     const auto [slot, period] = usage_size_place(load_sizes_.integer(0));
     const auto found = std::ranges::lower_bound(out, slot, {}, &usage_slot::number);
     if (found != out.end() && found->number == slot)
@@ -133,25 +184,57 @@ result<std::vector<usage_slot>> usage_tables::load() {
   }
   load_sizes_.reset();
   if (!more) return more.error();
+  const auto most = most_rows(*db_);
+  if (!most) return most.error();
+  for (auto& slot : out)
+    for (std::size_t p = 0; p < usage_periods; ++p) {
+      if (slot.rows_of[p] <= *most) continue; // one below 0 is more
+      const auto counted = count_rows(of_[p].count, slot);
+      if (!counted) return counted.error();
+      slot.rows_of[p] = *counted;
+    }
   return out;
 }
 
+result<void> usage_tables::count(usage_slot& slot) {
+  return in_transaction(slot, [&]() -> result<void> {
+    for (std::size_t p = 0; p < usage_periods; ++p) {
+      const auto counted = count_rows(of_[p].count, slot);
+      if (!counted) return counted.error();
+      slot.rows_of[p] = *counted;
+    }
+    return {};
+  });
+}
+
 result<usage_slot> usage_tables::add(const std::string& origin) {
-  add_.bind_text(1, origin);
-  if (auto done = add_.run(); !done) return done.error();
   usage_slot made;
-  made.number = sqlite3_last_insert_rowid(db_->raw());
   made.about.origin = origin;
+  const auto done = db_->in_transaction([&]() -> result<void> {
+    add_.bind_text(1, origin);
+    add_.bind(2, max_usage_slot);
+    if (auto added = add_.run(); !added) return added;
+    if (sqlite3_changes(db_->raw()) == 0)
+      return error{errc::unavailable,
+                   "the file of copies of usage has no number for a further one"};
+    made.number = sqlite3_last_insert_rowid(db_->raw());
+    save_last_slot_.bind(1, made.number);
+    return save_last_slot_.run();
+  });
+  if (!done) return done.error();
   return made;
 }
 
-result<void> usage_tables::remove(const usage_slot& slot) {
-  return db_->in_transaction([&]() -> result<void> {
+result<bool> usage_tables::remove(usage_slot& slot) {
+  if (auto counted = count(slot); !counted) return counted.error();
+  if (slot.rows() > 0) return false;
+  return db_->in_transaction([&]() -> result<bool> {
     remove_sizes_.bind(1, usage_size_key(slot.number, 0));
     remove_sizes_.bind(2, usage_size_key(slot.number + 1, 0));
-    if (auto done = remove_sizes_.run(); !done) return done;
+    if (auto done = remove_sizes_.run(); !done) return done.error();
     remove_.bind(1, slot.number);
-    return remove_.run();
+    if (auto done = remove_.run(); !done) return done.error();
+    return true;
   });
 }
 
@@ -421,7 +504,7 @@ result<void> usage_tables::remove_beyond(usage_slot& from, std::uint64_t cap, st
       std::int64_t of_dimension = 0;
       for (std::size_t d = 0; d < usage_dimensions; ++d) {
         const auto dimension = dimension_of(from, static_cast<usage_dimension>(d));
-        const auto start = oldest(period, dimension);
+        const auto start = oldest_start(of_[p].oldest, dimension);
         if (!start) return start.error();
         if (*start >= first) continue;
         first = *start;
@@ -436,16 +519,6 @@ result<void> usage_tables::remove_beyond(usage_slot& from, std::uint64_t cap, st
     }
   }
   return {};
-}
-
-result<std::int64_t> usage_tables::oldest(usage_period period, std::int64_t dimension) {
-  auto& statement = of_[static_cast<std::size_t>(period)].oldest;
-  statement.bind(1, dimension);
-  const auto found = statement.step();
-  const auto start = found && *found ? statement.integer(0) : no_time;
-  statement.reset();
-  if (!found) return found.error();
-  return start;
 }
 
 // At most `most` rows, which is 1 or more, the oldest first. Gives how many.
@@ -478,7 +551,6 @@ result<std::size_t> usage_tables::remove_before(usage_slot& from, usage_period p
 result<std::int64_t> usage_tables::first_month(std::int64_t now_s) {
   auto first = bucket_start_s(usage_period::month, now_s);
   for (std::size_t p = 0; p < usage_periods; ++p) {
-    const auto period = static_cast<usage_period>(p);
     auto& next = of_[p].next_dimension;
     for (std::int64_t dimension = -1;;) {
       next.bind(1, dimension);
@@ -488,7 +560,7 @@ result<std::int64_t> usage_tables::first_month(std::int64_t now_s) {
       next.reset();
       if (!found) return found.error();
       if (!is_there) break;
-      const auto start = oldest(period, dimension);
+      const auto start = oldest_start(of_[p].oldest, dimension);
       if (!start) return start.error();
       if (*start != no_time) first = std::min(first, bucket_start_s(usage_period::month, *start));
     }

@@ -42,12 +42,15 @@ class usage_tables {
  public:
   /// Of a database that has the tables.
   result<void> start(sqlite_database db);
-  /// All that there are.
+  /// All that there are. Rows are counted where the file does not tell how many, or cannot be
+  /// right.
   result<std::vector<usage_slot>> load();
-  /// A new one.
+  /// A new one, with a number that none ever had. Errors: unavailable beyond max_usage_slot.
   result<usage_slot> add(const std::string& origin);
-  /// One that has no rows.
-  result<void> remove(const usage_slot& slot);
+  /// False: it stays, as there are rows of it.
+  result<bool> remove(usage_slot& slot);
+  /// Looks how many rows there are, whatever the file tells. It reads all of them.
+  result<void> count(usage_slot& slot);
 
   // See usage_store.
   result<void> write(usage_slot& to, std::span<const usage_batch_ptr> batches,
@@ -75,6 +78,7 @@ class usage_tables {
   };
   struct period_statements {
     sqlite_statement update, insert, next_dimension, oldest, boundary, remove, remove_to;
+    sqlite_statement count;
     sqlite_statement one, after, raise; // of what goes to copies, and into them
   };
 
@@ -89,7 +93,6 @@ class usage_tables {
   result<void> add_row(usage_slot& to, usage_period period, const sum_row& row);
   result<void> save_sizes(const usage_slot& slot,
                           const std::array<std::uint64_t, usage_periods>& before);
-  result<std::int64_t> oldest(usage_period period, std::int64_t dimension);
   result<std::size_t> remove_before(usage_slot& from, usage_period period, std::int64_t dimension,
                                     std::int64_t before_s, std::size_t most);
   result<void> remove_expired(usage_slot& from, const usage_retention& keep, std::int64_t now_s,
@@ -100,7 +103,7 @@ class usage_tables {
 
   std::optional<sqlite_database> db_; // before the statements
   std::array<period_statements, usage_periods> of_;
-  sqlite_statement text_of_name_, load_, add_, remove_, save_about_;
+  sqlite_statement text_of_name_, load_, add_, save_last_slot_, remove_, save_about_;
   sqlite_statement find_name_, insert_name_, touch_name_, last_name_, remove_names_;
   sqlite_statement load_sizes_, save_size_, remove_sizes_;
   boost::unordered_flat_map<std::string, std::int64_t> name_ids_;

@@ -164,7 +164,8 @@ TEST_CASE_METHOD(wire_fixture, "usage: copies, sources and parts", "[messages]")
   CHECK(copied.number == 6);
   CHECK(copied.ok);
   (void)round_trip(usage_sources_question{});
-  const usage_sources sources = round_trip(usage_sources{{{about, true, 7}}});
+  const usage_sources sources = round_trip(usage_sources{{{about, true, 7}}, 9});
+  CHECK(sources.copy_names == 9);
   REQUIRE(sources.all.size() == 1);
   CHECK(sources.all[0].about == about);
   CHECK(sources.all[0].is_copy);

@@ -5,6 +5,7 @@
 #include "actors/usage/usage_actor.hpp"
 #include "actors/usage/usage_gatherer.hpp"
 #include "storage/stores/usage_copies.hpp"
+#include "storage/stores/usage_schema.hpp"
 #include "tests/unit/actors/fixture.hpp"
 #include "tests/unit/actors/stand_in.hpp"
 #include "tests/unit/storage/support.hpp"

@@ -471,6 +471,67 @@ TEST_CASE_METHOD(usage_cluster, "that there is no room for a copy is told once",
   run();
 }
 
+TEST_CASE_METHOD(usage_cluster, "copies tell how many ids they share", "[usage]") {
+  auto disk = std::make_shared<usage_disk>();
+  {
+    const auto copies = open(usage_copies::open(disk->dir.path()));
+    for (const char digit : {'a', 'b', 'c'}) {
+      const std::string origin(usage_origin_size, digit);
+      const std::vector<usage_state> rows{
+          {usage_period::month, usage_dimension::stream, 0, "x", {1}},
+          {usage_period::month, usage_dimension::stream, 0, "y", {1}}};
+      REQUIRE(copies->raise(rows, {origin, "n", "h:1", 1, origin}).has_value());
+    }
+  }
+  start(1, disk);
+  usage_sources got;
+  auto pending = self->request(nodes[1].writer, caf::infinite, usage_sources_question{});
+  run();
+  pending.receive([&](usage_sources& all) { got = std::move(all); },
+                  [](const caf::error&) { FAIL("no answer"); });
+  CHECK(got.all.size() == 4);
+  CHECK(got.copy_names == 2);
+}
+
+TEST_CASE_METHOD(usage_cluster, "rows of copies go each second, in so many transactions",
+                 "[usage][bounds]") {
+  constexpr std::int64_t a_second = max_usage_trims * static_cast<std::int64_t>(usage_trim_rows);
+  auto disk = std::make_shared<usage_disk>();
+  {
+    const auto copies = open(usage_copies::open(disk->dir.path()));
+    for (const char digit : {'a', 'b', 'c'}) {
+      const std::string origin(usage_origin_size, digit);
+      const std::vector<usage_state> old{
+          {usage_period::minute, usage_dimension::stream, 0, "x", {1}}};
+      REQUIRE(copies->raise(old, {origin, "n", "h:1", 1, origin}).has_value());
+    }
+  }
+  const auto file = disk->dir.path() / usage_copies_file_name;
+  auto db = *sqlite_database::open(file, sqlite_mode::create);
+  const auto more = std::to_string(a_second + 2 * static_cast<std::int64_t>(usage_trim_rows));
+  REQUIRE(
+      db.exec(("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " + more +
+               ") INSERT INTO minute SELECT (SELECT max(dimension) FROM minute), 60 * i, 1, 1,"
+               " 0, 0, 0 FROM n;"
+               "UPDATE size SET rows = 1 + " +
+               more + " WHERE period = (SELECT max(period) FROM size WHERE rows > 0)")
+                  .c_str())
+          .has_value());
+  const auto rows = [&] {
+    auto count = *db.prepare("SELECT count(*) FROM minute");
+    REQUIRE(*count.step());
+    return count.integer(0);
+  };
+  start(1, disk);
+  auto left = rows();
+  REQUIRE(left > a_second);
+  pass_s(1);
+  CHECK(left - rows() <= a_second);
+  CHECK(left - rows() > a_second - 3 * static_cast<std::int64_t>(usage_trim_rows));
+  pass_s(1);
+  CHECK(rows() == 0);
+}
+
 TEST_CASE_METHOD(usage_cluster, "whatever happens, in the end the sums are exact", "[usage]") {
   const auto seed = GENERATE(range(1u, 5u));
   std::mt19937 random{seed};

@@ -113,7 +113,8 @@ TEST_CASE("of each origin one source is asked: the node, or the copy that knows 
 TEST_CASE("a report over many ids is made in parts, and they in bounds", "[usage]") {
   usage_gathering report{gathered_query(2), {}};
   report.add_sources(1, {{source_at('a', false, 1, 2 * usage_ids_a_part),
-                          source_at('b', true, 1, usage_ids_a_part / 2)}});
+                          source_at('b', true, 1, usage_ids_a_part / 2)},
+                         usage_ids_a_part / 2});
   report.choose();
   std::uint64_t total = 0;
   for (std::uint32_t part = 0; part < 3; ++part) {
@@ -145,6 +146,22 @@ TEST_CASE("a report over many ids is made in parts, and they in bounds", "[usage
   const auto questions = vast.next_part();
   CHECK(questions.at(1).parts == max_usage_parts);
   CHECK(questions.at(1).origins.size() <= max_usage_sources);
+}
+
+TEST_CASE("ids that the copies of a node share are counted once", "[usage]") {
+  const auto parts_of = [](std::uint64_t copy_names) {
+    usage_gathering report{gathered_query(), {}};
+    report.add_sources(1, {{source_at('a', false, 1, usage_ids_a_part)}});
+    usage_sources copies{.copy_names = copy_names};
+    for (const char digit : {'b', 'c', 'd'})
+      copies.all.push_back(source_at(digit, true, 1, usage_ids_a_part));
+    report.add_sources(2, copies);
+    report.choose();
+    return report.next_part().at(1).parts;
+  };
+  CHECK(parts_of(usage_ids_a_part) == 2);
+  CHECK(parts_of(2 * usage_ids_a_part) == 3);
+  CHECK(parts_of(UINT64_MAX) == 4); // no more than each has
 }
 
 TEST_CASE_METHOD(gatherer_fixture, "a node that does not say is not waited for", "[usage]") {

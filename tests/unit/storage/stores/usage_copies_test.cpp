@@ -2,6 +2,7 @@
 #include "storage/sqlite/sqlite.hpp"
 #include "storage/stores/usage_copies.hpp"
 #include "storage/stores/usage_reader.hpp"
+#include "storage/stores/usage_schema.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <algorithm>
@@ -58,6 +59,19 @@ auto in_order(std::vector<usage_state> rows) {
   for (const auto& row : rows)
     out[{row.period, row.by, row.start_s, row.id}] = row.counts.requests;
   return out;
+}
+
+// As only damage, or somebody else, writes to it.
+void tamper(const std::filesystem::path& file, const std::string& sql) {
+  auto db = *sqlite_database::open(file, sqlite_mode::create);
+  REQUIRE(db.exec(sql.c_str()).has_value());
+}
+
+std::int64_t number_in(const std::filesystem::path& file, const std::string& sql) {
+  auto db = *sqlite_database::open(file, sqlite_mode::read_only);
+  auto statement = *db.prepare(sql);
+  REQUIRE(*statement.step());
+  return statement.integer(0);
 }
 
 } // namespace
@@ -300,4 +314,134 @@ TEST_CASE("a copy goes when its last row has gone and its node is not heard of",
   CHECK(all_states(*again, copy_origin(3)).size() == 1);
   for (const auto& [origin, copy] : copies->all())
     CHECK(again->all().at(origin).rows == copy.rows);
+}
+
+TEST_CASE("sizes that are none are not believed", "[usage]") {
+  temporary_dir dir;
+  const auto file = dir.path() / usage_file_name;
+  const std::vector<usage_batch_ptr> batch{traffic(copies_t0_s, "a", 1)};
+  std::int64_t begun_ms = 0;
+  {
+    const auto store = *usage_store::open(dir.path());
+    REQUIRE(store->write(batch).has_value());
+    begun_ms = store->begun_ms();
+  }
+  SECTION("keys below 0") {
+    tamper(file, "INSERT INTO size VALUES (-1, 5), (-2, 5), (-3, 5), (-4, 5)");
+  }
+  SECTION("fewer than none") {
+    tamper(file, "UPDATE size SET rows = -5");
+  }
+  SECTION("more than the file has room for") {
+    tamper(file, "UPDATE size SET rows = 9000000000000000000 WHERE period < 2");
+  }
+  SECTION("none at all") {
+    tamper(file, "DELETE FROM size");
+  }
+  const auto store = *usage_store::open(dir.path());
+  CHECK(store->rows() == usage_periods);
+  CHECK(store->begun_ms() == begun_ms);
+}
+
+TEST_CASE("a slot whose number is none is no copy", "[usage]") {
+  temporary_dir dir;
+  REQUIRE((*usage_copies::open(dir.path()))->raise({}, about_copy(1)).has_value());
+  tamper(dir.path() / usage_copies_file_name,
+         "INSERT INTO origin(slot, origin) VALUES (-1, '" + copy_origin(2) + "'), (" +
+             std::to_string(max_usage_slot + 1) + ", '" + copy_origin(3) + "')");
+  const auto copies = *usage_copies::open(dir.path());
+  CHECK(copies->all().size() == 1);
+  CHECK(copies->all().contains(copy_origin(1)));
+}
+
+TEST_CASE("a copy stays while it has rows, whatever its sizes say", "[usage]") {
+  temporary_dir dir;
+  const std::vector<usage_state> month{
+      {usage_period::month, usage_dimension::stream, copies_t0_s, "x", {1}}};
+  REQUIRE((*usage_copies::open(dir.path()))->raise(month, about_copy(1)).has_value());
+  tamper(dir.path() / usage_copies_file_name, "UPDATE size SET rows = 0");
+  const auto copies = *usage_copies::open(dir.path());
+  REQUIRE(copies->all().at(copy_origin(1)).rows == 0);
+  for (int i = 0; i < 2; ++i)
+    REQUIRE(copies->trim({}, copies_t0_s * 1000, 100).has_value());
+  REQUIRE(copies->all().contains(copy_origin(1)));
+  CHECK(copies->all().at(copy_origin(1)).rows == 1);
+  CHECK((*usage_copies::open(dir.path()))->all().at(copy_origin(1)).rows == 1);
+}
+
+TEST_CASE("a slot's number is given out once", "[usage][bounds]") {
+  temporary_dir dir;
+  const auto file = dir.path() / usage_copies_file_name;
+  const std::vector<usage_state> month{
+      {usage_period::month, usage_dimension::stream, copies_t0_s, "x", {1}}};
+  const auto slot_of = [&](std::size_t n) {
+    return number_in(file, "SELECT slot FROM origin WHERE origin = '" + copy_origin(n) + "'");
+  };
+  REQUIRE((*usage_copies::open(dir.path()))->raise({}, about_copy(1)).has_value());
+  const auto first = slot_of(1);
+  SECTION("also when the copy has gone") {
+    const auto copies = *usage_copies::open(dir.path());
+    REQUIRE(copies->trim({}, copies_t0_s * 1000, 100).has_value());
+    REQUIRE(copies->all().empty());
+    REQUIRE((*usage_copies::open(dir.path()))->raise(month, about_copy(2)).has_value());
+    CHECK(slot_of(2) > first);
+  }
+  SECTION("also when there are rows of nobody") {
+    REQUIRE((*usage_copies::open(dir.path()))->raise(month, about_copy(1)).has_value());
+    tamper(file, "DELETE FROM origin");
+    const auto copies = *usage_copies::open(dir.path());
+    REQUIRE(copies->raise({}, about_copy(2)).has_value());
+    CHECK(slot_of(2) > first);
+    CHECK(all_states(*copies, copy_origin(2)).empty());
+  }
+  SECTION("until there are no more") {
+    tamper(file, "UPDATE origin SET slot = " + std::to_string(max_usage_slot - 1));
+    const auto copies = *usage_copies::open(dir.path());
+    REQUIRE(copies->raise(month, about_copy(2)).has_value());
+    CHECK(slot_of(2) == max_usage_slot);
+    CHECK(all_states(*copies, copy_origin(2)).size() == 1);
+    CHECK(copies->raise(month, about_copy(3)).error().code == errc::unavailable);
+  }
+}
+
+TEST_CASE("the copy with the most rows gives some up first, until all fit", "[usage]") {
+  temporary_dir dir;
+  const auto copies = *usage_copies::open(dir.path());
+  const auto raise = [&](std::size_t n, std::int64_t minutes) {
+    std::vector<usage_state> rows;
+    for (std::int64_t i = 0; i < minutes; ++i)
+      rows.push_back(
+          {usage_period::minute, usage_dimension::stream, copies_t0_s + 60 * i, "x", {1}});
+    REQUIRE(copies->raise(rows, about_copy(n)).has_value());
+  };
+  for (const std::size_t n : {1, 2, 4})
+    raise(n, 10);
+  raise(3, 400);
+  usage_retention keep;
+  keep.max_rows = 100;
+  CHECK(*copies->trim(keep, copies_t0_s * 1000, 200));
+  CHECK(copies->all().at(copy_origin(3)).rows == 200);
+  CHECK_FALSE(*copies->trim(keep, copies_t0_s * 1000, 200));
+  CHECK(copies->all().at(copy_origin(3)).rows == 25);
+  CHECK(copies->all().at(copy_origin(4)).rows == 10);
+}
+
+TEST_CASE("a size that says too much holds up no other copy", "[usage]") {
+  temporary_dir dir;
+  const std::vector<usage_state> old{
+      {usage_period::minute, usage_dimension::stream, copies_t0_s - 90 * 86'400, "x", {1}}};
+  {
+    const auto copies = *usage_copies::open(dir.path());
+    for (const std::size_t n : {1, 2})
+      REQUIRE(copies->raise(old, about_copy(n, copies_t0_s * 1000)).has_value());
+  }
+  tamper(dir.path() / usage_copies_file_name, "UPDATE size SET rows = 1000 WHERE period = 4");
+  const auto copies = *usage_copies::open(dir.path());
+  REQUIRE(copies->all().at(copy_origin(1)).rows == 1000);
+  usage_retention keep;
+  keep.max_rows = 100;
+  for (int i = 0; i < 4; ++i)
+    REQUIRE(copies->trim(keep, copies_t0_s * 1000, 200).has_value());
+  for (const std::size_t n : {1, 2})
+    CHECK(copies->all().at(copy_origin(n)).rows == 0);
 }
