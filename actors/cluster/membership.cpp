@@ -16,11 +16,6 @@ const view_member* find_member(const std::vector<view_member>& among, const std:
   return found == among.end() ? nullptr : &*found;
 }
 
-// Whether it counts limits in the members' time, or is a program that knows of none.
-bool has_time(const member_record& record) {
-  return record.clocks.system_ns == 0 || record.clocks.cluster_ns != 0;
-}
-
 } // namespace
 
 membership::membership(view_member self, membership_times times, std::string secret_check)
@@ -170,6 +165,7 @@ void membership::add_removal(cluster_view& next) const {
     if (find_member(next.members, member.address) || gone_.contains(member.address)) continue;
     const auto* record = record_of(member.address);
     const bool same = record && record->incarnation == member.incarnation;
+    if (record && !same) continue; // another process is at its address
     const std::uint64_t taken = same ? record->epoch : 0;
     // Any view that it may have taken, and that lets it decide.
     for (const auto& view : history_) {
@@ -184,12 +180,26 @@ void membership::add_removal(cluster_view& next) const {
   if (!out.views.empty()) next.removals.push_back(std::move(out));
 }
 
+// Another process is at the address of who had seen that view, and took none yet: it decides by
+// none before.
+bool membership::is_after(const std::string& address, std::uint64_t epoch) const {
+  const auto found = heard_.find(address);
+  if (found == heard_.end()) return false;
+  const auto& record = found->second.record;
+  if (record.epoch >= epoch) return true;
+  const auto names_another = [&](const cluster_view& view) {
+    const auto* member = find_member(view.members, address);
+    return view.epoch >= epoch && member && member->incarnation != record.incarnation;
+  };
+  return record.epoch == 0 && found->second.by_itself &&
+         std::ranges::any_of(history_, names_another);
+}
+
 bool membership::was_seen(const view_removal& what) const {
   return std::ranges::all_of(what.views, [&](const auto& addresses) {
     const auto seen = std::ranges::count_if(addresses, [&](const std::string& address) {
-      if (address == self_.address) return true;
-      const auto* record = record_of(address);
-      return record && record->epoch >= what.epoch;
+      // Who took itself out decides nothing, and agrees to nothing any more.
+      return address == self_.address || gone_.contains(address) || is_after(address, what.epoch);
     });
     return 2 * static_cast<std::size_t>(seen) >= addresses.size();
   });
@@ -291,10 +301,40 @@ bool membership::knows_views_of(const std::string& address) const {
   return history_.front().epoch <= std::max<std::uint64_t>(record.epoch, 1);
 }
 
+// Whose time all must have who are let in: this node's, if it is a member, or that of a member
+// that is heard. If there is none, all begin anew, and whoever does so first gives its own.
+const membership::heard* membership::time_giver(std::int64_t now_ns) const {
+  if (!is_in(self_))
+    for (const auto& member : view_.members) {
+      const auto found = heard_.find(member.address);
+      if (found == heard_.end()) continue;
+      const auto& [record, at_ns, by_itself, revision] = found->second;
+      const bool lives = at_ns > watching_ns_ && now_ns - at_ns <= times_.remove_ns;
+      if (lives && record.incarnation == member.incarnation && record.clocks.cluster_ns != 0)
+        return &found->second;
+    }
+  const auto own = heard_.find(self_.address);
+  const bool is_told = own != heard_.end() && own->second.record.incarnation == self_.incarnation;
+  return is_told ? &own->second : nullptr;
+}
+
+// Whether it counts limits in that time, or is a program that knows of none.
+bool membership::has_time_of(const heard* giver, const heard& who) const {
+  const auto& theirs = who.record.clocks;
+  if (theirs.system_ns == 0 || &who == giver) return true;
+  if (theirs.cluster_ns == 0 || !giver) return false;
+  const auto& given = giver->record.clocks;
+  if (given.system_ns == 0) return true;
+  if (given.cluster_ns == 0) return false;
+  const auto ahead_ns = (theirs.cluster_ns - who.at_ns) - (given.cluster_ns - giver->at_ns);
+  return ahead_ns < max_time_difference_ns && ahead_ns > -max_time_difference_ns;
+}
+
 membership::wanted_members membership::wanted(std::int64_t now_ns) {
   const bool has_room = confirmed(now_ns) || unseen_.size() < max_view_removals;
   const bool deserted = has_room && was_deserted(now_ns);
   const bool half = has_room && hears_half(now_ns);
+  const auto* const giver = time_giver(now_ns);
   wanted_members out;
   const auto add = [&](const view_member& by_record, const view_member& until_settled) {
     out.all.push_back(by_record);
@@ -314,11 +354,14 @@ membership::wanted_members membership::wanted(std::int64_t now_ns) {
     }
     const auto& record = found->second.record;
     const view_member now{record.address, record.incarnation, record.leaving};
+    const bool is_new = now.incarnation != member.incarnation;
+    if (is_new && !has_time_of(giver, found->second)) continue;
     add(now, now.incarnation == member.incarnation ? member : now);
   }
   for (const auto& [address, one] : heard_) {
     if (find_member(view_.members, address) || now_ns - one.at_ns > times_.remove_ns) continue;
-    if (address != self_.address && (view_.members.empty() || !has_time(one.record))) continue;
+    if (address != self_.address && view_.members.empty()) continue;
+    if (!has_time_of(giver, one)) continue;
     if (out.all.size() < max_members)
       out.all.push_back({address, one.record.incarnation, one.record.leaving});
   }

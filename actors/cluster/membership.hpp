@@ -42,6 +42,10 @@ struct membership_times {
   std::int64_t forget_ns = 3'600'000'000'000;
 };
 
+/// Who tells a time that is further from the members' is not let in; less is how long records
+/// travel.
+inline constexpr std::int64_t max_time_difference_ns = 1'000'000'000;
+
 /// Records that are known at a time: of members, of who would be one, and of the dead.
 inline constexpr std::size_t max_heard_records = 4 * max_members;
 
@@ -144,6 +148,9 @@ class membership {
     std::optional<std::int64_t> seen_ns;
   };
 
+  bool is_after(const std::string& address, std::uint64_t epoch) const;
+  const heard* time_giver(std::int64_t now_ns) const;
+  bool has_time_of(const heard* giver, const heard& who) const;
   /// The members by what was heard: with all changes, and with those alone that can't wait.
   struct wanted_members {
     std::vector<view_member> all;

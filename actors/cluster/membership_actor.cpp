@@ -50,6 +50,17 @@ std::vector<std::string> membership_state::addresses() const {
   return out;
 }
 
+// Another process at a member's address is no member yet: it has a time of its own, or that of
+// who is one.
+std::vector<std::string> membership_state::same_processes() const {
+  std::vector<std::string> out;
+  for (const auto& member : members_->view().members) {
+    const auto* record = members_->record_of(member.address);
+    if (record && record->incarnation == member.incarnation) out.push_back(member.address);
+  }
+  return out;
+}
+
 void membership_state::keep_time(std::int64_t now_ns) {
   if (!clock_) return;
   const bool is_in = members_->is_in({parts_.self.address, parts_.self.incarnation, false});
@@ -57,7 +68,7 @@ void membership_state::keep_time(std::int64_t now_ns) {
     clock_->move(addresses(), parts_.self.address, now_ns, parts_.system_ns());
   } else if (!was_in_) {
     const bool had_time =
-        std::exchange(has_time_, clock_->join(addresses(), now_ns, parts_.system_ns()));
+        std::exchange(has_time_, clock_->join(same_processes(), now_ns, parts_.system_ns()));
     if (has_time_ && !had_time) schedule_.renew_soon(); // it may be let in from now on
     if (has_time_ && parts_.time && !clock_->is_far_off()) {
       parts_.time->base_ns.store(clock_->base_ns(), std::memory_order_relaxed);

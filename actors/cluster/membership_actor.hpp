@@ -132,6 +132,7 @@ class membership_state {
   void on_forgotten(const directory_done& done);
   void ask_peers(std::int64_t now_ns);
   std::vector<std::string> addresses() const;
+  std::vector<std::string> same_processes() const;
   void keep_time(std::int64_t now_ns);
   bool may_ask_in(std::int64_t now_ns) const;
   void tell_stranger(const member_record& heard, std::int64_t now_ns);

@@ -169,6 +169,13 @@ bool shard_mover::is_expected(const shard_rows& rows) const {
   return table_.is_member(from) && table_.view().members[from] == rows.from;
 }
 
+// They were on their way to an owner that is gone. This node waits for copies of what that one
+// had, which may be nothing.
+bool shard_mover::is_beside_copies(const shard_rows& rows) const {
+  return table_.role_of(rows.shard) == shard_role::arriving &&
+         arrivals_[rows.shard].what == awaited::better_copy && !is_expected(rows);
+}
+
 std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const limiter_handle& from) {
   if (rows.shard >= shard_count || !table_.is_mine(rows.shard)) return std::nullopt;
   if (is_of_no_view(rows.epoch)) return std::nullopt;
@@ -176,6 +183,7 @@ std::optional<shard_role> shard_mover::on_rows(const shard_rows& rows, const lim
   const std::uint32_t shard = rows.shard;
   const std::int64_t now_ns = context_.clock();
   const bool is_own = table_.role_of(shard) == shard_role::own;
+  if (is_beside_copies(rows)) return take_offer(rows, from), std::nullopt;
   const auto is_of_shard = [shard](const auto& each) { return shard_of(each.client) == shard; };
   if (!is_own && is_expected(rows))
     for (const counter_row& row : rows.rows)
@@ -225,6 +233,9 @@ void shard_mover::take_offer(const shard_rows& rows, const limiter_handle& from)
   for (const counter_row& row : rows.rows)
     if (shard_of(row.client) == rows.shard) context_.ledger->take_in(row, now_ns, true);
   if (role != shard_role::own) copies_.add_saved(rows.shard); // merged with what is still to come
+  auto leases = with_origins(rows.leases, rows.origins);      // of offers there are none
+  std::erase_if(leases, [&](const auto& each) { return shard_of(each.client) != rows.shard; });
+  owner_.take_in_leases(leases);
   if (rows.last) confirm(rows, from);
 }
 

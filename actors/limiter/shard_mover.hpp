@@ -104,6 +104,7 @@ class shard_mover {
   bool is_waiting(std::uint32_t shard) const;
   bool is_of_no_view(std::uint64_t epoch) const;
   bool is_expected(const shard_rows& rows) const;
+  bool is_beside_copies(const shard_rows& rows) const;
 
   // -- away from it -------------------------------------------------------------------------------
   void place_foreign(std::uint32_t shard, const placement* before);

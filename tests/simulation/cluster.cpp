@@ -36,19 +36,26 @@ std::shared_ptr<const std::vector<plan>> the_plans() {
   fast.kind = algorithm::gcra;
   fast.amount = fast_burst;
   fast.window_ns = fast_burst * fast_interval_ns;
-  return std::make_shared<const std::vector<plan>>(
-      std::vector<plan>{{"p", {shared}}, {"fast", {fast}}});
+  limit in_window;
+  in_window.name = "window";
+  in_window.kind = algorithm::fixed_window;
+  in_window.amount = short_amount;
+  in_window.window_ns = short_window_ns;
+  return std::make_shared<const std::vector<plan>>(std::vector<plan>{
+      {"anonymous", {}}, {"p", {shared}}, {"fast", {fast}}, {"short", {in_window}}});
 }
 
 } // namespace
 
-cluster::cluster(std::uint64_t seed, std::size_t clients, std::size_t fast_clients)
+cluster::cluster(std::uint64_t seed, const client_counts& counts, bool with_events)
     : random(seed), store(when, random), system_(config_),
       scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())),
-      network_(system_, when, random), fast_clients_(fast_clients), admitted_(clients),
-      admitted_ns_(clients) {
+      network_(system_, when, random), counts_(counts),
+      windows_(counts.in_short_windows, {short_window_ns, short_amount, answer_tolerance_ns}),
+      admitted_(counts.all), admitted_ns_(counts.all), people_(system_, seed + 1) {
   steady_now = when.now_ns();
-  for (std::size_t i = 0; i < clients; ++i)
+  if (with_events) event_log_ = std::make_unique<event_log>();
+  for (std::size_t i = 0; i < counts.all; ++i)
     clients_.push_back(static_cast<std::uint64_t>(random.between(1, INT64_MAX)) * 2 + i % 2);
 }
 
@@ -84,7 +91,61 @@ void cluster::start(node& which) {
   which.time->base_ns.store(real_ns + which.clock_off_ns);
   which.decides_until = std::make_shared<std::atomic<std::int64_t>>(0);
   which.figures = std::make_shared<limiter_cluster_metrics>();
-  which.ledger = std::make_shared<limit_ledger>(the_plans(), 100'000, labels_);
+  which.accounts.load(*the_plans());
+  start_limiter(which, incarnation);
+  which.writer = start_writer(which);
+  which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
+    return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
+  });
+  which.front_end = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
+    return {[this](const admit_reply& reply) { on_reply(reply); },
+            [&which](const accounts_changed& change) { which.accounts.take(change); }};
+  });
+  which.accounts.start(system_,
+                       {stand_in(which.writer), stand_in(which.front_end), stand_in(which.limiter),
+                        [this, &which] { return system_ns(which) / 1000; }});
+  if (event_log_) start_events(which);
+  start_membership(which, incarnation);
+  which.acting.clear();
+  for (const auto* each : actors_of(which))
+    which.acting.insert(
+        dynamic_cast<const caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(*each)));
+}
+
+std::vector<const caf::actor*> cluster::actors_of(const node& which) {
+  std::vector<const caf::actor*> all{&which.membership, &which.limiter,
+                                     &which.counters,   &which.writer,
+                                     &which.links,      &which.front_end,
+                                     &which.accounts.actor()};
+  if (which.log.is_on())
+    for (const auto* each : which.log.actors())
+      all.push_back(each);
+  return all;
+}
+
+void cluster::start_events(node& which) {
+  act(); // what an earlier process had open is closed
+  if (which.is_missed && which.has_disk) event_log_->disk_is_back(static_cast<std::size_t>(which.number));
+  which.is_missed = which.has_passed_on = false;
+  which.log.start({&system_, &when, &random, event_log_.get()},
+                  static_cast<std::size_t>(which.number), which.address);
+  publish_soon(which);
+}
+
+void cluster::publish_soon(node& which) {
+  when.after(random.between(100 * ms, 4 * second), [this, &which, starts = which.starts] {
+    if (!which.up || which.starts != starts) return;
+    if (which.paused_until_ns <= when.now_ns()) which.log.publish();
+    publish_soon(which);
+  });
+}
+
+std::int64_t cluster::system_ns(const node& which) const {
+  return when.now_ns() + real_ns + which.clock_off_ns;
+}
+
+void cluster::start_limiter(node& which, const std::string& incarnation) {
+  which.ledger = std::make_shared<limit_ledger>(which.accounts.plans(), 100'000, labels_);
   limiter_cluster_parts peers;
   for (const auto& [key, row] : which.saved) {
     which.ledger->restore(row,
@@ -104,19 +165,6 @@ void cluster::start(node& which) {
       system_.spawn(limiter, limiter_parts{which.ledger, wall_clock{which.time, read_steady},
                                            std::make_shared<limiter_metrics>(),
                                            stand_in(which.counters), peers}));
-  which.writer = start_writer(which);
-  which.links = system_.spawn([this, &which](caf::event_based_actor*) -> caf::behavior {
-    return {[this, &which](const placement_changed& change) { on_placement(which, change.to); }};
-  });
-  which.front_end = system_.spawn([this](caf::event_based_actor*) -> caf::behavior {
-    return {[this](const admit_reply& reply) { on_reply(reply); }};
-  });
-  start_membership(which, incarnation);
-  which.acting.clear();
-  for (const auto* each : {&which.membership, &which.limiter, &which.counters, &which.writer,
-                           &which.links, &which.front_end})
-    which.acting.insert(
-        dynamic_cast<const caf::resumable*>(caf::actor_cast<caf::abstract_actor*>(*each)));
 }
 
 // What is saved is durable a moment later.
@@ -153,16 +201,36 @@ caf::actor cluster::start_writer(node& which) {
                         if (which.up && which.starts == starts)
                           caf::anon_send(which.writer, token, std::move(done));
                       },
-                      [&which, starts](directory_update update) {
-                        if (which.up && which.starts == starts)
-                          caf::anon_send(which.membership, std::move(update));
+                      [&which, starts](const store_news& news) {
+                        if (which.up && which.starts == starts) tell(which, news);
                       });
                   return promise;
+                },
+                [=, this, &which](const records_changed& request) -> caf::result<records_put> {
+                  const auto token = ++tokens_;
+                  auto promise = (*asked)[token] = self->make_response_promise();
+                  store.put(which.number, request.records, [&which, starts, token](bool ok) {
+                    if (which.up && which.starts == starts)
+                      caf::anon_send(which.writer, token, records_put{ok});
+                  });
+                  return promise;
+                },
+                [asked](std::uint64_t token, records_put done) {
+                  if (auto found = asked->extract(token)) found.mapped().deliver(done);
                 },
                 [asked](std::uint64_t token, directory_done done) {
                   if (auto found = asked->extract(token)) found.mapped().deliver(std::move(done));
                 }};
       });
+}
+
+// As directory_writer does.
+void cluster::tell(const node& which, const store_news& news) {
+  const auto& accounts = which.accounts.actor();
+  if (!news.records.empty()) return caf::anon_send(accounts, records_told{news.records});
+  caf::anon_send(which.membership, news.update);
+  if (news.update.watching) caf::anon_send(accounts, records_watched{});
+  if (news.update.away) caf::anon_send(accounts, records_away{});
 }
 
 void cluster::start_membership(node& which, const std::string& incarnation) {
@@ -173,7 +241,7 @@ void cluster::start_membership(node& which, const std::string& incarnation) {
     return static_cast<std::uint64_t>(figures->settled_epoch.value());
   };
   parts.steady_ns = read_steady;
-  parts.system_ns = [this, &which] { return when.now_ns() + real_ns + which.clock_off_ns; };
+  parts.system_ns = [this, &which] { return system_ns(which); };
   parts.time = which.time;
   parts.standing = &which.standing;
   parts.decides_until_ns = which.decides_until;
@@ -196,9 +264,12 @@ void cluster::stop(node& which) {
     if (static_cast<int>(other) != which.number)
       unlink(static_cast<std::size_t>(which.number), other);
   which.acting.clear();
-  for (auto* each : {&which.membership, &which.limiter, &which.counters, &which.writer,
-                     &which.links, &which.front_end})
+  for (const auto* each : actors_of(which))
     caf::anon_send_exit(*each, caf::exit_reason::kill);
+  if (!event_log_) return;
+  which.log.stop();
+  which.is_missed = !which.leaving || !which.has_passed_on;
+  if (which.is_missed) event_log_->node_went(static_cast<std::size_t>(which.number), when.now_ns());
 }
 
 // What a drain does, in its order: see node_drain and cluster_unit.
@@ -215,6 +286,15 @@ void cluster::drain(std::size_t who) {
     });
     await_hand_over(which, gone, when.now_ns() + hand_over_patience_ns);
   });
+  if (!event_log_) return;
+  system_.spawn([&which, starts = which.starts](caf::event_based_actor* self) {
+    self->request(which.log.replicas(), caf::infinite, pass_on_held{})
+        .then(
+            [&which, starts](const held_passed_on& done) {
+              if (which.starts == starts) which.has_passed_on = done.left_events == 0;
+            },
+            [](const caf::error&) {});
+  });
 }
 
 // Shards go only where somebody stays who can take them.
@@ -224,7 +304,8 @@ void cluster::await_hand_over(node& which, const std::shared_ptr<bool>& gone,
   const bool somebody_stays = std::ranges::any_of(state.members, [&which](const auto& each) {
     return each.in_view && !each.record.leaving && each.record.address != which.address;
   });
-  if (!*gone && somebody_stays && when.now_ns() < until_ns) {
+  const bool is_done = *gone && (!event_log_ || which.has_passed_on);
+  if (!is_done && somebody_stays && when.now_ns() < until_ns) {
     when.after(20 * ms, [=, this, &which, starts = which.starts] {
       if (which.up && which.starts == starts) await_hand_over(which, gone, until_ns);
     });
@@ -267,7 +348,10 @@ void cluster::start_again(std::size_t who, bool with_disk) {
   if (!with_disk) {
     nodes_[who]->saved.clear();
     nodes_[who]->handed_over.reset();
+    nodes_[who]->accounts.lose_disk();
+    nodes_[who]->log.lose_disk();
   }
+  nodes_[who]->has_disk = with_disk;
   start(*nodes_[who]);
 }
 
@@ -310,8 +394,10 @@ std::uint16_t cluster::number_in(const placement& places, const std::string& add
 
 void cluster::on_placement(node& which, const placement_ptr& to) {
   which.places = to;
-  spdlog::debug("{:.3f} {} takes view {}{}", static_cast<double>(when.now_ns()) / 1e9,
-                which.address, to->epoch, to->confirmed ? "" : ", not confirmed");
+  spdlog::debug("{:.3f} {} takes view {}{}, its time is off by {:.3f} s",
+                static_cast<double>(when.now_ns()) / 1e9, which.address, to->epoch,
+                to->confirmed ? "" : ", not confirmed",
+                static_cast<double>(which.time->base_ns.load() - real_ns) / 1e9);
   for (std::size_t other = 0; other < nodes_.size(); ++other) {
     if (static_cast<int>(other) == which.number) continue;
     const bool wanted = std::ranges::count(to->members, nodes_[other]->address) != 0;
@@ -345,9 +431,12 @@ void cluster::tell_up(node& which, const node& peer) {
   update.member = number_in(*which.places, peer.address);
   update.limiters = {stand_in(network_.seen_from(which.number, peer.number, peer.limiter))};
   update.directory = stand_in(network_.seen_from(which.number, peer.number, peer.membership));
+  update.accounts = stand_in(network_.seen_from(which.number, peer.number, peer.accounts.actor()));
   update.address = peer.address;
-  caf::anon_send(which.limiter, update);
-  caf::anon_send(which.membership, update);
+  if (which.log.is_on())
+    update.replicas =
+        stand_in(network_.seen_from(which.number, peer.number, peer.log.replicas()));
+  tell_all(which, update);
 }
 
 void cluster::unlink(std::size_t a, std::size_t b) {
@@ -358,8 +447,7 @@ void cluster::unlink(std::size_t a, std::size_t b) {
   const auto tell = [this](node& which, const node& peer) {
     if (!which.up) return;
     const peer_down update{number_in(*which.places, peer.address)};
-    caf::anon_send(which.limiter, update);
-    caf::anon_send(which.membership, update);
+    tell_all(which, update);
     link_soon(static_cast<std::size_t>(which.number), static_cast<std::size_t>(peer.number));
   };
   tell(one, other);
@@ -417,23 +505,23 @@ void cluster::act() {
   });
 }
 
-void cluster::send(std::size_t requests, std::size_t of_clients) {
+void cluster::send(std::size_t requests, std::size_t first, std::size_t clients) {
   std::vector<std::size_t> ready;
   for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (is_ready(i)) ready.push_back(i);
   for (std::size_t i = 0; i < requests && !ready.empty(); ++i) {
     const auto at = ready[static_cast<std::size_t>(
         random.between(0, static_cast<std::int64_t>(ready.size()) - 1))];
-    const auto client =
-        static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(of_clients) - 1));
-    ask(*nodes_[at], client, 1);
+    const auto which = random.between(0, static_cast<std::int64_t>(clients) - 1);
+    ask(*nodes_[at], first + static_cast<std::size_t>(which), 1);
+    if (event_log_ && random.one_in(6)) nodes_[at]->log.send();
   }
 }
 
 void cluster::ask(node& at, std::size_t client, std::uint32_t units) {
   admit_item item;
   item.client = clients_[client];
-  item.plan = plan_id(client < fast_clients_ ? "fast" : "p");
+  item.plan = plan_id(client < counts_.fast ? "fast" : is_long(client) ? "p" : "short");
   item.events = units;
   asked_[++tokens_] = client;
   caf::send_as(at.front_end, at.limiter, admit_request{tokens_, {item}, {}});
@@ -449,17 +537,56 @@ void cluster::on_reply(const admit_reply& reply) {
                                        when.now_ns());
     if (each.granted == 0 && each.reason == static_cast<std::uint8_t>(refusal::unreachable))
       ++unreachable_;
+    if (asked->second >= counts_.fast && !is_long(asked->second))
+      note_window(asked->second - counts_.fast, each);
     asked_.erase(asked);
     return;
   }
+}
+
+void cluster::note_window(std::size_t client, const verdict& told) {
+  auto& of = windows_[client];
+  spdlog::trace("{:.3f} client {} of a short window: {}, left {} for {} s",
+                static_cast<double>(when.now_ns()) / 1e9, client,
+                told.granted > 0 ? "taken" : "refused", told.remaining, told.reset_s);
+  if (told.granted > 0)
+    of.admitted(when.now_ns(), told.granted);
+  else if (told.reason == static_cast<std::uint8_t>(refusal::quota))
+    of.refused(when.now_ns(), told.reset_s * second);
+  else
+    of.unknown(when.now_ns());
+}
+
+void cluster::begin_windows_anew() {
+  for (auto& each : windows_)
+    each.begin_anew(when.now_ns());
+}
+
+std::vector<std::string> cluster::judge_windows() const {
+  std::vector<std::string> wrong;
+  const bool is_bounded = incomplete_moves() == 0 && allowed_.is_bounded && !has_lost_disk();
+  for (std::size_t i = 0; i < windows_.size(); ++i)
+    for (auto& each : windows_[i].judge(window_tolerance + allowed_.too_many, is_bounded))
+      wrong.push_back(fmt::format("client {} of a short window {}", i, each));
+  return wrong;
+}
+
+void cluster::change_accounts() {
+  std::vector<std::size_t> up;
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (is_up(i)) up.push_back(i);
+  if (up.empty()) return;
+  const auto at =
+      up[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(up.size()) - 1))];
+  people_.ask(at, nodes_[at]->accounts);
 }
 
 void cluster::exhaust() {
   for (int round = 0; round < 3; ++round)
     for (auto& each : nodes_) {
       if (!each->up || each->leaving) continue;
-      for (std::size_t client = fast_clients_; client < clients_.size(); ++client)
-        ask(*each, client, limit_amount);
+      for (std::size_t client = 0; client < clients_.size(); ++client)
+        if (is_long(client)) ask(*each, client, limit_amount);
       pass(300 * ms);
     }
 }
@@ -483,6 +610,20 @@ std::uint64_t cluster::incomplete_moves() const {
 void cluster::allow_unknown_if_incomplete() {
   if (is_parted_ || owned_shards() != static_cast<std::int64_t>(shard_count))
     allowed_.is_bounded = false;
+}
+
+std::vector<std::string> cluster::judge_events() {
+  if (!event_log_) return {};
+  for (auto& each : nodes_)
+    if (each->up) each->log.publish();
+  return event_log_->judge();
+}
+
+std::vector<std::string> cluster::judge_accounts(bool all_stay) const {
+  std::vector<const node_accounts*> up;
+  for (const auto& each : nodes_)
+    up.push_back(each->up ? &each->accounts : nullptr);
+  return people_.judge(up, all_stay);
 }
 
 bool cluster::has_lost_disk() const {

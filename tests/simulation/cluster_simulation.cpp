@@ -21,14 +21,23 @@ using namespace penstock::simulation;
 
 namespace {
 
-constexpr std::size_t client_count = 60;
 constexpr std::size_t fast_clients = 6;
+constexpr std::size_t window_clients = 8;
+constexpr std::size_t first_long_client = fast_clients + window_clients;
+constexpr std::size_t client_count = first_long_client + 54;
 /// In which each of those sends more than it may, in the end, and what it is admitted at least.
 constexpr std::int64_t fast_time_ns = 8 * second;
 constexpr std::size_t least_admitted = 10;
 /// How late an answer may come, and what two nodes' times may be apart: units of the fast limit.
 constexpr std::int64_t fast_tolerance = 4;
 constexpr std::int64_t max_clock_off_s = 300;
+/// Many are off by so much, which is longer than a short window.
+constexpr std::int64_t least_clock_off_s = 10;
+constexpr std::int64_t usual_clock_off_s = 60;
+/// Keys and plans change at about every so many of the times that clients send.
+constexpr std::int64_t change_every = 15;
+/// Of so many seeds one has events, which cost more than all else.
+constexpr std::uint64_t events_every = 4;
 /// So many of the first seeds are run twice: the same must happen.
 constexpr std::uint64_t repeated_runs = 5;
 
@@ -41,7 +50,9 @@ struct verdict_of_run {
 class run {
  public:
   run(std::uint64_t seed, bool with_faults)
-      : world_(seed, client_count, fast_clients), with_faults_(with_faults) {}
+      : world_(seed, {client_count, fast_clients, window_clients},
+               seed % events_every == 0),
+        with_faults_(with_faults) {}
 
   verdict_of_run judge() {
     begin();
@@ -60,13 +71,22 @@ class run {
       out_.faults.push_back(fmt::format("{} shards are owned", world_.owned_shards()));
     const auto fast_since_ns = world_.when.now_ns();
     for (std::int64_t left_ns = fast_time_ns; left_ns > 0; left_ns -= 20 * ms) {
-      world_.send(1, fast_clients);
+      world_.send(1, 0, fast_clients);
+      world_.send(1, fast_clients, window_clients);
       world_.pass(20 * ms);
     }
     world_.exhaust();
     judge_limits();
+    for (auto& each : world_.judge_accounts(!with_faults_))
+      out_.faults.push_back(std::move(each));
     for (std::size_t client = 0; client < fast_clients; ++client)
       judge_fast(client, fast_since_ns);
+    for (auto& each : world_.judge_windows())
+      out_.faults.push_back(std::move(each));
+    for (auto& each : world_.judge_events())
+      out_.faults.push_back(std::move(each));
+    if (const auto promised = world_.promised_events(); promised > 0)
+      tell(fmt::format("{} events were promised", promised));
     tell("in the end " + world_.describe());
     out_.sums = world_.admitted();
     return out_;
@@ -74,9 +94,11 @@ class run {
 
  private:
   std::int64_t clock_off_ns() {
-    return world_.random.one_in(3)
-               ? world_.random.between(-max_clock_off_s, max_clock_off_s) * second
-               : 0;
+    if (world_.random.one_in(6))
+      return world_.random.between(-max_clock_off_s, max_clock_off_s) * second;
+    if (world_.random.one_in(3)) return 0;
+    const auto off_s = world_.random.between(least_clock_off_s, usual_clock_off_s);
+    return (world_.random.one_in(2) ? off_s : -off_s) * second;
   }
 
   void begin() {
@@ -160,6 +182,7 @@ class run {
     for (const auto each : all)
       world_.start_again(each, true);
     restarted_ = true;
+    world_.begin_windows_anew();
     tell(fmt::format("all {} end and start again", all.size()));
     world_.pass(2 * second);
   }
@@ -228,16 +251,17 @@ class run {
 
   void pass_under_load(std::int64_t time_ns) {
     for (; time_ns > 0; time_ns -= 20 * ms) {
-      world_.send(3, client_count);
+      world_.send(2, 0, client_count);
+      world_.send(1, fast_clients, window_clients);
+      if (world_.random.one_in(change_every)) world_.change_accounts();
       world_.pass(20 * ms);
     }
   }
 
   void judge_limits() {
     std::int64_t too_many = 0, too_few = 0;
-    for (std::size_t client = fast_clients; client < client_count; ++client) {
+    for (std::size_t client = first_long_client; client < client_count; ++client) {
       const auto admitted = world_.admitted()[client];
-
       too_many += std::max<std::int64_t>(0, std::int64_t{admitted} - limit_amount);
       too_few += std::max<std::int64_t>(0, std::int64_t{limit_amount} - admitted);
     }

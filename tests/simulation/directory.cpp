@@ -38,6 +38,21 @@ void directory_store::carry_out(int node, const directory_request& request,
   });
 }
 
+void directory_store::put(int node, const std::vector<directory_record>& records,
+                          std::function<void(bool ok)> done) {
+  when_.after(random_.between(100'000, 3 * ms), [=, this] {
+    if (!reaches(node)) return when_.after(silence_ns, [=] { done(false); });
+    for (const auto& each : records) {
+      if (each.value.empty())
+        records_.erase(each.key);
+      else
+        records_[each.key] = each.value;
+      tell_all({{}, {each}});
+    }
+    when_.after(random_.between(100'000, 3 * ms), [=, this] { done(reaches(node)); });
+  });
+}
+
 directory_done directory_store::apply(const directory_request& request) {
   directory_done out;
   out.what = request.what;
@@ -50,7 +65,7 @@ directory_done directory_store::apply(const directory_request& request) {
     spdlog::trace("{:.3f} {} renewed", static_cast<double>(when_.now_ns()) / 1e9,
                   request.self.address);
     members_[request.self.address] = {request.self, ++revision_};
-    tell_all({.member = request.self, .revision = revision_});
+    tell_all({{.member = request.self, .revision = revision_}});
     out.revision = view_revision_;
     break;
   case directory_request::kind::propose:
@@ -60,19 +75,19 @@ directory_done directory_store::apply(const directory_request& request) {
                   request.next.epoch, names_in(request.next));
     view_ = request.next;
     view_revision_ = ++revision_;
-    tell_all({.view = view_, .revision = revision_});
+    tell_all({{.view = view_, .revision = revision_}});
     break;
   case directory_request::kind::forget:
     if (const auto found = members_.find(request.self.address);
         found != members_.end() && found->second.revision == request.revision) {
       members_.erase(found);
       out.revision = request.revision;
-      tell_all({.member_gone = request.self.address});
+      tell_all({{.member_gone = request.self.address}});
     }
     break;
   case directory_request::kind::leave:
     members_.erase(request.self.address);
-    tell_all({.member_gone = request.self.address});
+    tell_all({{.member_gone = request.self.address}});
     break;
   }
   return out;
@@ -80,24 +95,26 @@ directory_done directory_store::apply(const directory_request& request) {
 
 void directory_store::watch(int node) {
   for (const auto& [address, each] : members_)
-    tell_one(node, {.member = each.record, .revision = each.revision});
-  if (view_revision_ != 0) tell_one(node, {.view = view_, .revision = view_revision_});
+    tell_one(node, {{.member = each.record, .revision = each.revision}});
+  if (view_revision_ != 0) tell_one(node, {{.view = view_, .revision = view_revision_}});
+  for (const auto& [key, value] : records_)
+    tell_one(node, {{}, {{key, value}}});
   connections_[node].watching = true;
-  tell_one(node, {.watching = true});
+  tell_one(node, {{.watching = true}});
 }
 
-void directory_store::tell_all(const directory_update& update) {
+void directory_store::tell_all(const store_news& news) {
   for (const auto& [node, each] : connections_)
-    if (each.watching) tell_one(node, update);
+    if (each.watching) tell_one(node, news);
 }
 
-void directory_store::tell_one(int node, directory_update update) {
+void directory_store::tell_one(int node, store_news news) {
   auto& to = connections_[node];
   to.last_ns = std::max(to.last_ns, when_.now_ns() + random_.between(100'000, 5 * ms));
-  when_.at(to.last_ns, [this, node, generation = to.generation, update = std::move(update)] {
+  when_.at(to.last_ns, [this, node, generation = to.generation, news = std::move(news)] {
     const auto found = connections_.find(node);
     if (found != connections_.end() && found->second.generation == generation)
-      found->second.to(update);
+      found->second.to(news);
   });
 }
 
@@ -108,7 +125,7 @@ void directory_store::lose(int node) {
   ++found->second.generation;
   when_.after(random_.between(ms, 300 * ms), [this, node] {
     const auto lost = connections_.find(node);
-    if (lost != connections_.end() && !lost->second.watching) lost->second.to({.away = true});
+    if (lost != connections_.end() && !lost->second.watching) lost->second.to({{.away = true}});
   });
 }
 
@@ -118,6 +135,7 @@ void directory_store::go_away(bool wiped) {
     lose(node);
   if (!wiped) return;
   members_.clear();
+  records_.clear();
   view_ = {};
   view_revision_ = 0;
 }

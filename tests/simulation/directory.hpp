@@ -7,19 +7,29 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace penstock::simulation {
+
+/// What the store tells a node: of members and views, or of keys and plans.
+struct store_news {
+  directory_update update{};
+  std::vector<directory_record> records{}; ///< none: the other
+};
 
 /// Not synchronised.
 class directory_store {
  public:
-  using tell = std::function<void(directory_update)>;
+  using tell = std::function<void(const store_news&)>;
 
   directory_store(events& when, chance& random) : when_(when), random_(random) {}
 
   /// The node's writer asks: `done` is called later, or the store is away.
   void carry_out(int node, const directory_request& request,
                  std::function<void(directory_done)> done, const tell& to);
+  /// Likewise of a node that has opened the store.
+  void put(int node, const std::vector<directory_record>& records,
+           std::function<void(bool ok)> done);
   /// The node is gone: it is told nothing any more.
   void forget(int node) { connections_.erase(node); }
 
@@ -45,8 +55,8 @@ class directory_store {
 
   directory_done apply(const directory_request& request);
   bool reaches(int node) const { return !away_ && !cut_.contains(node); }
-  void tell_all(const directory_update& update);
-  void tell_one(int node, directory_update update);
+  void tell_all(const store_news& news);
+  void tell_one(int node, store_news news);
   void watch(int node);
   void lose(int node);
 
@@ -56,6 +66,7 @@ class directory_store {
   std::map<int, bool> cut_;
   std::map<int, connection> connections_;
   std::map<std::string, stored> members_;
+  std::map<std::string, std::string> records_; // keys and plans
   cluster_view view_;
   std::uint64_t revision_ = 0, view_revision_ = 0;
 };

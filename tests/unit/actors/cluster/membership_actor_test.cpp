@@ -240,6 +240,24 @@ TEST_CASE_METHOD(joining_node, "membership actor: who joins waits for the member
   CHECK(stands() == cluster_standing::not_let_in);
 }
 
+TEST_CASE_METHOD(joining_node,
+                 "membership actor: another process at a member's address tells no time of members",
+                 "[membership]") {
+  // All have ended, and "a" begins anew as this node does.
+  off_ns = 300'000'000'000;
+  watch();
+  view({{"a", "0", false}});
+  hear();
+  pass_ms(500);
+  CHECK(renewals.empty());
+  CHECK(time->settings.load() == 0);
+  view({{"a", "1", false}});
+  hear();
+  pass_ms(100);
+  REQUIRE(renewals.size() == 1);
+  CHECK(time->base_ns.load() == real_ns);
+}
+
 TEST_CASE_METHOD(joining_node, "membership actor: members that may all be dead are not waited for",
                  "[membership]") {
   watch();

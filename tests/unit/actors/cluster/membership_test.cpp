@@ -232,6 +232,81 @@ struct after_an_end {
 
 } // namespace
 
+TEST_CASE_METHOD(after_an_end, "membership: nodes that begin anew together have one time",
+                 "[membership]") {
+  // Both were killed, and start again at their addresses with clocks that are 30 s apart.
+  constexpr std::int64_t apart_ns = 30'000 * member_ms;
+  REQUIRE(b.on_view({8, {{"a", "0", false}, {"b", "0", false}}, {}, {}}, 2, now));
+  const auto hear = [this](const std::string& address, std::int64_t ahead_ns) {
+    auto record = record_for(address);
+    record.epoch = b.view().epoch;
+    record.clocks = {now, now + ahead_ns};
+    b.on_record(record, now);
+  };
+  std::uint64_t revision = 2;
+  const auto propose = [&] {
+    b.on_renewed(now, revision);
+    if (const auto next = b.proposal(now)) b.on_view(*next, ++revision, now);
+  };
+  hear("a", apart_ns);
+  propose();
+  CHECK_FALSE(b.is_in({"a", "1", false})); // nor if this node's own record did not come back yet
+  for (int i = 0; i < 10; ++i, now += 100 * member_ms) {
+    hear("a", apart_ns);
+    hear("b", 0);
+    propose();
+    CHECK(b.is_in({"b", "1", false}));
+    CHECK_FALSE(b.is_in({"a", "1", false}));
+  }
+  for (int i = 0; i < 10; ++i, now += 100 * member_ms) {
+    hear("a", 0);
+    hear("b", 0);
+    propose();
+  }
+  CHECK(b.is_in({"a", "1", false}));
+}
+
+TEST_CASE_METHOD(after_an_end, "membership: who begins anew waits for nobody who ended after it",
+                 "[membership]") {
+  // "c" was taken out and may not have known; then all ended, and "a" and "b" are anew.
+  cluster_view last{8, {{"a", "0", false}, {"b", "0", false}}, {}, {}};
+  last.removals = {{8, {{"a", "b", "c"}}}};
+  REQUIRE(b.on_view(last, 2, now));
+  CHECK_FALSE(b.confirmed(now));
+  b.on_record(record_for("a"), now);
+  CHECK_FALSE(b.confirmed(now));
+  CHECK(b.confirmed(now + membership_times{}.fence_ns));
+}
+
+TEST_CASE_METHOD(after_an_end, "membership: who has left need not see that another was taken out",
+                 "[membership]") {
+  cluster_view last{8, {{"a", "1", true}, {"b", "1", false}, {"c", "1", true}}, {}, {}};
+  last.removals = {{8, {{"a", "b", "c", "d"}}}};
+  REQUIRE(b.on_view(last, 2, now));
+  CHECK_FALSE(b.confirmed(now));
+  b.on_gone("a", now);
+  CHECK_FALSE(b.confirmed(now));
+  CHECK(b.confirmed(now + membership_times{}.fence_ns));
+}
+
+TEST_CASE_METHOD(after_an_end, "membership: who begins anew is not in before it has the first's time",
+                 "[membership]") {
+  REQUIRE(b.on_view({8, {{"a", "1", false}, {"b", "0", false}}, {}, {}}, 2, now));
+  const auto is_in_with = [this](std::int64_t ahead_ns) {
+    now += 100 * member_ms;
+    for (const auto* address : {"a", "b"}) {
+      auto record = record_for(address);
+      record.clocks = {now, now + (*address == 'b' ? ahead_ns : 0)};
+      b.on_record(record, now);
+    }
+    b.on_renewed(now, 2);
+    const auto next = b.proposal(now);
+    return next && std::ranges::count(next->members, view_member{"b", "1", false}) == 1;
+  };
+  CHECK_FALSE(is_in_with(30'000 * member_ms));
+  CHECK(is_in_with(0));
+}
+
 TEST_CASE_METHOD(after_an_end, "membership: a cluster that has ended is begun anew at once",
                  "[membership]") {
   b.on_watching(now); // there is no record at all

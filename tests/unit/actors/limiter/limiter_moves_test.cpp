@@ -340,6 +340,38 @@ TEST_CASE_METHOD(passed_on, "limiters: what comes late goes the way that the vie
   check_all_exact(4);
 }
 
+TEST_CASE_METHOD(passed_on,
+                 "limiters: a new owner and its backup join, and it goes before it has any",
+                 "[limiter_cluster]") {
+  const auto place_among = [this](const std::vector<std::string>& those) {
+    cluster_view of;
+    for (const auto& name : those)
+      of.members.push_back({name, "", false});
+    return place(of, [this](const std::string& at) { return number_of(at); })
+        .shards[shard_of(client)];
+  };
+  const auto is_wanted = [&] {
+    const auto all = place_among({"a", "b", "c", "d", "e"});
+    const auto next = place_among({"a", "b", "d", "e"});
+    return owner_among(2) == 0 && all.owner == 2 && all.backup == 3 && next.owner == 3 &&
+           next.backup == 4;
+  };
+  for (int i = 0; i < 3; ++i)
+    add(minute_plan(10));
+  while (!is_wanted())
+    client += std::uint64_t{1} << 56;
+  CHECK(ask_one(0, client, 6)->granted == 6);
+  next_view();
+  run(); // nobody is linked with who had them
+  kill(2);
+  link(0, 3);
+  next_view();
+  run();
+  REQUIRE(owner_of_client(client) == 3);
+  pass_time(1200);
+  CHECK(ask_one(3, client, 9)->granted == 4);
+}
+
 TEST_CASE_METHOD(small_limiters, "limiters: owner and backup die at once: it is told",
                  "[limiter_cluster]") {
   const auto places = place(view, [this](const std::string& at) { return number_of(at); });
