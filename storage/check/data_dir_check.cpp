@@ -24,6 +24,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 namespace penstock {
 
@@ -306,7 +307,9 @@ result<void> data_dir_copy::fill(const fs::path& scratch, const directory_maker&
   if (!made) return made.error();
   copy_ = std::move(*made);
   for (const auto& one : found->directories)
-    if (auto done = make_directory(copy_ / one); !done) return done;
+    // Not with those above it: who ends the process may have removed the copy.
+    if (const auto to = copy_ / one; ::mkdir(to.c_str(), 0700) != 0 && errno != EEXIST)
+      return system_error(to, "make directory");
   for (const auto& one : found->files)
     if (auto copied = duplicate_file(one.from, copy_ / one.to); !copied) return copied;
   return {};

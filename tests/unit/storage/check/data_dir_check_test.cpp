@@ -174,6 +174,18 @@ TEST_CASE("a directory that is in use, or none, is not checked", "[check]") {
   CHECK(data_dir_copy::make(dir.path(), dir.path() / "nowhere").has_error());
 }
 
+// As it is when a signal ends the check while it copies.
+TEST_CASE("a copy that was removed is not made again", "[check]") {
+  temporary_dir dir, scratch;
+  open_journal(options_in(dir.path()));
+  std::filesystem::create_directory(dir.path() / "replicas");
+  const auto copy = data_dir_copy::make(dir.path(), scratch.path(), [](const std::string& pattern) {
+    return result<std::filesystem::path>{pattern};
+  });
+  CHECK(copy.has_error());
+  CHECK(std::filesystem::is_empty(scratch.path()));
+}
+
 TEST_CASE("links that lead out of a data directory to what a node does not open are not followed",
           "[check]") {
   temporary_dir dir, outside;
