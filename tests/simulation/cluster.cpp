@@ -113,9 +113,8 @@ void cluster::start(node& which) {
 }
 
 std::vector<const caf::actor*> cluster::actors_of(const node& which) {
-  std::vector<const caf::actor*> all{&which.membership, &which.limiter,
-                                     &which.counters,   &which.writer,
-                                     &which.links,      &which.front_end,
+  std::vector<const caf::actor*> all{&which.membership,      &which.limiter, &which.counters,
+                                     &which.writer,          &which.links,   &which.front_end,
                                      &which.accounts.actor()};
   if (which.log.is_on())
     for (const auto* each : which.log.actors())
@@ -125,7 +124,8 @@ std::vector<const caf::actor*> cluster::actors_of(const node& which) {
 
 void cluster::start_events(node& which) {
   act(); // what an earlier process had open is closed
-  if (which.is_missed && which.has_disk) event_log_->disk_is_back(static_cast<std::size_t>(which.number));
+  if (which.is_missed && which.has_disk)
+    event_log_->disk_is_back(static_cast<std::size_t>(which.number));
   which.is_missed = which.has_passed_on = false;
   which.log.start({&system_, &when, &random, event_log_.get()},
                   static_cast<std::size_t>(which.number), which.address);
@@ -434,8 +434,7 @@ void cluster::tell_up(node& which, const node& peer) {
   update.accounts = stand_in(network_.seen_from(which.number, peer.number, peer.accounts.actor()));
   update.address = peer.address;
   if (which.log.is_on())
-    update.replicas =
-        stand_in(network_.seen_from(which.number, peer.number, peer.log.replicas()));
+    update.replicas = stand_in(network_.seen_from(which.number, peer.number, peer.log.replicas()));
   tell_all(which, update);
 }
 

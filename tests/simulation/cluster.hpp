@@ -1,6 +1,6 @@
 // A whole cluster on virtual time: the real membership actors, limiters, accounts actors and, if it
-// is to have events, journals and replicas of each node, over a simulated network and directory, and
-// the clients and people that use them.
+// is to have events, journals and replicas of each node, over a simulated network and directory,
+// and the clients and people that use them.
 #pragma once
 
 #include "actors/cluster/membership_actor.hpp"

@@ -50,8 +50,7 @@ struct verdict_of_run {
 class run {
  public:
   run(std::uint64_t seed, bool with_faults)
-      : world_(seed, {client_count, fast_clients, window_clients},
-               seed % events_every == 0),
+      : world_(seed, {client_count, fast_clients, window_clients}, seed % events_every == 0),
         with_faults_(with_faults) {}
 
   verdict_of_run judge() {

@@ -289,7 +289,8 @@ TEST_CASE_METHOD(after_an_end, "membership: who has left need not see that anoth
   CHECK(b.confirmed(now + membership_times{}.fence_ns));
 }
 
-TEST_CASE_METHOD(after_an_end, "membership: who begins anew is not in before it has the first's time",
+TEST_CASE_METHOD(after_an_end,
+                 "membership: who begins anew is not in before it has the first's time",
                  "[membership]") {
   REQUIRE(b.on_view({8, {{"a", "1", false}, {"b", "0", false}}, {}, {}}, 2, now));
   const auto is_in_with = [this](std::int64_t ahead_ns) {
