@@ -358,8 +358,13 @@ membership::wanted_members membership::wanted(std::int64_t now_ns) {
     if (is_new && !has_time_of(giver, found->second)) continue;
     add(now, now.incarnation == member.incarnation ? member : now);
   }
+  // A member that will be heard soon has a time already, which this node is to take over.
+  const bool waits = std::ranges::any_of(out.all, [&](const view_member& each) {
+    return is_in(each) && !is_silent(each.address, now_ns);
+  });
   for (const auto& [address, one] : heard_) {
     if (find_member(view_.members, address) || now_ns - one.at_ns > times_.remove_ns) continue;
+    if (&one == giver && one.record.clocks.system_ns != 0 && waits) continue;
     if (address != self_.address && view_.members.empty()) continue;
     if (!has_time_of(giver, one)) continue;
     if (out.all.size() < max_members)

@@ -30,7 +30,7 @@ bool owner_backup::is_at_bound(const admit_item& item) {
 
 void owner_backup::tell_anew(std::uint32_t shard) {
   PENSTOCK_ASSERT(table_.role_of(shard) == shard_role::own);
-  context_.ledger->mark_shard(shard);
+  context_.ledger->mark_shard(shard, client_table::reader::backup);
   whole_due_.set(shard);
 }
 

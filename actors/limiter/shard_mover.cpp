@@ -155,6 +155,10 @@ void shard_mover::become_owner(std::uint32_t shard, bool is_incomplete) {
   drop_move(shard);
   owner_.take_in_leases(copies_.take_leases(shard));
   backup_.tell_anew(shard);
+  // What a dead owner streamed here is on no disk that may come back.
+  const shard_place& at = table_.view().shards[shard];
+  if (at.source == table_.self() && !at.source_owned)
+    context_.ledger->mark_shard(shard, client_table::reader::disk);
 }
 
 // From who is waited for, or by a view still to come: then the first whole shard, as an owner hands

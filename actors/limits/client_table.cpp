@@ -92,10 +92,10 @@ void client_table::inform_backup(bool wanted) {
   changed_[index_of(reader::backup)] = 0;
 }
 
-void client_table::mark_shard(std::uint32_t shard) {
-  if (!backed_up_) return;
+void client_table::mark_shard(std::uint32_t shard, reader by) {
+  if (by == reader::backup ? !backed_up_ : !survives_) return;
   for (const auto& [client, slot] : index_[shard])
-    mark(reader::backup, slot);
+    mark(by, slot);
 }
 
 bool client_table::is_idle_slot(std::uint32_t slot, std::int64_t now_ns) {

@@ -45,8 +45,8 @@ class client_table {
   void mark_changed(const entry& changed);
   /// Whether there is a backup to keep informed; there is none at first.
   void inform_backup(bool wanted);
-  /// Counts all clients of a shard as changed, for the backup.
-  void mark_shard(std::uint32_t shard);
+  /// Counts all clients of a shard as changed.
+  void mark_shard(std::uint32_t shard, reader by);
   bool has_changed(reader by) const { return changed_[index_of(by)] != 0; }
   /// Visits clients marked since they were visited last, at most `max_clients`, going round the
   /// table: visit(client, states).

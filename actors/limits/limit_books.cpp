@@ -157,9 +157,9 @@ void limit_books::inform_backup(bool wanted) {
     each.table().inform_backup(wanted);
 }
 
-void limit_books::mark_shard(std::uint32_t shard) {
+void limit_books::mark_shard(std::uint32_t shard, client_table::reader by) {
   for (const table_place& each : tables_)
-    each.table().mark_shard(shard);
+    each.table().mark_shard(shard, by);
 }
 
 std::size_t limit_books::memory_bytes() const {

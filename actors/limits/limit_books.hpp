@@ -59,7 +59,7 @@ class limit_books {
 
   bool has_changed(client_table::reader by) const;
   void inform_backup(bool wanted);
-  void mark_shard(std::uint32_t shard);
+  void mark_shard(std::uint32_t shard, client_table::reader by);
 
   std::size_t size() const { return size_; }
   /// Of the tables.

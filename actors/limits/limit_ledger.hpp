@@ -88,8 +88,8 @@ class limit_ledger {
   }
   /// Whether there is a backup that is to hear of changes.
   void inform_backup(bool wanted) { books_.inform_backup(wanted); }
-  /// Counts all of a shard as changed, for the backup.
-  void mark_shard(std::uint32_t shard) { books_.mark_shard(shard); }
+  /// Counts all of a shard as changed.
+  void mark_shard(std::uint32_t shard, client_table::reader by) { books_.mark_shard(shard, by); }
 
   std::size_t size() const { return books_.size(); }
   std::size_t memory_bytes() const { return sizeof *this + books_.memory_bytes(); }

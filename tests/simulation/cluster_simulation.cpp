@@ -172,6 +172,7 @@ class run {
     for (std::size_t i = 0; i < world_.size(); ++i)
       if (!world_.has_ended(i)) all.push_back(i);
     if (with_faults_) world_.allow_unknown_if_incomplete();
+    world_.allow_early_units();
     for (const auto each : all)
       if (world_.is_up(each)) world_.drain(each);
     for (int i = 0;

@@ -278,6 +278,37 @@ TEST_CASE_METHOD(after_an_end, "membership: who begins anew waits for nobody who
   CHECK(b.confirmed(now + membership_times{}.fence_ns));
 }
 
+TEST_CASE_METHOD(after_an_end, "membership: who joins waits for members that are not back yet",
+                 "[membership]") {
+  // They reach the directory a little later than who is new, and have a time.
+  REQUIRE(b.on_view({8, {{"a", "1", false}}, {}, {}}, 2, now));
+  b.on_record(record_for("a"), now);
+  now += member_ms;
+  b.on_watching(now);
+  const auto is_in_after = [this](std::int64_t time_ms, bool is_heard) {
+    bool is_in = false;
+    for (const auto end = now + time_ms * member_ms; now < end; now += 100 * member_ms) {
+      auto own = record_for("b"), other = record_for("a");
+      own.clocks = {now, now};
+      other.clocks = own.clocks;
+      other.epoch = b.view().epoch;
+      b.on_record(own, now);
+      if (is_heard) b.on_record(other, now);
+      b.on_renewed(now, 2);
+      const auto next = b.proposal(now);
+      is_in = next && std::ranges::count(next->members, view_member{"b", "1", false}) == 1;
+    }
+    return is_in;
+  };
+  CHECK_FALSE(is_in_after(2000, false));
+  SECTION("they are heard") {
+    CHECK(is_in_after(1000, true));
+  }
+  SECTION("or are not for long") {
+    CHECK(is_in_after(membership_times{}.back_ns / member_ms, false));
+  }
+}
+
 TEST_CASE_METHOD(after_an_end, "membership: who has left need not see that another was taken out",
                  "[membership]") {
   cluster_view last{8, {{"a", "1", true}, {"b", "1", false}, {"c", "1", true}}, {}, {}};

@@ -555,6 +555,22 @@ class all_ended : public small_limiters {
 
 } // namespace
 
+TEST_CASE_METHOD(small_limiters,
+                 "limiters: who takes a dead node's shard over saves what it has of it",
+                 "[limiter_cluster]") {
+  // Or an end of all nodes but the dead one would lose it, if nobody asked meanwhile.
+  CHECK(ask_one(owner(), some_client, 6)->granted == 6);
+  pass_time(60);
+  kill(owner());
+  next_view();
+  run();
+  auto& ledger = *nodes[owner()]->ledger;
+  REQUIRE(ledger.has_changed());
+  const auto rows = ledger.take_changed(100, now);
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].used == 6);
+}
+
 TEST_CASE_METHOD(all_ended, "limiters: what was handed over before is no later than what is saved",
                  "[limiter_cluster]") {
   const auto first = other(), had = owner();

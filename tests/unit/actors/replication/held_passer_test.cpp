@@ -60,6 +60,17 @@ class passing_fixture : public actor_fixture {
     run();
   }
 
+  /// All is published there, and nobody holds or publishes anything any more.
+  void end_last_adoption(const holder& at) {
+    self->send(at.actor,
+               replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
+    run();
+    pass(2 * adopt_after, 1s);
+    CHECK(adopted().empty());
+    for (const auto& one : nodes)
+      CHECK(one->store->list().empty());
+  }
+
   /// The origin has its holder keep events.
   void hold(std::size_t at, std::uint64_t after, const held_seqs& rows, std::size_t body_bytes = 0,
             const std::string& tag = origin_tag) {
@@ -185,13 +196,7 @@ TEST_CASE_METHOD(passing_fixture, "of those that hold it one publishes it, and t
   const auto busy =
       std::ranges::find_if(nodes, [](const auto& one) { return one->store->list().empty(); });
   REQUIRE(busy != nodes.end());
-  self->send((*busy)->actor,
-             replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
-  run();
-  pass(2 * adopt_after, 1s);
-  CHECK(adopted().empty());
-  for (const auto& one : nodes)
-    CHECK(one->store->list().empty());
+  end_last_adoption(**busy);
 }
 
 TEST_CASE_METHOD(passing_fixture, "a node that comes back is not passed on any more",
@@ -490,13 +495,7 @@ TEST_CASE_METHOD(passing_fixture, "who could not publish all has nobody let go o
   CHECK(nodes[1]->held() == held_seqs{5, 6, 7});
   pass(2 * adopt_after, 1s);
   CHECK(adopted().size() == 1); // what both published has the same ids
-  self->send(nodes[1]->actor,
-             replica_adopted{.tag = origin_tag, .node = "a", .is_done = true, .is_empty = true});
-  run();
-  pass(2 * adopt_after, 1s);
-  CHECK(adopted().empty());
-  for (const auto& one : nodes)
-    CHECK(one->store->list().empty());
+  end_last_adoption(*nodes[1]);
 }
 
 TEST_CASE_METHOD(passing_fixture, "what reaches a holder in part is not told as all",

@@ -340,24 +340,31 @@ TEST_CASE_METHOD(usage_cluster, "a peer of an earlier wire version is missing", 
   CHECK(answer.coverage->missing == std::vector<std::string>{address_of(2)});
 }
 
-TEST_CASE_METHOD(usage_cluster, "who is linked first greets before the other knows", "[usage]") {
+struct early_greeting : usage_cluster {
+  /// Node 2 hears of node 1, and has something to be copied.
+  void link_one_to_two_and_count() {
+    peer_up up{.member = 1};
+    up.address = address_of(1);
+    up.version = wire_version;
+    up.usage = nodes[1].writer;
+    tell(2, up);
+    run();
+    count(2, "x", 5);
+    pass_s(3);
+  }
+};
+
+TEST_CASE_METHOD(early_greeting, "who is linked first greets before the other knows", "[usage]") {
   start(1);
   start(2);
   caf::send_as(plain_actor(nodes[1].writer), plain_actor(nodes[2].writer),
                usage_greeting{std::string(usage_origin_size, 'a'), true}); // it leaves
   run();
-  peer_up up{.member = 1};
-  up.address = address_of(1);
-  up.version = wire_version;
-  up.usage = nodes[1].writer;
-  tell(2, up);
-  run();
-  count(2, "x", 5);
-  pass_s(3);
+  link_one_to_two_and_count();
   CHECK(copies_at(*this, 1).empty()); // who leaves is nobody's holder
 }
 
-TEST_CASE_METHOD(usage_cluster, "so many greetings of nodes that are not linked are kept",
+TEST_CASE_METHOD(early_greeting, "so many greetings of nodes that are not linked are kept",
                  "[usage][bounds]") {
   start(1);
   start(2);
@@ -372,14 +379,7 @@ TEST_CASE_METHOD(usage_cluster, "so many greetings of nodes that are not linked 
   caf::send_as(plain_actor(nodes[1].writer), plain_actor(nodes[2].writer),
                usage_greeting{std::string(usage_origin_size, 'a'), true}); // one too many
   run();
-  peer_up up{.member = 1};
-  up.address = address_of(1);
-  up.version = wire_version;
-  up.usage = nodes[1].writer;
-  tell(2, up);
-  run();
-  count(2, "x", 5);
-  pass_s(3);
+  link_one_to_two_and_count();
   CHECK_FALSE(copies_at(*this, 1).empty()); // that it leaves was not kept
   for (const auto& each : strangers)
     caf::anon_send_exit(each, caf::exit_reason::kill);
