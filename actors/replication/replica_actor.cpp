@@ -38,6 +38,16 @@ void note_tag(held_passer& to, const caf::node_id& here, const held_listener_han
   if (std::ranges::none_of(to.targets(), is_sender)) to.on_tag(from.node(), tag);
 }
 
+// An earlier program took its own: its journal has them, unless it was damaged.
+void give_up_own(const replica_parts& parts) {
+  if (parts.lost_some)
+    spdlog::warn("replicas: a copy of this node's own events is set aside, since its journal has "
+                 "lost some: `penstock adopt` publishes what is in it");
+  const auto gone =
+      parts.lost_some ? parts.store->set_aside(parts.tag) : parts.store->remove(parts.tag);
+  if (!gone) spdlog::error("replicas: {}", gone.error().message);
+}
+
 } // namespace
 
 void replica_state::start(replica_parts parts) {
@@ -45,9 +55,8 @@ void replica_state::start(replica_parts parts) {
   passer_.emplace(parts_.store);
   last_tick_ = self_->clock().now();
   for (const auto& held : parts_.store->list()) {
-    if (held.tag == parts_.tag) { // an earlier program took its own: its journal has them
-      if (auto removed = parts_.store->remove(held.tag); !removed)
-        spdlog::error("replicas: {}", removed.error().message);
+    if (held.tag == parts_.tag) {
+      give_up_own(parts_);
       continue;
     }
     origins_[held.tag] = {.node = held.node,

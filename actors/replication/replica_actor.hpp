@@ -51,6 +51,8 @@ struct replica_parts {
   adopter_handle adopter;                      ///< answers adopt_replica; null: nothing is adopted
   std::shared_ptr<replica_metrics> metrics;
   std::string tag{}; ///< of this node's own ids
+  /// Its own journal has lost events to damage.
+  bool lost_some = false;
 };
 
 /// With its own reminders.

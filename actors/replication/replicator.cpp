@@ -18,6 +18,7 @@ namespace penstock {
 void replicator_state::start(replicator_parts parts) {
   parts_ = std::move(parts);
   parts_.reader->want_keys();
+  is_partial_ = parts_.lost_some;
   idle_since_ = now();
 }
 
@@ -111,7 +112,7 @@ void replicator_state::end_session() {
   holder_ = {};
   held_seq_ = 0;
   is_reading_ = true;
-  is_partial_ = false;
+  is_partial_ = parts_.lost_some;
   pending_.clear();
   under_way_.clear();
   show_single();

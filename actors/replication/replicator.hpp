@@ -58,6 +58,9 @@ struct replicator_parts {
   std::shared_ptr<cursor_store> cursors{};
   std::vector<sink_route> routes{};
   std::string queue{}; ///< the embedded queue among the routes
+  /// The journal has lost events to damage, at this start or before, that an earlier holder may
+  /// have: no session is told as whole.
+  bool lost_some = false;
 };
 
 /// With its own timer.

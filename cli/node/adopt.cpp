@@ -126,6 +126,7 @@ result<void> adoption::open() {
   options.preallocate = false; // nothing will be written
   recovery_report recovered;
   auto opened = journal::open(options, &recovered);
+  if (wanted_.damaged) *wanted_.damaged = recovered.damaged;
   if (!opened && opened.error().code == errc::locked)
     return error{errc::locked, dir.string() + " is in use: a node runs on it, or another adopt. "
                                               "Only a node that is gone can be adopted"};

@@ -27,6 +27,9 @@ struct adopt_request {
   /// Of a replica: what its origin said last of what was delivered. Kept in the directory, for who
   /// comes after. Null: nothing.
   std::shared_ptr<const told_backlog> told{};
+  /// If given: what recovery found damaged, also before an error. What it put right it does not
+  /// find again.
+  std::vector<std::string>* damaged = nullptr;
   std::chrono::milliseconds patience_ms{60'000}; ///< with a sink that settles nothing
 };
 

@@ -29,22 +29,25 @@ std::string why_left(const adopt_report& report) {
 
 // The queue's events stay: whose consumers are to get them is for people to say.
 replica_adopted replication_unit::publish_replica_of(const adopt_replica& what) {
+  std::vector<std::string> damaged;
   adopt_request request{.dir = replica_dir(core_.settings.data_dir, what.tag),
                         .without_queue = true,
-                        .told = what.told};
+                        .told = what.told,
+                        .damaged = &damaged};
   replica_adopted out{.tag = what.tag, .node = what.node};
   const auto report = adopt(core_.settings, request, *adoption_stops_, [](const progress&) {});
+  if (report) damaged = report->damaged;
+  for (const auto& sentence : damaged)
+    spdlog::error("replicas: {}", sentence);
+  out.is_partial = !damaged.empty();
   if (!report) {
     out.why = report.error().message;
     return out;
   }
-  for (const auto& sentence : report->damaged)
-    spdlog::error("replicas: {}", sentence);
   std::uint64_t left = 0, left_for_queue = 0;
   for (const auto& one : report->streams)
     (one.kind == "embedded" ? left_for_queue : left) += one.left;
   out.is_done = left == 0 && !report->interrupted;
-  out.is_partial = !report->damaged.empty();
   out.is_empty = left_for_queue == 0 && report->refused == 0 && report->dead_letters == 0;
   if (!out.is_done) out.why = why_left(*report);
   return out;
@@ -78,6 +81,7 @@ result<void> replication_unit::start_replicas() {
   holder.adopt_after_ms = settings.cluster.adopt_after_ms;
   holder.metrics = replica_metrics_;
   holder.tag = storage_.events()->tag();
+  holder.lost_some = storage_.journal_lost_some();
   if (holder.adopt_after_ms.count() > 0)
     adopter_ = core_.system.spawn<caf::detached>(
         adopter, [this](const adopt_replica& what) { return publish_replica_of(what); });
@@ -98,6 +102,7 @@ void replication_unit::start_replicator() {
   origin->cursors = storage_.cursors();
   origin->routes = sink_routes(core_.settings);
   origin->queue = queue_name(core_.settings);
+  origin->lost_some = storage_.journal_lost_some();
   replicator_ = core_.system.spawn<caf::detached>(penstock::replicator, std::move(origin));
 }
 

@@ -31,6 +31,7 @@ result<void> storage_unit::start() {
   note_journal(dir);
   journal_ = std::move(*opened);
   metrics_->damaged.set(static_cast<std::int64_t>(report.damaged.size()));
+  journal_lost_some_ = !report.damaged.empty() || has_damaged_files(options_.dir);
   if (report.events > 0)
     spdlog::info("journal: {} events in {} segments, {} bytes", report.events, report.segments,
                  report.bytes);

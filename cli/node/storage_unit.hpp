@@ -28,6 +28,8 @@ class storage_unit final : public unit {
   const std::shared_ptr<cursor_store>& cursors() const { return cursors_; }
   const std::shared_ptr<counter_store>& counters() const { return counters_; }
   const std::shared_ptr<journal_metrics>& metrics() const { return metrics_; }
+  /// To damage, at this start or before.
+  bool journal_lost_some() const { return journal_lost_some_; }
   /// As they were when the node started.
   const std::vector<cursor>& saved_cursors() const { return saved_cursors_; }
   void forget_saved_cursors() { saved_cursors_.clear(); }
@@ -41,6 +43,7 @@ class storage_unit final : public unit {
   node_core& core_;
   journal_options options_;
   std::shared_ptr<journal> journal_;
+  bool journal_lost_some_ = false;
   std::shared_ptr<cursor_store> cursors_;
   std::vector<cursor> saved_cursors_;
   std::shared_ptr<counter_store> counters_;

@@ -339,7 +339,10 @@ result<std::uint64_t> segment_writer::take_keys_of(const fs::path& other, const 
     ++taken;
   };
   constexpr auto any_time_ms = std::numeric_limits<std::int64_t>::min();
-  if (auto read = visit_records(other, any_time_ms, take, vfs); !read) return read.error();
+  // Repeats by keys that can't be read are not known again: that keeps no segment for ever.
+  if (auto read = visit_records(other, any_time_ms, take, vfs);
+      !read && read.error().code != errc::corrupt)
+    return read.error();
   if (!done) return done.error();
   return taken;
 }

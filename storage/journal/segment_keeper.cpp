@@ -65,7 +65,8 @@ class supply_keeper final : public segment_keeper {
       return error{errc::disk_full,
                    "the disk is nearly full, so what is owed of segments is not moved"};
     for (const auto& segment : from)
-      if (auto copied = keep_records(segment); !copied) return copied;
+      if (auto copied = keep_records(segment); !copied && copied.error().code != errc::corrupt)
+        return copied;
     auto made = mover_.make(std::move(from), backlog, max_bytes);
     if (!made) return made.error();
     if (!*made) return {}; // nothing is owed any more: it is retired instead

@@ -596,8 +596,10 @@ TEST_CASE_METHOD(passing_fixture, "a node's own events, which an earlier program
   require_ok(store->append(tags[0], numbered_block(5, 2)));
   require_ok(store->commit(tags[0]));
   const auto metrics = std::make_shared<replica_metrics>();
-  const auto again = plain_actor(system.spawn(
-      replica_actor, replica_parts{store, adopt_after, stand_in(self), metrics, tags[0]}));
+  const bool lost_some = GENERATE(false, true);
+  const auto again =
+      plain_actor(system.spawn(replica_actor, replica_parts{store, adopt_after, stand_in(self),
+                                                            metrics, tags[0], lost_some}));
   run();
   peer_up up;
   up.member = 1;
@@ -609,6 +611,8 @@ TEST_CASE_METHOD(passing_fixture, "a node's own events, which an earlier program
   CHECK(metrics->single_events.value() == 0);
   CHECK(adopted().empty());
   CHECK(store->list().empty()); // its journal has them
+  // Or it may be the last copy of what that lost.
+  CHECK(std::filesystem::exists(replica_dir(dir.path(), tags[0] + ".adopted")) == lost_some);
   caf::anon_send(again, drain{});
   run();
 }

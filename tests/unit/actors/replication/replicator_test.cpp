@@ -21,7 +21,8 @@ using seq_list = std::vector<std::uint64_t>;
 /// first is the one that is chosen.
 class replicator_fixture : public actor_fixture {
  public:
-  replicator_fixture() : store(open_journal(options_in(dir.path()))) {
+  explicit replicator_fixture(bool lost_some = false)
+      : store(open_journal(options_in(dir.path()))) {
     next = store->next_seq();
     addresses = {"10.0.0.1:1", "10.0.0.2:1"};
     if (*holder_of(store->tag(), addresses) == 1) std::swap(addresses[0], addresses[1]);
@@ -32,6 +33,7 @@ class replicator_fixture : public actor_fixture {
     parts->reader = journal_reader::make(store->catalog());
     parts->metrics = metrics;
     parts->cursors = cursors;
+    parts->lost_some = lost_some;
     parts->routes = {{"out", [](const std::string& stream) { return stream != "logs"; }}};
     actor = plain_actor(system.spawn(replicator, parts));
     for (auto& one : peers)
@@ -469,6 +471,40 @@ TEST_CASE_METHOD(replicator_fixture, "a new event waits a round trip for each 4 
   const auto rounds = waited / round_trip;
   CHECK(rounds >= static_cast<long>((backlog << 20) / max_replica_in_flight_bytes));
   CHECK(rounds <= static_cast<long>((backlog << 20) / max_replica_in_flight_bytes) + 2);
+}
+
+struct damaged_origin : replicator_fixture {
+  damaged_origin() : replicator_fixture(true) {}
+};
+
+TEST_CASE_METHOD(damaged_origin, "what an origin lost at its start is said in each session",
+                 "[replica][damage]") {
+  write();
+  const auto last = write();
+  replica_batch batch;
+  for (const std::uint16_t member : {0, 1}) {
+    up(member, self);
+    REQUIRE(take(self, batch)); // the question
+    self->send(actor, replica_held{.session = batch.session});
+    run();
+    REQUIRE(take(self, batch));
+    CHECK(batch.is_partial);
+    self->send(actor, replica_held{.session = batch.session, .settled_seq = last});
+    run();
+    down(member);
+  }
+  up(0, self);
+  REQUIRE(take(self, batch));
+  self->send(actor, replica_held{.session = batch.session, .settled_seq = last});
+  write();
+  write();
+  run();
+  REQUIRE(take(self, batch));
+  CHECK(batch.is_partial);
+  write();
+  run();
+  REQUIRE(take(self, batch));
+  CHECK_FALSE(batch.is_partial); // what comes after it is all there
 }
 
 TEST_CASE_METHOD(replicator_fixture, "what the origin itself can't read is said to be missing",

@@ -1,11 +1,14 @@
 // What adopt finds in directories that other parts of Penstock leave; tests/integration has the
 // rest.
 #include "cli/node/adopt.hpp"
+#include "storage/base/files.hpp"
 #include "storage/journal/replica_store.hpp"
 #include "storage/stores/cursor_store.hpp"
 #include "tests/unit/storage/support.hpp"
 
 #include <catch2/catch.hpp>
+
+#include <algorithm>
 
 using namespace penstock;
 using namespace penstock::test;
@@ -68,6 +71,27 @@ TEST_CASE("a replica is adopted like a node's own directory, after what its orig
   CHECK(report->node == "gone");
   CHECK(backlog_in(*report) ==
         backlog_by{{{"next", "default"}, 7}, {{"queue", "default"}, 7}, {{"next", "errors"}, 5}});
+}
+
+// What recovery put right it does not find again.
+TEST_CASE("adopt tells of damage also where it ends with an error", "[adopt][damage]") {
+  temporary_dir dir;
+  {
+    auto log = open_journal(options_in(dir.path()));
+    append_and_commit(*log, numbered_block(1, 10));
+    require_ok(log->rotate());
+    append_and_commit(*log, numbered_block(11, 1));
+  }
+  std::vector<std::filesystem::path> segments;
+  for (const auto& each : std::filesystem::directory_iterator{dir.path() / "journal"})
+    if (each.path().extension() == ".db") segments.push_back(each.path());
+  std::ranges::sort(segments);
+  require_ok(write_file(segments.front(), std::string(8192, 'x')));
+  std::filesystem::create_directory(dir.path() / "dead-letters.db");
+  std::vector<std::string> damaged;
+  adopt_request request{.dir = dir.path(), .without_queue = true, .damaged = &damaged};
+  CHECK(adopt(two_sinks(), request, false, [](const progress&) {}).has_error());
+  CHECK_FALSE(damaged.empty());
 }
 
 TEST_CASE("adopt goes by the cursors of each sink and of the queue", "[adopt]") {

@@ -110,6 +110,24 @@ TEST_CASE("moved segments are moved again, with their neighbours", "[move]") {
   CHECK(numbers(read_all(*log)) == joined({100, 222}, from_last_segment()));
 }
 
+TEST_CASE("keys that can't be read keep no segment from being moved",
+          "[move][idempotency][damage]") {
+  temporary_dir dir;
+  const auto options = options_in(dir.path());
+  auto log = open_journal(options);
+  auto one = numbered_block(1, 10);
+  one.keys = {block_key{{1, 2}, 3, 0, 2}, block_key{{4, 5}, 6, 4, 1}};
+  append_and_commit(*log, one);
+  require_ok(log->rotate());
+  append_and_commit(*log, numbered_block(11, 1));
+  auto db = sqlite_database::open(complete(*log)[0].path, sqlite_mode::read_write);
+  require_ok(db);
+  require_ok(db->exec("UPDATE idempotency SET key = x'00' WHERE seq > 1"));
+  const auto keeper = segment_keeper::make(*log, options);
+  require_ok(keeper->move(complete(*log), backlog_numbers{{1, 5}}, any_size));
+  CHECK(numbers(read_all(*log)) == std::vector<std::uint64_t>{1, 5, 11});
+}
+
 TEST_CASE("what is moved keeps its idempotency keys", "[move][idempotency]") {
   temporary_dir dir;
   const auto options = options_in(dir.path());
