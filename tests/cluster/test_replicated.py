@@ -323,11 +323,15 @@ class PassedOn(Cluster):
         """The other holder has kept its copy, and publishes what is missing."""
         origin, holder, other, senders = self.owing()
         self.stop(senders)
+
+        def tag_of(node):
+            return pathlib.Path(node.data_dir, "journal", "tag").read_text().strip()
+
+        tag = tag_of(origin)
         self.lose(origin)
         self.wait_held_twice([holder, other])
-        first = min([holder, other],
-                    key=lambda node: pathlib.Path(node.data_dir, "journal", "tag").read_text())
-        segment = max(pathlib.Path(first.data_dir, "replicas").glob("*/journal/*.db"))
+        first = min([holder, other], key=tag_of)
+        segment = max(pathlib.Path(first.data_dir, "replicas", tag, "journal").glob("*.db"))
         with contextlib.closing(sqlite3.connect(segment)) as db:
             with db:
                 db.execute("UPDATE block SET ends = 'x' WHERE seq = (SELECT max(seq) FROM block)")
